@@ -1,0 +1,260 @@
+//! Connections, transactions and migrations.
+//!
+//! Every use case of this crate takes the caller's connection. [`in_transaction`] is for programs that have none open:
+//! it takes one from the pool and re-runs the closure when Postgres asks for that (deadlock, serialization failure).
+
+use std::time::Duration;
+
+use diesel::data_types::PgInterval;
+use diesel::result::{DatabaseErrorKind, Error as QueryError};
+use diesel::{ConnectionError, ConnectionResult};
+use diesel_async::pooled_connection::deadpool::{self, Object};
+use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
+use diesel_async::{AsyncConnection, AsyncMigrationHarness, AsyncPgConnection, SimpleAsyncConnection};
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use futures_util::FutureExt as _;
+
+pub type Pool = deadpool::Pool<AsyncPgConnection>;
+pub type PoolError = deadpool::PoolError;
+pub type PooledConnection = Object<AsyncPgConnection>;
+
+#[diesel::declare_sql_function]
+extern "SQL" {
+    /// The one clock that decides: the database's wall clock at the moment of asking.
+    #[sql_name = "commerce.clock"]
+    fn clock() -> diesel::sql_types::Timestamptz;
+
+    #[sql_name = "commerce.clock_after"]
+    fn clock_after(delay: diesel::sql_types::Interval) -> diesel::sql_types::Timestamptz;
+}
+
+/// SQL for the database's time this long from now.
+pub fn time_after(delay: Duration) -> clock_after<PgInterval> {
+    clock_after(PgInterval::from_microseconds(i64::try_from(delay.as_micros()).unwrap_or(i64::MAX)))
+}
+
+/// The database's time at this moment; within a transaction it moves on, unlike `now()`.
+pub async fn current_time(conn: &mut AsyncPgConnection) -> Result<chrono::DateTime<chrono::Utc>, QueryError> {
+    use diesel_async::RunQueryDsl as _;
+    diesel::select(clock()).get_result(conn).await
+}
+
+/// Limits of a pool and of what runs on its connections.
+#[derive(Debug, Clone)]
+pub struct PoolSettings {
+    pub connections_max: usize,
+    /// How long a caller waits for a free connection.
+    pub wait_timeout: Duration,
+    /// After this a statement is cancelled by the server.
+    pub statement_timeout: Duration,
+    /// After this a statement stops waiting for a row lock.
+    pub lock_timeout: Duration,
+    /// After this the server ends a connection that holds a transaction open and does nothing.
+    pub idle_in_transaction_timeout: Duration,
+}
+
+impl Default for PoolSettings {
+    fn default() -> Self {
+        Self {
+            connections_max: 20,
+            wait_timeout: Duration::from_secs(5),
+            statement_timeout: Duration::from_secs(15),
+            lock_timeout: Duration::from_secs(8),
+            idle_in_transaction_timeout: Duration::from_secs(20),
+        }
+    }
+}
+
+/// A pool over the database at `url` (`postgres://user:password@host/database?sslmode=…`). Connects at first use.
+pub fn pool(url: &str, settings: &PoolSettings) -> Result<Pool, deadpool::BuildError> {
+    let limits = format!(
+        "-c statement_timeout={} -c lock_timeout={} -c idle_in_transaction_session_timeout={}",
+        settings.statement_timeout.as_millis(),
+        settings.lock_timeout.as_millis(),
+        settings.idle_in_transaction_timeout.as_millis(),
+    );
+    let mut config = ManagerConfig::default();
+    config.recycling_method = RecyclingMethod::Fast;
+    config.custom_setup = Box::new(move |url| {
+        let (url, limits) = (url.to_owned(), limits.clone());
+        async move { connect_with_options(&url, &limits).await }.boxed()
+    });
+    Pool::builder(AsyncDieselConnectionManager::new_with_config(url, config))
+        .max_size(settings.connections_max)
+        .wait_timeout(Some(settings.wait_timeout))
+        .create_timeout(Some(settings.wait_timeout))
+        .runtime(::deadpool::Runtime::Tokio1)
+        .build()
+}
+
+/// One connection of its own, outside of any pool.
+pub async fn connect(url: &str) -> ConnectionResult<AsyncPgConnection> {
+    connect_with_options(url, "").await
+}
+
+async fn connect_with_options(url: &str, options: &str) -> ConnectionResult<AsyncPgConnection> {
+    let bad_connection = |error: tokio_postgres::Error| {
+        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+        ConnectionError::BadConnection(format!("{error}{cause}"))
+    };
+    let mut config: tokio_postgres::Config = url.parse().map_err(bad_connection)?;
+    let options = [config.get_options().unwrap_or_default(), options].join(" ");
+    config.options(options.trim());
+    config.connect_timeout(Duration::from_secs(5));
+    if config.get_ssl_mode() == tokio_postgres::config::SslMode::Disable {
+        let (client, connection) = config.connect(tokio_postgres::NoTls).await.map_err(bad_connection)?;
+        return AsyncPgConnection::try_from_client_and_connection(client, connection).await;
+    }
+    let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let tls = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| ConnectionError::BadConnection(error.to_string()))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let tls = tokio_postgres_rustls::MakeRustlsConnect::new(tls);
+    let (client, connection) = config.connect(tls).await.map_err(bad_connection)?;
+    AsyncPgConnection::try_from_client_and_connection(client, connection).await
+}
+
+/// Tells whether running the whole transaction again may succeed.
+pub trait Retryable {
+    fn is_retryable(&self) -> bool;
+}
+
+impl Retryable for QueryError {
+    /// SQLSTATE 40001 (serialization failure) and 40P01 (deadlock).
+    fn is_retryable(&self) -> bool {
+        match self {
+            QueryError::DatabaseError(DatabaseErrorKind::SerializationFailure, _) => true,
+            // Diesel has no kind for 40P01: it is known by its message.
+            QueryError::DatabaseError(_, info) => info.message() == "deadlock detected",
+            _ => false,
+        }
+    }
+}
+
+/// Why a transaction of [`in_transaction`] did not commit.
+#[derive(Debug, thiserror::Error)]
+pub enum TransactionError<E> {
+    /// No connection could be had in time: nothing was begun.
+    #[error("no database connection could be had: {0}")]
+    NoConnection(PoolError),
+    /// The closure refused or failed, and everything was rolled back.
+    #[error(transparent)]
+    RolledBack(E),
+}
+
+/// A closure over a connection whose future can move between threads: `async |conn| { … }`.
+pub trait TransactionBody<T, R>:
+    AsyncFnOnce(T) -> R + FnOnce(T) -> <Self as TransactionBody<T, R>>::Fut
+{
+    type Fut: Future<Output = R>;
+}
+
+impl<F, T, Fut, R> TransactionBody<T, R> for F
+where
+    F: AsyncFnOnce(T) -> R + FnOnce(T) -> Fut,
+    Fut: Future<Output = R>,
+{
+    type Fut = Fut;
+}
+
+const TRANSACTION_TRIES_MAX: u32 = 5;
+
+/// Runs `body` in a transaction on a connection of the pool, at READ COMMITTED. When Postgres gives up with a deadlock or
+/// a serialization failure, the whole closure runs again, five times at the most; `name` labels the count of those
+/// (`commerce_transaction_retries_total`).
+pub async fn in_transaction<F, R, E>(
+    pool: &Pool,
+    name: &'static str,
+    body: F,
+) -> Result<R, TransactionError<E>>
+where
+    for<'r> F: AsyncFnOnce(&'r mut AsyncPgConnection) -> Result<R, E>
+        + TransactionBody<&'r mut AsyncPgConnection, Result<R, E>, Fut: Send>
+        + Clone
+        + Send,
+    E: From<QueryError> + Retryable + Send,
+    R: Send,
+{
+    let mut pooled = pool.get().await.map_err(TransactionError::NoConnection)?;
+    let conn: &mut AsyncPgConnection = &mut pooled;
+    let mut tries = 1;
+    loop {
+        match conn.transaction(body.clone()).await {
+            Err(error) if error.is_retryable() && tries < TRANSACTION_TRIES_MAX => {
+                metrics::counter!("commerce_transaction_retries_total", "transaction" => name).increment(1);
+                tracing::warn!(transaction = name, tries, "transaction is run again");
+                tokio::time::sleep(Duration::from_millis(u64::from(rand::random_range(1..=20 * tries))))
+                    .await;
+                tries += 1;
+            }
+            result => return result.map_err(TransactionError::RolledBack),
+        }
+    }
+}
+
+/// The schema's migrations, compiled in.
+pub const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations");
+
+/// Why [`migrate`] stopped; what was applied before stays.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrateError {
+    #[error("cannot connect to the database: {0}")]
+    Connect(#[from] ConnectionError),
+    #[error(transparent)]
+    Query(#[from] QueryError),
+    #[error("a migration failed: {0}")]
+    Migration(String),
+}
+
+/// Only one process migrates at a time; the number is arbitrary but must stay.
+const MIGRATION_LOCK: i64 = 0x636f_6d6d_6572_6365;
+
+/// Brings the schema up to date and returns the versions it applied. Safe to run twice and from several processes at
+/// once: they queue behind an advisory lock. The record of versions is in schema `commerce` too, apart from the host's.
+pub async fn migrate(url: &str) -> Result<Vec<String>, MigrateError> {
+    let mut conn = connect(url).await?;
+    conn.batch_execute(&format!("SELECT pg_advisory_lock({MIGRATION_LOCK})")).await?;
+    conn.batch_execute(
+        "CREATE SCHEMA IF NOT EXISTS commerce; SET search_path = commerce; SET client_min_messages = warning",
+    )
+    .await?;
+    // The harness blocks its thread, so it gets one where that is allowed. The lock goes with the connection.
+    let applied = tokio::task::spawn_blocking(move || {
+        let mut harness = AsyncMigrationHarness::new(conn);
+        harness
+            .run_pending_migrations(MIGRATIONS)
+            .map(|versions| versions.iter().map(ToString::to_string).collect())
+            .map_err(|error| MigrateError::Migration(error.to_string()))
+    })
+    .await;
+    applied.unwrap_or_else(|panic| Err(MigrateError::Migration(panic.to_string())))
+}
+
+/// The versions that this build knows and the database lacks.
+pub async fn pending_migrations(conn: &mut AsyncPgConnection) -> Result<Vec<String>, QueryError> {
+    use diesel::migration::{Migration, MigrationSource};
+    use diesel_async::RunQueryDsl as _;
+
+    #[derive(diesel::QueryableByName)]
+    struct Applied {
+        #[diesel(sql_type = diesel::sql_types::Text)]
+        version: String,
+    }
+    let known: Vec<Box<dyn Migration<diesel::pg::Pg>>> =
+        MIGRATIONS.migrations().map_err(QueryError::QueryBuilderError)?;
+    let table_exists =
+        "SELECT 1 FROM pg_tables WHERE schemaname = 'commerce' AND tablename = '__diesel_schema_migrations'";
+    let applied: Vec<Applied> = if diesel::sql_query(table_exists).execute(conn).await? == 1 {
+        diesel::sql_query("SELECT version FROM commerce.__diesel_schema_migrations").load(conn).await?
+    } else {
+        Vec::new()
+    };
+    Ok(known
+        .iter()
+        .map(|migration| migration.name().version().to_string())
+        .filter(|version| applied.iter().all(|applied| applied.version != *version))
+        .collect())
+}

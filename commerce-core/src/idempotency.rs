@@ -1,0 +1,142 @@
+//! One effect a request, however often it is sent.
+//!
+//! [`begin`] and [`store_answer`] belong in the transaction of the effect, so that answer and effect commit together. A crash
+//! leaves nothing behind: the try-lock goes with the transaction.
+
+use std::time::Duration;
+
+use diesel::prelude::*;
+use diesel::result::Error as QueryError;
+use diesel::sql_types::{BigInt, Bool};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::db::Retryable;
+use crate::schema::idempotency_keys;
+
+/// What makes two requests the same: caller, method, path and key. The fingerprint tells whether they ask for the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdempotentRequest {
+    scope: [u8; 32],
+    fingerprint: [u8; 32],
+}
+
+impl IdempotentRequest {
+    /// `caller` names the credential (a user's id, a hashed Cart-Token), `body` is the raw body.
+    pub fn new(caller: &str, method: &str, path: &str, key: &str, body: &[u8]) -> Self {
+        let mut scope = Sha256::new();
+        for part in [caller, method, path, key] {
+            scope.update(part.len().to_be_bytes());
+            scope.update(part);
+        }
+        Self { scope: scope.finalize().into(), fingerprint: Sha256::digest(body).into() }
+    }
+
+    /// Identifies what the request began elsewhere, such as a payment attempt.
+    pub fn scope(&self) -> &[u8; 32] {
+        &self.scope
+    }
+}
+
+/// A stored answer: status, the headers that belong to it, and the body as it was sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredAnswer {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: String,
+}
+
+/// What [`begin`] found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Begun {
+    /// Not answered yet: this transaction may do the work.
+    Fresh,
+    /// Answered before with this.
+    Replay(StoredAnswer),
+}
+
+/// Why a request with a key cannot be worked on.
+#[derive(Debug, thiserror::Error)]
+pub enum IdempotencyError {
+    #[error("a request with this Idempotency-Key is still being worked on")]
+    InUse,
+    #[error("this Idempotency-Key was used for a request with another body")]
+    Reused,
+    #[error(transparent)]
+    Database(#[from] QueryError),
+}
+
+impl Retryable for IdempotencyError {
+    fn is_retryable(&self) -> bool {
+        matches!(self, Self::Database(error) if error.is_retryable())
+    }
+}
+
+/// Takes the key until the end of the transaction without waiting, and looks for a stored answer. First in the lock order.
+pub async fn begin(
+    conn: &mut AsyncPgConnection,
+    request: &IdempotentRequest,
+) -> Result<Begun, IdempotencyError> {
+    #[derive(QueryableByName)]
+    struct TryLock {
+        #[diesel(sql_type = Bool)]
+        taken: bool,
+    }
+    let [a, b, c, d, e, f, g, h, ..] = request.scope;
+    let lock: TryLock = diesel::sql_query("SELECT pg_try_advisory_xact_lock($1) AS taken")
+        .bind::<BigInt, _>(i64::from_be_bytes([a, b, c, d, e, f, g, h]))
+        .get_result(conn)
+        .await?;
+    if !lock.taken {
+        return Err(IdempotencyError::InUse);
+    }
+    let stored: Option<(Vec<u8>, serde_json::Value)> = idempotency_keys::table
+        .find(request.scope.as_slice())
+        .filter(idempotency_keys::expires_at.gt(crate::db::clock()))
+        .select((idempotency_keys::fingerprint, idempotency_keys::response))
+        .first(conn)
+        .await
+        .optional()?;
+    match stored {
+        None => Ok(Begun::Fresh),
+        Some((fingerprint, _)) if fingerprint != request.fingerprint => Err(IdempotencyError::Reused),
+        Some((_, response)) => serde_json::from_value(response)
+            .map(Begun::Replay)
+            .map_err(|error| QueryError::DeserializationError(error.into()).into()),
+    }
+}
+
+/// How long an answer is replayed.
+const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Keeps the answer for 24 hours, in the transaction of the effect.
+pub async fn store_answer(
+    conn: &mut AsyncPgConnection,
+    request: &IdempotentRequest,
+    answer: &StoredAnswer,
+) -> QueryResult<()> {
+    let response =
+        serde_json::to_value(answer).map_err(|error| QueryError::SerializationError(error.into()))?;
+    let row = (
+        idempotency_keys::fingerprint.eq(request.fingerprint.as_slice()),
+        idempotency_keys::response.eq(response),
+        idempotency_keys::created_at.eq(crate::db::clock()),
+        idempotency_keys::expires_at.eq(crate::db::time_after(KEPT_FOR)),
+    );
+    diesel::insert_into(idempotency_keys::table)
+        .values((idempotency_keys::scope.eq(request.scope.as_slice()), row.clone()))
+        .on_conflict(idempotency_keys::scope)
+        .do_update()
+        .set(row)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Forgets answers that are past their time; returns how many.
+pub async fn prune(conn: &mut AsyncPgConnection) -> QueryResult<usize> {
+    diesel::delete(idempotency_keys::table.filter(idempotency_keys::expires_at.le(crate::db::clock())))
+        .execute(conn)
+        .await
+}

@@ -1,0 +1,91 @@
+//! What an operator sees and does: list, look, retry, cancel.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+
+use crate::ids::{JobId, LeaseToken};
+use crate::page::Limit;
+use crate::schema::jobs;
+use crate::text_enum::text_enum;
+
+text_enum! {
+    /// Where a job stands. A finished job has no row.
+    pub enum JobState {
+        /// Waits for its `run_at`.
+        Ready = "ready",
+        /// A worker is at it until `run_at`; then it is due again.
+        Leased = "leased",
+        /// Failed for good; only a person moves it.
+        Dead = "dead",
+    }
+}
+
+/// A job as it stands in the table.
+#[derive(Debug, Clone, Queryable, Selectable)]
+#[diesel(table_name = jobs)]
+pub struct JobRow {
+    pub id: JobId,
+    pub kind: String,
+    pub payload: serde_json::Value,
+    pub state: JobState,
+    pub run_at: DateTime<Utc>,
+    pub attempt: i32,
+    pub attempts_max: i32,
+    pub worker: Option<String>,
+    pub last_error: Option<String>,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+}
+
+/// Why a job could not be retried or cancelled.
+#[derive(Debug, thiserror::Error)]
+pub enum ManageJobError {
+    #[error("there is no job {0}: it is done or never was")]
+    NotFound(JobId),
+    #[error("job {0} is being worked on; wait until its attempt ends")]
+    Leased(JobId),
+    #[error(transparent)]
+    Database(#[from] diesel::result::Error),
+}
+
+/// Oldest first; of one state, or all.
+pub async fn list(
+    conn: &mut AsyncPgConnection,
+    state: Option<JobState>,
+    limit: Limit,
+) -> QueryResult<Vec<JobRow>> {
+    let mut query = jobs::table.select(JobRow::as_select()).into_boxed();
+    if let Some(state) = state {
+        query = query.filter(jobs::state.eq(state));
+    }
+    let rows_max = i64::try_from(limit.rows()).unwrap_or(i64::MAX);
+    query.order((jobs::created_at, jobs::id)).limit(rows_max).load(conn).await
+}
+
+pub async fn find(conn: &mut AsyncPgConnection, id: JobId) -> QueryResult<Option<JobRow>> {
+    jobs::table.find(id).select(JobRow::as_select()).first(conn).await.optional()
+}
+
+/// Makes a dead or waiting job due now, with all its attempts ahead of it.
+pub async fn retry(conn: &mut AsyncPgConnection, id: JobId) -> Result<(), ManageJobError> {
+    let row = jobs::table.filter(jobs::id.eq(id)).filter(jobs::state.ne(JobState::Leased));
+    let changed = diesel::update(row)
+        .set((jobs::state.eq(JobState::Ready), jobs::attempt.eq(0), jobs::run_at.eq(crate::db::clock())))
+        .execute(conn)
+        .await?;
+    if changed == 0 { Err(why_untouched(conn, id).await?) } else { Ok(()) }
+}
+
+/// Removes a dead or waiting job: its work will not be done.
+pub async fn cancel(conn: &mut AsyncPgConnection, id: JobId) -> Result<(), ManageJobError> {
+    let row = jobs::table.filter(jobs::id.eq(id)).filter(jobs::state.ne(JobState::Leased));
+    let removed = diesel::delete(row).execute(conn).await?;
+    if removed == 0 { Err(why_untouched(conn, id).await?) } else { Ok(()) }
+}
+
+async fn why_untouched(conn: &mut AsyncPgConnection, id: JobId) -> QueryResult<ManageJobError> {
+    let found: Option<Option<LeaseToken>> =
+        jobs::table.find(id).select(jobs::lease_token).first(conn).await.optional()?;
+    Ok(if found.is_some() { ManageJobError::Leased(id) } else { ManageJobError::NotFound(id) })
+}

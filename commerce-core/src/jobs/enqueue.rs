@@ -1,0 +1,82 @@
+//! Putting jobs into the table.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::ids::JobId;
+use crate::schema::jobs;
+
+/// The channel on which a process may NOTIFY, after its commits, that there are new jobs. Workers poll as well.
+pub const WAKE_CHANNEL: &str = "commerce_jobs";
+
+/// A kind of job: what it carries, what it is called in the table, how often it is tried.
+pub trait Job: Serialize + DeserializeOwned + Send + Sync {
+    /// Stored with every row; never renamed in place.
+    const KIND: &'static str;
+    /// After this many attempts the row is dead: kept, shown, and retried only by a person.
+    const ATTEMPTS_MAX: i32;
+}
+
+/// A row to be inserted into `commerce.jobs`.
+#[derive(Debug, Clone, Insertable)]
+#[diesel(table_name = jobs)]
+pub struct NewJob {
+    pub id: JobId,
+    kind: &'static str,
+    payload: serde_json::Value,
+    attempts_max: i32,
+    /// The database's time of insertion unless given.
+    run_at: Option<DateTime<Utc>>,
+    dedupe_key: Option<String>,
+}
+
+impl NewJob {
+    /// A job that may run as soon as its transaction has committed.
+    pub fn new<J: Job>(job: &J) -> Result<Self, serde_json::Error> {
+        Ok(Self {
+            id: JobId::new(),
+            kind: J::KIND,
+            payload: serde_json::to_value(job)?,
+            attempts_max: J::ATTEMPTS_MAX,
+            run_at: None,
+            dedupe_key: None,
+        })
+    }
+
+    /// Not before this time.
+    pub fn at(mut self, run_at: DateTime<Utc>) -> Self {
+        self.run_at = Some(run_at);
+        self
+    }
+
+    /// While a job with this key is in the table (also a dead one), another is not inserted.
+    pub fn dedupe_by(mut self, key: String) -> Self {
+        self.dedupe_key = Some(key);
+        self
+    }
+}
+
+/// Inserts a job that may run at once. It takes effect when the caller's transaction commits.
+pub async fn enqueue<J: Job>(conn: &mut AsyncPgConnection, job: &J) -> QueryResult<JobId> {
+    let row = NewJob::new(job).map_err(|error| diesel::result::Error::SerializationError(error.into()))?;
+    let id = row.id;
+    enqueue_all(&mut &*conn, vec![row]).await?;
+    Ok(id)
+}
+
+/// Inserts rows in one statement; those whose dedupe key is taken are left out. Takes a shared connection too, so that it
+/// can be sent together with other writes (pipelined).
+pub async fn enqueue_all(conn: &mut &AsyncPgConnection, rows: Vec<NewJob>) -> QueryResult<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    diesel::insert_into(jobs::table)
+        .values(rows)
+        .on_conflict(jobs::dedupe_key)
+        .do_nothing()
+        .execute(conn)
+        .await?;
+    Ok(())
+}

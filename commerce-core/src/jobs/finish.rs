@@ -1,0 +1,111 @@
+//! The end of an attempt: completed with its effect, failed, or given back.
+
+use std::time::Duration;
+
+use diesel::prelude::*;
+use diesel::result::Error as QueryError;
+use diesel::sql_types::{BigInt, Bool, Int4, Text, Uuid as SqlUuid};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+
+use super::{ClaimedJob, Lease};
+use crate::db::Retryable;
+use crate::schema::jobs;
+
+/// Another worker holds the job, or it is done: the effect of this attempt must be rolled back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the lease on the job was lost: another attempt does or did its work")]
+pub struct LeaseLost;
+
+/// Why [`complete`] refused.
+#[derive(Debug, thiserror::Error)]
+pub enum CompleteError {
+    #[error(transparent)]
+    LeaseLost(#[from] LeaseLost),
+    #[error(transparent)]
+    Database(#[from] QueryError),
+}
+
+impl Retryable for CompleteError {
+    fn is_retryable(&self) -> bool {
+        matches!(self, Self::Database(error) if error.is_retryable())
+    }
+}
+
+/// Deletes the job, in the transaction of its effect. Call it first: it locks the row, so that a second worker waits and
+/// then finds it gone.
+pub async fn complete(conn: &mut AsyncPgConnection, lease: Lease) -> Result<(), CompleteError> {
+    let row = jobs::table.filter(jobs::id.eq(lease.job_id)).filter(jobs::lease_token.eq(lease.token));
+    match diesel::delete(row).execute(conn).await? {
+        0 => Err(LeaseLost.into()),
+        _ => Ok(()),
+    }
+}
+
+/// How an attempt failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure {
+    /// May succeed later: tried again after a growing delay, until the attempts are used up.
+    Retry(String),
+    /// Can never succeed: dead at once.
+    Abort(String),
+}
+
+/// Writes a failed attempt: the error, and when to try again, or the dead state. Says nothing if the lease was lost.
+pub async fn fail(conn: &mut AsyncPgConnection, job: &ClaimedJob, failure: &Failure) -> QueryResult<()> {
+    let (error, dead) = match failure {
+        Failure::Retry(error) => (error, job.attempt >= job.attempts_max),
+        Failure::Abort(error) => (error, true),
+    };
+    let delay_ms = i64::try_from(retry_delay(job.attempt).as_millis()).unwrap_or(i64::MAX);
+    diesel::sql_query(
+        "UPDATE commerce.jobs SET state = CASE WHEN $3 THEN 'dead' ELSE 'ready' END, lease_token = NULL, last_error = $4,
+             run_at = commerce.clock() + $5 * interval '1 millisecond', updated_at = commerce.clock()
+         WHERE id = $1 AND lease_token = $2",
+    )
+    .bind::<SqlUuid, _>(job.id)
+    .bind::<SqlUuid, _>(job.lease_token)
+    .bind::<Bool, _>(dead)
+    .bind::<Text, _>(error)
+    .bind::<BigInt, _>(delay_ms)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Gives back jobs that were claimed and not begun: due at once, the attempt not counted.
+pub async fn release(conn: &mut AsyncPgConnection, leases: &[Lease]) -> QueryResult<()> {
+    let tokens: Vec<_> = leases.iter().map(|lease| lease.token).collect();
+    diesel::update(jobs::table.filter(jobs::lease_token.eq_any(tokens)))
+        .set((
+            jobs::state.eq("ready"),
+            jobs::lease_token.eq(None::<crate::ids::LeaseToken>),
+            jobs::attempt.eq(jobs::attempt - 1.into_sql::<Int4>()),
+            jobs::run_at.eq(crate::db::clock()),
+        ))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+const RETRY_DELAY_MAX: Duration = Duration::from_secs(60 * 60);
+
+/// One second after the first attempt, doubling up to an hour, each spread over ±25 % so that what failed together does not
+/// return together.
+fn retry_delay(attempt: i32) -> Duration {
+    let doublings = attempt.clamp(1, 13).unsigned_abs() - 1;
+    let delay = Duration::from_secs(1 << doublings).min(RETRY_DELAY_MAX);
+    delay.mul_f64(rand::random_range(0.75..=1.25))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retries_wait_longer_each_time_up_to_a_cap() {
+        for (attempt, seconds) in [(1, 1.0), (2, 2.0), (5, 16.0), (12, 2048.0), (13, 3600.0), (99, 3600.0)] {
+            let delay = retry_delay(attempt).as_secs_f64();
+            assert!((seconds * 0.75..=seconds * 1.25).contains(&delay), "attempt {attempt}: {delay}");
+        }
+    }
+}

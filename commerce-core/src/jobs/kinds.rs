@@ -1,0 +1,28 @@
+//! One plain struct per kind of job. The `KIND` strings are stored: they are never renamed in place.
+
+use serde::{Deserialize, Serialize};
+
+use super::Job;
+use crate::ids::{EmailId, RefundId};
+
+/// Renders and sends one mail.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SendEmail {
+    pub email_id: EmailId,
+}
+
+impl Job for SendEmail {
+    const KIND: &'static str = "send_email";
+    const ATTEMPTS_MAX: i32 = 12;
+}
+
+/// Asks the provider to give money back, and writes what it answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefundPayment {
+    pub refund_id: RefundId,
+}
+
+impl Job for RefundPayment {
+    const KIND: &'static str = "refund_payment";
+    const ATTEMPTS_MAX: i32 = 20;
+}

@@ -1,0 +1,109 @@
+//! Keyset pages: a cursor names the last row that was seen, so that writes in between neither repeat nor skip a row.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use uuid::Uuid;
+
+/// How many rows a page holds: 1 to 100, 20 unless asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit(u16);
+
+impl Limit {
+    pub const MAX: u16 = 100;
+
+    /// `None` outside of 1..=100.
+    pub fn new(rows: u16) -> Option<Self> {
+        (1..=Self::MAX).contains(&rows).then_some(Self(rows))
+    }
+
+    pub fn rows(self) -> usize {
+        usize::from(self.0)
+    }
+
+    /// One row more than the page holds: its presence tells that there is a next page.
+    pub fn rows_and_one(self) -> i64 {
+        i64::from(self.0) + 1
+    }
+}
+
+impl Default for Limit {
+    fn default() -> Self {
+        Self(20)
+    }
+}
+
+/// The place after which a page begins: the sort key and id of the last row seen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cursor<K> {
+    /// The sort it belongs to; under another sort it means nothing.
+    pub sort: String,
+    pub key: K,
+    pub id: Uuid,
+}
+
+/// The cursor was not issued by this list in this sort order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the cursor was not issued for this list and sort order; start again without it")]
+pub struct InvalidCursor;
+
+impl<K: Serialize + DeserializeOwned> Cursor<K> {
+    /// The opaque text that a client gives back.
+    pub fn encode(&self) -> String {
+        URL_SAFE_NO_PAD.encode(serde_json::to_vec(self).unwrap_or_default())
+    }
+
+    /// Reads a text that [`Cursor::encode`] wrote for the same sort.
+    pub fn decode(text: &str, sort: &str) -> Result<Self, InvalidCursor> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| InvalidCursor)?;
+        let cursor: Self = serde_json::from_slice(&bytes).map_err(|_| InvalidCursor)?;
+        if cursor.sort == sort { Ok(cursor) } else { Err(InvalidCursor) }
+    }
+}
+
+/// A bounded part of a list.
+#[derive(Debug, Clone)]
+pub struct Page<T> {
+    pub data: Vec<T>,
+    /// Asks for what follows; absent on the last page.
+    pub next_cursor: Option<String>,
+}
+
+impl<T> Page<T> {
+    /// Cuts rows read with [`Limit::rows_and_one`] to a page; `cursor_of` makes the cursor of the last row kept.
+    pub fn from_rows(mut rows: Vec<T>, limit: Limit, cursor_of: impl FnOnce(&T) -> String) -> Self {
+        let more = rows.len() > limit.rows();
+        rows.truncate(limit.rows());
+        let next_cursor = if more { rows.last().map(cursor_of) } else { None };
+        Self { data: rows, next_cursor }
+    }
+
+    pub fn map<U>(self, convert: impl FnMut(T) -> U) -> Page<U> {
+        Page { data: self.data.into_iter().map(convert).collect(), next_cursor: self.next_cursor }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_comes_back_as_it_went_and_only_for_its_sort() {
+        let cursor = Cursor { sort: "price".to_owned(), key: Some(1250i64), id: Uuid::now_v7() };
+        assert_eq!(Cursor::decode(&cursor.encode(), "price"), Ok(cursor.clone()));
+        assert_eq!(Cursor::<Option<i64>>::decode(&cursor.encode(), "-price"), Err(InvalidCursor));
+        for wrong in ["", "x", "e30", "🦀", "bnVsbA"] {
+            assert_eq!(Cursor::<Option<i64>>::decode(wrong, "price"), Err(InvalidCursor), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_extra_row_only_tells_that_there_is_more() {
+        let limit = Limit::new(2).unwrap();
+        let page = Page::from_rows(vec![1, 2, 3], limit, |last| last.to_string());
+        assert_eq!((page.data, page.next_cursor), (vec![1, 2], Some("2".to_owned())));
+        let page = Page::from_rows(vec![1, 2], limit, |last| last.to_string());
+        assert_eq!((page.data, page.next_cursor), (vec![1, 2], None));
+        assert!(Limit::new(0).is_none() && Limit::new(101).is_none());
+    }
+}
