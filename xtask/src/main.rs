@@ -3,12 +3,16 @@
 //! Everything here runs on a bare machine with the Rust toolchain: Postgres is found or installed, and every
 //! command starts and stops what it needs, on ports nobody else uses.
 
+mod architecture;
+mod cargo;
+mod chromium;
 mod interrupt;
 #[allow(dead_code, reason = "the durable server is for the dev command, which follows")]
 mod postgres;
 #[allow(dead_code, reason = "same")]
 mod process;
 mod schema;
+mod test;
 #[allow(dead_code, reason = "same")]
 mod workspace;
 
@@ -26,8 +30,12 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Run every test: a private Postgres and the freshly built binaries are provided, and gone afterwards
+    Test(test::Options),
     /// Write commerce-core/src/schema.rs from the migrations, applied to a throwaway Postgres
     Schema(schema::Options),
+    /// Check who imports whom, who writes which table, and what commerce-core may know
+    Architecture,
 }
 
 fn main() -> ExitCode {
@@ -43,6 +51,8 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<ExitCode> {
     interrupt::listen()?;
     match command {
+        Command::Test(options) => test::run(&options),
         Command::Schema(options) => schema::run(&options),
+        Command::Architecture => architecture::run(),
     }
 }
