@@ -5,6 +5,7 @@ pub mod idempotency;
 pub mod ids;
 pub mod jobs;
 pub mod money;
+pub mod notifications;
 pub mod page;
 pub mod request;
 #[rustfmt::skip]

@@ -58,17 +58,18 @@ impl NewJob {
     }
 }
 
-/// Inserts a job that may run at once. It takes effect when the caller's transaction commits.
-pub async fn enqueue<J: Job>(conn: &mut AsyncPgConnection, job: &J) -> QueryResult<JobId> {
+/// Inserts a job that may run at once. It takes effect when the caller's transaction commits. A shared borrow of the
+/// connection is enough, so that other writes can be pipelined with this one.
+pub async fn enqueue<J: Job>(conn: &AsyncPgConnection, job: &J) -> QueryResult<JobId> {
     let row = NewJob::new(job).map_err(|error| diesel::result::Error::SerializationError(error.into()))?;
     let id = row.id;
-    enqueue_all(&mut &*conn, vec![row]).await?;
+    // One row by itself is a statement that Diesel keeps prepared; a list is not.
+    diesel::insert_into(jobs::table).values(row).execute(&mut { conn }).await?;
     Ok(id)
 }
 
-/// Inserts rows in one statement; those whose dedupe key is taken are left out. Takes a shared connection too, so that it
-/// can be sent together with other writes (pipelined).
-pub async fn enqueue_all(conn: &mut &AsyncPgConnection, rows: Vec<NewJob>) -> QueryResult<()> {
+/// Inserts rows in one statement; those whose dedupe key is taken are left out.
+pub async fn enqueue_all(conn: &AsyncPgConnection, rows: Vec<NewJob>) -> QueryResult<()> {
     if rows.is_empty() {
         return Ok(());
     }
@@ -76,7 +77,7 @@ pub async fn enqueue_all(conn: &mut &AsyncPgConnection, rows: Vec<NewJob>) -> Qu
         .values(rows)
         .on_conflict(jobs::dedupe_key)
         .do_nothing()
-        .execute(conn)
+        .execute(&mut { conn })
         .await?;
     Ok(())
 }

@@ -1,0 +1,11 @@
+//! Mails: put on the way in the transaction of the event that they tell of, sent after it by a worker.
+//!
+//! A mail is sent at least once. It has one row per event (the dedupe key), and a Message-ID and a file name that come
+//! from the row's id: only where the server's answer was lost after it took the message does a reader get it twice, and
+//! then as the same message. What a mail says is read from the database when it is sent; a row holds ids, no secrets.
+
+mod enqueue;
+mod template;
+
+pub use enqueue::{NewEmail, enqueue_email};
+pub use template::Template;

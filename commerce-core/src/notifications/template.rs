@@ -1,0 +1,26 @@
+//! Which mails there are.
+
+use crate::text_enum::text_enum;
+
+text_enum! {
+    /// What a mail tells. The comment says what its `data` must hold, apart from which nothing is needed: names, prices
+    /// and codes are looked up when the mail is sent.
+    pub enum Template {
+        /// `code_id`: proves that the reader owns the address.
+        VerifyEmailCode = "verify_email_code",
+        /// `user_id`: someone tried to register with an address that has an account.
+        AccountExists = "account_exists",
+        /// `user_id`: the address is verified, the account can be used.
+        Welcome = "welcome",
+        /// `order_id`: placed, and waits for payment.
+        OrderReceived = "order_received",
+        /// `order_id`: paid.
+        OrderConfirmed = "order_confirmed",
+        /// `order_id`: cancelled, and why.
+        OrderCancelled = "order_cancelled",
+        /// `order_id`: all that was ordered is on its way.
+        OrderShipped = "order_shipped",
+        /// `refund_id`: money goes back.
+        PaymentRefunded = "payment_refunded",
+    }
+}
