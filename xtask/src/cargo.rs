@@ -12,6 +12,17 @@ use crate::{interrupt, workspace};
 /// The cargo that runs us, in the workspace's folder.
 pub fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    // What cargo told us about our own package would look like a changed environment to some build scripts
+    // (ring's), and rebuild half the tree.
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_")
+            || text.starts_with("CARGO_MANIFEST_")
+            || text.starts_with("CARGO_BIN_")
+        {
+            command.env_remove(&name);
+        }
+    }
     command.current_dir(workspace::root());
     command
 }

@@ -6,14 +6,12 @@
 mod architecture;
 mod cargo;
 mod chromium;
+mod dev;
 mod interrupt;
-#[allow(dead_code, reason = "the durable server is for the dev command, which follows")]
 mod postgres;
-#[allow(dead_code, reason = "same")]
 mod process;
 mod schema;
 mod test;
-#[allow(dead_code, reason = "same")]
 mod workspace;
 
 use std::process::ExitCode;
@@ -30,6 +28,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Start the whole shop on this machine: Postgres, demo data, API and worker; Ctrl-C stops it
+    Dev(dev::Options),
     /// Run every test: a private Postgres and the freshly built binaries are provided, and gone afterwards
     Test(test::Options),
     /// Write commerce-core/src/schema.rs from the migrations, applied to a throwaway Postgres
@@ -41,6 +41,10 @@ enum Command {
 fn main() -> ExitCode {
     match run(Arguments::parse().command) {
         Ok(code) => code,
+        Err(_) if interrupt::received().is_some() => {
+            eprintln!("Interrupted; everything is stopped.");
+            ExitCode::from(130)
+        }
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
@@ -51,6 +55,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<ExitCode> {
     interrupt::listen()?;
     match command {
+        Command::Dev(options) => dev::run(&options),
         Command::Test(options) => test::run(&options),
         Command::Schema(options) => schema::run(&options),
         Command::Architecture => architecture::run(),

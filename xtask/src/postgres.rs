@@ -6,7 +6,7 @@
 
 use std::fs::{self, File};
 use std::net::TcpListener;
-use std::os::unix::fs::{DirBuilderExt, chown};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -345,7 +345,12 @@ fn make_folder(folder: &Path, account: Option<Account>) -> Result<()> {
         return Ok(());
     }
     let make = || -> Result<()> {
-        fs::create_dir_all(folder.parent().unwrap_or(folder))?;
+        let parent = folder.parent().unwrap_or(folder);
+        if !parent.is_dir() {
+            fs::create_dir_all(parent)?;
+            // Whatever the umask is, Postgres's account must get through.
+            fs::set_permissions(parent, fs::Permissions::from_mode(0o755))?;
+        }
         fs::DirBuilder::new().mode(0o700).create(folder)?;
         if let Some(Account { uid, gid }) = account {
             chown(folder, Some(uid), Some(gid))?;
@@ -478,4 +483,52 @@ fn is_server_on(pid: u32, data: &Path) -> bool {
 
 fn free_port() -> Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0").context("no free port on 127.0.0.1")?.local_addr()?.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_throwaway_server_answers_and_leaves_nothing() {
+        let server = Server::throwaway().unwrap();
+        let url = server.url("postgres");
+        assert_eq!(server.installation().query(&url, "SELECT 1, 'a'").unwrap(), [["1", "a"]]);
+        assert_eq!(server.installation().query(&url, "SHOW fsync").unwrap(), [["off"]]);
+        let folder = server.folder().to_path_buf();
+        assert!(folder.is_dir());
+        drop(server);
+        assert!(!folder.exists(), "{}", folder.display());
+    }
+
+    #[test]
+    fn a_kept_server_survives_being_killed_and_a_pid_file_of_someone_else() {
+        let account = Account::to_drop_to().unwrap();
+        let name = format!("commerce-kept-{}", std::process::id());
+        let folder = Path::new("/tmp").join(name);
+        let start = || {
+            stop_leftover(&folder.join("data")).unwrap();
+            let found = Installation::find_or_install().unwrap();
+            Server::start(found, Durability::Durable, folder.clone(), account, None).unwrap()
+        };
+        let query = |server: &Server, sql: &str| server.installation().query(&server.url("postgres"), sql);
+
+        let mut server = start();
+        query(&server, "CREATE TABLE kept AS SELECT 42 AS answer").unwrap();
+        process::signal(server.child.id(), "KILL");
+        server.child.wait().unwrap();
+        assert!(!server.is_running());
+        drop(server);
+        assert!(folder.join("data/postmaster.pid").exists());
+
+        // The number in the pid file now belongs to a process that is no Postgres: this one.
+        let pid_file = folder.join("data/postmaster.pid");
+        let content = fs::read_to_string(&pid_file).unwrap();
+        let rest = content.split_once('\n').unwrap().1;
+        fs::write(&pid_file, format!("{}\n{rest}", std::process::id())).unwrap();
+        let server = start();
+        assert_eq!(query(&server, "SELECT answer FROM kept").unwrap(), [["42"]]);
+        drop(server);
+        fs::remove_dir_all(&folder).unwrap();
+    }
 }

@@ -79,7 +79,7 @@ impl Guardian {
         const SCRIPT: &str = r#"
             read -r _
             kill -"$2" "$1"
-            while kill -0 "$1"; do sleep 0.1; done
+            n=0; while kill -0 "$1" && [ $n -lt 300 ]; do sleep 0.1; n=$((n + 1)); done
             if [ -n "$3" ]; then rm -rf "$3"; fi"#;
         let child = Command::new("sh")
             .args(["-c", SCRIPT, "guardian", &pid.to_string(), signal])
