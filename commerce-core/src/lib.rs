@@ -1,8 +1,10 @@
 #![doc = include_str!("../README.md")]
 
+pub mod audit;
 pub mod db;
 pub mod idempotency;
 pub mod ids;
+pub mod inventory;
 pub mod jobs;
 pub mod money;
 pub mod notifications;
@@ -10,4 +12,7 @@ pub mod page;
 pub mod request;
 #[rustfmt::skip]
 pub mod schema;
+pub mod settings;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod text_enum;

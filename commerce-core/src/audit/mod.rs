@@ -1,0 +1,5 @@
+//! The invariants that hold after every fault, as queries.
+
+mod verify;
+
+pub use verify::{Breach, verify};

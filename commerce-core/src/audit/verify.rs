@@ -1,0 +1,23 @@
+//! Looking for breaches of the invariants. Reads only; run it after every test, after every fault, and on a schedule.
+
+use diesel::sql_types::Text;
+use diesel::{QueryResult, QueryableByName};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+
+/// An invariant that does not hold, and where.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+pub struct Breach {
+    /// `I1` … `I6`.
+    #[diesel(sql_type = Text)]
+    pub invariant: String,
+    /// The table and id that it was found at.
+    #[diesel(sql_type = Text)]
+    pub subject: String,
+    #[diesel(sql_type = Text)]
+    pub detail: String,
+}
+
+/// Every breach of every invariant, in one snapshot; empty when all is well.
+pub async fn verify(conn: &mut AsyncPgConnection) -> QueryResult<Vec<Breach>> {
+    diesel::sql_query(include_str!("verify.sql")).load(conn).await
+}

@@ -1,0 +1,95 @@
+-- One query, one snapshot: each branch finds the breaches of one rule.
+
+-- I1: a level is the sum of its ledger, and what is reserved is the sum of its live reservations.
+SELECT 'I1' AS invariant, 'stock_levels ' || l.variant_id || ' ' || l.location_id AS subject,
+       'on_hand ' || l.on_hand || ', ledger ' || coalesce(m.on_hand, 0) AS detail
+FROM commerce.stock_levels l
+LEFT JOIN (SELECT variant_id, location_id, sum(on_hand_delta) AS on_hand FROM commerce.stock_movements GROUP BY 1, 2) m
+    USING (variant_id, location_id)
+WHERE l.on_hand <> coalesce(m.on_hand, 0)
+UNION ALL
+SELECT 'I1', 'stock_levels ' || l.variant_id || ' ' || l.location_id,
+       'reserved ' || l.reserved || ', ledger ' || coalesce(m.reserved, 0)
+FROM commerce.stock_levels l
+LEFT JOIN (SELECT variant_id, location_id, sum(reserved_delta) AS reserved FROM commerce.stock_movements GROUP BY 1, 2) m
+    USING (variant_id, location_id)
+WHERE l.reserved <> coalesce(m.reserved, 0)
+UNION ALL
+SELECT 'I1', 'stock_levels ' || l.variant_id || ' ' || l.location_id,
+       'reserved ' || l.reserved || ', live reservations ' || coalesce(r.quantity, 0)
+FROM commerce.stock_levels l
+LEFT JOIN (SELECT variant_id, location_id, sum(quantity) AS quantity FROM commerce.stock_reservations
+           WHERE status IN ('held', 'committed') GROUP BY 1, 2) r USING (variant_id, location_id)
+WHERE l.reserved <> coalesce(r.quantity, 0)
+UNION ALL
+SELECT 'I1', 'stock_levels ' || variant_id || ' ' || location_id, 'on_hand ' || on_hand || ', reserved ' || reserved
+FROM commerce.stock_levels WHERE on_hand < 0 OR reserved < 0 OR reserved > on_hand
+UNION ALL
+-- I1: an order that is to be delivered has exactly its unshipped units reserved; a cancelled one has none.
+SELECT 'I1', 'orders ' || o.id, 'status ' || o.status || ', variant ' || w.variant_id || ': unshipped ' || w.quantity
+       || ', reserved ' || coalesce(r.quantity, 0)
+FROM commerce.orders o
+JOIN (SELECT order_id, variant_id, sum(quantity - shipped_quantity) AS quantity FROM commerce.order_lines GROUP BY 1, 2) w
+    ON w.order_id = o.id
+LEFT JOIN (SELECT order_id, variant_id, sum(quantity) AS quantity FROM commerce.stock_reservations
+           WHERE status IN ('held', 'committed') AND order_id IS NOT NULL GROUP BY 1, 2) r
+    ON r.order_id = o.id AND r.variant_id = w.variant_id
+WHERE coalesce(r.quantity, 0) <> CASE WHEN o.status = 'cancelled' THEN 0 ELSE w.quantity END
+UNION ALL
+SELECT 'I1', 'stock_reservations ' || r.id, 'is ' || r.status || ' while its order is ' || o.status
+FROM commerce.stock_reservations r JOIN commerce.orders o ON o.id = r.order_id
+WHERE (r.status = 'held' AND o.status <> 'pending_payment') OR (r.status = 'committed' AND o.status = 'pending_payment')
+UNION ALL
+-- I2: what an order counts as paid and refunded is what its payments say.
+SELECT 'I2', 'orders ' || o.id, 'paid ' || o.paid_minor || ', payments ' || coalesce(p.paid, 0)
+       || '; refunded ' || o.refunded_minor || ', payments ' || coalesce(p.refunded, 0)
+FROM commerce.orders o
+LEFT JOIN (SELECT order_id, sum(amount_minor) FILTER (WHERE succeeded_at IS NOT NULL) AS paid, sum(refunded_minor) AS refunded
+           FROM commerce.payments GROUP BY 1) p ON p.order_id = o.id
+WHERE o.paid_minor <> coalesce(p.paid, 0) OR o.refunded_minor <> coalesce(p.refunded, 0)
+UNION ALL
+SELECT 'I2', 'payments ' || p.id, 'refunded ' || p.refunded_minor || ', refunds ' || coalesce(r.done, 0)
+       || ', promised ' || coalesce(r.promised, 0) || ' of ' || p.amount_minor
+FROM commerce.payments p
+LEFT JOIN (SELECT payment_id, sum(amount_minor) FILTER (WHERE status = 'succeeded') AS done,
+                  sum(amount_minor) FILTER (WHERE status <> 'failed') AS promised
+           FROM commerce.refunds GROUP BY 1) r ON r.payment_id = p.id
+WHERE p.refunded_minor <> coalesce(r.done, 0) OR coalesce(r.promised, 0) > p.amount_minor
+UNION ALL
+SELECT 'I2', 'orders ' || id, 'paid_at is ' || coalesce(paid_at::text, 'unset') || ' with ' || paid_minor || ' of ' || total_minor
+FROM commerce.orders WHERE (paid_at IS NOT NULL) <> (paid_minor >= total_minor)
+UNION ALL
+SELECT 'I2', 'orders ' || id, 'is ' || status || ' but not paid'
+FROM commerce.orders WHERE status IN ('paid', 'processing', 'shipped', 'delivered') AND paid_at IS NULL
+UNION ALL
+-- I2: a cancelled order keeps no money once its refunds are done.
+SELECT 'I2', 'orders ' || o.id, 'is cancelled and keeps ' || (o.paid_minor - o.refunded_minor) || ' with no refund under way'
+FROM commerce.orders o
+WHERE o.status = 'cancelled' AND o.paid_minor > o.refunded_minor
+  AND o.paid_minor - o.refunded_minor > (SELECT coalesce(sum(amount_minor), 0) FROM commerce.refunds r
+                                         WHERE r.order_id = o.id AND r.status <> 'succeeded')
+UNION ALL
+-- I4: an ordered cart has its order, and an order's cart is closed.
+SELECT 'I4', 'carts ' || c.id, 'is ' || c.status || ' and has ' || CASE WHEN o.id IS NULL THEN 'no order' ELSE 'an order' END
+FROM commerce.carts c LEFT JOIN commerce.orders o ON o.cart_id = c.id
+WHERE (c.status = 'ordered') <> (o.id IS NOT NULL)
+UNION ALL
+SELECT 'I4', 'payments ' || p.id, 'is ' || p.status || ' without succeeded_at in step'
+FROM commerce.payments p
+WHERE (p.succeeded_at IS NOT NULL) <> (p.status IN ('succeeded', 'partially_refunded', 'refunded'))
+UNION ALL
+-- I5: nothing that should have ended is still open long after its time.
+SELECT 'I5', 'orders ' || id, 'waits for payment since it expired at ' || expires_at
+FROM commerce.orders WHERE status = 'pending_payment' AND expires_at < commerce.clock() - interval '2 hours'
+UNION ALL
+SELECT 'I5', 'stock_reservations ' || id, 'is held since it lapsed at ' || expires_at
+FROM commerce.stock_reservations WHERE status = 'held' AND expires_at < commerce.clock() - interval '2 hours'
+UNION ALL
+SELECT 'I5', 'jobs ' || id, 'is leased since its lease lapsed at ' || run_at
+FROM commerce.jobs WHERE state = 'leased' AND run_at < commerce.clock() - interval '2 hours'
+UNION ALL
+-- I6: an order's sums are those of its lines.
+SELECT 'I6', 'orders ' || o.id, 'subtotal ' || o.subtotal_minor || ', lines ' || coalesce(l.subtotal, 0)
+FROM commerce.orders o
+LEFT JOIN (SELECT order_id, sum(line_total_minor) AS subtotal FROM commerce.order_lines GROUP BY 1) l ON l.order_id = o.id
+WHERE o.subtotal_minor <> coalesce(l.subtotal, 0)

@@ -1,0 +1,138 @@
+//! Goods that come and go outside of orders: counted, received, written off.
+
+use diesel::prelude::*;
+use diesel::result::Error as QueryError;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+
+use super::ledger::{LevelChange, MovementKind};
+use super::lock::lock;
+use crate::db::Retryable;
+use crate::ids::{LocationId, VariantId};
+use crate::request::Origin;
+use crate::schema::stock_levels;
+
+/// A change of the units on hand.
+#[derive(Debug, Clone)]
+pub struct StockAdjustment {
+    pub variant_id: VariantId,
+    /// [`super::MAIN_LOCATION`] unless stock is kept elsewhere.
+    pub location_id: LocationId,
+    /// Units to add; negative takes away.
+    pub delta: i64,
+    /// Why, in a person's words; kept in the ledger.
+    pub reason: Option<String>,
+}
+
+/// Why stock was not adjusted. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum AdjustError {
+    #[error("variant {variant_id} would have {on_hand} on hand, below the {reserved} that are reserved")]
+    BelowReserved { variant_id: VariantId, on_hand: i64, reserved: i64 },
+    #[error("variant {0} or its location does not exist")]
+    UnknownLevel(VariantId),
+    #[error("the quantity of variant {0} is too large to be counted")]
+    TooLarge(VariantId),
+    #[error(transparent)]
+    Database(#[from] QueryError),
+}
+
+impl Retryable for AdjustError {
+    fn is_retryable(&self) -> bool {
+        matches!(self, Self::Database(error) if error.is_retryable())
+    }
+}
+
+/// Adds to or takes from what is on hand, creating levels that did not exist. All or nothing.
+pub async fn adjust(
+    conn: &mut AsyncPgConnection,
+    adjustments: &[StockAdjustment],
+    origin: &Origin,
+) -> Result<(), AdjustError> {
+    diesel_async::AsyncConnection::transaction(conn, async |conn| {
+        change(conn, adjustments, Target::By, origin).await
+    })
+    .await
+}
+
+/// Counts: makes what is on hand equal to `delta`, read as an absolute quantity. All or nothing.
+pub async fn set_on_hand(
+    conn: &mut AsyncPgConnection,
+    counts: &[StockAdjustment],
+    origin: &Origin,
+) -> Result<(), AdjustError> {
+    diesel_async::AsyncConnection::transaction(conn, async |conn| {
+        change(conn, counts, Target::To, origin).await
+    })
+    .await
+}
+
+#[derive(Clone, Copy)]
+enum Target {
+    By,
+    To,
+}
+
+/// More of one thing than any shop keeps; leaves room for sums.
+const ON_HAND_MAX: i64 = 1_000_000_000_000;
+
+async fn change(
+    conn: &mut AsyncPgConnection,
+    adjustments: &[StockAdjustment],
+    target: Target,
+    origin: &Origin,
+) -> Result<(), AdjustError> {
+    ensure_levels(conn, adjustments).await?;
+    let mut stock = lock(conn, adjustments.iter().map(|adjustment| adjustment.variant_id)).await?;
+    for adjustment in adjustments {
+        let variant_id = adjustment.variant_id;
+        let level = stock
+            .level_mut(variant_id, adjustment.location_id)
+            .ok_or(AdjustError::UnknownLevel(variant_id))?;
+        let on_hand = match target {
+            Target::By => level.on_hand.checked_add(adjustment.delta),
+            Target::To => Some(adjustment.delta),
+        };
+        let on_hand = on_hand.filter(|sum| *sum <= ON_HAND_MAX).ok_or(AdjustError::TooLarge(variant_id))?;
+        if on_hand < level.reserved {
+            return Err(AdjustError::BelowReserved { variant_id, on_hand, reserved: level.reserved });
+        }
+        let change = LevelChange {
+            variant_id,
+            location_id: adjustment.location_id,
+            kind: MovementKind::Adjust,
+            on_hand_delta: on_hand - level.on_hand,
+            reserved_delta: 0,
+            reason: adjustment.reason.clone(),
+            reservation_id: None,
+            order_id: None,
+        };
+        if change.on_hand_delta != 0 {
+            stock.write(conn, &[change], origin).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn ensure_levels(
+    conn: &mut AsyncPgConnection,
+    adjustments: &[StockAdjustment],
+) -> Result<(), AdjustError> {
+    let mut keys: Vec<_> =
+        adjustments.iter().map(|adjustment| (adjustment.variant_id, adjustment.location_id)).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    for (variant_id, location_id) in keys {
+        diesel::insert_into(stock_levels::table)
+            .values((stock_levels::variant_id.eq(variant_id), stock_levels::location_id.eq(location_id)))
+            .on_conflict_do_nothing()
+            .execute(conn)
+            .await
+            .map_err(|error| match error {
+                QueryError::DatabaseError(diesel::result::DatabaseErrorKind::ForeignKeyViolation, _) => {
+                    AdjustError::UnknownLevel(variant_id)
+                }
+                other => other.into(),
+            })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,148 @@
+//! The ledger: one row a change of a level, so that every unit can be accounted for.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use futures_util::future::{try_join, try_join_all};
+
+use super::LockedStock;
+use crate::db::clock;
+use crate::ids::{LocationId, MovementId, OrderId, ReservationId, VariantId};
+use crate::page::{Cursor, InvalidCursor, Limit, Page};
+use crate::request::Origin;
+use crate::schema::{stock_levels, stock_movements};
+use crate::text_enum::text_enum;
+
+text_enum! {
+    /// What a movement does to its level.
+    pub enum MovementKind {
+        /// Goods counted, received or written off: changes `on_hand`.
+        Adjust = "adjust",
+        /// Units set aside for a cart or an order.
+        Reserve = "reserve",
+        /// Units given back.
+        Release = "release",
+        /// Units that left with a shipment.
+        Consume = "consume",
+    }
+}
+
+/// One row of the ledger.
+#[derive(Debug, Clone, Queryable, Selectable)]
+#[diesel(table_name = stock_movements)]
+pub struct Movement {
+    pub id: MovementId,
+    pub variant_id: VariantId,
+    pub location_id: LocationId,
+    pub kind: MovementKind,
+    pub on_hand_delta: i64,
+    pub reserved_delta: i64,
+    pub reason: Option<String>,
+    pub order_id: Option<OrderId>,
+    pub actor: String,
+    pub created_at: DateTime<Utc>,
+}
+
+/// A change of one level, about to be written.
+#[derive(Debug, Clone)]
+pub(super) struct LevelChange {
+    pub variant_id: VariantId,
+    pub location_id: LocationId,
+    pub kind: MovementKind,
+    pub on_hand_delta: i64,
+    pub reserved_delta: i64,
+    pub reason: Option<String>,
+    pub reservation_id: Option<ReservationId>,
+    pub order_id: Option<OrderId>,
+}
+
+impl LockedStock {
+    /// Writes level and ledger together. All statements travel at once: the rows are locked already.
+    pub(super) async fn write(
+        &mut self,
+        conn: &AsyncPgConnection,
+        changes: &[LevelChange],
+        origin: &Origin,
+    ) -> QueryResult<()> {
+        for change in changes {
+            if let Some(level) = self.level_mut(change.variant_id, change.location_id) {
+                level.on_hand += change.on_hand_delta;
+                level.reserved += change.reserved_delta;
+            }
+        }
+        let levels = try_join_all(changes.iter().map(|change| write_level(conn, change)));
+        let movements = try_join_all(changes.iter().map(|change| write_movement(conn, change, origin)));
+        try_join(levels, movements).await?;
+        Ok(())
+    }
+}
+
+async fn write_level(conn: &AsyncPgConnection, change: &LevelChange) -> QueryResult<usize> {
+    diesel::update(stock_levels::table.find((change.variant_id, change.location_id)))
+        .set((
+            stock_levels::on_hand.eq(stock_levels::on_hand + change.on_hand_delta),
+            stock_levels::reserved.eq(stock_levels::reserved + change.reserved_delta),
+            stock_levels::updated_at.eq(clock()),
+        ))
+        .execute(&mut &*conn)
+        .await
+}
+
+async fn write_movement(
+    conn: &AsyncPgConnection,
+    change: &LevelChange,
+    origin: &Origin,
+) -> QueryResult<usize> {
+    diesel::insert_into(stock_movements::table)
+        .values((
+            stock_movements::id.eq(MovementId::new()),
+            stock_movements::variant_id.eq(change.variant_id),
+            stock_movements::location_id.eq(change.location_id),
+            stock_movements::kind.eq(change.kind),
+            stock_movements::on_hand_delta.eq(change.on_hand_delta),
+            stock_movements::reserved_delta.eq(change.reserved_delta),
+            stock_movements::reason.eq(change.reason.as_deref()),
+            stock_movements::reservation_id.eq(change.reservation_id.map(|id| id.0)),
+            stock_movements::order_id.eq(change.order_id),
+            stock_movements::actor.eq(origin.actor.to_string()),
+        ))
+        .execute(&mut &*conn)
+        .await
+}
+
+/// Why a list could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ListMovementsError {
+    #[error(transparent)]
+    InvalidCursor(#[from] InvalidCursor),
+    #[error(transparent)]
+    Database(#[from] diesel::result::Error),
+}
+
+const NEWEST_FIRST: &str = "-created_at";
+
+/// The movements of a variant, newest first.
+pub async fn list_movements(
+    conn: &mut AsyncPgConnection,
+    variant_id: VariantId,
+    limit: Limit,
+    cursor: Option<&str>,
+) -> Result<Page<Movement>, ListMovementsError> {
+    let mut query = stock_movements::table
+        .filter(stock_movements::variant_id.eq(variant_id))
+        .select(Movement::as_select())
+        .order((stock_movements::created_at.desc(), stock_movements::id.desc()))
+        .limit(limit.rows_and_one())
+        .into_boxed();
+    if let Some(cursor) = cursor {
+        let after: Cursor<DateTime<Utc>> = Cursor::decode(cursor, NEWEST_FIRST)?;
+        query =
+            query.filter(stock_movements::created_at.lt(after.key).or(
+                stock_movements::created_at.eq(after.key).and(stock_movements::id.lt(MovementId(after.id))),
+            ));
+    }
+    let rows = query.load(conn).await?;
+    Ok(Page::from_rows(rows, limit, |last| {
+        Cursor { sort: NEWEST_FIRST.to_owned(), key: last.created_at, id: last.id.0 }.encode()
+    }))
+}

@@ -1,0 +1,109 @@
+//! Reading levels, without locks: for showing, never for deciding.
+
+use std::collections::HashMap;
+
+use diesel::prelude::*;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+
+use crate::ids::{LocationId, ProductId, VariantId};
+use crate::page::{Cursor, InvalidCursor, Limit, Page};
+use crate::schema::{products, stock_levels, stock_reservations, variants};
+
+/// Units per variant that a shopper could reserve now.
+pub type Availability = HashMap<VariantId, i64>;
+
+/// What could be reserved of each of these variants now, over all locations. Holds of carts that have lapsed count as
+/// available. A variant without a level is absent.
+pub async fn available_by_variant(
+    conn: &mut AsyncPgConnection,
+    variants: &[VariantId],
+) -> QueryResult<Availability> {
+    let levels: Vec<(VariantId, i64, i64)> = stock_levels::table
+        .filter(stock_levels::variant_id.eq_any(variants))
+        .select((stock_levels::variant_id, stock_levels::on_hand, stock_levels::reserved))
+        .load(conn)
+        .await?;
+    let lapsed: Vec<(VariantId, i64)> = stock_reservations::table
+        .filter(stock_reservations::variant_id.eq_any(variants))
+        .filter(stock_reservations::status.eq("held"))
+        .filter(stock_reservations::cart_id.is_not_null())
+        .filter(stock_reservations::expires_at.le(crate::db::clock().nullable()))
+        .select((stock_reservations::variant_id, stock_reservations::quantity))
+        .load(conn)
+        .await?;
+    let mut available = Availability::new();
+    for (variant_id, on_hand, reserved) in levels {
+        *available.entry(variant_id).or_default() += on_hand - reserved;
+    }
+    for (variant_id, quantity) in lapsed {
+        *available.entry(variant_id).or_default() += quantity;
+    }
+    Ok(available)
+}
+
+/// A level with the names a person knows it by.
+#[derive(Debug, Clone, Queryable)]
+pub struct StockLevel {
+    pub variant_id: VariantId,
+    pub location_id: LocationId,
+    pub on_hand: i64,
+    pub reserved: i64,
+    pub sku: Option<String>,
+    pub variant_title: String,
+    pub product_id: ProductId,
+    pub product_title: String,
+}
+
+impl StockLevel {
+    pub fn available(&self) -> i64 {
+        self.on_hand - self.reserved
+    }
+}
+
+/// Why a list could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ListLevelsError {
+    #[error(transparent)]
+    InvalidCursor(#[from] InvalidCursor),
+    #[error(transparent)]
+    Database(#[from] diesel::result::Error),
+}
+
+const BY_VARIANT: &str = "variant_id";
+
+/// Levels by variant; with `available_max` only those with so few left.
+pub async fn list_levels(
+    conn: &mut AsyncPgConnection,
+    available_max: Option<i64>,
+    limit: Limit,
+    cursor: Option<&str>,
+) -> Result<Page<StockLevel>, ListLevelsError> {
+    let mut query = stock_levels::table
+        .inner_join(variants::table.inner_join(products::table))
+        .select((
+            stock_levels::variant_id,
+            stock_levels::location_id,
+            stock_levels::on_hand,
+            stock_levels::reserved,
+            variants::sku,
+            variants::title,
+            products::id,
+            products::title,
+        ))
+        .order((stock_levels::variant_id, stock_levels::location_id))
+        .limit(limit.rows_and_one())
+        .into_boxed();
+    if let Some(available_max) = available_max {
+        query = query.filter((stock_levels::on_hand - stock_levels::reserved).le(available_max));
+    }
+    if let Some(cursor) = cursor {
+        let after: Cursor<VariantId> = Cursor::decode(cursor, BY_VARIANT)?;
+        query = query.filter(stock_levels::variant_id.gt(after.key).or(
+            stock_levels::variant_id.eq(after.key).and(stock_levels::location_id.gt(LocationId(after.id))),
+        ));
+    }
+    let rows: Vec<StockLevel> = query.load(conn).await?;
+    Ok(Page::from_rows(rows, limit, |last| {
+        Cursor { sort: BY_VARIANT.to_owned(), key: last.variant_id, id: last.location_id.0 }.encode()
+    }))
+}

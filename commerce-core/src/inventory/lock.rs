@@ -1,0 +1,90 @@
+//! Taking the row locks on stock.
+
+use std::collections::BTreeSet;
+
+use diesel::prelude::*;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use futures_util::future::try_join;
+
+use crate::ids::{LocationId, VariantId};
+use crate::schema::{stock_levels, stock_locations};
+
+/// Levels whose rows this transaction has locked. Its numbers are kept true by what writes through it.
+#[derive(Debug)]
+pub struct LockedStock {
+    /// By variant, then by the location's priority.
+    pub(super) levels: Vec<LockedLevel>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct LockedLevel {
+    pub variant_id: VariantId,
+    pub location_id: LocationId,
+    pub priority: i32,
+    pub on_hand: i64,
+    pub reserved: i64,
+}
+
+impl LockedStock {
+    /// Units that can still be reserved, over all locations. A variant without a level has none.
+    pub fn available(&self, variant_id: VariantId) -> i64 {
+        self.levels
+            .iter()
+            .filter(|level| level.variant_id == variant_id)
+            .map(|level| level.on_hand - level.reserved)
+            .sum()
+    }
+
+    pub(super) fn level_mut(
+        &mut self,
+        variant_id: VariantId,
+        location_id: LocationId,
+    ) -> Option<&mut LockedLevel> {
+        self.levels
+            .iter_mut()
+            .find(|level| level.variant_id == variant_id && level.location_id == location_id)
+    }
+}
+
+/// Locks every level of these variants until the transaction ends, in the one global order (variant, location), so that two
+/// carts with the same variants never wait for each other in a circle. The last step of the lock order.
+pub async fn lock(
+    conn: &mut AsyncPgConnection,
+    variants: impl IntoIterator<Item = VariantId>,
+) -> QueryResult<LockedStock> {
+    let variants: Vec<VariantId> = variants.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
+    let conn = &*conn;
+    let priorities = async {
+        let query = stock_locations::table.select((stock_locations::id, stock_locations::priority));
+        query.load::<(LocationId, i32)>(&mut &*conn).await
+    };
+    let locked = async {
+        stock_levels::table
+            .filter(stock_levels::variant_id.eq_any(variants))
+            .order((stock_levels::variant_id, stock_levels::location_id))
+            .select((
+                stock_levels::variant_id,
+                stock_levels::location_id,
+                stock_levels::on_hand,
+                stock_levels::reserved,
+            ))
+            .for_update()
+            .load::<(VariantId, LocationId, i64, i64)>(&mut &*conn)
+            .await
+    };
+    let (priorities, locked) = try_join(priorities, locked).await?;
+    let priority_of =
+        |id| priorities.iter().find(|(location, _)| *location == id).map_or(i32::MAX, |(_, rank)| *rank);
+    let mut levels: Vec<_> = locked
+        .into_iter()
+        .map(|(variant_id, location_id, on_hand, reserved)| LockedLevel {
+            variant_id,
+            location_id,
+            priority: priority_of(location_id),
+            on_hand,
+            reserved,
+        })
+        .collect();
+    levels.sort_by_key(|level| (level.variant_id, level.priority));
+    Ok(LockedStock { levels })
+}
