@@ -106,16 +106,19 @@ pub fn install_by_apt(package: &str) -> Result<()> {
         bail!("{package} is not installed. Please run `sudo apt-get install {package}` and try again");
     }
     println!("Installing Debian's package `{package}` with apt-get …");
-    let apt = |arguments: &[&str]| {
+    let apt = |arguments: &[&str], complaints: Stdio| {
         let mut command = if root { Command::new("apt-get") } else { Command::new("sudo") };
         if !root {
             command.args(["-n", "DEBIAN_FRONTEND=noninteractive", "apt-get"]);
         }
-        command.env("DEBIAN_FRONTEND", "noninteractive").args(arguments).stdout(Stdio::null());
+        command.env("DEBIAN_FRONTEND", "noninteractive").args(arguments);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(complaints);
         command.status().is_ok_and(|status| status.success())
     };
     let install = ["install", "--yes", "--no-install-recommends", package];
-    if apt(&install) || (apt(&["update"]) && apt(&install)) {
+    // A fresh machine has no package lists yet, and one that is behind asks for versions that are gone.
+    if apt(&install, Stdio::null()) || (apt(&["update"], Stdio::inherit()) && apt(&install, Stdio::inherit()))
+    {
         return Ok(());
     }
     bail!("apt-get could not install `{package}`; please install it by hand and try again")

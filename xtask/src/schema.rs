@@ -28,13 +28,12 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let server = Server::throwaway()?;
     let database = server.url("postgres");
     let migrations = migrations()?;
-    for folder in &migrations {
-        server.installation().run_file(&database, &folder.join("up.sql"))?;
-    }
-    let fresh = format(&render(&read_tables(server.installation(), &database)?, &{
-        read_foreign_keys(server.installation(), &database)?
-    })?)?;
+    let fresh = migrate_and_render(&server, &database, &migrations)?;
     let present = fs::read_to_string(&file).unwrap_or_default();
+    if options.check {
+        check_indexes(server.installation(), &database)?;
+        check_way_back(&server, &database, &migrations, &fresh)?;
+    }
     if fresh == present {
         println!("commerce-core/src/schema.rs agrees with {} migration(s).", migrations.len());
         return Ok(ExitCode::SUCCESS);
@@ -45,6 +44,51 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     fs::write(&file, fresh).with_context(|| format!("could not write {}", file.display()))?;
     println!("Wrote commerce-core/src/schema.rs from {} migration(s).", migrations.len());
     Ok(ExitCode::SUCCESS)
+}
+
+fn migrate_and_render(server: &Server, database: &str, migrations: &[PathBuf]) -> Result<String> {
+    let postgres = server.installation();
+    for folder in migrations {
+        postgres.run_file(database, &folder.join("up.sql"))?;
+    }
+    format(&render(&read_tables(postgres, database)?, &read_foreign_keys(postgres, database)?)?)
+}
+
+/// Down removes all that up made, and up then makes the same again.
+fn check_way_back(server: &Server, database: &str, migrations: &[PathBuf], fresh: &str) -> Result<()> {
+    for folder in migrations.iter().rev() {
+        server.installation().run_file(database, &folder.join("down.sql"))?;
+    }
+    let left = "SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE n.nspname = 'commerce'
+        UNION ALL
+        SELECT p.proname FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+        WHERE n.nspname = 'commerce'";
+    let left = server.installation().query(database, left)?;
+    if !left.is_empty() {
+        bail!("down.sql leaves behind: {}", left.concat().join(", "));
+    }
+    if migrate_and_render(server, database, migrations)? != fresh {
+        bail!("up, down, up gives other tables than up alone");
+    }
+    Ok(())
+}
+
+/// Every foreign key is the beginning of an index, or deleting its parent would read the whole table.
+fn check_indexes(postgres: &Installation, database: &str) -> Result<()> {
+    let sql = "SELECT f.conrelid::regclass || '.' || f.conname
+        FROM pg_constraint f
+        WHERE f.contype = 'f' AND f.connamespace = 'commerce'::regnamespace
+          AND NOT EXISTS (
+            SELECT FROM pg_index i
+            WHERE i.indrelid = f.conrelid
+              AND (i.indkey::int2[])[0:cardinality(f.conkey) - 1] @> f.conkey
+              AND (i.indpred IS NULL OR pg_get_expr(i.indpred, i.indrelid) ~ ' IS NOT NULL'))";
+    let missing = postgres.query(database, sql)?;
+    if !missing.is_empty() {
+        bail!("foreign keys without an index: {}", missing.concat().join(", "));
+    }
+    Ok(())
 }
 
 /// The migration folders in the order in which they are applied.
