@@ -4,14 +4,14 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
-use crate::postgres::install_by_apt;
+use crate::apt;
 
 /// The browser's program: `CHROMIUM_BIN`, one on this machine, or Debian's package, installed now.
 pub fn find_or_install() -> Result<PathBuf> {
     if let Some(found) = find() {
         return Ok(found);
     }
-    install_by_apt("chromium")?;
+    apt::install("chromium")?;
     find().context("Chromium was installed, but its program cannot be found")
 }
 

@@ -3,6 +3,7 @@
 //! Everything here runs on a bare machine with the Rust toolchain: Postgres is found or installed, and every
 //! command starts and stops what it needs, on ports nobody else uses.
 
+mod apt;
 mod architecture;
 mod cargo;
 mod chromium;

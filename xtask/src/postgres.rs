@@ -4,6 +4,9 @@
 //! a deep checkout exceeds). Everyone on this machine may connect as `postgres` without a password, so it is for
 //! development and tests, never for a shop.
 
+mod account;
+mod installation;
+
 use std::fs::{self, File};
 use std::net::TcpListener;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
@@ -14,150 +17,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+use self::account::{Account, as_account};
+pub use self::installation::Installation;
 use crate::process::{self, Guardian};
 use crate::{interrupt, workspace};
-
-/// The oldest major version that the migrations are meant for.
-const OLDEST_MAJOR: u32 = 14;
-
-/// A folder that holds Postgres's own programs.
-#[derive(Clone, Debug)]
-pub struct Installation {
-    bin: PathBuf,
-    /// The major version: 15, 16, …
-    pub major: u32,
-}
-
-impl Installation {
-    /// The newest Postgres on this machine, installed by apt where there is none.
-    pub fn find_or_install() -> Result<Self> {
-        if let Some(found) = Self::all().into_iter().next() {
-            return Ok(found);
-        }
-        install_by_apt("postgresql")?;
-        Self::all().into_iter().next().context("Postgres was installed, but its initdb cannot be found")
-    }
-
-    /// Every Postgres on this machine that is new enough: first the one on PATH, then the newest.
-    fn all() -> Vec<Self> {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let mut folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
-        let mut versioned: Vec<Self> = Vec::new();
-        for parent in ["/usr/lib/postgresql", "/opt/homebrew/opt", "/usr/local/opt", "/usr/pgsql"] {
-            let Ok(entries) = fs::read_dir(parent) else { continue };
-            let bins = entries.flatten().map(|entry| entry.path().join("bin"));
-            versioned.extend(bins.filter_map(Self::in_folder));
-        }
-        versioned.sort_by_key(|installation| std::cmp::Reverse(installation.major));
-        folders.dedup();
-        folders.into_iter().filter_map(Self::in_folder).chain(versioned).collect()
-    }
-
-    fn in_folder(bin: PathBuf) -> Option<Self> {
-        if !["initdb", "postgres", "psql"].iter().all(|program| bin.join(program).is_file()) {
-            return None;
-        }
-        let version = process::output(Command::new(bin.join("postgres")).arg("--version")).ok()?;
-        // "postgres (PostgreSQL) 15.14 (Debian 15.14-0+deb12u1)", "postgres (PostgreSQL) 18beta1"
-        let number = version.split_whitespace().nth(2)?;
-        let major = number.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()?;
-        (major >= OLDEST_MAJOR).then_some(Self { bin, major })
-    }
-
-    /// One of Postgres's programs, shielded from the person's `PG…` variables.
-    pub fn program(&self, name: &str) -> Command {
-        let mut command = Command::new(self.bin.join(name));
-        for (variable, _) in std::env::vars_os() {
-            if variable.to_string_lossy().starts_with("PG") {
-                command.env_remove(variable);
-            }
-        }
-        command
-    }
-
-    /// Runs SQL through psql and returns the rows, columns separated by tabs.
-    pub fn query(&self, url: &str, sql: &str) -> Result<Vec<Vec<String>>> {
-        let mut psql = self.program("psql");
-        psql.args(["-X", "-q", "-A", "-t", "-F", "\t", "-v", "ON_ERROR_STOP=1", "-d", url, "-c", sql]);
-        let printed = process::output(&mut psql)?;
-        Ok(printed.lines().map(|line| line.split('\t').map(str::to_owned).collect()).collect())
-    }
-
-    /// Runs a file of SQL in one transaction.
-    pub fn run_file(&self, url: &str, file: &Path) -> Result<()> {
-        let mut psql = self.program("psql");
-        psql.args(["-X", "-q", "-1", "-v", "ON_ERROR_STOP=1", "-d", url, "-f"]).arg(file);
-        psql.env("PGOPTIONS", "-c client_min_messages=warning");
-        process::output(&mut psql).with_context(|| file.display().to_string())?;
-        Ok(())
-    }
-}
-
-/// Installs a Debian package and says so; elsewhere the error tells what to install.
-pub fn install_by_apt(package: &str) -> Result<()> {
-    if !Path::new("/usr/bin/apt-get").exists() {
-        bail!(
-            "{package} is not installed. Please install it (macOS: `brew install {package}`) and try again"
-        );
-    }
-    let root = effective_user()? == 0;
-    let may_sudo = || process::output(Command::new("sudo").args(["-n", "true"])).is_ok();
-    if !root && !may_sudo() {
-        bail!("{package} is not installed. Please run `sudo apt-get install {package}` and try again");
-    }
-    println!("Installing Debian's package `{package}` with apt-get …");
-    let apt = |arguments: &[&str], complaints: Stdio| {
-        let mut command = if root { Command::new("apt-get") } else { Command::new("sudo") };
-        if !root {
-            command.args(["-n", "DEBIAN_FRONTEND=noninteractive", "apt-get"]);
-        }
-        command.env("DEBIAN_FRONTEND", "noninteractive").args(arguments);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(complaints);
-        command.status().is_ok_and(|status| status.success())
-    };
-    let install = ["install", "--yes", "--no-install-recommends", package];
-    // A fresh machine has no package lists yet, and one that is behind asks for versions that are gone.
-    if apt(&install, Stdio::null()) || (apt(&["update"], Stdio::inherit()) && apt(&install, Stdio::inherit()))
-    {
-        return Ok(());
-    }
-    bail!("apt-get could not install `{package}`; please install it by hand and try again")
-}
-
-/// The user id this process acts as; 0 is root.
-pub fn effective_user() -> Result<u32> {
-    Ok(process::output(Command::new("id").arg("-u"))?.trim().parse()?)
-}
-
-/// The account Postgres runs as when we are root, since it refuses to run as root.
-#[derive(Clone, Copy, Debug)]
-struct Account {
-    uid: u32,
-    gid: u32,
-}
-
-impl Account {
-    /// `None` when we are an ordinary user and Postgres simply runs as us.
-    fn to_drop_to() -> Result<Option<Self>> {
-        if effective_user()? != 0 {
-            return Ok(None);
-        }
-        let id = |flag| -> Result<u32> {
-            let printed = process::output(Command::new("id").args([flag, "postgres"]))
-                .context("Postgres refuses to run as root and there is no user `postgres` to run it as")?;
-            Ok(printed.trim().parse()?)
-        };
-        Ok(Some(Self { uid: id("-u")?, gid: id("-g")? }))
-    }
-
-    /// Whether this account can reach the folder, or the nearest parent that exists.
-    fn can_reach(self, folder: &Path) -> bool {
-        let Some(existing) = folder.ancestors().find(|ancestor| ancestor.is_dir()) else { return false };
-        let mut test = Command::new("test");
-        test.arg("-x").arg(existing).uid(self.uid).gid(self.gid).current_dir("/");
-        test.status().is_ok_and(|status| status.success())
-    }
-}
 
 /// Whether a cluster's files must survive a power cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -416,13 +279,6 @@ fn spawn(
     // A process group of its own: Ctrl-C in the terminal must reach it through us, after its clients have ended.
     postgres.current_dir(folder).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0);
     as_account(&mut postgres, account).spawn().context("could not start postgres")
-}
-
-fn as_account(command: &mut Command, account: Option<Account>) -> &mut Command {
-    match account {
-        Some(Account { uid, gid }) => command.uid(uid).gid(gid).env("HOME", "/").env("USER", "postgres"),
-        None => command,
-    }
 }
 
 /// Postgres writes `ready` into the eighth line of its pid file once it takes connections.

@@ -19,6 +19,11 @@ pub fn output(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
+/// The user id this process acts as; 0 is root.
+pub fn effective_user() -> Result<u32> {
+    Ok(output(Command::new("id").arg("-u"))?.trim().parse()?)
+}
+
 /// Sends a signal (`"INT"`, `"TERM"`, …). A process that is gone already is no error.
 pub fn signal(pid: u32, signal: &str) {
     let _ = Command::new("sh")
