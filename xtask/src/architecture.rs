@@ -33,7 +33,9 @@ pub fn run() -> Result<ExitCode> {
     let root = workspace::root();
     let core = SourceFile::read_all(&root.join("commerce-core/src"))?;
     let mut breaches = imports::breaches(&core);
-    breaches.extend(tables::breaches(&core)?);
+    let mut programs = SourceFile::read_all(&root.join("commerce-api/src"))?;
+    programs.extend(SourceFile::read_all(&root.join("commerce-worker/src"))?);
+    breaches.extend(tables::breaches(&core, &programs)?);
     breaches.extend(environment_reads(&core));
     breaches.extend(dependencies()?);
 

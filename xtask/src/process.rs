@@ -10,9 +10,24 @@ use anyhow::{Context, Result, bail};
 
 /// Runs a command to its end and returns what it printed; an error carries what it complained about.
 pub fn output(command: &mut Command) -> Result<String> {
+    filter(command, "")
+}
+
+/// The same, with `input` on the command's standard input.
+pub fn filter(command: &mut Command, input: &str) -> Result<String> {
     let program = command.get_program().to_string_lossy().into_owned();
-    let output =
-        command.stdin(Stdio::null()).output().with_context(|| format!("could not start {program}"))?;
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("could not start {program}"))?;
+    if let Some(mut stdin) = child.stdin.take()
+        && !input.is_empty()
+    {
+        stdin.write_all(input.as_bytes())?;
+    }
+    let output = child.wait_with_output()?;
     if !output.status.success() {
         bail!("{program} failed ({}): {}", output.status, String::from_utf8_lossy(&output.stderr).trim());
     }
@@ -105,23 +120,4 @@ impl Drop for Guardian {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
-}
-
-/// Feeds `input` to the command's standard input and returns what it printed.
-pub fn filter(command: &mut Command, input: &str) -> Result<String> {
-    let program = command.get_program().to_string_lossy().into_owned();
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .with_context(|| format!("could not start {program}"))?;
-    if let Some(mut stdin) = child.stdin.take() {
-        stdin.write_all(input.as_bytes())?;
-    }
-    let output = child.wait_with_output()?;
-    if !output.status.success() {
-        bail!("{program} failed ({}): {}", output.status, String::from_utf8_lossy(&output.stderr).trim());
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
