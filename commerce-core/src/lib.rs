@@ -1,7 +1,10 @@
 #![doc = include_str!("../README.md")]
 
 pub mod audit;
+pub mod catalog;
 pub mod db;
+pub mod error;
+pub mod flows;
 pub mod idempotency;
 pub mod ids;
 pub mod inventory;

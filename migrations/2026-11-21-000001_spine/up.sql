@@ -106,6 +106,9 @@ CREATE TABLE commerce.products (
 CREATE INDEX products_created_at_idx ON commerce.products (created_at, id);
 CREATE INDEX products_active_created_at_idx ON commerce.products (created_at, id) WHERE status = 'active';
 CREATE INDEX products_active_price_idx ON commerce.products (price_from_minor, id) WHERE status = 'active';
+-- Without a price a product comes last in both orders, which takes an index of its own.
+CREATE INDEX products_active_price_descending_idx ON commerce.products (price_from_minor DESC NULLS LAST, id DESC)
+    WHERE status = 'active';
 CREATE INDEX products_active_title_idx ON commerce.products (title, id) WHERE status = 'active';
 
 CREATE TABLE commerce.product_categories (

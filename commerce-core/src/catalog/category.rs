@@ -1,0 +1,304 @@
+//! Categories: a flat list that products are filed under.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel::result::{DatabaseErrorKind, Error as QueryError};
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+
+use super::{description, limits, slugs};
+use crate::db::Retryable;
+use crate::error::{FieldError, FieldErrors};
+use crate::ids::{CategoryId, ProductId};
+use crate::page::{Cursor, InvalidCursor, Limit, Page};
+use crate::schema::{categories, product_categories, products};
+
+/// A row of `commerce.categories`.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
+#[diesel(table_name = categories)]
+pub struct Category {
+    pub id: CategoryId,
+    pub slug: String,
+    pub title: String,
+    /// Sanitised HTML.
+    pub description: String,
+    /// Lists are sorted by it, then by age.
+    pub position: i32,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+    pub version: i32,
+}
+
+/// A category to be made.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NewCategory {
+    /// Taken as it is, and refused if taken; absent: made from the title.
+    pub slug: Option<String>,
+    pub title: String,
+    /// HTML; sanitised before it is stored.
+    pub description: String,
+    pub position: i32,
+}
+
+/// What to change in a category; absent fields stay.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CategoryPatch {
+    pub slug: Option<String>,
+    pub title: Option<String>,
+    pub description: Option<String>,
+    pub position: Option<i32>,
+}
+
+/// How a reader names a category.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CategoryKey {
+    Id(CategoryId),
+    Slug(String),
+}
+
+impl From<&str> for CategoryKey {
+    /// A UUID is an id; everything else is a slug. Postgres knows no NUL, and no slug has one.
+    fn from(text: &str) -> Self {
+        text.parse().map_or_else(|_| Self::Slug(text.replace('\0', "")), Self::Id)
+    }
+}
+
+/// What becomes of the products of a category that is deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WithProducts {
+    /// Keep the category while a product is in it.
+    Refuse,
+    /// The products stay in the shop and lose the category.
+    Detach,
+}
+
+/// Why a category was not made or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteCategoryError {
+    #[error("there is no category {0}")]
+    UnknownCategory(CategoryId),
+    #[error("the category is at version {current} by now")]
+    VersionMismatch { current: i32 },
+    #[error("{} value(s) of the category are invalid", .0.len())]
+    Invalid(Vec<FieldError>),
+    #[error("the slug belongs to another category")]
+    SlugTaken,
+    #[error(transparent)]
+    Database(QueryError),
+}
+
+impl From<QueryError> for WriteCategoryError {
+    fn from(error: QueryError) -> Self {
+        match &error {
+            QueryError::DatabaseError(DatabaseErrorKind::UniqueViolation, info)
+                if info.constraint_name() == Some("categories_slug_key") =>
+            {
+                Self::SlugTaken
+            }
+            _ => Self::Database(error),
+        }
+    }
+}
+
+impl Retryable for WriteCategoryError {
+    fn is_retryable(&self) -> bool {
+        matches!(self, Self::Database(error) if error.is_retryable())
+    }
+}
+
+/// Why a category was not deleted.
+#[derive(Debug, thiserror::Error)]
+pub enum DeleteCategoryError {
+    #[error("there is no category {0}")]
+    UnknownCategory(CategoryId),
+    #[error("{products} product(s) are in the category")]
+    InUse { products: i64 },
+    #[error(transparent)]
+    Database(#[from] QueryError),
+}
+
+impl Retryable for DeleteCategoryError {
+    fn is_retryable(&self) -> bool {
+        matches!(self, Self::Database(error) if error.is_retryable())
+    }
+}
+
+/// Why there is no page of categories.
+#[derive(Debug, thiserror::Error)]
+pub enum ListCategoriesError {
+    #[error(transparent)]
+    Cursor(#[from] InvalidCursor),
+    #[error(transparent)]
+    Database(#[from] QueryError),
+}
+
+impl Retryable for ListCategoriesError {
+    fn is_retryable(&self) -> bool {
+        matches!(self, Self::Database(error) if error.is_retryable())
+    }
+}
+
+const SORT: &str = "position";
+
+/// A page of categories by position.
+pub async fn list_categories(
+    conn: &mut AsyncPgConnection,
+    limit: Limit,
+    cursor: Option<&str>,
+) -> Result<Page<Category>, ListCategoriesError> {
+    use categories::{id, position};
+    let mut query = categories::table.select(Category::as_select()).into_boxed();
+    if let Some(cursor) = cursor {
+        let Cursor { key, id: last, .. } = Cursor::<i32>::decode(cursor, SORT)?;
+        query = query.filter(position.ge(key)).filter(position.gt(key).or(id.gt(CategoryId(last))));
+    }
+    let rows = query.order((position, id)).limit(limit.rows_and_one()).load(conn).await?;
+    Ok(Page::from_rows(rows, limit, |last: &Category| {
+        Cursor { sort: SORT.to_owned(), key: last.position, id: last.id.0 }.encode()
+    }))
+}
+
+pub async fn find_category(conn: &mut AsyncPgConnection, key: &CategoryKey) -> QueryResult<Option<Category>> {
+    let query = categories::table.select(Category::as_select()).into_boxed();
+    let query = match key {
+        CategoryKey::Id(id) => query.filter(categories::id.eq(*id)),
+        CategoryKey::Slug(slug) => query.filter(categories::slug.eq(slug)),
+    };
+    query.first(conn).await.optional()
+}
+
+pub async fn create_category(
+    conn: &mut AsyncPgConnection,
+    new: NewCategory,
+) -> Result<Category, WriteCategoryError> {
+    check(new.slug.as_deref(), Some(&new.title), Some(&new.description))?;
+    let row = (
+        categories::id.eq(CategoryId::new()),
+        categories::title.eq(new.title.trim()),
+        categories::description.eq(description::sanitise(&new.description)),
+        categories::position.eq(new.position),
+    );
+    if let Some(slug) = &new.slug {
+        let insert = diesel::insert_into(categories::table).values((row, categories::slug.eq(slug)));
+        return Ok(insert.returning(Category::as_returning()).get_result(conn).await?);
+    }
+    let base = slugs::from_title(&new.title, "category", limits::CATEGORY_SLUG_CHARS_MAX);
+    let mut attempt = 0;
+    loop {
+        let slug = if attempt < 5 { free_slug(conn, &base).await? } else { slugs::unlikely(&base) };
+        let inserted: Option<Category> = diesel::insert_into(categories::table)
+            .values((row.clone(), categories::slug.eq(slug)))
+            .on_conflict(categories::slug)
+            .do_nothing()
+            .returning(Category::as_returning())
+            .get_result(conn)
+            .await
+            .optional()?;
+        if let Some(category) = inserted {
+            return Ok(category);
+        }
+        attempt += 1;
+    }
+}
+
+async fn free_slug(conn: &mut AsyncPgConnection, base: &str) -> QueryResult<String> {
+    let taken: Vec<String> = categories::table
+        .filter(categories::slug.eq(base).or(categories::slug.like(slugs::numbered_pattern(base))))
+        .select(categories::slug)
+        .load(conn)
+        .await?;
+    Ok(slugs::first_free(base, &taken))
+}
+
+#[derive(AsChangeset)]
+#[diesel(table_name = categories)]
+struct CategoryChanges {
+    slug: Option<String>,
+    title: Option<String>,
+    description: Option<String>,
+    position: Option<i32>,
+    updated_at: DateTime<Utc>,
+}
+
+/// Applies a patch. `if_version`: only while the category is at this version.
+pub async fn update_category(
+    conn: &mut AsyncPgConnection,
+    id: CategoryId,
+    if_version: Option<i32>,
+    patch: CategoryPatch,
+) -> Result<Category, WriteCategoryError> {
+    check(patch.slug.as_deref(), patch.title.as_deref(), patch.description.as_deref())?;
+    conn.transaction::<_, WriteCategoryError, _>(async |conn| {
+        let version: Option<i32> = categories::table
+            .find(id)
+            .select(categories::version)
+            .for_no_key_update()
+            .first(conn)
+            .await
+            .optional()?;
+        let current = version.ok_or(WriteCategoryError::UnknownCategory(id))?;
+        if if_version.is_some_and(|version| version != current) {
+            return Err(WriteCategoryError::VersionMismatch { current });
+        }
+        let changes = CategoryChanges {
+            slug: patch.slug,
+            title: patch.title.map(|title| title.trim().to_owned()),
+            description: patch.description.as_deref().map(description::sanitise),
+            position: patch.position,
+            updated_at: crate::db::current_time(conn).await?,
+        };
+        let updated = diesel::update(categories::table.find(id))
+            .set((changes, categories::version.eq(categories::version + 1)))
+            .returning(Category::as_returning())
+            .get_result(conn)
+            .await?;
+        Ok(updated)
+    })
+    .await
+}
+
+/// Deletes a category and never a product.
+pub async fn delete_category(
+    conn: &mut AsyncPgConnection,
+    id: CategoryId,
+    with_products: WithProducts,
+) -> Result<(), DeleteCategoryError> {
+    conn.transaction::<_, DeleteCategoryError, _>(async |conn| {
+        // Holds off products that are being filed under it.
+        let locked: Option<CategoryId> =
+            categories::table.find(id).select(categories::id).for_update().first(conn).await.optional()?;
+        if locked.is_none() {
+            return Err(DeleteCategoryError::UnknownCategory(id));
+        }
+        let members: Vec<ProductId> = product_categories::table
+            .filter(product_categories::category_id.eq(id))
+            .order(product_categories::product_id)
+            .select(product_categories::product_id)
+            .load(conn)
+            .await?;
+        if !members.is_empty() && with_products == WithProducts::Refuse {
+            let products = i64::try_from(members.len()).unwrap_or(i64::MAX);
+            return Err(DeleteCategoryError::InUse { products });
+        }
+        diesel::update(products::table.filter(products::id.eq_any(&members)))
+            .set((products::version.eq(products::version + 1), products::updated_at.eq(crate::db::clock())))
+            .execute(conn)
+            .await?;
+        diesel::delete(categories::table.find(id)).execute(conn).await?;
+        Ok(())
+    })
+    .await
+}
+
+fn check(slug: Option<&str>, title: Option<&str>, html: Option<&str>) -> Result<(), WriteCategoryError> {
+    let mut errors = FieldErrors::default();
+    if slug.is_some_and(|slug| !slugs::is_slug(slug, limits::CATEGORY_SLUG_CHARS_MAX)) {
+        errors.push("/slug", "must be lower-case letters and digits in words joined by hyphens");
+    }
+    if let Some(title) = title {
+        errors.check_text("/title", title.trim(), 1..=limits::CATEGORY_TITLE_CHARS_MAX);
+    }
+    if let Some(html) = html {
+        description::check(&mut errors, "/description", html, limits::CATEGORY_DESCRIPTION_BYTES_MAX);
+    }
+    if errors.is_empty() { Ok(()) } else { Err(WriteCategoryError::Invalid(errors.into_vec())) }
+}

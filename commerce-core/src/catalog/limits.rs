@@ -1,0 +1,29 @@
+//! A limit on everything, so that one product cannot make a list slow.
+
+/// Characters of a product's title.
+pub const TITLE_CHARS_MAX: usize = 255;
+/// Bytes of a description, before it is sanitised.
+pub const DESCRIPTION_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of a product's attributes as JSON.
+pub const ATTRIBUTES_BYTES_MAX: usize = 16 * 1024;
+pub const CATEGORIES_PER_PRODUCT_MAX: usize = 20;
+pub const IMAGES_PER_PRODUCT_MAX: usize = 50;
+/// Bytes of an image's address.
+pub const IMAGE_URL_BYTES_MAX: usize = 2048;
+pub const IMAGE_ALT_CHARS_MAX: usize = 500;
+/// Variants of a product, active or not.
+pub const VARIANTS_PER_PRODUCT_MAX: usize = 100;
+/// Options of a product, such as Size, Color and Material.
+pub const OPTIONS_PER_PRODUCT_MAX: usize = 3;
+pub const OPTION_NAME_CHARS_MAX: usize = 50;
+pub const OPTION_VALUE_CHARS_MAX: usize = 80;
+pub const SKU_CHARS_MAX: usize = 100;
+/// Minor units of a price.
+pub const PRICE_MINOR_MAX: i64 = 1_000_000_000_000;
+/// Characters of a product's slug.
+pub const PRODUCT_SLUG_CHARS_MAX: usize = 255;
+pub const CATEGORY_TITLE_CHARS_MAX: usize = 200;
+pub const CATEGORY_SLUG_CHARS_MAX: usize = 120;
+pub const CATEGORY_DESCRIPTION_BYTES_MAX: usize = 16 * 1024;
+/// Characters of a text to search for.
+pub const QUERY_CHARS_MAX: usize = 200;

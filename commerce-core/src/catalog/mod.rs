@@ -1,0 +1,33 @@
+//! What the shop sells: products with their variants, images and categories.
+//!
+//! A simple product has one variant without options; a product with options has one variant a combination. Prices are
+//! in the shop's currency. Stock belongs to `inventory`: here it is only read, to tell what is available.
+
+mod category;
+mod check_product;
+mod description;
+mod insert_product;
+pub mod limits;
+mod list_products;
+mod product;
+mod read_product;
+mod refusal;
+mod slugs;
+mod update_product;
+mod variants;
+
+pub use category::{
+    Category, CategoryKey, CategoryPatch, DeleteCategoryError, ListCategoriesError, NewCategory,
+    WithProducts, WriteCategoryError, create_category, delete_category, find_category, list_categories,
+    update_category,
+};
+pub use insert_product::{InsertedProduct, insert_product};
+pub use list_products::{ListProducts, ListProductsError, ProductSort, list_products};
+pub use product::{
+    Attributes, Audience, Image, NewImage, NewProduct, NewVariant, Options, Product, ProductPatch,
+    ProductStatus, Variant, VariantPatch,
+};
+pub use read_product::{ProductKey, find_product};
+pub use refusal::{ProductRefusal, UpdateProductError, WriteProductError};
+pub use update_product::update_product;
+pub use variants::{add_variant, update_variant};

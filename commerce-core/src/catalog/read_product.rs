@@ -1,0 +1,220 @@
+//! Reads whole products: one query each for variants, stock, images and categories, however many products there are.
+
+use std::collections::HashMap;
+use std::str::FromStr;
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Uuid as SqlUuid};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use tokio::try_join;
+use uuid::Uuid;
+
+use super::product::{Attributes, Audience, Image, Options, Product, ProductStatus, Variant};
+use crate::ids::{CategoryId, ImageId, ProductId, VariantId};
+use crate::money::{Currency, Money};
+use crate::schema::{product_categories, product_images, products, variants};
+
+/// How a reader names a product.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProductKey {
+    Id(ProductId),
+    Slug(String),
+}
+
+impl FromStr for ProductKey {
+    type Err = std::convert::Infallible;
+
+    /// A UUID is an id; everything else is a slug.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(text.parse().map_or_else(|_| Self::Slug(text.to_owned()), Self::Id))
+    }
+}
+
+/// A product as this audience may see it; `None` if there is none that it may see.
+pub async fn find_product(
+    conn: &mut AsyncPgConnection,
+    key: &ProductKey,
+    audience: Audience,
+) -> QueryResult<Option<Product>> {
+    let mut query = products::table.select(ProductRow::as_select()).into_boxed();
+    query = match key {
+        ProductKey::Id(id) => query.filter(products::id.eq(*id)),
+        // Postgres stores no NUL, so it cannot be asked for one.
+        ProductKey::Slug(slug) if slug.contains('\0') => return Ok(None),
+        ProductKey::Slug(slug) => query.filter(products::slug.eq(slug.clone())),
+    };
+    if audience == Audience::Shoppers {
+        query = query.filter(products::status.eq(ProductStatus::Active));
+    }
+    let rows = query.load(conn).await?;
+    Ok(with_parts(conn, rows, audience).await?.pop())
+}
+
+/// A row of `commerce.products`.
+#[derive(Debug, Clone, Queryable, Selectable)]
+#[diesel(table_name = products)]
+pub(super) struct ProductRow {
+    pub id: ProductId,
+    pub slug: String,
+    pub title: String,
+    pub description: String,
+    pub status: ProductStatus,
+    pub attributes: serde_json::Value,
+    pub option_names: serde_json::Value,
+    pub price_from_minor: Option<i64>,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+    pub version: i32,
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = variants)]
+struct VariantRow {
+    id: VariantId,
+    product_id: ProductId,
+    sku: Option<String>,
+    title: String,
+    options: serde_json::Value,
+    price_minor: i64,
+    compare_at_minor: Option<i64>,
+    currency: Currency,
+    active: bool,
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = product_images)]
+struct ImageRow {
+    id: ImageId,
+    product_id: ProductId,
+    url: String,
+    alt: String,
+    position: i32,
+}
+
+#[derive(QueryableByName)]
+struct AvailableRow {
+    #[diesel(sql_type = SqlUuid)]
+    variant_id: VariantId,
+    #[diesel(sql_type = BigInt)]
+    available: i64,
+}
+
+/// Units that can be bought, of every variant of some products that has a stock level. Few holds are lapsed and not yet
+/// swept, and they have an index of their own, so counting them as free costs next to nothing.
+const AVAILABLE: &str = "
+    WITH lapsed AS MATERIALIZED (
+        SELECT variant_id, sum(quantity) AS quantity
+        FROM commerce.stock_reservations
+        WHERE status = 'held' AND cart_id IS NOT NULL AND expires_at <= commerce.clock()
+        GROUP BY variant_id)
+    SELECT level.variant_id,
+           (sum(level.on_hand - level.reserved) + coalesce(max(lapsed.quantity), 0))::bigint AS available
+    FROM commerce.variants AS variant
+    JOIN commerce.stock_levels AS level ON level.variant_id = variant.id
+    LEFT JOIN lapsed ON lapsed.variant_id = variant.id
+    WHERE variant.product_id = ANY($1)
+    GROUP BY level.variant_id";
+
+/// Adds variants, stock, images and categories to rows, keeping their order. The four queries share one round trip.
+pub(super) async fn with_parts(
+    conn: &mut AsyncPgConnection,
+    rows: Vec<ProductRow>,
+    audience: Audience,
+) -> QueryResult<Vec<Product>> {
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<ProductId> = rows.iter().map(|row| row.id).collect();
+    let mut variants_query = variants::table
+        .filter(variants::product_id.eq_any(&ids))
+        .order((variants::product_id, variants::position, variants::id))
+        .select(VariantRow::as_select())
+        .into_boxed();
+    if audience == Audience::Shoppers {
+        variants_query = variants_query.filter(variants::active);
+    }
+    let images_query = product_images::table
+        .filter(product_images::product_id.eq_any(&ids))
+        .order((product_images::product_id, product_images::position, product_images::id))
+        .select(ImageRow::as_select());
+    let categories_query = product_categories::table
+        .filter(product_categories::product_id.eq_any(&ids))
+        .order((product_categories::product_id, product_categories::category_id))
+        .select((product_categories::product_id, product_categories::category_id));
+    let uuids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+    let available_query = diesel::sql_query(AVAILABLE).bind::<Array<SqlUuid>, _>(uuids);
+
+    let (mut first, mut second, mut third, mut fourth) = (&*conn, &*conn, &*conn, &*conn);
+    let (variant_rows, image_rows, category_rows, available_rows) = try_join!(
+        variants_query.load::<VariantRow>(&mut first),
+        images_query.load::<ImageRow>(&mut second),
+        categories_query.load::<(ProductId, CategoryId)>(&mut third),
+        available_query.load::<AvailableRow>(&mut fourth),
+    )?;
+
+    let available: HashMap<VariantId, i64> =
+        available_rows.into_iter().map(|row| (row.variant_id, row.available)).collect();
+    let mut products: Vec<Product> = rows.into_iter().map(product_of).collect::<QueryResult<_>>()?;
+    let places: HashMap<ProductId, usize> = ids.into_iter().zip(0..).collect();
+    let place = |id: &ProductId| places.get(id).copied();
+    for row in variant_rows {
+        let Some(product) = place(&row.product_id).and_then(|at| products.get_mut(at)) else { continue };
+        let units = available.get(&row.id).copied().unwrap_or(0).max(0);
+        product.variants.push(variant_of(row, units)?);
+    }
+    for row in image_rows {
+        let Some(product) = place(&row.product_id).and_then(|at| products.get_mut(at)) else { continue };
+        product.images.push(Image { id: row.id, url: row.url, alt: row.alt, position: row.position });
+    }
+    for (product_id, category_id) in category_rows {
+        let Some(product) = place(&product_id).and_then(|at| products.get_mut(at)) else { continue };
+        product.category_ids.push(category_id);
+    }
+    for product in &mut products {
+        product.price_from = lowest_price(&product.variants);
+    }
+    Ok(products)
+}
+
+fn lowest_price(variants: &[Variant]) -> Option<Money> {
+    let active = variants.iter().filter(|variant| variant.active);
+    active.map(|variant| variant.price).min_by_key(|price| price.amount_minor)
+}
+
+fn product_of(row: ProductRow) -> QueryResult<Product> {
+    Ok(Product {
+        id: row.id,
+        slug: row.slug,
+        title: row.title,
+        description: row.description,
+        status: row.status,
+        attributes: from_json::<Attributes>(row.attributes)?,
+        option_names: from_json(row.option_names)?,
+        category_ids: Vec::new(),
+        images: Vec::new(),
+        variants: Vec::new(),
+        price_from: None,
+        created_at: row.created_at,
+        updated_at: row.updated_at,
+        version: row.version,
+    })
+}
+
+fn variant_of(row: VariantRow, available: i64) -> QueryResult<Variant> {
+    Ok(Variant {
+        id: row.id,
+        product_id: row.product_id,
+        sku: row.sku,
+        title: row.title,
+        options: from_json::<Options>(row.options)?,
+        price: Money::new(row.price_minor, row.currency),
+        compare_at_price: row.compare_at_minor.map(|amount| Money::new(amount, row.currency)),
+        available,
+        active: row.active,
+    })
+}
+
+pub(super) fn from_json<T: serde::de::DeserializeOwned>(value: serde_json::Value) -> QueryResult<T> {
+    serde_json::from_value(value).map_err(|error| diesel::result::Error::DeserializationError(error.into()))
+}

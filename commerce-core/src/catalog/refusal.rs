@@ -1,0 +1,120 @@
+//! Why a product cannot be written as given.
+
+use diesel::result::{DatabaseErrorKind, Error as QueryError};
+
+use crate::db::Retryable;
+use crate::error::FieldError;
+use crate::ids::{ProductId, VariantId};
+use crate::money::Currency;
+
+/// What is wrong with the given product or variant; nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ProductRefusal {
+    #[error("{} value(s) of the product are invalid", .0.len())]
+    Invalid(Vec<FieldError>),
+    /// The price at `pointer` is not in the shop's currency.
+    #[error("prices of this shop are in {shop}, not in {given}")]
+    CurrencyMismatch { pointer: String, given: Currency, shop: Currency },
+    #[error("there is no category {0}")]
+    UnknownCategory(String),
+    #[error("the slug {0:?} belongs to another product")]
+    SlugTaken(String),
+    #[error("the SKU {0:?} belongs to another variant")]
+    SkuTaken(String),
+    #[error("the product has a variant with these options already")]
+    OptionsTaken,
+}
+
+/// Why a product was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteProductError {
+    #[error(transparent)]
+    Refused(#[from] ProductRefusal),
+    #[error(transparent)]
+    Database(QueryError),
+}
+
+/// Why a product or one of its variants was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum UpdateProductError {
+    #[error("there is no product {0}")]
+    UnknownProduct(ProductId),
+    #[error("the product has no variant {0}")]
+    UnknownVariant(VariantId),
+    /// Someone else wrote in between.
+    #[error("the product is at version {current} by now")]
+    VersionMismatch { current: i32 },
+    #[error(transparent)]
+    Refused(#[from] ProductRefusal),
+    #[error(transparent)]
+    Database(QueryError),
+}
+
+impl From<QueryError> for WriteProductError {
+    fn from(error: QueryError) -> Self {
+        refusal_of(&error).map_or(Self::Database(error), Self::Refused)
+    }
+}
+
+impl From<QueryError> for UpdateProductError {
+    fn from(error: QueryError) -> Self {
+        refusal_of(&error).map_or(Self::Database(error), Self::Refused)
+    }
+}
+
+impl From<WriteProductError> for UpdateProductError {
+    fn from(error: WriteProductError) -> Self {
+        match error {
+            WriteProductError::Refused(refusal) => Self::Refused(refusal),
+            WriteProductError::Database(error) => Self::Database(error),
+        }
+    }
+}
+
+impl Retryable for WriteProductError {
+    fn is_retryable(&self) -> bool {
+        matches!(self, Self::Database(error) if error.is_retryable())
+    }
+}
+
+impl Retryable for UpdateProductError {
+    fn is_retryable(&self) -> bool {
+        matches!(self, Self::Database(error) if error.is_retryable())
+    }
+}
+
+/// The refusal behind a violated constraint, by the constraint's name.
+fn refusal_of(error: &QueryError) -> Option<ProductRefusal> {
+    let QueryError::DatabaseError(
+        DatabaseErrorKind::UniqueViolation | DatabaseErrorKind::ForeignKeyViolation,
+        info,
+    ) = error
+    else {
+        return None;
+    };
+    let value = || violating_value(info.details().unwrap_or_default()).to_owned();
+    match info.constraint_name()? {
+        "products_slug_key" => Some(ProductRefusal::SlugTaken(value())),
+        "variants_sku_key" => Some(ProductRefusal::SkuTaken(value())),
+        "variants_options_key" => Some(ProductRefusal::OptionsTaken),
+        "product_categories_category_id_fkey" => Some(ProductRefusal::UnknownCategory(value())),
+        _ => None,
+    }
+}
+
+/// The value in Postgres's `Key (sku)=(A-1) already exists.`; empty when the message is in another shape.
+fn violating_value(details: &str) -> &str {
+    let value = details.split_once(")=(").map(|(_, rest)| rest);
+    value.and_then(|rest| rest.rsplit_once(')')).map_or("", |(value, _)| value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_value_is_read_from_the_servers_words() {
+        assert_eq!(violating_value("Key (sku)=(A(1)) already exists."), "A(1)");
+        assert_eq!(violating_value("something else"), "");
+    }
+}

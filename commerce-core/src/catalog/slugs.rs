@@ -1,0 +1,71 @@
+//! Readable addresses. A slug comes from the title; when it is taken, `-2`, `-3` and so on is put behind it.
+
+use uuid::Uuid;
+
+/// The slug of a title, at most `chars_max` long; `fallback` when no letter of the title can be written in ASCII.
+pub(super) fn from_title(title: &str, fallback: &str, chars_max: usize) -> String {
+    let slug = slug::slugify(title);
+    // Leaves room for a number behind it.
+    let cut = slug.get(..chars_max.saturating_sub(20)).unwrap_or(&slug).trim_end_matches('-');
+    if cut.is_empty() { fallback.to_owned() } else { cut.to_owned() }
+}
+
+/// Lower-case ASCII letters and digits in words joined by single hyphens.
+pub(super) fn is_slug(text: &str, chars_max: usize) -> bool {
+    let is_word =
+        |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    text.len() <= chars_max && text.split('-').all(is_word)
+}
+
+/// The first of `base`, `base-2`, `base-3` … that is not among the taken ones.
+pub(super) fn first_free(base: &str, taken: &[String]) -> String {
+    let is_free = |slug: &String| !taken.contains(slug);
+    std::iter::once(base.to_owned())
+        .chain((2..).map(|number: u64| format!("{base}-{number}")))
+        .find(is_free)
+        .unwrap_or_else(|| unlikely(base))
+}
+
+/// A slug that nobody else is about to take: for when many ask for the same title at the same moment.
+pub(super) fn unlikely(base: &str) -> String {
+    let id = Uuid::now_v7().simple().to_string();
+    let tail = id.get(20..).unwrap_or(&id);
+    format!("{base}-{tail}")
+}
+
+/// The pattern for SQL's LIKE of everything that [`first_free`] may have numbered.
+pub(super) fn numbered_pattern(base: &str) -> String {
+    format!("{base}-%")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slugs_of_titles() {
+        let slug = |title: &str| from_title(title, "product", 255);
+        assert_eq!(slug("Ocean Blue Shirt"), "ocean-blue-shirt");
+        assert_eq!(slug("  Crème brûlée, 2 × 100 g!"), "creme-brulee-2-x-100-g");
+        assert_eq!(slug("!!!"), "product");
+        assert_eq!(from_title("one two three", "product", 27), "one-two");
+        for title in ["Ocean Blue Shirt", "ÆØÅ", "日本", "!!!", "a--b", &"long ".repeat(100)] {
+            assert!(is_slug(&slug(title), 255), "{title}: {}", slug(title));
+        }
+        assert!(is_slug(&unlikely("shirt"), 255));
+    }
+
+    #[test]
+    fn numbers_fill_the_first_gap() {
+        let taken = ["shirt".to_owned(), "shirt-2".to_owned(), "shirt-4".to_owned()];
+        assert_eq!(first_free("shirt", &taken), "shirt-3");
+        assert_eq!(first_free("hat", &taken), "hat");
+    }
+
+    #[test]
+    fn what_is_no_slug() {
+        for text in ["", "-", "a-", "-a", "a--b", "A", "a_b", "ä", "a b"] {
+            assert!(!is_slug(text, 255), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! Changes a product. Archiving is a change of its status; nothing is ever deleted, since orders point at variants.
+
+use diesel::prelude::*;
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+
+use super::insert_product::{as_position, insert_categories, insert_images};
+use super::product::{Audience, NewImage, Product, ProductPatch, ProductStatus, variant_title};
+use super::read_product::{ProductRow, with_parts};
+use super::refusal::{ProductRefusal, UpdateProductError};
+use super::variants::patch_variant;
+use super::{check_product, description};
+use crate::error::FieldErrors;
+use crate::ids::{ProductId, VariantId};
+use crate::money::Currency;
+use crate::schema::{product_categories, product_images, products, variants};
+
+/// Applies a patch and returns the product as it is then. `if_version`: only while the product is at this version.
+pub async fn update_product(
+    conn: &mut AsyncPgConnection,
+    id: ProductId,
+    if_version: Option<i32>,
+    patch: ProductPatch,
+    currency: Currency,
+) -> Result<Product, UpdateProductError> {
+    conn.transaction::<_, UpdateProductError, _>(async |conn| {
+        let before = lock_product(conn, id, if_version).await?;
+        check(&before, &patch)?;
+        write_row(conn, id, &patch).await?;
+        if let Some(category_ids) = &patch.category_ids {
+            diesel::delete(product_categories::table.filter(product_categories::product_id.eq(id)))
+                .execute(conn)
+                .await?;
+            insert_categories(conn, id, category_ids).await?;
+        }
+        if let Some(images) = &patch.images {
+            replace_images(conn, &before, images).await?;
+        }
+        if let Some(names) = &patch.option_names {
+            retitle_variants(conn, &before, names).await?;
+        }
+        if let Some(variant_patch) = patch.only_variant {
+            let variant_id = only_variant(&before)?;
+            patch_variant(conn, &before, variant_id, "", variant_patch, currency).await?;
+        }
+        finish_write(conn, id).await
+    })
+    .await
+}
+
+/// Locks a product's row, so that writes to it and its variants queue, and reads all of it.
+pub(super) async fn lock_product(
+    conn: &mut AsyncPgConnection,
+    id: ProductId,
+    if_version: Option<i32>,
+) -> Result<Product, UpdateProductError> {
+    let row: Option<ProductRow> = products::table
+        .find(id)
+        .select(ProductRow::as_select())
+        .for_no_key_update()
+        .first(conn)
+        .await
+        .optional()?;
+    let row = row.ok_or(UpdateProductError::UnknownProduct(id))?;
+    if if_version.is_some_and(|version| version != row.version) {
+        return Err(UpdateProductError::VersionMismatch { current: row.version });
+    }
+    let product = with_parts(conn, vec![row], Audience::Staff).await?.pop();
+    product.ok_or(UpdateProductError::UnknownProduct(id))
+}
+
+/// Ends every write to a product: keeps its lowest price, counts the version up, and reads the result.
+pub(super) async fn finish_write(
+    conn: &mut AsyncPgConnection,
+    id: ProductId,
+) -> Result<Product, UpdateProductError> {
+    let lowest = variants::table
+        .filter(variants::product_id.eq(id).and(variants::active))
+        .select(diesel::dsl::min(variants::price_minor))
+        .single_value();
+    let row: ProductRow = diesel::update(products::table.find(id))
+        .set((
+            products::price_from_minor.eq(lowest),
+            products::version.eq(products::version + 1),
+            products::updated_at.eq(crate::db::clock()),
+        ))
+        .returning(ProductRow::as_returning())
+        .get_result(conn)
+        .await?;
+    let product = with_parts(conn, vec![row], Audience::Staff).await?.pop();
+    product.ok_or(UpdateProductError::UnknownProduct(id))
+}
+
+fn check(before: &Product, patch: &ProductPatch) -> Result<(), ProductRefusal> {
+    let mut errors = FieldErrors::default();
+    if let Some(title) = &patch.title {
+        check_product::title(&mut errors, title);
+    }
+    if let Some(slug) = &patch.slug {
+        check_product::slug(&mut errors, slug);
+    }
+    if let Some(html) = &patch.description {
+        check_product::description(&mut errors, html);
+    }
+    if let Some(attributes) = &patch.attributes {
+        check_product::attributes(&mut errors, attributes);
+    }
+    if let Some(ids) = &patch.category_ids {
+        check_product::category_ids(&mut errors, ids);
+    }
+    if let Some(images) = &patch.images {
+        check_product::images(&mut errors, images);
+    }
+    if let Some(names) = &patch.option_names {
+        let sorted = |names: &[String]| {
+            let mut names = names.to_vec();
+            names.sort();
+            names
+        };
+        if sorted(names) != sorted(&before.option_names) && !before.variants.is_empty() {
+            errors.push("/option_names", "must be the same names in another order: the variants use them");
+        } else {
+            check_product::option_names(&mut errors, names);
+        }
+    }
+    check_product::finish(errors)
+}
+
+#[derive(AsChangeset)]
+#[diesel(table_name = products)]
+struct ProductChanges {
+    slug: Option<String>,
+    title: Option<String>,
+    description: Option<String>,
+    status: Option<ProductStatus>,
+    attributes: Option<serde_json::Value>,
+    option_names: Option<serde_json::Value>,
+    updated_at: chrono::DateTime<chrono::Utc>,
+}
+
+async fn write_row(conn: &mut AsyncPgConnection, id: ProductId, patch: &ProductPatch) -> QueryResult<()> {
+    let changes = ProductChanges {
+        slug: patch.slug.clone(),
+        title: patch.title.as_ref().map(|title| title.trim().to_owned()),
+        description: patch.description.as_deref().map(description::sanitise),
+        status: patch.status,
+        attributes: patch.attributes.clone().map(serde_json::Value::Object),
+        option_names: patch.option_names.as_ref().map(|names| serde_json::json!(names)),
+        updated_at: crate::db::current_time(conn).await?,
+    };
+    diesel::update(products::table.find(id)).set(changes).execute(conn).await?;
+    Ok(())
+}
+
+/// Makes the list the product's images: one that stays linked keeps its id.
+async fn replace_images(
+    conn: &mut AsyncPgConnection,
+    before: &Product,
+    images: &[NewImage],
+) -> QueryResult<()> {
+    let urls: Vec<&str> = images.iter().map(|image| image.url.as_str()).collect();
+    diesel::delete(
+        product_images::table
+            .filter(product_images::product_id.eq(before.id).and(product_images::url.ne_all(urls))),
+    )
+    .execute(conn)
+    .await?;
+    for (position, image) in images.iter().enumerate() {
+        let kept = before.images.iter().find(|kept| kept.url == image.url);
+        match kept {
+            None => insert_images(conn, before.id, position, std::slice::from_ref(image)).await?,
+            Some(kept) if kept.alt == image.alt && kept.position == as_position(position) => {}
+            Some(kept) => {
+                diesel::update(product_images::table.find(kept.id))
+                    .set((
+                        product_images::alt.eq(&image.alt),
+                        product_images::position.eq(as_position(position)),
+                    ))
+                    .execute(conn)
+                    .await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The titles of variants follow the order of the options.
+async fn retitle_variants(
+    conn: &mut AsyncPgConnection,
+    before: &Product,
+    names: &[String],
+) -> QueryResult<()> {
+    for variant in &before.variants {
+        let title = variant_title(names, &variant.options);
+        if title != variant.title {
+            diesel::update(variants::table.find(variant.id))
+                .set(variants::title.eq(title))
+                .execute(conn)
+                .await?;
+        }
+    }
+    Ok(())
+}
+
+fn only_variant(product: &Product) -> Result<VariantId, ProductRefusal> {
+    match product.variants.as_slice() {
+        [variant] => Ok(variant.id),
+        variants => {
+            let mut errors = FieldErrors::default();
+            let message = format!("the product has {} variants: set it on one of them", variants.len());
+            errors.push("/price", message);
+            Err(ProductRefusal::Invalid(errors.into_vec()))
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Adds and changes the variants of a product.
+
+use diesel::prelude::*;
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+
+use super::insert_product::{insert_variants, normalise_variant, normalised_options};
+use super::product::{NewVariant, Options, Product, VariantPatch, variant_title};
+use super::refusal::{ProductRefusal, UpdateProductError};
+use super::update_product::{finish_write, lock_product};
+use super::{check_product, limits};
+use crate::error::FieldErrors;
+use crate::ids::{ProductId, VariantId};
+use crate::money::Currency;
+use crate::schema::{products, variants};
+
+/// Appends a variant and returns its id and the product. The first variant of a product brings the names of its
+/// options with it; every other chooses among them.
+pub async fn add_variant(
+    conn: &mut AsyncPgConnection,
+    product_id: ProductId,
+    if_version: Option<i32>,
+    mut new: NewVariant,
+    currency: Currency,
+) -> Result<(VariantId, Product), UpdateProductError> {
+    normalise_variant(&mut new);
+    conn.transaction::<_, UpdateProductError, _>(async |conn| {
+        let product = lock_product(conn, product_id, if_version).await?;
+        let names = option_names_with(conn, &product, None, &new.options).await?;
+        check_new(&product, &names, &new, currency)?;
+        let position = product.variants.len();
+        let ids = insert_variants(conn, product_id, &names, position, std::slice::from_ref(&new)).await?;
+        let product = finish_write(conn, product_id).await?;
+        let id = ids.into_iter().next().ok_or(diesel::result::Error::NotFound)?;
+        Ok((id, product))
+    })
+    .await
+}
+
+/// Changes a variant and returns its product. Deactivating takes it from sale; it keeps its SKU and its combination.
+pub async fn update_variant(
+    conn: &mut AsyncPgConnection,
+    product_id: ProductId,
+    variant_id: VariantId,
+    if_version: Option<i32>,
+    patch: VariantPatch,
+    currency: Currency,
+) -> Result<Product, UpdateProductError> {
+    conn.transaction::<_, UpdateProductError, _>(async |conn| {
+        let product = lock_product(conn, product_id, if_version).await?;
+        patch_variant(conn, &product, variant_id, "", patch, currency).await?;
+        finish_write(conn, product_id).await
+    })
+    .await
+}
+
+fn check_new(
+    product: &Product,
+    names: &[String],
+    new: &NewVariant,
+    currency: Currency,
+) -> Result<(), ProductRefusal> {
+    let mut errors = FieldErrors::default();
+    check_product::variant(&mut errors, "", names, new);
+    if product.variants.len() >= limits::VARIANTS_PER_PRODUCT_MAX {
+        let max = limits::VARIANTS_PER_PRODUCT_MAX;
+        errors.push("", format!("a product can have at most {max} variants"));
+    }
+    check_product::finish(errors)?;
+    check_product::currency(
+        currency,
+        check_product::prices("", Some(&new.price), new.compare_at_price.as_ref()),
+    )
+}
+
+/// The names that a variant's options must have. A variant without siblings may rename them: then they are the
+/// product's from now on.
+async fn option_names_with(
+    conn: &mut AsyncPgConnection,
+    product: &Product,
+    variant_id: Option<VariantId>,
+    options: &Options,
+) -> Result<Vec<String>, UpdateProductError> {
+    let has_siblings = product.variants.iter().any(|variant| Some(variant.id) != variant_id);
+    let same_names = product.option_names.len() == options.len()
+        && product.option_names.iter().all(|name| options.contains_key(name));
+    if has_siblings || same_names {
+        return Ok(product.option_names.clone());
+    }
+    let names: Vec<String> = options.keys().cloned().collect();
+    let mut errors = FieldErrors::default();
+    check_product::option_names(&mut errors, &names);
+    check_product::finish(errors)?;
+    diesel::update(products::table.find(product.id))
+        .set(products::option_names.eq(serde_json::json!(names)))
+        .execute(conn)
+        .await?;
+    Ok(names)
+}
+
+#[derive(AsChangeset)]
+#[diesel(table_name = variants)]
+struct VariantChanges {
+    sku: Option<Option<String>>,
+    title: Option<String>,
+    options: Option<serde_json::Value>,
+    price_minor: Option<i64>,
+    compare_at_minor: Option<Option<i64>>,
+    active: Option<bool>,
+    updated_at: chrono::DateTime<chrono::Utc>,
+}
+
+/// Writes a variant of a locked product; `at` is where the patch stands in the request.
+pub(super) async fn patch_variant(
+    conn: &mut AsyncPgConnection,
+    product: &Product,
+    variant_id: VariantId,
+    at: &str,
+    mut patch: VariantPatch,
+    currency: Currency,
+) -> Result<(), UpdateProductError> {
+    if !product.variants.iter().any(|variant| variant.id == variant_id) {
+        return Err(UpdateProductError::UnknownVariant(variant_id));
+    }
+    patch.options = patch.options.map(normalised_options);
+    let names = match &patch.options {
+        Some(options) => option_names_with(conn, product, Some(variant_id), options).await?,
+        None => product.option_names.clone(),
+    };
+    check_patch(at, &names, &patch, currency)?;
+    let changes = VariantChanges {
+        sku: patch.sku.map(|sku| sku.map(|sku| sku.trim().to_owned())),
+        title: patch.options.as_ref().map(|options| variant_title(&names, options)),
+        options: patch.options.map(|options| serde_json::json!(options)),
+        price_minor: patch.price.map(|price| price.amount_minor),
+        compare_at_minor: patch.compare_at_price.map(|price| price.map(|price| price.amount_minor)),
+        active: patch.active,
+        updated_at: crate::db::current_time(conn).await?,
+    };
+    diesel::update(variants::table.find(variant_id)).set(changes).execute(conn).await?;
+    Ok(())
+}
+
+fn check_patch(
+    at: &str,
+    names: &[String],
+    patch: &VariantPatch,
+    currency: Currency,
+) -> Result<(), ProductRefusal> {
+    let mut errors = FieldErrors::default();
+    if let Some(Some(sku)) = &patch.sku {
+        check_product::sku(&mut errors, at, sku);
+    }
+    if let Some(options) = &patch.options {
+        check_product::options(&mut errors, at, names, options);
+    }
+    if let Some(price) = patch.price {
+        check_product::price(&mut errors, &format!("{at}/price"), price);
+    }
+    let compare_at_price = patch.compare_at_price.flatten();
+    if let Some(compare_at) = compare_at_price {
+        check_product::price(&mut errors, &format!("{at}/compare_at_price"), compare_at);
+    }
+    check_product::finish(errors)?;
+    check_product::currency(
+        currency,
+        check_product::prices(at, patch.price.as_ref(), compare_at_price.as_ref()),
+    )
+}

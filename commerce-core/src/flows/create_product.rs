@@ -1,0 +1,130 @@
+//! A product goes on sale: product, variants, stock levels and their first ledger entries in one transaction.
+
+use diesel::result::Error as QueryError;
+use diesel_async::{AsyncConnection, AsyncPgConnection};
+
+use crate::catalog::{
+    self, Audience, NewProduct, NewVariant, Product, ProductKey, ProductRefusal, UpdateProductError,
+    WriteProductError,
+};
+use crate::db::Retryable;
+use crate::error::FieldErrors;
+use crate::ids::{ProductId, VariantId};
+use crate::inventory::{self, AdjustError, MAIN_LOCATION, StockAdjustment};
+use crate::money::Currency;
+use crate::request::Origin;
+
+/// More units than a shop keeps of one thing.
+pub const STOCK_MAX: i64 = 1_000_000_000;
+
+/// A product with what there is of it.
+#[derive(Debug, Clone)]
+pub struct CreateProduct {
+    pub product: NewProduct,
+    /// Units on hand at the main location, by the order of the product's variants; missing ones have none.
+    pub stock: Vec<i64>,
+}
+
+/// Why a product was not made; nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateProductError {
+    #[error(transparent)]
+    Refused(#[from] ProductRefusal),
+    #[error(transparent)]
+    Database(#[from] QueryError),
+}
+
+impl From<WriteProductError> for CreateProductError {
+    fn from(error: WriteProductError) -> Self {
+        match error {
+            WriteProductError::Refused(refusal) => Self::Refused(refusal),
+            WriteProductError::Database(error) => Self::Database(error),
+        }
+    }
+}
+
+impl Retryable for CreateProductError {
+    fn is_retryable(&self) -> bool {
+        matches!(self, Self::Database(error) if error.is_retryable())
+    }
+}
+
+/// Makes a product with stock and returns it as staff sees it. `currency` is the shop's.
+pub async fn create_product(
+    conn: &mut AsyncPgConnection,
+    create: CreateProduct,
+    currency: Currency,
+    origin: &Origin,
+) -> Result<Product, CreateProductError> {
+    check_stock(
+        create.stock.iter().enumerate().map(|(at, units)| (format!("/variants/{at}/stock"), *units)),
+    )?;
+    conn.transaction::<_, CreateProductError, _>(async |conn| {
+        let inserted = catalog::insert_product(conn, create.product, currency).await?;
+        let stock = inserted.variant_ids.into_iter().zip(create.stock);
+        receive(conn, stock, "first stock", origin).await?;
+        let key = ProductKey::Id(inserted.id);
+        let product = catalog::find_product(conn, &key, Audience::Staff).await?;
+        Ok(product.ok_or(QueryError::NotFound)?)
+    })
+    .await
+}
+
+/// Adds a variant with stock to a product and returns its id and the product.
+pub async fn create_variant(
+    conn: &mut AsyncPgConnection,
+    product_id: ProductId,
+    if_version: Option<i32>,
+    new: NewVariant,
+    stock: i64,
+    currency: Currency,
+    origin: &Origin,
+) -> Result<(VariantId, Product), UpdateProductError> {
+    check_stock([("/stock".to_owned(), stock)])?;
+    conn.transaction::<_, UpdateProductError, _>(async |conn| {
+        let (id, mut product) = catalog::add_variant(conn, product_id, if_version, new, currency).await?;
+        receive(conn, [(id, stock)], "first stock", origin).await?;
+        if let Some(variant) = product.variants.iter_mut().find(|variant| variant.id == id) {
+            variant.available = stock;
+        }
+        Ok((id, product))
+    })
+    .await
+}
+
+fn check_stock(stock: impl IntoIterator<Item = (String, i64)>) -> Result<(), ProductRefusal> {
+    let mut errors = FieldErrors::default();
+    for (pointer, units) in stock {
+        if !(0..=STOCK_MAX).contains(&units) {
+            errors.push(pointer, format!("must be between 0 and {STOCK_MAX} units"));
+        }
+    }
+    if errors.is_empty() { Ok(()) } else { Err(ProductRefusal::Invalid(errors.into_vec())) }
+}
+
+/// Puts the first units of new variants on hand. A variant without any gets a level too, so that inventory lists it.
+pub(super) async fn receive(
+    conn: &mut AsyncPgConnection,
+    stock: impl IntoIterator<Item = (VariantId, i64)>,
+    reason: &str,
+    origin: &Origin,
+) -> QueryResult {
+    let adjustments: Vec<StockAdjustment> = stock
+        .into_iter()
+        .map(|(variant_id, delta)| StockAdjustment {
+            variant_id,
+            location_id: MAIN_LOCATION,
+            delta,
+            reason: Some(reason.to_owned()),
+        })
+        .collect();
+    inventory::adjust(conn, &adjustments, origin).await.map_err(|error| match error {
+        AdjustError::Database(error) => error,
+        // Nobody else knows the new variants yet, and the quantity was checked.
+        AdjustError::BelowReserved { .. } | AdjustError::UnknownLevel(_) | AdjustError::TooLarge(_) => {
+            QueryError::QueryBuilderError(error.into())
+        }
+    })
+}
+
+type QueryResult = Result<(), QueryError>;

@@ -1,0 +1,54 @@
+//! Products as the tests need them.
+
+use commerce_core::catalog::{NewProduct, NewVariant, Options, Product, ProductStatus};
+use commerce_core::flows::{self, CreateProduct, CreateProductError};
+use commerce_core::money::{Currency, Money};
+use commerce_core::request::Origin;
+use diesel_async::AsyncPgConnection;
+
+pub fn usd(amount_minor: i64) -> Money {
+    Money::new(amount_minor, Currency::USD)
+}
+
+pub fn variant(options: &[(&str, &str)], price: i64) -> NewVariant {
+    NewVariant {
+        sku: None,
+        options: options_of(options),
+        price: usd(price),
+        compare_at_price: None,
+        active: true,
+    }
+}
+
+pub fn options_of(options: &[(&str, &str)]) -> Options {
+    options.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect()
+}
+
+/// An active product without anything else.
+pub fn product(title: &str, variants: Vec<NewVariant>) -> NewProduct {
+    NewProduct {
+        slug: None,
+        title: title.to_owned(),
+        description: String::new(),
+        status: ProductStatus::Active,
+        attributes: Default::default(),
+        option_names: Vec::new(),
+        category_ids: Vec::new(),
+        images: Vec::new(),
+        variants,
+    }
+}
+
+pub async fn create(
+    conn: &mut AsyncPgConnection,
+    product: NewProduct,
+    stock: &[i64],
+) -> Result<Product, CreateProductError> {
+    let create = CreateProduct { product, stock: stock.to_vec() };
+    flows::create_product(conn, create, Currency::USD, &Origin::system()).await
+}
+
+/// A simple product with units on hand.
+pub async fn simple(conn: &mut AsyncPgConnection, title: &str, price: i64, stock: i64) -> Product {
+    create(conn, product(title, vec![variant(&[], price)]), &[stock]).await.unwrap()
+}

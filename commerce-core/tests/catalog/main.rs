@@ -1,0 +1,13 @@
+//! The catalogue on a real Postgres: products, variants, categories, lists and imports.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test that meets the unexpected ends there"
+)]
+
+mod categories;
+mod given;
+mod lists;
+mod products;
+mod variants;
