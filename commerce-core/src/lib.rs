@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod audit;
+pub mod cart;
 pub mod catalog;
 pub mod db;
 pub mod error;
@@ -11,6 +12,7 @@ pub mod inventory;
 pub mod jobs;
 pub mod money;
 pub mod notifications;
+pub mod orders;
 pub mod page;
 pub mod request;
 #[rustfmt::skip]

@@ -1,0 +1,272 @@
+//! What a shopper does to a cart. Each change locks the cart, then (in mode `cart`) the stock it holds.
+
+use diesel::prelude::*;
+use diesel::result::Error as QueryError;
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+
+use super::hold::hold;
+use super::{LockedCart, Owner, lock_open, lock_or_open};
+use crate::db::{Retryable, clock};
+use crate::ids::VariantId;
+use crate::inventory::{ReserveError, Shortage, available_by_variant};
+use crate::money::Currency;
+use crate::request::Origin;
+use crate::schema::{cart_items, carts, products, variants};
+use crate::settings::{ReservationMode, ShopSettings};
+
+/// The most units of one variant in a cart.
+pub const QUANTITY_MAX: i64 = 999;
+/// The most variants in a cart.
+pub const ITEMS_MAX: usize = 100;
+
+/// What a shopper wants in the cart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Item {
+    pub variant_id: VariantId,
+    pub quantity: i64,
+}
+
+/// Why a cart was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum CartError {
+    #[error("variant {0} does not exist or is not for sale")]
+    NotForSale(VariantId),
+    #[error("variant {0} is not in the cart")]
+    NotInCart(VariantId),
+    #[error(
+        "a cart holds 1 to {QUANTITY_MAX} units of a variant; {requested} of {variant_id} were asked for"
+    )]
+    QuantityOutOfRange { variant_id: VariantId, requested: i64 },
+    #[error("a cart holds at most {ITEMS_MAX} different variants")]
+    TooManyItems,
+    #[error("not enough in stock")]
+    OutOfStock(Vec<Shortage>),
+    #[error("variant {variant_id} is priced in {currency}, which is not the shop's currency")]
+    CurrencyMismatch { variant_id: VariantId, currency: Currency },
+    #[error(transparent)]
+    Database(#[from] QueryError),
+}
+
+impl From<ReserveError> for CartError {
+    fn from(error: ReserveError) -> Self {
+        match error {
+            ReserveError::OutOfStock(shortages) => Self::OutOfStock(shortages),
+            ReserveError::Database(error) => Self::Database(error),
+        }
+    }
+}
+
+impl Retryable for CartError {
+    fn is_retryable(&self) -> bool {
+        matches!(self, Self::Database(error) if error.is_retryable())
+    }
+}
+
+/// Adds units to what the cart already has of the variant, opening a cart if there is none.
+pub async fn add_item(
+    conn: &mut AsyncPgConnection,
+    shop: &ShopSettings,
+    owner: Owner,
+    item: Item,
+    origin: &Origin,
+) -> Result<(), CartError> {
+    conn.transaction(async |conn| {
+        check_quantity(item)?;
+        let cart = lock_or_open(conn, owner).await?;
+        let present = cart.items.iter().find(|present| present.variant_id == item.variant_id);
+        let quantity = present.map_or(0, |present| present.quantity) + item.quantity;
+        let item = Item { quantity, ..item };
+        put(conn, shop, &cart, &[item], origin).await
+    })
+    .await
+}
+
+/// Makes the cart hold so many units of a variant that is in it.
+pub async fn set_quantity(
+    conn: &mut AsyncPgConnection,
+    shop: &ShopSettings,
+    owner: Owner,
+    item: Item,
+    origin: &Origin,
+) -> Result<(), CartError> {
+    conn.transaction(async |conn| {
+        let cart = lock_open(conn, owner).await?.ok_or(CartError::NotInCart(item.variant_id))?;
+        if cart.items.iter().all(|present| present.variant_id != item.variant_id) {
+            return Err(CartError::NotInCart(item.variant_id));
+        }
+        put(conn, shop, &cart, &[item], origin).await
+    })
+    .await
+}
+
+/// Makes the cart hold exactly these items.
+pub async fn replace(
+    conn: &mut AsyncPgConnection,
+    shop: &ShopSettings,
+    owner: Owner,
+    items: &[Item],
+    origin: &Origin,
+) -> Result<(), CartError> {
+    conn.transaction(async |conn| {
+        let mut cart = lock_or_open(conn, owner).await?;
+        let wanted: Vec<VariantId> = items.iter().map(|item| item.variant_id).collect();
+        let dropped: Vec<VariantId> =
+            cart.items.iter().map(|item| item.variant_id).filter(|id| !wanted.contains(id)).collect();
+        take_out(conn, shop, &cart, &dropped, origin).await?;
+        cart.items.retain(|item| wanted.contains(&item.variant_id));
+        put(conn, shop, &cart, items, origin).await
+    })
+    .await
+}
+
+/// Takes a variant out of the cart.
+pub async fn remove_item(
+    conn: &mut AsyncPgConnection,
+    shop: &ShopSettings,
+    owner: Owner,
+    variant_id: VariantId,
+    origin: &Origin,
+) -> Result<(), CartError> {
+    conn.transaction(async |conn| {
+        let cart = lock_open(conn, owner).await?.ok_or(CartError::NotInCart(variant_id))?;
+        if cart.items.iter().all(|present| present.variant_id != variant_id) {
+            return Err(CartError::NotInCart(variant_id));
+        }
+        take_out(conn, shop, &cart, &[variant_id], origin).await
+    })
+    .await
+}
+
+/// Empties the cart; that it was empty is fine.
+pub async fn clear(
+    conn: &mut AsyncPgConnection,
+    shop: &ShopSettings,
+    owner: Owner,
+    origin: &Origin,
+) -> Result<(), CartError> {
+    conn.transaction(async |conn| {
+        let Some(cart) = lock_open(conn, owner).await? else { return Ok(()) };
+        let all: Vec<VariantId> = cart.items.iter().map(|item| item.variant_id).collect();
+        take_out(conn, shop, &cart, &all, origin).await
+    })
+    .await
+}
+
+fn check_quantity(item: Item) -> Result<(), CartError> {
+    let Item { variant_id, quantity } = item;
+    if (1..=QUANTITY_MAX).contains(&quantity) {
+        Ok(())
+    } else {
+        Err(CartError::QuantityOutOfRange { variant_id, requested: quantity })
+    }
+}
+
+/// Writes quantities into a locked cart, and holds the stock where that is the mode. An item named twice counts once, as its
+/// last quantity says.
+async fn put(
+    conn: &mut AsyncPgConnection,
+    shop: &ShopSettings,
+    cart: &LockedCart,
+    items: &[Item],
+    origin: &Origin,
+) -> Result<(), CartError> {
+    items.iter().try_for_each(|item| check_quantity(*item))?;
+    let mut variants: Vec<VariantId> = cart.items.iter().map(|item| item.variant_id).collect();
+    variants.extend(items.iter().map(|item| item.variant_id));
+    variants.sort_unstable();
+    variants.dedup();
+    if variants.len() > ITEMS_MAX {
+        return Err(CartError::TooManyItems);
+    }
+    check_for_sale(conn, shop, items).await?;
+    if shop.reservation_mode == ReservationMode::Checkout {
+        check_available(conn, items).await?;
+    }
+    for item in items {
+        diesel::insert_into(cart_items::table)
+            .values((
+                cart_items::cart_id.eq(cart.id),
+                cart_items::variant_id.eq(item.variant_id),
+                cart_items::quantity.eq(item.quantity),
+            ))
+            .on_conflict((cart_items::cart_id, cart_items::variant_id))
+            .do_update()
+            .set(cart_items::quantity.eq(item.quantity))
+            .execute(conn)
+            .await?;
+    }
+    touch(conn, cart).await?;
+    if shop.reservation_mode == ReservationMode::Cart {
+        hold(conn, shop, cart, items, origin).await?;
+    }
+    Ok(())
+}
+
+async fn take_out(
+    conn: &mut AsyncPgConnection,
+    shop: &ShopSettings,
+    cart: &LockedCart,
+    variants: &[VariantId],
+    origin: &Origin,
+) -> Result<(), CartError> {
+    if variants.is_empty() {
+        return Ok(());
+    }
+    let rows = cart_items::table
+        .filter(cart_items::cart_id.eq(cart.id))
+        .filter(cart_items::variant_id.eq_any(variants));
+    diesel::delete(rows).execute(conn).await?;
+    touch(conn, cart).await?;
+    if shop.reservation_mode == ReservationMode::Cart {
+        super::hold::let_go(conn, cart, variants, origin).await?;
+    }
+    Ok(())
+}
+
+async fn touch(conn: &mut AsyncPgConnection, cart: &LockedCart) -> QueryResult<()> {
+    diesel::update(carts::table.find(cart.id)).set(carts::updated_at.eq(clock())).execute(conn).await?;
+    Ok(())
+}
+
+/// Every item is an active variant of an active product, priced in the shop's currency.
+async fn check_for_sale(
+    conn: &mut AsyncPgConnection,
+    shop: &ShopSettings,
+    items: &[Item],
+) -> Result<(), CartError> {
+    let for_sale: Vec<(VariantId, Currency)> = variants::table
+        .inner_join(products::table)
+        .filter(variants::id.eq_any(items.iter().map(|item| item.variant_id)))
+        .filter(variants::active.eq(true))
+        .filter(products::status.eq("active"))
+        .select((variants::id, variants::currency))
+        .load(conn)
+        .await?;
+    for item in items {
+        let variant_id = item.variant_id;
+        match for_sale.iter().find(|(id, _)| *id == variant_id) {
+            None => return Err(CartError::NotForSale(variant_id)),
+            Some((_, currency)) if *currency != shop.currency => {
+                return Err(CartError::CurrencyMismatch { variant_id, currency: *currency });
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Tells a shopper early that there is not enough. Promises nothing: checkout decides, under the lock.
+async fn check_available(conn: &mut AsyncPgConnection, items: &[Item]) -> Result<(), CartError> {
+    let variants: Vec<VariantId> = items.iter().map(|item| item.variant_id).collect();
+    let available = available_by_variant(conn, &variants).await?;
+    let shortages: Vec<Shortage> = items
+        .iter()
+        .map(|item| Shortage {
+            variant_id: item.variant_id,
+            requested: item.quantity,
+            available: available.get(&item.variant_id).copied().unwrap_or(0),
+        })
+        .filter(|shortage| shortage.requested > shortage.available)
+        .collect();
+    if shortages.is_empty() { Ok(()) } else { Err(CartError::OutOfStock(shortages)) }
+}

@@ -1,0 +1,17 @@
+//! Carts, of a user or of a guest who holds a Cart-Token. One open cart an owner; prices are live until checkout.
+
+mod change;
+mod hold;
+mod lock;
+mod merge;
+mod owner;
+mod view;
+
+pub use change::{
+    CartError, ITEMS_MAX, Item, QUANTITY_MAX, add_item, clear, remove_item, replace, set_quantity,
+};
+pub use lock::{CartItem, LockedCart, close, lock_open, lock_or_open};
+pub use merge::merge;
+pub use owner::{Owner, TokenHash};
+pub(crate) use view::line_title;
+pub use view::{CartLine, CartView, ViewCartError, view};

@@ -1,0 +1,18 @@
+//! Orders: what was bought, its state machine and its timeline. Every change holds the order's row lock ([`lock`]).
+
+mod address;
+mod list;
+mod order;
+mod status;
+mod timeline;
+
+pub use address::{Address, AddressError};
+pub use list::{ListOrdersError, OrderFilter, OrderSort, list};
+pub use order::{
+    LockedOrder, NewLine, NewOrder, Order, OrderLine, find, find_owned, insert, insert_line, lines, lock,
+    mark_shipped, update,
+};
+pub use status::{
+    CancelReason, FulfillmentStatus, OrderStatus, PaymentStatus, TransitionError, derive_payment_status,
+};
+pub use timeline::{EventKind, OrderEvent, events, record};

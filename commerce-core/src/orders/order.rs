@@ -1,0 +1,238 @@
+//! The rows of an order.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+
+use super::{Address, CancelReason, FulfillmentStatus, OrderStatus, PaymentStatus, derive_payment_status};
+use crate::cart::Owner;
+use crate::db::clock;
+use crate::ids::{CartId, OrderId, OrderLineId, UserId, VariantId};
+use crate::money::Currency;
+use crate::schema::{order_lines, orders};
+
+/// An order as it stands.
+#[derive(Debug, Clone, Queryable, Selectable)]
+#[diesel(table_name = orders)]
+pub struct Order {
+    pub id: OrderId,
+    /// The number people use.
+    pub number: i64,
+    pub user_id: Option<UserId>,
+    pub email: String,
+    pub status: OrderStatus,
+    pub payment_status: PaymentStatus,
+    pub fulfillment_status: FulfillmentStatus,
+    pub currency: Currency,
+    pub subtotal_minor: i64,
+    pub discount_minor: i64,
+    pub shipping_minor: i64,
+    pub tax_minor: i64,
+    pub total_minor: i64,
+    pub paid_minor: i64,
+    pub refunded_minor: i64,
+    pub shipping_address: Address,
+    pub billing_address: Option<Address>,
+    pub cancel_reason: Option<CancelReason>,
+    pub placed_at: DateTime<Utc>,
+    /// Until when it can be paid, while it waits for that.
+    pub expires_at: Option<DateTime<Utc>>,
+    pub paid_at: Option<DateTime<Utc>>,
+    pub cancelled_at: Option<DateTime<Utc>>,
+    pub stock_released_at: Option<DateTime<Utc>>,
+    pub updated_at: DateTime<Utc>,
+    /// Grows with every change.
+    pub version: i32,
+}
+
+impl Order {
+    /// What is still to be paid. A refund does not re-open it.
+    pub fn due_minor(&self) -> i64 {
+        if self.paid_at.is_some() { 0 } else { (self.total_minor - self.paid_minor).max(0) }
+    }
+
+    /// A timeline of a cancelled order is closed to payments.
+    pub fn is_cancelled(&self) -> bool {
+        self.status == OrderStatus::Cancelled
+    }
+}
+
+/// An order whose row this transaction has locked.
+#[derive(Debug)]
+pub struct LockedOrder(pub Order);
+
+/// A line: what was bought at which price, as it was then.
+#[derive(Debug, Clone, Queryable, Selectable)]
+#[diesel(table_name = order_lines)]
+pub struct OrderLine {
+    pub id: OrderLineId,
+    pub order_id: OrderId,
+    pub variant_id: VariantId,
+    pub sku: Option<String>,
+    pub title: String,
+    pub quantity: i64,
+    pub unit_price_minor: i64,
+    pub line_total_minor: i64,
+    pub shipped_quantity: i64,
+}
+
+/// What is written when an order is placed.
+#[derive(Debug, Clone)]
+pub struct NewOrder {
+    pub id: OrderId,
+    pub cart_id: CartId,
+    pub owner: Owner,
+    pub email: String,
+    pub currency: Currency,
+    pub total_minor: i64,
+    pub shipping_address: Address,
+    pub billing_address: Option<Address>,
+    /// How long it waits to be paid.
+    pub ttl: std::time::Duration,
+}
+
+/// A line about to be written.
+#[derive(Debug, Clone)]
+pub struct NewLine {
+    pub id: OrderLineId,
+    pub variant_id: VariantId,
+    pub sku: Option<String>,
+    pub title: String,
+    pub quantity: i64,
+    pub unit_price_minor: i64,
+    pub line_total_minor: i64,
+}
+
+/// Writes an order that waits to be paid.
+pub async fn insert(conn: &mut AsyncPgConnection, order: NewOrder) -> QueryResult<Order> {
+    diesel::insert_into(orders::table)
+        .values((
+            orders::id.eq(order.id),
+            orders::cart_id.eq(order.cart_id),
+            orders::user_id.eq(order.owner.user_id()),
+            orders::token_hash.eq(order.owner.token_hash()),
+            orders::email.eq(order.email),
+            orders::currency.eq(order.currency),
+            orders::subtotal_minor.eq(order.total_minor),
+            orders::total_minor.eq(order.total_minor),
+            // An order over nothing is paid as soon as it is placed.
+            orders::status.eq(if order.total_minor == 0 {
+                OrderStatus::Paid
+            } else {
+                OrderStatus::PendingPayment
+            }),
+            orders::payment_status.eq(derive_payment_status(order.total_minor, 0, 0)),
+            orders::paid_at.eq(diesel::dsl::case_when(
+                order.total_minor.into_sql::<diesel::sql_types::BigInt>().eq(0),
+                clock().nullable(),
+            )),
+            orders::shipping_address.eq(order.shipping_address),
+            orders::billing_address.eq(order.billing_address),
+            orders::expires_at.eq(crate::db::time_after(order.ttl).nullable()),
+        ))
+        .returning(Order::as_returning())
+        .get_result(conn)
+        .await
+}
+
+/// Writes one line. Takes a shared connection, so that the writes of an order can travel together.
+pub async fn insert_line(
+    conn: &AsyncPgConnection,
+    order_id: OrderId,
+    position: i32,
+    line: &NewLine,
+) -> QueryResult<OrderLine> {
+    diesel::insert_into(order_lines::table)
+        .values((
+            order_lines::id.eq(line.id),
+            order_lines::order_id.eq(order_id),
+            order_lines::variant_id.eq(line.variant_id),
+            order_lines::position.eq(position),
+            order_lines::sku.eq(line.sku.as_deref()),
+            order_lines::title.eq(&line.title),
+            order_lines::quantity.eq(line.quantity),
+            order_lines::unit_price_minor.eq(line.unit_price_minor),
+            order_lines::line_total_minor.eq(line.line_total_minor),
+        ))
+        .returning(OrderLine::as_returning())
+        .get_result(&mut &*conn)
+        .await
+}
+
+/// An order by id.
+pub async fn find(conn: &mut AsyncPgConnection, id: OrderId) -> QueryResult<Option<Order>> {
+    orders::table.find(id).select(Order::as_select()).first(conn).await.optional()
+}
+
+/// How long a Cart-Token reads the orders that were placed with it.
+const GUEST_READS_FOR: std::time::Duration = std::time::Duration::from_secs(30 * 24 * 60 * 60);
+
+/// An order by id, if it is the owner's. A guest's token reads it for 30 days.
+pub async fn find_owned(
+    conn: &mut AsyncPgConnection,
+    id: OrderId,
+    owner: Owner,
+) -> QueryResult<Option<Order>> {
+    let order = orders::table.find(id).select(Order::as_select());
+    match owner {
+        Owner::User(user_id) => order.filter(orders::user_id.eq(user_id)).first(conn).await.optional(),
+        Owner::Guest(hash) => {
+            let now = crate::db::current_time(conn).await?;
+            let order: Option<Order> =
+                order.filter(orders::token_hash.eq(hash.as_bytes())).first(conn).await.optional()?;
+            Ok(order.filter(|order| order.placed_at + GUEST_READS_FOR > now))
+        }
+    }
+}
+
+/// Locks an order's row until the transaction ends. Before payments and stock in the lock order.
+pub async fn lock(conn: &mut AsyncPgConnection, id: OrderId) -> QueryResult<Option<LockedOrder>> {
+    let order =
+        orders::table.find(id).select(Order::as_select()).for_update().first(conn).await.optional()?;
+    Ok(order.map(LockedOrder))
+}
+
+/// Writes what changed in a locked order: status, sums, reason and times. `updated_at` and `version` move by themselves.
+pub async fn update(conn: &mut AsyncPgConnection, order: &mut LockedOrder) -> QueryResult<()> {
+    let changed = &mut order.0;
+    changed.payment_status =
+        derive_payment_status(changed.total_minor, changed.paid_minor, changed.refunded_minor);
+    *changed = diesel::update(orders::table.find(changed.id))
+        .set((
+            orders::status.eq(changed.status),
+            orders::payment_status.eq(changed.payment_status),
+            orders::fulfillment_status.eq(changed.fulfillment_status),
+            orders::paid_minor.eq(changed.paid_minor),
+            orders::refunded_minor.eq(changed.refunded_minor),
+            orders::cancel_reason.eq(changed.cancel_reason),
+            orders::expires_at.eq(changed.expires_at),
+            orders::paid_at.eq(changed.paid_at),
+            orders::cancelled_at.eq(changed.cancelled_at),
+            orders::stock_released_at.eq(changed.stock_released_at),
+            orders::updated_at.eq(clock()),
+            orders::version.eq(orders::version + 1),
+        ))
+        .returning(Order::as_returning())
+        .get_result(conn)
+        .await?;
+    Ok(())
+}
+
+/// The lines of these orders, by order and position.
+pub async fn lines(conn: &mut AsyncPgConnection, order_ids: &[OrderId]) -> QueryResult<Vec<OrderLine>> {
+    order_lines::table
+        .filter(order_lines::order_id.eq_any(order_ids))
+        .order((order_lines::order_id, order_lines::position))
+        .select(OrderLine::as_select())
+        .load(conn)
+        .await
+}
+
+/// All units of all lines have left.
+pub async fn mark_shipped(conn: &mut AsyncPgConnection, order: &LockedOrder) -> QueryResult<()> {
+    diesel::update(order_lines::table.filter(order_lines::order_id.eq(order.0.id)))
+        .set(order_lines::shipped_quantity.eq(order_lines::quantity))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
