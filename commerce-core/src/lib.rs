@@ -14,10 +14,12 @@ pub mod money;
 pub mod notifications;
 pub mod orders;
 pub mod page;
+pub mod payments;
 pub mod request;
 #[rustfmt::skip]
 pub mod schema;
 pub mod settings;
+pub mod shipments;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod text_enum;

@@ -1,5 +1,25 @@
-//! What touches several domains, one use case a file. Nothing else in this crate imports from here.
+//! What touches several domains, a file each. Nothing else in this crate imports from here.
+//!
+//! Every flow takes the caller's connection and runs in a transaction: its own
+//! when there is none, a savepoint inside the caller's. On `Err` it has changed nothing.
+//!
+//! No flow talks to the network. What needs a provider is two flows with the call between them: [`begin_payment`], the call,
+//! [`settle_payment`].
 
+mod begin_payment;
+mod cancel_order;
 mod create_product;
+mod expire_orders;
+mod place_order;
+mod refund_payment;
+mod settle_payment;
+mod ship_order;
 
+pub use begin_payment::{BeginPayment, BeginPaymentError, begin_payment};
+pub use cancel_order::{CancelOrderError, CancelledBy, cancel_order};
 pub use create_product::{CreateProduct, CreateProductError, STOCK_MAX, create_product, create_variant};
+pub use expire_orders::{ExpireOrdersError, expire_orders};
+pub use place_order::{PlaceOrder, PlaceOrderError, PlacedOrder, place_order};
+pub use refund_payment::{RefundPaymentError, complete_refund, run_refund};
+pub use settle_payment::{SettlePaymentError, settle_payment};
+pub use ship_order::{AdvanceOrderError, Dispatch, deliver_order, process_order, ship_order};

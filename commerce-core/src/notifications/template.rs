@@ -22,5 +22,7 @@ text_enum! {
         OrderShipped = "order_shipped",
         /// `refund_id`: money goes back.
         PaymentRefunded = "payment_refunded",
+        /// `order_id`, to the shop: money came for a cancelled order that could not be brought back, and goes back.
+        LatePaymentAlert = "late_payment_alert",
     }
 }

@@ -1,0 +1,98 @@
+//! Writing down that a provider is about to be asked for money: the point from which an interrupted payment is resumed.
+
+use diesel::result::Error as QueryError;
+use diesel_async::{AsyncConnection, AsyncPgConnection};
+use serde_json::json;
+
+use crate::cart::Owner;
+use crate::db::{Retryable, current_time};
+use crate::ids::{OrderId, PaymentId};
+use crate::money::Money;
+use crate::orders::{self, EventKind, OrderStatus};
+use crate::payments::{self, NewPayment, Payment, ProviderName};
+use crate::request::Origin;
+
+/// The wish to pay an order, or a part of it.
+#[derive(Debug, Clone)]
+pub struct BeginPayment {
+    pub order_id: OrderId,
+    /// Whose order it must be.
+    pub owner: Owner,
+    pub provider: ProviderName,
+    /// All that is due unless given.
+    pub amount: Option<Money>,
+    /// The shopper's part of the request, which the provider has checked.
+    pub request: serde_json::Value,
+    /// Identifies the request: the same one resumes its attempt.
+    pub request_key: [u8; 32],
+    pub origin: Origin,
+}
+
+/// Why no attempt was begun. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum BeginPaymentError {
+    #[error("there is no such order")]
+    OrderNotFound,
+    #[error("an order that is {0} cannot be paid")]
+    NotPayable(OrderStatus),
+    #[error("the time to pay this order is over")]
+    Expired,
+    #[error("{amount} cannot be paid: {due} is due")]
+    AmountOutOfRange { amount: Money, due: Money },
+    #[error("the order is in {due}, not in {amount}")]
+    CurrencyMismatch { amount: Money, due: Money },
+    #[error(transparent)]
+    Database(#[from] QueryError),
+}
+
+impl Retryable for BeginPaymentError {
+    fn is_retryable(&self) -> bool {
+        matches!(self, Self::Database(error) if error.is_retryable())
+    }
+}
+
+/// Writes an attempt under the order's lock, or finds the one that this request began before. Commit before asking the
+/// provider.
+pub async fn begin_payment(
+    conn: &mut AsyncPgConnection,
+    wish: BeginPayment,
+) -> Result<Payment, BeginPaymentError> {
+    conn.transaction(async |conn| {
+        if orders::find_owned(conn, wish.order_id, wish.owner).await?.is_none() {
+            return Err(BeginPaymentError::OrderNotFound);
+        }
+        let order = orders::lock(conn, wish.order_id).await?.ok_or(BeginPaymentError::OrderNotFound)?.0;
+        if let Some(begun) = payments::find_by_request(conn, &wish.request_key).await? {
+            return Ok(begun);
+        }
+        if order.status != OrderStatus::PendingPayment {
+            return Err(BeginPaymentError::NotPayable(order.status));
+        }
+        let now = current_time(conn).await?;
+        if order.expires_at.is_some_and(|expires_at| expires_at <= now) {
+            return Err(BeginPaymentError::Expired);
+        }
+        let due = Money::new(order.due_minor(), order.currency);
+        let amount = wish.amount.unwrap_or(due);
+        if amount.currency != due.currency {
+            return Err(BeginPaymentError::CurrencyMismatch { amount, due });
+        }
+        if !(1..=due.amount_minor).contains(&amount.amount_minor) {
+            return Err(BeginPaymentError::AmountOutOfRange { amount, due });
+        }
+        let new_payment = NewPayment {
+            id: PaymentId::new(),
+            order_id: order.id,
+            provider: wish.provider,
+            request: wish.request,
+            amount_minor: amount.amount_minor,
+            currency: amount.currency,
+            request_key: Some(wish.request_key.to_vec()),
+        };
+        let payment = payments::insert(conn, new_payment).await?;
+        let data = json!({ "payment_id": payment.id, "provider": payment.provider, "amount_minor": payment.amount_minor });
+        orders::record(conn, order.id, EventKind::PaymentStarted, data, &wish.origin).await?;
+        Ok(payment)
+    })
+    .await
+}

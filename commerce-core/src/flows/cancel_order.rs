@@ -1,0 +1,110 @@
+//! An order ends before it was shipped: its stock goes back on the shelf, its money back to the shopper.
+
+use diesel::QueryResult;
+use diesel::result::Error as QueryError;
+use diesel_async::{AsyncConnection, AsyncPgConnection};
+use serde_json::json;
+
+use super::refund_payment::request_refund;
+use crate::cart::Owner;
+use crate::db::{Retryable, current_time};
+use crate::ids::OrderId;
+use crate::inventory;
+use crate::notifications::{NewEmail, Template, enqueue_email};
+use crate::orders::{self, CancelReason, EventKind, FulfillmentStatus, LockedOrder, Order, OrderStatus};
+use crate::payments::{self, PaymentStatus, RefundReason};
+use crate::request::Origin;
+
+/// Who wants the order cancelled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CancelledBy {
+    /// Its shopper, until the shop begins to process it.
+    Customer(Owner),
+    /// The shop, until something of it was shipped.
+    Admin,
+}
+
+/// Why the order was not cancelled. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum CancelOrderError {
+    #[error("there is no such order")]
+    NotFound,
+    #[error("an order that is {0} can no longer be cancelled")]
+    TooLate(OrderStatus),
+    #[error(transparent)]
+    Database(#[from] QueryError),
+}
+
+impl Retryable for CancelOrderError {
+    fn is_retryable(&self) -> bool {
+        matches!(self, Self::Database(error) if error.is_retryable())
+    }
+}
+
+/// Cancels an order for good: no late payment brings it back.
+pub async fn cancel_order(
+    conn: &mut AsyncPgConnection,
+    order_id: OrderId,
+    by: CancelledBy,
+    origin: &Origin,
+) -> Result<Order, CancelOrderError> {
+    conn.transaction(async |conn| {
+        if let CancelledBy::Customer(owner) = by {
+            orders::find_owned(conn, order_id, owner).await?.ok_or(CancelOrderError::NotFound)?;
+        }
+        let mut order = orders::lock(conn, order_id).await?.ok_or(CancelOrderError::NotFound)?;
+        let status = order.0.status;
+        let (in_time, reason) = match by {
+            CancelledBy::Customer(_) => {
+                (matches!(status, OrderStatus::PendingPayment | OrderStatus::Paid), CancelReason::Customer)
+            }
+            CancelledBy::Admin => (status.allows(OrderStatus::Cancelled), CancelReason::Admin),
+        };
+        if !in_time || order.0.fulfillment_status != FulfillmentStatus::Unfulfilled {
+            return Err(CancelOrderError::TooLate(status));
+        }
+        cancel_locked(conn, &mut order, reason, origin).await?;
+        Ok(order.0)
+    })
+    .await
+}
+
+/// Cancels an order whose lock is held and whose state allows it: releases its stock, closes its open attempts, promises back
+/// what came in, and tells the shopper.
+pub(super) async fn cancel_locked(
+    conn: &mut AsyncPgConnection,
+    order: &mut LockedOrder,
+    reason: CancelReason,
+    origin: &Origin,
+) -> QueryResult<()> {
+    let id = order.0.id;
+    let now = current_time(conn).await?;
+    order.0.status = OrderStatus::Cancelled;
+    order.0.cancel_reason = Some(reason);
+    order.0.cancelled_at = Some(now);
+    order.0.stock_released_at = Some(now);
+    orders::update(conn, order).await?;
+    orders::record(conn, id, EventKind::Cancelled, json!({ "reason": reason }), origin).await?;
+
+    let closed_as = match reason {
+        CancelReason::Expired => PaymentStatus::Expired,
+        _ => PaymentStatus::Cancelled,
+    };
+    payments::close_open(conn, id, closed_as).await?;
+    let promised = payments::promised_by_payment(conn, id).await?;
+    for payment in
+        payments::list_for_order(conn, id).await?.iter().filter(|payment| payment.succeeded_at.is_some())
+    {
+        let given_back: i64 =
+            promised.iter().filter(|(of, _)| *of == payment.id).map(|(_, amount_minor)| amount_minor).sum();
+        let remaining_minor = payment.amount_minor - given_back;
+        if remaining_minor > 0 {
+            request_refund(conn, payment, remaining_minor, RefundReason::OrderCancelled, origin).await?;
+        }
+    }
+    enqueue_email(conn, NewEmail::about_order(Template::OrderCancelled, id, &order.0.email)).await?;
+
+    // Stock comes last in the lock order.
+    orders::record(conn, id, EventKind::StockReleased, json!({ "reason": reason }), origin).await?;
+    inventory::release_for_order(conn, id, reason.as_str(), origin).await
+}

@@ -1,0 +1,219 @@
+//! A cart becomes an order, with its stock reserved: all of it, or nothing.
+
+use diesel::prelude::*;
+use diesel::result::Error as QueryError;
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use futures_util::future::{try_join_all, try_join4};
+use serde_json::json;
+
+use crate::cart::{self, CartItem, LockedCart, Owner, line_title};
+use crate::db::Retryable;
+use crate::ids::{OrderId, OrderLineId, VariantId};
+use crate::inventory::{self, Demand, Holder, ReservationStatus, ReserveError, Shortage};
+use crate::money::{AmountOverflow, Currency, Money, line_total, total};
+use crate::notifications::{NewEmail, Template, enqueue_email};
+use crate::orders::{self, Address, EventKind, NewLine, NewOrder, Order, OrderLine, OrderStatus};
+use crate::request::Origin;
+use crate::schema::{products, variants};
+use crate::settings::{ReservationMode, ShopSettings};
+
+/// The wish to order what is in the owner's cart.
+#[derive(Debug, Clone)]
+pub struct PlaceOrder {
+    pub owner: Owner,
+    /// Where mails about the order go.
+    pub email: String,
+    pub shipping_address: Address,
+    pub billing_address: Option<Address>,
+    /// What the shopper was shown; another total is refused.
+    pub expected_total: Option<Money>,
+    pub origin: Origin,
+}
+
+/// The order that came of it.
+#[derive(Debug, Clone)]
+pub struct PlacedOrder {
+    pub order: Order,
+    pub lines: Vec<OrderLine>,
+}
+
+/// Why no order was placed. Nothing was changed, and the cart is as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum PlaceOrderError {
+    #[error("the cart is empty")]
+    CartEmpty,
+    #[error("not enough in stock")]
+    OutOfStock(Vec<Shortage>),
+    #[error("some items are no longer for sale")]
+    NotForSale(Vec<VariantId>),
+    #[error("the total is {actual}, not {expected}")]
+    PriceChanged { expected: Money, actual: Money },
+    #[error("variant {variant_id} is priced in {currency}, which is not the shop's currency")]
+    CurrencyMismatch { variant_id: VariantId, currency: Currency },
+    #[error(transparent)]
+    AmountOverflow(#[from] AmountOverflow),
+    #[error(transparent)]
+    Database(#[from] QueryError),
+}
+
+impl From<ReserveError> for PlaceOrderError {
+    fn from(error: ReserveError) -> Self {
+        match error {
+            ReserveError::OutOfStock(shortages) => Self::OutOfStock(shortages),
+            ReserveError::Database(error) => Self::Database(error),
+        }
+    }
+}
+
+impl Retryable for PlaceOrderError {
+    fn is_retryable(&self) -> bool {
+        matches!(self, Self::Database(error) if error.is_retryable())
+    }
+}
+
+/// Places an order over the owner's open cart, closes the cart, and puts the mail on the way.
+///
+/// Locks the cart, then the stock: last, so that others who want the same goods wait only for the reservation and the commit.
+pub async fn place_order(
+    conn: &mut AsyncPgConnection,
+    shop: &ShopSettings,
+    wish: PlaceOrder,
+) -> Result<PlacedOrder, PlaceOrderError> {
+    conn.transaction(async |conn| {
+        let cart = cart::lock_open(conn, wish.owner).await?.filter(|cart| !cart.items.is_empty());
+        let cart = cart.ok_or(PlaceOrderError::CartEmpty)?;
+        let new_lines = quote(&cart.items, &load_offers(conn, &cart.items).await?, shop.currency)?;
+        let total_minor = total(new_lines.iter().map(|line| line.line_total_minor))?;
+        check_total(Money::new(total_minor, shop.currency), wish.expected_total)?;
+
+        let order = orders::insert(conn, new_order(&wish, &cart, shop, total_minor)).await?;
+        let lines = write_around(conn, &order, &cart, &new_lines, &wish).await?;
+        reserve(conn, shop, &order, &cart, &wish.origin).await?;
+        Ok(PlacedOrder { order, lines })
+    })
+    .await
+}
+
+/// A variant as it is sold now.
+struct Offer {
+    variant_id: VariantId,
+    sku: Option<String>,
+    title: String,
+    price: Money,
+}
+
+async fn load_offers(conn: &mut AsyncPgConnection, items: &[CartItem]) -> QueryResult<Vec<Offer>> {
+    type Row = (VariantId, Option<String>, String, String, i64, Currency);
+    let rows: Vec<Row> = variants::table
+        .inner_join(products::table)
+        .filter(variants::id.eq_any(items.iter().map(|item| item.variant_id)))
+        .filter(variants::active.eq(true))
+        .filter(products::status.eq("active"))
+        .select((
+            variants::id,
+            variants::sku,
+            products::title,
+            variants::title,
+            variants::price_minor,
+            variants::currency,
+        ))
+        .load(conn)
+        .await?;
+    let offer = |(variant_id, sku, product_title, variant_title, price_minor, currency): Row| Offer {
+        variant_id,
+        sku,
+        title: line_title(&product_title, &variant_title),
+        price: Money::new(price_minor, currency),
+    };
+    Ok(rows.into_iter().map(offer).collect())
+}
+
+/// The lines of the order to be. Pure.
+fn quote(items: &[CartItem], offers: &[Offer], currency: Currency) -> Result<Vec<NewLine>, PlaceOrderError> {
+    let mut lines = Vec::with_capacity(items.len());
+    let mut not_for_sale = Vec::new();
+    for &CartItem { variant_id, quantity } in items {
+        let Some(offer) = offers.iter().find(|offer| offer.variant_id == variant_id) else {
+            not_for_sale.push(variant_id);
+            continue;
+        };
+        if offer.price.currency != currency {
+            return Err(PlaceOrderError::CurrencyMismatch { variant_id, currency: offer.price.currency });
+        }
+        lines.push(NewLine {
+            id: OrderLineId::new(),
+            variant_id,
+            sku: offer.sku.clone(),
+            title: offer.title.clone(),
+            quantity,
+            unit_price_minor: offer.price.amount_minor,
+            line_total_minor: line_total(offer.price.amount_minor, quantity)?,
+        });
+    }
+    if not_for_sale.is_empty() { Ok(lines) } else { Err(PlaceOrderError::NotForSale(not_for_sale)) }
+}
+
+fn check_total(actual: Money, expected: Option<Money>) -> Result<(), PlaceOrderError> {
+    match expected {
+        Some(expected) if expected != actual => Err(PlaceOrderError::PriceChanged { expected, actual }),
+        _ => Ok(()),
+    }
+}
+
+fn new_order(wish: &PlaceOrder, cart: &LockedCart, shop: &ShopSettings, total_minor: i64) -> NewOrder {
+    NewOrder {
+        id: OrderId::new(),
+        cart_id: cart.id,
+        owner: wish.owner,
+        email: wish.email.clone(),
+        currency: shop.currency,
+        total_minor,
+        shipping_address: wish.shipping_address.clone(),
+        billing_address: wish.billing_address.clone(),
+        ttl: shop.order_ttl,
+    }
+}
+
+/// Lines, timeline, mail and the cart's end: statements that travel together.
+async fn write_around(
+    conn: &mut AsyncPgConnection,
+    order: &Order,
+    cart: &LockedCart,
+    new_lines: &[NewLine],
+    wish: &PlaceOrder,
+) -> QueryResult<Vec<OrderLine>> {
+    let conn = &*conn;
+    let lines =
+        (0..).zip(new_lines).map(|(position, line)| orders::insert_line(conn, order.id, position, line));
+    let placed = json!({ "total_minor": order.total_minor, "currency": order.currency });
+    let (lines, (), (), ()) = try_join4(
+        try_join_all(lines),
+        orders::record(conn, order.id, EventKind::Placed, placed, &wish.origin),
+        enqueue_email(conn, NewEmail::about_order(Template::OrderReceived, order.id, &order.email)),
+        cart::close(conn, cart, "ordered"),
+    )
+    .await?;
+    Ok(lines)
+}
+
+async fn reserve(
+    conn: &mut AsyncPgConnection,
+    shop: &ShopSettings,
+    order: &Order,
+    cart: &LockedCart,
+    origin: &Origin,
+) -> Result<(), ReserveError> {
+    let wanted: Vec<Demand> =
+        cart.items.iter().map(|&CartItem { variant_id, quantity }| Demand { variant_id, quantity }).collect();
+    let mut stock = inventory::lock(conn, wanted.iter().map(|demand| demand.variant_id)).await?;
+    if shop.reservation_mode == ReservationMode::Cart {
+        // The shopper's own holds make room for the order's reservation, under the same lock.
+        inventory::release_cart_holds(conn, &mut stock, cart.id, origin).await?;
+    }
+    let status = if order.status == OrderStatus::Paid {
+        ReservationStatus::Committed
+    } else {
+        ReservationStatus::Held
+    };
+    inventory::reserve(conn, &mut stock, &wanted, Holder::Order { id: order.id, status }, origin).await
+}

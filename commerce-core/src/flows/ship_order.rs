@@ -1,0 +1,124 @@
+//! A paid order moves on: processed, shipped as a whole, delivered.
+
+use diesel::result::Error as QueryError;
+use diesel_async::{AsyncConnection, AsyncPgConnection};
+use serde_json::json;
+
+use crate::db::Retryable;
+use crate::ids::OrderId;
+use crate::inventory;
+use crate::notifications::{NewEmail, Template, enqueue_email};
+use crate::orders::{self, EventKind, FulfillmentStatus, LockedOrder, Order, OrderStatus, TransitionError};
+use crate::request::Origin;
+use crate::shipments;
+
+/// How a parcel travels.
+#[derive(Debug, Clone, Default)]
+pub struct Dispatch {
+    pub carrier: Option<String>,
+    /// Unique among all shipments.
+    pub tracking_number: Option<String>,
+}
+
+/// Why an order did not move on. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum AdvanceOrderError {
+    #[error("there is no such order")]
+    NotFound,
+    #[error(transparent)]
+    Transition(#[from] TransitionError),
+    #[error("the tracking number {0:?} belongs to another shipment")]
+    TrackingNumberTaken(String),
+    #[error(transparent)]
+    Database(#[from] QueryError),
+}
+
+impl Retryable for AdvanceOrderError {
+    fn is_retryable(&self) -> bool {
+        matches!(self, Self::Database(error) if error.is_retryable())
+    }
+}
+
+/// Someone in the shop has begun to see to it: from now on its customer cannot cancel it.
+pub async fn process_order(
+    conn: &mut AsyncPgConnection,
+    order_id: OrderId,
+    origin: &Origin,
+) -> Result<Order, AdvanceOrderError> {
+    conn.transaction(async |conn| {
+        let mut order = lock_for(conn, order_id, OrderStatus::Processing).await?;
+        order.0.status = OrderStatus::Processing;
+        orders::update(conn, &mut order).await?;
+        orders::record(conn, order_id, EventKind::Processing, json!({}), origin).await?;
+        Ok(order.0)
+    })
+    .await
+}
+
+/// Ships all of an order in one parcel: its units leave the stock.
+pub async fn ship_order(
+    conn: &mut AsyncPgConnection,
+    order_id: OrderId,
+    dispatch: &Dispatch,
+    origin: &Origin,
+) -> Result<Order, AdvanceOrderError> {
+    conn.transaction(async |conn| {
+        let mut order = lock_for(conn, order_id, OrderStatus::Shipped).await?;
+        let lines = orders::lines(conn, &[order_id]).await?;
+        let Dispatch { carrier, tracking_number } = dispatch;
+        let shipment =
+            shipments::insert_whole(conn, order_id, &lines, carrier.as_deref(), tracking_number.as_deref())
+                .await;
+        let shipment = shipment.map_err(|error| tracking_number_taken(error, dispatch))?;
+        orders::mark_shipped(conn, &order).await?;
+        order.0.status = OrderStatus::Shipped;
+        order.0.fulfillment_status = FulfillmentStatus::Fulfilled;
+        orders::update(conn, &mut order).await?;
+        let data =
+            json!({ "shipment_id": shipment.id, "carrier": carrier, "tracking_number": tracking_number });
+        orders::record(conn, order_id, EventKind::Shipped, data, origin).await?;
+        enqueue_email(conn, NewEmail::about_order(Template::OrderShipped, order_id, &order.0.email)).await?;
+        inventory::consume_for_order(conn, order_id, origin).await?;
+        Ok(order.0)
+    })
+    .await
+}
+
+/// Everything has arrived.
+pub async fn deliver_order(
+    conn: &mut AsyncPgConnection,
+    order_id: OrderId,
+    origin: &Origin,
+) -> Result<Order, AdvanceOrderError> {
+    conn.transaction(async |conn| {
+        let mut order = lock_for(conn, order_id, OrderStatus::Delivered).await?;
+        shipments::mark_delivered(conn, order_id).await?;
+        order.0.status = OrderStatus::Delivered;
+        order.0.fulfillment_status = FulfillmentStatus::Delivered;
+        orders::update(conn, &mut order).await?;
+        orders::record(conn, order_id, EventKind::Delivered, json!({}), origin).await?;
+        Ok(order.0)
+    })
+    .await
+}
+
+async fn lock_for(
+    conn: &mut AsyncPgConnection,
+    order_id: OrderId,
+    next: OrderStatus,
+) -> Result<LockedOrder, AdvanceOrderError> {
+    let order = orders::lock(conn, order_id).await?.ok_or(AdvanceOrderError::NotFound)?;
+    order.0.status.check(next)?;
+    Ok(order)
+}
+
+fn tracking_number_taken(error: QueryError, dispatch: &Dispatch) -> AdvanceOrderError {
+    match (&error, &dispatch.tracking_number) {
+        (QueryError::DatabaseError(_, info), Some(number))
+            if info.constraint_name() == Some("shipments_tracking_number_key") =>
+        {
+            AdvanceOrderError::TrackingNumberTaken(number.clone())
+        }
+        _ => error.into(),
+    }
+}

@@ -1,0 +1,5 @@
+//! Shipments: which units of an order left, and whether they arrived.
+
+mod shipment;
+
+pub use shipment::{Shipment, ShipmentStatus, insert_whole, mark_delivered};

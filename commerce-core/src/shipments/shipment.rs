@@ -1,0 +1,86 @@
+//! The rows of shipments.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+
+use crate::db::clock;
+use crate::ids::{OrderId, ShipmentId};
+use crate::orders::OrderLine;
+use crate::schema::{shipment_lines, shipments};
+use crate::text_enum::text_enum;
+
+text_enum! {
+    /// Where a shipment is.
+    pub enum ShipmentStatus {
+        Pending = "pending",
+        Shipped = "shipped",
+        InTransit = "in_transit",
+        OutForDelivery = "out_for_delivery",
+        Delivered = "delivered",
+        FailedAttempt = "failed_attempt",
+        Returned = "returned",
+        Cancelled = "cancelled",
+    }
+}
+
+/// A parcel.
+#[derive(Debug, Clone, Queryable, Selectable)]
+#[diesel(table_name = shipments)]
+pub struct Shipment {
+    pub id: ShipmentId,
+    pub order_id: OrderId,
+    pub status: ShipmentStatus,
+    pub carrier: Option<String>,
+    pub tracking_number: Option<String>,
+    pub shipped_at: Option<DateTime<Utc>>,
+    pub delivered_at: Option<DateTime<Utc>>,
+}
+
+/// One parcel with all that an order still has to get. Needs the order's lock.
+pub async fn insert_whole(
+    conn: &mut AsyncPgConnection,
+    order_id: OrderId,
+    lines: &[OrderLine],
+    carrier: Option<&str>,
+    tracking_number: Option<&str>,
+) -> QueryResult<Shipment> {
+    let shipment: Shipment = diesel::insert_into(shipments::table)
+        .values((
+            shipments::id.eq(ShipmentId::new()),
+            shipments::order_id.eq(order_id),
+            shipments::status.eq(ShipmentStatus::Shipped),
+            shipments::carrier.eq(carrier),
+            shipments::tracking_number.eq(tracking_number),
+            shipments::shipped_at.eq(clock().nullable()),
+        ))
+        .returning(Shipment::as_returning())
+        .get_result(conn)
+        .await?;
+    let rows: Vec<_> = lines
+        .iter()
+        .filter(|line| line.quantity > line.shipped_quantity)
+        .map(|line| {
+            (
+                shipment_lines::shipment_id.eq(shipment.id),
+                shipment_lines::order_line_id.eq(line.id),
+                shipment_lines::quantity.eq(line.quantity - line.shipped_quantity),
+            )
+        })
+        .collect();
+    diesel::insert_into(shipment_lines::table).values(rows).execute(conn).await?;
+    Ok(shipment)
+}
+
+/// Everything of an order has arrived. Needs the order's lock.
+pub async fn mark_delivered(conn: &mut AsyncPgConnection, order_id: OrderId) -> QueryResult<()> {
+    diesel::update(shipments::table.filter(shipments::order_id.eq(order_id)))
+        .set((
+            shipments::status.eq(ShipmentStatus::Delivered),
+            shipments::delivered_at.eq(clock().nullable()),
+            shipments::updated_at.eq(clock()),
+        ))
+        .execute(conn)
+        .await?;
+    Ok(())
+}

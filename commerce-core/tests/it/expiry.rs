@@ -1,0 +1,203 @@
+//! Orders that were not paid in time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use commerce_core::flows::expire_orders;
+use commerce_core::orders::{CancelReason, OrderStatus};
+use commerce_core::payments::{
+    MockProvider, Outcome, Payment, PaymentProvider, PaymentStatus, ProviderError, ProviderName, Providers,
+    Refund, RefundOutcome, RequiredAction,
+};
+use commerce_core::settings::ShopSettings;
+use commerce_core::testing::TestDatabase;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+
+use crate::payments::{begin, order, settle, success, timeline};
+
+fn mock() -> Providers {
+    Providers::new([Arc::new(MockProvider::new("http://localhost")) as Arc<dyn PaymentProvider>])
+}
+
+/// A provider whose answer to `expire` the test chooses.
+struct Answering(Result<Outcome, ProviderError>);
+
+impl PaymentProvider for Answering {
+    fn name(&self) -> ProviderName {
+        ProviderName::Mock
+    }
+
+    fn check_request(&self, _: &serde_json::Value) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn start<'a>(&'a self, _: &'a Payment) -> BoxFuture<'a, Result<Outcome, ProviderError>> {
+        async { self.0.clone() }.boxed()
+    }
+
+    fn confirm<'a>(&'a self, _: &'a Payment) -> BoxFuture<'a, Result<Outcome, ProviderError>> {
+        async { self.0.clone() }.boxed()
+    }
+
+    fn expire<'a>(&'a self, _: &'a Payment) -> BoxFuture<'a, Result<Outcome, ProviderError>> {
+        async { self.0.clone() }.boxed()
+    }
+
+    fn refund<'a>(
+        &'a self,
+        _: &'a Payment,
+        _: &'a Refund,
+    ) -> BoxFuture<'a, Result<RefundOutcome, ProviderError>> {
+        async { Ok(RefundOutcome::Succeeded { reference: "refund".into() }) }.boxed()
+    }
+}
+
+fn answering(answer: Result<Outcome, ProviderError>) -> Providers {
+    Providers::new([Arc::new(Answering(answer)) as Arc<dyn PaymentProvider>])
+}
+
+#[tokio::test]
+async fn an_unpaid_order_expires_on_time_and_its_stock_comes_back() {
+    let db = TestDatabase::new().await;
+    let shop = ShopSettings::default();
+    let variant = db.variant(1000, 5).await;
+    let (_, placed) = db.order(&shop, &[(variant, 3)]).await;
+    db.shift_clock(shop.order_ttl - Duration::from_secs(30)).await;
+    assert_eq!(expire_orders(db.pool(), &shop, &mock(), 100).await.unwrap(), 0);
+    db.shift_clock(shop.order_ttl).await;
+    assert_eq!(expire_orders(db.pool(), &shop, &mock(), 100).await.unwrap(), 1);
+    let expired = order(&db, placed.order.id).await;
+    assert_eq!(
+        (expired.status, expired.cancel_reason),
+        (OrderStatus::Cancelled, Some(CancelReason::Expired))
+    );
+    assert!(expired.stock_released_at.is_some());
+    assert_eq!(db.stock(variant).await, (5, 0));
+    assert_eq!(timeline(&db, placed.order.id).await, ["placed", "cancelled", "stock_released"]);
+    db.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_sweeps_at_once_cancel_each_order_once() {
+    let db = TestDatabase::new().await;
+    let shop = ShopSettings::default();
+    let variant = db.variant(1000, 100).await;
+    for _ in 0..20 {
+        db.order(&shop, &[(variant, 1)]).await;
+    }
+    db.shift_clock(shop.order_ttl).await;
+    let sweeps: Vec<_> = (0..4)
+        .map(|_| {
+            let (pool, shop) = (db.pool().clone(), shop.clone());
+            tokio::spawn(async move { expire_orders(&pool, &shop, &mock(), 100).await.unwrap() })
+        })
+        .collect();
+    let mut cancelled = 0;
+    for sweep in sweeps {
+        cancelled += sweep.await.unwrap();
+    }
+    assert_eq!(cancelled, 20);
+    assert_eq!(db.stock(variant).await, (100, 0));
+    db.finish().await;
+}
+
+#[tokio::test]
+async fn an_open_attempt_is_expired_at_its_provider_first() {
+    let db = TestDatabase::new().await;
+    let shop = ShopSettings::default();
+    let variant = db.variant(1000, 5).await;
+    let (owner, placed) = db.order(&shop, &[(variant, 1)]).await;
+    let payment = begin(&db, placed.order.id, owner, None).await;
+    let action = RequiredAction::Redirect { url: "http://localhost".into() };
+    settle(&db, &shop, payment.id, Outcome::RequiresAction { reference: "r".into(), action }).await;
+    db.shift_clock(shop.order_ttl).await;
+
+    let away = ProviderError::Unreachable { provider: ProviderName::Mock, detail: "timed out".into() };
+    assert_eq!(expire_orders(db.pool(), &shop, &answering(Err(away.clone())), 100).await.unwrap(), 0);
+    assert_eq!(
+        order(&db, placed.order.id).await.status,
+        OrderStatus::PendingPayment,
+        "it waits for the provider"
+    );
+
+    assert_eq!(expire_orders(db.pool(), &shop, &mock(), 100).await.unwrap(), 1);
+    assert_eq!(
+        timeline(&db, placed.order.id).await,
+        ["placed", "payment_started", "payment_expired", "cancelled", "stock_released"]
+    );
+    db.finish().await;
+}
+
+#[tokio::test]
+async fn a_provider_that_stays_away_does_not_keep_the_stock_for_ever() {
+    let db = TestDatabase::new().await;
+    let shop = ShopSettings::default();
+    let variant = db.variant(1000, 5).await;
+    let (owner, placed) = db.order(&shop, &[(variant, 1)]).await;
+    let payment = begin(&db, placed.order.id, owner, None).await;
+    db.shift_clock(shop.order_ttl + shop.provider_grace).await;
+    let away = ProviderError::Unreachable { provider: ProviderName::Mock, detail: "timed out".into() };
+    assert_eq!(expire_orders(db.pool(), &shop, &answering(Err(away)), 100).await.unwrap(), 1);
+    assert_eq!(db.stock(variant).await, (5, 0));
+    // And if money comes after all, the order comes back.
+    let late = settle(&db, &shop, payment.id, success(payment.id)).await;
+    assert_eq!(late.status, PaymentStatus::Succeeded);
+    assert_eq!(order(&db, placed.order.id).await.status, OrderStatus::Paid);
+    db.finish().await;
+}
+
+#[tokio::test]
+async fn an_attempt_that_turns_out_paid_saves_the_order() {
+    let db = TestDatabase::new().await;
+    let shop = ShopSettings::default();
+    let variant = db.variant(1000, 5).await;
+    let (owner, placed) = db.order(&shop, &[(variant, 1)]).await;
+    let payment = begin(&db, placed.order.id, owner, None).await;
+    db.shift_clock(shop.order_ttl).await;
+    let paid = answering(Ok(success(payment.id)));
+    assert_eq!(expire_orders(db.pool(), &shop, &paid, 100).await.unwrap(), 0);
+    assert_eq!(order(&db, placed.order.id).await.status, OrderStatus::Paid);
+    assert_eq!(db.stock(variant).await, (5, 1));
+    db.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn expiry_racing_payment_ends_in_one_of_two_good_states() {
+    let db = TestDatabase::new().await;
+    let shop = ShopSettings::default();
+    let variant = db.variant(1000, 40).await;
+    let mut racing = Vec::new();
+    for _ in 0..20 {
+        let (owner, placed) = db.order(&shop, &[(variant, 1)]).await;
+        racing.push((placed.order.id, begin(&db, placed.order.id, owner, None).await));
+    }
+    db.shift_clock(shop.order_ttl).await;
+    let (pool, sweep_shop) = (db.pool().clone(), shop.clone());
+    let sweep = tokio::spawn(async move { expire_orders(&pool, &sweep_shop, &mock(), 100).await.unwrap() });
+    let payments: Vec<_> = racing
+        .iter()
+        .map(|(_, payment)| {
+            let (pool, shop, id) = (db.pool().clone(), shop.clone(), payment.id);
+            tokio::spawn(async move {
+                let origin = commerce_core::request::Origin::system();
+                let conn = &mut *pool.get().await.unwrap();
+                commerce_core::flows::settle_payment(conn, &shop, id, success(id), &origin).await.unwrap();
+            })
+        })
+        .collect();
+    for payment in payments {
+        payment.await.unwrap();
+    }
+    sweep.await.unwrap();
+    for (order_id, _) in racing {
+        assert_eq!(
+            order(&db, order_id).await.status,
+            OrderStatus::Paid,
+            "in time or reinstated: {:?}",
+            timeline(&db, order_id).await
+        );
+    }
+    assert_eq!(db.stock(variant).await, (40, 20));
+    db.finish().await;
+}

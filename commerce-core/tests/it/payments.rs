@@ -1,0 +1,195 @@
+//! Money in: several attempts, partial amounts, the same news twice, more than was due.
+
+use commerce_core::cart::Owner;
+use commerce_core::flows::{BeginPayment, BeginPaymentError, begin_payment, settle_payment};
+use commerce_core::ids::{OrderId, PaymentId};
+use commerce_core::money::{Currency, Money};
+use commerce_core::orders::{self, OrderStatus, PaymentStatus};
+use commerce_core::payments::{self, Outcome, Payment, ProviderName};
+use commerce_core::request::Origin;
+use commerce_core::settings::{PaymentFailurePolicy, ShopSettings};
+use commerce_core::testing::{TestDatabase, guest_origin};
+
+pub fn wish(order_id: OrderId, owner: Owner, amount_minor: Option<i64>) -> BeginPayment {
+    BeginPayment {
+        order_id,
+        owner,
+        provider: ProviderName::Mock,
+        amount: amount_minor.map(|amount_minor| Money::new(amount_minor, Currency::USD)),
+        request: serde_json::json!({ "outcome": "succeed" }),
+        request_key: rand::random(),
+        origin: guest_origin(),
+    }
+}
+
+pub async fn begin(db: &TestDatabase, order_id: OrderId, owner: Owner, amount_minor: Option<i64>) -> Payment {
+    begin_payment(&mut *db.conn().await, wish(order_id, owner, amount_minor)).await.unwrap()
+}
+
+pub fn success(payment_id: PaymentId) -> Outcome {
+    Outcome::Succeeded { reference: format!("test_{payment_id}") }
+}
+
+pub async fn settle(
+    db: &TestDatabase,
+    shop: &ShopSettings,
+    payment_id: PaymentId,
+    outcome: Outcome,
+) -> Payment {
+    settle_payment(&mut *db.conn().await, shop, payment_id, outcome, &Origin::system()).await.unwrap()
+}
+
+pub async fn order(db: &TestDatabase, id: OrderId) -> orders::Order {
+    orders::find(&mut *db.conn().await, id).await.unwrap().unwrap()
+}
+
+pub async fn timeline(db: &TestDatabase, id: OrderId) -> Vec<&'static str> {
+    orders::events(&mut *db.conn().await, id).await.unwrap().iter().map(|event| event.kind.as_str()).collect()
+}
+
+#[tokio::test]
+async fn two_part_payments_make_an_order_paid() {
+    let db = TestDatabase::new().await;
+    let shop = ShopSettings::default();
+    let variant = db.variant(1000, 5).await;
+    let (owner, placed) = db.order(&shop, &[(variant, 1)]).await;
+    let id = placed.order.id;
+    let first = begin(&db, id, owner, Some(400)).await;
+    settle(&db, &shop, first.id, success(first.id)).await;
+    let halfway = order(&db, id).await;
+    assert_eq!(
+        (halfway.status, halfway.payment_status, halfway.due_minor()),
+        (OrderStatus::PendingPayment, PaymentStatus::PartiallyPaid, 600)
+    );
+    let second = begin(&db, id, owner, None).await;
+    assert_eq!(second.amount_minor, 600);
+    settle(&db, &shop, second.id, success(second.id)).await;
+    let paid = order(&db, id).await;
+    assert_eq!(
+        (paid.status, paid.payment_status, paid.due_minor()),
+        (OrderStatus::Paid, PaymentStatus::Paid, 0)
+    );
+    assert_eq!(
+        timeline(&db, id).await,
+        ["placed", "payment_started", "payment_succeeded", "payment_started", "payment_succeeded", "paid"]
+    );
+    db.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_news_fifty_times_at_once_counts_once() {
+    let db = TestDatabase::new().await;
+    let shop = ShopSettings::default();
+    let variant = db.variant(1000, 5).await;
+    let (owner, placed) = db.order(&shop, &[(variant, 1)]).await;
+    let payment = begin(&db, placed.order.id, owner, None).await;
+    let news: Vec<_> = (0..50)
+        .map(|_| {
+            let (pool, shop, id) = (db.pool().clone(), shop.clone(), payment.id);
+            tokio::spawn(async move {
+                settle_payment(&mut *pool.get().await.unwrap(), &shop, id, success(id), &Origin::system())
+                    .await
+            })
+        })
+        .collect();
+    for told in news {
+        told.await.unwrap().unwrap();
+    }
+    assert_eq!(order(&db, placed.order.id).await.paid_minor, 1000);
+    let paid = timeline(&db, placed.order.id).await.iter().filter(|kind| **kind == "paid").count();
+    assert_eq!(paid, 1);
+    db.finish().await;
+}
+
+#[tokio::test]
+async fn what_is_paid_beyond_the_total_is_promised_back_once() {
+    let db = TestDatabase::new().await;
+    let shop = ShopSettings::default();
+    let variant = db.variant(1000, 5).await;
+    let (owner, placed) = db.order(&shop, &[(variant, 1)]).await;
+    let (one, other) =
+        (begin(&db, placed.order.id, owner, None).await, begin(&db, placed.order.id, owner, Some(700)).await);
+    for payment in [&one, &other, &other] {
+        settle(&db, &shop, payment.id, success(payment.id)).await;
+    }
+    let overpaid = order(&db, placed.order.id).await;
+    assert_eq!((overpaid.status, overpaid.payment_status), (OrderStatus::Paid, PaymentStatus::Overpaid));
+    let promised = payments::promised_by_payment(&mut *db.conn().await, placed.order.id).await.unwrap();
+    assert_eq!(promised, [(other.id, 700)]);
+    db.finish().await;
+}
+
+#[tokio::test]
+async fn a_failed_attempt_keeps_the_order_or_cancels_it_as_the_shop_decides() {
+    let db = TestDatabase::new().await;
+    let variant = db.variant(1000, 5).await;
+    for (policy, status, reserved) in [
+        (PaymentFailurePolicy::Keep, OrderStatus::PendingPayment, 1),
+        (PaymentFailurePolicy::Cancel, OrderStatus::Cancelled, 1),
+    ] {
+        let shop = ShopSettings { payment_failure: policy, ..Default::default() };
+        let (owner, placed) = db.order(&shop, &[(variant, 1)]).await;
+        let payment = begin(&db, placed.order.id, owner, None).await;
+        let declined = Outcome::Failed { reference: None, code: "card_declined".into() };
+        let failed = settle(&db, &shop, payment.id, declined).await;
+        assert_eq!(failed.failure_code.as_deref(), Some("card_declined"));
+        assert_eq!(order(&db, placed.order.id).await.status, status);
+        assert_eq!(
+            db.stock(variant).await,
+            (5, reserved),
+            "the first order's unit stays reserved, the second's came back"
+        );
+    }
+    db.finish().await;
+}
+
+#[tokio::test]
+async fn an_amount_that_is_not_due_is_refused() {
+    let db = TestDatabase::new().await;
+    let shop = ShopSettings::default();
+    let variant = db.variant(1000, 5).await;
+    let (owner, placed) = db.order(&shop, &[(variant, 1)]).await;
+    let id = placed.order.id;
+    let mut conn = db.conn().await;
+    for wrong in [0, -5, 1001] {
+        let refused = begin_payment(&mut conn, wish(id, owner, Some(wrong))).await;
+        assert!(matches!(refused, Err(BeginPaymentError::AmountOutOfRange { .. })), "{wrong}: {refused:?}");
+    }
+    let mut yen = wish(id, owner, None);
+    yen.amount = Some(Money::new(1000, Currency::JPY));
+    assert!(matches!(begin_payment(&mut conn, yen).await, Err(BeginPaymentError::CurrencyMismatch { .. })));
+    let stranger = commerce_core::testing::guest();
+    assert!(matches!(
+        begin_payment(&mut conn, wish(id, stranger, None)).await,
+        Err(BeginPaymentError::OrderNotFound)
+    ));
+    db.shift_clock(shop.order_ttl).await;
+    assert!(matches!(begin_payment(&mut conn, wish(id, owner, None)).await, Err(BeginPaymentError::Expired)));
+    drop(conn);
+    db.finish().await;
+}
+
+#[tokio::test]
+async fn the_same_request_resumes_its_attempt() {
+    let db = TestDatabase::new().await;
+    let shop = ShopSettings::default();
+    let variant = db.variant(1000, 5).await;
+    let (owner, placed) = db.order(&shop, &[(variant, 1)]).await;
+    let request = wish(placed.order.id, owner, None);
+    let mut conn = db.conn().await;
+    let first = begin_payment(&mut conn, request.clone()).await.unwrap();
+    let second = begin_payment(&mut conn, request).await.unwrap();
+    assert_eq!(first.id, second.id);
+    drop(conn);
+    db.finish().await;
+}
+
+#[tokio::test]
+async fn an_order_over_nothing_is_paid_when_it_is_placed() {
+    let db = TestDatabase::new().await;
+    let shop = ShopSettings::default();
+    let variant = db.variant(0, 5).await;
+    let (_, placed) = db.order(&shop, &[(variant, 2)]).await;
+    assert_eq!((placed.order.status, placed.order.payment_status), (OrderStatus::Paid, PaymentStatus::Paid));
+    db.finish().await;
+}

@@ -1,0 +1,73 @@
+//! A paid order leaves the house.
+
+use commerce_core::flows::{
+    AdvanceOrderError, CancelOrderError, CancelledBy, Dispatch, cancel_order, deliver_order, process_order,
+    ship_order,
+};
+use commerce_core::ids::OrderId;
+use commerce_core::orders::{FulfillmentStatus, OrderStatus};
+use commerce_core::settings::ShopSettings;
+use commerce_core::testing::{TestDatabase, guest_origin};
+
+use crate::payments::{begin, order, settle, success, timeline};
+
+async fn paid_order(db: &TestDatabase, quantity: i64) -> (commerce_core::ids::VariantId, OrderId) {
+    let shop = ShopSettings::default();
+    let variant = db.variant(1000, quantity).await;
+    let (owner, placed) = db.order(&shop, &[(variant, quantity)]).await;
+    let payment = begin(db, placed.order.id, owner, None).await;
+    settle(db, &shop, payment.id, success(payment.id)).await;
+    (variant, placed.order.id)
+}
+
+#[tokio::test]
+async fn shipping_takes_the_units_out_of_stock_and_delivery_ends_the_journey() {
+    let db = TestDatabase::new().await;
+    let (variant, id) = paid_order(&db, 3).await;
+    let mut conn = db.conn().await;
+    let early = deliver_order(&mut conn, id, &guest_origin()).await;
+    assert!(matches!(early, Err(AdvanceOrderError::Transition(_))), "{early:?}");
+    process_order(&mut conn, id, &guest_origin()).await.unwrap();
+    let dispatch = Dispatch { carrier: Some("DHL".into()), tracking_number: Some("T-1".into()) };
+    let shipped = ship_order(&mut conn, id, &dispatch, &guest_origin()).await.unwrap();
+    assert_eq!(
+        (shipped.status, shipped.fulfillment_status),
+        (OrderStatus::Shipped, FulfillmentStatus::Fulfilled)
+    );
+    assert_eq!(db.stock(variant).await, (0, 0));
+    let again = ship_order(&mut conn, id, &dispatch, &guest_origin()).await;
+    assert!(matches!(again, Err(AdvanceOrderError::Transition(_))), "{again:?}");
+    let delivered = deliver_order(&mut conn, id, &guest_origin()).await.unwrap();
+    assert_eq!(delivered.fulfillment_status, FulfillmentStatus::Delivered);
+    drop(conn);
+    assert!(timeline(&db, id).await.ends_with(&["paid", "processing", "shipped", "delivered"]));
+    let (_, other) = paid_order(&db, 1).await;
+    let taken = ship_order(&mut *db.conn().await, other, &dispatch, &guest_origin()).await;
+    assert!(matches!(taken, Err(AdvanceOrderError::TrackingNumberTaken(_))), "{taken:?}");
+    db.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cancel_racing_ship_lets_exactly_one_win() {
+    let db = TestDatabase::new().await;
+    for _ in 0..10 {
+        let (variant, id) = paid_order(&db, 2).await;
+        let (pool, other_pool) = (db.pool().clone(), db.pool().clone());
+        let ship = tokio::spawn(async move {
+            ship_order(&mut *pool.get().await.unwrap(), id, &Dispatch::default(), &guest_origin())
+                .await
+                .map(|_| ())
+        });
+        let cancel = tokio::spawn(async move {
+            cancel_order(&mut *other_pool.get().await.unwrap(), id, CancelledBy::Admin, &guest_origin())
+                .await
+                .map(|_| ())
+        });
+        match (ship.await.unwrap(), cancel.await.unwrap()) {
+            (Ok(()), Err(CancelOrderError::TooLate(_))) => assert_eq!(db.stock(variant).await, (0, 0)),
+            (Err(AdvanceOrderError::Transition(_)), Ok(())) => assert_eq!(db.stock(variant).await, (2, 0)),
+            other => panic!("{other:?}, order {:?}", order(&db, id).await),
+        }
+    }
+    db.finish().await;
+}
