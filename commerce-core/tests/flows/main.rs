@@ -1,0 +1,14 @@
+//! The flows on a real Postgres: orders, stock and money, under races and in a host's transaction.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test that meets the unexpected ends there"
+)]
+
+mod expiry;
+mod host_transaction;
+mod late_money;
+mod payments;
+mod reservation;
+mod shipping;
