@@ -1,1 +1,71 @@
-fn main() {}
+//! The command line of the API server.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use commerce_api::config::DatabaseSettings;
+use commerce_api::serve::{ServeArguments, serve};
+use commerce_core::db;
+
+/// The OpenAPI server of the shop.
+#[derive(Parser)]
+#[command(version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+#[allow(clippy::large_enum_variant)]
+enum Command {
+    /// Serve the API
+    Serve(ServeArguments),
+    /// Bring the database's schema up to date
+    Migrate(DatabaseSettings),
+    /// Print the OpenAPI document as YAML
+    Openapi,
+}
+
+fn main() -> ExitCode {
+    // Only what is not in the environment is taken from .env.
+    if let Err(error) = dotenvy::dotenv()
+        && !error.not_found()
+    {
+        eprintln!("error: .env cannot be read: {error}");
+        return ExitCode::FAILURE;
+    }
+    let arguments = Arguments::parse();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: no async runtime: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(run(arguments.command)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Serve(arguments) => serve(arguments).await,
+        Command::Migrate(database) => {
+            let applied = db::migrate(&database.database_url).await?;
+            match applied.as_slice() {
+                [] => println!("The schema is up to date."),
+                versions => println!("Applied {} migration(s): {}", versions.len(), versions.join(", ")),
+            }
+            Ok(())
+        }
+        Command::Openapi => {
+            std::io::stdout().write_all(commerce_api::openapi::document().yaml().as_bytes())?;
+            Ok(())
+        }
+    }
+}

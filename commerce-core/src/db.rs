@@ -15,6 +15,7 @@ use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use futures_util::FutureExt as _;
 
 pub type Pool = deadpool::Pool<AsyncPgConnection>;
+pub type BuildError = deadpool::BuildError;
 pub type PoolError = deadpool::PoolError;
 pub type PooledConnection = Object<AsyncPgConnection>;
 
@@ -66,7 +67,7 @@ impl Default for PoolSettings {
 }
 
 /// A pool over the database at `url` (`postgres://user:password@host/database?sslmode=…`). Connects at first use.
-pub fn pool(url: &str, settings: &PoolSettings) -> Result<Pool, deadpool::BuildError> {
+pub fn pool(url: &str, settings: &PoolSettings) -> Result<Pool, BuildError> {
     let limits = format!(
         "-c statement_timeout={} -c lock_timeout={} -c idle_in_transaction_session_timeout={}",
         settings.statement_timeout.as_millis(),
@@ -243,8 +244,11 @@ pub async fn pending_migrations(conn: &mut AsyncPgConnection) -> Result<Vec<Stri
         #[diesel(sql_type = diesel::sql_types::Text)]
         version: String,
     }
-    let known: Vec<Box<dyn Migration<diesel::pg::Pg>>> =
-        MIGRATIONS.migrations().map_err(QueryError::QueryBuilderError)?;
+    let known: Vec<String> = {
+        let migrations: Vec<Box<dyn Migration<diesel::pg::Pg>>> =
+            MIGRATIONS.migrations().map_err(QueryError::QueryBuilderError)?;
+        migrations.iter().map(|migration| migration.name().version().to_string()).collect()
+    };
     let table_exists =
         "SELECT 1 FROM pg_tables WHERE schemaname = 'commerce' AND tablename = '__diesel_schema_migrations'";
     let applied: Vec<Applied> = if diesel::sql_query(table_exists).execute(conn).await? == 1 {
@@ -253,8 +257,7 @@ pub async fn pending_migrations(conn: &mut AsyncPgConnection) -> Result<Vec<Stri
         Vec::new()
     };
     Ok(known
-        .iter()
-        .map(|migration| migration.name().version().to_string())
+        .into_iter()
         .filter(|version| applied.iter().all(|applied| applied.version != *version))
         .collect())
 }

@@ -1,0 +1,370 @@
+//! Who is calling, and whether they may: extractors that stand first among a handler's arguments, so that 401 and 403 are
+//! decided before a path or body is looked at. They also put the permission into the spec.
+//!
+//! - [`Can<P>`]: a logged-in user whose role includes the permission `P`
+//! - [`Customer`]: any logged-in user
+//! - [`Shopper`]: a logged-in user, or a guest with a `Cart-Token`
+//! - [`Visitor`]: as [`Shopper`], or nobody yet (who gets a token with their first cart)
+//!
+//! Who is behind a token is looked up in its session, and remembered for two seconds: a disabled user, a changed role and
+//! a logout take effect within that time in every process.
+
+use std::collections::HashMap;
+use std::marker::PhantomData;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use commerce_core::accounts::{LiveSession, Permission, Role, find_live_session};
+use commerce_core::ids::{SessionId, UserId};
+use commerce_core::request::{Actor, Origin};
+use poem::http::{Method, header};
+use poem::{Request, RequestBody, Result};
+use poem_openapi::registry::{MetaSecurityScheme, Registry};
+use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
+use sha2::{Digest, Sha256};
+
+use crate::edge::{OriginalPath, RequestId};
+use crate::problem::{Code, Fault, Problem};
+use crate::state::State;
+
+/// What of the request a write needs to know.
+#[derive(Debug, Clone)]
+pub struct Call {
+    pub method: Method,
+    /// As the client wrote it, without the query.
+    pub path: String,
+    pub request_id: Option<String>,
+}
+
+impl Call {
+    pub fn of(request: &Request) -> Self {
+        Self {
+            method: request.method().clone(),
+            path: request.data::<OriginalPath>().map(|path| path.0.clone()).unwrap_or_default(),
+            request_id: request.data::<RequestId>().map(|id| id.0.clone()),
+        }
+    }
+}
+
+/// Somebody who proved who they are.
+pub trait Credential {
+    fn call(&self) -> &Call;
+
+    fn actor(&self) -> Actor;
+
+    /// Tells callers apart in the scope of an idempotency key.
+    fn identity(&self) -> String;
+
+    /// For timelines and ledgers.
+    fn origin(&self) -> Origin {
+        Origin { actor: self.actor(), request_id: self.call().request_id.clone() }
+    }
+}
+
+/// A logged-in user.
+#[derive(Debug, Clone)]
+pub struct Customer {
+    pub user_id: UserId,
+    pub session_id: SessionId,
+    pub role: Role,
+    call: Call,
+}
+
+/// A logged-in user whose role includes the permission `P`.
+#[derive(Debug, Clone)]
+pub struct Can<P> {
+    pub staff: Customer,
+    permission: PhantomData<fn() -> P>,
+}
+
+/// Whoever has a cart: a logged-in user or a guest.
+#[derive(Debug, Clone)]
+pub enum Shopper {
+    Customer(Customer),
+    Guest(Guest),
+}
+
+/// The bearer of a `Cart-Token`.
+#[derive(Debug, Clone)]
+pub struct Guest {
+    /// As it was sent; the database holds its SHA-256 only.
+    pub token: String,
+    call: Call,
+}
+
+/// A [`Shopper`], or somebody who has no cart yet.
+#[derive(Debug, Clone)]
+pub struct Visitor {
+    pub shopper: Option<Shopper>,
+    pub call: Call,
+}
+
+impl Credential for Customer {
+    fn call(&self) -> &Call {
+        &self.call
+    }
+
+    fn actor(&self) -> Actor {
+        Actor::User(self.user_id)
+    }
+
+    fn identity(&self) -> String {
+        format!("user:{}", self.user_id)
+    }
+}
+
+impl<P> Credential for Can<P> {
+    fn call(&self) -> &Call {
+        &self.staff.call
+    }
+
+    fn actor(&self) -> Actor {
+        self.staff.actor()
+    }
+
+    fn identity(&self) -> String {
+        self.staff.identity()
+    }
+}
+
+impl Credential for Guest {
+    fn call(&self) -> &Call {
+        &self.call
+    }
+
+    fn actor(&self) -> Actor {
+        Actor::Guest
+    }
+
+    fn identity(&self) -> String {
+        let hash = Sha256::digest(&self.token);
+        format!("guest:{}", hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+    }
+}
+
+impl Credential for Shopper {
+    fn call(&self) -> &Call {
+        match self {
+            Self::Customer(customer) => customer.call(),
+            Self::Guest(guest) => guest.call(),
+        }
+    }
+
+    fn actor(&self) -> Actor {
+        match self {
+            Self::Customer(customer) => customer.actor(),
+            Self::Guest(guest) => guest.actor(),
+        }
+    }
+
+    fn identity(&self) -> String {
+        match self {
+            Self::Customer(customer) => customer.identity(),
+            Self::Guest(guest) => guest.identity(),
+        }
+    }
+}
+
+/// A type for each permission, so that it can be named in a handler's signature.
+pub trait Grants: Send + Sync + 'static {
+    const PERMISSION: Permission;
+}
+
+macro_rules! grants {
+    ($($name:ident),+ $(,)?) => {$(
+        #[derive(Debug, Clone, Copy)]
+        pub struct $name;
+
+        impl Grants for $name {
+            const PERMISSION: Permission = Permission::$name;
+        }
+    )+};
+}
+
+grants! {
+    ProductsRead, ProductsWrite, CategoriesWrite, InventoryRead, InventoryWrite, OrdersRead, OrdersWrite,
+    PaymentsRead, PaymentsRefund, ShipmentsWrite, ReturnsWrite, ContactRead, ContactWrite, UsersRead, UsersWrite,
+    OperationsRead, OperationsWrite,
+}
+
+/// For how long an answer of the database about a session is relied upon.
+const SESSION_REMEMBERED: Duration = Duration::from_secs(2);
+const SESSIONS_REMEMBERED_MAX: usize = 10_000;
+
+/// Sessions that were looked up in the last two seconds.
+#[derive(Default)]
+pub struct SessionCache(Mutex<HashMap<SessionId, (Instant, LiveSession)>>);
+
+impl SessionCache {
+    fn get(&self, id: SessionId) -> Option<(Duration, LiveSession)> {
+        let sessions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (read_at, session) = sessions.get(&id)?;
+        let age = read_at.elapsed();
+        (age < SESSION_REMEMBERED).then(|| (age, session.clone()))
+    }
+
+    fn put(&self, session: LiveSession) {
+        let mut sessions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if sessions.len() >= SESSIONS_REMEMBERED_MAX {
+            sessions.retain(|_, (read_at, _)| read_at.elapsed() < SESSION_REMEMBERED);
+        }
+        if sessions.len() < SESSIONS_REMEMBERED_MAX {
+            sessions.insert(session.session_id, (Instant::now(), session));
+        }
+    }
+
+    /// After a logout in this process.
+    pub fn forget(&self, id: SessionId) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+    }
+}
+
+fn unauthenticated(detail: &str) -> Problem {
+    Problem::new(Code::Unauthenticated, detail)
+}
+
+/// The text after `Bearer `, if there is an Authorization header.
+fn bearer(request: &Request) -> Result<Option<&str>, Problem> {
+    let Some(value) = request.headers().get(header::AUTHORIZATION) else { return Ok(None) };
+    let token = value.to_str().ok().and_then(|text| text.split_once(' '));
+    match token {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(Some(token.trim())),
+        _ => Err(unauthenticated("The Authorization header must be `Bearer <access token>`.")),
+    }
+}
+
+/// The logged-in user, if a token was sent; a token that is not good is an error, never nobody.
+async fn customer(request: &Request) -> Result<Option<Customer>, Problem> {
+    let Some(token) = bearer(request)? else { return Ok(None) };
+    let state =
+        request.data::<State>().ok_or_else(|| Problem::internal("the state is not in the request"))?;
+    let not_good = || unauthenticated("The access token is not good: log in or refresh.");
+    let claims = state.tokens.verify(token).ok_or_else(not_good)?;
+    let (age, session) = match state.sessions.get(claims.sid) {
+        Some(known) => known,
+        None => {
+            let found = find_live_session(&mut *state.conn().await?, claims.sid).await?;
+            let session = found.ok_or_else(not_good)?;
+            state.sessions.put(session.clone());
+            (Duration::ZERO, session)
+        }
+    };
+    // The database's clock decides, also when this machine's is wrong.
+    let now = session.seen_at.timestamp() + age.as_secs().cast_signed();
+    if claims.exp <= now || claims.sub != session.user_id {
+        return Err(not_good());
+    }
+    let LiveSession { session_id, user_id, role, .. } = session;
+    Ok(Some(Customer { user_id, session_id, role, call: Call::of(request) }))
+}
+
+fn guest(request: &Request) -> Result<Option<Guest>, Problem> {
+    const HEADER: &str = "Cart-Token";
+    let Some(value) = request.headers().get(HEADER) else { return Ok(None) };
+    let token = value.to_str().ok().filter(|token| (16..=128).contains(&token.len()));
+    let Some(token) = token else {
+        let message = "must be the token that came with the cart";
+        return Err(Problem::new(Code::InvalidParameter, format!("The {HEADER} {message}."))
+            .with_errors(vec![Fault::parameter(HEADER, message)]));
+    };
+    Ok(Some(Guest { token: token.to_owned(), call: Call::of(request) }))
+}
+
+async fn shopper(request: &Request) -> Result<Option<Shopper>, Problem> {
+    match customer(request).await? {
+        Some(customer) => Ok(Some(Shopper::Customer(customer))),
+        None => Ok(guest(request)?.map(Shopper::Guest)),
+    }
+}
+
+const BEARER: MetaSecurityScheme = MetaSecurityScheme {
+    ty: "http",
+    description: Some("The access token that `POST /auth/login` answers with."),
+    name: None,
+    key_in: None,
+    scheme: Some("bearer"),
+    bearer_format: Some("JWT"),
+    flows: None,
+    openid_connect_url: None,
+};
+
+const CART_TOKEN: MetaSecurityScheme = MetaSecurityScheme {
+    ty: "apiKey",
+    description: Some("The token of a guest: it comes with the first cart and names its owner from then on."),
+    name: Some("Cart-Token"),
+    key_in: Some("header"),
+    scheme: None,
+    bearer_format: None,
+    flows: None,
+    openid_connect_url: None,
+};
+
+/// Name of the scheme of logged-in users in the spec.
+pub const BEARER_SCHEME: &str = "bearer";
+/// Name of the scheme of guests in the spec.
+pub const CART_TOKEN_SCHEME: &str = "cart_token";
+
+macro_rules! security {
+    (
+        [$($generics:tt)*] $name:ty, schemes = [$($scheme:expr => $meta:expr),+], optional = $optional:literal,
+        |$request:ident| $extract:expr
+    ) => {
+        impl<'a, $($generics)*> ApiExtractor<'a> for $name {
+            const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
+
+            type ParamType = ();
+            type ParamRawType = ();
+
+            fn register(registry: &mut Registry) {
+                $(registry.create_security_scheme($scheme, $meta);)+
+            }
+
+            fn security_schemes() -> Vec<&'static str> {
+                vec![$($scheme),+]
+            }
+
+            fn has_security_fallback() -> bool {
+                $optional
+            }
+
+            async fn from_request(
+                $request: &'a Request,
+                _body: &mut RequestBody,
+                _options: ExtractParamOptions<()>,
+            ) -> Result<Self> {
+                $extract
+            }
+        }
+    };
+}
+
+security!([] Customer, schemes = [BEARER_SCHEME => BEARER], optional = false, |request| {
+    Ok(customer(request).await?.ok_or_else(|| unauthenticated("Log in first."))?)
+});
+
+// The scheme is named after the permission; the spec's finishing touch makes it `bearer` and keeps the name beside it.
+security!([P: Grants] Can<P>, schemes = [P::PERMISSION.as_str() => BEARER], optional = false, |request| {
+    let staff = customer(request).await?.ok_or_else(|| unauthenticated("Log in first."))?;
+    if !staff.role.may(P::PERMISSION) {
+        let detail = format!("Your role {} does not include {}.", staff.role, P::PERMISSION);
+        return Err(Problem::new(Code::PermissionDenied, detail).into());
+    }
+    Ok(Self { staff, permission: PhantomData })
+});
+
+security!(
+    [] Shopper,
+    schemes = [BEARER_SCHEME => BEARER, CART_TOKEN_SCHEME => CART_TOKEN],
+    optional = false,
+    |request| {
+        let nobody = || unauthenticated("Log in, or send the Cart-Token of a guest.");
+        Ok(shopper(request).await?.ok_or_else(nobody)?)
+    }
+);
+
+security!(
+    [] Visitor,
+    schemes = [BEARER_SCHEME => BEARER, CART_TOKEN_SCHEME => CART_TOKEN],
+    optional = true,
+    |request| Ok(Self { shopper: shopper(request).await?, call: Call::of(request) })
+);

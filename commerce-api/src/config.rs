@@ -1,0 +1,124 @@
+//! Settings: each is a flag and an environment variable; `commerce-api serve --help` is the reference. A `.env` file is read.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use clap::Args;
+use commerce_core::accounts::SecretKey;
+use commerce_core::db::{self, Pool, PoolSettings};
+use commerce_core::money::Currency;
+use commerce_core::settings::{PaymentFailurePolicy, ReservationMode, ShopSettings};
+
+use crate::edge::AllowedOrigins;
+use crate::tokens::{InvalidKeys, TokenKeys};
+
+/// Where the data is.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Database")]
+pub struct DatabaseSettings {
+    /// Postgres, such as postgres://user:password@localhost/commerce
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    pub database_url: String,
+
+    /// Connections that this process opens at most
+    #[arg(long, env = "COMMERCE_DATABASE_CONNECTIONS", default_value_t = 20, value_parser = at_least_one)]
+    pub database_connections: usize,
+}
+
+impl DatabaseSettings {
+    pub fn pool(&self) -> Result<Pool, db::BuildError> {
+        let settings = PoolSettings { connections_max: self.database_connections, ..PoolSettings::default() };
+        db::pool(&self.database_url, &settings)
+    }
+}
+
+/// How it is reached.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "HTTP")]
+pub struct HttpSettings {
+    /// Address to listen at
+    #[arg(long, env = "COMMERCE_HTTP_ADDR", default_value = "127.0.0.1:8080")]
+    pub http_addr: SocketAddr,
+
+    /// Where the shop is reached from outside, such as https://shop.example
+    #[arg(long, env = "COMMERCE_PUBLIC_URL")]
+    pub public_url: Option<String>,
+
+    /// Origins whose pages may call the API from a browser, separated by commas; `*` for any
+    #[arg(long, env = "COMMERCE_CORS_ORIGINS", default_value = "")]
+    pub cors_origins: AllowedOrigins,
+}
+
+/// The secrets.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Secrets")]
+pub struct SecretSettings {
+    /// At least 32 random bytes in base64 (`openssl rand -base64 32`), the same for API and worker: e-mailed codes are derived from it
+    #[arg(long, env = "COMMERCE_SECRET_KEY", hide_env_values = true, value_parser = SecretKey::parse)]
+    pub secret_key: SecretKey,
+
+    /// Ed25519 seeds (32 bytes in base64, separated by commas) of access tokens: the first signs, all are accepted. Derived from
+    /// the secret key unless given
+    #[arg(long, env = "COMMERCE_JWT_KEYS", hide_env_values = true)]
+    pub jwt_keys: Option<String>,
+}
+
+impl SecretSettings {
+    pub fn token_keys(&self) -> Result<TokenKeys, InvalidKeys> {
+        match self.jwt_keys.as_deref().filter(|keys| !keys.trim().is_empty()) {
+            Some(keys) => TokenKeys::parse(keys),
+            None => TokenKeys::derive(&self.secret_key),
+        }
+    }
+}
+
+/// The rules of the shop.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Shop")]
+pub struct ShopArguments {
+    /// The one currency of prices, orders and payments
+    #[arg(long, env = "COMMERCE_CURRENCY", default_value = "USD")]
+    currency: Currency,
+
+    /// How long an order waits to be paid
+    #[arg(long, env = "COMMERCE_ORDER_TTL", default_value = "15m", value_parser = humantime::parse_duration)]
+    order_ttl: Duration,
+
+    /// How long an expired order waits for a payment provider that cannot be reached
+    #[arg(long, env = "COMMERCE_PROVIDER_GRACE", default_value = "1h", value_parser = humantime::parse_duration)]
+    provider_grace: Duration,
+
+    /// When stock is set aside: at `checkout`, or from add-to-`cart` on
+    #[arg(long, env = "COMMERCE_RESERVATION_MODE", default_value = "checkout")]
+    reservation_mode: ReservationMode,
+
+    /// How long a cart holds its stock in mode `cart`
+    #[arg(long, env = "COMMERCE_CART_HOLD_TTL", default_value = "15m", value_parser = humantime::parse_duration)]
+    cart_hold_ttl: Duration,
+
+    /// What a failed payment does to its order: `keep` it for another attempt, or `cancel` it
+    #[arg(long, env = "COMMERCE_PAYMENT_FAILURE", default_value = "keep")]
+    payment_failure: PaymentFailurePolicy,
+
+    /// Who is told of what needs a person
+    #[arg(long, env = "COMMERCE_ALERT_EMAIL")]
+    alert_email: Option<String>,
+}
+
+impl ShopArguments {
+    pub fn settings(&self) -> ShopSettings {
+        ShopSettings {
+            currency: self.currency,
+            order_ttl: self.order_ttl,
+            provider_grace: self.provider_grace,
+            reservation_mode: self.reservation_mode,
+            cart_hold_ttl: self.cart_hold_ttl,
+            payment_failure: self.payment_failure,
+            alert_email: self.alert_email.clone().filter(|address| !address.is_empty()),
+        }
+    }
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|number| *number > 0).ok_or_else(|| "must be a number from 1".to_owned())
+}

@@ -1,0 +1,103 @@
+//! The stable codes of problems: what each is called, which status it has, what it means.
+
+use poem::http::StatusCode;
+use poem_openapi::Enum;
+use serde::Serialize;
+
+macro_rules! codes {
+    ($($(#[doc = $meaning:literal])+ $variant:ident = $status:ident $text:literal $title:literal),+ $(,)?) => {
+        /// Stable, for programs to decide by.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Enum)]
+        #[oai(rename = "ProblemCode")]
+        pub enum Code {
+            $(
+                $(#[doc = $meaning])+
+                #[serde(rename = $text)]
+                #[oai(rename = $text)]
+                $variant,
+            )+
+        }
+
+        impl Code {
+            pub const ALL: &'static [Code] = &[$(Code::$variant),+];
+
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Code::$variant => $text),+ }
+            }
+
+            pub const fn status(self) -> StatusCode {
+                match self { $(Code::$variant => StatusCode::$status),+ }
+            }
+
+            /// A few words, the same for every occurrence.
+            pub const fn title(self) -> &'static str {
+                match self { $(Code::$variant => $title),+ }
+            }
+
+            /// What it means and what to do about it.
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Code::$variant => concat!($($meaning),+)),+ }
+            }
+        }
+    };
+}
+
+codes! {
+    /// The body is not what its content type says: JSON that does not parse, text that is not UTF-8.
+    MalformedBody = BAD_REQUEST "malformed_body" "The body cannot be read",
+    /// A path, query or header parameter does not have the form that the spec asks for.
+    InvalidParameter = BAD_REQUEST "invalid_parameter" "A parameter is invalid",
+    /// The cursor was not issued by this list in this sort order: start again without it.
+    InvalidCursor = BAD_REQUEST "invalid_cursor" "The cursor is invalid",
+    /// This operation must carry an `Idempotency-Key`, so that sending it twice cannot do it twice.
+    IdempotencyKeyRequired = BAD_REQUEST "idempotency_key_required" "An Idempotency-Key is required",
+    /// No credential was sent, or it is wrong, past its time or revoked.
+    Unauthenticated = UNAUTHORIZED "unauthenticated" "Not logged in",
+    /// E-mail and password do not belong together.
+    InvalidCredentials = UNAUTHORIZED "invalid_credentials" "Wrong e-mail or password",
+    /// The refresh token is unknown, past its time, revoked, or was used before: log in again.
+    InvalidRefreshToken = UNAUTHORIZED "invalid_refresh_token" "The refresh token is not good",
+    /// The caller's role does not include the permission that the operation names.
+    PermissionDenied = FORBIDDEN "permission_denied" "Not permitted",
+    /// The password is right, but the e-mail address was not confirmed yet.
+    EmailNotVerified = FORBIDDEN "email_not_verified" "The e-mail address is not confirmed",
+    /// There is no such thing, or it belongs to someone else.
+    NotFound = NOT_FOUND "not_found" "Not found",
+    /// The path exists, but not with this method; `Allow` lists those it has.
+    MethodNotAllowed = METHOD_NOT_ALLOWED "method_not_allowed" "Method not allowed",
+    /// A request with this Idempotency-Key is still being worked on: ask again shortly.
+    IdempotencyKeyInUse = CONFLICT "idempotency_key_in_use" "The Idempotency-Key is in use",
+    /// The resource has changed since its `ETag` was read: read it again.
+    VersionMismatch = PRECONDITION_FAILED "version_mismatch" "The resource has changed",
+    /// The body is larger than the operation takes.
+    BodyTooLarge = PAYLOAD_TOO_LARGE "body_too_large" "The body is too large",
+    /// The body's `Content-Type` is missing or not one that the operation reads.
+    UnsupportedMediaType = UNSUPPORTED_MEDIA_TYPE "unsupported_media_type" "Unsupported media type",
+    /// The body can be read, but fields of it are wrong: `errors` points at each.
+    ValidationFailed = UNPROCESSABLE_ENTITY "validation_failed" "Fields are invalid",
+    /// This Idempotency-Key was used for a request with another body.
+    IdempotencyKeyReused = UNPROCESSABLE_ENTITY "idempotency_key_reused" "The Idempotency-Key was used before",
+    /// The code is wrong, used up or past its ten minutes; after five wrong guesses a new one is needed.
+    InvalidCode = UNPROCESSABLE_ENTITY "invalid_code" "The code is not good",
+    /// Too many requests at this moment: wait as `Retry-After` says.
+    RateLimited = TOO_MANY_REQUESTS "rate_limited" "Too many requests",
+    /// Something went wrong in the server; it is logged under the request id.
+    Internal = INTERNAL_SERVER_ERROR "internal" "Internal error",
+    /// The server is overloaded or a part of it is away; `Retry-After` says when to try again.
+    Unavailable = SERVICE_UNAVAILABLE "unavailable" "Temporarily unavailable",
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_distinct_snake_case_words() {
+        let mut seen = std::collections::HashSet::new();
+        for code in Code::ALL {
+            assert!(seen.insert(code.as_str()), "{} is there twice", code.as_str());
+            assert!(code.as_str().chars().all(|c| c.is_ascii_lowercase() || c == '_'));
+            assert!(code.status().as_u16() >= 400 && !code.meaning().is_empty());
+        }
+    }
+}

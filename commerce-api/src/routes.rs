@@ -1,0 +1,152 @@
+//! The whole surface on one page, and how a resource is written.
+//!
+//! A resource is one file with a struct over the [`State`], `#[OpenApi]` handlers and their request and response types:
+//!
+//! ```ignore
+//! pub struct Inventory(pub State);
+//!
+//! #[OpenApi(tag = "Tag::Inventory")]
+//! impl Inventory {
+//!     /// Adjust stock                                    ← the summary; the text after it is the description
+//!     ///
+//!     /// Adds to or takes from what is on hand, with a line in the ledger.
+//!     #[oai(path = "/admin/inventory/:variant_id/adjustments", method = "post", operation_id = "adjust_stock")]
+//!     async fn adjust(
+//!         &self,
+//!         staff: Can<InventoryWrite>,                   // first: 401 and 403 come before 400, 404 and 422
+//!         variant_id: Path<Uuid>,
+//!         #[oai(name = "Idempotency-Key")] key: IdempotencyKey,
+//!         body: Body<AdjustStockRequest>,
+//!     ) -> Result<Created<Movement>, Refused<AdjustStockError>> {
+//!         let request = key.request(&staff, body.raw());
+//!         let command = AdjustStock { variant_id: VariantId(variant_id.0), delta: body.delta, origin: staff.origin() };
+//!         self.0
+//!             .write("adjust_stock", request, async move |conn: &mut AsyncPgConnection| {
+//!                 inventory::adjust(conn, &command).await.map(Movement::from)
+//!             })
+//!             .await
+//!     }
+//! }
+//!
+//! impl Refusal for AdjustStockError {
+//!     const CODES: &'static [Code] = &[Code::NotFound, Code::ValidationFailed];
+//!
+//!     fn problem(self) -> Problem {
+//!         match self {                                   // exhaustive: a new variant does not compile
+//!             Self::UnknownVariant => Problem::not_found("variant"),
+//!             Self::BelowReserved { .. } => Problem::invalid(vec![Fault::at("/delta", self.to_string())]),
+//!             Self::Database(error) => error.into(),
+//!         }
+//!     }
+//! }
+//! ```
+//!
+//! - **Who may call**: [`Can<P>`](crate::auth::Can), [`Customer`](crate::auth::Customer), [`Shopper`](crate::auth::Shopper) or
+//!   [`Visitor`](crate::auth::Visitor) first; none of them means that everybody may.
+//! - **Bodies**: [`Body<T>`](crate::body::Body) with `#[derive(Object)] #[oai(deny_unknown_fields, example)]`. It is checked against
+//!   the schema that `T` has in the spec, so give every field its `#[oai(validator(…))]`: types, lengths, ranges, enums, formats
+//!   and unknown fields are then refused with a pointer each. What no schema can say is the use case's error.
+//! - **Reads** take `self.0.conn().await?` and answer [`Okay<T>`](crate::answer::Okay):
+//!   `Ok(Okay::new(Reply::new(body).version(row.version)))`. `If-None-Match` is seen to outside. A list answers
+//!   `Okay<List<T>>` by `Okay::page(page.map(T::from))`; its `Link` is added outside.
+//! - **Writes** go through [`State::write`](crate::state::State::write): one transaction in a task of its own. With
+//!   `key.request(…)` the answer is stored for a replay, without (`None`) it is not. Every POST of a caller with a credential
+//!   takes an [`IdempotencyKey`](crate::idempotency_key::IdempotencyKey); checkout, pay and refund take a
+//!   `RequiredIdempotencyKey`. Where a provider is called between two transactions, use [`db::in_transaction`](commerce_core::db)
+//!   and `commerce_core::idempotency` directly, inside one `tokio::spawn`.
+//! - **Changes with a version** take `#[oai(name = "If-Match")] expected: IfMatch` and hand `expected.version()` to the use case.
+//! - **Errors**: new codes go into `problem_code.rs`. Common ones (401, 403, 413, 415, 400 for parameters, idempotency, 500, 503) are
+//!   added to the spec by themselves; `CODES` lists what the use case adds.
+//! - **Spec**: `operation_id` is snake_case; every request and response type has an `Example`; all methods of one path must be
+//!   in the same struct. Closed sets of core become API enums by `#[derive(Enum)] #[oai(remote = "core::Type")]`.
+//!
+//! After adding a resource, list it in [`Surface`] and [`surface`], give it a [`Tag`], and run `commerce-api openapi > openapi.yaml`.
+
+use std::collections::BTreeSet;
+use std::sync::OnceLock;
+
+use poem_openapi::{OpenApi as _, Tags};
+
+use crate::me::Me;
+use crate::state::State;
+
+/// Every resource under `/v1`.
+pub type Surface = (Me, ());
+
+pub fn surface(state: &State) -> Surface {
+    (Me(state.clone()), ())
+}
+
+/// The chapters of the spec.
+#[derive(Tags)]
+pub enum Tag {
+    /// Your own account.
+    Me,
+}
+
+/// Where the API begins.
+pub const BASE: &str = "/v1";
+
+/// What is served beside the API: path, what it is for.
+pub const OTHER_PATHS: [&str; 9] = [
+    "/docs",
+    "/docs/",
+    "/openapi.yaml",
+    "/openapi.json",
+    "/healthz",
+    "/readyz",
+    "/metrics",
+    "/problems/{code}",
+    "/.well-known/jwks.json",
+];
+
+struct Template {
+    path: String,
+    methods: BTreeSet<String>,
+}
+
+fn templates() -> &'static [Template] {
+    static TEMPLATES: OnceLock<Vec<Template>> = OnceLock::new();
+    TEMPLATES.get_or_init(|| {
+        let api = Surface::meta().into_iter().flat_map(|api| api.paths).map(|path| Template {
+            methods: path.operations.iter().map(|operation| operation.method.to_string()).collect(),
+            path: format!("{BASE}{}", path.path),
+        });
+        let others = OTHER_PATHS
+            .iter()
+            .map(|path| Template { path: (*path).to_owned(), methods: BTreeSet::from(["GET".to_owned()]) });
+        api.chain(others).collect()
+    })
+}
+
+impl Template {
+    /// A template without parameters wins over one with them, as in the router.
+    fn fits(&self, path: &str) -> bool {
+        self.path.split('/').count() == path.split('/').count()
+            && self
+                .path
+                .split('/')
+                .zip(path.split('/'))
+                .all(|(part, given)| part.starts_with('{') || part == given)
+    }
+}
+
+fn template_of(path: &str) -> Option<&'static Template> {
+    let fitting = templates().iter().filter(|template| template.fits(path));
+    fitting.min_by_key(|template| template.path.matches('{').count())
+}
+
+/// For the header `Allow`.
+pub fn allowed_methods(path: &str) -> String {
+    let mut methods = template_of(path).map(|template| template.methods.clone()).unwrap_or_default();
+    if methods.contains("GET") {
+        methods.insert("HEAD".to_owned());
+    }
+    methods.into_iter().collect::<Vec<_>>().join(", ")
+}
+
+/// The name of the n-th parameter in this path, such as `variant_id`.
+pub fn path_parameter(path: &str, index: usize) -> Option<&'static str> {
+    let template: &'static str = &template_of(path)?.path;
+    template.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')).nth(index)
+}

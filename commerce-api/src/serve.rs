@@ -1,0 +1,70 @@
+//! `commerce-api serve`: until it is asked to stop.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Args;
+use poem::Server;
+use poem::listener::{Acceptor as _, Listener as _, TcpListener};
+
+use crate::app::app;
+use crate::config::{DatabaseSettings, HttpSettings, SecretSettings, ShopArguments};
+use crate::state::State;
+use crate::telemetry::{self, LogFormat};
+
+/// Everything that `serve` can be told.
+#[derive(Debug, Args)]
+pub struct ServeArguments {
+    #[command(flatten)]
+    database: DatabaseSettings,
+    #[command(flatten)]
+    http: HttpSettings,
+    #[command(flatten)]
+    secrets: SecretSettings,
+    #[command(flatten)]
+    shop: ShopArguments,
+
+    /// How log lines look; RUST_LOG chooses what is logged
+    #[arg(long, env = "COMMERCE_LOG_FORMAT", default_value = "pretty", help_heading = "Logs")]
+    log_format: LogFormat,
+}
+
+/// How long requests that are being worked on may take after a signal to stop.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+
+pub async fn serve(arguments: ServeArguments) -> anyhow::Result<()> {
+    telemetry::log(arguments.log_format);
+    let pool = arguments.database.pool().context("DATABASE_URL is not a Postgres address")?;
+    let state = State::new(pool, arguments.shop.settings(), arguments.secrets.token_keys()?);
+    let listener = TcpListener::bind(arguments.http.http_addr)
+        .into_acceptor()
+        .await
+        .with_context(|| format!("cannot listen at {} (COMMERCE_HTTP_ADDR)", arguments.http.http_addr))?;
+    for address in listener.local_addr() {
+        tracing::info!(%address, "listening; Swagger UI is at /docs");
+    }
+    Server::new_with_acceptor(listener)
+        .run_with_graceful_shutdown(app(state, &arguments.http), asked_to_stop(), Some(DRAIN_TIMEOUT))
+        .await
+        .context("the server stopped by itself")?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Ends on SIGINT (Ctrl-C) or SIGTERM.
+async fn asked_to_stop() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = tokio::signal::ctrl_c() => {}
+            }
+        }
+        Err(error) => {
+            tracing::warn!(%error, "SIGTERM cannot be watched; only Ctrl-C stops the server gracefully");
+            let _ = tokio::signal::ctrl_c().await;
+        }
+    }
+    tracing::info!("stopping: requests being worked on are brought to their end");
+}

@@ -1,0 +1,166 @@
+//! Access tokens: short-lived JWTs (EdDSA over Ed25519), checked without a shared secret by whoever reads the JWKS.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use chrono::{DateTime, Utc};
+use commerce_core::accounts::SecretKey;
+use commerce_core::ids::{SessionId, UserId};
+use ed25519_dalek::SigningKey;
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// How long an access token is good.
+pub const ACCESS_TOKEN_TTL: Duration = Duration::from_secs(15 * 60);
+
+/// The only audience (and issuer) of our tokens: one made for another system under the same key is refused.
+const AUDIENCE: &str = "commerce";
+
+/// What a token says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claims {
+    pub iss: String,
+    pub aud: String,
+    pub sub: UserId,
+    /// The login it came from; who is behind it, and with which role, is looked up there.
+    pub sid: SessionId,
+    pub iat: i64,
+    pub exp: i64,
+}
+
+struct Key {
+    id: String,
+    public: [u8; 32],
+    encoding: EncodingKey,
+    decoding: DecodingKey,
+}
+
+/// The keys that sign and check access tokens. The first signs; all are accepted, so a new one can be put in front while
+/// tokens of the old one run out.
+pub struct TokenKeys {
+    first: Key,
+    others: Vec<Key>,
+}
+
+/// A setting that is not a list of keys.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "COMMERCE_JWT_KEYS must be one or more Ed25519 seeds of 32 bytes in base64, separated by commas \
+     (make one with `openssl rand -base64 32`)"
+)]
+pub struct InvalidKeys;
+
+impl TokenKeys {
+    /// Reads `COMMERCE_JWT_KEYS`.
+    pub fn parse(list: &str) -> Result<Self, InvalidKeys> {
+        let mut keys = Vec::new();
+        for text in list.split(',').map(str::trim) {
+            let seed = STANDARD.decode(text).map_err(|_| InvalidKeys)?;
+            keys.push(Key::from_seed(seed.try_into().map_err(|_| InvalidKeys)?)?);
+        }
+        let mut keys = keys.into_iter();
+        Ok(Self { first: keys.next().ok_or(InvalidKeys)?, others: keys.collect() })
+    }
+
+    /// One key derived from the server's secret, for shops that do not rotate keys.
+    pub fn derive(secret: &SecretKey) -> Result<Self, InvalidKeys> {
+        Ok(Self { first: Key::from_seed(secret.derive("jwt ed25519 seed"))?, others: Vec::new() })
+    }
+
+    /// A token for a session; `now` is the database's time.
+    pub fn sign(
+        &self,
+        user_id: UserId,
+        session_id: SessionId,
+        now: DateTime<Utc>,
+    ) -> Result<String, jsonwebtoken::errors::Error> {
+        let iat = now.timestamp();
+        let claims = Claims {
+            iss: AUDIENCE.to_owned(),
+            aud: AUDIENCE.to_owned(),
+            sub: user_id,
+            sid: session_id,
+            iat,
+            exp: iat + ACCESS_TOKEN_TTL.as_secs().cast_signed(),
+        };
+        let header = Header { kid: Some(self.first.id.clone()), ..Header::new(Algorithm::EdDSA) };
+        jsonwebtoken::encode(&header, &claims, &self.first.encoding)
+    }
+
+    /// The claims of a token that we signed for ourselves. Whether `exp` has passed is for the caller to decide, by the
+    /// database's clock. The key is chosen by `kid`; the algorithm never by the token.
+    pub fn verify(&self, token: &str) -> Option<Claims> {
+        let kid = jsonwebtoken::decode_header(token).ok()?.kid?;
+        let key = std::iter::once(&self.first).chain(&self.others).find(|key| key.id == kid)?;
+        let mut validation = Validation::new(Algorithm::EdDSA);
+        validation.set_audience(&[AUDIENCE]);
+        validation.set_issuer(&[AUDIENCE]);
+        validation.set_required_spec_claims(&["exp", "aud", "iss", "sub"]);
+        validation.validate_exp = false;
+        Some(jsonwebtoken::decode::<Claims>(token, &key.decoding, &validation).ok()?.claims)
+    }
+
+    /// The public keys, as RFC 7517 and RFC 8037 write them.
+    pub fn jwks(&self) -> serde_json::Value {
+        let keys: Vec<serde_json::Value> = std::iter::once(&self.first)
+            .chain(&self.others)
+            .map(|key| {
+                serde_json::json!({
+                    "kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA",
+                    "kid": key.id, "x": URL_SAFE_NO_PAD.encode(key.public),
+                })
+            })
+            .collect();
+        serde_json::json!({ "keys": keys })
+    }
+}
+
+impl Key {
+    fn from_seed(seed: [u8; 32]) -> Result<Self, InvalidKeys> {
+        let public = SigningKey::from_bytes(&seed).verifying_key().to_bytes();
+        // PKCS #8 (RFC 8410): a fixed prefix before the seed.
+        let mut der = vec![
+            0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
+        ];
+        der.extend_from_slice(&seed);
+        let fingerprint = URL_SAFE_NO_PAD.encode(Sha256::digest(public));
+        Ok(Self {
+            id: fingerprint.chars().take(16).collect(),
+            public,
+            encoding: EncodingKey::from_ed_der(&der),
+            decoding: DecodingKey::from_ed_components(&URL_SAFE_NO_PAD.encode(public))
+                .map_err(|_| InvalidKeys)?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(list: &[u8]) -> TokenKeys {
+        TokenKeys::parse(&list.iter().map(|byte| STANDARD.encode([*byte; 32])).collect::<Vec<_>>().join(","))
+            .unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    #[test]
+    fn a_token_outlives_the_rotation_of_its_key_but_not_its_removal() {
+        let (old, both, new) = (keys(&[1]), keys(&[2, 1]), keys(&[2]));
+        let (user, session) = (UserId::new(), SessionId::new());
+        let token = old.sign(user, session, Utc::now()).unwrap();
+        let claims = both.verify(&token).unwrap();
+        assert_eq!((claims.sub, claims.sid), (user, session));
+        assert_eq!(claims.exp - claims.iat, 900);
+        assert_eq!(new.verify(&token), None);
+        assert!(TokenKeys::parse("c2hvcnQ=").is_err() && TokenKeys::parse("").is_err());
+    }
+
+    #[test]
+    fn the_public_key_is_that_of_the_rfc_8037_example() {
+        let seed = URL_SAFE_NO_PAD.decode("nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A").unwrap();
+        let keys = TokenKeys::parse(&STANDARD.encode(seed)).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(keys.jwks()["keys"][0]["x"], "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo");
+    }
+}

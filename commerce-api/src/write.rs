@@ -1,0 +1,117 @@
+//! How an operation changes something: one transaction, run to its end even when the client hangs up, once a key.
+
+use commerce_core::db::{self, PooledConnection, Retryable, TransactionBody, TransactionError};
+use commerce_core::idempotency::{self, Begun, IdempotencyError, IdempotentRequest};
+use diesel::result::Error as QueryError;
+use diesel_async::AsyncPgConnection;
+use poem_openapi::types::ToJSON;
+
+use crate::answer::{Answer, Reply};
+use crate::problem::{Problem, Refusal, Refused};
+use crate::state::State;
+
+/// What ends the transaction of [`State::write`].
+enum WriteError<E> {
+    Effect(E),
+    Idempotency(IdempotencyError),
+}
+
+impl<E> From<QueryError> for WriteError<E> {
+    fn from(error: QueryError) -> Self {
+        Self::Idempotency(error.into())
+    }
+}
+
+impl<E> From<IdempotencyError> for WriteError<E> {
+    fn from(error: IdempotencyError) -> Self {
+        Self::Idempotency(error)
+    }
+}
+
+impl<E: Retryable> Retryable for WriteError<E> {
+    fn is_retryable(&self) -> bool {
+        match self {
+            Self::Effect(error) => error.is_retryable(),
+            Self::Idempotency(error) => error.is_retryable(),
+        }
+    }
+}
+
+impl<E: Refusal> From<WriteError<E>> for Refused<E> {
+    fn from(error: WriteError<E>) -> Self {
+        match error {
+            WriteError::Effect(error) => error.into(),
+            WriteError::Idempotency(error) => Problem::from(error).into(),
+        }
+    }
+}
+
+impl State {
+    /// A connection to read with.
+    pub async fn conn(&self) -> Result<PooledConnection, Problem> {
+        Ok(self.pool.get().await?)
+    }
+
+    /// Runs `effect` in a transaction and answers with what it returns. With a `request`, the answer is stored in the same
+    /// transaction, and the same request again gets that answer without another effect. `name` labels retries and traces.
+    ///
+    /// The transaction runs in a task of its own: a client that hangs up in the middle of a checkout neither aborts it nor
+    /// leaves its locks behind.
+    pub async fn write<const STATUS: u16, T, R, E, F>(
+        &self,
+        name: &'static str,
+        request: Option<IdempotentRequest>,
+        effect: F,
+    ) -> Result<Answer<STATUS, T>, Refused<E>>
+    where
+        for<'r> F: AsyncFnOnce(&'r mut AsyncPgConnection) -> Result<R, E>
+            + TransactionBody<&'r mut AsyncPgConnection, Result<R, E>, Fut: Send>
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        T: ToJSON + 'static,
+        R: Into<Reply<T>> + Send + 'static,
+        E: Refusal + Retryable + From<QueryError>,
+    {
+        let state = self.clone();
+        let transaction = async move {
+            let result = db::in_transaction(&state.pool, name, async |conn: &mut AsyncPgConnection| {
+                answer_once(conn, request.as_ref(), effect.clone()).await
+            })
+            .await;
+            state.wake();
+            result
+        };
+        match tokio::spawn(transaction).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(TransactionError::NoConnection(error))) => Err(Problem::from(error).into()),
+            Ok(Err(TransactionError::RolledBack(error))) => Err(error.into()),
+            Err(panic) => Err(Problem::internal(panic).into()),
+        }
+    }
+}
+
+async fn answer_once<const STATUS: u16, T, R, E, F>(
+    conn: &mut AsyncPgConnection,
+    request: Option<&IdempotentRequest>,
+    effect: F,
+) -> Result<Answer<STATUS, T>, WriteError<E>>
+where
+    for<'r> F: AsyncFnOnce(&'r mut AsyncPgConnection) -> Result<R, E>
+        + TransactionBody<&'r mut AsyncPgConnection, Result<R, E>, Fut: Send>
+        + Send,
+    T: ToJSON,
+    R: Into<Reply<T>> + Send,
+{
+    if let Some(request) = request
+        && let Begun::Replay(stored) = idempotency::begin(conn, request).await?
+    {
+        return Ok(Answer::replay(stored));
+    }
+    let answer = Answer::new(effect(conn).await.map_err(WriteError::Effect)?);
+    if let Some(request) = request {
+        idempotency::store_answer(conn, request, answer.stored()).await?;
+    }
+    Ok(answer)
+}

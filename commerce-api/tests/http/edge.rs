@@ -1,0 +1,106 @@
+//! What every request meets before and after its handler.
+
+use commerce_core::accounts::Role;
+use poem::http::Method;
+
+use crate::shop::{TestShop, ask, get};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unknown_paths_and_methods_are_problems() {
+    let shop = TestShop::new().await;
+    shop.send(get("/nowhere")).await.problem(404, "not_found");
+    shop.send(get("/v1/nowhere")).await.problem(404, "not_found");
+    let wrong = shop.send(ask(Method::DELETE, "/healthz")).await;
+    wrong.problem(405, "method_not_allowed");
+    assert_eq!(wrong.header("allow"), Some("GET, HEAD"));
+    let wrong = shop.send(ask(Method::DELETE, "/v1/me")).await;
+    wrong.problem(405, "method_not_allowed");
+    assert!(wrong.header("allow").unwrap().starts_with("GET, HEAD"), "{wrong:?}");
+    shop.database.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_id_is_given_back_if_it_is_sane() {
+    let shop = TestShop::new().await;
+    let id = |got: &crate::shop::Got| got.header("x-request-id").unwrap().to_owned();
+    assert_eq!(id(&shop.send(get("/healthz").header("X-Request-Id", "abc-1")).await), "abc-1");
+    for insane in ["", "a b", "<script>", &"x".repeat(129)] {
+        let given = id(&shop.send(get("/healthz").header("X-Request-Id", insane)).await);
+        assert_eq!(uuid::Uuid::parse_str(&given).unwrap().get_version_num(), 7, "{insane}");
+    }
+    shop.database.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_listed_origins_may_call_from_a_browser() {
+    let shop = TestShop::new().await;
+    let preflight = |origin: &str| {
+        ask(Method::OPTIONS, "/v1/me")
+            .header("Origin", origin)
+            .header("Access-Control-Request-Method", "PATCH")
+    };
+    let allowed = shop.send(preflight("https://shop.example")).await;
+    assert_eq!(allowed.status, 204);
+    assert_eq!(allowed.header("access-control-allow-origin"), Some("https://shop.example"));
+    assert!(allowed.header("access-control-allow-headers").unwrap().contains("Idempotency-Key"));
+    let other = shop.send(preflight("https://evil.example")).await;
+    assert_eq!(other.header("access-control-allow-origin"), None);
+    let page = shop.send(get("/healthz").header("Origin", "https://shop.example")).await;
+    assert_eq!(page.header("access-control-allow-origin"), Some("https://shop.example"));
+    assert_eq!(page.header("x-content-type-options"), Some("nosniff"));
+    shop.database.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_has_it_already_gets_304() {
+    let shop = TestShop::new().await;
+    let (_, token) = shop.login(Role::Customer).await;
+    let first = shop.send(get("/v1/me").bearer(&token)).await;
+    assert_eq!((first.status.as_u16(), first.header("etag")), (200, Some("\"1\"")));
+    let second = shop.send(get("/v1/me").bearer(&token).header("If-None-Match", "\"0\", \"1\"")).await;
+    assert_eq!((second.status.as_u16(), second.text.as_str()), (304, ""));
+    shop.database.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn health_readiness_and_metrics_are_told() {
+    let shop = TestShop::new().await;
+    assert_eq!(shop.send(get("/healthz")).await.status, 200);
+    let ready = shop.send(get("/readyz")).await;
+    assert_eq!((ready.status.as_u16(), &ready.json()["status"]), (200, &"ready".into()), "{}", ready.text);
+    let metrics = shop.send(get("/metrics")).await.text;
+    assert!(metrics.contains("commerce_database_connections_max 16"), "{metrics}");
+    // A worker that does nothing is told, a database without its tables is a reason not to serve.
+    use diesel_async::SimpleAsyncConnection as _;
+    let mut conn = shop.database.conn().await;
+    let overdue = "INSERT INTO commerce.jobs (id, kind, payload, attempts_max, run_at)
+                   VALUES (gen_random_uuid(), 'send_email', '{}', 3, now() - interval '2 minutes')";
+    conn.batch_execute(overdue).await.unwrap();
+    let degraded = shop.send(get("/readyz")).await;
+    assert_eq!((degraded.status.as_u16(), &degraded.json()["status"]), (200, &"degraded".into()));
+    conn.batch_execute("DELETE FROM commerce.__diesel_schema_migrations").await.unwrap();
+    let unavailable = shop.send(get("/readyz")).await;
+    assert_eq!((unavailable.status.as_u16(), &unavailable.json()["status"]), (503, &"unavailable".into()));
+    drop(conn);
+    shop.database.discard().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_cannot_be_reached_is_a_503_with_retry_after() {
+    let shop = TestShop::new().await;
+    let (_, token) = shop.login(Role::Customer).await;
+    shop.state.pool.close();
+    let got = shop.send(get("/v1/me").bearer(&token)).await;
+    got.problem(503, "unavailable");
+    assert_eq!(got.header("retry-after"), Some("1"));
+    assert_eq!(shop.send(get("/readyz")).await.status, 503);
+    shop.database.discard().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_problem_code_is_explained() {
+    let shop = TestShop::new().await;
+    assert!(shop.send(get("/problems/validation_failed")).await.text.contains("422"));
+    shop.send(get("/problems/unheard_of")).await.problem(404, "not_found");
+    shop.database.finish().await;
+}

@@ -1,0 +1,8 @@
+//! The API over HTTP, on a database of its own for each test.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
+
+mod edge;
+mod shop;
+mod spec;
+mod writes;

@@ -1,0 +1,169 @@
+//! A shop for one test: a database, and the whole application in this process.
+
+use commerce_api::app::app;
+use commerce_api::config::HttpSettings;
+use commerce_api::edge::AllowedOrigins;
+use commerce_api::state::State;
+use commerce_api::tokens::TokenKeys;
+use commerce_core::accounts::{Role, SecretKey};
+use commerce_core::ids::{SessionId, UserId};
+use commerce_core::settings::ShopSettings;
+use commerce_core::testing::TestDatabase;
+use diesel::ExpressionMethods as _;
+use diesel_async::RunQueryDsl as _;
+use poem::endpoint::BoxEndpoint;
+use poem::http::{Method, StatusCode};
+use poem::test::TestClient;
+use poem::{EndpointExt as _, Response};
+use serde_json::Value;
+
+/// 32 times the letter k.
+pub const SECRET: &str = "a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s=";
+
+pub struct TestShop {
+    pub database: TestDatabase,
+    pub state: State,
+    client: TestClient<BoxEndpoint<'static, Response>>,
+}
+
+/// An answer, read whole.
+#[derive(Debug)]
+pub struct Got {
+    pub status: StatusCode,
+    pub headers: poem::http::HeaderMap,
+    pub text: String,
+}
+
+impl Got {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {:?}", self.text))
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+
+    /// A problem document with this status and code; its pointers (or parameters) are returned.
+    #[track_caller]
+    pub fn problem(&self, status: u16, code: &str) -> Vec<String> {
+        assert_eq!(self.status.as_u16(), status, "{}", self.text);
+        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{}", self.text);
+        let document = self.json();
+        assert_eq!(document["code"], code, "{document:#}");
+        assert_eq!(document["status"], status);
+        assert_eq!(document["type"], format!("/problems/{code}"));
+        assert_eq!(document["request_id"].as_str(), self.header("x-request-id"));
+        assert!(document["instance"].as_str().unwrap().starts_with('/'), "{document:#}");
+        assert!(
+            !document["title"].as_str().unwrap().is_empty()
+                && !document["detail"].as_str().unwrap().is_empty()
+        );
+        let errors = document["errors"].as_array().unwrap();
+        let place =
+            |error: &Value| error["pointer"].as_str().or(error["parameter"].as_str()).map(str::to_owned);
+        errors.iter().filter_map(place).collect()
+    }
+}
+
+/// A request to be sent.
+#[derive(Debug, Clone)]
+pub struct Ask {
+    method: Method,
+    path: String,
+    headers: Vec<(String, String)>,
+    body: Option<String>,
+}
+
+pub fn ask(method: Method, path: &str) -> Ask {
+    Ask { method, path: path.to_owned(), headers: Vec::new(), body: None }
+}
+
+pub fn get(path: &str) -> Ask {
+    ask(Method::GET, path)
+}
+
+pub fn post(path: &str, body: &Value) -> Ask {
+    ask(Method::POST, path).json(body)
+}
+
+impl Ask {
+    pub fn json(self, body: &Value) -> Self {
+        self.body("application/json", &body.to_string())
+    }
+
+    pub fn body(mut self, content_type: &str, body: &str) -> Self {
+        self.body = Some(body.to_owned());
+        self.header("Content-Type", content_type)
+    }
+
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub fn bearer(self, token: &str) -> Self {
+        self.header("Authorization", &format!("Bearer {token}"))
+    }
+}
+
+impl TestShop {
+    pub async fn new() -> Self {
+        Self::with(|state, settings| app(state, &settings).boxed()).await
+    }
+
+    /// With other routes than the product's.
+    pub async fn with(build: impl FnOnce(State, HttpSettings) -> BoxEndpoint<'static, Response>) -> Self {
+        let database = TestDatabase::new().await;
+        let tokens = TokenKeys::derive(&SecretKey::parse(SECRET).unwrap()).unwrap();
+        let state = State::new(database.pool().clone(), ShopSettings::default(), tokens);
+        let settings = HttpSettings {
+            http_addr: ([127, 0, 0, 1], 0).into(),
+            public_url: None,
+            cors_origins: AllowedOrigins::These(vec!["https://shop.example".to_owned()]),
+        };
+        let client = TestClient::new(build(state.clone(), settings));
+        Self { database, state, client }
+    }
+
+    pub async fn send(&self, ask: Ask) -> Got {
+        let mut request = self.client.request(ask.method, ask.path);
+        for (name, value) in ask.headers {
+            request = request.header(name, value);
+        }
+        if let Some(body) = ask.body {
+            request = request.body(body);
+        }
+        let mut response = request.send().await.0;
+        let text = response.take_body().into_string().await.unwrap();
+        Got { status: response.status(), headers: response.headers().clone(), text }
+    }
+
+    /// A logged-in user of this role, without the detours of registration.
+    pub async fn login(&self, role: Role) -> (UserId, String) {
+        use commerce_core::schema::{sessions, users};
+        let (user_id, session_id) = (UserId::new(), SessionId::new());
+        let mut conn = self.database.conn().await;
+        diesel::insert_into(users::table)
+            .values((
+                users::id.eq(user_id),
+                users::email.eq(format!("{user_id}@example.com")),
+                users::password_hash.eq("none"),
+                users::display_name.eq("Ada"),
+                users::role.eq(role),
+            ))
+            .execute(&mut conn)
+            .await
+            .unwrap();
+        diesel::insert_into(sessions::table)
+            .values((
+                sessions::id.eq(session_id),
+                sessions::user_id.eq(user_id),
+                sessions::expires_at.eq(commerce_core::db::time_after(std::time::Duration::from_secs(3600))),
+            ))
+            .execute(&mut conn)
+            .await
+            .unwrap();
+        let now = commerce_core::db::current_time(&mut conn).await.unwrap();
+        (user_id, self.state.tokens.sign(user_id, session_id, now).unwrap())
+    }
+}

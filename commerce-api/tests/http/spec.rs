@@ -1,0 +1,108 @@
+//! The spec: checked in as generated, and complete for every operation.
+
+use commerce_api::openapi;
+use serde_json::Value;
+
+use crate::shop::{TestShop, get};
+
+#[test]
+fn the_checked_in_spec_is_what_the_binary_prints() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../openapi.yaml");
+    let checked_in = std::fs::read_to_string(file).unwrap();
+    assert!(
+        checked_in == openapi::document().yaml(),
+        "openapi.yaml is stale: run `cargo run -p commerce-api -- openapi > openapi.yaml`"
+    );
+}
+
+/// Follows `$ref`.
+fn resolve<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
+    match value["$ref"].as_str() {
+        Some(target) => document.pointer(target.trim_start_matches('#')).unwrap_or(&Value::Null),
+        None => value,
+    }
+}
+
+#[test]
+fn every_operation_is_complete() {
+    let document: Value = serde_json::from_str(&openapi::document().json()).unwrap();
+    let mut ids = std::collections::HashSet::new();
+    let mut faults = Vec::new();
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        for (method, operation) in operations.as_object().unwrap() {
+            let place = format!("{method} {path}");
+            let mut must = |holds: bool, what: &str| {
+                if !holds {
+                    faults.push(format!("{place}: {what}"));
+                }
+            };
+            let id = operation["operationId"].as_str().unwrap_or_default();
+            must(!id.is_empty() && ids.insert(id.to_owned()), "has no operationId of its own");
+            must(id.chars().all(|c| c.is_ascii_lowercase() || c == '_'), "operationId is not snake_case");
+            must(operation["summary"].as_str().is_some_and(|text| !text.is_empty()), "has no summary");
+            must(operation["tags"].as_array().is_some_and(|tags| tags.len() == 1), "is not in one chapter");
+            let secured = operation["security"].as_array().is_some_and(|schemes| !schemes.is_empty());
+            if path.starts_with("/admin/") {
+                must(operation["x-permission"].is_string(), "names no permission");
+            }
+            let responses = operation["responses"].as_object().unwrap();
+            let declares = |status: &str| responses.contains_key(status);
+            must(declares("500") && declares("503"), "does not declare 500 and 503");
+            must(!secured || declares("401"), "does not declare 401");
+            must(operation["x-permission"].is_null() || declares("403"), "does not declare 403");
+            if let Some(body) = operation.get("requestBody") {
+                must(
+                    ["400", "413", "415", "422"].iter().all(|status| declares(status)),
+                    "lacks errors of its body",
+                );
+                let media = body["content"].as_object().unwrap().values().next().unwrap();
+                must(
+                    media.get("example").is_some() || media["schema"]["type"] == "string",
+                    "has no example of its body",
+                );
+            }
+            for (status, response) in responses {
+                let response = resolve(&document, response);
+                must(
+                    response["description"].as_str().is_some_and(|text| !text.is_empty()),
+                    "has a response without description",
+                );
+                let content = response["content"].as_object();
+                if status.starts_with('2') && status != "204" {
+                    let example =
+                        content.and_then(|content| content.values().next()).map(|media| &media["example"]);
+                    must(example.is_some_and(|example| !example.is_null()), "has no example of its answer");
+                } else if status.starts_with(['4', '5']) {
+                    must(
+                        content.is_some_and(|content| content.contains_key("application/problem+json")),
+                        "has an error that is no problem document",
+                    );
+                    must(
+                        response["x-codes"].as_array().is_some_and(|codes| !codes.is_empty()),
+                        "has an error without codes",
+                    );
+                }
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{faults:#?}");
+    assert!(!ids.is_empty(), "the walk found no operations");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn swagger_ui_comes_from_the_binary_alone() {
+    let shop = TestShop::new().await;
+    for path in ["/docs", "/docs/"] {
+        let page = shop.send(get(path)).await;
+        assert_eq!(page.status, 200);
+        assert!(page.text.contains("get_me") && page.text.contains("SwaggerUIBundle"));
+        assert!(!page.text.contains("src=\"http") && !page.text.contains("href=\"http"));
+        assert!(page.text.contains("persistAuthorization: true"));
+    }
+    let json = shop.send(get("/openapi.json")).await.json();
+    assert_eq!(json["openapi"], "3.0.0");
+    assert_eq!(shop.send(get("/openapi.yaml")).await.text, openapi::document().yaml());
+    let jwks = shop.send(get("/.well-known/jwks.json")).await.json();
+    assert_eq!(jwks["keys"][0]["alg"], "EdDSA");
+    shop.database.finish().await;
+}

@@ -1,0 +1,95 @@
+//! Who may do what: a role is a set of permissions, and every operation asks for one permission.
+
+use crate::text_enum::text_enum;
+
+text_enum! {
+    /// The right to one kind of action on everybody's data. A shopper's own cart, orders and account need none.
+    pub enum Permission {
+        ProductsRead = "products.read",
+        ProductsWrite = "products.write",
+        CategoriesWrite = "categories.write",
+        InventoryRead = "inventory.read",
+        InventoryWrite = "inventory.write",
+        OrdersRead = "orders.read",
+        OrdersWrite = "orders.write",
+        PaymentsRead = "payments.read",
+        PaymentsRefund = "payments.refund",
+        ShipmentsWrite = "shipments.write",
+        ReturnsWrite = "returns.write",
+        ContactRead = "contact.read",
+        ContactWrite = "contact.write",
+        UsersRead = "users.read",
+        UsersWrite = "users.write",
+        OperationsRead = "operations.read",
+        OperationsWrite = "operations.write",
+    }
+}
+
+text_enum! {
+    /// What a person is to the shop.
+    pub enum Role {
+        /// Shops; has no permission on anything but their own.
+        Customer = "customer",
+        /// Answers shoppers: reads everything about orders, writes notes and contact messages.
+        Support = "support",
+        /// Keeps products, categories and stock.
+        CatalogueManager = "catalogue_manager",
+        /// Moves paid orders on to the shopper.
+        Fulfilment = "fulfilment",
+        /// May do everything.
+        Admin = "admin",
+    }
+}
+
+impl Role {
+    /// Tells whether the role includes the permission.
+    pub fn may(self, permission: Permission) -> bool {
+        self.permissions().contains(&permission)
+    }
+
+    /// Everything that the role allows.
+    pub const fn permissions(self) -> &'static [Permission] {
+        use Permission::*;
+        match self {
+            Role::Customer => &[],
+            Role::Support => &[
+                ProductsRead,
+                InventoryRead,
+                OrdersRead,
+                OrdersWrite,
+                PaymentsRead,
+                ReturnsWrite,
+                ContactRead,
+                ContactWrite,
+                UsersRead,
+            ],
+            Role::CatalogueManager => {
+                &[ProductsRead, ProductsWrite, CategoriesWrite, InventoryRead, InventoryWrite]
+            }
+            Role::Fulfilment => &[
+                ProductsRead,
+                InventoryRead,
+                InventoryWrite,
+                OrdersRead,
+                OrdersWrite,
+                ShipmentsWrite,
+                ReturnsWrite,
+            ],
+            Role::Admin => Permission::ALL,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_admin_may_change_users_and_a_customer_may_nothing() {
+        for role in Role::ALL {
+            assert_eq!(role.may(Permission::UsersWrite), *role == Role::Admin, "{role}");
+        }
+        assert!(Permission::ALL.iter().all(|permission| !Role::Customer.may(*permission)));
+        assert!(Permission::ALL.iter().all(|permission| Role::Admin.may(*permission)));
+    }
+}

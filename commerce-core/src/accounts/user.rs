@@ -1,0 +1,31 @@
+//! The account itself.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+
+use super::Role;
+use crate::ids::UserId;
+use crate::schema::users;
+
+/// An account as others may see it: without its password hash.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
+#[diesel(table_name = users, check_for_backend(diesel::pg::Pg))]
+pub struct User {
+    pub id: UserId,
+    /// Lower case.
+    pub email: String,
+    pub email_verified_at: Option<DateTime<Utc>>,
+    pub display_name: String,
+    pub role: Role,
+    pub disabled_at: Option<DateTime<Utc>>,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+    /// Grows by one with every change.
+    pub version: i32,
+}
+
+/// The account with this id, also a disabled one.
+pub async fn find_user(conn: &mut AsyncPgConnection, id: UserId) -> QueryResult<Option<User>> {
+    users::table.find(id).select(User::as_select()).first(conn).await.optional()
+}
