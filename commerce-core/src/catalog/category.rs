@@ -200,6 +200,28 @@ pub async fn create_category(
     }
 }
 
+/// The category under the slug of this title, made if there is none: for imports, where a title names a category.
+pub(super) async fn find_or_create_by_title(
+    conn: &mut AsyncPgConnection,
+    title: &str,
+) -> Result<CategoryId, WriteCategoryError> {
+    let slug = slugs::from_title(title, "category", limits::CATEGORY_SLUG_CHARS_MAX);
+    if let Some(category) = find_category(conn, &CategoryKey::Slug(slug.clone())).await? {
+        return Ok(category.id);
+    }
+    check(None, Some(title), None)?;
+    let id = CategoryId::new();
+    diesel::insert_into(categories::table)
+        .values((categories::id.eq(id), categories::title.eq(title.trim()), categories::slug.eq(&slug)))
+        .on_conflict(categories::slug)
+        .do_nothing()
+        .execute(conn)
+        .await?;
+    // Someone else may have made it in between.
+    let category = find_category(conn, &CategoryKey::Slug(slug)).await?;
+    Ok(category.map_or(id, |category| category.id))
+}
+
 async fn free_slug(conn: &mut AsyncPgConnection, base: &str) -> QueryResult<String> {
     let taken: Vec<String> = categories::table
         .filter(categories::slug.eq(base).or(categories::slug.like(slugs::numbered_pattern(base))))

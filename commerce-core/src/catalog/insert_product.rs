@@ -59,7 +59,8 @@ pub(super) fn normalised_options(options: super::Options) -> super::Options {
     options.into_iter().map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned())).collect()
 }
 
-fn check(new: &NewProduct, currency: Currency) -> Result<(), ProductRefusal> {
+/// Everything that can be known to be wrong without a database.
+pub(super) fn check(new: &NewProduct, currency: Currency) -> Result<(), ProductRefusal> {
     let mut errors = FieldErrors::default();
     check_product::title(&mut errors, &new.title);
     if let Some(slug) = &new.slug {

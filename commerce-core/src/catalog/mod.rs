@@ -6,6 +6,7 @@
 mod category;
 mod check_product;
 mod description;
+pub mod import;
 mod insert_product;
 pub mod limits;
 mod list_products;

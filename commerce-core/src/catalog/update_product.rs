@@ -24,27 +24,38 @@ pub async fn update_product(
 ) -> Result<Product, UpdateProductError> {
     conn.transaction::<_, UpdateProductError, _>(async |conn| {
         let before = lock_product(conn, id, if_version).await?;
-        check(&before, &patch)?;
-        write_row(conn, id, &patch).await?;
-        if let Some(category_ids) = &patch.category_ids {
-            diesel::delete(product_categories::table.filter(product_categories::product_id.eq(id)))
-                .execute(conn)
-                .await?;
-            insert_categories(conn, id, category_ids).await?;
-        }
-        if let Some(images) = &patch.images {
-            replace_images(conn, &before, images).await?;
-        }
-        if let Some(names) = &patch.option_names {
-            retitle_variants(conn, &before, names).await?;
-        }
-        if let Some(variant_patch) = patch.only_variant {
-            let variant_id = only_variant(&before)?;
-            patch_variant(conn, &before, variant_id, "", variant_patch, currency).await?;
-        }
+        apply_patch(conn, &before, patch, currency).await?;
         finish_write(conn, id).await
     })
     .await
+}
+
+/// Writes a patch to a locked product; [`finish_write`] is to follow.
+pub(super) async fn apply_patch(
+    conn: &mut AsyncPgConnection,
+    before: &Product,
+    patch: ProductPatch,
+    currency: Currency,
+) -> Result<(), UpdateProductError> {
+    check(before, &patch)?;
+    write_row(conn, before.id, &patch).await?;
+    if let Some(category_ids) = &patch.category_ids {
+        diesel::delete(product_categories::table.filter(product_categories::product_id.eq(before.id)))
+            .execute(conn)
+            .await?;
+        insert_categories(conn, before.id, category_ids).await?;
+    }
+    if let Some(images) = &patch.images {
+        replace_images(conn, before, images).await?;
+    }
+    if let Some(names) = &patch.option_names {
+        retitle_variants(conn, before, names).await?;
+    }
+    if let Some(variant_patch) = patch.only_variant {
+        let variant_id = only_variant(before)?;
+        patch_variant(conn, before, variant_id, "", variant_patch, currency).await?;
+    }
+    Ok(())
 }
 
 /// Locks a product's row, so that writes to it and its variants queue, and reads all of it.

@@ -10,6 +10,7 @@ mod begin_payment;
 mod cancel_order;
 mod create_product;
 mod expire_orders;
+mod import_products;
 mod place_order;
 mod refund_payment;
 mod settle_payment;
@@ -19,6 +20,9 @@ pub use begin_payment::{BeginPayment, BeginPaymentError, begin_payment};
 pub use cancel_order::{CancelOrderError, CancelledBy, cancel_order};
 pub use create_product::{CreateProduct, CreateProductError, STOCK_MAX, create_product, create_variant};
 pub use expire_orders::{ExpireOrdersError, expire_orders};
+pub use import_products::{
+    ImportError, ImportMode, ImportOptions, ImportReport, OnError, StockPolicy, import_products,
+};
 pub use place_order::{PlaceOrder, PlaceOrderError, PlacedOrder, place_order};
 pub use refund_payment::{RefundPaymentError, complete_refund, run_refund};
 pub use settle_payment::{SettlePaymentError, settle_payment};

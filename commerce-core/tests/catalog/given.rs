@@ -1,10 +1,13 @@
 //! Products as the tests need them.
 
 use commerce_core::catalog::{NewProduct, NewVariant, Options, Product, ProductStatus};
+use commerce_core::db;
 use commerce_core::flows::{self, CreateProduct, CreateProductError};
+use commerce_core::ids::{CartId, VariantId};
+use commerce_core::inventory::{self, Demand, Holder, ReserveError};
 use commerce_core::money::{Currency, Money};
 use commerce_core::request::Origin;
-use diesel_async::AsyncPgConnection;
+use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
 
 pub fn usd(amount_minor: i64) -> Money {
     Money::new(amount_minor, Currency::USD)
@@ -51,4 +54,21 @@ pub async fn create(
 /// A simple product with units on hand.
 pub async fn simple(conn: &mut AsyncPgConnection, title: &str, price: i64, stock: i64) -> Product {
     create(conn, product(title, vec![variant(&[], price)]), &[stock]).await.unwrap()
+}
+
+/// Holds units of a variant for a guest's cart, for a minute.
+pub async fn reserve(conn: &mut AsyncPgConnection, variant_id: VariantId, quantity: i64) {
+    let cart_id = CartId::new();
+    let cart =
+        format!("INSERT INTO commerce.carts (id, token_hash) VALUES ('{cart_id}', sha256('{cart_id}'))");
+    conn.batch_execute(&cart).await.unwrap();
+    let expires_at = db::current_time(conn).await.unwrap() + chrono::TimeDelta::seconds(60);
+    conn.transaction::<_, ReserveError, _>(async |conn| {
+        let mut stock = inventory::lock(conn, [variant_id]).await?;
+        let holder = Holder::Cart { id: cart_id, expires_at };
+        let demand = Demand { variant_id, quantity };
+        inventory::reserve(conn, &mut stock, &[demand], holder, &Origin::system()).await
+    })
+    .await
+    .unwrap();
 }

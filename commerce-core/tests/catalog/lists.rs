@@ -3,14 +3,12 @@ use std::time::Duration;
 use commerce_core::catalog::{
     self, Audience, ListProducts, ListProductsError, NewCategory, ProductPatch, ProductSort, ProductStatus,
 };
-use commerce_core::inventory::{self, Demand, Holder, ReserveError};
 use commerce_core::money::Currency;
 use commerce_core::page::Limit;
-use commerce_core::request::Origin;
 use commerce_core::testing::TestDatabase;
-use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
+use diesel_async::AsyncPgConnection;
 
-use super::given::{create, product, simple, variant};
+use super::given::{create, product, reserve, simple, variant};
 
 fn list(sort: ProductSort) -> ListProducts {
     ListProducts {
@@ -173,21 +171,7 @@ async fn a_lapsed_hold_of_a_cart_counts_as_available() {
     let conn = &mut db.conn().await;
     let cap = simple(conn, "Cap", 900, 1).await;
     let variant_id = cap.variants[0].id;
-    conn.batch_execute(&format!(
-        "INSERT INTO commerce.carts (id, token_hash) VALUES ('{variant_id}', sha256('token'))"
-    ))
-    .await
-    .unwrap();
-    let cart_id = commerce_core::ids::CartId(variant_id.0);
-    let expires_at = chrono::Utc::now() + chrono::TimeDelta::seconds(60);
-    conn.transaction::<_, ReserveError, _>(async |conn| {
-        let mut stock = inventory::lock(conn, [variant_id]).await?;
-        let demand = Demand { variant_id, quantity: 1 };
-        let holder = Holder::Cart { id: cart_id, expires_at };
-        inventory::reserve(conn, &mut stock, &[demand], holder, &Origin::system()).await
-    })
-    .await
-    .unwrap();
+    reserve(conn, variant_id, 1).await;
 
     let sold_out = ListProducts { in_stock: Some(true), ..list(ProductSort::Title) };
     assert_eq!(titles(conn, &sold_out).await, Vec::<String>::new());

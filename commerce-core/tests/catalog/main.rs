@@ -8,6 +8,7 @@
 
 mod categories;
 mod given;
+mod imports;
 mod lists;
 mod products;
 mod variants;

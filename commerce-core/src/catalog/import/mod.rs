@@ -1,0 +1,129 @@
+//! A merchant's catalogue from a CSV file.
+//!
+//! [`parse`] reads a file into products without a database and names every wrong line; [`upsert_product`] writes one of
+//! them. Two layouts are known: Shopify's product export, and a plain one of our own (see [`Layout`]). In both, the
+//! lines of one product share its slug, the first of them tells of the product, and each may bring a variant, an image or
+//! both.
+//!
+//! A product is found again by its slug, a variant by its SKU or else by its options, so that importing a file twice
+//! changes nothing. An import adds and changes; it never removes a variant, a category or an attribute. Columns that a file does
+//! not have are left alone.
+
+mod group;
+mod native;
+mod shopify;
+mod table;
+mod upsert;
+
+use super::product::{Attributes, NewImage, NewVariant, ProductStatus};
+use crate::text_enum::text_enum;
+
+pub use group::{Parsed, parse};
+pub use upsert::{Outcome, Upserted, upsert_product};
+
+text_enum! {
+    /// How the columns of a file are to be read.
+    pub enum Layout {
+        /// Shopify's product CSV, with the column names of its older and its newer exports.
+        Shopify = "shopify",
+        /// Columns `slug`, `title` and `price`, and as needed `description`, `status`, `categories` (titles separated by
+        /// `|`), `options` (`Size=S; Color=Blue`), `sku`, `compare_at_price`, `currency`, `stock`, `active`,
+        /// `image_url`, `image_alt` and `attribute:NAME` for any attribute.
+        Native = "native",
+    }
+}
+
+/// What is wrong on a line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LineError {
+    /// The line of the file that the row begins on; the header is line 1.
+    pub line: u64,
+    /// The name in the header; empty when the whole line is meant.
+    pub column: String,
+    pub message: String,
+}
+
+/// A product as a file gives it. Absent fields are columns that the file does not have.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ImportedProduct {
+    pub slug: String,
+    pub title: String,
+    /// HTML, not yet sanitised.
+    pub description: Option<String>,
+    pub status: Option<ProductStatus>,
+    /// Added to those that the product has.
+    pub attributes: Attributes,
+    /// Categories to be in, by title; made when there are none.
+    pub category_titles: Vec<String>,
+    pub option_names: Vec<String>,
+    pub images: Vec<NewImage>,
+    pub variants: Vec<ImportedVariant>,
+    /// Where everything was read, to tell of what goes wrong later.
+    pub places: Places,
+}
+
+/// A variant as a file gives it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ImportedVariant {
+    pub variant: NewVariant,
+    /// Whether the file has a column for the price to compare with.
+    pub has_compare_at_column: bool,
+    /// Whether the file says if the variant is active.
+    pub has_active_column: bool,
+    /// Units on hand.
+    pub stock: Option<i64>,
+}
+
+/// The lines and columns that a product was read from.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Places {
+    pub columns: Columns,
+    pub product_line: u64,
+    pub variant_lines: Vec<u64>,
+    pub image_lines: Vec<u64>,
+}
+
+/// The names of the columns in the file's own header.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Columns {
+    pub slug: String,
+    pub title: String,
+    pub description: String,
+    pub attributes: String,
+    pub categories: String,
+    pub options: String,
+    pub sku: String,
+    pub price: String,
+    pub compare_at_price: String,
+    pub stock: String,
+    pub image_url: String,
+    pub image_alt: String,
+}
+
+impl Places {
+    /// The place in the file of what a JSON pointer names in the product.
+    pub fn error(&self, pointer: &str, message: impl Into<String>) -> LineError {
+        let columns = &self.columns;
+        let mut parts = pointer.split('/').skip(1);
+        let (first, index, last) = (parts.next().unwrap_or(""), parts.next().unwrap_or(""), parts.next());
+        let nth = |lines: &[u64]| {
+            index.parse().ok().and_then(|at: usize| lines.get(at)).copied().unwrap_or(self.product_line)
+        };
+        let (line, column) = match (first, last) {
+            ("variants", Some("sku")) => (nth(&self.variant_lines), &columns.sku),
+            ("variants", Some("price")) => (nth(&self.variant_lines), &columns.price),
+            ("variants", Some("compare_at_price")) => (nth(&self.variant_lines), &columns.compare_at_price),
+            ("variants", Some("stock")) => (nth(&self.variant_lines), &columns.stock),
+            ("variants", _) => (nth(&self.variant_lines), &columns.options),
+            ("images", Some("alt")) => (nth(&self.image_lines), &columns.image_alt),
+            ("images", _) => (nth(&self.image_lines), &columns.image_url),
+            ("option_names", _) => (self.product_line, &columns.options),
+            ("slug", _) => (self.product_line, &columns.slug),
+            ("description", _) => (self.product_line, &columns.description),
+            ("attributes", _) => (self.product_line, &columns.attributes),
+            ("category_ids", _) => (self.product_line, &columns.categories),
+            _ => (self.product_line, &columns.title),
+        };
+        LineError { line, column: column.clone(), message: message.into() }
+    }
+}

@@ -1,0 +1,226 @@
+//! Our own layout: plain columns, described at [`super::Layout::Native`].
+
+use super::group::{Head, Line, LineImage, LineVariant, Reader};
+use super::table::{Row, Table};
+use super::{Columns, LineError};
+use crate::catalog::product::{Attributes, NewImage};
+use crate::money::{Currency, Money};
+
+const ATTRIBUTE: &str = "attribute:";
+const COLUMNS: [&str; 14] = [
+    "slug",
+    "title",
+    "description",
+    "status",
+    "categories",
+    "options",
+    "sku",
+    "price",
+    "compare_at_price",
+    "currency",
+    "stock",
+    "active",
+    "image_url",
+    "image_alt",
+];
+
+/// The places of the columns in one file.
+struct Native {
+    currency: Currency,
+    slug: usize,
+    title: usize,
+    price: usize,
+    /// The others by name.
+    places: [Option<usize>; COLUMNS.len()],
+    /// Names of attributes and their places.
+    attributes: Vec<(String, usize)>,
+}
+
+pub(super) fn reader(table: &Table<'_>, currency: Currency) -> Result<Box<dyn Reader>, Vec<LineError>> {
+    let mut errors = Vec::new();
+    let mut attributes = Vec::new();
+    for (place, name) in table.names().iter().enumerate() {
+        let lower = name.to_lowercase();
+        match lower.strip_prefix(ATTRIBUTE) {
+            Some(_) => {
+                let key = name.get(ATTRIBUTE.len()..).unwrap_or_default().trim();
+                attributes.push((key.to_owned(), place));
+            }
+            None if COLUMNS.contains(&lower.as_str()) => {}
+            None => {
+                let message = "is not a column that can be imported; an attribute is named attribute:NAME";
+                errors.push(LineError { line: 1, column: name.clone(), message: message.to_owned() });
+            }
+        }
+    }
+    let (Some(slug), Some(title), Some(price)) =
+        (table.place(&["slug"]), table.place(&["title"]), table.place(&["price"]))
+    else {
+        let missing = [&["slug"], &["title"], &["price"]].into_iter();
+        let missing = missing.filter(|column| table.place(*column).is_none());
+        errors.extend(missing.map(|column| missing_column(column)));
+        return Err(errors);
+    };
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    let places = COLUMNS.map(|column| table.place(&[column]));
+    Ok(Box::new(Native { currency, slug, title, price, places, attributes }))
+}
+
+pub(super) fn missing_column(aliases: &[&str]) -> LineError {
+    let column = aliases.first().copied().unwrap_or_default().to_owned();
+    LineError { line: 1, column, message: "is missing from the header".to_owned() }
+}
+
+impl Reader for Native {
+    fn columns(&self) -> Columns {
+        let name = str::to_owned;
+        Columns {
+            slug: name("slug"),
+            title: name("title"),
+            description: name("description"),
+            attributes: name(ATTRIBUTE),
+            categories: name("categories"),
+            options: name("options"),
+            sku: name("sku"),
+            price: name("price"),
+            compare_at_price: name("compare_at_price"),
+            stock: name("stock"),
+            image_url: name("image_url"),
+            image_alt: name("image_alt"),
+        }
+    }
+
+    fn handle<'a>(&self, cells: &'a [String]) -> Option<&'a str> {
+        cells.get(self.slug).map(|cell| cell.trim())
+    }
+
+    fn read(&self, row: &Row, _option_names: &[String]) -> Result<Line, Vec<LineError>> {
+        let mut errors = Vec::new();
+        let handle = row.cell(Some(self.slug)).to_owned();
+        if handle.is_empty() {
+            errors.push(error(row, "slug", "is empty"));
+        }
+        let head = (!row.cell(Some(self.title)).is_empty()).then(|| self.head(row, &mut errors));
+        let texts = [row.cell(Some(self.price)), self.cell(row, "sku"), self.cell(row, "options")];
+        let has_variant = head.is_some() || texts.iter().any(|text| !text.is_empty());
+        let variant = has_variant.then(|| self.variant(row, &mut errors)).flatten();
+        let url = self.cell(row, "image_url");
+        let image = NewImage { url: url.to_owned(), alt: self.cell(row, "image_alt").to_owned() };
+        let images = if url.is_empty() { Vec::new() } else { vec![LineImage { image, position: None }] };
+        if errors.is_empty() { Ok(Line { handle, head, variant, images }) } else { Err(errors) }
+    }
+}
+
+impl Native {
+    fn place(&self, column: &str) -> Option<usize> {
+        let at = COLUMNS.iter().position(|name| *name == column)?;
+        self.places.get(at).copied().flatten()
+    }
+
+    fn cell<'a>(&self, row: &'a Row, column: &str) -> &'a str {
+        row.cell(self.place(column))
+    }
+
+    fn head(&self, row: &Row, errors: &mut Vec<LineError>) -> Head {
+        let status = match self.cell(row, "status") {
+            "" => None,
+            text => text.parse().map_err(|message: String| errors.push(error(row, "status", message))).ok(),
+        };
+        let mut attributes = Attributes::new();
+        for (name, place) in &self.attributes {
+            let text = row.cell(Some(*place));
+            if !text.is_empty() {
+                attributes.insert(name.clone(), text.into());
+            }
+        }
+        let categories = self.cell(row, "categories").split('|').map(str::trim);
+        Head {
+            title: row.cell(Some(self.title)).to_owned(),
+            description: self.place("description").map(|place| row.cell(Some(place)).to_owned()),
+            status,
+            attributes,
+            category_titles: categories.filter(|title| !title.is_empty()).map(str::to_owned).collect(),
+        }
+    }
+
+    fn variant(&self, row: &Row, errors: &mut Vec<LineError>) -> Option<LineVariant> {
+        let before = errors.len();
+        let mut fail = |column: &str, message: String| errors.push(error(row, column, message));
+        let price = parse_price(row.cell(Some(self.price)), self.currency)
+            .map_err(|message| fail("price", message))
+            .ok();
+        let compare_at_price = self.place("compare_at_price").map(|place| match row.cell(Some(place)) {
+            "" => None,
+            text => {
+                parse_price(text, self.currency).map_err(|message| fail("compare_at_price", message)).ok()
+            }
+        });
+        let options = parse_options(self.cell(row, "options")).unwrap_or_else(|message| {
+            fail("options", message);
+            Vec::new()
+        });
+        let stock = parse_units(self.cell(row, "stock")).unwrap_or_else(|message| {
+            fail("stock", message);
+            None
+        });
+        let active = match self.cell(row, "active") {
+            "" => None,
+            "true" => Some(true),
+            "false" => Some(false),
+            _ => {
+                fail("active", "is neither true nor false".to_owned());
+                None
+            }
+        };
+        let currency = self.cell(row, "currency");
+        if !currency.is_empty() && currency != self.currency.code() {
+            fail("currency", format!("is {currency}; prices of this shop are in {}", self.currency));
+        }
+        if errors.len() > before {
+            return None;
+        }
+        let sku = Some(self.cell(row, "sku")).filter(|sku| !sku.is_empty()).map(str::to_owned);
+        Some(LineVariant { sku, options, price: price?, compare_at_price, active, stock })
+    }
+}
+
+/// `Size=S; Color=Blue` as pairs.
+fn parse_options(text: &str) -> Result<Vec<(String, String)>, String> {
+    let parts = text.split(';').map(str::trim).filter(|part| !part.is_empty());
+    parts
+        .map(|part| {
+            let (name, value) =
+                part.split_once('=').ok_or_else(|| format!("{part:?} is not written as Name=Value"))?;
+            Ok((name.trim().to_owned(), value.trim().to_owned()))
+        })
+        .collect()
+}
+
+/// A price as a plain decimal of the currency.
+pub(super) fn parse_price(text: &str, currency: Currency) -> Result<Money, String> {
+    if text.is_empty() {
+        return Err("is empty: every variant has a price".to_owned());
+    }
+    Money::parse_decimal(text, currency).map_err(|error| error.to_string())
+}
+
+/// The most units that a file may give to one variant.
+const UNITS_MAX: i64 = 1_000_000_000;
+
+/// A quantity; empty says nothing about it.
+pub(super) fn parse_units(text: &str) -> Result<Option<i64>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    match text.parse::<i64>() {
+        Ok(units) if (0..=UNITS_MAX).contains(&units) => Ok(Some(units)),
+        Ok(units) if units < 0 => Err(format!("{units} is negative; write 0 for what is sold out")),
+        _ => Err(format!("{text:?} is not a whole number of at most {UNITS_MAX} units")),
+    }
+}
+
+fn error(row: &Row, column: &str, message: impl Into<String>) -> LineError {
+    LineError { line: row.line, column: column.to_owned(), message: message.into() }
+}

@@ -1,0 +1,214 @@
+//! Writes one imported product: makes it, changes it, or finds that there is nothing to do.
+
+use diesel::prelude::*;
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+
+use super::{ImportedProduct, ImportedVariant};
+use crate::catalog::category::{WriteCategoryError, find_or_create_by_title};
+use crate::catalog::insert_product::{insert_product, insert_variants};
+use crate::catalog::product::{NewVariant, Product, ProductPatch, Variant, VariantPatch};
+use crate::catalog::refusal::{ProductRefusal, UpdateProductError};
+use crate::catalog::update_product::{apply_patch, finish_write, lock_product};
+use crate::catalog::variants::patch_variant;
+use crate::catalog::{description, limits};
+use crate::error::{FieldError, FieldErrors};
+use crate::ids::{CategoryId, ProductId, VariantId};
+use crate::money::Currency;
+use crate::schema::products;
+
+/// What became of an imported product.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    Created,
+    Updated,
+    Unchanged,
+}
+
+/// An imported product in the database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upserted {
+    pub outcome: Outcome,
+    /// By the order of the file; the second tells whether the variant is new.
+    pub variants: Vec<(VariantId, bool)>,
+}
+
+/// Makes the product of this slug, or changes it where it differs from the file. Stock is left to the caller.
+pub async fn upsert_product(
+    conn: &mut AsyncPgConnection,
+    imported: &ImportedProduct,
+    currency: Currency,
+) -> Result<Upserted, UpdateProductError> {
+    conn.transaction::<_, UpdateProductError, _>(async |conn| {
+        let category_ids = category_ids(conn, &imported.category_titles).await?;
+        let known: Option<ProductId> = products::table
+            .filter(products::slug.eq(&imported.slug))
+            .select(products::id)
+            .first(conn)
+            .await
+            .optional()?;
+        if let Some(id) = known {
+            return update(conn, id, imported, category_ids, currency).await;
+        }
+        let inserted = insert_product(conn, imported.as_new(category_ids), currency).await?;
+        let variants = inserted.variant_ids.into_iter().map(|id| (id, true)).collect();
+        Ok(Upserted { outcome: Outcome::Created, variants })
+    })
+    .await
+}
+
+async fn category_ids(
+    conn: &mut AsyncPgConnection,
+    titles: &[String],
+) -> Result<Vec<CategoryId>, UpdateProductError> {
+    let mut ids = Vec::with_capacity(titles.len());
+    for title in titles {
+        let id = find_or_create_by_title(conn, title).await.map_err(|error| match error {
+            WriteCategoryError::Database(error) => UpdateProductError::Database(error),
+            refusal => {
+                let message = format!("the category {title:?} cannot be made: {refusal}");
+                let pointer = "/category_ids".to_owned();
+                ProductRefusal::Invalid(vec![FieldError { pointer, message }]).into()
+            }
+        })?;
+        if !ids.contains(&id) {
+            ids.push(id);
+        }
+    }
+    Ok(ids)
+}
+
+async fn update(
+    conn: &mut AsyncPgConnection,
+    id: ProductId,
+    imported: &ImportedProduct,
+    category_ids: Vec<CategoryId>,
+    currency: Currency,
+) -> Result<Upserted, UpdateProductError> {
+    let before = lock_product(conn, id, None).await?;
+    let known = match_variants(&before, imported);
+    check_options(&before, imported, known.iter().filter(|known| known.is_none()).count())?;
+    let patch = product_changes(&before, imported, category_ids);
+    let patches: Vec<Option<(VariantId, VariantPatch)>> = imported
+        .variants
+        .iter()
+        .zip(&known)
+        .map(|(variant, known)| known.map(|known| (known.id, variant_changes(known, variant))))
+        .collect();
+    let new: Vec<NewVariant> = imported
+        .variants
+        .iter()
+        .zip(&known)
+        .filter(|(_, known)| known.is_none())
+        .map(|(variant, _)| variant.variant.clone())
+        .collect();
+
+    let nothing = patch == ProductPatch::default()
+        && new.is_empty()
+        && patches.iter().flatten().all(|(_, patch)| patch.is_empty());
+    let outcome = if nothing { Outcome::Unchanged } else { Outcome::Updated };
+    let mut new_ids = Vec::new();
+    if !nothing {
+        apply_patch(conn, &before, patch, currency).await?;
+        for (at, (variant_id, patch)) in
+            patches.iter().enumerate().filter_map(|(at, p)| Some((at, p.as_ref()?)))
+        {
+            if !patch.is_empty() {
+                patch_variant(
+                    conn,
+                    &before,
+                    *variant_id,
+                    &format!("/variants/{at}"),
+                    patch.clone(),
+                    currency,
+                )
+                .await?;
+            }
+        }
+        let position = before.variants.len();
+        new_ids = insert_variants(conn, id, &imported.option_names, position, &new).await?;
+        finish_write(conn, id).await?;
+    }
+    let mut new_ids = new_ids.into_iter();
+    let ids = patches.iter().filter_map(|patch| match patch {
+        Some((id, _)) => Some((*id, false)),
+        None => new_ids.next().map(|id| (id, true)),
+    });
+    Ok(Upserted { outcome, variants: ids.collect() })
+}
+
+/// The variants that the file means: those with its SKUs, and else, among the others, those with its options.
+fn match_variants<'a>(before: &'a Product, imported: &ImportedProduct) -> Vec<Option<&'a Variant>> {
+    let known = || before.variants.iter();
+    let rows = || imported.variants.iter().map(|row| &row.variant);
+    let by_sku: Vec<Option<&Variant>> =
+        rows().map(|row| known().find(|variant| variant.sku.is_some() && variant.sku == row.sku)).collect();
+    let is_free = |variant: &&Variant| by_sku.iter().flatten().all(|taken| taken.id != variant.id);
+    let by_options =
+        |row: &NewVariant| known().filter(is_free).find(|variant| variant.options == row.options);
+    rows().zip(&by_sku).map(|(row, found)| found.or_else(|| by_options(row))).collect()
+}
+
+/// A file may reorder the options of a product and add variants, but not rename what its variants chose.
+fn check_options(before: &Product, imported: &ImportedProduct, new: usize) -> Result<(), ProductRefusal> {
+    let mut errors = FieldErrors::default();
+    let sorted = |names: &[String]| {
+        let mut names = names.to_vec();
+        names.sort();
+        names
+    };
+    if !before.variants.is_empty() && sorted(&before.option_names) != sorted(&imported.option_names) {
+        let known =
+            if before.option_names.is_empty() { "none".to_owned() } else { before.option_names.join(", ") };
+        errors.push("/option_names", format!("the product in the shop has other options: {known}"));
+    }
+    if before.variants.len() + new > limits::VARIANTS_PER_PRODUCT_MAX {
+        let max = limits::VARIANTS_PER_PRODUCT_MAX;
+        errors.push("/variants", format!("with those in the shop the product has more than {max} variants"));
+    }
+    if errors.is_empty() { Ok(()) } else { Err(ProductRefusal::Invalid(errors.into_vec())) }
+}
+
+/// What the file changes in the product itself.
+fn product_changes(
+    before: &Product,
+    imported: &ImportedProduct,
+    category_ids: Vec<CategoryId>,
+) -> ProductPatch {
+    let changed = |new: &str, old: &str| (new.trim() != old).then(|| new.to_owned());
+    let mut attributes = before.attributes.clone();
+    attributes.extend(imported.attributes.clone());
+    let mut categories = before.category_ids.clone();
+    categories.extend(category_ids.into_iter().filter(|id| !before.category_ids.contains(id)));
+    let linked = before.images.iter().map(|image| (&image.url, &image.alt));
+    let wanted = imported.images.iter().map(|image| (&image.url, &image.alt));
+    let images_differ = !imported.images.is_empty() && !linked.eq(wanted);
+    ProductPatch {
+        slug: None,
+        title: changed(&imported.title, &before.title),
+        description: imported
+            .description
+            .as_ref()
+            .filter(|html| description::sanitise(html) != before.description)
+            .cloned(),
+        status: imported.status.filter(|status| *status != before.status),
+        attributes: (attributes != before.attributes).then_some(attributes),
+        option_names: (imported.option_names != before.option_names).then(|| imported.option_names.clone()),
+        category_ids: (categories != before.category_ids).then_some(categories),
+        images: images_differ.then(|| imported.images.clone()),
+        only_variant: None,
+    }
+}
+
+/// What the file changes in a variant.
+fn variant_changes(before: &Variant, imported: &ImportedVariant) -> VariantPatch {
+    let new = &imported.variant;
+    let compare_at = imported.has_compare_at_column && new.compare_at_price != before.compare_at_price;
+    let active = imported.has_active_column && new.active != before.active;
+    VariantPatch {
+        sku: (new.sku.is_some() && new.sku != before.sku).then(|| new.sku.clone()),
+        options: (new.options != before.options).then(|| new.options.clone()),
+        price: (new.price != before.price).then_some(new.price),
+        compare_at_price: compare_at.then_some(new.compare_at_price),
+        active: active.then_some(new.active),
+    }
+}

@@ -1,0 +1,302 @@
+use commerce_core::catalog::import::{Layout, LineError};
+use commerce_core::catalog::{self, Audience, CategoryKey, Product, ProductKey, ProductStatus};
+use commerce_core::flows::{
+    self, ImportError, ImportMode, ImportOptions, ImportReport, OnError, StockPolicy,
+};
+use commerce_core::inventory::{self, MAIN_LOCATION, StockAdjustment};
+use commerce_core::money::Currency;
+use commerce_core::request::Origin;
+use commerce_core::testing::TestDatabase;
+use diesel_async::AsyncPgConnection;
+
+use super::given::{simple, usd};
+
+const APPAREL: &[u8] = include_bytes!("../data/shopify-apparel.csv");
+
+async fn import(
+    conn: &mut AsyncPgConnection,
+    csv: impl AsRef<[u8]>,
+    options: ImportOptions,
+) -> Result<ImportReport, ImportError> {
+    flows::import_products(conn, csv.as_ref(), options, Currency::USD, &Origin::system()).await
+}
+
+fn counts(report: &ImportReport) -> [usize; 4] {
+    [report.created, report.updated, report.unchanged, report.skipped]
+}
+
+async fn find(conn: &mut AsyncPgConnection, slug: &str) -> Option<Product> {
+    let key = ProductKey::Slug(slug.to_owned());
+    catalog::find_product(conn, &key, Audience::Staff).await.unwrap()
+}
+
+fn wrong_lines(result: Result<ImportReport, ImportError>) -> Vec<LineError> {
+    match result.unwrap_err() {
+        ImportError::WrongLines(errors) => errors,
+        ImportError::Database(error) => panic!("{error}"),
+    }
+}
+
+const SKIP: ImportOptions = ImportOptions {
+    layout: None,
+    on_error: OnError::Skip,
+    stock: StockPolicy::CreateOnly,
+    mode: ImportMode::Apply,
+};
+const SET_STOCK: ImportOptions = ImportOptions { stock: StockPolicy::Set, on_error: OnError::Abort, ..SKIP };
+
+#[tokio::test]
+async fn a_real_catalogue_comes_in_whole_and_a_second_time_changes_nothing() {
+    let db = TestDatabase::new().await;
+    let conn = &mut db.conn().await;
+    let report = import(conn, APPAREL, ImportOptions::default()).await.unwrap();
+    assert_eq!((counts(&report), report.errors), ([20, 0, 0, 0], vec![]));
+
+    let top = find(conn, "classic-varsity-top").await.unwrap();
+    assert_eq!((top.title.as_str(), top.status), ("Classic Varsity Top", ProductStatus::Active));
+    assert_eq!(top.option_names, ["Size"]);
+    let sizes: Vec<_> = top.variants.iter().map(|v| (v.title.as_str(), v.available, v.price)).collect();
+    assert_eq!(sizes, [("Small", 1, usd(6000)), ("Medium", 1, usd(6000)), ("Large", 1, usd(6000))]);
+    assert_eq!(top.attributes["vendor"], "partners-demo");
+    assert_eq!(top.attributes["tags"], serde_json::json!(["women"]));
+    assert!(top.images[0].url.ends_with("casual-fashion-woman_925x.jpg"));
+    let women = catalog::find_category(conn, &CategoryKey::from("women")).await.unwrap().unwrap();
+    assert_eq!(top.category_ids, [women.id]);
+    // The slug is the handle, not made from the title.
+    let jacket = find(conn, "dark-winter-jacket").await.unwrap();
+    assert_eq!((jacket.title.as_str(), jacket.option_names.len()), ("Soft Winter Jacket", 0));
+    assert_eq!(jacket.variants[0].options.len(), 0);
+
+    for stock in [StockPolicy::CreateOnly, StockPolicy::Set] {
+        let again = import(conn, APPAREL, ImportOptions { stock, ..SKIP }).await.unwrap();
+        assert_eq!((counts(&again), again.errors), ([0, 0, 20, 0], vec![]));
+    }
+    assert_eq!(find(conn, "classic-varsity-top").await, Some(top));
+    db.finish().await;
+}
+
+#[tokio::test]
+async fn changes_and_new_variants_of_a_file_are_taken_over() {
+    let db = TestDatabase::new().await;
+    let conn = &mut db.conn().await;
+    let first = "Handle,Title,Body (HTML),Type,Tags,Option1 Name,Option1 Value,Variant SKU,Variant Inventory Qty,Variant Price,Variant Compare At Price,Image Src,Image Position,Image Alt Text,Status\n\
+        sock,Sock,<p>Warm<script>x</script></p>,Socks,\"wool, winter\",Size,S,S-1,5,4.50,0,https://a.example/2.jpg,2,Two,active\n\
+        sock,,,,,,M,S-2,0,4.50,6.00,https://a.example/1.jpg,1,One,\n\
+        sock,,,,,,,,,,,https://a.example/3.jpg,3,,\n";
+    import(conn, first, ImportOptions::default()).await.unwrap();
+    let before = find(conn, "sock").await.unwrap();
+    assert_eq!(before.description, "<p>Warm</p>");
+    let urls: Vec<_> = before.images.iter().map(|image| image.url.rsplit('/').next().unwrap()).collect();
+    assert_eq!(urls, ["1.jpg", "2.jpg", "3.jpg"]);
+    assert_eq!(before.variants[1].compare_at_price, Some(usd(600)));
+
+    let second = "Handle,Title,Type,Tags,Option1 Name,Option1 Value,Variant SKU,Variant Inventory Qty,Variant Price,Status\n\
+        sock,Wool sock,Legwear,winter,Size,Small,S-1,9,5.00,draft\n\
+        sock,,,,,M,,9,4.50,\n\
+        sock,,,,,L,S-3,2,4.75,\n";
+    let report = import(conn, second, ImportOptions::default()).await.unwrap();
+    assert_eq!((counts(&report), report.errors), ([0, 1, 0, 0], vec![]));
+    let after = find(conn, "sock").await.unwrap();
+    assert_eq!((after.title.as_str(), after.status, after.version), ("Wool sock", ProductStatus::Draft, 2));
+    assert_eq!((after.category_ids.len(), &after.images), (2, &before.images));
+    assert_eq!(after.attributes["tags"], serde_json::json!(["winter"]));
+    let variants: Vec<_> = after
+        .variants
+        .iter()
+        .map(|v| (v.title.as_str(), v.sku.as_deref().unwrap_or(""), v.price.amount_minor, v.available))
+        .collect();
+    assert_eq!(variants, [("Small", "S-1", 500, 5), ("M", "S-2", 450, 0), ("L", "S-3", 475, 2)]);
+    assert_eq!(
+        after.variants[1].compare_at_price,
+        Some(usd(600)),
+        "a column that is not there is left alone"
+    );
+
+    let counted = import(conn, second, SET_STOCK).await.unwrap();
+    assert_eq!(counts(&counted), [0, 1, 0, 0]);
+    let after = find(conn, "sock").await.unwrap();
+    assert_eq!(after.variants.iter().map(|v| v.available).collect::<Vec<_>>(), [9, 9, 2]);
+    db.finish().await;
+}
+
+#[tokio::test]
+async fn one_wrong_line_aborts_all_or_skips_its_product() {
+    let db = TestDatabase::new().await;
+    let conn = &mut db.conn().await;
+    simple(conn, "Taken", 100, 1).await;
+    let taken = find(conn, "taken").await.unwrap();
+    let sku = catalog::VariantPatch { sku: Some(Some("TAKEN".into())), ..Default::default() };
+    catalog::update_variant(conn, taken.id, taken.variants[0].id, None, sku, Currency::USD).await.unwrap();
+    let csv = "slug,title,price,sku,stock\n\
+        good,Good,1.00,G-1,1\n\
+        bad,Bad,1.005,,1\n\
+        worse,Worse,1.00,,-4\n\
+        ,Nameless,1.00,,1\n\
+        thief,Thief,1.00,TAKEN,1\n\
+        best,Best,2.00,,\n";
+    let aborted = wrong_lines(import(conn, csv, ImportOptions::default()).await);
+    let places: Vec<_> = aborted.iter().map(|error| (error.line, error.column.as_str())).collect();
+    assert_eq!(places, [(3, "price"), (4, "stock"), (5, "slug")]);
+    assert_eq!(find(conn, "good").await, None);
+
+    let skipped = import(conn, csv, SKIP).await.unwrap();
+    let places: Vec<_> = skipped.errors.iter().map(|error| (error.line, error.column.as_str())).collect();
+    assert_eq!(
+        (counts(&skipped), places),
+        ([2, 0, 0, 4], vec![(3, "price"), (4, "stock"), (5, "slug"), (6, "sku")])
+    );
+    assert!(find(conn, "good").await.is_some() && find(conn, "best").await.is_some());
+    assert_eq!(find(conn, "thief").await, None);
+
+    // What only the database can refuse aborts as well.
+    let csv = "slug,title,price,sku\nnew,New,1.00,\nthief,Thief,1.00,TAKEN\n";
+    let aborted = wrong_lines(import(conn, csv, ImportOptions::default()).await);
+    assert_eq!((aborted[0].line, aborted[0].column.as_str()), (3, "sku"));
+    assert_eq!(find(conn, "new").await, None);
+    db.finish().await;
+}
+
+#[tokio::test]
+async fn a_dry_run_tells_and_changes_nothing() {
+    let db = TestDatabase::new().await;
+    let conn = &mut db.conn().await;
+    let dry = ImportOptions { mode: ImportMode::DryRun, ..ImportOptions::default() };
+    let report = import(conn, APPAREL, dry).await.unwrap();
+    assert_eq!(counts(&report), [20, 0, 0, 0]);
+    assert_eq!(find(conn, "classic-varsity-top").await, None);
+    assert_eq!(catalog::find_category(conn, &CategoryKey::from("women")).await.unwrap(), None);
+    db.finish().await;
+}
+
+#[tokio::test]
+async fn stock_is_not_set_below_what_is_reserved() {
+    let db = TestDatabase::new().await;
+    let conn = &mut db.conn().await;
+    let csv = |units: [i64; 2]| {
+        format!(
+            "slug,title,price,options,stock\ncap,Cap,9.00,Size=S,{}\ncap,,9.00,Size=M,{}\n",
+            units[0], units[1]
+        )
+    };
+    import(conn, csv([5, 5]), ImportOptions::default()).await.unwrap();
+    let cap = find(conn, "cap").await.unwrap();
+    let small = cap.variants[0].id;
+    super::given::reserve(conn, small, 3).await;
+
+    let aborted = wrong_lines(import(conn, csv([2, 8]), SET_STOCK).await);
+    assert_eq!((aborted[0].line, aborted[0].column.as_str()), (2, "stock"));
+    let report =
+        import(conn, csv([2, 8]), ImportOptions { on_error: OnError::Skip, ..SET_STOCK }).await.unwrap();
+    assert_eq!((counts(&report), report.errors), ([0, 1, 0, 0], aborted));
+    let available: Vec<_> = find(conn, "cap").await.unwrap().variants.iter().map(|v| v.available).collect();
+    assert_eq!(available, [2, 8]);
+    let adjustment =
+        StockAdjustment { variant_id: small, location_id: MAIN_LOCATION, delta: 0, reason: None };
+    inventory::adjust(conn, &[adjustment], &Origin::system()).await.unwrap();
+    db.discard().await;
+}
+
+#[tokio::test]
+async fn two_imports_at_once_make_no_duplicates() {
+    let db = TestDatabase::new().await;
+    let tasks: Vec<_> = (0..3)
+        .map(|_| {
+            let pool = db.pool().clone();
+            tokio::spawn(async move {
+                commerce_core::db::in_transaction(&pool, "import", async |conn| {
+                    import(conn, APPAREL, SKIP).await
+                })
+                .await
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap().unwrap();
+    }
+    let conn = &mut db.conn().await;
+    let again = import(conn, APPAREL, ImportOptions::default()).await.unwrap();
+    assert_eq!(counts(&again), [0, 0, 20, 0]);
+    db.finish().await;
+}
+
+#[tokio::test]
+async fn the_native_layout_says_everything_a_product_has() {
+    let db = TestDatabase::new().await;
+    let conn = &mut db.conn().await;
+    let csv = "\u{feff}slug,title,description,status,categories,options,sku,price,compare_at_price,currency,stock,active,image_url,image_alt,attribute:Material\r\n\
+        tea,Green tea,\"<p>Two lines,\nand a \"\"quote\"\"</p>\",active,Tea | Gifts,Weight=100 g; Grind=Leaf,T-1,7.5,9,USD,3,true,/demo-images/tea.svg,A tin,Leaves\r\n\
+        tea,,,,,Weight=250 g; Grind=Leaf,T-2,15,,USD,0,false,,,\r\n\r\n";
+    let report = import(conn, csv, ImportOptions::default()).await.unwrap();
+    assert_eq!((counts(&report), report.errors), ([1, 0, 0, 0], vec![]));
+    let tea = find(conn, "tea").await.unwrap();
+    assert_eq!(tea.description, "<p>Two lines,\nand a \"quote\"</p>");
+    assert_eq!(
+        (tea.option_names.as_slice(), tea.category_ids.len()),
+        (&["Weight".to_owned(), "Grind".into()][..], 2)
+    );
+    assert_eq!(tea.attributes["Material"], "Leaves");
+    assert_eq!((tea.variants[0].title.as_str(), tea.variants[0].available), ("100 g / Leaf", 3));
+    assert!(!tea.variants[1].active);
+    assert_eq!(tea.images[0].alt, "A tin");
+    assert_eq!(counts(&import(conn, csv, SET_STOCK).await.unwrap()), [0, 0, 1, 0]);
+
+    let renamed = "slug,title,price,options\ntea,Green tea,7.5,Size=100 g\n";
+    let errors = wrong_lines(import(conn, renamed, ImportOptions::default()).await);
+    assert_eq!((errors[0].line, errors[0].column.as_str()), (2, "options"));
+    db.finish().await;
+}
+
+/// Files that cannot be read as they are: each names the line and the column.
+#[test]
+fn nasty_files_are_refused_by_line_and_column() {
+    let shopify = "Handle,Title,Option1 Name,Option1 Value,Variant SKU,Variant Price,Image Src";
+    type Places = Vec<(u64, &'static str)>;
+    let cases: Vec<(Vec<u8>, Places)> = vec![
+        (b"".to_vec(), vec![(1, "")]),
+        (b"\n\n".to_vec(), vec![(1, "")]),
+        (
+            b"just,some,thing\n1,2,3\n".to_vec(),
+            vec![(1, "just"), (1, "some"), (1, "thing"), (1, "slug"), (1, "title"), (1, "price")],
+        ),
+        (b"Handle,Title\na,A\n".to_vec(), vec![(1, "Variant Price")]),
+        (b"slug,title,price,colour\na,A,1,red\n".to_vec(), vec![(1, "colour")]),
+        (b"slug,title,price\na,A,1,2\n".to_vec(), vec![(2, "")]),
+        (b"slug,title,price\na,A\n".to_vec(), vec![(2, "")]),
+        (b"slug,title,price\na,A,\"1\nb,B,2\n".to_vec(), vec![(2, "")]),
+        (b"slug,title,price\na,\xff\xfe,1\n".to_vec(), vec![(2, "title")]),
+        (b"slug,title,price\na,A\0,1\n".to_vec(), vec![(2, "title")]),
+        (b"slug,title,price\na,,1\n".to_vec(), vec![(2, "title")]),
+        (b"slug,title,price\n!!!,A,1\n".to_vec(), vec![(2, "slug")]),
+        (b"slug,title,price,currency\na,A,1,EUR\n".to_vec(), vec![(2, "currency")]),
+        (b"slug,title,price,status\na,A,1,gone\n".to_vec(), vec![(2, "status")]),
+        (b"slug,title,price,active\na,A,1,maybe\n".to_vec(), vec![(2, "active")]),
+        (b"slug,title,price,options\na,A,1,red\n".to_vec(), vec![(2, "options")]),
+        (b"slug,title,price,options\na,A,1,S=1\na,,1,S=1\n".to_vec(), vec![(3, "options")]),
+        (b"slug,title,price,sku\na,A,1,X\nb,B,1,X\n".to_vec(), vec![(3, "sku")]),
+        (
+            b"slug,title,price,stock\na,A,1,1.5\nb,B,1,-1\nc,C,1,99999999999\n".to_vec(),
+            vec![(2, "stock"), (3, "stock"), (4, "stock")],
+        ),
+        (b"slug,title,price,image_url\na,A,1,javascript:x\n".to_vec(), vec![(2, "image_url")]),
+        (b"slug,title,price\na_b,A,1\na-b,B,1\n".to_vec(), vec![(3, "slug")]),
+        (format!("{shopify}\na,A,,,,12.345,\n").into_bytes(), vec![(2, "Variant Price")]),
+        (format!("{shopify}\na,A,,,,,\n").into_bytes(), vec![(2, "Variant Price")]),
+        (format!("{shopify}\na,A,,,,\"1,299.00\",\n").into_bytes(), vec![(2, "Variant Price")]),
+        (format!("{shopify}\na,A,,,,-1,\n").into_bytes(), vec![(2, "Variant Price")]),
+        (format!("{shopify}\na,A,Size,S,,1,\n\"a\",,,,X,1,\n").into_bytes(), vec![(3, "Option1 Value")]),
+        (format!("{shopify}\na,A,,Blue,,1,\n").into_bytes(), vec![(2, "Option1 Name")]),
+        (format!("{shopify}\na,,Size,S,,1,\n").into_bytes(), vec![(2, "Title")]),
+        (format!("{shopify}\n,A,,,,1,\n").into_bytes(), vec![(2, "Handle")]),
+        (format!("{shopify}\na,A,,,,1,\na,,,,,,ftp://x\n").into_bytes(), vec![(3, "Image Src")]),
+        (format!("{shopify}\na,\"A\n\nB\",,,,1,\nb,B,,,,x,\n").into_bytes(), vec![(5, "Variant Price")]),
+    ];
+    for (csv, wanted) in cases {
+        let parsed = commerce_core::catalog::import::parse(&csv, None, Currency::USD);
+        let found: Vec<_> = parsed.errors.iter().map(|error| (error.line, error.column.as_str())).collect();
+        assert_eq!(found, wanted, "{}: {:?}", String::from_utf8_lossy(&csv), parsed.errors);
+    }
+    let header_only = commerce_core::catalog::import::parse(b"slug,title,price\n", None, Currency::USD);
+    assert!(header_only.errors.is_empty() && header_only.products.is_empty());
+    let forced = commerce_core::catalog::import::parse(APPAREL, Some(Layout::Native), Currency::USD);
+    assert!(forced.errors.iter().all(|error| error.line == 1) && forced.products.is_empty());
+}
