@@ -71,7 +71,12 @@ pub async fn find(conn: &mut AsyncPgConnection, id: JobId) -> QueryResult<Option
 pub async fn retry(conn: &mut AsyncPgConnection, id: JobId) -> Result<(), ManageJobError> {
     let row = jobs::table.filter(jobs::id.eq(id)).filter(jobs::state.ne(JobState::Leased));
     let changed = diesel::update(row)
-        .set((jobs::state.eq(JobState::Ready), jobs::attempt.eq(0), jobs::run_at.eq(crate::db::clock())))
+        .set((
+            jobs::state.eq(JobState::Ready),
+            jobs::attempt.eq(0),
+            jobs::run_at.eq(crate::db::clock()),
+            jobs::updated_at.eq(crate::db::clock()),
+        ))
         .execute(conn)
         .await?;
     if changed == 0 { Err(why_untouched(conn, id).await?) } else { Ok(()) }

@@ -8,9 +8,6 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::ids::JobId;
 use crate::schema::jobs;
 
-/// The channel on which a process may NOTIFY, after its commits, that there are new jobs. Workers poll as well.
-pub const WAKE_CHANNEL: &str = "commerce_jobs";
-
 /// A kind of job: what it carries, what it is called in the table, how often it is tried.
 pub trait Job: Serialize + DeserializeOwned + Send + Sync {
     /// Stored with every row; never renamed in place.

@@ -5,10 +5,11 @@ use std::time::Duration;
 use diesel::prelude::*;
 use diesel::result::Error as QueryError;
 use diesel::sql_types::{BigInt, Bool, Int4, Text, Uuid as SqlUuid};
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 
-use super::{ClaimedJob, Lease};
+use super::{ClaimedJob, JobState, Lease};
 use crate::db::Retryable;
+use crate::ids::{JobId, LeaseToken};
 use crate::schema::jobs;
 
 /// Another worker holds the job, or it is done: the effect of this attempt must be rolled back.
@@ -65,7 +66,7 @@ pub async fn fail(conn: &mut AsyncPgConnection, job: &ClaimedJob, failure: &Fail
     .bind::<SqlUuid, _>(job.id)
     .bind::<SqlUuid, _>(job.lease_token)
     .bind::<Bool, _>(dead)
-    .bind::<Text, _>(error)
+    .bind::<Text, _>(shorten(error))
     .bind::<BigInt, _>(delay_ms)
     .execute(conn)
     .await?;
@@ -74,17 +75,50 @@ pub async fn fail(conn: &mut AsyncPgConnection, job: &ClaimedJob, failure: &Fail
 
 /// Gives back jobs that were claimed and not begun: due at once, the attempt not counted.
 pub async fn release(conn: &mut AsyncPgConnection, leases: &[Lease]) -> QueryResult<()> {
-    let tokens: Vec<_> = leases.iter().map(|lease| lease.token).collect();
-    diesel::update(jobs::table.filter(jobs::lease_token.eq_any(tokens)))
+    let (ids, tokens) = ids_and_tokens(leases);
+    diesel::update(jobs::table.filter(jobs::id.eq_any(ids)).filter(jobs::lease_token.eq_any(tokens)))
         .set((
-            jobs::state.eq("ready"),
-            jobs::lease_token.eq(None::<crate::ids::LeaseToken>),
+            jobs::state.eq(JobState::Ready),
+            jobs::lease_token.eq(None::<LeaseToken>),
             jobs::attempt.eq(jobs::attempt - 1.into_sql::<Int4>()),
             jobs::run_at.eq(crate::db::clock()),
+            jobs::updated_at.eq(crate::db::clock()),
         ))
         .execute(conn)
         .await?;
     Ok(())
+}
+
+/// Extends leases to `lease` from now, and passes over those that were lost. A job whose row is locked is being finished
+/// at this moment: it needs no extension and is not waited for.
+pub async fn renew(conn: &mut AsyncPgConnection, leases: &[Lease], lease: Duration) -> QueryResult<()> {
+    let (ids, tokens) = ids_and_tokens(leases);
+    conn.transaction(async |conn| {
+        let held: Vec<JobId> = jobs::table
+            .filter(jobs::id.eq_any(ids))
+            .filter(jobs::lease_token.eq_any(tokens))
+            .select(jobs::id)
+            .for_update()
+            .skip_locked()
+            .load(conn)
+            .await?;
+        diesel::update(jobs::table.filter(jobs::id.eq_any(held)))
+            .set(jobs::run_at.eq(crate::db::time_after(lease)))
+            .execute(conn)
+            .await?;
+        Ok(())
+    })
+    .await
+}
+
+fn ids_and_tokens(leases: &[Lease]) -> (Vec<JobId>, Vec<LeaseToken>) {
+    leases.iter().map(|lease| (lease.job_id, lease.token)).unzip()
+}
+
+/// As much of an error as a person reads; it may quote what another server said at length.
+fn shorten(error: &str) -> String {
+    // Postgres takes no zero characters.
+    error.chars().filter(|c| *c != '\0').take(2000).collect()
 }
 
 const RETRY_DELAY_MAX: Duration = Duration::from_secs(60 * 60);

@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::Job;
 use crate::ids::{EmailId, RefundId};
 
+/// Every kind there is.
+pub const ALL: &[&str] = &[SendEmail::KIND, RefundPayment::KIND];
+
 /// Renders and sends one mail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SendEmail {

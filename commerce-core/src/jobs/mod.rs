@@ -11,8 +11,12 @@ mod dead_letters;
 mod enqueue;
 mod finish;
 pub mod kinds;
+mod queue;
+mod wake;
 
 pub use claim::{ClaimedJob, Lease, claim};
 pub use dead_letters::{JobRow, JobState, ManageJobError, cancel, find, list, retry};
-pub use enqueue::{Job, NewJob, WAKE_CHANNEL, enqueue, enqueue_all};
-pub use finish::{CompleteError, Failure, LeaseLost, complete, fail, release};
+pub use enqueue::{Job, NewJob, enqueue, enqueue_all};
+pub use finish::{CompleteError, Failure, LeaseLost, complete, fail, release, renew};
+pub use queue::{QueueState, queue_states};
+pub use wake::{WAKE_CHANNEL, Waker};

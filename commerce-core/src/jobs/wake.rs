@@ -1,0 +1,57 @@
+//! Telling workers that there is something to do, sooner than they would look.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use diesel::sql_types::Text;
+use diesel_async::RunQueryDsl;
+use tokio::sync::Notify;
+
+use crate::db::Pool;
+
+/// The channel on which a process may NOTIFY, after its commits, that there are new jobs. Workers poll as well.
+pub const WAKE_CHANNEL: &str = "commerce_jobs";
+
+/// At most one notification in this time, however many transactions commit.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Wakes workers after commits. Not a NOTIFY in the committing transaction: Postgres lets only one transaction with a
+/// notification commit at a time, which would queue up orders. What is lost here (a crash, a full pool) the workers find
+/// by polling.
+#[derive(Debug, Clone)]
+pub struct Waker {
+    wanted: Arc<Notify>,
+}
+
+impl Waker {
+    /// Starts the task that sends the notifications, within a tokio runtime. It ends with the last clone of the waker.
+    pub fn start(pool: Pool) -> Self {
+        let wanted = Arc::new(Notify::new());
+        let asked = Arc::downgrade(&wanted);
+        tokio::spawn(async move {
+            while let Some(wanted) = asked.upgrade() {
+                // Looks up from time to time to see whether anyone still holds the waker.
+                let asked_in_time = tokio::time::timeout(Duration::from_secs(5), wanted.notified()).await;
+                drop(wanted);
+                if asked_in_time.is_ok() {
+                    if let Err(error) = notify(&pool).await {
+                        tracing::debug!(%error, "workers were not woken; they will find the jobs by polling");
+                    }
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        });
+        Self { wanted }
+    }
+
+    /// Call this after a commit that may have enqueued a job. Returns at once.
+    pub fn wake(&self) {
+        self.wanted.notify_one();
+    }
+}
+
+async fn notify(pool: &Pool) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let mut conn = pool.get().await?;
+    diesel::sql_query("SELECT pg_notify($1, '')").bind::<Text, _>(WAKE_CHANNEL).execute(&mut conn).await?;
+    Ok(())
+}
