@@ -34,6 +34,11 @@ pub fn time_after(delay: Duration) -> clock_after<PgInterval> {
     clock_after(PgInterval::from_microseconds(i64::try_from(delay.as_micros()).unwrap_or(i64::MAX)))
 }
 
+/// SQL for the database's time this long ago.
+pub fn time_before(delay: Duration) -> clock_after<PgInterval> {
+    clock_after(PgInterval::from_microseconds(-i64::try_from(delay.as_micros()).unwrap_or(i64::MAX)))
+}
+
 /// The database's time at this moment; within a transaction it moves on, unlike `now()`.
 pub async fn current_time(conn: &mut AsyncPgConnection) -> Result<chrono::DateTime<chrono::Utc>, QueryError> {
     use diesel_async::RunQueryDsl as _;

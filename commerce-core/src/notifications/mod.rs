@@ -5,7 +5,19 @@
 //! then as the same message. What a mail says is read from the database when it is sent; a row holds ids, no secrets.
 
 mod enqueue;
+mod facts;
+mod folder;
+mod mail;
+mod prune;
+mod render;
+mod send_email;
+mod smtp;
 mod template;
 
 pub use enqueue::{NewEmail, enqueue_email};
+pub use folder::FolderMailer;
+pub use mail::{InvalidSender, Mail, Mailer, SendMailError, Sender};
+pub use prune::{SENT_MAILS_KEPT, prune};
+pub use send_email::{MailSettings, SendEmailError, SentEmail, send_email};
+pub use smtp::{InvalidSmtpUrl, SmtpMailer};
 pub use template::Template;

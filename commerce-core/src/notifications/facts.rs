@@ -1,0 +1,231 @@
+//! What a mail says, read from the database at the moment of sending.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{OrderId, RefundId, UserId};
+use crate::money::{Currency, Money};
+use crate::schema::{order_lines, orders, refunds, shipments, users};
+
+/// A person, as mails address them.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct UserFacts {
+    name: String,
+}
+
+pub(super) async fn user(conn: &mut AsyncPgConnection, id: UserId) -> QueryResult<Option<UserFacts>> {
+    let name: Option<String> =
+        users::table.find(id).select(users::display_name).first(conn).await.optional()?;
+    Ok(name.map(|name| UserFacts { name: one_line(&name) }))
+}
+
+/// An order with everything formatted for reading.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct OrderFacts {
+    number: i64,
+    email: String,
+    /// Whom to greet.
+    name: String,
+    placed_on: String,
+    pay_by: Option<String>,
+    awaits_payment: bool,
+    cancel_reason: Option<String>,
+    lines: Vec<LineFacts>,
+    subtotal: String,
+    discount: Option<String>,
+    shipping: Option<String>,
+    tax: Option<String>,
+    /// Whether the total differs from the sum of the lines.
+    adjusted: bool,
+    total: String,
+    paid: String,
+    due: String,
+    /// Money that was paid and not yet sent back.
+    owed_back: Option<String>,
+    address: Vec<String>,
+    shipments: Vec<ShipmentFacts>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+struct LineFacts {
+    title: String,
+    sku: Option<String>,
+    quantity: i64,
+    unit_price: String,
+    total: String,
+}
+
+#[derive(Debug, Clone, Serialize)]
+struct ShipmentFacts {
+    carrier: Option<String>,
+    tracking_number: String,
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = orders)]
+struct OrderRow {
+    number: i64,
+    email: String,
+    status: String,
+    currency: Currency,
+    subtotal_minor: i64,
+    discount_minor: i64,
+    shipping_minor: i64,
+    tax_minor: i64,
+    total_minor: i64,
+    paid_minor: i64,
+    refunded_minor: i64,
+    shipping_address: serde_json::Value,
+    cancel_reason: Option<String>,
+    placed_at: DateTime<Utc>,
+    expires_at: Option<DateTime<Utc>>,
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = order_lines)]
+struct LineRow {
+    title: String,
+    sku: Option<String>,
+    quantity: i64,
+    unit_price_minor: i64,
+    line_total_minor: i64,
+}
+
+/// The parts of a stored address that a parcel label shows.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Address {
+    name: String,
+    line1: String,
+    line2: Option<String>,
+    city: String,
+    region: Option<String>,
+    postal_code: String,
+    country: String,
+}
+
+impl Address {
+    fn lines(&self) -> Vec<String> {
+        let place = [Some(&self.postal_code), Some(&self.city), self.region.as_ref()];
+        let place: Vec<&str> = place.into_iter().flatten().map(String::as_str).collect();
+        let lines = [
+            &self.name,
+            &self.line1,
+            self.line2.as_ref().unwrap_or(&String::new()),
+            &place.join(" "),
+            &self.country,
+        ]
+        .map(|line| one_line(line));
+        lines.into_iter().filter(|line| !line.is_empty()).collect()
+    }
+}
+
+pub(super) async fn order(conn: &mut AsyncPgConnection, id: OrderId) -> QueryResult<Option<OrderFacts>> {
+    let Some(order) = orders::table.find(id).select(OrderRow::as_select()).first(conn).await.optional()?
+    else {
+        return Ok(None);
+    };
+    let lines: Vec<LineRow> = order_lines::table
+        .filter(order_lines::order_id.eq(id))
+        .order(order_lines::position)
+        .select(LineRow::as_select())
+        .load(conn)
+        .await?;
+    let tracked: Vec<(Option<String>, Option<String>)> = shipments::table
+        .filter(shipments::order_id.eq(id))
+        .order(shipments::created_at)
+        .select((shipments::carrier, shipments::tracking_number))
+        .load(conn)
+        .await?;
+
+    let money = |amount_minor| Money::new(amount_minor, order.currency).to_string();
+    let unless_zero = |amount_minor: i64| (amount_minor != 0).then(|| money(amount_minor));
+    let address: Address = serde_json::from_value(order.shipping_address).unwrap_or_default();
+    let lines = lines.into_iter().map(|line| LineFacts {
+        title: one_line(&line.title),
+        sku: line.sku.as_deref().map(one_line),
+        quantity: line.quantity,
+        unit_price: money(line.unit_price_minor),
+        total: money(line.line_total_minor),
+    });
+    let shipments = tracked.into_iter().filter_map(|(carrier, tracking_number)| {
+        Some(ShipmentFacts {
+            carrier: carrier.as_deref().map(one_line),
+            tracking_number: one_line(&tracking_number?),
+        })
+    });
+    Ok(Some(OrderFacts {
+        number: order.number,
+        email: order.email,
+        name: Some(one_line(&address.name)).filter(|name| !name.is_empty()).unwrap_or("there".to_owned()),
+        placed_on: order.placed_at.format("%-d %B %Y").to_string(),
+        pay_by: order.expires_at.map(moment),
+        awaits_payment: order.status == "pending_payment",
+        cancel_reason: order.cancel_reason,
+        lines: lines.collect(),
+        subtotal: money(order.subtotal_minor),
+        discount: unless_zero(order.discount_minor),
+        shipping: unless_zero(order.shipping_minor),
+        tax: unless_zero(order.tax_minor),
+        adjusted: order.subtotal_minor != order.total_minor,
+        total: money(order.total_minor),
+        paid: money(order.paid_minor),
+        due: money(order.total_minor.saturating_sub(order.paid_minor).max(0)),
+        owed_back: unless_zero(order.paid_minor.saturating_sub(order.refunded_minor)),
+        address: address.lines(),
+        shipments: shipments.collect(),
+    }))
+}
+
+/// Money on its way back.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct RefundFacts {
+    amount: String,
+    reason: String,
+}
+
+pub(super) async fn refund(
+    conn: &mut AsyncPgConnection,
+    id: RefundId,
+) -> QueryResult<Option<(OrderId, RefundFacts)>> {
+    let found: Option<(OrderId, Currency, i64, String)> = refunds::table
+        .inner_join(orders::table)
+        .filter(refunds::id.eq(id))
+        .select((refunds::order_id, orders::currency, refunds::amount_minor, refunds::reason))
+        .first(conn)
+        .await
+        .optional()?;
+    Ok(found.map(|(order_id, currency, amount_minor, reason)| {
+        (order_id, RefundFacts { amount: Money::new(amount_minor, currency).to_string(), reason })
+    }))
+}
+
+/// `21 November 2026, 14:05 UTC`
+pub(super) fn moment(time: DateTime<Utc>) -> String {
+    time.format("%-d %B %Y, %H:%M UTC").to_string()
+}
+
+/// What shoppers and merchants typed, without the line breaks by which it could pose as the mail's own text.
+fn one_line(text: &str) -> String {
+    text.split(|c: char| c.is_control() || c.is_whitespace())
+        .filter(|word| !word.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_reads_as_on_a_label() {
+        let address: Address = serde_json::from_value(serde_json::json!({
+            "name": "Anna\r\nYour password: ", "line1": "1 High St", "city": "Ely", "postal_code": "CB7 4AA",
+            "country": "GB", "phone": "1"
+        }))
+        .unwrap();
+        assert_eq!(address.lines(), ["Anna Your password:", "1 High St", "CB7 4AA Ely", "GB"]);
+    }
+}

@@ -1,0 +1,72 @@
+//! Mails from templates: `<template>.txt`, whose first line is the subject, and `<template>.html`, where values are escaped.
+
+use std::sync::LazyLock;
+
+use minijinja::{Environment, UndefinedBehavior};
+use serde::Serialize;
+
+use super::Template;
+
+macro_rules! sources {
+    ($($name:literal),+ $(,)?) => { [$(($name, include_str!(concat!("templates/", $name)))),+] };
+}
+
+static TEMPLATES: LazyLock<Result<Environment<'static>, minijinja::Error>> = LazyLock::new(|| {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.set_trim_blocks(true);
+    environment.set_lstrip_blocks(true);
+    environment.set_keep_trailing_newline(true);
+    let sources = sources![
+        "account_exists.html",
+        "account_exists.txt",
+        "address.html",
+        "address.txt",
+        "late_payment_alert.html",
+        "late_payment_alert.txt",
+        "layout.html",
+        "order.html",
+        "order.txt",
+        "order_cancelled.html",
+        "order_cancelled.txt",
+        "order_confirmed.html",
+        "order_confirmed.txt",
+        "order_received.html",
+        "order_received.txt",
+        "order_shipped.html",
+        "order_shipped.txt",
+        "payment_refunded.html",
+        "payment_refunded.txt",
+        "signature.txt",
+        "verify_email_code.html",
+        "verify_email_code.txt",
+        "welcome.html",
+        "welcome.txt",
+    ];
+    for (name, source) in sources {
+        environment.add_template(name, source)?;
+    }
+    Ok(environment)
+});
+
+/// What a mail says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Rendered {
+    pub subject: String,
+    pub text: String,
+    pub html: String,
+}
+
+/// Fills a template with facts. An error is a mistake in the template or a fact that it lacks.
+pub(super) fn render(template: Template, facts: impl Serialize) -> Result<Rendered, String> {
+    let environment = TEMPLATES.as_ref().map_err(minijinja::Error::to_string)?;
+    let facts = minijinja::Value::from_serialize(facts);
+    let fill = |extension: &str| {
+        let source = environment.get_template(&format!("{template}.{extension}"))?;
+        source.render(&facts)
+    };
+    let text = fill("txt").map_err(|error| error.to_string())?;
+    let html = fill("html").map_err(|error| error.to_string())?;
+    let (subject, text) = text.split_once('\n').unwrap_or((&text, ""));
+    Ok(Rendered { subject: subject.trim().to_owned(), text: text.trim().to_owned() + "\n", html })
+}

@@ -1,0 +1,231 @@
+//! One mail, from its row to the mailer.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel::result::Error as QueryError;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use minijinja::context;
+use serde::Deserialize;
+
+use super::render::{Rendered, render};
+use super::{Mail, Mailer, SendMailError, Sender, Template, facts};
+use crate::accounts::SecretKey;
+use crate::accounts::one_time_code::derive_code;
+use crate::db::{self, Pool, PoolError, Retryable, TransactionError};
+use crate::ids::{CodeId, EmailId, OrderId, RefundId, UserId};
+use crate::jobs::{self, CompleteError, Failure, Lease, LeaseLost};
+use crate::schema::{emails, one_time_codes};
+
+/// What mails have in common.
+#[derive(Debug, Clone)]
+pub struct MailSettings {
+    pub sender: Sender,
+    /// Where the shop can be visited, for the foot of each mail.
+    pub shop_url: Option<String>,
+    /// The key that codes are derived under.
+    pub secret_key: SecretKey,
+}
+
+/// How [`send_email`] ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SentEmail {
+    Sent,
+    /// An earlier attempt had sent it, or an earlier mail told of the same event.
+    AlreadySent,
+    /// What it would have told is no longer so: the code has run out, the account is gone. The row is removed.
+    Pointless,
+}
+
+/// Why a mail was not sent.
+#[derive(Debug, thiserror::Error)]
+pub enum SendEmailError {
+    #[error(transparent)]
+    Mailer(#[from] SendMailError),
+    /// The row cannot be made into a mail, however often that is tried.
+    #[error("the mail cannot be written: {0}")]
+    Unwritable(String),
+    #[error(transparent)]
+    LeaseLost(#[from] LeaseLost),
+    #[error("no database connection could be had: {0}")]
+    NoConnection(#[from] PoolError),
+    #[error(transparent)]
+    Database(#[from] QueryError),
+}
+
+impl Retryable for SendEmailError {
+    fn is_retryable(&self) -> bool {
+        matches!(self, Self::Database(error) if error.is_retryable())
+    }
+}
+
+impl From<CompleteError> for SendEmailError {
+    fn from(error: CompleteError) -> Self {
+        match error {
+            CompleteError::LeaseLost(lost) => Self::LeaseLost(lost),
+            CompleteError::Database(error) => Self::Database(error),
+        }
+    }
+}
+
+impl From<TransactionError<SendEmailError>> for SendEmailError {
+    fn from(error: TransactionError<SendEmailError>) -> Self {
+        match error {
+            TransactionError::NoConnection(error) => Self::NoConnection(error),
+            TransactionError::RolledBack(error) => error,
+        }
+    }
+}
+
+impl From<SendEmailError> for Failure {
+    fn from(error: SendEmailError) -> Self {
+        match error {
+            SendEmailError::Mailer(SendMailError::Refused(_)) | SendEmailError::Unwritable(_) => {
+                Failure::Abort(error.to_string())
+            }
+            _ => Failure::Retry(error.to_string()),
+        }
+    }
+}
+
+/// Sends the mail of a leased job and completes the job. No transaction is open while the mailer works: the mail goes out
+/// first, then one transaction completes the job and writes `sent_at`. A crash between the two sends it again.
+pub async fn send_email(
+    pool: &Pool,
+    mailer: &dyn Mailer,
+    settings: &MailSettings,
+    lease: Lease,
+    email_id: EmailId,
+) -> Result<SentEmail, SendEmailError> {
+    let outcome = match write_mail(&mut *pool.get().await?, settings, email_id).await? {
+        Written::Mail(mail) => {
+            mailer.send(&mail).await?;
+            SentEmail::Sent
+        }
+        Written::Done => SentEmail::AlreadySent,
+        Written::Pointless => SentEmail::Pointless,
+    };
+    db::in_transaction(pool, "send_email", async |conn| {
+        jobs::complete(conn, lease).await?;
+        let row = emails::table.find(email_id);
+        match outcome {
+            SentEmail::Sent => {
+                diesel::update(row).set(emails::sent_at.eq(db::clock().nullable())).execute(conn).await?
+            }
+            SentEmail::Pointless => diesel::delete(row).execute(conn).await?,
+            SentEmail::AlreadySent => 0,
+        };
+        Ok::<_, SendEmailError>(outcome)
+    })
+    .await
+    .map_err(SendEmailError::from)
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = emails)]
+struct EmailRow {
+    template: String,
+    recipient: String,
+    data: serde_json::Value,
+    created_at: DateTime<Utc>,
+    sent_at: Option<DateTime<Utc>>,
+}
+
+enum Written {
+    Mail(Mail),
+    Done,
+    Pointless,
+}
+
+async fn write_mail(
+    conn: &mut AsyncPgConnection,
+    settings: &MailSettings,
+    email_id: EmailId,
+) -> Result<Written, SendEmailError> {
+    let row = emails::table.find(email_id).select(EmailRow::as_select()).first(conn).await.optional()?;
+    let Some(email) = row.filter(|row| row.sent_at.is_none()) else { return Ok(Written::Done) };
+    let template: Template = email.template.parse().map_err(SendEmailError::Unwritable)?;
+    let Some(Rendered { subject, text, html }) = tell(conn, settings, template, email.data).await? else {
+        return Ok(Written::Pointless);
+    };
+    let (from, to) = (settings.sender.clone(), email.recipient);
+    Ok(Written::Mail(Mail { id: email_id, from, to, subject, text, html, created_at: email.created_at }))
+}
+
+/// Looks up what the template tells of; none if there is nothing left to tell.
+async fn tell(
+    conn: &mut AsyncPgConnection,
+    settings: &MailSettings,
+    template: Template,
+    data: serde_json::Value,
+) -> Result<Option<Rendered>, SendEmailError> {
+    let shop = context! { name => settings.sender.shop_name(), url => settings.shop_url };
+    let facts = match template {
+        Template::VerifyEmailCode => {
+            let OfCode { code_id } = ids(data)?;
+            let Some((user_id, expires_at)) = find_live_code(conn, code_id).await? else { return Ok(None) };
+            let Some(user) = facts::user(conn, user_id).await? else { return Ok(None) };
+            let digits = derive_code(&settings.secret_key, code_id);
+            context! { shop, user, code => context! { digits, expires_at => facts::moment(expires_at) } }
+        }
+        Template::AccountExists | Template::Welcome => {
+            let OfUser { user_id } = ids(data)?;
+            let Some(user) = facts::user(conn, user_id).await? else { return Ok(None) };
+            context! { shop, user }
+        }
+        Template::OrderReceived
+        | Template::OrderConfirmed
+        | Template::OrderCancelled
+        | Template::OrderShipped
+        | Template::LatePaymentAlert => {
+            let OfOrder { order_id } = ids(data)?;
+            let Some(order) = facts::order(conn, order_id).await? else { return Ok(None) };
+            context! { shop, order }
+        }
+        Template::PaymentRefunded => {
+            let OfRefund { refund_id } = ids(data)?;
+            let Some((order_id, refund)) = facts::refund(conn, refund_id).await? else { return Ok(None) };
+            let Some(order) = facts::order(conn, order_id).await? else { return Ok(None) };
+            context! { shop, order, refund }
+        }
+    };
+    render(template, facts).map(Some).map_err(SendEmailError::Unwritable)
+}
+
+#[derive(Deserialize)]
+struct OfCode {
+    code_id: CodeId,
+}
+
+#[derive(Deserialize)]
+struct OfUser {
+    user_id: UserId,
+}
+
+#[derive(Deserialize)]
+struct OfOrder {
+    order_id: OrderId,
+}
+
+#[derive(Deserialize)]
+struct OfRefund {
+    refund_id: RefundId,
+}
+
+fn ids<T: for<'de> Deserialize<'de>>(data: serde_json::Value) -> Result<T, SendEmailError> {
+    serde_json::from_value(data).map_err(|error| SendEmailError::Unwritable(error.to_string()))
+}
+
+/// Whose code it is and until when, unless it was used or has run out.
+async fn find_live_code(
+    conn: &mut AsyncPgConnection,
+    id: CodeId,
+) -> QueryResult<Option<(UserId, DateTime<Utc>)>> {
+    one_time_codes::table
+        .find(id)
+        .filter(one_time_codes::consumed_at.is_null())
+        .filter(one_time_codes::expires_at.gt(db::clock()))
+        .select((one_time_codes::user_id, one_time_codes::expires_at))
+        .first(conn)
+        .await
+        .optional()
+}

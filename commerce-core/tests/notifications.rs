@@ -1,0 +1,395 @@
+//! Mails, from the event to the reader: a real Postgres, a real SMTP conversation.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test that fails may panic"
+)]
+
+use std::time::Duration;
+
+use commerce_core::accounts::SecretKey;
+use commerce_core::accounts::one_time_code::derive_code;
+use commerce_core::ids::{CodeId, EmailId, OrderId, RefundId, UserId};
+use commerce_core::jobs::kinds::SendEmail;
+use commerce_core::jobs::{self, Failure, Job, Lease};
+use commerce_core::notifications::{
+    self, FolderMailer, MailSettings, Mailer, NewEmail, SendEmailError, SendMailError, SentEmail, SmtpMailer,
+    Template, enqueue_email,
+};
+use commerce_core::testing::{ReceivedMail, SmtpBehaviour, SmtpPeer, TestDatabase};
+use diesel_async::{AsyncConnection as _, SimpleAsyncConnection as _};
+
+const USER: &str = "00000000-0000-7000-8000-0000000000a1";
+const CODE: &str = "00000000-0000-7000-8000-0000000000c1";
+const ORDER: &str = "00000000-0000-7000-8000-0000000000e1";
+const REFUND: &str = "00000000-0000-7000-8000-0000000000f1";
+const ANNA: &str = "anna@example.com";
+
+/// An account with a live code, and an order of two lines in yen. Names and titles try to be more than text.
+const ACCOUNT_AND_ORDER: &str = r#"
+INSERT INTO commerce.users (id, email, password_hash, display_name)
+VALUES ('00000000-0000-7000-8000-0000000000a1', 'anna@example.com', 'x', E'Anna <b>Ång</b>\nström');
+INSERT INTO commerce.one_time_codes (id, user_id, purpose, expires_at)
+VALUES ('00000000-0000-7000-8000-0000000000c1', '00000000-0000-7000-8000-0000000000a1', 'verify_email',
+        commerce.clock() + interval '10 minutes');
+INSERT INTO commerce.products (id, slug, title) VALUES ('00000000-0000-7000-8000-0000000000b1', 'tea', 'Tea');
+INSERT INTO commerce.variants (id, product_id, title, options, price_minor, currency)
+VALUES ('00000000-0000-7000-8000-0000000000b2', '00000000-0000-7000-8000-0000000000b1', 'Tea', '{}', 600, 'JPY');
+INSERT INTO commerce.carts (id, user_id, status)
+VALUES ('00000000-0000-7000-8000-0000000000d1', '00000000-0000-7000-8000-0000000000a1', 'ordered');
+INSERT INTO commerce.orders (id, number, cart_id, user_id, email, currency, subtotal_minor, shipping_minor, total_minor,
+                             shipping_address, placed_at, expires_at)
+VALUES ('00000000-0000-7000-8000-0000000000e1', 1001, '00000000-0000-7000-8000-0000000000d1',
+        '00000000-0000-7000-8000-0000000000a1', 'anna@example.com', 'JPY', 12345, 500, 12845,
+        '{"name": "Anna Ångström", "line1": "1-2-3 Ginza", "city": "Tokyo", "postal_code": "104-0061", "country": "JP"}',
+        '2026-11-21 13:50:00Z', '2026-11-21 14:05:00Z');
+INSERT INTO commerce.order_lines (id, order_id, variant_id, position, sku, title, quantity, unit_price_minor, line_total_minor)
+VALUES ('00000000-0000-7000-8000-0000000000e2', '00000000-0000-7000-8000-0000000000e1',
+        '00000000-0000-7000-8000-0000000000b2', 0, 'TEA-1', E'Green tea <script>\r\n&', 2, 600, 1200),
+       ('00000000-0000-7000-8000-0000000000e3', '00000000-0000-7000-8000-0000000000e1',
+        '00000000-0000-7000-8000-0000000000b2', 1, NULL, 'Teapot', 1, 11145, 11145);
+"#;
+
+const PAID_AND_CANCELLED: &str = r#"
+INSERT INTO commerce.payments (id, order_id, provider, amount_minor, currency, status, succeeded_at)
+VALUES ('00000000-0000-7000-8000-0000000000f2', '00000000-0000-7000-8000-0000000000e1', 'mock', 12845, 'JPY', 'succeeded',
+        commerce.clock());
+INSERT INTO commerce.refunds (id, payment_id, order_id, amount_minor, reason)
+VALUES ('00000000-0000-7000-8000-0000000000f1', '00000000-0000-7000-8000-0000000000f2',
+        '00000000-0000-7000-8000-0000000000e1', 12845, 'order_cancelled');
+INSERT INTO commerce.shipments (id, order_id, status, carrier, tracking_number)
+VALUES ('00000000-0000-7000-8000-0000000000f3', '00000000-0000-7000-8000-0000000000e1', 'shipped', 'Yamato', 'YT-42');
+UPDATE commerce.orders SET status = 'cancelled', cancel_reason = 'customer', cancelled_at = commerce.clock(),
+    paid_minor = 12845, paid_at = commerce.clock();
+"#;
+
+fn id<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
+    text.parse().unwrap()
+}
+
+fn settings() -> MailSettings {
+    MailSettings {
+        sender: "Corner Shop <hello@shop.example>".parse().unwrap(),
+        shop_url: Some("https://shop.example".to_owned()),
+        secret_key: SecretKey::parse("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=").unwrap(),
+    }
+}
+
+async fn database_with(sql: &[&str]) -> TestDatabase {
+    let database = TestDatabase::new().await;
+    for sql in sql {
+        database.conn().await.batch_execute(sql).await.unwrap();
+    }
+    database
+}
+
+async fn enqueue(database: &TestDatabase, email: NewEmail) {
+    enqueue_email(&*database.conn().await, email).await.unwrap();
+}
+
+fn welcome() -> NewEmail {
+    NewEmail::to_user(Template::Welcome, id(USER), ANNA)
+}
+
+async fn claim(database: &TestDatabase) -> (Lease, SendEmail) {
+    let mut conn = database.conn().await;
+    let mut claimed =
+        jobs::claim(&mut conn, "tester", &[SendEmail::KIND], 1, Duration::from_secs(10)).await.unwrap();
+    let job = claimed.pop().expect("a mail is to be sent");
+    (job.lease(), serde_json::from_value(job.payload).unwrap())
+}
+
+/// Takes the oldest due mail job and sends its mail, as a worker would.
+async fn send_next(database: &TestDatabase, mailer: &dyn Mailer) -> Result<SentEmail, SendEmailError> {
+    let (lease, job) = claim(database).await;
+    notifications::send_email(database.pool(), mailer, &settings(), lease, job.email_id).await
+}
+
+async fn count(database: &TestDatabase, rows: &str) -> usize {
+    use diesel_async::RunQueryDsl as _;
+    let query = diesel::sql_query(format!("SELECT 1 FROM commerce.{rows}"));
+    query.execute(&mut database.conn().await).await.unwrap()
+}
+
+fn scratch_folder() -> std::path::PathBuf {
+    std::env::temp_dir().join(format!("commerce-mail-{}", EmailId::new()))
+}
+
+#[tokio::test]
+async fn the_mail_of_a_new_order_tells_all_there_is_to_know() {
+    let database = database_with(&[ACCOUNT_AND_ORDER]).await;
+    let peer = SmtpPeer::start().await.unwrap();
+    let mailer = SmtpMailer::new(&peer.url()).unwrap();
+    enqueue(&database, NewEmail::about_order(Template::OrderReceived, id(ORDER), ANNA)).await;
+    assert_eq!(send_next(&database, &mailer).await.unwrap(), SentEmail::Sent);
+
+    let [mail]: [ReceivedMail; 1] = peer.mails().try_into().unwrap();
+    assert_eq!(mail.recipients, [ANNA]);
+    assert_eq!(mail.header("from"), Some("\"Corner Shop\" <hello@shop.example>"));
+    assert_eq!(mail.header("to"), Some(ANNA));
+    assert_eq!(mail.subject(), "We have your order 1001");
+    assert!(mail.header("message-id").unwrap().ends_with("@shop.example>"));
+    assert_eq!(
+        mail.text,
+        "Hello Anna Ångström,
+
+thank you! We have your order and keep its items for you
+until 21 November 2026, 14:05 UTC. As soon as it is paid, we get it ready.
+
+Order 1001, placed on 21 November 2026
+
+  2 x Green tea <script> & (TEA-1)
+      600 JPY each, 1200 JPY
+  1 x Teapot
+      11145 JPY
+
+  Subtotal: 12345 JPY
+  Shipping: 500 JPY
+  Total: 12845 JPY
+
+It will go to:
+
+  Anna Ångström
+  1-2-3 Ginza
+  104-0061 Tokyo
+  JP
+
+If the order is not paid in time, it is cancelled by itself and costs you nothing.
+
+--
+Corner Shop
+https://shop.example"
+    );
+    assert!(mail.html.contains("Green tea &lt;script&gt; &amp;"), "{}", mail.html);
+    assert!(!mail.html.contains("<script"), "{}", mail.html);
+    assert!(mail.html.contains("<strong>12845 JPY</strong>"), "{}", mail.html);
+    assert_eq!(count(&database, "jobs").await, 0);
+    assert_eq!(count(&database, "emails WHERE sent_at IS NOT NULL").await, 1);
+    database.discard().await;
+}
+
+#[tokio::test]
+async fn every_mail_can_be_written() {
+    let database = database_with(&[ACCOUNT_AND_ORDER, PAID_AND_CANCELLED]).await;
+    let peer = SmtpPeer::start().await.unwrap();
+    let mailer = SmtpMailer::new(&peer.url()).unwrap();
+    let code = derive_code(&settings().secret_key, id(CODE));
+    let with_code = |template| NewEmail::with_code(template, id::<CodeId>(CODE), ANNA);
+    let to_user = |template| NewEmail::to_user(template, id::<UserId>(USER), ANNA);
+    let about_order = |template| NewEmail::about_order(template, id::<OrderId>(ORDER), ANNA);
+    for template in Template::ALL.iter().copied() {
+        let (mail, subject, says) = match template {
+            Template::VerifyEmailCode => (
+                with_code(template),
+                format!("{code} is your code for Corner Shop"),
+                format!("enter this code:\n\n    {code}\n\nIt can be used once, until "),
+            ),
+            Template::AccountExists => (
+                to_user(template),
+                "You already have an account at Corner Shop".to_owned(),
+                "Hello Anna <b>Ång</b> ström,\n".to_owned(),
+            ),
+            Template::Welcome => (
+                to_user(template),
+                "Welcome to Corner Shop".to_owned(),
+                "your address is confirmed and your account is ready".to_owned(),
+            ),
+            Template::OrderReceived => (
+                about_order(template),
+                "We have your order 1001".to_owned(),
+                "thank you! We have your order.\n\nOrder 1001".to_owned(),
+            ),
+            Template::OrderConfirmed => (
+                about_order(template),
+                "Your order 1001 is confirmed".to_owned(),
+                "your payment of 12845 JPY has arrived".to_owned(),
+            ),
+            Template::OrderCancelled => (
+                about_order(template),
+                "Your order 1001 was cancelled".to_owned(),
+                "as you asked, your order has been cancelled.\n\nYou have paid 12845 JPY. We send it back"
+                    .to_owned(),
+            ),
+            Template::OrderShipped => (
+                about_order(template),
+                "Your order 1001 is on its way".to_owned(),
+                "  JP\n\n  Yamato: YT-42\n\nOrder 1001".to_owned(),
+            ),
+            Template::LatePaymentAlert => (
+                about_order(template),
+                "Order 1001 was paid after it was cancelled".to_owned(),
+                "The money goes back to anna@example.com by itself.".to_owned(),
+            ),
+            Template::PaymentRefunded => (
+                NewEmail::about_refund(id::<RefundId>(REFUND), ANNA),
+                "We are sending 12845 JPY back to you".to_owned(),
+                "your order 1001 was cancelled.\nWe are sending 12845 JPY back to you".to_owned(),
+            ),
+        };
+        enqueue(&database, mail).await;
+        assert_eq!(send_next(&database, &mailer).await.unwrap(), SentEmail::Sent, "{template}");
+        let sent = peer.mails().pop().unwrap();
+        assert_eq!(sent.subject(), subject);
+        assert!(sent.text.contains(&says), "{template}: {}", sent.text);
+        assert!(!sent.text.contains("\n\n\n"), "{template} has holes: {}", sent.text);
+        assert!(
+            sent.text.ends_with("\n\n--\nCorner Shop\nhttps://shop.example"),
+            "{template}: {}",
+            sent.text
+        );
+        assert!(sent.html.starts_with("<!doctype html>") && sent.html.ends_with("</html>"), "{}", sent.html);
+        assert!(!sent.html.contains("<b>Ång"), "{template} lets markup through: {}", sent.html);
+    }
+    assert_eq!(peer.mails().len(), Template::ALL.len());
+    database.discard().await;
+}
+
+#[tokio::test]
+async fn an_event_is_told_once_and_only_if_it_happened() {
+    let database = database_with(&[ACCOUNT_AND_ORDER]).await;
+    let folder = scratch_folder();
+    let mailer = FolderMailer::new(&folder).unwrap();
+    let rolled_back = database
+        .conn()
+        .await
+        .transaction::<(), diesel::result::Error, _>(async |conn| {
+            enqueue_email(conn, welcome()).await?;
+            Err(diesel::result::Error::RollbackTransaction)
+        })
+        .await;
+    assert!(rolled_back.is_err());
+    assert_eq!((count(&database, "emails").await, count(&database, "jobs").await), (0, 0));
+
+    enqueue(&database, welcome()).await;
+    enqueue(&database, welcome()).await;
+    assert_eq!(count(&database, "emails").await, 1);
+    assert_eq!(send_next(&database, &mailer).await.unwrap(), SentEmail::Sent);
+    assert_eq!(send_next(&database, &mailer).await.unwrap(), SentEmail::AlreadySent);
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1);
+    assert_eq!(count(&database, "jobs").await, 0);
+    std::fs::remove_dir_all(folder).unwrap();
+    database.discard().await;
+}
+
+#[tokio::test]
+async fn a_code_that_cannot_be_used_is_not_mailed() {
+    let database = database_with(&[ACCOUNT_AND_ORDER]).await;
+    let peer = SmtpPeer::start().await.unwrap();
+    let mailer = SmtpMailer::new(&peer.url()).unwrap();
+    let code = || NewEmail::with_code(Template::VerifyEmailCode, id(CODE), ANNA);
+    enqueue(&database, code()).await;
+    database.shift_clock(Duration::from_secs(601)).await;
+    assert_eq!(send_next(&database, &mailer).await.unwrap(), SentEmail::Pointless);
+
+    database.shift_clock(Duration::ZERO).await;
+    let consume = "UPDATE commerce.one_time_codes SET consumed_at = commerce.clock()";
+    database.conn().await.batch_execute(consume).await.unwrap();
+    enqueue(&database, code()).await;
+    assert_eq!(send_next(&database, &mailer).await.unwrap(), SentEmail::Pointless);
+    assert_eq!(peer.mails(), []);
+    assert_eq!((count(&database, "emails").await, count(&database, "jobs").await), (0, 0));
+    database.discard().await;
+}
+
+#[tokio::test]
+async fn a_refused_recipient_ends_it_and_everything_else_is_tried_again() {
+    let database = database_with(&[ACCOUNT_AND_ORDER]).await;
+    let peer = SmtpPeer::start().await.unwrap();
+    let mailer = SmtpMailer::new(&peer.url()).unwrap();
+    enqueue(&database, welcome()).await;
+    let (lease, job) = claim(&database).await;
+    let send = async || {
+        let sent =
+            notifications::send_email(database.pool(), &mailer, &settings(), lease, job.email_id).await;
+        sent.map_err(Failure::from)
+    };
+
+    peer.behave(SmtpBehaviour::RefuseRecipients);
+    let refused = send().await;
+    assert!(
+        matches!(&refused, Err(Failure::Abort(error)) if error.contains("No such mailbox here")),
+        "{refused:?}"
+    );
+
+    peer.behave(SmtpBehaviour::Defer);
+    let deferred = send().await;
+    assert!(
+        matches!(&deferred, Err(Failure::Retry(error)) if error.contains("Try again later")),
+        "{deferred:?}"
+    );
+
+    let address = peer.address();
+    peer.stop().await;
+    let down = send().await;
+    assert!(matches!(&down, Err(Failure::Retry(_))), "{down:?}");
+
+    let peer = SmtpPeer::start_on(address).await.unwrap();
+    assert_eq!(send().await, Ok(SentEmail::Sent));
+    assert_eq!(peer.mails().len(), 1);
+    database.discard().await;
+}
+
+#[tokio::test]
+async fn a_mail_whose_answer_was_lost_comes_again_as_the_same_message() {
+    let database = database_with(&[ACCOUNT_AND_ORDER]).await;
+    let peer = SmtpPeer::start().await.unwrap();
+    let mailer = SmtpMailer::new(&peer.url()).unwrap();
+    enqueue(&database, welcome()).await;
+    peer.behave(SmtpBehaviour::DropAfterData);
+    let lost = send_next(&database, &mailer).await;
+    assert!(matches!(lost, Err(SendEmailError::Mailer(SendMailError::Unavailable(_)))), "{lost:?}");
+
+    peer.behave(SmtpBehaviour::Accept);
+    database.shift_clock(Duration::from_secs(11)).await;
+    assert_eq!(send_next(&database, &mailer).await.unwrap(), SentEmail::Sent);
+    let mails = peer.mails();
+    assert_eq!(mails.len(), 2);
+    assert_eq!(mails[0].header("message-id"), mails[1].header("message-id"));
+    assert_eq!(mails[0].header("date"), mails[1].header("date"));
+    assert_eq!(mails[0].text, mails[1].text);
+    database.discard().await;
+}
+
+#[tokio::test]
+async fn an_effect_under_a_lost_lease_is_rolled_back() {
+    let database = database_with(&[ACCOUNT_AND_ORDER]).await;
+    let folder = scratch_folder();
+    let mailer = FolderMailer::new(&folder).unwrap();
+    enqueue(&database, welcome()).await;
+    let (stale, job) = claim(&database).await;
+    database.shift_clock(Duration::from_secs(11)).await;
+    let (current, _) = claim(&database).await;
+
+    let send = async |lease| {
+        notifications::send_email(database.pool(), &mailer, &settings(), lease, job.email_id).await
+    };
+    assert!(matches!(send(stale).await, Err(SendEmailError::LeaseLost(_))));
+    assert_eq!(count(&database, "emails WHERE sent_at IS NOT NULL").await, 0);
+    assert_eq!(send(current).await.unwrap(), SentEmail::Sent);
+    // Sent twice, and still one file: it is named after the mail.
+    let files: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path()).collect();
+    assert_eq!(files, [folder.join(format!("{}.eml", job.email_id))]);
+    let mail = ReceivedMail::parse(&std::fs::read(&files[0]).unwrap());
+    assert_eq!(mail.subject(), "Welcome to Corner Shop");
+    assert_eq!(mail.header("to"), Some(ANNA));
+    std::fs::remove_dir_all(folder).unwrap();
+    database.discard().await;
+}
+
+#[tokio::test]
+async fn mails_sent_long_ago_are_forgotten() {
+    let database = database_with(&[ACCOUNT_AND_ORDER]).await;
+    let folder = scratch_folder();
+    let mailer = FolderMailer::new(&folder).unwrap();
+    enqueue(&database, welcome()).await;
+    send_next(&database, &mailer).await.unwrap();
+    enqueue(&database, NewEmail::to_user(Template::AccountExists, id(USER), ANNA)).await;
+
+    let prune = async || notifications::prune(&mut *database.conn().await).await.unwrap();
+    assert_eq!(prune().await, 0);
+    database.shift_clock(notifications::SENT_MAILS_KEPT + Duration::from_secs(1)).await;
+    assert_eq!(prune().await, 1, "the one that was not sent stays");
+    std::fs::remove_dir_all(folder).unwrap();
+    database.discard().await;
+}
