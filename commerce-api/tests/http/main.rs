@@ -4,6 +4,5 @@
 
 mod edge;
 mod shop;
-mod shopping;
 mod spec;
 mod writes;

@@ -1,0 +1,199 @@
+//! apalis over `commerce.jobs`: a [`Backend`] whose tasks are rows under a lease.
+//!
+//! A claimer task takes due rows, only into free slots, and hands them to the apalis worker through a channel. It looks when
+//! it is woken and at every `poll_interval`. Handlers finish their rows themselves, in the transaction of their effect, so
+//! there is nothing to acknowledge here. On close the claimer is awaited, never aborted (a claim cut off in the middle
+//! would strand its leases), and what was not begun goes back.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use apalis_core::backend::finalize::Ephemeral;
+use apalis_core::backend::{Backend, BackendConfig};
+use apalis_core::layers::Identity;
+use apalis_core::task::Task;
+use apalis_core::worker::context::WorkerContext;
+use commerce_core::db::Pool;
+use commerce_core::jobs::{self, ClaimedJob, Lease};
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinHandle;
+
+use crate::slots::{Slots, Work};
+
+/// What a claimer needs to know.
+#[derive(Clone)]
+pub struct Claiming {
+    pub pool: Pool,
+    /// Written into the rows, for operators.
+    pub worker: String,
+    pub kinds: Vec<&'static str>,
+    pub slots: Slots,
+    /// After this without renewal a job is due again.
+    pub lease: Duration,
+    /// The longest time between looks at the table.
+    pub poll_interval: Duration,
+    /// Makes the claimer look at once.
+    pub wake: Arc<Notify>,
+    /// How long to wait before the first look.
+    pub start_delay: Duration,
+}
+
+/// The source of an apalis worker's tasks. Starts claiming when the worker first polls it.
+pub struct JobsBackend {
+    claiming: Claiming,
+    running: Option<Running>,
+    closing: Option<BoxFuture<'static, ()>>,
+}
+
+struct Running {
+    claimer: JoinHandle<()>,
+    work: mpsc::Receiver<Work>,
+}
+
+/// The claimer ended although nobody asked it to: it panicked. The monitor starts a new one.
+#[derive(Debug, thiserror::Error)]
+#[error("the claimer of jobs ended unexpectedly")]
+pub struct ClaimerEnded;
+
+impl JobsBackend {
+    pub fn new(claiming: Claiming) -> Self {
+        Self { claiming, running: None, closing: None }
+    }
+}
+
+impl Backend for JobsBackend {
+    type Task = Task<Work>;
+    type Error = ClaimerEnded;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>, worker: &WorkerContext) -> Poll<Result<(), ClaimerEnded>> {
+        self.running.get_or_insert_with(|| {
+            let (sender, work) = mpsc::channel(self.claiming.slots.count());
+            let claimer = tokio::spawn(self.claiming.clone().claim_until_closed(worker.clone(), sender));
+            Running { claimer, work }
+        });
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+        _: &WorkerContext,
+    ) -> Poll<Option<Result<Task<Work>, ClaimerEnded>>> {
+        let Some(running) = &mut self.running else { return Poll::Ready(Some(Err(ClaimerEnded))) };
+        running.work.poll_recv(cx).map(|work| Some(work.map(Task::new).ok_or(ClaimerEnded)))
+    }
+
+    fn poll_close(&mut self, cx: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), ClaimerEnded>> {
+        let (pool, running) = (&self.claiming.pool, &mut self.running);
+        let closing = self.closing.get_or_insert_with(|| close(pool.clone(), running.take()).boxed());
+        closing.poll_unpin(cx).map(Ok)
+    }
+}
+
+impl BackendConfig for JobsBackend {
+    type Args = Work;
+    type Id = Infallible;
+    type Kind = Ephemeral;
+    type Config = Claiming;
+    type Layer = Identity;
+
+    fn config(&self) -> &Claiming {
+        &self.claiming
+    }
+
+    fn middleware(&mut self, _: &mut WorkerContext) -> Identity {
+        Identity::new()
+    }
+}
+
+async fn close(pool: Pool, running: Option<Running>) {
+    let Some(Running { claimer, mut work }) = running else { return };
+    work.close();
+    // Fails only if the claimer panicked; then it holds nothing.
+    let _ = claimer.await;
+    let mut unstarted = Vec::new();
+    while let Ok(work) = work.try_recv() {
+        unstarted.push(work.job.clone());
+    }
+    give_back(&pool, &unstarted).await;
+}
+
+/// Jobs that were claimed and not begun go back with their attempt uncounted. If that fails their leases lapse.
+async fn give_back(pool: &Pool, unstarted: &[ClaimedJob]) {
+    if unstarted.is_empty() {
+        return;
+    }
+    let leases: Vec<Lease> = unstarted.iter().map(ClaimedJob::lease).collect();
+    let given_back = async { anyhow::Ok(jobs::release(&mut *pool.get().await?, &leases).await?) };
+    if let Err(error) = given_back.await {
+        tracing::warn!(%error, jobs = unstarted.len(), "jobs could not be given back; their leases will lapse");
+    }
+}
+
+impl Claiming {
+    async fn claim_until_closed(self, worker: WorkerContext, work: mpsc::Sender<Work>) {
+        tokio::time::sleep(self.start_delay).await;
+        let mut failures = 0;
+        while !work.is_closed() && !worker.is_shutting_down() {
+            let mut permits = tokio::select! {
+                permits = self.slots.take_free() => permits,
+                () = work.closed() => break,
+            };
+            let free = permits.num_permits();
+            let claimed = match self.claim(free).await {
+                Ok(claimed) => claimed,
+                Err(error) => {
+                    failures += 1;
+                    tracing::warn!(%error, failures, "jobs cannot be claimed");
+                    drop(permits);
+                    tokio::time::sleep(back_off(failures)).await;
+                    continue;
+                }
+            };
+            failures = 0;
+            let found_fewer = claimed.len() < free;
+            let mut unstarted = Vec::new();
+            for job in claimed {
+                // Once shutdown has begun nothing new is started.
+                if worker.is_shutting_down() {
+                    unstarted.push(job);
+                    continue;
+                }
+                match self.slots.fill(&mut permits, job) {
+                    Ok(filled) => {
+                        if let Err(mpsc::error::SendError(refused)) = work.send(filled).await {
+                            unstarted.push(refused.job.clone());
+                        }
+                    }
+                    Err(job) => unstarted.push(job),
+                }
+            }
+            drop(permits);
+            give_back(&self.pool, &unstarted).await;
+            if found_fewer {
+                tokio::select! {
+                    () = self.wake.notified() => {}
+                    () = tokio::time::sleep(self.poll_interval) => {}
+                    () = work.closed() => {}
+                }
+            }
+        }
+        // Until the worker closes the channel, an end would look like a failure.
+        work.closed().await;
+    }
+
+    async fn claim(&self, jobs_max: usize) -> anyhow::Result<Vec<ClaimedJob>> {
+        let mut conn = self.pool.get().await?;
+        Ok(jobs::claim(&mut conn, &self.worker, &self.kinds, jobs_max, self.lease).await?)
+    }
+}
+
+/// Half a second, doubling up to half a minute.
+pub fn back_off(failures: usize) -> Duration {
+    let doublings = u32::try_from(failures).unwrap_or(u32::MAX).saturating_sub(1).min(6);
+    Duration::from_millis(500 << doublings).min(Duration::from_secs(30))
+}

@@ -1,0 +1,214 @@
+//! The command line. Every setting is also an environment variable.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use commerce_core::accounts::{InvalidSecretKey, SecretKey};
+use commerce_core::ids::JobId;
+use commerce_core::jobs::JobState;
+use commerce_core::notifications::Sender;
+use commerce_core::page::Limit;
+use commerce_core::payments::{MockProvider, PaymentProvider, ProviderName, Providers};
+use commerce_core::settings::{PaymentFailurePolicy, ShopSettings};
+
+/// Runs commerce's jobs and schedules: mails, order expiry, stock rollback. Start as many as you like on one database.
+///
+/// Without a subcommand it runs: `commerce-worker --concurrency 4` is `commerce-worker run --concurrency 4`. Settings are also
+/// read from the environment and from a file `.env` in the working directory; `commerce-worker run --help` tells them all.
+#[derive(Debug, Parser)]
+#[command(name = "commerce-worker", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Reads the command line; tells what is wrong with it, or what `--help` asks for, and ends the process.
+pub fn parse() -> Command {
+    let mut arguments: Vec<OsString> = std::env::args_os().collect();
+    let asks_about_itself =
+        |argument: &OsString| ["-h", "--help", "-V", "--version"].iter().any(|question| argument == question);
+    match arguments.get(1) {
+        Some(first) if asks_about_itself(first) || !first.as_encoded_bytes().starts_with(b"-") => {}
+        _ => arguments.insert(1, "run".into()),
+    }
+    Cli::parse_from(arguments).command
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Works until SIGTERM or SIGINT
+    Run(Box<RunArgs>),
+    /// Looks at the jobs table, and moves what is stuck
+    Jobs(JobsArgs),
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct DatabaseArgs {
+    /// postgres://user:password@host/database
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    pub database_url: String,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct LogArgs {
+    /// How log lines look; RUST_LOG filters them
+    #[arg(long, env = "COMMERCE_LOG_FORMAT", default_value = "pretty")]
+    pub log_format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    Pretty,
+    Json,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct RunArgs {
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+    #[command(flatten)]
+    pub log: LogArgs,
+    /// The server that takes mails: smtps://user:password@host, smtp://host:port?tls=required (STARTTLS), smtp://host:port
+    #[arg(long, env = "SMTP_URL", hide_env_values = true)]
+    pub smtp_url: Option<String>,
+    /// Where mails go as .eml files while there is no SMTP_URL
+    #[arg(long, env = "COMMERCE_MAIL_DIR", default_value = "mail")]
+    pub mail_dir: PathBuf,
+    /// Whom mails come from; the display name is what they call the shop
+    #[arg(long, env = "COMMERCE_MAIL_FROM", default_value = "Commerce <shop@localhost>")]
+    pub mail_from: Sender,
+    /// Where the shop can be visited, for the foot of each mail
+    #[arg(long, env = "COMMERCE_PUBLIC_URL")]
+    pub public_url: Option<String>,
+    /// The secret that commerce-api has too: mailed codes are derived from it
+    #[arg(long, env = "COMMERCE_SECRET_KEY", hide_env_values = true, value_parser = parse_secret_key)]
+    pub secret_key: SecretKey,
+    #[command(flatten)]
+    pub shop: ShopArgs,
+    /// Written into the jobs that this worker holds [default: host name and process id]
+    #[arg(long, env = "COMMERCE_WORKER_NAME")]
+    pub name: Option<String>,
+    /// How many jobs are worked on at once
+    #[arg(long, env = "COMMERCE_WORKER_CONCURRENCY", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub concurrency: u16,
+    /// After this long without a sign of life a worker's jobs go to another; a living worker renews in time
+    #[arg(long, env = "COMMERCE_WORKER_LEASE", default_value = "15s", value_parser = parse_lease)]
+    pub lease: Duration,
+    /// How often to look for due jobs where no notification comes
+    #[arg(long, env = "COMMERCE_WORKER_POLL_INTERVAL", default_value = "50ms", value_parser = parse_poll_interval)]
+    pub poll_interval: Duration,
+    /// After this an attempt at a job is given up, and counts as failed
+    #[arg(long, env = "COMMERCE_WORKER_JOB_TIMEOUT", default_value = "2m", value_parser = humantime::parse_duration)]
+    pub job_timeout: Duration,
+    /// How long running jobs may go on after SIGTERM
+    #[arg(long, env = "COMMERCE_WORKER_DRAIN_TIMEOUT", default_value = "25s", value_parser = humantime::parse_duration)]
+    pub drain_timeout: Duration,
+    /// Answers /healthz, /readyz and /metrics, such as 127.0.0.1:8081 [default: off]
+    #[arg(long, env = "COMMERCE_WORKER_HTTP_ADDR")]
+    pub http_addr: Option<SocketAddr>,
+}
+
+/// The rules of the shop, as far as jobs and sweeps follow them. Give the same to commerce-api.
+#[derive(Debug, Clone, Args)]
+pub struct ShopArgs {
+    /// How long an expired order waits for a payment provider that cannot be reached
+    #[arg(long, env = "COMMERCE_PROVIDER_GRACE", default_value = "1h", value_parser = humantime::parse_duration)]
+    provider_grace: Duration,
+    /// What a failed payment does to its order: `keep` it for another attempt, or `cancel` it
+    #[arg(long, env = "COMMERCE_PAYMENT_FAILURE", default_value = "keep")]
+    payment_failure: PaymentFailurePolicy,
+    /// Who is told of what needs a person
+    #[arg(long, env = "COMMERCE_ALERT_EMAIL")]
+    alert_email: Option<String>,
+    /// Providers that are switched on, separated by commas; `mock` plays one, for trying things out
+    #[arg(long, env = "COMMERCE_PAYMENT_PROVIDERS", default_value = "", value_delimiter = ',', value_parser = parse_provider)]
+    payment_providers: Vec<Option<ProviderName>>,
+}
+
+impl ShopArgs {
+    pub fn settings(&self) -> ShopSettings {
+        ShopSettings {
+            provider_grace: self.provider_grace,
+            payment_failure: self.payment_failure,
+            alert_email: self.alert_email.clone().filter(|address| !address.is_empty()),
+            ..ShopSettings::default()
+        }
+    }
+
+    /// The switched-on providers; `public_url` is where shoppers reach the API.
+    pub fn providers(&self, public_url: &str) -> Providers {
+        let mock = || -> Arc<dyn PaymentProvider> { Arc::new(MockProvider::new(public_url)) };
+        let switched_on = self.payment_providers.iter().flatten();
+        Providers::new(switched_on.filter(|name| **name == ProviderName::Mock).map(|_| mock()))
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct JobsArgs {
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+    #[command(subcommand)]
+    pub command: JobsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum JobsCommand {
+    /// Shows jobs, oldest first
+    List {
+        /// Only those that are ready, leased or dead
+        #[arg(long)]
+        state: Option<JobState>,
+        /// At most this many, up to 100
+        #[arg(long, default_value = "50", value_parser = parse_limit)]
+        limit: Limit,
+    },
+    /// Shows all there is about one job
+    Show { id: JobId },
+    /// Makes a dead or waiting job due now, with all its attempts ahead of it
+    Retry { id: JobId },
+    /// Removes a dead or waiting job: its work will not be done
+    Cancel { id: JobId },
+}
+
+fn parse_secret_key(text: &str) -> Result<SecretKey, InvalidSecretKey> {
+    SecretKey::parse(text)
+}
+
+/// An empty text is nobody, so that the variable can be set and empty.
+fn parse_provider(text: &str) -> Result<Option<ProviderName>, String> {
+    match text.trim() {
+        "" => Ok(None),
+        "mock" => Ok(Some(ProviderName::Mock)),
+        other => Err(format!("{other:?} is not a provider of this build; there is: mock")),
+    }
+}
+
+fn parse_limit(text: &str) -> Result<Limit, String> {
+    let rows = text.parse().ok().and_then(Limit::new);
+    rows.ok_or_else(|| format!("must be between 1 and {}", Limit::MAX))
+}
+
+fn parse_lease(text: &str) -> Result<Duration, String> {
+    parse_between(text, Duration::from_secs(1), Duration::from_secs(3600))
+}
+
+fn parse_poll_interval(text: &str) -> Result<Duration, String> {
+    parse_between(text, Duration::from_millis(1), Duration::from_secs(60))
+}
+
+fn parse_between(text: &str, least: Duration, most: Duration) -> Result<Duration, String> {
+    let duration = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if (least..=most).contains(&duration) {
+        Ok(duration)
+    } else {
+        Err(format!(
+            "must be between {} and {}",
+            humantime::format_duration(least),
+            humantime::format_duration(most)
+        ))
+    }
+}

@@ -1,0 +1,139 @@
+//! Work that time brings, on apalis crons. Each sweep fires in every replica, so each is safe to run in two at once.
+
+use std::str::FromStr as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use apalis::prelude::{Monitor, ParallelizeExt as _, WorkerBuilder};
+use apalis_cron::{CronScheduler, Tick};
+use commerce_core::db::Pool;
+use commerce_core::payments::Providers;
+use commerce_core::settings::ShopSettings;
+use commerce_core::{flows, idempotency, inventory, jobs, notifications};
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use tokio::sync::Mutex;
+
+/// One thing that is done again and again.
+#[derive(Clone)]
+pub struct Sweep {
+    /// In logs and metrics.
+    pub name: &'static str,
+    /// Second, minute, hour, day, month, weekday; in UTC.
+    pub cron: &'static str,
+    /// Returns how many things it changed.
+    pub run: Arc<dyn Fn() -> BoxFuture<'static, anyhow::Result<usize>> + Send + Sync>,
+}
+
+impl Sweep {
+    pub fn new<F, Fut>(name: &'static str, cron: &'static str, run: F) -> Self
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = anyhow::Result<usize>> + Send + 'static,
+    {
+        Self { name, cron, run: Arc::new(move || run().boxed()) }
+    }
+}
+
+/// How many rows a sweep takes at a time. It goes on while there are so many.
+const BATCH: i64 = 100;
+
+/// All that a shop needs.
+pub fn sweeps(pool: &Pool, shop: &ShopSettings, providers: &Providers) -> Vec<Sweep> {
+    let (expiry, shop, providers) = (pool.clone(), shop.clone(), providers.clone());
+    let on_pool = |name, cron, sweep: fn(Pool) -> BoxFuture<'static, anyhow::Result<usize>>| {
+        let pool = pool.clone();
+        Sweep::new(name, cron, move || sweep(pool.clone()))
+    };
+    vec![
+        Sweep::new("expire_orders", "* * * * * *", move || {
+            twice_a_second(expiry.clone(), shop.clone(), providers.clone())
+        }),
+        on_pool("release_lapsed_holds", "* * * * * *", |pool| release_lapsed_holds(pool).boxed()),
+        on_pool("prune_idempotency_keys", "7 * * * * *", |pool| prune_idempotency_keys(pool).boxed()),
+        on_pool("prune_emails", "37 13 * * * *", |pool| prune_emails(pool).boxed()),
+        on_pool("measure_queue", "*/10 * * * * *", |pool| measure_queue(pool).boxed()),
+    ]
+}
+
+/// A cron ticks at full seconds. A look in between leaves time for the work itself within a second of an order's time.
+async fn twice_a_second(pool: Pool, shop: ShopSettings, providers: Providers) -> anyhow::Result<usize> {
+    let first = expire_orders(&pool, &shop, &providers).await?;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    Ok(first + expire_orders(&pool, &shop, &providers).await?)
+}
+
+async fn expire_orders(pool: &Pool, shop: &ShopSettings, providers: &Providers) -> anyhow::Result<usize> {
+    let mut expired = 0;
+    loop {
+        let batch = flows::expire_orders(pool, shop, providers, BATCH).await?;
+        expired += batch;
+        if i64::try_from(batch)? < BATCH {
+            return Ok(expired);
+        }
+    }
+}
+
+async fn release_lapsed_holds(pool: Pool) -> anyhow::Result<usize> {
+    Ok(inventory::release_lapsed_holds(&mut *pool.get().await?, BATCH).await?)
+}
+
+async fn prune_idempotency_keys(pool: Pool) -> anyhow::Result<usize> {
+    Ok(idempotency::prune(&mut *pool.get().await?).await?)
+}
+
+async fn prune_emails(pool: Pool) -> anyhow::Result<usize> {
+    Ok(notifications::prune(&mut *pool.get().await?).await?)
+}
+
+/// Gauges of the jobs table. A kind and state that ran empty goes to zero.
+async fn measure_queue(pool: Pool) -> anyhow::Result<usize> {
+    let states = jobs::queue_states(&mut *pool.get().await?).await?;
+    for kind in jobs::kinds::ALL {
+        for state in jobs::JobState::ALL {
+            let found = states.iter().find(|found| found.kind == *kind && found.state == *state);
+            let labels = [("kind", kind.to_string()), ("state", state.to_string())];
+            metrics::gauge!("commerce_jobs", &labels).set(found.map_or(0.0, |found| found.jobs as f64));
+            let overdue_ms = found.and_then(|found| found.overdue_ms).unwrap_or(0);
+            metrics::gauge!("commerce_jobs_overdue_seconds", &labels).set(overdue_ms as f64 / 1000.0);
+        }
+    }
+    Ok(0)
+}
+
+/// Has the monitor run the sweeps.
+pub fn register(mut monitor: Monitor, sweeps: Vec<Sweep>) -> anyhow::Result<Monitor> {
+    for sweep in sweeps {
+        let schedule = cron::Schedule::from_str(sweep.cron)?;
+        let running = Arc::new(Mutex::new(()));
+        monitor = monitor.register(move |_| {
+            let (sweep, running) = (sweep.clone(), Arc::clone(&running));
+            WorkerBuilder::new(sweep.name)
+                .backend(CronScheduler::new(schedule.clone()))
+                .parallelize(tokio::spawn)
+                .build(move |_: Tick| run(sweep.clone(), Arc::clone(&running)))
+        });
+    }
+    Ok(monitor)
+}
+
+/// Runs a sweep, unless its last run still goes on.
+async fn run(sweep: Sweep, running: Arc<Mutex<()>>) {
+    let Ok(_running) = running.try_lock() else {
+        tracing::debug!(sweep = sweep.name, "still at it: this tick is left out");
+        return;
+    };
+    let outcome = match (sweep.run)().await {
+        Ok(changed) => {
+            if changed > 0 {
+                tracing::info!(sweep = sweep.name, changed, "swept");
+            }
+            "done"
+        }
+        Err(error) => {
+            tracing::warn!(sweep = sweep.name, %error, "sweep failed; the next tick tries again");
+            "failed"
+        }
+    };
+    metrics::counter!("commerce_sweeps_total", "sweep" => sweep.name, "outcome" => outcome).increment(1);
+}

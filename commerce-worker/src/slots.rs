@@ -1,0 +1,96 @@
+//! How much a worker does at once, and the leases it holds meanwhile.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use commerce_core::db::Pool;
+use commerce_core::ids::JobId;
+use commerce_core::jobs::{self, ClaimedJob, Lease};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// The places in which jobs are worked on. A job is claimed only into a free slot, so that it never waits here while
+/// another worker is idle. Outlives a restart of the backend: what still runs keeps its slot.
+#[derive(Debug, Clone)]
+pub struct Slots {
+    count: usize,
+    free: Arc<Semaphore>,
+    held: Arc<Mutex<HashMap<JobId, Lease>>>,
+}
+
+/// A claimed job in its slot. Dropping it frees the slot and lets the lease run out.
+#[derive(Debug)]
+pub struct Work {
+    pub job: ClaimedJob,
+    slots: Slots,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        let mut held = self.slots.held();
+        // A job that was lost and claimed anew by this same process is under another lease already.
+        if held.get(&self.job.id) == Some(&self.job.lease()) {
+            held.remove(&self.job.id);
+        }
+    }
+}
+
+impl Slots {
+    pub fn new(count: usize) -> Self {
+        Self { count, free: Arc::new(Semaphore::new(count)), held: Arc::default() }
+    }
+
+    /// How many there are, free or not.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// All slots that are free, waiting until there is at least one.
+    pub async fn take_free(&self) -> OwnedSemaphorePermit {
+        // The semaphore is never closed.
+        let one = Arc::clone(&self.free).acquire_owned().await;
+        let mut permits = one.unwrap_or_else(|_| unreachable!("nobody closes the slots"));
+        let others = u32::try_from(self.free.available_permits()).unwrap_or(u32::MAX);
+        if let Ok(others) = Arc::clone(&self.free).try_acquire_many_owned(others) {
+            permits.merge(others);
+        }
+        permits
+    }
+
+    /// Puts a job into one of the taken slots; gives it back as it is if there are more jobs than slots.
+    pub fn fill(&self, permits: &mut OwnedSemaphorePermit, job: ClaimedJob) -> Result<Work, ClaimedJob> {
+        let Some(permit) = permits.split(1) else { return Err(job) };
+        self.held().insert(job.id, job.lease());
+        Ok(Work { job, slots: self.clone(), _permit: permit })
+    }
+
+    /// How many jobs are in hand.
+    pub fn busy(&self) -> usize {
+        self.held().len()
+    }
+
+    /// Extends every held lease long before it runs out, for as long as this process lives: so leases can be short and a
+    /// handler may still take its time.
+    pub async fn renew_leases(self, pool: Pool, lease: Duration) {
+        loop {
+            tokio::time::sleep(lease / 3).await;
+            let held: Vec<Lease> = self.held().values().copied().collect();
+            if held.is_empty() {
+                continue;
+            }
+            if let Err(error) = renew(&pool, &held, lease).await {
+                tracing::warn!(%error, leases = held.len(), "leases could not be renewed");
+            }
+        }
+    }
+
+    fn held(&self) -> MutexGuard<'_, HashMap<JobId, Lease>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn renew(pool: &Pool, held: &[Lease], lease: Duration) -> anyhow::Result<()> {
+    let mut conn = pool.get().await?;
+    Ok(jobs::renew(&mut conn, held, lease).await?)
+}

@@ -1,0 +1,94 @@
+//! Mails through the shipped program: none is lost, whatever is killed.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use commerce_core::ids::UserId;
+use commerce_core::notifications::{NewEmail, Template, enqueue_email};
+use commerce_core::testing::{SmtpPeer, TestDatabase};
+use diesel_async::SimpleAsyncConnection as _;
+
+use crate::given::{self, database, eventually, rows};
+use crate::program::{command, signal, start};
+
+const USER: &str = "00000000-0000-7000-8000-0000000000a1";
+
+/// One account, and as many welcome mails to it, each for an event of its own.
+async fn enqueue_mails(database: &TestDatabase, mails: usize) {
+    let sql = format!(
+        "INSERT INTO commerce.users (id, email, password_hash, display_name)
+             VALUES ('{USER}', 'anna@example.com', 'x', 'Anna') ON CONFLICT DO NOTHING;
+         WITH mails AS (
+             INSERT INTO commerce.emails (id, dedupe_key, template, recipient, data)
+             SELECT gen_random_uuid(), 'test:' || n, 'welcome', 'reader-' || n || '@example.com', '{{\"user_id\": \"{USER}\"}}'
+             FROM generate_series(1, {mails}) AS n RETURNING id
+         )
+         INSERT INTO commerce.jobs (id, kind, payload, attempts_max)
+         SELECT gen_random_uuid(), 'send_email', jsonb_build_object('email_id', id), 12 FROM mails"
+    );
+    database.conn().await.batch_execute(&sql).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_mail_is_lost_while_workers_are_killed() {
+    const MAILS: usize = 1500;
+    let database = database().await;
+    enqueue_mails(&database, MAILS).await;
+    let mail_dir = std::env::temp_dir().join(format!("commerce-mail-{}", given::unique()));
+    let begin =
+        |name: &str| start(&database, &mail_dir, &["--name", name, "--lease", "1s", "--log-format", "json"]);
+    let mut workers = [("one", begin("one")), ("two", begin("two"))];
+    let sent = "commerce.emails WHERE sent_at IS NOT NULL";
+    let mut kills = 0;
+    for (goal, index) in (1..).map(|round| round * MAILS / 10).zip([0, 1].into_iter().cycle()).take(8) {
+        eventually("mails are sent", async || (rows(&database, sent).await >= goal).then_some(())).await;
+        // In mid-work, without a word; the next is up under the same name at once.
+        let (name, worker) = &mut workers[index];
+        worker.kill().await.unwrap();
+        *worker = begin(name);
+        kills += 1;
+    }
+    given::all_done(&database).await;
+    for (_, worker) in &mut workers {
+        signal(worker, "-TERM").await;
+        assert!(worker.wait().await.unwrap().success());
+    }
+    assert_eq!(kills, 8);
+    assert_eq!(rows(&database, sent).await, MAILS);
+    let files: HashSet<String> = std::fs::read_dir(&mail_dir)
+        .unwrap()
+        .map(|file| file.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.ends_with(".eml"))
+        .collect();
+    assert_eq!(files.len(), MAILS);
+    std::fs::remove_dir_all(mail_dir).unwrap();
+    database.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mails_wait_for_the_smtp_server_to_come_back() {
+    let database = database().await;
+    let peer = SmtpPeer::start().await.unwrap();
+    let (address, url) = (peer.address(), peer.url());
+    let mut worker = command(&database).args(["--smtp-url", &url]).spawn().unwrap();
+    enqueue_mails(&database, 1).await;
+    let first = peer.wait_for_mail(Duration::from_secs(30), "reader-1@example.com", "Welcome").await;
+    assert!(first.is_some());
+
+    // The worker holds a connection to the server that goes away now.
+    peer.stop().await;
+    let user: UserId = USER.parse().unwrap();
+    let mail = NewEmail::to_user(Template::Welcome, user, "anna@example.com");
+    enqueue_email(&*database.conn().await, mail).await.unwrap();
+    let waiting = "commerce.jobs WHERE state = 'ready' AND attempt > 0 AND last_error IS NOT NULL";
+    eventually("an attempt has failed", async || (rows(&database, waiting).await == 1).then_some(())).await;
+
+    let peer = SmtpPeer::start_on(address).await.unwrap();
+    let mail = peer.wait_for_mail(Duration::from_secs(30), "anna@example.com", "Welcome").await.unwrap();
+    assert!(mail.text.starts_with("Hello Anna,\n"), "{}", mail.text);
+    given::all_done(&database).await;
+    assert_eq!(peer.mails().len(), 1);
+    signal(&worker, "-INT").await;
+    assert!(worker.wait().await.unwrap().success());
+    database.finish().await;
+}

@@ -1,0 +1,16 @@
+//! The worker against a real Postgres: as a library with jobs of the tests' own, and as the program that is shipped.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test that fails may panic"
+)]
+
+mod attempts;
+mod backend;
+mod given;
+mod mails;
+mod pace;
+mod program;
+mod shutdown;
+mod sweeps;
