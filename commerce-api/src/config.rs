@@ -1,12 +1,14 @@
 //! Settings: each is a flag and an environment variable; `commerce-api serve --help` is the reference. A `.env` file is read.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 use commerce_core::accounts::SecretKey;
 use commerce_core::db::{self, Pool, PoolSettings};
 use commerce_core::money::Currency;
+use commerce_core::payments::{MockProvider, PaymentProvider, ProviderName, Providers};
 use commerce_core::settings::{PaymentFailurePolicy, ReservationMode, ShopSettings};
 
 use crate::edge::AllowedOrigins;
@@ -47,6 +49,13 @@ pub struct HttpSettings {
     /// Origins whose pages may call the API from a browser, separated by commas; `*` for any
     #[arg(long, env = "COMMERCE_CORS_ORIGINS", default_value = "")]
     pub cors_origins: AllowedOrigins,
+}
+
+impl HttpSettings {
+    /// Where links lead.
+    pub fn public_url(&self) -> String {
+        self.public_url.clone().unwrap_or_else(|| format!("http://{}", self.http_addr))
+    }
 }
 
 /// The secrets.
@@ -116,6 +125,33 @@ impl ShopArguments {
             payment_failure: self.payment_failure,
             alert_email: self.alert_email.clone().filter(|address| !address.is_empty()),
         }
+    }
+}
+
+/// Who takes the money.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Payments")]
+pub struct PaymentSettings {
+    /// Providers that are switched on, separated by commas; `mock` takes any order as paid, for trying things out
+    #[arg(long, env = "COMMERCE_PAYMENT_PROVIDERS", default_value = "", value_delimiter = ',', value_parser = provider)]
+    payment_providers: Vec<Option<ProviderName>>,
+}
+
+impl PaymentSettings {
+    /// `public_url` is where shoppers reach the API.
+    pub fn providers(&self, public_url: &str) -> Providers {
+        let mock = || -> Arc<dyn PaymentProvider> { Arc::new(MockProvider::new(public_url)) };
+        let switched_on = self.payment_providers.iter().flatten();
+        Providers::new(switched_on.filter(|name| **name == ProviderName::Mock).map(|_| mock()))
+    }
+}
+
+/// An empty text is nobody, so that the variable can be set and empty.
+fn provider(text: &str) -> Result<Option<ProviderName>, String> {
+    match text.trim() {
+        "" => Ok(None),
+        "mock" => Ok(Some(ProviderName::Mock)),
+        other => Err(format!("{other:?} is not a provider of this build; there is: mock")),
     }
 }
 

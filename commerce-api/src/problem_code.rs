@@ -67,6 +67,24 @@ codes! {
     MethodNotAllowed = METHOD_NOT_ALLOWED "method_not_allowed" "Method not allowed",
     /// A request with this Idempotency-Key is still being worked on: ask again shortly.
     IdempotencyKeyInUse = CONFLICT "idempotency_key_in_use" "The Idempotency-Key is in use",
+    /// There is nothing in the cart to order.
+    CartEmpty = CONFLICT "cart_empty" "The cart is empty",
+    /// A cart holds at most 100 different variants.
+    CartFull = CONFLICT "cart_full" "The cart is full",
+    /// There is less than was asked for: `lines` names each short variant with `requested` and `available`.
+    OutOfStock = CONFLICT "out_of_stock" "Not enough in stock",
+    /// Variants do not exist or are no longer sold: `variant_ids` names them.
+    NotForSale = CONFLICT "not_for_sale" "Not for sale",
+    /// The total is not the `expected_total`; `total` says what it is now.
+    PriceChanged = CONFLICT "price_changed" "The price has changed",
+    /// An amount or price is not in the shop's currency.
+    CurrencyMismatch = CONFLICT "currency_mismatch" "Another currency",
+    /// The order's `status` does not allow the step.
+    OrderState = CONFLICT "order_state" "The order's state does not allow it",
+    /// The time to pay this order is over; its stock goes back on the shelf. Order again.
+    OrderExpired = CONFLICT "order_expired" "The order has expired",
+    /// The tracking number belongs to another shipment.
+    TrackingNumberTaken = CONFLICT "tracking_number_taken" "The tracking number is taken",
     /// The resource has changed since its `ETag` was read: read it again.
     VersionMismatch = PRECONDITION_FAILED "version_mismatch" "The resource has changed",
     /// The body is larger than the operation takes.
@@ -83,6 +101,8 @@ codes! {
     RateLimited = TOO_MANY_REQUESTS "rate_limited" "Too many requests",
     /// Something went wrong in the server; it is logged under the request id.
     Internal = INTERNAL_SERVER_ERROR "internal" "Internal error",
+    /// The payment provider did not answer: send the same request with the same Idempotency-Key again.
+    ProviderUnavailable = BAD_GATEWAY "provider_unavailable" "The payment provider is away",
     /// The server is overloaded or a part of it is away; `Retry-After` says when to try again.
     Unavailable = SERVICE_UNAVAILABLE "unavailable" "Temporarily unavailable",
 }

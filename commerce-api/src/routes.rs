@@ -67,14 +67,19 @@ use std::sync::OnceLock;
 
 use poem_openapi::{OpenApi as _, Tags};
 
+use crate::admin_orders::AdminOrders;
+use crate::cart::Carts;
 use crate::me::Me;
+use crate::orders::Orders;
+use crate::payments::Payments;
 use crate::state::State;
 
 /// Every resource under `/v1`.
-pub type Surface = (Me, ());
+pub type Surface = (Me, Carts, Orders, AdminOrders, Payments);
 
 pub fn surface(state: &State) -> Surface {
-    (Me(state.clone()), ())
+    let state = || state.clone();
+    (Me(state()), Carts(state()), Orders(state()), AdminOrders(state()), Payments(state()))
 }
 
 /// The chapters of the spec.
@@ -82,6 +87,14 @@ pub fn surface(state: &State) -> Surface {
 pub enum Tag {
     /// Your own account.
     Me,
+    /// What a shopper is about to buy.
+    Cart,
+    /// Checking out, and what comes after.
+    Orders,
+    /// Money in.
+    Payments,
+    /// For staff: orders.
+    AdminOrders,
 }
 
 /// Where the API begins.

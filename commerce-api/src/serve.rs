@@ -8,7 +8,7 @@ use poem::Server;
 use poem::listener::{Acceptor as _, Listener as _, TcpListener};
 
 use crate::app::app;
-use crate::config::{DatabaseSettings, HttpSettings, SecretSettings, ShopArguments};
+use crate::config::{DatabaseSettings, HttpSettings, PaymentSettings, SecretSettings, ShopArguments};
 use crate::state::State;
 use crate::telemetry::{self, LogFormat};
 
@@ -23,6 +23,8 @@ pub struct ServeArguments {
     secrets: SecretSettings,
     #[command(flatten)]
     shop: ShopArguments,
+    #[command(flatten)]
+    payments: PaymentSettings,
 
     /// How log lines look; RUST_LOG chooses what is logged
     #[arg(long, env = "COMMERCE_LOG_FORMAT", default_value = "pretty", help_heading = "Logs")]
@@ -35,7 +37,8 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 pub async fn serve(arguments: ServeArguments) -> anyhow::Result<()> {
     telemetry::log(arguments.log_format);
     let pool = arguments.database.pool().context("DATABASE_URL is not a Postgres address")?;
-    let state = State::new(pool, arguments.shop.settings(), arguments.secrets.token_keys()?);
+    let providers = arguments.payments.providers(&arguments.http.public_url());
+    let state = State::new(pool, arguments.shop.settings(), providers, arguments.secrets.token_keys()?);
     let listener = TcpListener::bind(arguments.http.http_addr)
         .into_acceptor()
         .await

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use commerce_core::db::Pool;
 use commerce_core::jobs::WAKE_CHANNEL;
+use commerce_core::payments::Providers;
 use commerce_core::settings::ShopSettings;
 use tokio::sync::Notify;
 
@@ -19,6 +20,7 @@ pub struct State(Arc<Shared>);
 pub struct Shared {
     pub pool: Pool,
     pub shop: ShopSettings,
+    pub providers: Providers,
     pub tokens: TokenKeys,
     pub sessions: SessionCache,
     wake: Notify,
@@ -36,10 +38,11 @@ impl Deref for State {
 const WAKE_PAUSE: Duration = Duration::from_millis(20);
 
 impl State {
-    pub fn new(pool: Pool, shop: ShopSettings, tokens: TokenKeys) -> Self {
+    pub fn new(pool: Pool, shop: ShopSettings, providers: Providers, tokens: TokenKeys) -> Self {
         let state = Self(Arc::new(Shared {
             pool,
             shop,
+            providers,
             tokens,
             sessions: SessionCache::default(),
             wake: Notify::new(),

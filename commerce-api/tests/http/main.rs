@@ -4,5 +4,6 @@
 
 mod edge;
 mod shop;
+mod shopping;
 mod spec;
 mod writes;

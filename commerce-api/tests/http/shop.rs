@@ -1,5 +1,7 @@
 //! A shop for one test: a database, and the whole application in this process.
 
+use std::sync::Arc;
+
 use commerce_api::app::app;
 use commerce_api::config::HttpSettings;
 use commerce_api::edge::AllowedOrigins;
@@ -7,6 +9,7 @@ use commerce_api::state::State;
 use commerce_api::tokens::TokenKeys;
 use commerce_core::accounts::{Role, SecretKey};
 use commerce_core::ids::{SessionId, UserId};
+use commerce_core::payments::{MockProvider, PaymentProvider, Providers};
 use commerce_core::settings::ShopSettings;
 use commerce_core::testing::TestDatabase;
 use diesel::ExpressionMethods as _;
@@ -111,11 +114,24 @@ impl TestShop {
         Self::with(|state, settings| app(state, &settings).boxed()).await
     }
 
+    /// The product with other rules than the usual.
+    pub async fn ruled(shop: ShopSettings) -> Self {
+        Self::build(shop, |state, settings| app(state, &settings).boxed()).await
+    }
+
     /// With other routes than the product's.
     pub async fn with(build: impl FnOnce(State, HttpSettings) -> BoxEndpoint<'static, Response>) -> Self {
+        Self::build(ShopSettings::default(), build).await
+    }
+
+    async fn build(
+        shop: ShopSettings,
+        build: impl FnOnce(State, HttpSettings) -> BoxEndpoint<'static, Response>,
+    ) -> Self {
         let database = TestDatabase::new().await;
+        let mock: Arc<dyn PaymentProvider> = Arc::new(MockProvider::new("http://localhost"));
         let tokens = TokenKeys::derive(&SecretKey::parse(SECRET).unwrap()).unwrap();
-        let state = State::new(database.pool().clone(), ShopSettings::default(), tokens);
+        let state = State::new(database.pool().clone(), shop, Providers::new([mock]), tokens);
         let settings = HttpSettings {
             http_addr: ([127, 0, 0, 1], 0).into(),
             public_url: None,

@@ -2,15 +2,33 @@
 //!
 //! A person registers with an e-mail address and proves it with a six-digit code; only then can they log in. A login is a
 //! session row; its refresh tokens rotate, and a token that comes back after its use ends the whole session. What a person
-//! may do follows from their [`Role`] alone.
+//! may do follows from their [`Role`] alone. What also sends mails is in [`flows`](crate::flows).
 
+mod email;
+mod login;
 pub mod one_time_code;
-pub mod permission;
-pub mod secret_key;
-pub mod session;
-pub mod user;
+mod password;
+mod permission;
+mod refresh;
+mod registration;
+mod secret_key;
+mod session;
+mod update_profile;
+mod user;
 
+pub use email::{EmailAddress, InvalidEmailAddress};
+pub use login::{LoginError, ProvenUser, StoredCredentials, find_credentials, open_session};
+pub use password::{HashError, InvalidPassword, NewPassword, PasswordHash};
 pub use permission::{Permission, Role};
+pub use refresh::{REUSE_GRACE, Refreshed, refresh_session};
+pub use registration::{
+    CreatedAdmin, NewUser, create_admin, find_admin, insert_unverified, lock_by_email, mark_verified,
+    replace_unverified,
+};
 pub use secret_key::{InvalidSecretKey, SecretKey};
-pub use session::{LiveSession, find_live_session};
+pub use session::{
+    Device, LiveSession, OpenedSession, RefreshToken, SESSION_TTL, find_live_session, logout, prune_sessions,
+    revoke_session,
+};
+pub use update_profile::{UpdateProfile, UpdateProfileError, check_display_name, update_profile};
 pub use user::{User, find_user};

@@ -1,11 +1,40 @@
 //! Six digits by mail that prove who owns an address. They are stored nowhere: they follow from the code's id and the
 //! server's secret, when the mail is written and when a guess is checked.
 
+use std::time::Duration;
+
+use diesel::prelude::*;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
+use subtle::ConstantTimeEq;
 
 use super::SecretKey;
-use crate::ids::CodeId;
+use crate::db::{clock, time_after};
+use crate::ids::{CodeId, UserId};
+use crate::schema::one_time_codes;
+use crate::text_enum::text_enum;
+
+text_enum! {
+    /// What a code is good for.
+    pub enum CodePurpose {
+        VerifyEmail = "verify_email",
+        ResetPassword = "reset_password",
+        ChangeEmail = "change_email",
+    }
+}
+
+/// How long a code can be used.
+pub const CODE_TTL: Duration = Duration::from_secs(10 * 60);
+
+/// After so many wrong guesses a code is dead.
+pub const GUESSES_MAX: i32 = 5;
+
+/// Between two codes for the same person.
+pub const CODE_COOL_DOWN: Duration = Duration::from_secs(60);
+
+/// How many codes a person gets in an hour: together with [`GUESSES_MAX`] it bounds how often someone can guess.
+const CODES_AN_HOUR: i64 = 6;
 
 /// The six digits of a code.
 pub fn derive_code(key: &SecretKey, id: CodeId) -> String {
@@ -16,4 +45,101 @@ pub fn derive_code(key: &SecretKey, id: CodeId) -> String {
     let [a, b, c, d, e, f, g, h, ..] = digest;
     // 64 bits over a million: the bias is far below anything that could be used.
     format!("{:06}", u64::from_be_bytes([a, b, c, d, e, f, g, h]) % 1_000_000)
+}
+
+/// Makes a new code, which ends those before it. `None` while the last one is younger than [`CODE_COOL_DOWN`] or there were
+/// too many within an hour. The caller holds the user's row, so that two requests cannot both get one.
+pub async fn issue(
+    conn: &mut AsyncPgConnection,
+    user_id: UserId,
+    purpose: CodePurpose,
+) -> QueryResult<Option<CodeId>> {
+    let of_user = one_time_codes::table
+        .filter(one_time_codes::user_id.eq(user_id))
+        .filter(one_time_codes::purpose.eq(purpose));
+    let ages = of_user.select(one_time_codes::created_at).order(one_time_codes::created_at.desc());
+    let issued: Vec<chrono::DateTime<chrono::Utc>> = ages.limit(CODES_AN_HOUR).load(conn).await?;
+    let now = crate::db::current_time(conn).await?;
+    let younger_than = |at: &chrono::DateTime<chrono::Utc>, age: Duration| {
+        now.signed_duration_since(at).to_std().is_ok_and(|since| since < age) || *at > now
+    };
+    let cooling_down = issued.as_slice().first().is_some_and(|last| younger_than(last, CODE_COOL_DOWN));
+    let within_hour = issued.iter().filter(|at| younger_than(at, Duration::from_secs(3600))).count();
+    if cooling_down || i64::try_from(within_hour).unwrap_or(i64::MAX) >= CODES_AN_HOUR {
+        return Ok(None);
+    }
+    let id = CodeId::new();
+    diesel::insert_into(one_time_codes::table)
+        .values((
+            one_time_codes::id.eq(id),
+            one_time_codes::user_id.eq(user_id),
+            one_time_codes::purpose.eq(purpose),
+            one_time_codes::created_at.eq(now),
+            one_time_codes::expires_at.eq(time_after(CODE_TTL)),
+        ))
+        .execute(conn)
+        .await?;
+    Ok(Some(id))
+}
+
+/// Counts a guess at the person's newest code, and uses the code up if the guess is right. The count is part of the caller's
+/// transaction: **commit it also when the answer is `false`**, or guesses cost nothing.
+pub async fn guess(
+    conn: &mut AsyncPgConnection,
+    key: &SecretKey,
+    user_id: UserId,
+    purpose: CodePurpose,
+    guess: &str,
+) -> QueryResult<bool> {
+    let newest: Option<CodeId> = one_time_codes::table
+        .filter(one_time_codes::user_id.eq(user_id))
+        .filter(one_time_codes::purpose.eq(purpose))
+        .order((one_time_codes::created_at.desc(), one_time_codes::id.desc()))
+        .select(one_time_codes::id)
+        .first(conn)
+        .await
+        .optional()?;
+    let Some(id) = newest else { return Ok(false) };
+    // One statement counts and checks the limit, so that guesses sent at once cannot slip past it.
+    let counted = diesel::update(
+        one_time_codes::table
+            .find(id)
+            .filter(one_time_codes::attempts.lt(GUESSES_MAX))
+            .filter(one_time_codes::consumed_at.is_null())
+            .filter(one_time_codes::expires_at.gt(clock())),
+    )
+    .set(one_time_codes::attempts.eq(one_time_codes::attempts + 1))
+    .execute(conn)
+    .await?;
+    let right: bool = derive_code(key, id).as_bytes().ct_eq(guess.as_bytes()).into();
+    if counted == 0 || !right {
+        return Ok(false);
+    }
+    let consume = diesel::update(one_time_codes::table.find(id));
+    consume.set(one_time_codes::consumed_at.eq(clock().nullable())).execute(conn).await?;
+    Ok(true)
+}
+
+/// Forgets codes that ended a day ago; returns how many.
+pub async fn prune_codes(conn: &mut AsyncPgConnection) -> QueryResult<usize> {
+    let day_ago = diesel::dsl::sql::<diesel::sql_types::Timestamptz>("commerce.clock() - interval '1 day'");
+    diesel::delete(one_time_codes::table.filter(one_time_codes::expires_at.lt(day_ago))).execute(conn).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_is_six_digits_that_follow_from_key_and_id() {
+        let key = |byte: char| SecretKey::parse(&format!("{}=", byte.to_string().repeat(43))).unwrap();
+        let ids: Vec<CodeId> = (0..200).map(|_| CodeId::new()).collect();
+        let codes: std::collections::HashSet<String> =
+            ids.iter().map(|id| derive_code(&key('A'), *id)).collect();
+        assert!(codes.len() > 190, "codes repeat: {}", codes.len());
+        assert!(codes.iter().all(|code| code.len() == 6 && code.bytes().all(|byte| byte.is_ascii_digit())));
+        let id = ids[0];
+        assert_eq!(derive_code(&key('A'), id), derive_code(&key('A'), id));
+        assert!(ids.iter().any(|id| derive_code(&key('A'), *id) != derive_code(&key('E'), *id)));
+    }
 }

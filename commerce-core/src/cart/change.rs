@@ -5,11 +5,11 @@ use diesel::result::Error as QueryError;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 
 use super::hold::hold;
-use super::{LockedCart, Owner, lock_open, lock_or_open};
+use super::{LockedCart, Owner, ViewCartError, lock_open, lock_or_open};
 use crate::db::{Retryable, clock};
 use crate::ids::VariantId;
 use crate::inventory::{ReserveError, Shortage, available_by_variant};
-use crate::money::Currency;
+use crate::money::{AmountOverflow, Currency};
 use crate::request::Origin;
 use crate::schema::{cart_items, carts, products, variants};
 use crate::settings::{ReservationMode, ShopSettings};
@@ -44,7 +44,18 @@ pub enum CartError {
     #[error("variant {variant_id} is priced in {currency}, which is not the shop's currency")]
     CurrencyMismatch { variant_id: VariantId, currency: Currency },
     #[error(transparent)]
+    AmountOverflow(#[from] AmountOverflow),
+    #[error(transparent)]
     Database(#[from] QueryError),
+}
+
+impl From<ViewCartError> for CartError {
+    fn from(error: ViewCartError) -> Self {
+        match error {
+            ViewCartError::AmountOverflow(error) => Self::AmountOverflow(error),
+            ViewCartError::Database(error) => Self::Database(error),
+        }
+    }
 }
 
 impl From<ReserveError> for CartError {

@@ -28,6 +28,17 @@ pub struct BeginPayment {
     pub origin: Origin,
 }
 
+impl BeginPayment {
+    /// Whether the attempt is what this request asks for.
+    fn asks_for(&self, payment: &Payment) -> bool {
+        let amount = Money::new(payment.amount_minor, payment.currency);
+        payment.order_id == self.order_id
+            && payment.provider == self.provider
+            && payment.request == self.request
+            && self.amount.is_none_or(|asked| asked == amount)
+    }
+}
+
 /// Why no attempt was begun. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum BeginPaymentError {
@@ -41,6 +52,10 @@ pub enum BeginPaymentError {
     AmountOutOfRange { amount: Money, due: Money },
     #[error("the order is in {due}, not in {amount}")]
     CurrencyMismatch { amount: Money, due: Money },
+    #[error("this request began a payment with other terms")]
+    RequestReused,
+    #[error("the same request is being worked on")]
+    RequestInUse,
     #[error(transparent)]
     Database(#[from] QueryError),
 }
@@ -63,7 +78,7 @@ pub async fn begin_payment(
         }
         let order = orders::lock(conn, wish.order_id).await?.ok_or(BeginPaymentError::OrderNotFound)?.0;
         if let Some(begun) = payments::find_by_request(conn, &wish.request_key).await? {
-            return Ok(begun);
+            return if wish.asks_for(&begun) { Ok(begun) } else { Err(BeginPaymentError::RequestReused) };
         }
         if order.status != OrderStatus::PendingPayment {
             return Err(BeginPaymentError::NotPayable(order.status));

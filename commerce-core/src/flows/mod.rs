@@ -13,8 +13,10 @@ mod expire_orders;
 mod import_products;
 mod place_order;
 mod refund_payment;
+mod register;
 mod settle_payment;
 mod ship_order;
+mod verify_email;
 
 pub use begin_payment::{BeginPayment, BeginPaymentError, begin_payment};
 pub use cancel_order::{CancelOrderError, CancelledBy, cancel_order};
@@ -25,5 +27,7 @@ pub use import_products::{
 };
 pub use place_order::{PlaceOrder, PlaceOrderError, PlacedOrder, place_order};
 pub use refund_payment::{RefundPaymentError, complete_refund, run_refund};
+pub use register::{register, resend_code};
 pub use settle_payment::{SettlePaymentError, settle_payment};
 pub use ship_order::{AdvanceOrderError, Dispatch, deliver_order, process_order, ship_order};
+pub use verify_email::{VerifiedEmail, verify_email};

@@ -87,7 +87,7 @@ async fn the_same_news_fifty_times_at_once_counts_once() {
         .map(|_| {
             let (pool, shop, id) = (db.pool().clone(), shop.clone(), payment.id);
             tokio::spawn(async move {
-                settle_payment(&mut *pool.get().await.unwrap(), &shop, id, success(id), &Origin::system())
+                settle_payment(&mut pool.get().await.unwrap(), &shop, id, success(id), &Origin::system())
                     .await
             })
         })

@@ -96,7 +96,7 @@ async fn carts_in_opposite_order_do_not_deadlock() {
             let (pool, shop) = (db.pool().clone(), shop.clone());
             // Without the retries of in_transaction: a deadlock would show.
             tokio::spawn(async move {
-                place_order(&mut *pool.get().await.unwrap(), &shop, order_wish(owner)).await
+                place_order(&mut pool.get().await.unwrap(), &shop, order_wish(owner)).await
             })
         })
         .collect();

@@ -54,12 +54,12 @@ async fn cancel_racing_ship_lets_exactly_one_win() {
         let (variant, id) = paid_order(&db, 2).await;
         let (pool, other_pool) = (db.pool().clone(), db.pool().clone());
         let ship = tokio::spawn(async move {
-            ship_order(&mut *pool.get().await.unwrap(), id, &Dispatch::default(), &guest_origin())
+            ship_order(&mut pool.get().await.unwrap(), id, &Dispatch::default(), &guest_origin())
                 .await
                 .map(|_| ())
         });
         let cancel = tokio::spawn(async move {
-            cancel_order(&mut *other_pool.get().await.unwrap(), id, CancelledBy::Admin, &guest_origin())
+            cancel_order(&mut other_pool.get().await.unwrap(), id, CancelledBy::Admin, &guest_origin())
                 .await
                 .map(|_| ())
         });

@@ -1,0 +1,299 @@
+//! Buying over HTTP: cart, checkout, payment, and what staff does with the order.
+
+use commerce_core::accounts::Role;
+use commerce_core::flows::expire_orders;
+use commerce_core::settings::{ReservationMode, ShopSettings};
+use futures_util::future::join_all;
+use poem::http::Method;
+use serde_json::{Value, json};
+
+use crate::shop::{Ask, Got, TestShop, ask, get, post};
+
+fn patch(path: &str, body: &Value) -> Ask {
+    ask(Method::PATCH, path).json(body)
+}
+
+fn address() -> Value {
+    json!({ "name": "Ada", "line1": "1 Street", "city": "London", "postal_code": "SW1", "country": "GB" })
+}
+
+fn checkout(token: &str, key: &str) -> Ask {
+    let body = json!({ "email": "ada@example.com", "shipping_address": address() });
+    post("/v1/orders/checkout", &body).header("Cart-Token", token).header("Idempotency-Key", key)
+}
+
+fn pay(token: &str, order: &Value, key: &str, body: &Value) -> Ask {
+    let path = format!("/v1/orders/{}/pay", order["id"].as_str().unwrap());
+    post(&path, body).header("Cart-Token", token).header("Idempotency-Key", key)
+}
+
+/// A guest with so many of a variant in the cart; returns the token.
+async fn fill_cart(shop: &TestShop, variant_id: impl ToString, quantity: i64) -> String {
+    let item = json!({ "variant_id": variant_id.to_string(), "quantity": quantity });
+    let added = shop.send(post("/v1/cart/items", &item)).await;
+    assert_eq!(added.status, 200, "{}", added.text);
+    added.json()["token"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_guest_buys_and_staff_ships() {
+    let shop = TestShop::new().await;
+    let variant = shop.database.variant(1250, 5).await;
+    let token = fill_cart(&shop, variant, 2).await;
+    let cart = shop.send(get("/v1/cart").header("Cart-Token", &token)).await.json();
+    assert_eq!(cart["subtotal"], json!({ "amount": 2500, "currency": "USD" }));
+    assert_eq!(cart["items"][0]["available"], 5);
+
+    let placed = shop.send(checkout(&token, "c-1")).await;
+    assert_eq!(placed.status, 201, "{}", placed.text);
+    let order = placed.json();
+    assert_eq!(
+        placed.header("location"),
+        Some(format!("/v1/orders/{}", order["id"].as_str().unwrap()).as_str())
+    );
+    assert_eq!((&order["status"], &order["payment_status"]), (&json!("pending_payment"), &json!("unpaid")));
+    let emptied = shop.send(get("/v1/cart").header("Cart-Token", &token)).await.json();
+    assert_eq!(emptied["items"], json!([]));
+
+    let paid = shop.send(pay(&token, &order, "p-1", &json!({ "provider": "mock" }))).await;
+    assert_eq!((paid.status.as_u16(), &paid.json()["status"]), (201, &json!("succeeded")), "{}", paid.text);
+    let order_path = format!("/v1/orders/{}", order["id"].as_str().unwrap());
+    let order = shop.send(get(&order_path).header("Cart-Token", &token)).await.json();
+    assert_eq!((&order["status"], &order["amount_due"]["amount"]), (&json!("paid"), &json!(0)));
+    shop.send(get(&order_path).header("Cart-Token", "somebody-elses-token")).await.problem(404, "not_found");
+
+    let (_, staff) = shop.login(Role::Fulfilment).await;
+    let admin_path = format!("/v1/admin/orders/{}", order["id"].as_str().unwrap());
+    let move_on = |body: Value| patch(&format!("{admin_path}/status"), &body).bearer(&staff);
+    shop.send(move_on(json!({ "status": "delivered" }))).await.problem(409, "order_state");
+    let stale = move_on(json!({ "status": "processing" })).header("If-Match", "\"1\"");
+    shop.send(stale).await.problem(412, "version_mismatch");
+    let shipped = shop.send(move_on(json!({ "status": "shipped", "tracking_number": "T-1" }))).await;
+    assert_eq!(shipped.json()["fulfillment_status"], "fulfilled", "{}", shipped.text);
+    let delivered = shop.send(move_on(json!({ "status": "delivered" }))).await;
+    assert_eq!(delivered.json()["status"], "delivered");
+    let note = post(&format!("{admin_path}/notes"), &json!({ "text": "rang twice" })).bearer(&staff);
+    assert_eq!(shop.send(note).await.json()["kind"], "note");
+    let events = shop.send(get(&format!("{admin_path}/events")).bearer(&staff)).await.json();
+    let kinds: Vec<_> =
+        events["data"].as_array().unwrap().iter().map(|event| event["kind"].as_str().unwrap()).collect();
+    assert_eq!(
+        kinds,
+        ["placed", "payment_started", "payment_succeeded", "paid", "shipped", "delivered", "note"]
+    );
+    assert_eq!(shop.database.stock(variant).await, (3, 0));
+    shop.database.finish().await;
+}
+
+#[tokio::test]
+async fn an_action_is_required_and_confirmed() {
+    let shop = TestShop::new().await;
+    let variant = shop.database.variant(1250, 5).await;
+    let token = fill_cart(&shop, variant, 1).await;
+    let order = shop.send(checkout(&token, "c")).await.json();
+    let body = json!({ "provider": "mock", "outcome": "require_action" });
+    let begun = shop.send(pay(&token, &order, "p", &body)).await.json();
+    assert_eq!((&begun["status"], &begun["action"]["type"]), (&json!("requires_action"), &json!("redirect")));
+    let path = format!("/v1/payments/{}", begun["id"].as_str().unwrap());
+    let confirm = ask(Method::POST, &format!("{path}/confirm")).header("Cart-Token", &token);
+    let confirmed = shop.send(confirm).await;
+    assert_eq!(confirmed.json()["status"], "succeeded", "{}", confirmed.text);
+    shop.send(get(&path).header("Cart-Token", "somebody-elses-token")).await.problem(404, "not_found");
+    let listed = format!("/v1/payments?order_id={}", order["id"].as_str().unwrap());
+    let listed = shop.send(get(&listed).header("Cart-Token", &token)).await.json();
+    assert_eq!(listed["data"].as_array().unwrap().len(), 1);
+    shop.database.finish().await;
+}
+
+#[tokio::test]
+async fn a_declined_payment_may_be_followed_by_a_good_one() {
+    let shop = TestShop::new().await;
+    let variant = shop.database.variant(1250, 5).await;
+    let token = fill_cart(&shop, variant, 1).await;
+    let order = shop.send(checkout(&token, "c")).await.json();
+    let declined =
+        shop.send(pay(&token, &order, "p-1", &json!({ "provider": "mock", "outcome": "fail" }))).await.json();
+    assert_eq!((&declined["status"], &declined["failure_code"]), (&json!("failed"), &json!("card_declined")));
+    let too_much = json!({ "provider": "mock", "amount": { "amount": 9999, "currency": "USD" } });
+    let pointers = shop.send(pay(&token, &order, "p-2", &too_much)).await.problem(422, "validation_failed");
+    assert_eq!(pointers, ["/amount/amount"]);
+    let off = json!({ "provider": "stripe" });
+    assert_eq!(
+        shop.send(pay(&token, &order, "p-3", &off)).await.problem(422, "validation_failed"),
+        ["/provider"]
+    );
+    let paid = shop.send(pay(&token, &order, "p-4", &json!({ "provider": "mock" }))).await;
+    assert_eq!(paid.json()["status"], "succeeded");
+    shop.send(pay(&token, &order, "p-5", &json!({ "provider": "mock" }))).await.problem(409, "order_state");
+    shop.database.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_key_fifty_times_at_once_makes_one_order() {
+    let shop = TestShop::new().await;
+    let variant = shop.database.variant(1250, 5).await;
+    let token = fill_cart(&shop, variant, 1).await;
+    let answers = join_all((0..50).map(|_| shop.send(checkout(&token, "the-key")))).await;
+    let mut orders = std::collections::HashSet::new();
+    for answer in &answers {
+        match answer.status.as_u16() {
+            201 => drop(orders.insert(answer.json()["id"].to_string())),
+            409 => drop(answer.problem(409, "idempotency_key_in_use")),
+            _ => panic!("{answer:?}"),
+        }
+    }
+    assert_eq!(orders.len(), 1);
+    let again = shop.send(checkout(&token, "\"the-key\"")).await;
+    assert_eq!((again.status.as_u16(), again.header("idempotent-replayed")), (201, Some("true")));
+    let body = json!({ "email": "eve@example.com", "shipping_address": address() });
+    let other =
+        post("/v1/orders/checkout", &body).header("Cart-Token", &token).header("Idempotency-Key", "the-key");
+    shop.send(other).await.problem(422, "idempotency_key_reused");
+    let keyless = post("/v1/orders/checkout", &body).header("Cart-Token", &token);
+    shop.send(keyless).await.problem(400, "idempotency_key_required");
+    assert_eq!(shop.database.stock(variant).await, (5, 1));
+    shop.database.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn paying_with_the_same_key_charges_once() {
+    let shop = TestShop::new().await;
+    let variant = shop.database.variant(1250, 5).await;
+    let token = fill_cart(&shop, variant, 1).await;
+    let order = shop.send(checkout(&token, "c")).await.json();
+    let body = json!({ "provider": "mock" });
+    let answers = join_all((0..20).map(|_| shop.send(pay(&token, &order, "p", &body)))).await;
+    let paid: std::collections::HashSet<_> = answers
+        .iter()
+        .filter(|answer| answer.status == 201)
+        .map(|answer| answer.json()["id"].to_string())
+        .collect();
+    assert_eq!(paid.len(), 1);
+    let busy = |answer: &Got| answer.status == 409 && answer.json()["code"] == "idempotency_key_in_use";
+    assert!(answers.iter().all(|answer| answer.status == 201 || busy(answer)), "{answers:?}");
+    let partial = json!({ "provider": "mock", "amount": { "amount": 1, "currency": "USD" } });
+    shop.send(pay(&token, &order, "p", &partial)).await.problem(422, "idempotency_key_reused");
+    shop.database.finish().await;
+}
+
+async fn rush(rules: ShopSettings) {
+    let shop = TestShop::ruled(rules.clone()).await;
+    let variant = shop.database.variant(1250, 50).await;
+    let shoppers = join_all((0..200).map(async |number| {
+        let item = json!({ "variant_id": variant.to_string(), "quantity": 1 });
+        let added = shop.send(post("/v1/cart/items", &item)).await;
+        if added.status != 200 {
+            return added;
+        }
+        let token = added.json()["token"].as_str().unwrap().to_owned();
+        shop.send(checkout(&token, &format!("key-{number}"))).await
+    }));
+    let (mut placed, mut sold_out) = (0, 0);
+    for answer in shoppers.await {
+        if answer.status == 201 {
+            placed += 1;
+        } else {
+            answer.problem(409, "out_of_stock");
+            assert_eq!(answer.json()["lines"][0]["available"], 0);
+            sold_out += 1;
+        }
+    }
+    assert_eq!((placed, sold_out), (50, 150));
+    assert_eq!(shop.database.stock(variant).await, (50, 50));
+    shop.database.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hundred_shoppers_for_fifty_units_reserving_at_checkout() {
+    rush(ShopSettings::default()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hundred_shoppers_for_fifty_units_holding_from_the_cart_on() {
+    rush(ShopSettings { reservation_mode: ReservationMode::Cart, ..Default::default() }).await;
+}
+
+#[tokio::test]
+async fn an_order_that_expired_says_so() {
+    let shop = TestShop::new().await;
+    let variant = shop.database.variant(1250, 5).await;
+    let token = fill_cart(&shop, variant, 1).await;
+    let order = shop.send(checkout(&token, "c")).await.json();
+    shop.database.shift_clock(shop.state.shop.order_ttl).await;
+    let body = json!({ "provider": "mock" });
+    shop.send(pay(&token, &order, "p-1", &body)).await.problem(409, "order_expired");
+    expire_orders(shop.database.pool(), &shop.state.shop, &shop.state.providers, 10).await.unwrap();
+    let order_path = format!("/v1/orders/{}", order["id"].as_str().unwrap());
+    let order = shop.send(get(&order_path).header("Cart-Token", &token)).await.json();
+    assert_eq!((&order["status"], &order["cancel_reason"]), (&json!("cancelled"), &json!("expired")));
+    let (_, staff) = shop.login(Role::Support).await;
+    let found = "/v1/admin/orders?status=cancelled&cancel_reason=expired&stock_released=true&q=ada@EXAMPLE";
+    let found = shop.send(get(found).bearer(&staff)).await.json();
+    assert_eq!(found["data"][0]["id"], order["id"]);
+    shop.database.finish().await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_ordered_is_said() {
+    let shop = TestShop::new().await;
+    let variant = shop.database.variant(1250, 5).await;
+    let missing = json!({ "variant_id": uuid::Uuid::now_v7(), "quantity": 1 });
+    shop.send(post("/v1/cart/items", &missing)).await.problem(409, "not_for_sale");
+    let many = json!({ "variant_id": variant.to_string(), "quantity": 6 });
+    shop.send(post("/v1/cart/items", &many)).await.problem(409, "out_of_stock");
+    let wrong = json!({ "variant_id": "x", "quantity": 0, "color": "red" });
+    let mut pointers = shop.send(post("/v1/cart/items", &wrong)).await.problem(422, "validation_failed");
+    pointers.sort();
+    assert_eq!(pointers, ["/color", "/quantity", "/variant_id"]);
+
+    let token = fill_cart(&shop, variant, 1).await;
+    let wrong = json!({
+        "shipping_address": { "name": " ", "line1": "1", "city": "L", "postal_code": "1", "country": "XX" },
+        "expected_total": { "amount": 1, "currency": "USD" },
+    });
+    let wrong =
+        post("/v1/orders/checkout", &wrong).header("Cart-Token", &token).header("Idempotency-Key", "k");
+    let pointers = shop.send(wrong).await.problem(422, "validation_failed");
+    assert_eq!(pointers, ["/shipping_address/name", "/shipping_address/country", "/email"]);
+    let stale = json!({
+        "email": "ada@example.com", "shipping_address": address(), "expected_total": { "amount": 1, "currency": "USD" },
+    });
+    let stale =
+        post("/v1/orders/checkout", &stale).header("Cart-Token", &token).header("Idempotency-Key", "k");
+    let changed = shop.send(stale).await;
+    changed.problem(409, "price_changed");
+    assert_eq!(changed.json()["total"]["amount"], 1250);
+    shop.send(checkout("nobody-has-this-token", "k")).await.problem(409, "cart_empty");
+    shop.database.finish().await;
+}
+
+#[tokio::test]
+async fn a_customer_takes_over_the_guests_cart_and_sees_only_own_orders() {
+    let shop = TestShop::new().await;
+    let variant = shop.database.variant(1250, 9).await;
+    let token = fill_cart(&shop, variant, 2).await;
+    let (_, ada) = shop.login(Role::Customer).await;
+    let item = json!({ "variant_id": variant.to_string(), "quantity": 1 });
+    shop.send(post("/v1/cart/items", &item).bearer(&ada)).await;
+    let merged = shop.send(post("/v1/cart/merge", &json!({ "cart_token": token })).bearer(&ada)).await;
+    assert_eq!(merged.json()["items"][0]["quantity"], 3, "{}", merged.text);
+    let body = json!({ "shipping_address": address() });
+    let placed = post("/v1/orders/checkout", &body).bearer(&ada).header("Idempotency-Key", "k");
+    let order = shop.send(placed).await.json();
+    assert!(order["email"].as_str().unwrap().ends_with("@example.com"));
+    let listed = shop.send(get("/v1/orders").bearer(&ada)).await.json();
+    assert_eq!(listed["data"][0]["id"], order["id"]);
+    let (_, eve) = shop.login(Role::Customer).await;
+    assert_eq!(shop.send(get("/v1/orders").bearer(&eve)).await.json()["data"], json!([]));
+    let path = format!("/v1/orders/{}", order["id"].as_str().unwrap());
+    shop.send(get(&path).bearer(&eve)).await.problem(404, "not_found");
+    shop.send(ask(Method::POST, &format!("{path}/cancel")).bearer(&eve)).await.problem(404, "not_found");
+    shop.send(get("/v1/admin/orders").bearer(&eve)).await.problem(403, "permission_denied");
+    let cancelled = shop.send(ask(Method::POST, &format!("{path}/cancel")).bearer(&ada)).await.json();
+    assert_eq!(
+        (&cancelled["status"], &cancelled["cancel_reason"]),
+        (&json!("cancelled"), &json!("customer"))
+    );
+    assert_eq!(shop.database.stock(variant).await, (9, 0));
+    shop.database.finish().await;
+}

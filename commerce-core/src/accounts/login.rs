@@ -1,0 +1,104 @@
+//! Logging in: find whom the address belongs to, check the password without holding anything of the database, begin a
+//! session.
+
+use diesel::prelude::*;
+use diesel::result::Error as QueryError;
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+
+use super::password::{HashError, PasswordHash, verify_password};
+use super::session::{Device, LiveSession, OpenedSession, insert_refresh_token, insert_session};
+use super::{EmailAddress, User};
+use crate::db::Retryable;
+use crate::ids::UserId;
+use crate::schema::users;
+
+/// Why somebody cannot log in.
+#[derive(Debug, thiserror::Error)]
+pub enum LoginError {
+    /// Nobody has this address, or the password is another: which of the two is not told.
+    #[error("e-mail address and password do not belong together")]
+    InvalidCredentials,
+    #[error("the e-mail address was not verified yet")]
+    EmailNotVerified,
+    #[error("the account is disabled")]
+    Disabled,
+    #[error(transparent)]
+    Hash(#[from] HashError),
+    #[error(transparent)]
+    Database(#[from] QueryError),
+}
+
+impl Retryable for LoginError {
+    fn is_retryable(&self) -> bool {
+        matches!(self, Self::Database(error) if error.is_retryable())
+    }
+}
+
+/// What is stored about an address: perhaps nothing.
+#[derive(Debug)]
+pub struct StoredCredentials(Option<(UserId, PasswordHash)>);
+
+/// A user who has just shown the right password. Only [`StoredCredentials::check`] makes one.
+#[derive(Debug, Clone)]
+pub struct ProvenUser {
+    id: UserId,
+    hash: PasswordHash,
+}
+
+/// Looks up what belongs to an address.
+pub async fn find_credentials(
+    conn: &mut AsyncPgConnection,
+    email: &EmailAddress,
+) -> QueryResult<StoredCredentials> {
+    let row = users::table.filter(users::email.eq(email.as_str())).select((users::id, users::password_hash));
+    Ok(StoredCredentials(row.first(conn).await.optional()?))
+}
+
+impl StoredCredentials {
+    /// For what is not an address at all: it is checked as long as any other.
+    pub fn of_nobody() -> Self {
+        Self(None)
+    }
+
+    /// Checks the password. It takes a while: call it without a connection in hand.
+    pub async fn check(self, password: String) -> Result<ProvenUser, LoginError> {
+        let (id, hash) = self.0.unzip();
+        let right = verify_password(password, hash.clone()).await?;
+        match (id, hash) {
+            (Some(id), Some(hash)) if right => Ok(ProvenUser { id, hash }),
+            _ => Err(LoginError::InvalidCredentials),
+        }
+    }
+}
+
+/// Begins a session, if the user may log in and the password is still the one that was checked.
+pub async fn open_session(
+    conn: &mut AsyncPgConnection,
+    proven: &ProvenUser,
+    device: &Device,
+) -> Result<(User, OpenedSession), LoginError> {
+    conn.transaction(async |conn| {
+        let user: Option<User> = users::table
+            .find(proven.id)
+            .filter(users::password_hash.eq(&proven.hash))
+            .select(User::as_select())
+            // Against a change of the account in the same moment.
+            .for_share()
+            .first(conn)
+            .await
+            .optional()?;
+        let user = user.ok_or(LoginError::InvalidCredentials)?;
+        if user.disabled_at.is_some() {
+            return Err(LoginError::Disabled);
+        }
+        if user.email_verified_at.is_none() {
+            return Err(LoginError::EmailNotVerified);
+        }
+        let session_id = insert_session(conn, user.id, device).await?;
+        let refresh_token = insert_refresh_token(conn, session_id).await?;
+        let seen_at = crate::db::current_time(conn).await?;
+        let session = LiveSession { session_id, user_id: user.id, role: user.role, seen_at };
+        Ok((user, OpenedSession { session, refresh_token }))
+    })
+    .await
+}

@@ -1,0 +1,185 @@
+//! Passwords: argon2id, off the async threads, and not more at once than the machine can take.
+
+use argon2::password_hash::phc::PasswordHash as Phc;
+use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+use argon2::{Algorithm, Argon2, Params, Version};
+use tokio::sync::Semaphore;
+
+/// A password that may be set.
+#[derive(Clone)]
+pub struct NewPassword(String);
+
+/// The text may not be a password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidPassword {
+    #[error("must have at least {} characters", NewPassword::CHARS_MIN)]
+    TooShort,
+    #[error("must have at most {} characters", NewPassword::CHARS_MAX)]
+    TooLong,
+    #[error("is the e-mail address or one of the passwords that are tried first")]
+    Guessable,
+}
+
+/// What attackers try first among passwords that are long enough.
+const TRIED_FIRST: [&str; 16] = [
+    "password",
+    "password1",
+    "password123",
+    "passw0rd",
+    "12345678",
+    "123456789",
+    "1234567890",
+    "qwertyui",
+    "qwerty123",
+    "qwertyuiop",
+    "1q2w3e4r",
+    "iloveyou",
+    "sunshine",
+    "princess",
+    "football",
+    "abcd1234",
+];
+
+impl NewPassword {
+    pub const CHARS_MIN: usize = 8;
+    pub const CHARS_MAX: usize = 128;
+
+    /// Checks length and guessability; anything may be in it.
+    pub fn parse(text: &str, email: &str) -> Result<Self, InvalidPassword> {
+        match text.chars().count() {
+            chars if chars < Self::CHARS_MIN => Err(InvalidPassword::TooShort),
+            chars if chars > Self::CHARS_MAX => Err(InvalidPassword::TooLong),
+            _ => {
+                let lower = text.to_lowercase();
+                let one_character = text.chars().all(|c| text.starts_with(c));
+                let guessable = TRIED_FIRST.contains(&lower.as_str()) || lower == email || one_character;
+                if guessable { Err(InvalidPassword::Guessable) } else { Ok(Self(text.to_owned())) }
+            }
+        }
+    }
+
+    /// The hash to store. Takes tens of milliseconds of a core: never call it inside a transaction.
+    pub async fn hash(self) -> Result<PasswordHash, HashError> {
+        run(move || {
+            let hash =
+                argon2()?.hash_password(self.0.as_bytes()).map_err(|error| HashError(error.to_string()))?;
+            Ok(PasswordHash(hash.to_string()))
+        })
+        .await
+    }
+}
+
+impl std::fmt::Debug for NewPassword {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("NewPassword(…)")
+    }
+}
+
+/// A stored hash, in PHC form.
+#[derive(Clone, PartialEq, Eq, diesel::expression::AsExpression, diesel::deserialize::FromSqlRow)]
+#[diesel(sql_type = diesel::sql_types::Text)]
+pub struct PasswordHash(String);
+
+impl std::fmt::Debug for PasswordHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PasswordHash(…)")
+    }
+}
+
+impl diesel::serialize::ToSql<diesel::sql_types::Text, diesel::pg::Pg> for PasswordHash {
+    fn to_sql<'b>(
+        &'b self,
+        out: &mut diesel::serialize::Output<'b, '_, diesel::pg::Pg>,
+    ) -> diesel::serialize::Result {
+        <str as diesel::serialize::ToSql<diesel::sql_types::Text, diesel::pg::Pg>>::to_sql(&self.0, out)
+    }
+}
+
+impl diesel::deserialize::FromSql<diesel::sql_types::Text, diesel::pg::Pg> for PasswordHash {
+    fn from_sql(bytes: diesel::pg::PgValue<'_>) -> diesel::deserialize::Result<Self> {
+        <String as diesel::deserialize::FromSql<diesel::sql_types::Text, diesel::pg::Pg>>::from_sql(bytes)
+            .map(Self)
+    }
+}
+
+/// Hashing itself failed; the password is not to blame.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("a password could not be hashed: {0}")]
+pub struct HashError(String);
+
+/// Tells whether the password belongs to the hash. Without one (nobody has this e-mail address) it takes as long and says no.
+pub async fn verify_password(password: String, stored: Option<PasswordHash>) -> Result<bool, HashError> {
+    run(move || {
+        let nobody = stored.is_none();
+        let stored = stored.map_or_else(|| NOBODYS_HASH.to_owned(), |hash| hash.0);
+        let stored = Phc::new(&stored).map_err(|error| HashError(error.to_string()))?;
+        let fits = argon2()?.verify_password(password.as_bytes(), &stored).is_ok();
+        Ok(fits && !nobody)
+    })
+    .await
+}
+
+/// 19 MiB, two passes, one lane: the least that OWASP's Password Storage Cheat Sheet asks for.
+const MEMORY_KIB: u32 = 19 * 1024;
+const PASSES: u32 = 2;
+
+/// Has the parameters above, and belongs to no password.
+const NOBODYS_HASH: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5bm9ib2R5bm9ib2R5$yWqXYiOk3/6FJOGKUIsWm5X2A0LSuD5cUKQmtCNJ7Sg";
+
+fn argon2() -> Result<Argon2<'static>, HashError> {
+    let params = Params::new(MEMORY_KIB, PASSES, 1, None).map_err(|error| HashError(error.to_string()))?;
+    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
+}
+
+/// How many passwords are hashed at once: a burst of logins queues up here instead of starving everything else.
+static SLOTS: Semaphore = Semaphore::const_new(4);
+
+async fn run<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, HashError> + Send + 'static,
+) -> Result<T, HashError> {
+    let _slot = SLOTS.acquire().await.map_err(|error| HashError(error.to_string()))?;
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|panic| Err(HashError(panic.to_string())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_password_fits_its_own_hash_only() {
+        let hash = NewPassword::parse("correct horse", "").unwrap().hash().await.unwrap();
+        assert!(hash.0.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{}", hash.0);
+        assert!(verify_password("correct horse".to_owned(), Some(hash.clone())).await.unwrap());
+        assert!(!verify_password("correct horsf".to_owned(), Some(hash)).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn nobody_is_checked_as_long_as_somebody() {
+        let hash = NewPassword::parse("correct horse", "").unwrap().hash().await.unwrap();
+        let time = async |stored: Option<PasswordHash>| {
+            let started = std::time::Instant::now();
+            assert!(!verify_password("wrong".to_owned(), stored).await.unwrap());
+            started.elapsed()
+        };
+        // The quickest of several: what a loaded machine adds is not the point.
+        let (mut somebody, mut nobody) = (std::time::Duration::MAX, std::time::Duration::MAX);
+        for _ in 0..8 {
+            somebody = somebody.min(time(Some(hash.clone())).await);
+            nobody = nobody.min(time(None).await);
+        }
+        assert!(nobody > somebody / 3 && somebody > nobody / 3, "{somebody:?} and {nobody:?}");
+    }
+
+    #[test]
+    fn short_long_and_common_passwords_are_refused() {
+        let parse = |text: &str| NewPassword::parse(text, "ada@example.com").err();
+        assert_eq!(parse("short"), Some(InvalidPassword::TooShort));
+        assert_eq!(parse(&"ä".repeat(129)), Some(InvalidPassword::TooLong));
+        for guessable in ["Password123", "ADA@example.com", "aaaaaaaaaa"] {
+            assert_eq!(parse(guessable), Some(InvalidPassword::Guessable), "{guessable}");
+        }
+        assert_eq!(parse("ein Pferd frisst"), None);
+        assert_eq!(format!("{:?}", NewPassword::parse("ein Pferd frisst", "").unwrap()), "NewPassword(…)");
+    }
+}

@@ -1,0 +1,92 @@
+//! Going on with a session: each refresh token is exchanged for its successor once.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel::result::Error as QueryError;
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+
+use super::session::{
+    LiveSession, OpenedSession, RefreshToken, SESSION_TTL, insert_refresh_token, revoke_session,
+};
+use super::{User, find_user};
+use crate::db::{clock, time_after};
+use crate::ids::{SessionId, UserId};
+use crate::schema::{refresh_tokens, sessions};
+
+/// Two tabs of a browser may come with the same token at once: for so long after its use it still gives a successor.
+pub const REUSE_GRACE: Duration = Duration::from_secs(10);
+
+/// What a refresh token led to. All of these are to be committed.
+#[derive(Debug)]
+#[allow(clippy::large_enum_variant)]
+pub enum Refreshed {
+    Continued(User, OpenedSession),
+    /// Unknown, or of a session that is over.
+    Refused,
+    /// It had been used before, so somebody else has a copy: the whole session was revoked.
+    Reused,
+}
+
+/// Exchanges a token. It waits for a refresh of the same session that is under way.
+pub async fn refresh_session(
+    conn: &mut AsyncPgConnection,
+    token: &RefreshToken,
+) -> Result<Refreshed, QueryError> {
+    conn.transaction(async |conn| {
+        let Some((session_id, user_id)) = lock_live_session(conn, token).await? else {
+            return Ok(Refreshed::Refused);
+        };
+        let (used_at, now): (Option<DateTime<Utc>>, DateTime<Utc>) = refresh_tokens::table
+            .find(token.hash())
+            .select((refresh_tokens::used_at, clock()))
+            .first(conn)
+            .await?;
+        if let Some(used_at) = used_at {
+            let since = now.signed_duration_since(used_at).to_std().unwrap_or_default();
+            if since > REUSE_GRACE {
+                revoke_session(conn, session_id, "refresh_token_reused").await?;
+                return Ok(Refreshed::Reused);
+            }
+        } else {
+            let exchanged = diesel::update(refresh_tokens::table.find(token.hash()));
+            exchanged.set(refresh_tokens::used_at.eq(clock().nullable())).execute(conn).await?;
+        }
+        let user = find_user(conn, user_id).await?;
+        let Some(user) = user.filter(|user| user.disabled_at.is_none()) else {
+            return Ok(Refreshed::Refused);
+        };
+        diesel::update(sessions::table.find(session_id))
+            .set((sessions::last_used_at.eq(clock()), sessions::expires_at.eq(time_after(SESSION_TTL))))
+            .execute(conn)
+            .await?;
+        let refresh_token = insert_refresh_token(conn, session_id).await?;
+        let session = LiveSession { session_id, user_id, role: user.role, seen_at: now };
+        Ok(Refreshed::Continued(user, OpenedSession { session, refresh_token }))
+    })
+    .await
+}
+
+/// The session that a token belongs to, locked against other refreshes.
+async fn lock_live_session(
+    conn: &mut AsyncPgConnection,
+    token: &RefreshToken,
+) -> QueryResult<Option<(SessionId, UserId)>> {
+    let session_id: Option<SessionId> = refresh_tokens::table
+        .find(token.hash())
+        .select(refresh_tokens::session_id)
+        .first(conn)
+        .await
+        .optional()?;
+    let Some(session_id) = session_id else { return Ok(None) };
+    sessions::table
+        .find(session_id)
+        .filter(sessions::revoked_at.is_null())
+        .filter(sessions::expires_at.gt(clock()))
+        .select((sessions::id, sessions::user_id))
+        .for_update()
+        .first(conn)
+        .await
+        .optional()
+}

@@ -1,0 +1,72 @@
+//! A person changes what the shop calls them.
+
+use diesel::prelude::*;
+use diesel::result::Error as QueryError;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+
+use super::{User, find_user};
+use crate::db::{Retryable, clock};
+use crate::error::{FieldError, FieldErrors};
+use crate::ids::UserId;
+use crate::schema::users;
+
+/// What is to change; what is `None` stays.
+#[derive(Debug, Clone, Default)]
+pub struct UpdateProfile {
+    pub display_name: Option<String>,
+    /// Change it only if it still has this version.
+    pub expected_version: Option<i32>,
+}
+
+/// Why a profile was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum UpdateProfileError {
+    #[error("there is no such account")]
+    NotFound,
+    #[error("the account has changed since it was read")]
+    VersionMismatch,
+    #[error("the profile is invalid")]
+    Invalid(Vec<FieldError>),
+    #[error(transparent)]
+    Database(#[from] QueryError),
+}
+
+impl Retryable for UpdateProfileError {
+    fn is_retryable(&self) -> bool {
+        matches!(self, Self::Database(error) if error.is_retryable())
+    }
+}
+
+/// The name as it is kept: trimmed, 1 to 200 characters.
+pub fn check_display_name(text: &str, faults: &mut FieldErrors) -> String {
+    let name = text.trim().to_owned();
+    faults.check_text("/display_name", &name, 1..=200);
+    name
+}
+
+/// Changes the profile and returns the account as it is now.
+pub async fn update_profile(
+    conn: &mut AsyncPgConnection,
+    id: UserId,
+    change: &UpdateProfile,
+) -> Result<User, UpdateProfileError> {
+    let mut faults = FieldErrors::default();
+    let display_name = change.display_name.as_deref().map(|name| check_display_name(name, &mut faults));
+    if !faults.is_empty() {
+        return Err(UpdateProfileError::Invalid(faults.into_vec()));
+    }
+    let row = users::table.find(id);
+    let locked: Option<i32> = row.select(users::version).for_update().first(conn).await.optional()?;
+    let version = locked.ok_or(UpdateProfileError::NotFound)?;
+    if change.expected_version.is_some_and(|expected| expected != version) {
+        return Err(UpdateProfileError::VersionMismatch);
+    }
+    if let Some(display_name) = display_name {
+        let named = users::display_name.eq(display_name);
+        diesel::update(row)
+            .set((named, users::updated_at.eq(clock()), users::version.eq(users::version + 1)))
+            .execute(conn)
+            .await?;
+    }
+    find_user(conn, id).await?.ok_or(UpdateProfileError::NotFound)
+}

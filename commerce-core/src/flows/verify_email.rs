@@ -1,0 +1,37 @@
+//! Somebody proves their address with the code that was mailed to it.
+
+use diesel::result::Error as QueryError;
+use diesel_async::{AsyncConnection, AsyncPgConnection};
+
+use crate::accounts::one_time_code::{self, CodePurpose};
+use crate::accounts::{self, EmailAddress, SecretKey};
+use crate::notifications::{NewEmail, Template, enqueue_email};
+
+/// What a code led to. **Both are to be committed**: a wrong guess is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VerifiedEmail {
+    Verified,
+    /// Wrong, used up, past its time, or there is no such address: which of them is not told.
+    InvalidCode,
+}
+
+/// Verifies the address if the code is right, and sends the welcome mail.
+pub async fn verify_email(
+    conn: &mut AsyncPgConnection,
+    key: &SecretKey,
+    email: &EmailAddress,
+    code: &str,
+) -> Result<VerifiedEmail, QueryError> {
+    conn.transaction(async |conn| {
+        let Some(user) = accounts::lock_by_email(conn, email).await? else {
+            return Ok(VerifiedEmail::InvalidCode);
+        };
+        if !one_time_code::guess(conn, key, user.id, CodePurpose::VerifyEmail, code).await? {
+            return Ok(VerifiedEmail::InvalidCode);
+        }
+        accounts::mark_verified(conn, user.id).await?;
+        enqueue_email(conn, NewEmail::to_user(Template::Welcome, user.id, &user.email)).await?;
+        Ok(VerifiedEmail::Verified)
+    })
+    .await
+}
