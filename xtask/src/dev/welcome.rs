@@ -7,14 +7,16 @@ use super::settings::Settings;
 
 /// Buys one unit of something with nothing but curl: a guest's cart, a checkout, a payment at the mock provider.
 const BUY: &str = r#"
-  shop=http://ADDRESS/v1; json='Content-Type: application/json'
-  field() { sed -E "s/.*\"$1\": ?\"([^\"]*)\".*/\1/"; }
-  variant=$(curl -s "$shop/products?in_stock=true&limit=1" | grep -oE '"variants": ?\[\{"id": ?"[^"]*"' | field id)
-  token=$(curl -s "$shop/cart/items" -H "$json" -d "{\"variant_id\": \"$variant\", \"quantity\": 1}" | grep -oE '"token": ?"[^"]*"' | field token)
-  order=$(curl -s "$shop/orders/checkout" -H "$json" -H "Cart-Token: $token" -H "Idempotency-Key: checkout-$token" -d '{"email": "you@example.com",
-    "shipping_address": {"name": "Ada Lovelace", "line1": "12 St James Square", "city": "London", "postal_code": "SW1Y 4JH", "country": "GB"}}' | grep -oE '^\{"id": ?"[^"]*"' | field id)
-  curl -s "$shop/orders/$order/pay" -H "$json" -H "Cart-Token: $token" -H "Idempotency-Key: pay-$order" -d '{"provider": "mock", "outcome": "succeed"}'; echo
-  curl -s "$shop/orders/$order" -H "Cart-Token: $token"; echo
+  shop=http://ADDRESS; json='Content-Type: application/json'
+  first() { grep -oE "\"$1\": ?\"[^\"]*\"" | head -n 1 | cut -d '"' -f 4; }
+  variant=$(curl -s "$shop/v1/products?in_stock=true&limit=1" | sed 's/.*"variants"://' | first id)
+  token=$(curl -s $shop/v1/cart/items -H "$json" -d "{\"variant_id\": \"$variant\", \"quantity\": 1}" | first token)
+  order=$(curl -si $shop/v1/orders/checkout -H "$json" -H "Cart-Token: $token" -H "Idempotency-Key: checkout-$token" \
+    -d '{"email": "ada@example.com", "shipping_address": {"name": "Ada Lovelace", "line1": "12 St James Square",
+         "city": "London", "postal_code": "SW1Y 4JH", "country": "GB"}}' | tr -d '\r' | sed -n 's/^[Ll]ocation: //p')
+  curl -s $shop$order/pay -H "$json" -H "Cart-Token: $token" -H "Idempotency-Key: pay-$token" \
+    -d '{"provider": "mock", "outcome": "succeed"}' | grep -oE '"(provider|status)": ?"[^"]*"'
+  curl -s $shop$order -H "Cart-Token: $token" | grep -oE '"(number|status|payment_status)": ?"[^"]*"'
 "#;
 
 /// Addresses, logins and a purchase to paste into a shell.
