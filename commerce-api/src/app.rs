@@ -9,7 +9,7 @@ use crate::config::HttpSettings;
 use crate::edge::Edge;
 use crate::problem::{Code, Problem};
 use crate::state::State;
-use crate::{health, openapi, routes, telemetry};
+use crate::{demo_images, health, openapi, routes, telemetry};
 
 /// The application, as the server and the tests run it.
 pub fn app(state: State, settings: &HttpSettings) -> impl Endpoint<Output = Response> + use<> {
@@ -27,6 +27,7 @@ pub fn app(state: State, settings: &HttpSettings) -> impl Endpoint<Output = Resp
         .at("/openapi.json", get(fixed("application/json", json)))
         .at("/.well-known/jwks.json", get(fixed("application/json", jwks)))
         .at("/problems/:code", get(explain_problem))
+        .at("/demo-images/:name", get(demo_images::draw))
         .at("/healthz", get(health::alive))
         .at("/readyz", get(health::ready))
         .at("/metrics", get(telemetry::metrics));

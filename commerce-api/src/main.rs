@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use commerce_api::catalogue_commands::{self, ImportArguments, SeedArguments};
 use commerce_api::config::DatabaseSettings;
 use commerce_api::serve::{ServeArguments, serve};
 use commerce_core::db;
@@ -23,6 +24,10 @@ enum Command {
     Serve(ServeArguments),
     /// Bring the database's schema up to date
     Migrate(DatabaseSettings),
+    /// Fill the shop with a demo catalogue; products that are there already stay as they are
+    Seed(SeedArguments),
+    /// Import products from a CSV file
+    Import(ImportArguments),
     /// Print the OpenAPI document as YAML
     Openapi,
 }
@@ -63,6 +68,8 @@ async fn run(command: Command) -> anyhow::Result<()> {
             }
             Ok(())
         }
+        Command::Seed(arguments) => catalogue_commands::seed(arguments).await,
+        Command::Import(arguments) => catalogue_commands::import(arguments).await,
         Command::Openapi => {
             std::io::stdout().write_all(commerce_api::openapi::document().yaml().as_bytes())?;
             Ok(())

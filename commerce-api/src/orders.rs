@@ -459,7 +459,7 @@ impl Refusal for ListOrdersError {
 
     fn problem(self) -> Problem {
         match self {
-            Self::InvalidCursor(error) => Problem::new(Code::InvalidCursor, error.to_string()),
+            Self::InvalidCursor(error) => error.into(),
             Self::Database(error) => error.into(),
         }
     }

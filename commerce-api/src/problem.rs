@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use commerce_core::db::{PoolError, TransactionError};
 use commerce_core::error::FieldError;
+use commerce_core::page::InvalidCursor;
 use diesel::result::{DatabaseErrorKind, Error as QueryError};
 use poem::http::{HeaderValue, StatusCode, header};
 use poem::{IntoResponse, Response};
@@ -240,6 +241,13 @@ impl<E: Refusal> From<TransactionError<E>> for Refused<E> {
             TransactionError::NoConnection(error) => Problem::from(error).into(),
             TransactionError::RolledBack(error) => error.into(),
         }
+    }
+}
+
+impl From<InvalidCursor> for Problem {
+    fn from(error: InvalidCursor) -> Self {
+        Problem::new(Code::InvalidCursor, error.to_string())
+            .with_errors(vec![Fault::parameter("cursor", error.to_string())])
     }
 }
 

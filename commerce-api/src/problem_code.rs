@@ -85,6 +85,16 @@ codes! {
     OrderExpired = CONFLICT "order_expired" "The order has expired",
     /// The tracking number belongs to another shipment.
     TrackingNumberTaken = CONFLICT "tracking_number_taken" "The tracking number is taken",
+    /// The slug belongs to another resource of this kind.
+    SlugTaken = CONFLICT "slug_taken" "The slug is taken",
+    /// The SKU belongs to another variant.
+    SkuTaken = CONFLICT "sku_taken" "The SKU is taken",
+    /// The product has a variant with these options already, active or not.
+    OptionsTaken = CONFLICT "options_taken" "The options are taken",
+    /// Products are in the category: `products` says how many.
+    CategoryInUse = CONFLICT "category_in_use" "The category is in use",
+    /// Units that are reserved for orders or carts cannot be taken from stock.
+    StockReserved = CONFLICT "stock_reserved" "The stock is reserved",
     /// The resource has changed since its `ETag` was read: read it again.
     VersionMismatch = PRECONDITION_FAILED "version_mismatch" "The resource has changed",
     /// The body is larger than the operation takes.

@@ -69,17 +69,31 @@ use poem_openapi::{OpenApi as _, Tags};
 
 use crate::admin_orders::AdminOrders;
 use crate::cart::Carts;
+use crate::categories::Categories;
+use crate::import::ProductImport;
+use crate::inventory::Inventory;
 use crate::me::Me;
 use crate::orders::Orders;
 use crate::payments::Payments;
+use crate::products::Products;
 use crate::state::State;
 
 /// Every resource under `/v1`.
-pub type Surface = (Me, Carts, Orders, AdminOrders, Payments);
+pub type Surface = (Me, Products, ProductImport, Categories, Inventory, Carts, Orders, AdminOrders, Payments);
 
 pub fn surface(state: &State) -> Surface {
     let state = || state.clone();
-    (Me(state()), Carts(state()), Orders(state()), AdminOrders(state()), Payments(state()))
+    (
+        Me(state()),
+        Products(state()),
+        ProductImport(state()),
+        Categories(state()),
+        Inventory(state()),
+        Carts(state()),
+        Orders(state()),
+        AdminOrders(state()),
+        Payments(state()),
+    )
 }
 
 /// The chapters of the spec.
@@ -87,6 +101,12 @@ pub fn surface(state: &State) -> Surface {
 pub enum Tag {
     /// Your own account.
     Me,
+    /// What the shop sells.
+    Products,
+    /// What products are filed under.
+    Categories,
+    /// For staff: how much there is of what.
+    Inventory,
     /// What a shopper is about to buy.
     Cart,
     /// Checking out, and what comes after.
@@ -101,7 +121,7 @@ pub enum Tag {
 pub const BASE: &str = "/v1";
 
 /// What is served beside the API: path, what it is for.
-pub const OTHER_PATHS: [&str; 9] = [
+pub const OTHER_PATHS: [&str; 10] = [
     "/docs",
     "/docs/",
     "/openapi.yaml",
@@ -110,6 +130,7 @@ pub const OTHER_PATHS: [&str; 9] = [
     "/readyz",
     "/metrics",
     "/problems/{code}",
+    "/demo-images/{name}",
     "/.well-known/jwks.json",
 ];
 

@@ -77,7 +77,9 @@ impl<'a> ApiExtractor<'a> for IfMatch {
         let Some(tag) = request.header(header::IF_MATCH).map(str::trim).filter(|tag| *tag != "*") else {
             return Ok(Self(None));
         };
-        let version = tag.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')?.parse().ok());
+        // What follows a hyphen tells apart what is shown beside the version, such as stock.
+        let tag = tag.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+        let version = tag.and_then(|tag| tag.split('-').next()?.parse().ok());
         // A tag that we never give out cannot match.
         let never = || Problem::new(Code::VersionMismatch, Code::VersionMismatch.meaning());
         Ok(Self(Some(version.ok_or_else(never)?)))

@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
 
+mod catalogue_admin;
 mod edge;
+mod products;
 mod shop;
 mod shopping;
 mod spec;

@@ -74,8 +74,8 @@ pub enum WithProducts {
 /// Why a category was not made or changed.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteCategoryError {
-    #[error("there is no category {0}")]
-    UnknownCategory(CategoryId),
+    #[error("there is no such category")]
+    UnknownCategory,
     #[error("the category is at version {current} by now")]
     VersionMismatch { current: i32 },
     #[error("{} value(s) of the category are invalid", .0.len())]
@@ -108,8 +108,8 @@ impl Retryable for WriteCategoryError {
 /// Why a category was not deleted.
 #[derive(Debug, thiserror::Error)]
 pub enum DeleteCategoryError {
-    #[error("there is no category {0}")]
-    UnknownCategory(CategoryId),
+    #[error("there is no such category")]
+    UnknownCategory,
     #[error("{products} product(s) are in the category")]
     InUse { products: i64 },
     #[error(transparent)]
@@ -257,7 +257,7 @@ pub async fn update_category(
             .first(conn)
             .await
             .optional()?;
-        let current = version.ok_or(WriteCategoryError::UnknownCategory(id))?;
+        let current = version.ok_or(WriteCategoryError::UnknownCategory)?;
         if if_version.is_some_and(|version| version != current) {
             return Err(WriteCategoryError::VersionMismatch { current });
         }
@@ -289,7 +289,7 @@ pub async fn delete_category(
         let locked: Option<CategoryId> =
             categories::table.find(id).select(categories::id).for_update().first(conn).await.optional()?;
         if locked.is_none() {
-            return Err(DeleteCategoryError::UnknownCategory(id));
+            return Err(DeleteCategoryError::UnknownCategory);
         }
         let members: Vec<ProductId> = product_categories::table
             .filter(product_categories::category_id.eq(id))

@@ -1,7 +1,6 @@
 //! Reads whole products: one query each for variants, stock, images and categories, however many products there are.
 
 use std::collections::HashMap;
-use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -22,13 +21,24 @@ pub enum ProductKey {
     Slug(String),
 }
 
-impl FromStr for ProductKey {
-    type Err = std::convert::Infallible;
-
-    /// A UUID is an id; everything else is a slug.
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(text.parse().map_or_else(|_| Self::Slug(text.to_owned()), Self::Id))
+impl From<&str> for ProductKey {
+    /// A UUID is an id; everything else is a slug. Postgres knows no NUL, and no slug has one.
+    fn from(text: &str) -> Self {
+        text.parse().map_or_else(|_| Self::Slug(text.replace('\0', "")), Self::Id)
     }
+}
+
+/// The id of a product of any status.
+pub async fn find_product_id(
+    conn: &mut AsyncPgConnection,
+    key: &ProductKey,
+) -> QueryResult<Option<ProductId>> {
+    let query = products::table.select(products::id).into_boxed();
+    let query = match key {
+        ProductKey::Id(id) => query.filter(products::id.eq(*id)),
+        ProductKey::Slug(slug) => query.filter(products::slug.eq(slug)),
+    };
+    query.first(conn).await.optional()
 }
 
 /// A product as this audience may see it; `None` if there is none that it may see.
@@ -40,9 +50,7 @@ pub async fn find_product(
     let mut query = products::table.select(ProductRow::as_select()).into_boxed();
     query = match key {
         ProductKey::Id(id) => query.filter(products::id.eq(*id)),
-        // Postgres stores no NUL, so it cannot be asked for one.
-        ProductKey::Slug(slug) if slug.contains('\0') => return Ok(None),
-        ProductKey::Slug(slug) => query.filter(products::slug.eq(slug.clone())),
+        ProductKey::Slug(slug) => query.filter(products::slug.eq(slug)),
     };
     if audience == Audience::Shoppers {
         query = query.filter(products::status.eq(ProductStatus::Active));

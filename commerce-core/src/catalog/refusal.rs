@@ -4,7 +4,7 @@ use diesel::result::{DatabaseErrorKind, Error as QueryError};
 
 use crate::db::Retryable;
 use crate::error::FieldError;
-use crate::ids::{ProductId, VariantId};
+use crate::ids::VariantId;
 use crate::money::Currency;
 
 /// What is wrong with the given product or variant; nothing was changed.
@@ -37,8 +37,8 @@ pub enum WriteProductError {
 /// Why a product or one of its variants was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum UpdateProductError {
-    #[error("there is no product {0}")]
-    UnknownProduct(ProductId),
+    #[error("there is no such product")]
+    UnknownProduct,
     #[error("the product has no variant {0}")]
     UnknownVariant(VariantId),
     /// Someone else wrote in between.

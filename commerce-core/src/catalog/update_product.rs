@@ -71,12 +71,12 @@ pub(super) async fn lock_product(
         .first(conn)
         .await
         .optional()?;
-    let row = row.ok_or(UpdateProductError::UnknownProduct(id))?;
+    let row = row.ok_or(UpdateProductError::UnknownProduct)?;
     if if_version.is_some_and(|version| version != row.version) {
         return Err(UpdateProductError::VersionMismatch { current: row.version });
     }
     let product = with_parts(conn, vec![row], Audience::Staff).await?.pop();
-    product.ok_or(UpdateProductError::UnknownProduct(id))
+    product.ok_or(UpdateProductError::UnknownProduct)
 }
 
 /// Ends every write to a product: keeps its lowest price, counts the version up, and reads the result.
@@ -98,7 +98,7 @@ pub(super) async fn finish_write(
         .get_result(conn)
         .await?;
     let product = with_parts(conn, vec![row], Audience::Staff).await?.pop();
-    product.ok_or(UpdateProductError::UnknownProduct(id))
+    product.ok_or(UpdateProductError::UnknownProduct)
 }
 
 fn check(before: &Product, patch: &ProductPatch) -> Result<(), ProductRefusal> {

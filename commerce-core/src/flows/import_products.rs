@@ -10,7 +10,7 @@ use super::create_product::receive;
 use crate::catalog::import::{
     self, ImportedProduct, Layout, LineError, Outcome, Parsed, Upserted, upsert_product,
 };
-use crate::catalog::{ProductRefusal, UpdateProductError};
+use crate::catalog::{self, ProductKey, ProductRefusal, UpdateProductError};
 use crate::db::Retryable;
 use crate::ids::VariantId;
 use crate::inventory::{self, AdjustError, MAIN_LOCATION, StockAdjustment};
@@ -48,6 +48,16 @@ text_enum! {
     }
 }
 
+text_enum! {
+    /// What happens to products that the shop has already.
+    pub enum ExistingProducts {
+        /// They become as the file has them.
+        Update = "update",
+        /// They stay as they are.
+        Leave = "leave",
+    }
+}
+
 /// How to import.
 #[derive(Debug, Clone, Copy)]
 pub struct ImportOptions {
@@ -56,6 +66,7 @@ pub struct ImportOptions {
     pub on_error: OnError,
     pub stock: StockPolicy,
     pub mode: ImportMode,
+    pub existing: ExistingProducts,
 }
 
 impl Default for ImportOptions {
@@ -65,6 +76,7 @@ impl Default for ImportOptions {
             on_error: OnError::Abort,
             stock: StockPolicy::CreateOnly,
             mode: ImportMode::Apply,
+            existing: ExistingProducts::Update,
         }
     }
 }
@@ -152,6 +164,13 @@ async fn write(
     let mut counts: Vec<Count<'_>> = Vec::new();
     let mut unchanged = Vec::new();
     for (at, product) in products.iter().enumerate() {
+        if options.existing == ExistingProducts::Leave {
+            let key = ProductKey::Slug(product.slug.clone());
+            if catalog::find_product_id(conn, &key).await?.is_some() {
+                unchanged.push(at);
+                continue;
+            }
+        }
         let Upserted { outcome, variants } = match upsert_product(conn, product, currency).await {
             Ok(upserted) => upserted,
             Err(UpdateProductError::Database(error)) => return Err(error),

@@ -23,7 +23,8 @@ pub use cancel_order::{CancelOrderError, CancelledBy, cancel_order};
 pub use create_product::{CreateProduct, CreateProductError, STOCK_MAX, create_product, create_variant};
 pub use expire_orders::{ExpireOrdersError, expire_orders};
 pub use import_products::{
-    ImportError, ImportMode, ImportOptions, ImportReport, OnError, StockPolicy, import_products,
+    ExistingProducts, ImportError, ImportMode, ImportOptions, ImportReport, OnError, StockPolicy,
+    import_products,
 };
 pub use place_order::{PlaceOrder, PlaceOrderError, PlacedOrder, place_order};
 pub use refund_payment::{RefundPaymentError, complete_refund, run_refund};

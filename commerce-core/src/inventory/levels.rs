@@ -60,6 +60,30 @@ impl StockLevel {
     }
 }
 
+/// The level of a variant at a location.
+pub async fn find_level(
+    conn: &mut AsyncPgConnection,
+    variant_id: VariantId,
+    location_id: LocationId,
+) -> QueryResult<Option<StockLevel>> {
+    stock_levels::table
+        .inner_join(variants::table.inner_join(products::table))
+        .filter(stock_levels::variant_id.eq(variant_id).and(stock_levels::location_id.eq(location_id)))
+        .select((
+            stock_levels::variant_id,
+            stock_levels::location_id,
+            stock_levels::on_hand,
+            stock_levels::reserved,
+            variants::sku,
+            variants::title,
+            products::id,
+            products::title,
+        ))
+        .first(conn)
+        .await
+        .optional()
+}
+
 /// Why a list could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ListLevelsError {

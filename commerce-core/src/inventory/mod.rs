@@ -12,7 +12,7 @@ mod reserve;
 
 pub use adjust::{AdjustError, StockAdjustment, adjust, set_on_hand};
 pub use ledger::{ListMovementsError, Movement, MovementKind, list_movements};
-pub use levels::{Availability, ListLevelsError, StockLevel, available_by_variant, list_levels};
+pub use levels::{Availability, ListLevelsError, StockLevel, available_by_variant, find_level, list_levels};
 pub use lock::{LockedStock, lock};
 pub use reservation::{
     Reservation, ReservationStatus, commit_for_order, consume_for_order, list_for_order, release_cart_holds,

@@ -1,7 +1,7 @@
 use commerce_core::catalog::import::{Layout, LineError};
 use commerce_core::catalog::{self, Audience, CategoryKey, Product, ProductKey, ProductStatus};
 use commerce_core::flows::{
-    self, ImportError, ImportMode, ImportOptions, ImportReport, OnError, StockPolicy,
+    self, ExistingProducts, ImportError, ImportMode, ImportOptions, ImportReport, OnError, StockPolicy,
 };
 use commerce_core::inventory::{self, MAIN_LOCATION, StockAdjustment};
 use commerce_core::money::Currency;
@@ -42,6 +42,7 @@ const SKIP: ImportOptions = ImportOptions {
     on_error: OnError::Skip,
     stock: StockPolicy::CreateOnly,
     mode: ImportMode::Apply,
+    existing: ExistingProducts::Update,
 };
 const SET_STOCK: ImportOptions = ImportOptions { stock: StockPolicy::Set, on_error: OnError::Abort, ..SKIP };
 

@@ -125,6 +125,7 @@ async fn filters_narrow_the_list() {
         (vec!["Apple 100%"], ListProducts { query: Some("fruit_1".into()), ..base.clone() }),
         (vec![], ListProducts { query: Some("app_e".into()), ..base.clone() }),
         (vec![], ListProducts { query: Some("brick apple".into()), ..base.clone() }),
+        (vec![], ListProducts { query: Some("bri\0ck".into()), ..base.clone() }),
         (
             vec!["Apple 100%", "Brick", "Cherry"],
             ListProducts { status: Some(ProductStatus::Draft), ..base.clone() },

@@ -20,7 +20,7 @@ fn pointers(error: CreateProductError) -> Vec<String> {
 }
 
 async fn find(conn: &mut AsyncPgConnection, key: &str, audience: Audience) -> Option<catalog::Product> {
-    let key: ProductKey = key.parse().unwrap();
+    let key = ProductKey::from(key);
     catalog::find_product(conn, &key, audience).await.unwrap()
 }
 
@@ -210,7 +210,7 @@ async fn a_patch_changes_what_it_names_and_counts_the_version() {
     let late = catalog::update_product(conn, before.id, Some(1), patch.clone(), Currency::USD).await;
     assert!(matches!(late, Err(UpdateProductError::VersionMismatch { current: 2 })), "{late:?}");
     let nobody = catalog::update_product(conn, ProductId::new(), None, patch, Currency::USD).await;
-    assert!(matches!(nobody, Err(UpdateProductError::UnknownProduct(_))), "{nobody:?}");
+    assert!(matches!(nobody, Err(UpdateProductError::UnknownProduct)), "{nobody:?}");
     assert_eq!(find(conn, "lamp", Audience::Staff).await, Some(after));
     db.finish().await;
 }

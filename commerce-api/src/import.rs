@@ -1,0 +1,197 @@
+//! `POST /admin/products/import`: a merchant's file comes in.
+
+use bytes::Bytes;
+use commerce_core::catalog::import::{self, LineError};
+use commerce_core::flows::{
+    self, ExistingProducts, ImportError, ImportMode, ImportOptions, OnError as OnErrorRule,
+    StockPolicy as StockRule,
+};
+use diesel_async::AsyncPgConnection;
+use poem::{Request, RequestBody, Result};
+use poem_openapi::param::Query;
+use poem_openapi::registry::{MetaMediaType, MetaRequest, Registry};
+use poem_openapi::types::{Example, Type};
+use poem_openapi::{ApiExtractor, ApiExtractorType, Enum, ExtractParamOptions, Object, OpenApi};
+
+use crate::answer::Okay;
+use crate::auth::{Can, Credential, ProductsWrite};
+use crate::body;
+use crate::idempotency_key::IdempotencyKey;
+use crate::problem::{Code, Fault, Problem, Refusal, Refused};
+use crate::routes::Tag;
+use crate::state::State;
+
+/// A file has at most this many bytes.
+const CSV_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// More are not listed: who sees a hundred knows what is wrong with the file.
+const FAULTS_MAX: usize = 100;
+
+pub struct ProductImport(pub State);
+
+#[OpenApi(tag = "Tag::Products")]
+impl ProductImport {
+    /// Import products from CSV
+    ///
+    /// Takes Shopify's product export, or plain columns: `slug`, `title`, `price`, and as needed `description`, `status`, `categories`
+    /// (titles separated by `|`), `options` (`Size=S; Color=Blue`), `sku`, `compare_at_price`, `currency`, `stock`, `active`,
+    /// `image_url`, `image_alt` and `attribute:NAME`. The lines of one product share its slug; the first tells of the product, each may
+    /// bring a variant, an image or both. A product is found again by its slug, a variant by its SKU or else its options, so
+    /// that a file imported twice changes nothing. Nothing is ever removed. Images are kept as links.
+    #[oai(path = "/admin/products/import", method = "post", operation_id = "import_products")]
+    #[allow(clippy::too_many_arguments)]
+    async fn import(
+        &self,
+        staff: Can<ProductsWrite>,
+        /// How to read the columns; told from the header unless given
+        layout: Query<Option<Layout>>,
+        /// What a wrong line does: `abort` imports nothing, `skip` leaves its product out
+        on_error: Query<Option<OnError>>,
+        /// Whose stock is taken from the file: that of new variants only, or of all
+        stock: Query<Option<StockPolicy>>,
+        /// Try and report, but change nothing
+        dry_run: Query<Option<bool>>,
+        #[oai(name = "Idempotency-Key")] key: IdempotencyKey,
+        csv: Csv,
+    ) -> Result<Okay<ImportReport>, Refused<ImportError>> {
+        let options = ImportOptions {
+            layout: match layout.0 {
+                None | Some(Layout::Auto) => None,
+                Some(Layout::Shopify) => Some(import::Layout::Shopify),
+                Some(Layout::Native) => Some(import::Layout::Native),
+            },
+            on_error: on_error.0.map_or(OnErrorRule::Abort, Into::into),
+            stock: stock.0.map_or(StockRule::CreateOnly, Into::into),
+            existing: ExistingProducts::Update,
+            mode: if dry_run.0 == Some(true) { ImportMode::DryRun } else { ImportMode::Apply },
+        };
+        // The same file with other options is another request.
+        let request = key.request(&staff, &[format!("{options:?}").as_bytes(), &csv.0].concat());
+        let (currency, origin, csv) = (self.0.shop.currency, staff.origin(), csv.0);
+        let effect = async move |conn: &mut AsyncPgConnection| {
+            let report = flows::import_products(conn, &csv, options, currency, &origin).await?;
+            Ok::<_, ImportError>(ImportReport::from(report))
+        };
+        self.0.write("import_products", request, effect).await
+    }
+}
+
+/// How the columns of a file are to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[oai(rename = "ImportLayout", rename_all = "snake_case")]
+pub enum Layout {
+    Auto,
+    Shopify,
+    Native,
+}
+
+/// What a wrong line does to an import.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[oai(rename = "ImportOnError", rename_all = "snake_case", remote = "OnErrorRule")]
+pub enum OnError {
+    Abort,
+    Skip,
+}
+
+/// Which variants take their stock from the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[oai(rename = "ImportStock", rename_all = "snake_case", remote = "StockRule")]
+pub enum StockPolicy {
+    CreateOnly,
+    Set,
+}
+
+/// What an import did, in products.
+#[derive(Debug, Clone, Object)]
+#[oai(example)]
+pub struct ImportReport {
+    pub created: u64,
+    pub updated: u64,
+    pub unchanged: u64,
+    /// Products with a fault, and faulty lines that name no product.
+    pub skipped: u64,
+    /// The first hundred faults, by line.
+    pub errors: Vec<WrongLine>,
+}
+
+/// A fault in a file.
+#[derive(Debug, Clone, Object)]
+pub struct WrongLine {
+    /// Line of the file that the row begins on; the header is line 1.
+    pub line: u64,
+    /// The name in the header; empty when the whole line is meant.
+    pub column: String,
+    pub message: String,
+}
+
+impl From<flows::ImportReport> for ImportReport {
+    fn from(report: flows::ImportReport) -> Self {
+        let count = |products: usize| u64::try_from(products).unwrap_or(u64::MAX);
+        Self {
+            created: count(report.created),
+            updated: count(report.updated),
+            unchanged: count(report.unchanged),
+            skipped: count(report.skipped),
+            errors: report.errors.into_iter().take(FAULTS_MAX).map(WrongLine::from).collect(),
+        }
+    }
+}
+
+impl From<LineError> for WrongLine {
+    fn from(LineError { line, column, message }: LineError) -> Self {
+        Self { line, column, message }
+    }
+}
+
+impl Example for ImportReport {
+    fn example() -> Self {
+        let message = "\"12,50\" is not a decimal amount such as 12.50".to_owned();
+        let wrong = WrongLine { line: 7, column: "Variant Price".to_owned(), message };
+        Self { created: 19, updated: 0, unchanged: 0, skipped: 1, errors: vec![wrong] }
+    }
+}
+
+impl Refusal for ImportError {
+    const CODES: &'static [Code] = &[Code::ValidationFailed];
+
+    fn problem(self) -> Problem {
+        match self {
+            Self::WrongLines(errors) => {
+                let detail = format!("{} fault(s) in the file: nothing was imported.", errors.len());
+                let faults = errors.into_iter().take(FAULTS_MAX).map(|error| {
+                    let LineError { line, column, message } = error;
+                    Fault::in_file(line, Some(column).filter(|column| !column.is_empty()), message)
+                });
+                Problem { detail, ..Problem::invalid(faults.collect()) }
+            }
+            Self::Database(error) => error.into(),
+        }
+    }
+}
+
+/// A body of `text/csv`.
+pub struct Csv(Bytes);
+
+impl<'a> ApiExtractor<'a> for Csv {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
+
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(_registry: &mut Registry) {}
+
+    fn request_meta() -> Option<MetaRequest> {
+        let content = vec![MetaMediaType { content_type: "text/csv", schema: String::schema_ref() }];
+        Some(MetaRequest { description: None, content, required: true })
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        _options: ExtractParamOptions<()>,
+    ) -> Result<Self> {
+        let is_csv = |given: &str| given.split(';').next().is_some_and(|kind| kind.trim() == "text/csv");
+        body::check_content_type(request, "text/csv", is_csv)?;
+        Ok(Self(body::read(body, CSV_BYTES_MAX).await?))
+    }
+}

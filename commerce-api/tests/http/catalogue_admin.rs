@@ -1,0 +1,194 @@
+//! Categories, imports and inventory over HTTP.
+
+use commerce_api::catalogue_commands::DEMO_CATALOGUE;
+use commerce_core::accounts::Role;
+use commerce_core::catalog::import;
+use commerce_core::money::Currency;
+use poem::http::Method;
+use serde_json::{Value, json};
+
+use crate::shop::{Got, TestShop, ask, get, post};
+
+const APPAREL: &str = include_str!("../../../commerce-core/tests/data/shopify-apparel.csv");
+
+async fn admin(shop: &TestShop) -> String {
+    shop.login(Role::Admin).await.1
+}
+
+async fn import_csv(shop: &TestShop, token: &str, query: &str, csv: &str) -> Got {
+    let path = format!("/v1/admin/products/import{query}");
+    shop.send(ask(Method::POST, &path).body("text/csv", csv).bearer(token)).await
+}
+
+fn counts(got: &Got) -> [u64; 4] {
+    let report = got.json();
+    ["created", "updated", "unchanged", "skipped"]
+        .map(|name| report[name].as_u64().unwrap_or_else(|| panic!("{}", got.text)))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shopify_export_goes_in_and_is_sold_from() {
+    let shop = TestShop::new().await;
+    let token = admin(&shop).await;
+    assert_eq!(counts(&import_csv(&shop, &token, "?dry_run=true", APPAREL).await), [20, 0, 0, 0]);
+    assert_eq!(shop.send(get("/v1/products")).await.json()["data"], json!([]));
+    assert_eq!(counts(&import_csv(&shop, &token, "", APPAREL).await), [20, 0, 0, 0]);
+    assert_eq!(counts(&import_csv(&shop, &token, "?stock=set&layout=shopify", APPAREL).await), [0, 0, 20, 0]);
+
+    let women = shop.send(get("/v1/products?category=women&limit=100")).await.json();
+    assert_eq!(women["data"].as_array().unwrap().len(), 14);
+    let top = shop.send(get("/v1/products/classic-varsity-top")).await.json();
+    assert_eq!(top["variants"].as_array().unwrap().len(), 3);
+    let body = json!({ "variant_id": top["variants"][0]["id"], "quantity": 1 });
+    let cart = shop.send(post("/v1/cart/items", &body)).await;
+    assert_eq!(cart.json()["subtotal"]["amount"], 6000, "{}", cart.text);
+    shop.database.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_lines_are_named_and_nothing_or_the_rest_is_imported() {
+    let shop = TestShop::new().await;
+    let token = admin(&shop).await;
+    let csv = "slug,title,price\na,A,1\nb,B,1.234\n";
+    let refused = import_csv(&shop, &token, "", csv).await;
+    refused.problem(422, "validation_failed");
+    let error = &refused.json()["errors"][0];
+    assert_eq!((&error["line"], &error["column"]), (&json!(3), &json!("price")), "{}", refused.text);
+    assert_eq!(shop.send(get("/v1/products")).await.json()["data"], json!([]));
+    let skipped = import_csv(&shop, &token, "?on_error=skip", csv).await;
+    assert_eq!((counts(&skipped), &skipped.json()["errors"][0]["line"]), ([1, 0, 0, 1], &json!(3)));
+
+    for csv in ["", "nonsense", "\u{0}", "Handle\n"] {
+        import_csv(&shop, &token, "?on_error=skip", csv).await.problem(422, "validation_failed");
+    }
+    assert_eq!(counts(&import_csv(&shop, &token, "", "slug,title,price\n").await), [0, 0, 0, 0]);
+    let json = ask(Method::POST, "/v1/admin/products/import").json(&json!({})).bearer(&token);
+    shop.send(json).await.problem(415, "unsupported_media_type");
+    let unknown = import_csv(&shop, &token, "?on_error=maybe", csv).await;
+    assert_eq!(unknown.problem(400, "invalid_parameter"), ["on_error"]);
+
+    // A key belongs to the file and to what is to be done with it.
+    let keyed = |query: &str| {
+        let path = format!("/v1/admin/products/import{query}");
+        ask(Method::POST, &path)
+            .body("text/csv", "slug,title,price\nk,K,1\n")
+            .bearer(&token)
+            .header("Idempotency-Key", "import-1")
+    };
+    assert_eq!(counts(&shop.send(keyed("?dry_run=true")).await), [1, 0, 0, 0]);
+    shop.send(keyed("")).await.problem(422, "idempotency_key_reused");
+    shop.database.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn categories_are_kept_by_staff() {
+    let shop = TestShop::new().await;
+    let token = admin(&shop).await;
+    let made = shop
+        .send(post("/v1/categories", &json!({ "title": "For Cooks", "position": 2 })).bearer(&token))
+        .await;
+    assert_eq!((made.status.as_u16(), &made.json()["slug"]), (201, &json!("for-cooks")), "{}", made.text);
+    let path = "/v1/categories/for-cooks";
+    let tag = shop.send(get(path)).await.header("etag").unwrap().to_owned();
+    let patch = |body: Value| ask(Method::PATCH, path).json(&body).bearer(&token);
+    let changed = shop.send(patch(json!({ "title": "Cooks" })).header("If-Match", &tag)).await;
+    assert_eq!(
+        (changed.status.as_u16(), &changed.json()["title"]),
+        (200, &json!("Cooks")),
+        "{}",
+        changed.text
+    );
+    shop.send(patch(json!({ "title": "Late" })).header("If-Match", &tag))
+        .await
+        .problem(412, "version_mismatch");
+    assert_eq!(shop.send(patch(json!({ "title": "" }))).await.problem(422, "validation_failed"), ["/title"]);
+    shop.send(post("/v1/categories", &json!({ "title": "x", "slug": "for-cooks" })).bearer(&token))
+        .await
+        .problem(409, "slug_taken");
+    let listed = shop.send(get("/v1/categories")).await.json();
+    assert_eq!(listed["data"][0]["title"], "Cooks");
+
+    let product = json!({ "title": "Pan", "category_ids": [made.json()["id"]] });
+    shop.send(post("/v1/products", &product).bearer(&token)).await;
+    let refused = shop.send(ask(Method::DELETE, path).bearer(&token)).await;
+    refused.problem(409, "category_in_use");
+    assert_eq!(refused.json()["products"], 1);
+    let gone = shop.send(ask(Method::DELETE, &format!("{path}?detach_products=true")).bearer(&token)).await;
+    assert_eq!(gone.status, 204, "{}", gone.text);
+    assert_eq!(shop.send(get("/v1/products/pan")).await.json()["category_ids"], json!([]));
+    shop.send(get(path)).await.problem(404, "not_found");
+    shop.send(ask(Method::DELETE, path).bearer(&token)).await.problem(404, "not_found");
+    shop.database.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stock_is_adjusted_with_a_line_in_the_ledger() {
+    let shop = TestShop::new().await;
+    let token = admin(&shop).await;
+    let body = json!({ "title": "Cup", "price": { "amount": 500, "currency": "USD" }, "stock": 3 });
+    let cup = shop.send(post("/v1/products", &body).bearer(&token)).await.json();
+    let variant = cup["variants"][0]["id"].as_str().unwrap();
+    let path = format!("/v1/admin/inventory/{variant}/adjustments");
+    let adjust = |body: Value| post(&path, &body).bearer(&token);
+
+    let level =
+        shop.send(adjust(json!({ "delta": 4, "reason": "delivery" })).header("Idempotency-Key", "a")).await;
+    assert_eq!((level.status.as_u16(), &level.json()["on_hand"]), (201, &json!(7)), "{}", level.text);
+    let again =
+        shop.send(adjust(json!({ "delta": 4, "reason": "delivery" })).header("Idempotency-Key", "a")).await;
+    assert_eq!(again.json()["on_hand"], 7);
+    shop.send(adjust(json!({ "delta": -8 }))).await.problem(409, "stock_reserved");
+    for wrong in [json!({}), json!({ "delta": 1.5 }), json!({ "delta": 2_000_000_000_000i64 })] {
+        assert_eq!(shop.send(adjust(wrong)).await.problem(422, "validation_failed"), ["/delta"]);
+    }
+    let unknown = format!("/v1/admin/inventory/{}/adjustments", uuid::Uuid::now_v7());
+    shop.send(post(&unknown, &json!({ "delta": 1 })).bearer(&token)).await.problem(404, "not_found");
+
+    let movements =
+        shop.send(get(&format!("/v1/admin/inventory/{variant}/movements?limit=1")).bearer(&token)).await;
+    let movement = &movements.json()["data"][0];
+    assert_eq!(
+        (&movement["kind"], &movement["on_hand_delta"], &movement["reason"]),
+        (&json!("adjust"), &json!(4), &json!("delivery"))
+    );
+    assert!(movement["actor"].as_str().unwrap().starts_with("user:"));
+    let levels = shop.send(get("/v1/admin/inventory?available_max=7").bearer(&token)).await.json();
+    assert_eq!(levels["data"][0]["product_title"], "Cup");
+    assert_eq!(
+        shop.send(get("/v1/admin/inventory?available_max=6").bearer(&token)).await.json()["data"],
+        json!([])
+    );
+    shop.database.finish().await;
+}
+
+/// The demo catalogue is whole in any currency, and every picture it links is served.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demo_catalogue_is_sound() {
+    let shop = TestShop::new().await;
+    for currency in [Currency::USD, Currency::JPY] {
+        let parsed = import::parse(DEMO_CATALOGUE.as_bytes(), None, currency);
+        assert_eq!(parsed.errors, []);
+        assert!(parsed.products.len() >= 60);
+        assert!(parsed.products.iter().all(|product| !product.images.is_empty()));
+    }
+    let token = admin(&shop).await;
+    assert_eq!(counts(&import_csv(&shop, &token, "", DEMO_CATALOGUE).await), [63, 0, 0, 0]);
+    assert_eq!(counts(&import_csv(&shop, &token, "?stock=set", DEMO_CATALOGUE).await), [0, 0, 63, 0]);
+    assert_eq!(shop.send(get("/v1/categories")).await.json()["data"].as_array().unwrap().len(), 8);
+    let page = shop.send(get("/v1/products?limit=100")).await.json();
+    for product in page["data"].as_array().unwrap() {
+        let image = &product["images"][0];
+        assert!(
+            !image["alt"].as_str().unwrap().is_empty()
+                && !product["description"].as_str().unwrap().is_empty()
+        );
+        let picture = shop.send(get(image["url"].as_str().unwrap())).await;
+        assert_eq!(
+            (picture.status.as_u16(), picture.header("content-type")),
+            (200, Some("image/svg+xml")),
+            "{image}"
+        );
+    }
+    shop.send(get("/demo-images/none-ffffff.svg")).await.problem(404, "not_found");
+    shop.database.finish().await;
+}
