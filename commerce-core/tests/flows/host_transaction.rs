@@ -1,5 +1,6 @@
 //! The transaction contract: a use case joins the host's transaction, and a refusal leaves the host's own work alone.
 
+use commerce_core::db::Retryable;
 use commerce_core::flows::{PlaceOrderError, place_order};
 use commerce_core::settings::ShopSettings;
 use commerce_core::testing::{TestDatabase, order_wish};
@@ -70,4 +71,34 @@ async fn a_host_may_catch_out_of_stock_and_commit_its_own_row() {
     drop(conn);
     assert_eq!(db.stock(variant).await, (2, 1));
     db.finish().await;
+}
+
+#[tokio::test]
+async fn a_host_at_a_stricter_isolation_meets_a_failure_that_says_run_me_again() {
+    for isolation in ["REPEATABLE READ", "SERIALIZABLE"] {
+        let db = TestDatabase::new().await;
+        let shop = ShopSettings::default();
+        let variant = db.variant(100, 5).await;
+        let owner = db.shopper(&shop, &[(variant, 2)]).await;
+        let mut conn = db.conn().await;
+        let begin = format!("SET TRANSACTION ISOLATION LEVEL {isolation}");
+        let overtaken = conn
+            .transaction(async |conn| {
+                conn.batch_execute(&begin).await?;
+                assert_eq!(count(conn, "commerce.orders").await, 0, "the snapshot is taken");
+                db.order(&shop, &[(variant, 1)]).await;
+                place_order(conn, &shop, order_wish(owner)).await
+            })
+            .await;
+        assert!(overtaken.is_err_and(|error| error.is_retryable()), "{isolation}");
+        conn.transaction(async |conn| {
+            conn.batch_execute(&begin).await?;
+            place_order(conn, &shop, order_wish(owner)).await
+        })
+        .await
+        .unwrap();
+        drop(conn);
+        assert_eq!(db.stock(variant).await, (5, 3), "{isolation}");
+        db.finish().await;
+    }
 }
