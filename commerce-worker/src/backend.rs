@@ -24,6 +24,10 @@ use tokio::task::JoinHandle;
 
 use crate::slots::{Slots, Work};
 
+/// A claim that takes longer is given up, so that a network that swallows everything cannot hold the claimer for ever: longer
+/// than the server allows a statement. What it may have claimed lapses.
+const CLAIM_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// What a claimer needs to know.
 #[derive(Clone)]
 pub struct Claiming {
@@ -187,8 +191,11 @@ impl Claiming {
     }
 
     async fn claim(&self, jobs_max: usize) -> anyhow::Result<Vec<ClaimedJob>> {
-        let mut conn = self.pool.get().await?;
-        Ok(jobs::claim(&mut conn, &self.worker, &self.kinds, jobs_max, self.lease).await?)
+        let claimed = async {
+            let mut conn = self.pool.get().await?;
+            anyhow::Ok(jobs::claim(&mut conn, &self.worker, &self.kinds, jobs_max, self.lease).await?)
+        };
+        tokio::time::timeout(CLAIM_TIMEOUT, claimed).await?
     }
 }
 

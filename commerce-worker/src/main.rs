@@ -1,6 +1,6 @@
 //! `commerce-worker`: settings in, a running worker out.
 
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -112,7 +112,10 @@ fn asked_to_stop() -> io::Result<impl Future<Output = ()>> {
 fn log_to_stderr(format: LogFormat) {
     let filter = EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| EnvFilter::new("info,apalis=warn,apalis_core=warn,apalis_cron=warn"));
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal());
     match format {
         LogFormat::Pretty => lines.init(),
         LogFormat::Json => lines.json().flatten_event(true).init(),

@@ -9,7 +9,7 @@ use apalis_cron::{CronScheduler, Tick};
 use commerce_core::db::Pool;
 use commerce_core::payments::Providers;
 use commerce_core::settings::ShopSettings;
-use commerce_core::{flows, idempotency, inventory, jobs, notifications};
+use commerce_core::{accounts, flows, idempotency, inventory, jobs, notifications};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::sync::Mutex;
@@ -51,6 +51,8 @@ pub fn sweeps(pool: &Pool, shop: &ShopSettings, providers: &Providers) -> Vec<Sw
         }),
         on_pool("release_lapsed_holds", "* * * * * *", |pool| release_lapsed_holds(pool).boxed()),
         on_pool("prune_idempotency_keys", "7 * * * * *", |pool| prune_idempotency_keys(pool).boxed()),
+        on_pool("prune_codes", "17 * * * * *", |pool| prune_codes(pool).boxed()),
+        on_pool("prune_sessions", "27 11 * * * *", |pool| prune_sessions(pool).boxed()),
         on_pool("prune_emails", "37 13 * * * *", |pool| prune_emails(pool).boxed()),
         on_pool("measure_queue", "*/10 * * * * *", |pool| measure_queue(pool).boxed()),
     ]
@@ -80,6 +82,14 @@ async fn release_lapsed_holds(pool: Pool) -> anyhow::Result<usize> {
 
 async fn prune_idempotency_keys(pool: Pool) -> anyhow::Result<usize> {
     Ok(idempotency::prune(&mut *pool.get().await?).await?)
+}
+
+async fn prune_codes(pool: Pool) -> anyhow::Result<usize> {
+    Ok(accounts::one_time_code::prune_codes(&mut *pool.get().await?).await?)
+}
+
+async fn prune_sessions(pool: Pool) -> anyhow::Result<usize> {
+    Ok(accounts::prune_sessions(&mut *pool.get().await?).await?)
 }
 
 async fn prune_emails(pool: Pool) -> anyhow::Result<usize> {

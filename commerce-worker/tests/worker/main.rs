@@ -10,6 +10,7 @@ mod attempts;
 mod backend;
 mod given;
 mod mails;
+mod orders;
 mod pace;
 mod program;
 mod shutdown;

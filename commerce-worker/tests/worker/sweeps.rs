@@ -35,7 +35,16 @@ async fn sweeps_run_on_time_and_a_broken_one_disturbs_no_other() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_past_its_time_is_pruned() {
     let database = database().await;
-    let old = "INSERT INTO commerce.idempotency_keys (scope, fingerprint, response, expires_at)
+    let old = "INSERT INTO commerce.users (id, email, password_hash, display_name)
+               VALUES ('00000000-0000-7000-8000-0000000000a1', 'anna@example.com', 'x', 'Anna');
+               INSERT INTO commerce.sessions (id, user_id, expires_at)
+               SELECT gen_random_uuid(), '00000000-0000-7000-8000-0000000000a1', commerce.clock() + days * interval '1 day'
+               FROM unnest(ARRAY[-30, 30]) AS days;
+               INSERT INTO commerce.one_time_codes (id, user_id, purpose, expires_at)
+               SELECT gen_random_uuid(), '00000000-0000-7000-8000-0000000000a1', 'verify_email',
+                      commerce.clock() + days * interval '1 day'
+               FROM unnest(ARRAY[-30, 30]) AS days;
+               INSERT INTO commerce.idempotency_keys (scope, fingerprint, response, expires_at)
                VALUES (sha256('a'), sha256('b'), '{}', commerce.clock() - interval '1 second'),
                       (sha256('c'), sha256('d'), '{}', commerce.clock() + interval '1 day');
                INSERT INTO commerce.emails (id, dedupe_key, template, recipient, data, created_at, sent_at)
@@ -45,7 +54,8 @@ async fn what_is_past_its_time_is_pruned() {
     for sweep in sweeps(database.pool(), &ShopSettings::default(), &Providers::default()) {
         (sweep.run)().await.unwrap();
     }
-    assert_eq!(rows(&database, "commerce.idempotency_keys").await, 1);
-    assert_eq!(rows(&database, "commerce.emails").await, 1);
+    for table in ["idempotency_keys", "emails", "sessions", "one_time_codes"] {
+        assert_eq!(rows(&database, &format!("commerce.{table}")).await, 1, "{table}");
+    }
     database.finish().await;
 }
