@@ -65,6 +65,13 @@ pub struct Binaries {
     pub worker: PathBuf,
 }
 
+/// Where cargo puts what it builds.
+pub fn target_dir() -> Result<PathBuf> {
+    // We are target/debug/xtask ourselves, wherever CARGO_TARGET_DIR or a config file puts `target`.
+    let own = std::env::current_exe().context("where is this program?")?;
+    Ok(own.ancestors().nth(2).context("this program is not in a target folder")?.to_path_buf())
+}
+
 /// Builds both binaries with cargo's own progress display.
 pub fn build_binaries(release: bool) -> Result<Binaries> {
     let mut build = cargo();
@@ -75,10 +82,7 @@ pub fn build_binaries(release: bool) -> Result<Binaries> {
     if run_to_end(&mut build)? != 0 {
         bail!("the build failed");
     }
-    // We are target/debug/xtask ourselves, wherever CARGO_TARGET_DIR or a config file puts `target`.
-    let own = std::env::current_exe().context("where is this program?")?;
-    let target = own.ancestors().nth(2).context("this program is not in a target folder")?;
-    let folder = target.join(if release { "release" } else { "debug" });
+    let folder = target_dir()?.join(if release { "release" } else { "debug" });
     let binaries = Binaries { api: folder.join("commerce-api"), worker: folder.join("commerce-worker") };
     for binary in [&binaries.api, &binaries.worker] {
         if !binary.is_file() {

@@ -5,6 +5,7 @@
 
 mod apt;
 mod architecture;
+mod bench;
 mod cargo;
 mod chromium;
 mod dev;
@@ -33,6 +34,8 @@ enum Command {
     Dev(dev::Options),
     /// Run every test: a private Postgres and the freshly built binaries are provided, and gone afterwards
     Test(test::Options),
+    /// Measure: figures that anyone can get again
+    Bench(bench::Options),
     /// Write commerce-core/src/schema.rs from the migrations, applied to a throwaway Postgres
     Schema(schema::Options),
     /// Check who imports whom, who writes which table, and what commerce-core may know
@@ -58,6 +61,7 @@ fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Dev(options) => dev::run(&options),
         Command::Test(options) => test::run(&options),
+        Command::Bench(options) => bench::run(&options),
         Command::Schema(options) => schema::run(&options),
         Command::Architecture => architecture::run(),
     }

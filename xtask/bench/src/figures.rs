@@ -1,0 +1,73 @@
+//! The table.
+
+use std::time::Duration;
+
+use crate::goods::Spread;
+use crate::wal::Wal;
+
+/// What one side did.
+#[derive(Debug, Default)]
+pub struct Figures {
+    /// Of every checkout that succeeded.
+    pub latencies: Vec<Duration>,
+    pub errors: u64,
+    pub time: Duration,
+    pub wal: Wal,
+}
+
+impl Figures {
+    pub fn add(&mut self, other: Self) {
+        self.latencies.extend(other.latencies);
+        self.errors += other.errors;
+        self.time += other.time;
+        self.wal = Wal { bytes: self.wal.bytes + other.wal.bytes, syncs: self.wal.syncs + other.wal.syncs };
+    }
+
+    fn per_second(&self) -> f64 {
+        self.latencies.len() as f64 / self.time.as_secs_f64()
+    }
+
+    fn per_order(&self, total: i64) -> f64 {
+        total as f64 / self.latencies.len().max(1) as f64
+    }
+}
+
+/// Both sides of one comparison.
+#[derive(Debug)]
+pub struct Row {
+    pub spread: Spread,
+    pub clients: usize,
+    pub floor: Figures,
+    pub http: Figures,
+}
+
+pub fn print(rows: &[Row], seconds: u64) {
+    println!("\nCheckout over HTTP against pgbench running the same SQL; {seconds} s a figure, durability on.\n");
+    println!("| demand on | at once | orders/s | floor/s | ratio | p50 ms | p95 ms | p99 ms | floor p99 | WAL B/order (floor) | syncs/order (floor) | errors |");
+    println!("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|");
+    for Row { spread, clients, floor, http } in rows {
+        let ms = |figures: &Figures, share| percentile(&figures.latencies, share).as_secs_f64() * 1000.0;
+        println!(
+            "| {spread} | {clients} | {:.0} | {:.0} | {:.2} | {:.1} | {:.1} | {:.1} | {:.1} | {:.0} ({:.0}) | {:.2} ({:.2}) | {} |",
+            http.per_second(),
+            floor.per_second(),
+            http.per_second() / floor.per_second(),
+            ms(http, 0.5),
+            ms(http, 0.95),
+            ms(http, 0.99),
+            ms(floor, 0.99),
+            http.per_order(http.wal.bytes),
+            floor.per_order(floor.wal.bytes),
+            http.per_order(http.wal.syncs),
+            floor.per_order(floor.wal.syncs),
+            http.errors,
+        );
+    }
+}
+
+fn percentile(latencies: &[Duration], share: f64) -> Duration {
+    let mut sorted = latencies.to_vec();
+    sorted.sort_unstable();
+    let index = ((sorted.len() as f64 * share) as usize).min(sorted.len().saturating_sub(1));
+    sorted.get(index).copied().unwrap_or_default()
+}

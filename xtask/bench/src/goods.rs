@@ -1,0 +1,97 @@
+//! A thousand things in stock, and carts that are full and wait to be checked out.
+
+use std::fmt;
+use std::time::Duration;
+
+use anyhow::Result;
+use diesel::QueryableByName;
+use diesel::sql_types::BigInt;
+use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+
+pub const SKUS: i64 = 1000;
+
+/// Where the demand goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spread {
+    /// Evenly over a thousand SKUs.
+    Wide,
+    /// All at one SKU: the same row for everybody.
+    OneSku,
+}
+
+impl fmt::Display for Spread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Spread::Wide => "1,000 SKUs",
+            Spread::OneSku => "one SKU",
+        })
+    }
+}
+
+/// Full carts with the numbers `first..first + each * clients`; a client takes `each` of them in turn. The guest's token of a cart
+/// is [`token`] of its number.
+pub struct Carts {
+    pub first: i64,
+    pub each: i64,
+    pub clients: usize,
+}
+
+pub fn token(number: i64) -> String {
+    format!("bench-cart-token-{number}")
+}
+
+pub async fn stock_shelves(conn: &mut AsyncPgConnection) -> Result<()> {
+    conn.batch_execute(&format!(
+        "CREATE FUNCTION public.bench_id(kind text, number bigint) RETURNS uuid LANGUAGE sql IMMUTABLE
+             AS $$ SELECT ('0190000' || kind || '-0000-7000-8000-' || lpad(to_hex(number), 12, '0'))::uuid $$;
+         CREATE SEQUENCE public.bench_carts;
+         INSERT INTO commerce.products (id, slug, title, status, price_from_minor)
+             SELECT bench_id('1', n), 'thing-' || n, 'Thing ' || n, 'active', 1250 FROM generate_series(0, {SKUS} - 1) n;
+         INSERT INTO commerce.variants (id, product_id, sku, title, price_minor, currency)
+             SELECT bench_id('2', n), bench_id('1', n), 'SKU-' || n, 'Default', 1250, 'USD' FROM generate_series(0, {SKUS} - 1) n;
+         INSERT INTO commerce.stock_levels (variant_id, location_id, on_hand)
+             SELECT bench_id('2', n), l.id, 1000000000 FROM generate_series(0, {SKUS} - 1) n, commerce.stock_locations l;
+         INSERT INTO commerce.stock_movements (id, variant_id, location_id, kind, on_hand_delta, reserved_delta, actor)
+             SELECT bench_id('3', n), bench_id('2', n), l.id, 'adjust', 1000000000, 0, 'system'
+             FROM generate_series(0, {SKUS} - 1) n, commerce.stock_locations l;
+         ANALYZE"
+    ))
+    .await?;
+    Ok(())
+}
+
+/// More checkouts a second than this machine could do.
+const CHECKOUTS_PER_SECOND_MAX: u64 = 5000;
+
+pub async fn fill_carts(
+    conn: &mut AsyncPgConnection,
+    spread: Spread,
+    clients: usize,
+    time: Duration,
+) -> Result<Carts> {
+    #[derive(QueryableByName)]
+    struct Number {
+        #[diesel(sql_type = BigInt)]
+        first: i64,
+    }
+    let wanted = i64::try_from(CHECKOUTS_PER_SECOND_MAX * time.as_secs().max(1))?;
+    let each = wanted / i64::try_from(clients)? + 1;
+    let count = each * i64::try_from(clients)?;
+    let next = "SELECT last_value + 1 AS first FROM (SELECT setval('bench_carts', last_value + $1), last_value FROM bench_carts) s";
+    let Number { first } = diesel::sql_query(next).bind::<BigInt, _>(count).get_result(conn).await?;
+    let sku = match spread {
+        Spread::Wide => "(n * 7919) % 1000",
+        Spread::OneSku => "0",
+    };
+    let last = first + count - 1;
+    conn.batch_execute(&format!(
+        "INSERT INTO commerce.carts (id, token_hash)
+             SELECT bench_id('4', n), sha256(('{}' || n)::bytea) FROM generate_series({first}, {last}) n;
+         INSERT INTO commerce.cart_items (cart_id, variant_id, quantity)
+             SELECT bench_id('4', n), bench_id('2', {sku}), 1 FROM generate_series({first}, {last}) n;
+         VACUUM ANALYZE commerce.carts, commerce.cart_items, commerce.stock_levels",
+        token(0).trim_end_matches('0'),
+    ).replace("; VACUUM", ";\nVACUUM"))
+    .await?;
+    Ok(Carts { first, each, clients })
+}

@@ -1,0 +1,74 @@
+//! Shoppers who check out over HTTP, one after the other on a connection of their own.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use http_body_util::{BodyExt as _, Full};
+use hyper::Request;
+use hyper::body::Bytes;
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use crate::figures::Figures;
+use crate::goods::{Carts, token};
+
+const BODY: &str = r#"{"email":"ada@example.com","shipping_address":{"name":"Ada Lovelace","line1":"12 St James's Square","city":"London","postal_code":"SW1Y 4JH","country":"GB"}}"#;
+
+pub async fn run(address: SocketAddr, carts: &Carts, time: Duration) -> Result<Figures> {
+    let begin = Instant::now();
+    let shoppers: Vec<_> = (0..carts.clients)
+        .map(|client| {
+            let first = carts.first + i64::try_from(client).unwrap_or(0) * carts.each;
+            tokio::spawn(shop(address, first..first + carts.each, begin + time))
+        })
+        .collect();
+    let mut figures = Figures::default();
+    for shopper in shoppers {
+        let (latencies, errors) = shopper.await??;
+        figures.latencies.extend(latencies);
+        figures.errors += errors;
+    }
+    figures.time = begin.elapsed();
+    Ok(figures)
+}
+
+async fn shop(
+    address: SocketAddr,
+    numbers: std::ops::Range<i64>,
+    end: Instant,
+) -> Result<(Vec<Duration>, u64)> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    let (mut sender, connection) = handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(connection);
+    let (mut latencies, mut errors) = (Vec::new(), 0);
+    for number in numbers {
+        let begin = Instant::now();
+        if begin >= end {
+            return Ok((latencies, errors));
+        }
+        if check_out(&mut sender, address, number).await? {
+            latencies.push(begin.elapsed());
+        } else {
+            errors += 1;
+        }
+    }
+    ensure!(Instant::now() >= end, "the carts ran out: this machine is faster than the benchmark thought");
+    Ok((latencies, errors))
+}
+
+async fn check_out(sender: &mut SendRequest<Full<Bytes>>, address: SocketAddr, number: i64) -> Result<bool> {
+    let request = Request::post("/v1/orders/checkout")
+        .header("host", address.to_string())
+        .header("content-type", "application/json")
+        .header("cart-token", token(number))
+        .header("idempotency-key", format!("bench-{number}"))
+        .body(Full::new(Bytes::from_static(BODY.as_bytes())))?;
+    sender.ready().await.context("the server hung up")?;
+    let response = sender.send_request(request).await?;
+    let created = response.status() == 201;
+    response.into_body().collect().await?;
+    Ok(created)
+}

@@ -1,0 +1,40 @@
+//! The product itself: a release binary in a process of its own.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+
+/// A running commerce-api; killed when dropped.
+pub struct Api {
+    pub address: SocketAddr,
+    _process: Child,
+}
+
+impl Api {
+    pub async fn start(binary: &Path, database_url: &str) -> Result<Self> {
+        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let process = Command::new(binary)
+            .arg("serve")
+            .env("DATABASE_URL", database_url)
+            .env("COMMERCE_HTTP_ADDR", address.to_string())
+            .env("COMMERCE_SECRET_KEY", "bm90LWEtc2VjcmV0LWJ1dC1sb25nLWVub3VnaC1mb3ItYS1iZW5jaA==")
+            .env("COMMERCE_PAYMENT_PROVIDERS", "mock")
+            .env("RUST_LOG", "warn")
+            .stdout(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("{} does not start", binary.display()))?;
+        for _ in 0..200 {
+            if TcpStream::connect(address).await.is_ok() {
+                return Ok(Self { address, _process: process });
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        bail!("commerce-api does not listen at {address}")
+    }
+}
