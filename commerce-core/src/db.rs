@@ -3,6 +3,8 @@
 //! Every use case of this crate takes the caller's connection. [`in_transaction`] is for programs that have none open:
 //! it takes one from the pool and re-runs the closure when Postgres asks for that (deadlock, serialization failure).
 
+mod prepared;
+
 use std::time::Duration;
 
 use diesel::data_types::PgInterval;
@@ -14,6 +16,8 @@ use diesel_async::{AsyncConnection, AsyncMigrationHarness, AsyncPgConnection, Si
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use futures_util::FutureExt as _;
 
+pub(crate) use prepared::Prepared;
+
 pub type Pool = deadpool::Pool<AsyncPgConnection>;
 pub type BuildError = deadpool::BuildError;
 pub type PoolError = deadpool::PoolError;
@@ -24,6 +28,9 @@ extern "SQL" {
     /// The one clock that decides: the database's wall clock at the moment of asking.
     #[sql_name = "commerce.clock"]
     fn clock() -> diesel::sql_types::Timestamptz;
+
+    /// Takes a lock until the end of the transaction if nobody has it; tells whether it did.
+    fn pg_try_advisory_xact_lock(key: diesel::sql_types::BigInt) -> diesel::sql_types::Bool;
 
     #[sql_name = "commerce.clock_after"]
     fn clock_after(delay: diesel::sql_types::Interval) -> diesel::sql_types::Timestamptz;

@@ -7,12 +7,11 @@ use std::time::Duration;
 
 use diesel::prelude::*;
 use diesel::result::Error as QueryError;
-use diesel::sql_types::{BigInt, Bool};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::db::Retryable;
+use crate::db::{Prepared, Retryable, pg_try_advisory_xact_lock};
 use crate::schema::idempotency_keys;
 
 /// What makes two requests the same: caller, method, path and key. The fingerprint tells whether they ask for the same.
@@ -78,17 +77,11 @@ pub async fn begin(
     conn: &mut AsyncPgConnection,
     request: &IdempotentRequest,
 ) -> Result<Begun, IdempotencyError> {
-    #[derive(QueryableByName)]
-    struct TryLock {
-        #[diesel(sql_type = Bool)]
-        taken: bool,
-    }
     let [a, b, c, d, e, f, g, h, ..] = request.scope;
-    let lock: TryLock = diesel::sql_query("SELECT pg_try_advisory_xact_lock($1) AS taken")
-        .bind::<BigInt, _>(i64::from_be_bytes([a, b, c, d, e, f, g, h]))
-        .get_result(conn)
-        .await?;
-    if !lock.taken {
+    let lock = i64::from_be_bytes([a, b, c, d, e, f, g, h]);
+    // Waited for, not sent together with what follows: the look must come after the lock.
+    let taken: bool = diesel::select(pg_try_advisory_xact_lock(lock)).get_result(conn).await?;
+    if !taken {
         return Err(IdempotencyError::InUse);
     }
     let stored: Option<(Vec<u8>, serde_json::Value)> = idempotency_keys::table
@@ -124,13 +117,12 @@ pub async fn store_answer(
         idempotency_keys::created_at.eq(crate::db::clock()),
         idempotency_keys::expires_at.eq(crate::db::time_after(KEPT_FOR)),
     );
-    diesel::insert_into(idempotency_keys::table)
+    let upsert = diesel::insert_into(idempotency_keys::table)
         .values((idempotency_keys::scope.eq(request.scope.as_slice()), row.clone()))
         .on_conflict(idempotency_keys::scope)
         .do_update()
-        .set(row)
-        .execute(conn)
-        .await?;
+        .set(row);
+    Prepared(upsert).execute(conn).await?;
     Ok(())
 }
 

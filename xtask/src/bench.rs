@@ -5,8 +5,8 @@ use std::process::{Command, ExitCode};
 use anyhow::Result;
 use clap::Subcommand;
 
-use crate::postgres::Server;
 use crate::cargo;
+use crate::postgres::Server;
 
 /// `cargo xtask bench`
 #[derive(clap::Args)]

@@ -4,7 +4,7 @@ use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::Owner;
-use crate::db::clock;
+use crate::db::{Prepared, clock};
 use crate::ids::{CartId, VariantId};
 use crate::schema::{cart_items, carts};
 
@@ -26,22 +26,30 @@ pub struct CartItem {
 
 /// Locks the owner's open cart, if there is one.
 pub async fn lock_open(conn: &mut AsyncPgConnection, owner: Owner) -> QueryResult<Option<LockedCart>> {
+    let Some(id) = lock_row(conn, owner).await? else { return Ok(None) };
+    Ok(Some(LockedCart { id, owner, items: items(conn, id).await? }))
+}
+
+/// Locks the row of the owner's open cart alone. What its items are is to be read after that.
+pub(crate) async fn lock_row(conn: &mut AsyncPgConnection, owner: Owner) -> QueryResult<Option<CartId>> {
     let open = carts::table.filter(carts::status.eq("open")).select(carts::id);
-    let id: Option<CartId> = match owner {
+    match owner {
         Owner::User(id) => open.filter(carts::user_id.eq(id)).for_update().first(conn).await,
         Owner::Guest(hash) => {
-            open.filter(carts::token_hash.eq(hash.as_bytes().to_vec())).for_update().first(conn).await
+            open.filter(carts::token_hash.eq(hash.as_bytes())).for_update().first(conn).await
         }
     }
-    .optional()?;
-    let Some(id) = id else { return Ok(None) };
-    let items = cart_items::table
+    .optional()
+}
+
+/// The items of a cart whose row is locked, in the order they were added.
+pub(crate) async fn items(conn: &AsyncPgConnection, id: CartId) -> QueryResult<Vec<CartItem>> {
+    cart_items::table
         .filter(cart_items::cart_id.eq(id))
         .order((cart_items::created_at, cart_items::variant_id))
         .select((cart_items::variant_id, cart_items::quantity))
-        .load(conn)
-        .await?;
-    Ok(Some(LockedCart { id, owner, items }))
+        .load(&mut { conn })
+        .await
 }
 
 /// Locks the owner's open cart, opening one if there is none.
@@ -69,9 +77,8 @@ pub async fn lock_or_open(conn: &mut AsyncPgConnection, owner: Owner) -> QueryRe
 
 /// The cart became an order, or part of another cart: it is no longer open.
 pub async fn close(conn: &AsyncPgConnection, cart: &LockedCart, status: &'static str) -> QueryResult<()> {
-    diesel::update(carts::table.find(cart.id))
-        .set((carts::status.eq(status), carts::updated_at.eq(clock())))
-        .execute(&mut &*conn)
-        .await?;
+    let update = diesel::update(carts::table.find(cart.id))
+        .set((carts::status.eq(status), carts::updated_at.eq(clock())));
+    Prepared(update).execute(&mut &*conn).await?;
     Ok(())
 }

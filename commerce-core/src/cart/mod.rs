@@ -11,6 +11,7 @@ pub use change::{
     CartError, ITEMS_MAX, Item, QUANTITY_MAX, add_item, clear, remove_item, replace, set_quantity,
 };
 pub use lock::{CartItem, LockedCart, close, lock_open, lock_or_open};
+pub(crate) use lock::{items, lock_row};
 pub use merge::merge;
 pub use owner::{Owner, TokenHash};
 pub(crate) use view::line_title;

@@ -3,18 +3,18 @@
 use diesel::prelude::*;
 use diesel::result::Error as QueryError;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
-use futures_util::future::{try_join_all, try_join4};
+use futures_util::future::{try_join, try_join_all, try_join3, try_join4};
 use serde_json::json;
 
 use crate::cart::{self, CartItem, LockedCart, Owner, line_title};
 use crate::db::Retryable;
-use crate::ids::{OrderId, OrderLineId, VariantId};
-use crate::inventory::{self, Demand, Holder, ReservationStatus, ReserveError, Shortage};
+use crate::ids::{CartId, OrderId, OrderLineId, VariantId};
+use crate::inventory::{self, Demand, Holder, LockedStock, ReservationStatus, ReserveError, Shortage};
 use crate::money::{AmountOverflow, Currency, Money, line_total, total};
 use crate::notifications::{NewEmail, Template, enqueue_email};
 use crate::orders::{self, Address, EventKind, NewLine, NewOrder, Order, OrderLine, OrderStatus};
 use crate::request::Origin;
-use crate::schema::{products, variants};
+use crate::schema::{cart_items, products, variants};
 use crate::settings::{ReservationMode, ShopSettings};
 
 /// The wish to order what is in the owner's cart.
@@ -80,16 +80,21 @@ pub async fn place_order(
     wish: PlaceOrder,
 ) -> Result<PlacedOrder, PlaceOrderError> {
     conn.transaction(async |conn| {
-        let cart = cart::lock_open(conn, wish.owner).await?.filter(|cart| !cart.items.is_empty());
-        let cart = cart.ok_or(PlaceOrderError::CartEmpty)?;
-        let new_lines = quote(&cart.items, &load_offers(conn, &cart.items).await?, shop.currency)?;
+        let cart_id = cart::lock_row(conn, wish.owner).await?.ok_or(PlaceOrderError::CartEmpty)?;
+        let (items, offers) = try_join(cart::items(conn, cart_id), load_offers(conn, cart_id)).await?;
+        if items.is_empty() {
+            return Err(PlaceOrderError::CartEmpty);
+        }
+        let cart = LockedCart { id: cart_id, owner: wish.owner, items };
+        let new_lines = quote(&cart.items, &offers, shop.currency)?;
         let total_minor = total(new_lines.iter().map(|line| line.line_total_minor))?;
         check_total(Money::new(total_minor, shop.currency), wish.expected_total)?;
 
-        let order = orders::insert(conn, new_order(&wish, &cart, shop, total_minor)).await?;
-        let lines = write_around(conn, &order, &cart, &new_lines, &wish).await?;
-        reserve(conn, shop, &order, &cart, &wish.origin).await?;
-        Ok(PlacedOrder { order, lines })
+        let new_order = new_order(&wish, &cart, shop, total_minor);
+        let (placed, mut stock) =
+            write_and_lock_stock(conn, new_order, &cart, &new_lines, &wish.origin).await?;
+        reserve(conn, shop, &placed.order, &cart, &mut stock, &wish.origin).await?;
+        Ok(placed)
     })
     .await
 }
@@ -102,11 +107,12 @@ struct Offer {
     price: Money,
 }
 
-async fn load_offers(conn: &mut AsyncPgConnection, items: &[CartItem]) -> QueryResult<Vec<Offer>> {
+async fn load_offers(conn: &AsyncPgConnection, cart_id: CartId) -> QueryResult<Vec<Offer>> {
     type Row = (VariantId, Option<String>, String, String, i64, Currency);
+    let in_cart = cart_items::table.filter(cart_items::cart_id.eq(cart_id)).select(cart_items::variant_id);
     let rows: Vec<Row> = variants::table
         .inner_join(products::table)
-        .filter(variants::id.eq_any(items.iter().map(|item| item.variant_id)))
+        .filter(variants::id.eq_any(in_cart))
         .filter(variants::active.eq(true))
         .filter(products::status.eq("active"))
         .select((
@@ -117,7 +123,7 @@ async fn load_offers(conn: &mut AsyncPgConnection, items: &[CartItem]) -> QueryR
             variants::price_minor,
             variants::currency,
         ))
-        .load(conn)
+        .load(&mut { conn })
         .await?;
     let offer = |(variant_id, sku, product_title, variant_title, price_minor, currency): Row| Offer {
         variant_id,
@@ -174,26 +180,27 @@ fn new_order(wish: &PlaceOrder, cart: &LockedCart, shop: &ShopSettings, total_mi
     }
 }
 
-/// Lines, timeline, mail and the cart's end: statements that travel together.
-async fn write_around(
-    conn: &mut AsyncPgConnection,
-    order: &Order,
+/// The order, its lines, timeline and mail, the cart's end, and last the lock on the stock: statements that travel together.
+async fn write_and_lock_stock(
+    conn: &AsyncPgConnection,
+    new_order: NewOrder,
     cart: &LockedCart,
     new_lines: &[NewLine],
-    wish: &PlaceOrder,
-) -> QueryResult<Vec<OrderLine>> {
-    let conn = &*conn;
-    let lines =
-        (0..).zip(new_lines).map(|(position, line)| orders::insert_line(conn, order.id, position, line));
-    let placed = json!({ "total_minor": order.total_minor, "currency": order.currency });
-    let (lines, (), (), ()) = try_join4(
+    origin: &Origin,
+) -> QueryResult<(PlacedOrder, LockedStock)> {
+    let id = new_order.id;
+    let placed = json!({ "total_minor": new_order.total_minor, "currency": new_order.currency });
+    let mail = NewEmail::about_order(Template::OrderReceived, id, &new_order.email);
+    let lines = (0..).zip(new_lines).map(|(position, line)| orders::insert_line(conn, id, position, line));
+    let rest = try_join4(
         try_join_all(lines),
-        orders::record(conn, order.id, EventKind::Placed, placed, &wish.origin),
-        enqueue_email(conn, NewEmail::about_order(Template::OrderReceived, order.id, &order.email)),
+        orders::record(conn, id, EventKind::Placed, placed, origin),
+        enqueue_email(conn, mail),
         cart::close(conn, cart, "ordered"),
-    )
-    .await?;
-    Ok(lines)
+    );
+    let stock = inventory::lock(conn, cart.items.iter().map(|item| item.variant_id));
+    let (order, (lines, (), (), ()), stock) = try_join3(orders::insert(conn, new_order), rest, stock).await?;
+    Ok((PlacedOrder { order, lines }, stock))
 }
 
 async fn reserve(
@@ -201,19 +208,19 @@ async fn reserve(
     shop: &ShopSettings,
     order: &Order,
     cart: &LockedCart,
+    stock: &mut LockedStock,
     origin: &Origin,
 ) -> Result<(), ReserveError> {
     let wanted: Vec<Demand> =
         cart.items.iter().map(|&CartItem { variant_id, quantity }| Demand { variant_id, quantity }).collect();
-    let mut stock = inventory::lock(conn, wanted.iter().map(|demand| demand.variant_id)).await?;
     if shop.reservation_mode == ReservationMode::Cart {
         // The shopper's own holds make room for the order's reservation, under the same lock.
-        inventory::release_cart_holds(conn, &mut stock, cart.id, origin).await?;
+        inventory::release_cart_holds(conn, stock, cart.id, origin).await?;
     }
     let status = if order.status == OrderStatus::Paid {
         ReservationStatus::Committed
     } else {
         ReservationStatus::Held
     };
-    inventory::reserve(conn, &mut stock, &wanted, Holder::Order { id: order.id, status }, origin).await
+    inventory::reserve(conn, stock, &wanted, Holder::Order { id: order.id, status }, origin).await
 }

@@ -6,7 +6,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use futures_util::future::{try_join, try_join_all};
 
 use super::LockedStock;
-use crate::db::clock;
+use crate::db::{Prepared, clock};
 use crate::ids::{LocationId, MovementId, OrderId, ReservationId, VariantId};
 use crate::page::{Cursor, InvalidCursor, Limit, Page};
 use crate::request::Origin;
@@ -78,14 +78,12 @@ impl LockedStock {
 }
 
 async fn write_level(conn: &AsyncPgConnection, change: &LevelChange) -> QueryResult<usize> {
-    diesel::update(stock_levels::table.find((change.variant_id, change.location_id)))
-        .set((
-            stock_levels::on_hand.eq(stock_levels::on_hand + change.on_hand_delta),
-            stock_levels::reserved.eq(stock_levels::reserved + change.reserved_delta),
-            stock_levels::updated_at.eq(clock()),
-        ))
-        .execute(&mut &*conn)
-        .await
+    let update = diesel::update(stock_levels::table.find((change.variant_id, change.location_id))).set((
+        stock_levels::on_hand.eq(stock_levels::on_hand + change.on_hand_delta),
+        stock_levels::reserved.eq(stock_levels::reserved + change.reserved_delta),
+        stock_levels::updated_at.eq(clock()),
+    ));
+    Prepared(update).execute(&mut &*conn).await
 }
 
 async fn write_movement(

@@ -48,15 +48,16 @@ impl LockedStock {
 
 /// Locks every level of these variants until the transaction ends, in the one global order (variant, location), so that two
 /// carts with the same variants never wait for each other in a circle. The last step of the lock order.
+///
+/// A shared borrow of the connection is enough, so that the lock can be asked for together with writes that it does not guard.
 pub async fn lock(
-    conn: &mut AsyncPgConnection,
+    conn: &AsyncPgConnection,
     variants: impl IntoIterator<Item = VariantId>,
 ) -> QueryResult<LockedStock> {
     let variants: Vec<VariantId> = variants.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
-    let conn = &*conn;
     let priorities = async {
         let query = stock_locations::table.select((stock_locations::id, stock_locations::priority));
-        query.load::<(LocationId, i32)>(&mut &*conn).await
+        query.load::<(LocationId, i32)>(&mut { conn }).await
     };
     let locked = async {
         stock_levels::table
@@ -69,7 +70,7 @@ pub async fn lock(
                 stock_levels::reserved,
             ))
             .for_update()
-            .load::<(VariantId, LocationId, i64, i64)>(&mut &*conn)
+            .load::<(VariantId, LocationId, i64, i64)>(&mut { conn })
             .await
     };
     let (priorities, locked) = try_join(priorities, locked).await?;

@@ -5,6 +5,7 @@ use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::{Serialize, de::DeserializeOwned};
 
+use crate::db::Prepared;
 use crate::ids::JobId;
 use crate::schema::jobs;
 
@@ -60,8 +61,7 @@ impl NewJob {
 pub async fn enqueue<J: Job>(conn: &AsyncPgConnection, job: &J) -> QueryResult<JobId> {
     let row = NewJob::new(job).map_err(|error| diesel::result::Error::SerializationError(error.into()))?;
     let id = row.id;
-    // One row by itself is a statement that Diesel keeps prepared; a list is not.
-    diesel::insert_into(jobs::table).values(row).execute(&mut { conn }).await?;
+    Prepared(diesel::insert_into(jobs::table).values(row)).execute(&mut { conn }).await?;
     Ok(id)
 }
 

@@ -6,6 +6,7 @@ use futures_util::future::try_join;
 use serde_json::json;
 
 use super::Template;
+use crate::db::Prepared;
 use crate::ids::{CodeId, EmailId, OrderId, RefundId, UserId};
 use crate::jobs;
 use crate::schema::emails;
@@ -67,11 +68,9 @@ pub async fn enqueue_email(conn: &AsyncPgConnection, email: NewEmail) -> QueryRe
     // Not waiting to see whether the row was new saves a round trip: a job that finds no mail has nothing to do, and ends.
     let job = jobs::kinds::SendEmail { email_id: row.id };
     let mut for_mail = conn;
-    let insert_mail = diesel::insert_into(emails::table)
-        .values(row)
-        .on_conflict(emails::dedupe_key)
-        .do_nothing()
-        .execute(&mut for_mail);
+    let insert_mail =
+        diesel::insert_into(emails::table).values(row).on_conflict(emails::dedupe_key).do_nothing();
+    let insert_mail = Prepared(insert_mail).execute(&mut for_mail);
     try_join(insert_mail, jobs::enqueue(conn, &job)).await?;
     Ok(())
 }

@@ -104,7 +104,7 @@ pub struct NewLine {
 }
 
 /// Writes an order that waits to be paid.
-pub async fn insert(conn: &mut AsyncPgConnection, order: NewOrder) -> QueryResult<Order> {
+pub async fn insert(conn: &AsyncPgConnection, order: NewOrder) -> QueryResult<Order> {
     diesel::insert_into(orders::table)
         .values((
             orders::id.eq(order.id),
@@ -131,7 +131,7 @@ pub async fn insert(conn: &mut AsyncPgConnection, order: NewOrder) -> QueryResul
             orders::expires_at.eq(crate::db::time_after(order.ttl).nullable()),
         ))
         .returning(Order::as_returning())
-        .get_result(conn)
+        .get_result(&mut { conn })
         .await
 }
 

@@ -42,8 +42,12 @@ pub struct Row {
 }
 
 pub fn print(rows: &[Row], seconds: u64) {
-    println!("\nCheckout over HTTP against pgbench running the same SQL; {seconds} s a figure, durability on.\n");
-    println!("| demand on | at once | orders/s | floor/s | ratio | p50 ms | p95 ms | p99 ms | floor p99 | WAL B/order (floor) | syncs/order (floor) | errors |");
+    println!(
+        "\nCheckout over HTTP against pgbench running the same SQL; {seconds} s a figure, durability on.\n"
+    );
+    println!(
+        "| demand on | at once | orders/s | floor/s | ratio | p50 ms | p95 ms | p99 ms | floor p99 | WAL B/order (floor) | syncs/order (floor) | errors |"
+    );
     println!("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|");
     for Row { spread, clients, floor, http } in rows {
         let ms = |figures: &Figures, share| percentile(&figures.latencies, share).as_secs_f64() * 1000.0;
