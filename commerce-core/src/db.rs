@@ -18,9 +18,13 @@ use futures_util::FutureExt as _;
 
 pub(crate) use prepared::Prepared;
 
+/// A pool of connections, made by [`pool`](fn@pool).
 pub type Pool = deadpool::Pool<AsyncPgConnection>;
+/// Why a pool could not be made.
 pub type BuildError = deadpool::BuildError;
+/// Why no connection could be had from a pool.
 pub type PoolError = deadpool::PoolError;
+/// A connection that goes back to its pool when it is dropped.
 pub type PooledConnection = Object<AsyncPgConnection>;
 
 #[diesel::declare_sql_function]
@@ -55,6 +59,7 @@ pub async fn current_time(conn: &mut AsyncPgConnection) -> Result<chrono::DateTi
 /// Limits of a pool and of what runs on its connections.
 #[derive(Debug, Clone)]
 pub struct PoolSettings {
+    /// How many connections are open at once.
     pub connections_max: usize,
     /// How long a caller waits for a free connection.
     pub wait_timeout: Duration,
@@ -132,6 +137,7 @@ async fn connect_with_options(url: &str, options: &str) -> ConnectionResult<Asyn
 
 /// Tells whether running the whole transaction again may succeed.
 pub trait Retryable {
+    /// True after a deadlock or a serialization failure. False for a refusal, and for an error that would come again.
     fn is_retryable(&self) -> bool;
 }
 
@@ -162,6 +168,7 @@ pub enum TransactionError<E> {
 pub trait TransactionBody<T, R>:
     AsyncFnOnce(T) -> R + FnOnce(T) -> <Self as TransactionBody<T, R>>::Fut
 {
+    /// The future of one run.
     type Fut: Future<Output = R>;
 }
 

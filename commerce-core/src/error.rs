@@ -16,6 +16,7 @@ pub struct FieldError {
 pub struct FieldErrors(Vec<FieldError>);
 
 impl FieldErrors {
+    /// Adds what is wrong with the field at `pointer` (RFC 6901).
     pub fn push(&mut self, pointer: impl Into<String>, message: impl Into<String>) {
         self.0.push(FieldError { pointer: pointer.into(), message: message.into() });
     }
@@ -32,6 +33,7 @@ impl FieldErrors {
         }
     }
 
+    /// Whether nothing is wrong.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

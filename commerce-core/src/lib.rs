@@ -17,6 +17,8 @@ pub mod orders;
 pub mod page;
 pub mod payments;
 pub mod request;
+/// The tables as Diesel sees them, generated from the migrations: read from them in queries of your own, and write to them through the
+/// domains only.
 #[rustfmt::skip]
 pub mod schema;
 pub mod settings;

@@ -16,8 +16,11 @@ use serde::{Deserialize, Serialize};
 pub struct Currency(iso_currency::Currency);
 
 impl Currency {
+    /// US dollar: 100 cents.
     pub const USD: Currency = Currency(iso_currency::Currency::USD);
+    /// Euro: 100 cents.
     pub const EUR: Currency = Currency(iso_currency::Currency::EUR);
+    /// Yen, which has no smaller unit.
     pub const JPY: Currency = Currency(iso_currency::Currency::JPY);
 
     /// The three letters, such as `USD`.
@@ -102,6 +105,7 @@ pub enum ParseAmountError {
 }
 
 impl Money {
+    /// So many minor units: `Money::new(12_50, Currency::USD)` is twelve and a half dollars.
     pub fn new(amount_minor: i64, currency: Currency) -> Self {
         Self { amount_minor, currency }
     }

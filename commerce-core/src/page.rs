@@ -11,6 +11,7 @@ use uuid::Uuid;
 pub struct Limit(u16);
 
 impl Limit {
+    /// The most rows of a page.
     pub const MAX: u16 = 100;
 
     /// `None` outside of 1..=100.
@@ -18,6 +19,7 @@ impl Limit {
         (1..=Self::MAX).contains(&rows).then_some(Self(rows))
     }
 
+    /// As a count of rows.
     pub fn rows(self) -> usize {
         usize::from(self.0)
     }
@@ -87,6 +89,7 @@ impl<T> Page<T> {
         Self { data: rows, next_cursor }
     }
 
+    /// The same page of something else.
     pub fn map<U>(self, convert: impl FnMut(T) -> U) -> Page<U> {
         Page { data: self.data.into_iter().map(convert).collect(), next_cursor: self.next_cursor }
     }

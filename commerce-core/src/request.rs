@@ -7,7 +7,9 @@ use crate::ids::UserId;
 /// Who causes a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Actor {
+    /// Someone who is logged in: a customer or staff.
     User(UserId),
+    /// A shopper without an account.
     Guest,
     /// A job, a schedule or a payment provider.
     System,
@@ -26,7 +28,9 @@ impl fmt::Display for Actor {
 /// The actor and the id of the request that led to a change.
 #[derive(Debug, Clone)]
 pub struct Origin {
+    /// Who causes the change.
     pub actor: Actor,
+    /// The request that asked for it; none for a job or a schedule.
     pub request_id: Option<String>,
 }
 

@@ -35,9 +35,11 @@ pub struct ShopSettings {
     pub order_ttl: Duration,
     /// How long an expired order with an open attempt waits for a provider that cannot be reached.
     pub provider_grace: Duration,
+    /// When stock is set aside.
     pub reservation_mode: ReservationMode,
     /// How long a cart holds its stock in mode [`ReservationMode::Cart`].
     pub cart_hold_ttl: Duration,
+    /// What a failed payment does to its order.
     pub payment_failure: PaymentFailurePolicy,
     /// Who is told of what needs a person, such as a late payment that was given back.
     pub alert_email: Option<String>,

@@ -15,6 +15,7 @@ impl EmailAddress {
     /// The longest address that mail can be sent to (RFC 5321).
     pub const CHARS_MAX: usize = 254;
 
+    /// In lower case, as it is stored.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -41,7 +41,9 @@ const TRIED_FIRST: [&str; 16] = [
 ];
 
 impl NewPassword {
+    /// The fewest characters, counted as Unicode scalar values.
     pub const CHARS_MIN: usize = 8;
+    /// The most characters.
     pub const CHARS_MAX: usize = 128;
 
     /// Checks length and guessability; anything may be in it.

@@ -15,6 +15,7 @@ pub struct SecretKey(Vec<u8>);
 pub struct InvalidSecretKey;
 
 impl SecretKey {
+    /// The fewest random bytes, before base64.
     pub const BYTES_MIN: usize = 32;
 
     /// Reads base64 of at least 32 bytes.

@@ -23,6 +23,7 @@ pub const ITEMS_MAX: usize = 100;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Item {
     pub variant_id: VariantId,
+    /// Units: 1 to [`QUANTITY_MAX`].
     pub quantity: i64,
 }
 

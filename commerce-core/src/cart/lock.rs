@@ -21,6 +21,7 @@ pub struct LockedCart {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Queryable)]
 pub struct CartItem {
     pub variant_id: VariantId,
+    /// Units.
     pub quantity: i64,
 }
 

@@ -24,6 +24,7 @@ impl TokenHash {
         (token, hash)
     }
 
+    /// As it is stored.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
@@ -38,11 +39,14 @@ impl std::fmt::Debug for TokenHash {
 /// Whose cart or order it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Owner {
+    /// Someone with an account.
     User(UserId),
+    /// Whoever holds the Cart-Token.
     Guest(TokenHash),
 }
 
 impl Owner {
+    /// The user, unless a guest.
     pub fn user_id(&self) -> Option<UserId> {
         match self {
             Owner::User(id) => Some(*id),
@@ -50,6 +54,7 @@ impl Owner {
         }
     }
 
+    /// The hash of the guest's token, unless a user.
     pub fn token_hash(&self) -> Option<&[u8]> {
         match self {
             Owner::User(_) => None,
@@ -57,6 +62,7 @@ impl Owner {
         }
     }
 
+    /// The owner as the one who causes a change.
     pub fn actor(&self) -> Actor {
         match self {
             Owner::User(id) => Actor::User(*id),

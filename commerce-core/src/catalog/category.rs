@@ -157,6 +157,7 @@ pub async fn list_categories(
     }))
 }
 
+/// A category by id or slug.
 pub async fn find_category(conn: &mut AsyncPgConnection, key: &CategoryKey) -> QueryResult<Option<Category>> {
     let query = categories::table.select(Category::as_select()).into_boxed();
     let query = match key {
@@ -166,6 +167,7 @@ pub async fn find_category(conn: &mut AsyncPgConnection, key: &CategoryKey) -> Q
     query.first(conn).await.optional()
 }
 
+/// Makes a category. Without a slug of its own it gets one from its title.
 pub async fn create_category(
     conn: &mut AsyncPgConnection,
     new: NewCategory,

@@ -158,6 +158,7 @@ pub struct VariantPatch {
 }
 
 impl VariantPatch {
+    /// Whether it changes nothing.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }

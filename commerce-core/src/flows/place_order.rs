@@ -20,13 +20,16 @@ use crate::settings::{ReservationMode, ShopSettings};
 /// The wish to order what is in the owner's cart.
 #[derive(Debug, Clone)]
 pub struct PlaceOrder {
+    /// Whose open cart it is.
     pub owner: Owner,
     /// Where mails about the order go.
     pub email: String,
     pub shipping_address: Address,
+    /// The shipping address unless given.
     pub billing_address: Option<Address>,
     /// What the shopper was shown; another total is refused.
     pub expected_total: Option<Money>,
+    /// For the order's timeline and the stock ledger.
     pub origin: Origin,
 }
 
@@ -34,6 +37,7 @@ pub struct PlaceOrder {
 #[derive(Debug, Clone)]
 pub struct PlacedOrder {
     pub order: Order,
+    /// By position.
     pub lines: Vec<OrderLine>,
 }
 
@@ -42,10 +46,13 @@ pub struct PlacedOrder {
 pub enum PlaceOrderError {
     #[error("the cart is empty")]
     CartEmpty,
+    /// Every variant that falls short, with what is left of it.
     #[error("not enough in stock")]
     OutOfStock(Vec<Shortage>),
+    /// They, or their products, are no longer active.
     #[error("some items are no longer for sale")]
     NotForSale(Vec<VariantId>),
+    /// A price was changed while the goods were in the cart.
     #[error("the total is {actual}, not {expected}")]
     PriceChanged { expected: Money, actual: Money },
     #[error("variant {variant_id} is priced in {currency}, which is not the shop's currency")]

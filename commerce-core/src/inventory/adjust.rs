@@ -26,6 +26,7 @@ pub struct StockAdjustment {
 /// Why stock was not adjusted. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum AdjustError {
+    /// What is reserved must stay on hand: fewer units than that were to be left.
     #[error("variant {variant_id} would have {on_hand} on hand, below the {reserved} that are reserved")]
     BelowReserved { variant_id: VariantId, on_hand: i64, reserved: i64 },
     #[error("variant {0} or its location does not exist")]

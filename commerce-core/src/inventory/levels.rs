@@ -55,6 +55,7 @@ pub struct StockLevel {
 }
 
 impl StockLevel {
+    /// Units that can still be reserved.
     pub fn available(&self) -> i64 {
         self.on_hand - self.reserved
     }

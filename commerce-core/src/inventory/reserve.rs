@@ -28,7 +28,9 @@ pub struct Demand {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shortage {
     pub variant_id: VariantId,
+    /// Units that were asked for.
     pub requested: i64,
+    /// Units that could still be had.
     pub available: i64,
 }
 

@@ -34,6 +34,7 @@ pub struct ClaimedJob {
 }
 
 impl ClaimedJob {
+    /// What completing or giving back the job asks for.
     pub fn lease(&self) -> Lease {
         Lease { job_id: self.id, token: self.lease_token }
     }

@@ -63,6 +63,7 @@ pub async fn list(
     query.order((jobs::created_at, jobs::id)).limit(rows_max).load(conn).await
 }
 
+/// A job by id, in whatever state. A finished one has no row.
 pub async fn find(conn: &mut AsyncPgConnection, id: JobId) -> QueryResult<Option<JobRow>> {
     jobs::table.find(id).select(JobRow::as_select()).first(conn).await.optional()
 }

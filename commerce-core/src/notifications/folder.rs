@@ -23,6 +23,7 @@ impl FolderMailer {
         Ok(Self { folder })
     }
 
+    /// Where the mails go.
     pub fn folder(&self) -> &Path {
         &self.folder
     }

@@ -89,6 +89,7 @@ pub enum SendMailError {
 
 /// Takes mails away. `Ok` means that the other side has taken responsibility for the mail.
 pub trait Mailer: Send + Sync + fmt::Debug {
+    /// Hands over one mail. Called again with the same mail where an answer was lost.
     fn send<'a>(&'a self, mail: &'a Mail) -> BoxFuture<'a, Result<(), SendMailError>>;
 }
 

@@ -18,18 +18,24 @@ pub struct Order {
     pub id: OrderId,
     /// The number people use.
     pub number: i64,
+    /// None for a guest's order.
     pub user_id: Option<UserId>,
+    /// Where mails about it go.
     pub email: String,
     pub status: OrderStatus,
     pub payment_status: PaymentStatus,
     pub fulfillment_status: FulfillmentStatus,
     pub currency: Currency,
+    /// The sum of the lines.
     pub subtotal_minor: i64,
     pub discount_minor: i64,
     pub shipping_minor: i64,
     pub tax_minor: i64,
+    /// What the shopper owes in all: the subtotal less discount, plus shipping and tax.
     pub total_minor: i64,
+    /// The sum of succeeded payments; a refund does not lower it.
     pub paid_minor: i64,
+    /// The sum of succeeded refunds.
     pub refunded_minor: i64,
     pub shipping_address: Address,
     pub billing_address: Option<Address>,
@@ -37,8 +43,10 @@ pub struct Order {
     pub placed_at: DateTime<Utc>,
     /// Until when it can be paid, while it waits for that.
     pub expires_at: Option<DateTime<Utc>>,
+    /// When succeeded payments first covered the total. It stays.
     pub paid_at: Option<DateTime<Utc>>,
     pub cancelled_at: Option<DateTime<Utc>>,
+    /// When a cancelled order gave its stock back.
     pub stock_released_at: Option<DateTime<Utc>>,
     pub updated_at: DateTime<Utc>,
     /// Grows with every change.
@@ -69,10 +77,13 @@ pub struct OrderLine {
     pub order_id: OrderId,
     pub variant_id: VariantId,
     pub sku: Option<String>,
+    /// Of product and variant, as they were called then.
     pub title: String,
     pub quantity: i64,
+    /// The price then.
     pub unit_price_minor: i64,
     pub line_total_minor: i64,
+    /// Units that have left.
     pub shipped_quantity: i64,
 }
 

@@ -33,6 +33,7 @@ impl PaymentStatus {
     /// Statuses in which the provider may still take money.
     pub const OPEN: [PaymentStatus; 3] = [Self::Pending, Self::RequiresAction, Self::Processing];
 
+    /// Whether the provider may still take money for it.
     pub fn is_open(self) -> bool {
         Self::OPEN.contains(&self)
     }
@@ -49,10 +50,13 @@ pub struct Payment {
     pub provider_reference: Option<String>,
     /// The shopper's part of the request, as the provider understands it.
     pub request: serde_json::Value,
+    /// What the attempt is over.
     pub amount_minor: i64,
+    /// What of it was given back.
     pub refunded_minor: i64,
     pub currency: Currency,
     pub status: PaymentStatus,
+    /// The provider's word for why it failed.
     pub failure_code: Option<String>,
     /// What the shopper must do, as JSON of [`super::RequiredAction`].
     pub action: Option<serde_json::Value>,
@@ -80,6 +84,7 @@ pub struct NewPayment {
     pub request_key: Option<Vec<u8>>,
 }
 
+/// Writes an attempt that was not yet brought to its provider.
 pub async fn insert(conn: &mut AsyncPgConnection, payment: NewPayment) -> QueryResult<Payment> {
     diesel::insert_into(payments::table)
         .values(payment)
@@ -88,6 +93,7 @@ pub async fn insert(conn: &mut AsyncPgConnection, payment: NewPayment) -> QueryR
         .await
 }
 
+/// A payment by id.
 pub async fn find(conn: &mut AsyncPgConnection, id: PaymentId) -> QueryResult<Option<Payment>> {
     payments::table.find(id).select(Payment::as_select()).first(conn).await.optional()
 }

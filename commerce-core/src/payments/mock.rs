@@ -37,6 +37,7 @@ pub struct MockProvider {
 }
 
 impl MockProvider {
+    /// `public_url` is where shoppers reach the API.
     pub fn new(public_url: impl Into<String>) -> Self {
         Self { public_url: public_url.into() }
     }

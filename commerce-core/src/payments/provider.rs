@@ -72,6 +72,7 @@ pub enum ProviderError {
 
 /// A payment provider. Every call is keyed by the id of the payment or refund, so that asking twice has one effect.
 pub trait PaymentProvider: Send + Sync {
+    /// Who it is; stored with each payment.
     fn name(&self) -> ProviderName;
 
     /// Whether `request`, the shopper's part of `/pay`, can be used; otherwise what is wrong with it.
@@ -99,14 +100,17 @@ pub trait PaymentProvider: Send + Sync {
 pub struct Providers(BTreeMap<ProviderName, Arc<dyn PaymentProvider>>);
 
 impl Providers {
+    /// These providers. Of two with one name the last counts.
     pub fn new(providers: impl IntoIterator<Item = Arc<dyn PaymentProvider>>) -> Self {
         Self(providers.into_iter().map(|provider| (provider.name(), provider)).collect())
     }
 
+    /// The provider, if it is switched on.
     pub fn get(&self, name: ProviderName) -> Option<&dyn PaymentProvider> {
         self.0.get(&name).map(AsRef::as_ref)
     }
 
+    /// Those that are switched on.
     pub fn names(&self) -> impl Iterator<Item = ProviderName> {
         self.0.keys().copied()
     }

@@ -70,6 +70,7 @@ pub async fn insert_refund(
         .optional()
 }
 
+/// A refund by id.
 pub async fn find_refund(conn: &mut AsyncPgConnection, id: RefundId) -> QueryResult<Option<Refund>> {
     refunds::table.find(id).select(Refund::as_select()).first(conn).await.optional()
 }
