@@ -12,6 +12,7 @@ use commerce_core::payments::{MockProvider, PaymentProvider, ProviderName, Provi
 use commerce_core::settings::{PaymentFailurePolicy, ReservationMode, ShopSettings};
 
 use crate::edge::AllowedOrigins;
+use crate::state::Keys;
 use crate::tokens::{InvalidKeys, TokenKeys};
 
 /// Where the data is.
@@ -73,7 +74,11 @@ pub struct SecretSettings {
 }
 
 impl SecretSettings {
-    pub fn token_keys(&self) -> Result<TokenKeys, InvalidKeys> {
+    pub fn keys(&self) -> Result<Keys, InvalidKeys> {
+        Ok(Keys { tokens: self.token_keys()?, secret: self.secret_key.clone() })
+    }
+
+    fn token_keys(&self) -> Result<TokenKeys, InvalidKeys> {
         match self.jwt_keys.as_deref().filter(|keys| !keys.trim().is_empty()) {
             Some(keys) => TokenKeys::parse(keys),
             None => TokenKeys::derive(&self.secret_key),

@@ -1,5 +1,6 @@
 //! The OpenAPI server of the shop. [`routes`] is the whole surface on one page, and tells how a resource is written.
 
+pub mod accounts;
 pub mod admin_orders;
 pub mod answer;
 pub mod app;
@@ -9,6 +10,7 @@ pub mod cart;
 pub mod catalogue_commands;
 pub mod categories;
 pub mod config;
+pub mod create_admin;
 pub mod demo_images;
 pub mod edge;
 pub mod health;

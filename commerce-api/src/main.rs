@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use commerce_api::catalogue_commands::{self, ImportArguments, SeedArguments};
 use commerce_api::config::DatabaseSettings;
+use commerce_api::create_admin::{CreateAdminArguments, create_admin};
 use commerce_api::serve::{ServeArguments, serve};
 use commerce_core::db;
 
@@ -28,6 +29,8 @@ enum Command {
     Seed(SeedArguments),
     /// Import products from a CSV file
     Import(ImportArguments),
+    /// Make the first admin; does nothing if there is an admin with this address
+    CreateAdmin(CreateAdminArguments),
     /// Print the OpenAPI document as YAML
     Openapi,
 }
@@ -70,6 +73,10 @@ async fn run(command: Command) -> anyhow::Result<()> {
         }
         Command::Seed(arguments) => catalogue_commands::seed(arguments).await,
         Command::Import(arguments) => catalogue_commands::import(arguments).await,
+        Command::CreateAdmin(arguments) => {
+            println!("{}", create_admin(arguments).await?);
+            Ok(())
+        }
         Command::Openapi => {
             std::io::stdout().write_all(commerce_api::openapi::document().yaml().as_bytes())?;
             Ok(())

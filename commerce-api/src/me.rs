@@ -1,14 +1,17 @@
 //! `/me`: the caller's own account.
 
 use chrono::{DateTime, Utc};
-use commerce_core::accounts::{self, Role, User};
+use commerce_core::accounts::{self, Role, UpdateProfile, UpdateProfileError, User};
+use diesel_async::AsyncPgConnection;
 use poem_openapi::types::Example;
 use poem_openapi::{Enum, Object, OpenApi};
 use uuid::Uuid;
 
 use crate::answer::{Okay, Reply};
 use crate::auth::Customer;
-use crate::problem::Problem;
+use crate::body::Body;
+use crate::edge::IfMatch;
+use crate::problem::{Code, Fault, Problem, Refusal, Refused};
 use crate::routes::Tag;
 use crate::state::State;
 
@@ -23,6 +26,49 @@ impl Me {
         let user = accounts::find_user(&mut conn, customer.user_id).await?;
         let user = user.ok_or_else(|| Problem::not_found("account"))?;
         Ok(Okay::new(Reply::from(user)))
+    }
+
+    /// Change the own account
+    #[oai(path = "/me", method = "patch", operation_id = "update_me")]
+    async fn update(
+        &self,
+        customer: Customer,
+        #[oai(name = "If-Match")] expected: IfMatch,
+        body: Body<UpdateMeRequest>,
+    ) -> Result<Okay<Account>, Refused<UpdateProfileError>> {
+        let id = customer.user_id;
+        let change =
+            UpdateProfile { display_name: body.value.display_name, expected_version: expected.version() };
+        let update =
+            async move |conn: &mut AsyncPgConnection| accounts::update_profile(conn, id, &change).await;
+        self.0.write("update_profile", None, update).await
+    }
+}
+
+/// What is to change; what is left out stays.
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields, example)]
+pub struct UpdateMeRequest {
+    #[oai(validator(min_length = 1, max_length = 200))]
+    display_name: Option<String>,
+}
+
+impl Example for UpdateMeRequest {
+    fn example() -> Self {
+        Self { display_name: Some("Ada King".to_owned()) }
+    }
+}
+
+impl Refusal for UpdateProfileError {
+    const CODES: &'static [Code] = &[Code::NotFound, Code::VersionMismatch];
+
+    fn problem(self) -> Problem {
+        match self {
+            Self::NotFound => Problem::not_found("account"),
+            Self::VersionMismatch => Problem::new(Code::VersionMismatch, Code::VersionMismatch.meaning()),
+            Self::Invalid(errors) => Problem::invalid(errors.into_iter().map(Fault::from).collect()),
+            Self::Database(error) => error.into(),
+        }
     }
 }
 

@@ -7,7 +7,7 @@
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use commerce_core::db::{PoolError, TransactionError};
+use commerce_core::db::{PoolError, Retryable, TransactionError};
 use commerce_core::error::FieldError;
 use commerce_core::page::InvalidCursor;
 use diesel::result::{DatabaseErrorKind, Error as QueryError};
@@ -248,6 +248,25 @@ impl From<InvalidCursor> for Problem {
     fn from(error: InvalidCursor) -> Self {
         Problem::new(Code::InvalidCursor, error.to_string())
             .with_errors(vec![Fault::parameter("cursor", error.to_string())])
+    }
+}
+
+/// The error of a use case that only the database can stop.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct OnlyDatabase(#[from] pub QueryError);
+
+impl Retryable for OnlyDatabase {
+    fn is_retryable(&self) -> bool {
+        self.0.is_retryable()
+    }
+}
+
+impl Refusal for OnlyDatabase {
+    const CODES: &'static [Code] = &[];
+
+    fn problem(self) -> Problem {
+        self.0.into()
     }
 }
 

@@ -61,6 +61,8 @@ codes! {
     PermissionDenied = FORBIDDEN "permission_denied" "Not permitted",
     /// The password is right, but the e-mail address was not confirmed yet.
     EmailNotVerified = FORBIDDEN "email_not_verified" "The e-mail address is not confirmed",
+    /// The password is right, but the account was disabled by the shop.
+    AccountDisabled = FORBIDDEN "account_disabled" "The account is disabled",
     /// There is no such thing, or it belongs to someone else.
     NotFound = NOT_FOUND "not_found" "Not found",
     /// The path exists, but not with this method; `Allow` lists those it has.

@@ -67,6 +67,7 @@ use std::sync::OnceLock;
 
 use poem_openapi::{OpenApi as _, Tags};
 
+use crate::accounts::Accounts;
 use crate::admin_orders::AdminOrders;
 use crate::cart::Carts;
 use crate::categories::Categories;
@@ -79,11 +80,13 @@ use crate::products::Products;
 use crate::state::State;
 
 /// Every resource under `/v1`.
-pub type Surface = (Me, Products, ProductImport, Categories, Inventory, Carts, Orders, AdminOrders, Payments);
+pub type Surface =
+    (Accounts, Me, Products, ProductImport, Categories, Inventory, Carts, Orders, AdminOrders, Payments);
 
 pub fn surface(state: &State) -> Surface {
     let state = || state.clone();
     (
+        Accounts(state()),
         Me(state()),
         Products(state()),
         ProductImport(state()),
@@ -99,6 +102,8 @@ pub fn surface(state: &State) -> Surface {
 /// The chapters of the spec.
 #[derive(Tags)]
 pub enum Tag {
+    /// Registering, logging in, staying logged in.
+    Auth,
     /// Your own account.
     Me,
     /// What the shop sells.

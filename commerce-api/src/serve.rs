@@ -9,6 +9,7 @@ use poem::listener::{Acceptor as _, Listener as _, TcpListener};
 
 use crate::app::app;
 use crate::config::{DatabaseSettings, HttpSettings, PaymentSettings, SecretSettings, ShopArguments};
+use crate::create_admin::AdminSettings;
 use crate::state::State;
 use crate::telemetry::{self, LogFormat};
 
@@ -25,6 +26,8 @@ pub struct ServeArguments {
     shop: ShopArguments,
     #[command(flatten)]
     payments: PaymentSettings,
+    #[command(flatten)]
+    admin: AdminSettings,
 
     /// How log lines look; RUST_LOG chooses what is logged
     #[arg(long, env = "COMMERCE_LOG_FORMAT", default_value = "pretty", help_heading = "Logs")]
@@ -38,7 +41,8 @@ pub async fn serve(arguments: ServeArguments) -> anyhow::Result<()> {
     telemetry::log(arguments.log_format);
     let pool = arguments.database.pool().context("DATABASE_URL is not a Postgres address")?;
     let providers = arguments.payments.providers(&arguments.http.public_url());
-    let state = State::new(pool, arguments.shop.settings(), providers, arguments.secrets.token_keys()?);
+    let state = State::new(pool, arguments.shop.settings(), providers, arguments.secrets.keys()?);
+    arguments.admin.see_to(state.pool.clone());
     let listener = TcpListener::bind(arguments.http.http_addr)
         .into_acceptor()
         .await

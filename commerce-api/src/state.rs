@@ -4,6 +4,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
+use commerce_core::accounts::SecretKey;
 use commerce_core::db::Pool;
 use commerce_core::jobs::WAKE_CHANNEL;
 use commerce_core::payments::Providers;
@@ -22,8 +23,16 @@ pub struct Shared {
     pub shop: ShopSettings,
     pub providers: Providers,
     pub tokens: TokenKeys,
+    /// Codes that are mailed are derived from it.
+    pub secret: SecretKey,
     pub sessions: SessionCache,
     wake: Notify,
+}
+
+/// What the server keeps secret.
+pub struct Keys {
+    pub tokens: TokenKeys,
+    pub secret: SecretKey,
 }
 
 impl Deref for State {
@@ -38,12 +47,14 @@ impl Deref for State {
 const WAKE_PAUSE: Duration = Duration::from_millis(20);
 
 impl State {
-    pub fn new(pool: Pool, shop: ShopSettings, providers: Providers, tokens: TokenKeys) -> Self {
+    pub fn new(pool: Pool, shop: ShopSettings, providers: Providers, keys: Keys) -> Self {
+        let Keys { tokens, secret } = keys;
         let state = Self(Arc::new(Shared {
             pool,
             shop,
             providers,
             tokens,
+            secret,
             sessions: SessionCache::default(),
             wake: Notify::new(),
         }));

@@ -74,21 +74,53 @@ impl State {
         R: Into<Reply<T>> + Send + 'static,
         E: Refusal + Retryable + From<QueryError>,
     {
+        let once =
+            async move |conn: &mut AsyncPgConnection| answer_once(conn, request.as_ref(), effect).await;
+        match self.run_to_end(name, once).await? {
+            Ok(answer) => Ok(answer),
+            Err(TransactionError::NoConnection(error)) => Err(Problem::from(error).into()),
+            Err(TransactionError::RolledBack(error)) => Err(error.into()),
+        }
+    }
+
+    /// As [`State::write`], for a transaction whose outcome the handler still has to look at.
+    pub async fn transaction<R, E, F>(&self, name: &'static str, body: F) -> Result<R, Problem>
+    where
+        for<'r> F: AsyncFnOnce(&'r mut AsyncPgConnection) -> Result<R, E>
+            + TransactionBody<&'r mut AsyncPgConnection, Result<R, E>, Fut: Send>
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        R: Send + 'static,
+        E: Refusal + Retryable + From<QueryError>,
+    {
+        Ok(self.run_to_end(name, body).await?.map_err(|error| Refused::<E>::from(error).0)?)
+    }
+
+    /// In a task of its own, after which workers are woken.
+    async fn run_to_end<R, E, F>(
+        &self,
+        name: &'static str,
+        body: F,
+    ) -> Result<Result<R, TransactionError<E>>, Problem>
+    where
+        for<'r> F: AsyncFnOnce(&'r mut AsyncPgConnection) -> Result<R, E>
+            + TransactionBody<&'r mut AsyncPgConnection, Result<R, E>, Fut: Send>
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        R: Send + 'static,
+        E: Retryable + From<QueryError> + Send + 'static,
+    {
         let state = self.clone();
         let transaction = async move {
-            let result = db::in_transaction(&state.pool, name, async |conn: &mut AsyncPgConnection| {
-                answer_once(conn, request.as_ref(), effect.clone()).await
-            })
-            .await;
+            let result = db::in_transaction(&state.pool, name, body).await;
             state.wake();
             result
         };
-        match tokio::spawn(transaction).await {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(TransactionError::NoConnection(error))) => Err(Problem::from(error).into()),
-            Ok(Err(TransactionError::RolledBack(error))) => Err(error.into()),
-            Err(panic) => Err(Problem::internal(panic).into()),
-        }
+        tokio::spawn(transaction).await.map_err(Problem::internal)
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use commerce_api::app::app;
 use commerce_api::config::HttpSettings;
 use commerce_api::edge::AllowedOrigins;
-use commerce_api::state::State;
+use commerce_api::state::{Keys, State};
 use commerce_api::tokens::TokenKeys;
 use commerce_core::accounts::{Role, SecretKey};
 use commerce_core::ids::{SessionId, UserId};
@@ -130,8 +130,9 @@ impl TestShop {
     ) -> Self {
         let database = TestDatabase::new().await;
         let mock: Arc<dyn PaymentProvider> = Arc::new(MockProvider::new("http://localhost"));
-        let tokens = TokenKeys::derive(&SecretKey::parse(SECRET).unwrap()).unwrap();
-        let state = State::new(database.pool().clone(), shop, Providers::new([mock]), tokens);
+        let secret = SecretKey::parse(SECRET).unwrap();
+        let keys = Keys { tokens: TokenKeys::derive(&secret).unwrap(), secret };
+        let state = State::new(database.pool().clone(), shop, Providers::new([mock]), keys);
         let settings = HttpSettings {
             http_addr: ([127, 0, 0, 1], 0).into(),
             public_url: None,

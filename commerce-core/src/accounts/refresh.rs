@@ -26,7 +26,7 @@ pub enum Refreshed {
     /// Unknown, or of a session that is over.
     Refused,
     /// It had been used before, so somebody else has a copy: the whole session was revoked.
-    Reused,
+    Reused(SessionId),
 }
 
 /// Exchanges a token. It waits for a refresh of the same session that is under way.
@@ -47,7 +47,7 @@ pub async fn refresh_session(
             let since = now.signed_duration_since(used_at).to_std().unwrap_or_default();
             if since > REUSE_GRACE {
                 revoke_session(conn, session_id, "refresh_token_reused").await?;
-                return Ok(Refreshed::Reused);
+                return Ok(Refreshed::Reused(session_id));
             }
         } else {
             let exchanged = diesel::update(refresh_tokens::table.find(token.hash()));

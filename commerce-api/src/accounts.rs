@@ -1,0 +1,401 @@
+//! `/auth`: how somebody gets an account, logs in, stays logged in and leaves.
+//!
+//! Nothing here tells whether an e-mail address has an account: the answers, and how long they take, are the same.
+
+use commerce_core::accounts::{
+    self, Device, EmailAddress, HashError, LoginError, NewPassword, NewUser, OpenedSession, RefreshToken,
+    Refreshed, StoredCredentials, User, check_display_name,
+};
+use commerce_core::cart::{self, CartError, TokenHash};
+use commerce_core::error::FieldErrors;
+use commerce_core::flows::{self, VerifiedEmail};
+use commerce_core::request::{Actor, Origin};
+use diesel_async::AsyncPgConnection;
+use poem::Request;
+use poem_openapi::types::Example;
+use poem_openapi::{Enum, Object, OpenApi};
+
+use crate::answer::{Accepted, NOTHING, NoContent, Okay};
+use crate::auth::{Call, Customer};
+use crate::body::Body;
+use crate::me::Account;
+use crate::problem::{Code, Fault, OnlyDatabase, Problem, Refusal, Refused};
+use crate::routes::Tag;
+use crate::state::State;
+use crate::tokens::ACCESS_TOKEN_TTL;
+
+pub struct Accounts(pub State);
+
+#[OpenApi(tag = "Tag::Auth")]
+impl Accounts {
+    /// Register
+    ///
+    /// A code of six digits is mailed to the address; `POST /auth/verify-email` takes it. The answer is the same whether or
+    /// not the address has an account: if it has one, the mail says so.
+    #[oai(path = "/auth/register", method = "post", operation_id = "register")]
+    async fn register(
+        &self,
+        body: Body<RegisterRequest>,
+    ) -> Result<Accepted<MailSent>, Refused<OnlyDatabase>> {
+        let user = body.value.new_user().await?;
+        self.0
+            .write("register", None, async move |conn: &mut AsyncPgConnection| {
+                flows::register(conn, &user).await?;
+                Ok(MailSent::example())
+            })
+            .await
+    }
+
+    /// Verify the e-mail address
+    ///
+    /// A code is good for ten minutes and five guesses, once.
+    #[oai(path = "/auth/verify-email", method = "post", operation_id = "verify_email")]
+    async fn verify_email(
+        &self,
+        body: Body<VerifyEmailRequest>,
+    ) -> Result<NoContent, Refused<VerifyEmailRefusal>> {
+        let VerifyEmailRequest { email, code } = body.value;
+        let Ok(email) = email.parse::<EmailAddress>() else { return Err(VerifyEmailRefusal.into()) };
+        let state = self.0.clone();
+        let verified = async move |conn: &mut AsyncPgConnection| {
+            Ok::<_, OnlyDatabase>(flows::verify_email(conn, &state.secret, &email, &code).await?)
+        };
+        // A wrong guess is committed as well: it counts.
+        match self.0.transaction("verify_email", verified).await? {
+            VerifiedEmail::Verified => Ok(NoContent::done()),
+            VerifiedEmail::InvalidCode => Err(VerifyEmailRefusal.into()),
+        }
+    }
+
+    /// Send another code
+    ///
+    /// To an address that is registered and not verified yet, at most one a minute and six an hour. The answer is always the
+    /// same.
+    #[oai(path = "/auth/resend-code", method = "post", operation_id = "resend_code")]
+    async fn resend_code(
+        &self,
+        body: Body<ResendCodeRequest>,
+    ) -> Result<Accepted<MailSent>, Refused<OnlyDatabase>> {
+        let email = body.value.email.parse::<EmailAddress>();
+        let email = email.map_err(|error| Problem::invalid(vec![Fault::at("/email", error.to_string())]))?;
+        self.0
+            .write("resend_code", None, async move |conn: &mut AsyncPgConnection| {
+                flows::resend_code(conn, &email).await?;
+                Ok(MailSent::example())
+            })
+            .await
+    }
+
+    /// Log in
+    ///
+    /// The access token goes into `Authorization: Bearer …`; before it ends, `POST /auth/refresh` gives the next one. With
+    /// `cart_token` the guest's cart is merged into the user's.
+    #[oai(path = "/auth/login", method = "post", operation_id = "login")]
+    async fn login(
+        &self,
+        body: Body<LoginRequest>,
+        request: &Request,
+    ) -> Result<Okay<Tokens>, Refused<LoginError>> {
+        let LoginRequest { email, password, cart_token, .. } = body.value;
+        let credentials = match email.parse::<EmailAddress>() {
+            Ok(email) => accounts::find_credentials(&mut *self.0.conn().await?, &email).await?,
+            Err(_) => StoredCredentials::of_nobody(),
+        };
+        let proven = credentials.check(password).await?;
+        let (state, device, call) = (self.0.clone(), device(request), Call::of(request));
+        let open = async move |conn: &mut AsyncPgConnection| {
+            let (user, opened) = accounts::open_session(conn, &proven, &device).await?;
+            if let Some(token) = cart_token {
+                let origin = Origin { actor: Actor::User(user.id), request_id: call.request_id };
+                merge_cart(conn, &state, &token, &user, &origin).await?;
+            }
+            Ok::<_, LoginError>((user, opened))
+        };
+        let (user, opened) = self.0.transaction("login", open).await?;
+        Ok(Okay::new(self.tokens(user, &opened)?))
+    }
+
+    /// Go on with a session
+    ///
+    /// A refresh token is good once. Used again within ten seconds (two tabs) it gives another successor; used again later it
+    /// ends the whole session, since somebody else has a copy of it.
+    #[oai(path = "/auth/refresh", method = "post", operation_id = "refresh_session")]
+    async fn refresh(&self, body: Body<RefreshRequest>) -> Result<Okay<Tokens>, Refused<RefreshRefusal>> {
+        let token = RefreshToken::received(&body.refresh_token);
+        let refresh = async move |conn: &mut AsyncPgConnection| {
+            Ok::<_, OnlyDatabase>(accounts::refresh_session(conn, &token).await?)
+        };
+        match self.0.transaction("refresh_session", refresh).await? {
+            Refreshed::Continued(user, opened) => Ok(Okay::new(self.tokens(user, &opened)?)),
+            Refreshed::Refused => Err(RefreshRefusal.into()),
+            Refreshed::Reused(session_id) => {
+                self.0.sessions.forget(session_id);
+                tracing::warn!(%session_id, "a refresh token came back after its use: its session was revoked");
+                Err(RefreshRefusal.into())
+            }
+        }
+    }
+
+    /// Log out
+    ///
+    /// Ends the session: its refresh token at once, its access tokens within two seconds.
+    #[oai(path = "/auth/logout", method = "post", operation_id = "logout")]
+    async fn logout(&self, customer: Customer) -> Result<NoContent, Refused<OnlyDatabase>> {
+        let session_id = customer.session_id;
+        let end = async move |conn: &mut AsyncPgConnection| {
+            accounts::logout(conn, session_id).await?;
+            Ok(NOTHING)
+        };
+        let answer = self.0.write("logout", None, end).await;
+        self.0.sessions.forget(session_id);
+        answer
+    }
+}
+
+impl Accounts {
+    fn tokens(&self, user: User, opened: &OpenedSession) -> Result<Tokens, Problem> {
+        let session = &opened.session;
+        let access_token = self.0.tokens.sign(session.user_id, session.session_id, session.seen_at);
+        Ok(Tokens {
+            access_token: access_token.map_err(Problem::internal)?,
+            token_type: TokenType::Bearer,
+            expires_in: ACCESS_TOKEN_TTL.as_secs(),
+            refresh_token: opened.refresh_token.expose().to_owned(),
+            user: Account::from(user),
+        })
+    }
+}
+
+/// A cart that cannot be merged is no reason to keep somebody out: it stays the guest's.
+async fn merge_cart(
+    conn: &mut AsyncPgConnection,
+    state: &State,
+    token: &str,
+    user: &User,
+    origin: &Origin,
+) -> Result<(), LoginError> {
+    match cart::merge(conn, &state.shop, TokenHash::of(token), user.id, origin).await {
+        Ok(()) => Ok(()),
+        Err(CartError::Database(error)) => Err(error.into()),
+        Err(error) => {
+            tracing::warn!(%error, user_id = %user.id, "a guest's cart could not be merged at login");
+            Ok(())
+        }
+    }
+}
+
+fn device(request: &Request) -> Device {
+    Device {
+        user_agent: request.header("user-agent").map(str::to_owned),
+        ip: request.remote_addr().as_socket_addr().map(|address| address.ip().to_string()),
+    }
+}
+
+/// Somebody who wants an account.
+#[derive(Object)]
+#[oai(deny_unknown_fields, example)]
+struct RegisterRequest {
+    #[oai(validator(min_length = 3, max_length = 254))]
+    email: String,
+    /// Eight characters or more; not one that is tried first.
+    #[oai(validator(min_length = 8, max_length = 128))]
+    password: String,
+    #[oai(validator(min_length = 1, max_length = 200))]
+    display_name: String,
+}
+
+impl RegisterRequest {
+    /// Checks what the schema cannot, and hashes the password.
+    async fn new_user(self) -> Result<NewUser, Problem> {
+        let mut faults = FieldErrors::default();
+        let email = self.email.parse::<EmailAddress>();
+        if let Err(error) = &email {
+            faults.push("/email", error.to_string());
+        }
+        let password = NewPassword::parse(&self.password, &self.email.to_lowercase());
+        if let Err(error) = &password {
+            faults.push("/password", error.to_string());
+        }
+        let display_name = check_display_name(&self.display_name, &mut faults);
+        match (email, password, faults.is_empty()) {
+            (Ok(email), Ok(password), true) => {
+                Ok(NewUser { email, password: password.hash().await?, display_name })
+            }
+            _ => Err(Problem::invalid(faults.into_vec().into_iter().map(Fault::from).collect())),
+        }
+    }
+}
+
+impl Example for RegisterRequest {
+    fn example() -> Self {
+        Self {
+            email: "ada@example.com".to_owned(),
+            password: "correct horse battery".to_owned(),
+            display_name: "Ada Lovelace".to_owned(),
+        }
+    }
+}
+
+/// Says what happens next; the same for every address.
+#[derive(Object)]
+#[oai(example)]
+struct MailSent {
+    message: String,
+}
+
+impl Example for MailSent {
+    fn example() -> Self {
+        Self { message: "A mail is on its way to this address, if it can be used.".to_owned() }
+    }
+}
+
+/// The code from the mail.
+#[derive(Object)]
+#[oai(deny_unknown_fields, example)]
+struct VerifyEmailRequest {
+    #[oai(validator(min_length = 3, max_length = 254))]
+    email: String,
+    /// Six digits.
+    #[oai(validator(min_length = 6, max_length = 6))]
+    code: String,
+}
+
+impl Example for VerifyEmailRequest {
+    fn example() -> Self {
+        Self { email: "ada@example.com".to_owned(), code: "123456".to_owned() }
+    }
+}
+
+#[derive(Object)]
+#[oai(deny_unknown_fields, example)]
+struct ResendCodeRequest {
+    #[oai(validator(min_length = 3, max_length = 254))]
+    email: String,
+}
+
+impl Example for ResendCodeRequest {
+    fn example() -> Self {
+        Self { email: "ada@example.com".to_owned() }
+    }
+}
+
+/// How the session is carried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[oai(rename_all = "snake_case")]
+enum LoginMode {
+    /// By tokens in the answer, which the client keeps.
+    Token,
+}
+
+#[derive(Object)]
+#[oai(deny_unknown_fields, example)]
+struct LoginRequest {
+    #[oai(validator(min_length = 1, max_length = 254))]
+    email: String,
+    #[oai(validator(min_length = 1, max_length = 128))]
+    password: String,
+    /// `token` unless given.
+    mode: Option<LoginMode>,
+    /// The `Cart-Token` under which the shopper filled a cart as a guest.
+    #[oai(validator(min_length = 16, max_length = 128))]
+    cart_token: Option<String>,
+}
+
+impl Example for LoginRequest {
+    fn example() -> Self {
+        Self {
+            email: "ada@example.com".to_owned(),
+            password: "correct horse battery".to_owned(),
+            mode: Some(LoginMode::Token),
+            cart_token: None,
+        }
+    }
+}
+
+#[derive(Object)]
+#[oai(deny_unknown_fields, example)]
+struct RefreshRequest {
+    #[oai(validator(min_length = 1, max_length = 200))]
+    refresh_token: String,
+}
+
+impl Example for RefreshRequest {
+    fn example() -> Self {
+        Self { refresh_token: "q2vYk3Yb0m6Vd5n9h0zP4m8c1T7r2x5u8w1a4d7g0j3".to_owned() }
+    }
+}
+
+/// How `Authorization` begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+enum TokenType {
+    Bearer,
+}
+
+/// A session begun or continued.
+#[derive(Object)]
+#[oai(example)]
+struct Tokens {
+    /// A JWT (EdDSA); its key is in `/.well-known/jwks.json`.
+    access_token: String,
+    token_type: TokenType,
+    /// Seconds until the access token ends.
+    expires_in: u64,
+    /// For `POST /auth/refresh`, once.
+    refresh_token: String,
+    user: Account,
+}
+
+impl Example for Tokens {
+    fn example() -> Self {
+        Self {
+            access_token: "eyJ0eXAiOiJKV1QiLCJhbGciOiJFZERTQSIsImtpZCI6IuKApiJ9.….…".to_owned(),
+            token_type: TokenType::Bearer,
+            expires_in: ACCESS_TOKEN_TTL.as_secs(),
+            refresh_token: RefreshRequest::example().refresh_token,
+            user: Account::example(),
+        }
+    }
+}
+
+/// The code was not good.
+struct VerifyEmailRefusal;
+
+impl Refusal for VerifyEmailRefusal {
+    const CODES: &'static [Code] = &[Code::InvalidCode];
+
+    fn problem(self) -> Problem {
+        Problem::new(Code::InvalidCode, Code::InvalidCode.meaning().trim())
+    }
+}
+
+/// The refresh token was not good.
+struct RefreshRefusal;
+
+impl Refusal for RefreshRefusal {
+    const CODES: &'static [Code] = &[Code::InvalidRefreshToken];
+
+    fn problem(self) -> Problem {
+        Problem::new(Code::InvalidRefreshToken, Code::InvalidRefreshToken.meaning().trim())
+    }
+}
+
+impl Refusal for LoginError {
+    const CODES: &'static [Code] = &[Code::InvalidCredentials, Code::EmailNotVerified, Code::AccountDisabled];
+
+    fn problem(self) -> Problem {
+        let as_meant = |code: Code| Problem::new(code, code.meaning().trim());
+        match self {
+            Self::InvalidCredentials => as_meant(Code::InvalidCredentials),
+            Self::EmailNotVerified => as_meant(Code::EmailNotVerified),
+            Self::Disabled => as_meant(Code::AccountDisabled),
+            Self::Hash(error) => error.into(),
+            Self::Database(error) => error.into(),
+        }
+    }
+}
+
+impl From<HashError> for Problem {
+    fn from(error: HashError) -> Self {
+        Problem::internal(error)
+    }
+}

@@ -1,0 +1,106 @@
+//! The first admin: by `commerce-api create-admin`, or from the settings when the server starts.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow, bail};
+use clap::Args;
+use commerce_core::accounts::{self, CreatedAdmin, EmailAddress, NewPassword, NewUser};
+use commerce_core::db::{Pool, in_transaction};
+use diesel_async::AsyncPgConnection;
+
+use crate::config::DatabaseSettings;
+use crate::problem::OnlyDatabase;
+
+/// Who becomes an admin.
+#[derive(Debug, Args)]
+pub struct CreateAdminArguments {
+    #[command(flatten)]
+    database: DatabaseSettings,
+
+    /// E-mail address to log in with
+    #[arg(long, env = "COMMERCE_ADMIN_EMAIL")]
+    email: String,
+
+    /// Password, of 8 characters or more
+    #[arg(long, env = "COMMERCE_ADMIN_PASSWORD", hide_env_values = true)]
+    password: String,
+
+    /// Name to be shown
+    #[arg(long, default_value = "Admin")]
+    display_name: String,
+}
+
+/// `commerce-api create-admin`: says what it did.
+pub async fn create_admin(arguments: CreateAdminArguments) -> anyhow::Result<String> {
+    let pool = arguments.database.pool().context("DATABASE_URL is not a Postgres address")?;
+    ensure_admin(&pool, &arguments.email, &arguments.password, &arguments.display_name).await
+}
+
+/// Makes the admin unless there is one; an account that is no admin is not touched.
+async fn ensure_admin(
+    pool: &Pool,
+    email: &str,
+    password: &str,
+    display_name: &str,
+) -> anyhow::Result<String> {
+    let address: EmailAddress =
+        email.parse().map_err(|error| anyhow!("the admin's e-mail {email:?} {error}"))?;
+    let known = accounts::find_admin(&mut *pool.get().await?, &address).await?;
+    let outcome = match known {
+        Some(known) => known,
+        None => {
+            let password = NewPassword::parse(password, address.as_str());
+            let password = password.map_err(|error| anyhow!("the admin's password {error}"))?.hash().await?;
+            let user = NewUser { email: address.clone(), password, display_name: display_name.to_owned() };
+            in_transaction(pool, "create_admin", async |conn: &mut AsyncPgConnection| {
+                Ok::<_, OnlyDatabase>(accounts::create_admin(conn, &user).await?)
+            })
+            .await?
+        }
+    };
+    match outcome {
+        CreatedAdmin::Created(_) => Ok(format!("Created the admin {address}.")),
+        CreatedAdmin::Exists => Ok(format!("The admin {address} exists already.")),
+        CreatedAdmin::NotAnAdmin(role) => {
+            bail!(
+                "{address} belongs to an account with the role {role}: choose another address, or change its role"
+            )
+        }
+    }
+}
+
+/// The admin that `serve` sees to, if one is named.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "First admin")]
+pub struct AdminSettings {
+    /// Made an admin if there is no account with this address yet; needs the password too
+    #[arg(long, env = "COMMERCE_ADMIN_EMAIL", requires = "admin_password")]
+    admin_email: Option<String>,
+
+    /// The password of that admin
+    #[arg(long, env = "COMMERCE_ADMIN_PASSWORD", hide_env_values = true, requires = "admin_email")]
+    admin_password: Option<String>,
+}
+
+impl AdminSettings {
+    /// Makes the admin as soon as the database can be reached and is migrated.
+    pub fn see_to(self, pool: Pool) {
+        let (Some(email), Some(password)) = (self.admin_email, self.admin_password) else { return };
+        if email.is_empty() || password.is_empty() {
+            return;
+        }
+        tokio::spawn(async move {
+            const TRIES_MAX: u32 = 60;
+            for attempt in 1..=TRIES_MAX {
+                match ensure_admin(&pool, &email, &password, "Admin").await {
+                    Ok(what) => return tracing::info!("{what}"),
+                    Err(error) if attempt == 1 || attempt == TRIES_MAX => {
+                        tracing::warn!("the admin of COMMERCE_ADMIN_EMAIL could not be made: {error:#}");
+                    }
+                    Err(_) => {}
+                }
+                tokio::time::sleep(Duration::from_secs(5)).await;
+            }
+        });
+    }
+}
