@@ -2,14 +2,12 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
-use std::time::Duration;
 
 use commerce_core::accounts::SecretKey;
 use commerce_core::db::Pool;
-use commerce_core::jobs::WAKE_CHANNEL;
+use commerce_core::jobs::Waker;
 use commerce_core::payments::Providers;
 use commerce_core::settings::ShopSettings;
-use tokio::sync::Notify;
 
 use crate::auth::SessionCache;
 use crate::tokens::TokenKeys;
@@ -26,7 +24,7 @@ pub struct Shared {
     /// Codes that are mailed are derived from it.
     pub secret: SecretKey,
     pub sessions: SessionCache,
-    wake: Notify,
+    waker: Waker,
 }
 
 /// What the server keeps secret.
@@ -43,46 +41,23 @@ impl Deref for State {
     }
 }
 
-/// However many orders are placed, workers are not woken more often than this.
-const WAKE_PAUSE: Duration = Duration::from_millis(20);
-
 impl State {
     pub fn new(pool: Pool, shop: ShopSettings, providers: Providers, keys: Keys) -> Self {
         let Keys { tokens, secret } = keys;
-        let state = Self(Arc::new(Shared {
+        let waker = Waker::start(pool.clone());
+        Self(Arc::new(Shared {
             pool,
             shop,
             providers,
             tokens,
             secret,
             sessions: SessionCache::default(),
-            wake: Notify::new(),
-        }));
-        tokio::spawn(wake_workers(Arc::downgrade(&state.0)));
-        state
+            waker,
+        }))
     }
 
     /// Says that a commit may have left jobs behind. Returns at once; many calls make one NOTIFY.
     pub fn wake(&self) {
-        self.wake.notify_one();
-    }
-}
-
-/// Sends the coalesced NOTIFY, outside of any order's transaction. Workers also poll, so one that is lost costs little.
-async fn wake_workers(state: std::sync::Weak<Shared>) {
-    loop {
-        let Some(shared) = state.upgrade() else { return };
-        // Looks up now and then, so that the task ends with the last State.
-        if tokio::time::timeout(Duration::from_secs(5), shared.wake.notified()).await.is_err() {
-            continue;
-        }
-        if let Ok(mut conn) = shared.pool.get().await {
-            use diesel_async::SimpleAsyncConnection as _;
-            if let Err(error) = conn.batch_execute(&format!("NOTIFY {WAKE_CHANNEL}")).await {
-                tracing::debug!(%error, "workers could not be woken; they will poll");
-            }
-        }
-        drop(shared);
-        tokio::time::sleep(WAKE_PAUSE).await;
+        self.waker.wake();
     }
 }

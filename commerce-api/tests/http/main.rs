@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
 
+mod accounts;
 mod catalogue_admin;
 mod edge;
+mod processes;
 mod products;
 mod shop;
 mod shopping;

@@ -1,0 +1,134 @@
+//! The binary itself: its subcommands, its start and its end.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+
+use crate::shop::SECRET;
+
+fn commerce_api(database_url: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_commerce-api"));
+    command
+        .env_clear()
+        .env("DATABASE_URL", database_url)
+        .env("COMMERCE_SECRET_KEY", SECRET)
+        // No .env of the checkout is to be found.
+        .current_dir("/")
+        .kill_on_drop(true);
+    command
+}
+
+/// Starts the server on a free port and returns its address.
+async fn serve(mut command: Command) -> (Child, String) {
+    command.arg("serve").env("COMMERCE_HTTP_ADDR", "127.0.0.1:0").env("COMMERCE_LOG_FORMAT", "json");
+    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    while let Some(line) = lines.next_line().await.unwrap() {
+        let event: serde_json::Value = serde_json::from_str(&line).unwrap();
+        if let Some(address) = event["address"].as_str() {
+            let address = address.trim_start_matches("socket://").to_owned();
+            tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+            return (child, format!("http://{address}"));
+        }
+    }
+    panic!("the server ended before it listened: {:?}", child.wait().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_admin_is_made_once_and_can_log_in() {
+    let database = commerce_core::testing::TestDatabase::new().await;
+    let create = |email: &str, password: &str| {
+        let mut command = commerce_api(database.url());
+        command.args(["create-admin", "--email", email, "--password", password]);
+        command
+    };
+    let run = async |mut command: Command| {
+        let output = command.output().await.unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8(text).unwrap())
+    };
+    assert_eq!(
+        run(create("Boss@example.com", "correct horse battery")).await,
+        (true, "Created the admin boss@example.com.\n".to_owned())
+    );
+    assert_eq!(
+        run(create("boss@example.com", "another password")).await,
+        (true, "The admin boss@example.com exists already.\n".to_owned())
+    );
+    for (email, password) in [("nonsense", "correct horse battery"), ("b@example.com", "short")] {
+        let (success, text) = run(create(email, password)).await;
+        assert!(!success && text.starts_with("error: the admin's "), "{text}");
+    }
+
+    let (mut server, url) = serve(commerce_api(database.url())).await;
+    let login = async |password: &str| {
+        let body = serde_json::json!({ "email": "boss@example.com", "password": password });
+        reqwest::Client::new().post(format!("{url}/v1/auth/login")).json(&body).send().await.unwrap()
+    };
+    assert_eq!(login("another password").await.status(), 401);
+    let tokens: serde_json::Value = login("correct horse battery").await.json().await.unwrap();
+    assert_eq!(tokens["user"]["role"], "admin");
+
+    // SIGTERM ends it in order.
+    let pid = server.id().unwrap().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().await.unwrap().success());
+    let status = tokio::time::timeout(Duration::from_secs(20), server.wait()).await.unwrap().unwrap();
+    assert!(status.success(), "{status}");
+    database.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_admin_of_the_settings_is_made_when_the_server_starts() {
+    let database = commerce_core::testing::TestDatabase::new().await;
+    let mut command = commerce_api(database.url());
+    command
+        .env("COMMERCE_ADMIN_EMAIL", "boss@example.com")
+        .env("COMMERCE_ADMIN_PASSWORD", "correct horse battery");
+    let (_server, url) = serve(command).await;
+    let client = reqwest::Client::new();
+    let body = serde_json::json!({ "email": "boss@example.com", "password": "correct horse battery" });
+    let logged_in = async {
+        loop {
+            let answer = client.post(format!("{url}/v1/auth/login")).json(&body).send().await.unwrap();
+            if answer.status() == 200 {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), logged_in).await.expect("the admin can log in");
+    let ready = client.get(format!("{url}/readyz")).send().await.unwrap();
+    assert_eq!(ready.status(), 200);
+    drop(_server);
+    database.discard().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_or_wrong_setting_is_named() {
+    let complain = async |name: &str, value: Option<&str>| {
+        let mut command = commerce_api("postgres://localhost/nowhere");
+        command.arg("serve").env("COMMERCE_HTTP_ADDR", "127.0.0.1:0");
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+        let output = tokio::time::timeout(Duration::from_secs(20), command.output()).await.unwrap().unwrap();
+        assert!(!output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    for (name, value, says) in [
+        ("DATABASE_URL", None, "--database-url"),
+        ("COMMERCE_SECRET_KEY", None, "--secret-key"),
+        ("COMMERCE_SECRET_KEY", Some("c2hvcnQ="), "openssl rand -base64 32"),
+        ("COMMERCE_JWT_KEYS", Some("c2hvcnQ="), "openssl rand -base64 32"),
+        ("COMMERCE_ORDER_TTL", Some("soon"), "--order-ttl"),
+        ("COMMERCE_CURRENCY", Some("BITCOIN"), "ISO 4217"),
+        ("COMMERCE_CORS_ORIGINS", Some("shop.example"), "https://shop.example"),
+        ("COMMERCE_HTTP_ADDR", Some("nowhere"), "--http-addr"),
+        ("COMMERCE_ADMIN_EMAIL", Some("boss@example.com"), "--admin-password"),
+    ] {
+        let text = complain(name, value).await;
+        assert!(text.contains(says), "{name}: {text}");
+    }
+}
