@@ -134,7 +134,7 @@ async fn the_mail_of_a_new_order_tells_all_there_is_to_know() {
         mail.text,
         "Hello Anna Ångström,
 
-thank you! We have your order and keep its items for you
+Thank you! We have your order and keep its items for you
 until 21 November 2026, 14:05 UTC. As soon as it is paid, we get it ready.
 
 Order 1001, placed on 21 November 2026
@@ -193,22 +193,22 @@ async fn every_mail_can_be_written() {
             Template::Welcome => (
                 to_user(template),
                 "Welcome to Corner Shop".to_owned(),
-                "your address is confirmed and your account is ready".to_owned(),
+                "Your address is confirmed and your account is ready".to_owned(),
             ),
             Template::OrderReceived => (
                 about_order(template),
                 "We have your order 1001".to_owned(),
-                "thank you! We have your order.\n\nOrder 1001".to_owned(),
+                "Thank you! We have your order.\n\nOrder 1001".to_owned(),
             ),
             Template::OrderConfirmed => (
                 about_order(template),
                 "Your order 1001 is confirmed".to_owned(),
-                "your payment of 12845 JPY has arrived".to_owned(),
+                "Your payment of 12845 JPY has arrived".to_owned(),
             ),
             Template::OrderCancelled => (
                 about_order(template),
                 "Your order 1001 was cancelled".to_owned(),
-                "as you asked, your order has been cancelled.\n\nYou have paid 12845 JPY. We send it back"
+                "As you asked, your order has been cancelled.\n\nYou have paid 12845 JPY. We send it back"
                     .to_owned(),
             ),
             Template::OrderShipped => (
@@ -224,7 +224,7 @@ async fn every_mail_can_be_written() {
             Template::PaymentRefunded => (
                 NewEmail::about_refund(id::<RefundId>(REFUND), ANNA),
                 "We are sending 12845 JPY back to you".to_owned(),
-                "your order 1001 was cancelled.\nWe are sending 12845 JPY back to you".to_owned(),
+                "Your order 1001 was cancelled.\nWe are sending 12845 JPY back to you".to_owned(),
             ),
         };
         enqueue(&database, mail).await;

@@ -19,7 +19,7 @@ use commerce_core::db::Pool;
 use commerce_core::jobs::{self, ClaimedJob, Lease};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
 use tokio::task::JoinHandle;
 
 use crate::slots::{Slots, Work};
@@ -139,50 +139,34 @@ async fn give_back(pool: &Pool, unstarted: &[ClaimedJob]) {
 }
 
 impl Claiming {
+    /// The claimer: until the channel is closed, or the worker takes no more.
     async fn claim_until_closed(self, worker: WorkerContext, work: mpsc::Sender<Work>) {
-        tokio::time::sleep(self.start_delay).await;
+        pause(&work, self.start_delay).await;
         let mut failures = 0;
         while !work.is_closed() && !worker.is_shutting_down() {
-            let mut permits = tokio::select! {
-                permits = self.slots.take_free() => permits,
+            let mut slots = tokio::select! {
+                slots = self.slots.take_free() => slots,
                 () = work.closed() => break,
             };
-            let free = permits.num_permits();
-            let claimed = match self.claim(free).await {
-                Ok(claimed) => claimed,
+            let free = slots.num_permits();
+            match self.claim(free).await {
+                Ok(claimed) => {
+                    failures = 0;
+                    let all_filled = claimed.len() == free;
+                    self.hand_over(claimed, &mut slots, &worker, &work).await;
+                    drop(slots);
+                    if !all_filled {
+                        tokio::select! {
+                            () = self.wake.notified() => {}
+                            () = pause(&work, self.poll_interval) => {}
+                        }
+                    }
+                }
                 Err(error) => {
                     failures += 1;
                     tracing::warn!(%error, failures, "jobs cannot be claimed");
-                    drop(permits);
-                    tokio::time::sleep(back_off(failures)).await;
-                    continue;
-                }
-            };
-            failures = 0;
-            let found_fewer = claimed.len() < free;
-            let mut unstarted = Vec::new();
-            for job in claimed {
-                // Once shutdown has begun nothing new is started.
-                if worker.is_shutting_down() {
-                    unstarted.push(job);
-                    continue;
-                }
-                match self.slots.fill(&mut permits, job) {
-                    Ok(filled) => {
-                        if let Err(mpsc::error::SendError(refused)) = work.send(filled).await {
-                            unstarted.push(refused.job.clone());
-                        }
-                    }
-                    Err(job) => unstarted.push(job),
-                }
-            }
-            drop(permits);
-            give_back(&self.pool, &unstarted).await;
-            if found_fewer {
-                tokio::select! {
-                    () = self.wake.notified() => {}
-                    () = tokio::time::sleep(self.poll_interval) => {}
-                    () = work.closed() => {}
+                    drop(slots);
+                    pause(&work, back_off(failures)).await;
                 }
             }
         }
@@ -197,10 +181,44 @@ impl Claiming {
         };
         tokio::time::timeout(CLAIM_TIMEOUT, claimed).await?
     }
+
+    /// Puts each job into a slot and passes it on. Once shutdown has begun nothing new is started.
+    async fn hand_over(
+        &self,
+        claimed: Vec<ClaimedJob>,
+        slots: &mut OwnedSemaphorePermit,
+        worker: &WorkerContext,
+        work: &mpsc::Sender<Work>,
+    ) {
+        let mut unstarted = Vec::new();
+        for job in claimed {
+            if worker.is_shutting_down() {
+                unstarted.push(job);
+                continue;
+            }
+            match self.slots.fill(slots, job) {
+                Ok(filled) => {
+                    if let Err(mpsc::error::SendError(refused)) = work.send(filled).await {
+                        unstarted.push(refused.job.clone());
+                    }
+                }
+                Err(job) => unstarted.push(job),
+            }
+        }
+        give_back(&self.pool, &unstarted).await;
+    }
 }
 
-/// Half a second, doubling up to half a minute.
+/// Sleeps, but not on when the channel is closed.
+async fn pause(work: &mpsc::Sender<Work>, time: Duration) {
+    tokio::select! {
+        () = tokio::time::sleep(time) => {}
+        () = work.closed() => {}
+    }
+}
+
+/// Half a second, doubling up to eight.
 pub fn back_off(failures: usize) -> Duration {
-    let doublings = u32::try_from(failures).unwrap_or(u32::MAX).saturating_sub(1).min(6);
-    Duration::from_millis(500 << doublings).min(Duration::from_secs(30))
+    let doublings = u32::try_from(failures).unwrap_or(u32::MAX).saturating_sub(1).min(4);
+    Duration::from_millis(500 << doublings)
 }

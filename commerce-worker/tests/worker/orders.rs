@@ -45,7 +45,7 @@ async fn an_unpaid_order_ends_within_a_second_of_its_time_and_its_shopper_is_tol
     let (_, placed) = database.order(&shop, &[(variant, 3)]).await;
     let subject = format!("Your order {} was cancelled", placed.order.number);
     let told = peer.wait_for_mail(PATIENCE, READER, &subject).await.unwrap();
-    assert!(told.text.contains("your order was not paid in time"), "{}", told.text);
+    assert!(told.text.contains("Your order was not paid in time"), "{}", told.text);
     let ended = order(&database, placed.order.id).await;
     assert_eq!((ended.status, ended.cancel_reason), (OrderStatus::Cancelled, Some(CancelReason::Expired)));
     let late = ended.cancelled_at.unwrap() - ended.expires_at.unwrap();
@@ -83,7 +83,7 @@ async fn the_money_of_a_cancelled_order_goes_back_once() {
     let programs = [start(&database, &peer), start(&database, &peer)];
     let told = peer.wait_for_mail(PATIENCE, READER, "We are sending 25.00 USD back to you").await.unwrap();
     assert!(
-        told.text.contains(&format!("your order {} was cancelled.", placed.order.number)),
+        told.text.contains(&format!("Your order {} was cancelled.", placed.order.number)),
         "{}",
         told.text
     );
