@@ -40,14 +40,16 @@ const BATCH: i64 = 100;
 
 /// All that a shop needs.
 pub fn sweeps(pool: &Pool, shop: &ShopSettings, providers: &Providers) -> Vec<Sweep> {
-    let (expiry, shop, providers) = (pool.clone(), shop.clone(), providers.clone());
+    let (attempted, shop, providers) = (pool.clone(), shop.clone(), providers.clone());
     let on_pool = |name, cron, sweep: fn(Pool) -> BoxFuture<'static, anyhow::Result<usize>>| {
         let pool = pool.clone();
         Sweep::new(name, cron, move || sweep(pool.clone()))
     };
     vec![
-        Sweep::new("expire_orders", "* * * * * *", move || {
-            twice_a_second(expiry.clone(), shop.clone(), providers.clone())
+        on_pool("expire_orders", "* * * * * *", |pool| expire_orders(pool).boxed()),
+        // Apart from the others: a provider that does not answer holds up only the orders that wait for it.
+        Sweep::new("expire_attempted_orders", "* * * * * *", move || {
+            expire_attempted_orders(attempted.clone(), shop.clone(), providers.clone())
         }),
         on_pool("release_lapsed_holds", "* * * * * *", |pool| release_lapsed_holds(pool).boxed()),
         on_pool("prune_idempotency_keys", "7 * * * * *", |pool| prune_idempotency_keys(pool).boxed()),
@@ -59,21 +61,31 @@ pub fn sweeps(pool: &Pool, shop: &ShopSettings, providers: &Providers) -> Vec<Sw
 }
 
 /// A cron ticks at full seconds. A look in between leaves time for the work itself within a second of an order's time.
-async fn twice_a_second(pool: Pool, shop: ShopSettings, providers: Providers) -> anyhow::Result<usize> {
-    let first = expire_orders(&pool, &shop, &providers).await?;
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    Ok(first + expire_orders(&pool, &shop, &providers).await?)
-}
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(500);
 
-async fn expire_orders(pool: &Pool, shop: &ShopSettings, providers: &Providers) -> anyhow::Result<usize> {
+async fn expire_orders(pool: Pool) -> anyhow::Result<usize> {
     let mut expired = 0;
-    loop {
-        let batch = flows::expire_orders(pool, shop, providers, BATCH).await?;
-        expired += batch;
-        if i64::try_from(batch)? < BATCH {
-            return Ok(expired);
+    for pause in [Duration::ZERO, LOOK_AGAIN_AFTER] {
+        tokio::time::sleep(pause).await;
+        loop {
+            let batch = flows::expire_unattempted_orders(&pool, BATCH).await?;
+            expired += batch;
+            if i64::try_from(batch)? < BATCH {
+                break;
+            }
         }
     }
+    Ok(expired)
+}
+
+async fn expire_attempted_orders(
+    pool: Pool,
+    shop: ShopSettings,
+    providers: Providers,
+) -> anyhow::Result<usize> {
+    let first = flows::expire_attempted_orders(&pool, &shop, &providers, BATCH).await?;
+    tokio::time::sleep(LOOK_AGAIN_AFTER).await;
+    Ok(first + flows::expire_attempted_orders(&pool, &shop, &providers, BATCH).await?)
 }
 
 async fn release_lapsed_holds(pool: Pool) -> anyhow::Result<usize> {

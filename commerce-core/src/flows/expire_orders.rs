@@ -1,16 +1,20 @@
 //! Orders that were not paid in time are cancelled and their stock given back. A sweep: safe to run in every replica at once.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
+use diesel::dsl::{exists, not};
 use diesel::prelude::*;
 use diesel::result::Error as QueryError;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use futures_util::{StreamExt as _, stream};
 
 use super::cancel_order::cancel_locked;
 use super::settle_payment::{SettlePaymentError, settle_payment};
 use crate::db::{self, Pool, PoolError, Retryable, TransactionError, clock, current_time};
 use crate::ids::OrderId;
 use crate::orders::{self, CancelReason, OrderStatus};
-use crate::payments::{self, Outcome, Payment, Providers};
+use crate::payments::{self, Outcome, Payment, PaymentStatus, ProviderError, Providers};
 use crate::request::Origin;
 use crate::schema;
 use crate::settings::ShopSettings;
@@ -45,46 +49,98 @@ impl<E: Into<ExpireOrdersError>> From<TransactionError<E>> for ExpireOrdersError
     }
 }
 
-/// Cancels up to `orders_max` orders whose time to pay is over, oldest first, each in a transaction of its own, and returns
-/// how many. An order with an open attempt is first expired at its provider; while that cannot be reached the order waits, for
-/// the provider's grace at the most.
+/// Cancels orders whose time to pay is over, and returns how many: [`expire_unattempted_orders`], then
+/// [`expire_attempted_orders`]. Each takes up to `orders_max`.
 pub async fn expire_orders(
     pool: &Pool,
     shop: &ShopSettings,
     providers: &Providers,
     orders_max: i64,
 ) -> Result<usize, ExpireOrdersError> {
-    let due = {
-        let mut conn = pool.get().await?;
-        list_due(&mut conn, orders_max).await?
-    };
+    let unattempted = expire_unattempted_orders(pool, orders_max).await?;
+    Ok(unattempted + expire_attempted_orders(pool, shop, providers, orders_max).await?)
+}
+
+/// Cancels orders with which no provider can take money, oldest first, each in a transaction of its own. Asks nobody outside, so
+/// no provider that is away can hold it up.
+pub async fn expire_unattempted_orders(pool: &Pool, orders_max: i64) -> Result<usize, ExpireOrdersError> {
     let mut count = 0;
-    for order_id in due {
+    for order_id in list_due(&mut *pool.get().await?, Attempts::None, orders_max).await? {
         let step =
             db::in_transaction(pool, "expire_order", async |conn| cancel_if_due(conn, order_id, false).await)
                 .await?;
-        let cancelled = match step {
-            Step::Cancelled => true,
-            Step::NotDue => false,
-            Step::OpenAttempts { payments, expires_at } => {
-                close_attempts(pool, shop, providers, order_id, &payments, expires_at).await?
-            }
-        };
-        count += usize::from(cancelled);
+        count += usize::from(matches!(step, Step::Cancelled));
     }
     Ok(count)
 }
 
-async fn list_due(conn: &mut AsyncPgConnection, orders_max: i64) -> QueryResult<Vec<OrderId>> {
-    use schema::orders;
-    orders::table
+/// Cancels orders with open attempts, each after the attempts were expired at their provider, several at once. While the
+/// provider cannot be reached the order waits, for the provider's grace at the most.
+pub async fn expire_attempted_orders(
+    pool: &Pool,
+    shop: &ShopSettings,
+    providers: &Providers,
+    orders_max: i64,
+) -> Result<usize, ExpireOrdersError> {
+    let due = list_due(&mut *pool.get().await?, Attempts::Open, orders_max).await?;
+    let mut expiring = stream::iter(due)
+        .map(|order_id| async move {
+            let step = db::in_transaction(pool, "expire_order", async |conn| {
+                cancel_if_due(conn, order_id, false).await
+            })
+            .await?;
+            match step {
+                Step::Cancelled => Ok(true),
+                Step::NotDue => Ok(false),
+                Step::OpenAttempts { payments, expires_at } => {
+                    close_attempts(pool, shop, providers, order_id, &payments, expires_at).await
+                }
+            }
+        })
+        .buffer_unordered(PROVIDER_CALLS_AT_ONCE);
+    let mut count = 0;
+    while let Some(cancelled) = expiring.next().await {
+        let cancelled: Result<bool, ExpireOrdersError> = cancelled;
+        count += usize::from(cancelled?);
+    }
+    Ok(count)
+}
+
+const PROVIDER_CALLS_AT_ONCE: usize = 4;
+
+/// The longest that a sweep waits for one answer of a provider.
+const PROVIDER_TIMEOUT: Duration = Duration::from_secs(15);
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Attempts {
+    None,
+    Open,
+}
+
+async fn list_due(
+    conn: &mut AsyncPgConnection,
+    attempts: Attempts,
+    orders_max: i64,
+) -> QueryResult<Vec<OrderId>> {
+    use schema::{orders, payments};
+    let open_attempt = payments::table
+        .filter(payments::order_id.eq(orders::id))
+        .filter(payments::status.eq_any(PaymentStatus::OPEN));
+    let due = orders::table
         .filter(orders::status.eq(OrderStatus::PendingPayment))
         .filter(orders::expires_at.le(clock().nullable()))
-        .order(orders::expires_at)
         .limit(orders_max)
-        .select(orders::id)
-        .load(conn)
-        .await
+        .select(orders::id);
+    match attempts {
+        Attempts::None => due.filter(not(exists(open_attempt))).order(orders::expires_at).load(conn).await,
+        // In no order: those that wait for a provider must not stand in the way of those whose provider answers.
+        Attempts::Open => due.filter(exists(open_attempt)).order(random()).load(conn).await,
+    }
+}
+
+#[diesel::declare_sql_function]
+extern "SQL" {
+    fn random() -> diesel::sql_types::Double;
 }
 
 enum Step {
@@ -133,7 +189,13 @@ async fn close_attempts(
     let mut unreachable = false;
     for payment in attempts {
         let answer = match providers.get(payment.provider) {
-            Some(provider) => provider.expire(payment).await,
+            Some(provider) => {
+                let late = |_| ProviderError::Unreachable {
+                    provider: payment.provider,
+                    detail: "it did not answer in time".to_owned(),
+                };
+                tokio::time::timeout(PROVIDER_TIMEOUT, provider.expire(payment)).await.map_err(late).flatten()
+            }
             // Switched off: nobody can be asked, so what may still come is a late payment.
             None => Ok(Outcome::Expired),
         };

@@ -201,3 +201,20 @@ async fn expiry_racing_payment_ends_in_one_of_two_good_states() {
     assert_eq!(db.stock(variant).await, (40, 20));
     db.finish().await;
 }
+
+#[tokio::test]
+async fn a_provider_that_is_away_does_not_hold_up_other_orders() {
+    let db = TestDatabase::new().await;
+    let shop = ShopSettings::default();
+    let variant = db.variant(1000, 5).await;
+    let (owner, stuck) = db.order(&shop, &[(variant, 1)]).await;
+    begin(&db, stuck.order.id, owner, None).await;
+    let (_, free) = db.order(&shop, &[(variant, 1)]).await;
+    db.shift_clock(shop.order_ttl).await;
+    let away = ProviderError::Unreachable { provider: ProviderName::Mock, detail: "timed out".into() };
+    // Room for one order a sweep: the one that waits longest is the one that is stuck.
+    assert_eq!(expire_orders(db.pool(), &shop, &answering(Err(away)), 1).await.unwrap(), 1);
+    assert_eq!(order(&db, stuck.order.id).await.status, OrderStatus::PendingPayment);
+    assert_eq!(order(&db, free.order.id).await.status, OrderStatus::Cancelled);
+    db.finish().await;
+}
