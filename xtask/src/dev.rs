@@ -62,13 +62,8 @@ pub fn run(options: &Options) -> Result<ExitCode> {
 
     step("Migrating the database");
     run_once(&settings, &binaries.api, &["migrate"])?;
-    let admin = settings.admin();
-    step(&format!("Making sure that the admin {} exists", admin.email));
-    run_once(
-        &settings,
-        &binaries.api,
-        &["create-admin", "--email", &admin.email, "--password", &admin.password],
-    )?;
+    step("Making sure that there is an admin");
+    run_once(&settings, &binaries.api, &["create-admin"])?;
     step("Loading the demo catalogue");
     run_once(&settings, &binaries.api, &["seed"])?;
 

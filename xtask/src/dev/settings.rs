@@ -10,15 +10,8 @@ use super::secret;
 use crate::workspace;
 
 /// The admin that a demo shop begins with.
-const ADMIN_EMAIL: &str = "admin@example.com";
-const ADMIN_PASSWORD: &str = "correct-horse-battery";
-
-/// An account that can log in.
-#[derive(Debug)]
-pub struct Login {
-    pub email: String,
-    pub password: String,
-}
+pub const ADMIN_EMAIL: &str = "admin@example.com";
+pub const ADMIN_PASSWORD: &str = "correct-horse-battery";
 
 /// What both programs get through their environment.
 #[derive(Debug)]
@@ -77,6 +70,8 @@ impl Settings {
         let public = format!("http://{}", self.http_address("COMMERCE_HTTP_ADDR")?);
         self.set("COMMERCE_PUBLIC_URL", public);
         self.set("COMMERCE_PAYMENT_PROVIDERS", "mock");
+        self.set("COMMERCE_ADMIN_EMAIL", ADMIN_EMAIL);
+        self.set("COMMERCE_ADMIN_PASSWORD", ADMIN_PASSWORD);
         self.set("COMMERCE_MAIL_DIR", state.join("mail").display().to_string());
         if self.get("COMMERCE_SECRET_KEY").is_none() {
             self.set("COMMERCE_SECRET_KEY", secret::read_or_make(&state.join("secret-key"))?);
@@ -97,19 +92,6 @@ impl Settings {
             _ => {}
         }
         Ok(address)
-    }
-
-    /// The first admin.
-    pub fn admin(&self) -> Login {
-        Login {
-            email: self.get("COMMERCE_ADMIN_EMAIL").unwrap_or_else(|| ADMIN_EMAIL.to_owned()),
-            password: self.get("COMMERCE_ADMIN_PASSWORD").unwrap_or_else(|| ADMIN_PASSWORD.to_owned()),
-        }
-    }
-
-    /// Whether the admin's password is the well-known one.
-    pub fn admin_is_demo(&self) -> bool {
-        self.get("COMMERCE_ADMIN_PASSWORD").is_none()
     }
 }
 
