@@ -34,7 +34,7 @@ pub fn svg(name: &str) -> Option<String> {
 }
 
 /// Shapes on a field of 400 by 400 with the ground at 310; `{shade}`, `{light}` and `{line}` are ways of painting.
-const SHAPES: [(&str, &str); 35] = [
+const SHAPES: [(&str, &str); 38] = [
     (
         "backpack",
         r#"<rect x="125" y="120" width="150" height="190" rx="40"/><rect {shade} x="150" y="215" width="100" height="70" rx="12"/><path {line} d="M175 125v-15a25 25 0 0 1 50 0v15"/>"#,
@@ -112,6 +112,10 @@ const SHAPES: [(&str, &str); 35] = [
         r##"<path d="M150 105h100l42 95H108z"/><path fill="#6b5b45" d="M193 200h14v92h-14z"/><rect fill="#6b5b45" x="148" y="290" width="104" height="20" rx="10"/><path {light} d="M170 105h20l-10 95h-30z"/>"##,
     ),
     (
+        "lantern",
+        r##"<ellipse cx="200" cy="205" rx="100" ry="92"/><path {shade} d="M107 172h186v4H107zM100 203h200v4H100zM107 234h186v4H107z"/><path fill="#6b5b45" d="M198 40h4v74h-4zM170 111h60v10h-60zM170 289h60v10h-60z"/>"##,
+    ),
+    (
         "mug",
         r#"<rect x="115" y="145" width="140" height="165" rx="18"/><path d="M255 180h22a42 42 0 0 1 0 84h-22v-22h20a20 20 0 0 0 0-40h-20z"/><rect {shade} x="115" y="145" width="140" height="18" rx="9"/>"#,
     ),
@@ -132,8 +136,16 @@ const SHAPES: [(&str, &str); 35] = [
         r#"<path d="M125 155h150v36h-12l-20 119h-86l-20-119h-12z"/><rect {shade} x="125" y="155" width="150" height="36"/>"#,
     ),
     (
+        "press",
+        r##"<path fill="#c9d3d6" d="M130 130h130v180H130z"/><path fill="#5b3a29" d="M136 200h118v104H136z"/><rect x="124" y="116" width="142" height="20" rx="6"/><path d="M190 70h10v50h-10z"/><circle cx="195" cy="66" r="14"/><path d="M124 130h10v180h-10zM256 130h10v180h-10zM124 296h142v14H124z"/><path {line} d="M266 170h30v90h-30"/>"##,
+    ),
+    (
         "scarf",
         r#"<path d="M140 95q60 46 120 0l14 42-36 30v143h-56V178l-50-38z"/><path {shade} d="M182 270h56v8h-56zM182 286h56v8h-56z"/>"#,
+    ),
+    (
+        "secateurs",
+        r##"<path fill="#8d979d" d="M196 190q-40-50-14-110q34 40 34 96zM204 190q34-40 22-96q14 34-4 104z"/><path d="M188 190l24 4q-6 70-52 118l-18-12q40-46 46-110zM212 186l-22 10q20 62 46 116l20-8q-30-54-44-118z"/><circle fill="#555" cx="201" cy="192" r="11"/>"##,
     ),
     (
         "shirt",

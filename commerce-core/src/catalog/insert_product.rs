@@ -154,7 +154,9 @@ pub(super) async fn insert_variants(
             )
         })
         .collect();
-    diesel::insert_into(variants::table).values(rows).execute(conn).await?;
+    if !rows.is_empty() {
+        diesel::insert_into(variants::table).values(rows).execute(conn).await?;
+    }
     Ok(ids)
 }
 
@@ -178,7 +180,9 @@ pub(super) async fn insert_images(
             )
         })
         .collect();
-    diesel::insert_into(product_images::table).values(rows).execute(conn).await?;
+    if !rows.is_empty() {
+        diesel::insert_into(product_images::table).values(rows).execute(conn).await?;
+    }
     Ok(())
 }
 
@@ -191,11 +195,13 @@ pub(super) async fn insert_categories(
         .iter()
         .map(|id| (product_categories::product_id.eq(product_id), product_categories::category_id.eq(id)))
         .collect();
-    diesel::insert_into(product_categories::table)
-        .values(rows)
-        .on_conflict_do_nothing()
-        .execute(conn)
-        .await?;
+    if !rows.is_empty() {
+        diesel::insert_into(product_categories::table)
+            .values(rows)
+            .on_conflict_do_nothing()
+            .execute(conn)
+            .await?;
+    }
     Ok(())
 }
 

@@ -118,6 +118,9 @@ pub(super) async fn receive(
             reason: Some(reason.to_owned()),
         })
         .collect();
+    if adjustments.is_empty() {
+        return Ok(());
+    }
     inventory::adjust(conn, &adjustments, origin).await.map_err(|error| match error {
         AdjustError::Database(error) => error,
         // Nobody else knows the new variants yet, and the quantity was checked.

@@ -152,6 +152,9 @@ pub async fn import_products(
     }
 }
 
+/// So many new variants get their first stock together: fewer round trips, and no statement without end.
+const RECEIVED_AT_ONCE: usize = 200;
+
 /// Writes the products one by one, each in a savepoint, then counts the stock of those that were there before.
 async fn write(
     conn: &mut AsyncPgConnection,
@@ -163,6 +166,7 @@ async fn write(
 ) -> Result<ImportReport, QueryError> {
     let mut counts: Vec<Count<'_>> = Vec::new();
     let mut unchanged = Vec::new();
+    let mut received: Vec<(VariantId, i64)> = Vec::new();
     for (at, product) in products.iter().enumerate() {
         if options.existing == ExistingProducts::Leave {
             let key = ProductKey::Slug(product.slug.clone());
@@ -184,8 +188,10 @@ async fn write(
         let stocked: Vec<(VariantId, bool, Option<i64>)> =
             variants.into_iter().zip(units).map(|((id, is_new), units)| (id, is_new, units)).collect();
         let new = stocked.iter().filter(|(_, is_new, _)| *is_new);
-        let new: Vec<_> = new.map(|(id, _, units)| (*id, units.unwrap_or(0))).collect();
-        receive(conn, new, "import", origin).await?;
+        received.extend(new.map(|(id, _, units)| (*id, units.unwrap_or(0))));
+        if received.len() >= RECEIVED_AT_ONCE {
+            receive(conn, received.drain(..), "import", origin).await?;
+        }
         if options.stock == StockPolicy::Set {
             let known = stocked.iter().enumerate().filter(|(_, (_, is_new, _))| !is_new);
             counts.extend(known.filter_map(|(place, (variant_id, _, units))| {
@@ -198,6 +204,7 @@ async fn write(
             Outcome::Unchanged => unchanged.push(at),
         }
     }
+    receive(conn, received, "import", origin).await?;
     let recounted = set_stock(conn, counts, &mut report.errors, origin).await?;
     let (updated, unchanged): (Vec<usize>, Vec<usize>) =
         unchanged.into_iter().partition(|at| recounted.contains(at));

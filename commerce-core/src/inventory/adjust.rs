@@ -3,6 +3,7 @@
 use diesel::prelude::*;
 use diesel::result::Error as QueryError;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use futures_util::future::try_join_all;
 
 use super::ledger::{LevelChange, MovementKind};
 use super::lock::lock;
@@ -122,18 +123,21 @@ async fn ensure_levels(
         adjustments.iter().map(|adjustment| (adjustment.variant_id, adjustment.location_id)).collect();
     keys.sort_unstable();
     keys.dedup();
-    for (variant_id, location_id) in keys {
+    // In one go, and in the order of the keys.
+    let conn = &*conn;
+    try_join_all(keys.into_iter().map(async |(variant_id, location_id)| {
         diesel::insert_into(stock_levels::table)
             .values((stock_levels::variant_id.eq(variant_id), stock_levels::location_id.eq(location_id)))
             .on_conflict_do_nothing()
-            .execute(conn)
+            .execute(&mut &*conn)
             .await
             .map_err(|error| match error {
                 QueryError::DatabaseError(diesel::result::DatabaseErrorKind::ForeignKeyViolation, _) => {
                     AdjustError::UnknownLevel(variant_id)
                 }
                 other => other.into(),
-            })?;
-    }
+            })
+    }))
+    .await?;
     Ok(())
 }

@@ -301,3 +301,31 @@ fn nasty_files_are_refused_by_line_and_column() {
     let forced = commerce_core::catalog::import::parse(APPAREL, Some(Layout::Native), Currency::USD);
     assert!(forced.errors.iter().all(|error| error.line == 1) && forced.products.is_empty());
 }
+
+/// Damaged files are read as far as they go: no panic, and every fault is on a line that exists.
+#[test]
+fn damaged_files_are_read_without_a_panic() {
+    use rand::{RngExt as _, SeedableRng as _};
+    let mut random = rand::rngs::StdRng::seed_from_u64(7);
+    let pieces: [&[u8]; 9] =
+        [b"\"", b",", b"\n", b"\r\n", b"\0", b"\xff", b"\"\n\"", b"-1", b"9999999999999999999999"];
+    for _ in 0..200 {
+        let mut csv = APPAREL.to_vec();
+        for _ in 0..random.random_range(1..6) {
+            let at = random.random_range(0..csv.len());
+            let end = (at + random.random_range(0..40)).min(csv.len());
+            let piece = pieces[random.random_range(0..pieces.len())];
+            csv.splice(at..end, piece.iter().copied());
+        }
+        let lines = csv.iter().filter(|byte| **byte == b'\n').count() as u64 + 1;
+        let parsed = commerce_core::catalog::import::parse(&csv, None, Currency::USD);
+        for error in &parsed.errors {
+            assert!(
+                (1..=lines).contains(&error.line),
+                "{error:?} of {lines}: {:?}",
+                String::from_utf8_lossy(&csv)
+            );
+        }
+        assert!(parsed.products.len() <= 60);
+    }
+}
