@@ -148,16 +148,17 @@ impl Claiming {
                 slots = self.slots.take_free() => slots,
                 () = work.closed() => break,
             };
-            let free = slots.num_permits();
-            match self.claim(free).await {
+            let (kinds, jobs_max) = self.slots.claimable(&self.kinds, slots.num_permits());
+            match self.claim(&kinds, jobs_max).await {
                 Ok(claimed) => {
                     failures = 0;
-                    let all_filled = claimed.len() == free;
+                    let perhaps_more = jobs_max > 0 && claimed.len() == jobs_max;
                     self.hand_over(claimed, &mut slots, &worker, &work).await;
                     drop(slots);
-                    if !all_filled {
+                    if !perhaps_more {
                         tokio::select! {
                             () = self.wake.notified() => {}
+                            () = self.slots.share_freed() => {}
                             () = pause(&work, self.poll_interval) => {}
                         }
                     }
@@ -174,10 +175,10 @@ impl Claiming {
         work.closed().await;
     }
 
-    async fn claim(&self, jobs_max: usize) -> anyhow::Result<Vec<ClaimedJob>> {
+    async fn claim(&self, kinds: &[&str], jobs_max: usize) -> anyhow::Result<Vec<ClaimedJob>> {
         let claimed = async {
             let mut conn = self.pool.get().await?;
-            anyhow::Ok(jobs::claim(&mut conn, &self.worker, &self.kinds, jobs_max, self.lease).await?)
+            anyhow::Ok(jobs::claim(&mut conn, &self.worker, kinds, jobs_max, self.lease).await?)
         };
         tokio::time::timeout(CLAIM_TIMEOUT, claimed).await?
     }

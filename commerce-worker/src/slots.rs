@@ -7,15 +7,25 @@ use std::time::Duration;
 use commerce_core::db::Pool;
 use commerce_core::ids::JobId;
 use commerce_core::jobs::{self, ClaimedJob, Lease};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 /// The places in which jobs are worked on. A job is claimed only into a free slot, so that it never waits here while
-/// another worker is idle. Outlives a restart of the backend: what still runs keeps its slot.
+/// another worker is idle. No kind takes more than three quarters of the slots: mails that wait for a slow server leave room
+/// for refunds. Outlives a restart of the backend: what still runs keeps its slot.
 #[derive(Debug, Clone)]
 pub struct Slots {
     count: usize,
+    /// How many one kind may have.
+    share: usize,
     free: Arc<Semaphore>,
-    held: Arc<Mutex<HashMap<JobId, Lease>>>,
+    held: Arc<Mutex<HashMap<JobId, Held>>>,
+    share_freed: Arc<Notify>,
+}
+
+#[derive(Debug)]
+struct Held {
+    kind: String,
+    lease: Lease,
 }
 
 /// A claimed job in its slot. Dropping it frees the slot and lets the lease run out.
@@ -29,16 +39,23 @@ pub struct Work {
 impl Drop for Work {
     fn drop(&mut self) {
         let mut held = self.slots.held();
+        let share_was_used_up = self.slots.used_by(&held, &self.job.kind) >= self.slots.share;
         // A job that was lost and claimed anew by this same process is under another lease already.
-        if held.get(&self.job.id) == Some(&self.job.lease()) {
+        if held.get(&self.job.id).is_some_and(|held| held.lease == self.job.lease()) {
             held.remove(&self.job.id);
+        }
+        if share_was_used_up {
+            self.slots.share_freed.notify_one();
         }
     }
 }
 
 impl Slots {
-    pub fn new(count: usize) -> Self {
-        Self { count, free: Arc::new(Semaphore::new(count)), held: Arc::default() }
+    /// So many slots for jobs of so many kinds.
+    pub fn new(count: usize, kinds: usize) -> Self {
+        let share = if kinds > 1 { (count * 3 / 4).max(1) } else { count };
+        let (free, held, share_freed) = (Arc::new(Semaphore::new(count)), Arc::default(), Arc::default());
+        Self { count, share, free, held, share_freed }
     }
 
     /// How many there are, free or not.
@@ -58,10 +75,28 @@ impl Slots {
         permits
     }
 
+    /// Those of `kinds` that have not used up their share, and how many jobs of them may be claimed into so many free slots.
+    pub fn claimable(&self, kinds: &[&'static str], free: usize) -> (Vec<&'static str>, usize) {
+        let held = self.held();
+        let left = |kind: &str| self.share.saturating_sub(self.used_by(&held, kind));
+        let open: Vec<_> = kinds.iter().copied().filter(|kind| left(kind) > 0).collect();
+        let jobs_max = open.iter().map(|kind| left(kind)).min().unwrap_or(0).min(free);
+        (open, jobs_max)
+    }
+
+    /// Resolves when a kind whose share was used up has room again.
+    pub async fn share_freed(&self) {
+        self.share_freed.notified().await;
+    }
+
+    fn used_by(&self, held: &HashMap<JobId, Held>, kind: &str) -> usize {
+        held.values().filter(|held| held.kind == kind).count()
+    }
+
     /// Puts a job into one of the taken slots; gives it back as it is if there are more jobs than slots.
     pub fn fill(&self, permits: &mut OwnedSemaphorePermit, job: ClaimedJob) -> Result<Work, ClaimedJob> {
         let Some(permit) = permits.split(1) else { return Err(job) };
-        self.held().insert(job.id, job.lease());
+        self.held().insert(job.id, Held { kind: job.kind.clone(), lease: job.lease() });
         Ok(Work { job, slots: self.clone(), _permit: permit })
     }
 
@@ -75,7 +110,7 @@ impl Slots {
     pub async fn renew_leases(self, pool: Pool, lease: Duration) {
         loop {
             tokio::time::sleep(lease / 3).await;
-            let held: Vec<Lease> = self.held().values().copied().collect();
+            let held: Vec<Lease> = self.held().values().map(|held| held.lease).collect();
             if held.is_empty() {
                 continue;
             }
@@ -85,7 +120,7 @@ impl Slots {
         }
     }
 
-    fn held(&self) -> MutexGuard<'_, HashMap<JobId, Lease>> {
+    fn held(&self) -> MutexGuard<'_, HashMap<JobId, Held>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

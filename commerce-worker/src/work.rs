@@ -36,7 +36,8 @@ impl Worker {
     /// Works until `stop` resolves, then lets running jobs end, for `drain_timeout` at the most; what was claimed and not
     /// begun is given back. Whatever fails inside (Postgres away, a panic) is waited out, and begun anew.
     pub async fn run_until(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
-        let (wake, slots) = (Arc::new(Notify::new()), Slots::new(self.concurrency));
+        let (wake, slots) =
+            (Arc::new(Notify::new()), Slots::new(self.concurrency, self.handlers.kinds().len()));
         // Both are safe to cut off at any moment.
         let mut companions = tokio::task::JoinSet::new();
         companions.spawn(wake::listen(self.database_url.clone(), Arc::clone(&wake)));

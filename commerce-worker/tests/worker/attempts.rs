@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use commerce_core::jobs::{Failure, JobState};
+use commerce_core::jobs::{self, Failure, Job, JobState};
 use commerce_worker::handlers::Handlers;
 use diesel_async::SimpleAsyncConnection as _;
 
@@ -121,6 +121,54 @@ async fn a_job_of_another_kind_is_left_alone() {
     let job = only_job(&database).await;
     assert_eq!((job.state, job.attempt), (JobState::Ready, 0));
     database.discard().await;
+}
+
+/// What must not wait behind a crowd of another kind.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+struct Urgent {
+    number: i32,
+}
+
+impl Job for Urgent {
+    const KIND: &'static str = "urgent";
+    const ATTEMPTS_MAX: i32 = 3;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kind_that_hangs_leaves_room_for_the_others() {
+    let database = database().await;
+    let (gate, pool) = (Gate::closed(), database.pool().clone());
+    let (held, for_counts, for_urgent) = (gate.clone(), pool.clone(), pool.clone());
+    let handlers = Handlers::new()
+        .with(move |lease, job: Count| {
+            let (held, pool) = (held.clone(), for_counts.clone());
+            async move {
+                held.pass().await;
+                count(&pool, lease, job.number).await
+            }
+        })
+        .with(move |lease, job: Urgent| {
+            let pool = for_urgent.clone();
+            async move { count(&pool, lease, job.number).await }
+        });
+    for number in 0..10 {
+        enqueue(&database, number).await;
+    }
+    let worker = RunningWorker::start(given::worker(&database, handlers));
+    eventually("three of four slots are taken", async || {
+        (rows(&database, "commerce.jobs WHERE state = 'leased'").await == 3).then_some(())
+    })
+    .await;
+    for number in 100..105 {
+        jobs::enqueue(&*database.conn().await, &Urgent { number }).await.unwrap();
+    }
+    eventually("the urgent are done", async || (rows(&database, "effects").await == 5).then_some(())).await;
+    assert_eq!(rows(&database, "commerce.jobs WHERE state = 'leased'").await, 3);
+    gate.open();
+    all_done(&database).await;
+    worker.stop().await;
+    assert_eq!(rows(&database, "effects").await, 15);
+    database.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

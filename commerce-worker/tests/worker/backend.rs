@@ -18,7 +18,7 @@ fn claiming(database: &commerce_core::testing::TestDatabase, slots: usize) -> Cl
         pool: database.pool().clone(),
         worker: "tester".to_owned(),
         kinds: vec![Count::KIND],
-        slots: Slots::new(slots),
+        slots: Slots::new(slots, 1),
         lease: Duration::from_secs(60),
         poll_interval: Duration::from_millis(10),
         wake: Arc::new(Notify::new()),
