@@ -5,7 +5,7 @@ use std::process::{Command, ExitCode};
 use anyhow::Result;
 
 use crate::cargo::{self, Binaries};
-use crate::chromium;
+use crate::chromium::Browser;
 use crate::postgres::Server;
 
 /// `cargo xtask test`
@@ -25,13 +25,13 @@ struct Surroundings {
     server: Server,
     binaries: Binaries,
     /// `None`: no browser here, and the tests that drive one are left out aloud.
-    chromium: Option<std::path::PathBuf>,
+    browser: Option<Browser>,
 }
 
 impl Surroundings {
     fn apply<'a>(&self, command: &'a mut Command) -> &'a mut Command {
-        if let Some(chromium) = &self.chromium {
-            command.env("CHROMIUM_BIN", chromium);
+        if let Some(browser) = &self.browser {
+            command.env("CHROMIUM_BIN", &browser.chromium).env("CHROMEDRIVER_BIN", &browser.chromedriver);
         }
         command
             .env("COMMERCE_TEST_DATABASE_URL", self.server.url("postgres"))
@@ -44,7 +44,7 @@ impl Surroundings {
 
 /// Runs the tests; the exit code is the runner's.
 pub fn run(options: &Options) -> Result<ExitCode> {
-    let chromium = match chromium::find_or_install() {
+    let browser = match Browser::find_or_install() {
         Ok(found) => Some(found),
         Err(error) if std::env::var_os("CI").is_some_and(|ci| ci != "false" && !ci.is_empty()) => {
             return Err(error);
@@ -57,7 +57,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let binaries = cargo::build_binaries(false)?;
     let server = Server::throwaway()?;
     println!("A private Postgres {} runs on port {}.", server.installation().major, server.port());
-    let surroundings = Surroundings { server, binaries, chromium };
+    let surroundings = Surroundings { server, binaries, browser };
 
     let mut tests = if cargo::has_subcommand("nextest") {
         nextest(options, &surroundings)
@@ -83,7 +83,7 @@ fn nextest(options: &Options, surroundings: &Surroundings) -> Command {
     if options.long {
         command.args(["--profile", "long"]);
     }
-    if surroundings.chromium.is_none() {
+    if surroundings.browser.is_none() {
         command.args(["-E", "not test(/(^|::)browser_tests::/)"]);
     }
     command.args(&options.arguments);
@@ -101,7 +101,7 @@ fn plain(options: &Options, surroundings: &Surroundings) -> Command {
     if !options.long {
         command.args(["--skip", "long_tests::"]);
     }
-    if surroundings.chromium.is_none() {
+    if surroundings.browser.is_none() {
         command.args(["--skip", "browser_tests::"]);
     }
     command
