@@ -21,6 +21,7 @@ pub mod me;
 pub mod money;
 pub mod openapi;
 pub mod orders;
+pub mod orders_export;
 pub mod payments;
 pub mod problem;
 mod problem_code;

@@ -75,13 +75,25 @@ use crate::import::ProductImport;
 use crate::inventory::Inventory;
 use crate::me::Me;
 use crate::orders::Orders;
+use crate::orders_export::OrdersExport;
 use crate::payments::Payments;
 use crate::products::Products;
 use crate::state::State;
 
 /// Every resource under `/v1`.
-pub type Surface =
-    (Accounts, Me, Products, ProductImport, Categories, Inventory, Carts, Orders, AdminOrders, Payments);
+pub type Surface = (
+    Accounts,
+    Me,
+    Products,
+    ProductImport,
+    Categories,
+    Inventory,
+    Carts,
+    Orders,
+    AdminOrders,
+    OrdersExport,
+    Payments,
+);
 
 pub fn surface(state: &State) -> Surface {
     let state = || state.clone();
@@ -95,6 +107,7 @@ pub fn surface(state: &State) -> Surface {
         Carts(state()),
         Orders(state()),
         AdminOrders(state()),
+        OrdersExport(state()),
         Payments(state()),
     )
 }

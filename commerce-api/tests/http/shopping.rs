@@ -297,3 +297,23 @@ async fn a_customer_takes_over_the_guests_cart_and_sees_only_own_orders() {
     assert_eq!(shop.database.stock(variant).await, (9, 0));
     shop.database.finish().await;
 }
+
+#[tokio::test]
+async fn orders_are_exported_page_after_page() {
+    let shop = TestShop::new().await;
+    let variant = shop.database.variant(1250, 500).await;
+    for _ in 0..103 {
+        shop.database.order(&shop.state.shop, &[(variant, 1)]).await;
+    }
+    let (_, staff) = shop.login(Role::Support).await;
+    let file = shop.send(get("/v1/admin/orders/export?status=pending_payment").bearer(&staff)).await;
+    assert_eq!((file.status.as_u16(), file.header("content-type")), (200, Some("text/csv; charset=utf-8")));
+    let lines: Vec<_> = file.text.lines().collect();
+    assert_eq!(lines.len(), 104);
+    assert!(lines[0].starts_with("number,id,status"), "{}", lines[0]);
+    assert!(lines[1].starts_with("1001,") && lines[103].starts_with("1103,"));
+    assert!(lines[1].contains(",\"ada@example.com\",USD,12.50,0.00,0.00,"), "{}", lines[1]);
+    let (_, eve) = shop.login(Role::Customer).await;
+    shop.send(get("/v1/admin/orders/export").bearer(&eve)).await.problem(403, "permission_denied");
+    shop.database.finish().await;
+}
