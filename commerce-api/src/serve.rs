@@ -1,11 +1,13 @@
 //! `commerce-api serve`: until it is asked to stop.
 
+use std::io;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
 use poem::Server;
 use poem::listener::{Acceptor as _, Listener as _, TcpListener};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::app;
 use crate::config::{DatabaseSettings, HttpSettings, PaymentSettings, SecretSettings, ShopArguments};
@@ -39,6 +41,8 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
 pub async fn serve(arguments: ServeArguments) -> anyhow::Result<()> {
     telemetry::log(arguments.log_format);
+    // From here on, so that a signal during the start ends it in good order too.
+    let stop = asked_to_stop().context("signals cannot be watched")?;
     let pool = arguments.database.pool().context("DATABASE_URL is not a Postgres address")?;
     let providers = arguments.payments.providers(&arguments.http.public_url());
     let state = State::new(pool, arguments.shop.settings(), providers, arguments.secrets.keys()?);
@@ -51,27 +55,21 @@ pub async fn serve(arguments: ServeArguments) -> anyhow::Result<()> {
         tracing::info!(%address, "listening; Swagger UI is at /docs");
     }
     Server::new_with_acceptor(listener)
-        .run_with_graceful_shutdown(app(state, &arguments.http), asked_to_stop(), Some(DRAIN_TIMEOUT))
+        .run_with_graceful_shutdown(app(state, &arguments.http), stop, Some(DRAIN_TIMEOUT))
         .await
         .context("the server stopped by itself")?;
     tracing::info!("stopped");
     Ok(())
 }
 
-/// Ends on SIGINT (Ctrl-C) or SIGTERM.
-async fn asked_to_stop() {
-    use tokio::signal::unix::{SignalKind, signal};
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminate) => {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = tokio::signal::ctrl_c() => {}
-            }
+/// Ends on SIGINT (Ctrl-C) or SIGTERM, which are watched from the call on.
+fn asked_to_stop() -> io::Result<impl Future<Output = ()>> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
         }
-        Err(error) => {
-            tracing::warn!(%error, "SIGTERM cannot be watched; only Ctrl-C stops the server gracefully");
-            let _ = tokio::signal::ctrl_c().await;
-        }
-    }
-    tracing::info!("stopping: requests being worked on are brought to their end");
+        tracing::info!("stopping: requests being worked on are brought to their end");
+    })
 }

@@ -30,6 +30,8 @@ async fn main() -> anyhow::Result<()> {
 
 async fn run(args: RunArgs) -> anyhow::Result<()> {
     log_to_stderr(args.log.log_format);
+    // Watched from here on, so that a signal during the start ends it in good order too.
+    let stop = asked_to_stop()?;
     let metrics = PrometheusBuilder::new().install_recorder()?;
     let concurrency = usize::from(args.concurrency);
     // A connection for each running job, and some for claiming, renewing and sweeps.
@@ -55,7 +57,7 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
         pool,
     };
     tracing::info!(worker = name, concurrency, version = env!("CARGO_PKG_VERSION"), "commerce-worker begins");
-    worker.run_until(asked_to_stop()?).await?;
+    worker.run_until(stop).await?;
     tracing::info!(worker = name, "commerce-worker has ended");
     Ok(())
 }
@@ -91,7 +93,7 @@ fn name_of_process() -> String {
     format!("{host}-{}", std::process::id())
 }
 
-/// Resolves at the first SIGTERM or SIGINT. A second one ends the process at once.
+/// Resolves at the first SIGTERM or SIGINT after the call. A second one ends the process at once.
 fn asked_to_stop() -> io::Result<impl Future<Output = ()>> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let mut asked = async move || {

@@ -1,0 +1,22 @@
+//! The product as it is shipped: both programs on a real Postgres with a real SMTP server, driven over HTTP. People buy, and
+//! programs are killed, stopped and starved while they do.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test that fails may panic"
+)]
+
+mod bookkeeping;
+mod client;
+mod held;
+mod load;
+mod postgres;
+mod program;
+mod shop;
+
+mod commands;
+mod killed;
+mod purchase;
+mod starved;
+mod stopped;
