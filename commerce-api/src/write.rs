@@ -95,7 +95,7 @@ impl State {
         R: Send + 'static,
         E: Refusal + Retryable + From<QueryError>,
     {
-        Ok(self.run_to_end(name, body).await?.map_err(|error| Refused::<E>::from(error).0)?)
+        self.run_to_end(name, body).await?.map_err(|error| Refused::<E>::from(error).0)
     }
 
     /// In a task of its own, after which workers are woken.
