@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 pub use self::conditional::IfMatch;
 pub use self::cors::AllowedOrigins;
-use crate::problem::Problem;
+use crate::problem::{Code, Problem};
 
 /// A request that takes longer is answered with 503; what it began in the database is still brought to its end.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -77,7 +77,10 @@ impl<E: Endpoint> Endpoint for Edge<E> {
 
         let mut response = match origin.preflight() {
             Some(response) => response,
-            None => self.answer(request, &asked.path).await,
+            None => match asked.refusal() {
+                Some(problem) => problem.into_response(),
+                None => self.answer(request, &asked.path).await,
+            },
         };
 
         complete_problem(&mut response, &asked);
@@ -133,6 +136,15 @@ impl Asked {
             trace_id: trace_id.map(str::to_owned),
             started: Instant::now(),
         }
+    }
+
+    /// A text that Postgres cannot store has no place in a path or query: refused here, once for all parameters.
+    fn refusal(&self) -> Option<Problem> {
+        let holds_nul =
+            self.path.contains("%00") || self.query.as_deref().is_some_and(|query| query.contains("%00"));
+        holds_nul.then(|| {
+            Problem::new(Code::InvalidParameter, "The address must not contain the character U+0000 (%00).")
+        })
     }
 
     /// One log line and the counters of a request that was answered.

@@ -5,6 +5,7 @@
 mod accounts;
 mod catalogue_admin;
 mod edge;
+mod hostile;
 mod processes;
 mod products;
 mod shop;
