@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 pub use self::conditional::IfMatch;
 pub use self::cors::AllowedOrigins;
-use crate::problem::{Code, Problem};
+use crate::problem::{Code, Fault, Problem};
 
 /// A request that takes longer is answered with 503; what it began in the database is still brought to its end.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -138,13 +138,16 @@ impl Asked {
         }
     }
 
-    /// A text that Postgres cannot store has no place in a path or query: refused here, once for all parameters.
+    /// A text that Postgres cannot store is refused here, once for all query parameters.
     fn refusal(&self) -> Option<Problem> {
-        let holds_nul =
-            self.path.contains("%00") || self.query.as_deref().is_some_and(|query| query.contains("%00"));
-        holds_nul.then(|| {
-            Problem::new(Code::InvalidParameter, "The address must not contain the character U+0000 (%00).")
-        })
+        let pairs = self.query.as_deref().unwrap_or_default().split('&');
+        let holding_nul = pairs.filter(|pair| pair.contains("%00"));
+        let names = holding_nul.map(|pair| pair.split('=').next().unwrap_or_default());
+        let faults: Vec<Fault> =
+            names.map(|name| Fault::parameter(name, "must not contain the character U+0000")).collect();
+        let problem =
+            Problem::new(Code::InvalidParameter, "The query must not contain the character U+0000 (%00).");
+        if faults.is_empty() { None } else { Some(problem.with_errors(faults)) }
     }
 
     /// One log line and the counters of a request that was answered.
