@@ -57,7 +57,7 @@ impl Categories {
         &self,
         staff: Can<CategoriesWrite>,
         #[oai(name = "Idempotency-Key")] key: IdempotencyKey,
-        body: Body<PostCategory>,
+        body: Body<CreateCategoryRequest>,
     ) -> Result<Created<Category>, Refused<WriteCategoryError>> {
         let request = key.request(&staff, body.raw());
         let body = body.value;
@@ -84,9 +84,9 @@ impl Categories {
         _staff: Can<CategoriesWrite>,
         id_or_slug: Path<String>,
         #[oai(name = "If-Match")] expected: IfMatch,
-        body: Body<PatchCategory>,
+        body: Body<UpdateCategoryRequest>,
     ) -> Result<Okay<Category>, Refused<WriteCategoryError>> {
-        let PatchCategory { title, slug, description, position } = body.value;
+        let UpdateCategoryRequest { title, slug, description, position } = body.value;
         let patch = CategoryPatch { slug, title, description, position };
         let key = CategoryKey::from(id_or_slug.0.as_str());
         let effect = async move |conn: &mut AsyncPgConnection| {
@@ -142,13 +142,14 @@ pub struct Category {
 /// A category to be made.
 #[derive(Debug, Clone, Object)]
 #[oai(deny_unknown_fields, example)]
-pub struct PostCategory {
+pub struct CreateCategoryRequest {
     #[oai(validator(min_length = 1, max_length = 200))]
     pub title: String,
     /// Made from the title unless given.
     #[oai(validator(min_length = 1, max_length = 120))]
     pub slug: Option<String>,
     /// HTML; what could run in a browser is taken out.
+    #[oai(validator(max_length = 16384))]
     pub description: Option<String>,
     pub position: Option<i32>,
 }
@@ -156,11 +157,12 @@ pub struct PostCategory {
 /// What to change in a category; what is left out stays.
 #[derive(Debug, Clone, Object)]
 #[oai(deny_unknown_fields, example)]
-pub struct PatchCategory {
+pub struct UpdateCategoryRequest {
     #[oai(validator(min_length = 1, max_length = 200))]
     pub title: Option<String>,
     #[oai(validator(min_length = 1, max_length = 120))]
     pub slug: Option<String>,
+    #[oai(validator(max_length = 16384))]
     pub description: Option<String>,
     pub position: Option<i32>,
 }
@@ -201,13 +203,13 @@ impl Example for Category {
     }
 }
 
-impl Example for PostCategory {
+impl Example for CreateCategoryRequest {
     fn example() -> Self {
         Self { title: "Kitchen".to_owned(), slug: None, description: None, position: Some(1) }
     }
 }
 
-impl Example for PatchCategory {
+impl Example for UpdateCategoryRequest {
     fn example() -> Self {
         Self { title: Some("Kitchen and table".to_owned()), slug: None, description: None, position: None }
     }

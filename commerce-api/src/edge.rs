@@ -1,6 +1,7 @@
 //! What happens to every request before and after its handler: request id, time limit, errors made into problem
 //! documents, caching and security headers, one log line, metrics.
 
+mod address;
 mod conditional;
 mod cors;
 mod framework_errors;
@@ -17,7 +18,7 @@ use uuid::Uuid;
 
 pub use self::conditional::IfMatch;
 pub use self::cors::AllowedOrigins;
-use crate::problem::{Code, Fault, Problem};
+use crate::problem::Problem;
 
 /// A request that takes longer is answered with 503; what it began in the database is still brought to its end.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -75,12 +76,10 @@ impl<E: Endpoint> Endpoint for Edge<E> {
         let conditions = conditional::Conditions::of(&request);
         let origin = self.origins.check(&request);
 
-        let mut response = match origin.preflight() {
-            Some(response) => response,
-            None => match asked.refusal() {
-                Some(problem) => problem.into_response(),
-                None => self.answer(request, &asked.path).await,
-            },
+        let mut response = match (origin.preflight(), address::fault(&asked.path, asked.query.as_deref())) {
+            (Some(response), _) => response,
+            (None, Some(problem)) => problem.into_response(),
+            (None, None) => self.answer(request, &asked.path).await,
         };
 
         complete_problem(&mut response, &asked);
@@ -136,18 +135,6 @@ impl Asked {
             trace_id: trace_id.map(str::to_owned),
             started: Instant::now(),
         }
-    }
-
-    /// A text that Postgres cannot store is refused here, once for all query parameters.
-    fn refusal(&self) -> Option<Problem> {
-        let pairs = self.query.as_deref().unwrap_or_default().split('&');
-        let holding_nul = pairs.filter(|pair| pair.contains("%00"));
-        let names = holding_nul.map(|pair| pair.split('=').next().unwrap_or_default());
-        let faults: Vec<Fault> =
-            names.map(|name| Fault::parameter(name, "must not contain the character U+0000")).collect();
-        let problem =
-            Problem::new(Code::InvalidParameter, "The query must not contain the character U+0000 (%00).");
-        if faults.is_empty() { None } else { Some(problem.with_errors(faults)) }
     }
 
     /// One log line and the counters of a request that was answered.

@@ -53,7 +53,7 @@ impl Inventory {
         staff: Can<InventoryWrite>,
         variant_id: Path<Uuid>,
         #[oai(name = "Idempotency-Key")] key: IdempotencyKey,
-        body: Body<AdjustStock>,
+        body: Body<AdjustStockRequest>,
     ) -> Result<Created<StockLevel>, Refused<AdjustStockError>> {
         let request = key.request(&staff, body.raw());
         let location_id = body.location_id.map_or(MAIN_LOCATION, LocationId);
@@ -116,7 +116,7 @@ pub struct StockLevel {
 /// A change of what is on hand.
 #[derive(Debug, Clone, Object)]
 #[oai(deny_unknown_fields, example)]
-pub struct AdjustStock {
+pub struct AdjustStockRequest {
     /// Units to add; negative takes away.
     #[oai(validator(minimum(value = "-1000000000"), maximum(value = "1000000000")))]
     pub delta: i64,
@@ -269,7 +269,7 @@ impl Example for StockLevel {
     }
 }
 
-impl Example for AdjustStock {
+impl Example for AdjustStockRequest {
     fn example() -> Self {
         Self { delta: 24, reason: Some("delivery 4711".to_owned()), location_id: None }
     }

@@ -124,7 +124,86 @@ fn finish(root: &mut Value) {
             {
                 schema.insert("additionalProperties".into(), false.into());
             }
+            if let Some(schema) = components.get_mut("schemas").and_then(|all| all.get_mut(name)) {
+                allow_null(schema);
+            }
         }
+        if let Some(Value::Mapping(all)) = components.get_mut("schemas") {
+            for (_, list) in all.iter_mut().filter(|(name, _)| list_name((*name).clone()) != **name) {
+                always_there(list, "next_cursor");
+            }
+            let renamed = std::mem::take(all).into_iter().map(|(name, mut schema)| {
+                let name = list_name(name);
+                if let Some(title) = schema.get_mut("title") {
+                    *title = name.clone();
+                }
+                (name, schema)
+            });
+            *all = renamed.collect();
+        }
+    }
+    if let Some(Value::Sequence(chapters)) = root.get_mut("tags") {
+        let place = |chapter: &Value| {
+            let name = chapter.get("name").and_then(Value::as_str);
+            routes::CHAPTERS.iter().position(|known| Some(*known) == name).unwrap_or(usize::MAX)
+        };
+        chapters.sort_by_key(place);
+    }
+    tidy(root);
+}
+
+/// In a request, null is the same as leaving a field out: every field that may be left out may be null.
+fn allow_null(schema: &mut Value) {
+    let required = schema.get("required").and_then(Value::as_sequence).cloned().unwrap_or_default();
+    let Some(fields) = schema.get_mut("properties").and_then(Value::as_mapping_mut) else { return };
+    for (_, field) in fields.iter_mut().filter(|(name, _)| !required.contains(name)) {
+        let Some(field) = field.as_mapping_mut() else { continue };
+        // Nothing may stand beside a reference.
+        if let Some(reference) = field.remove("$ref") {
+            let reference = Mapping::from_iter([("$ref".into(), reference)]);
+            field.insert("allOf".into(), Value::Sequence(vec![reference.into()]));
+        }
+        field.insert("nullable".into(), true.into());
+    }
+}
+
+/// A field of an answer that is null rather than left out.
+fn always_there(schema: &mut Value, name: &str) {
+    if let Some(field) =
+        schema.get_mut("properties").and_then(|fields| fields.get_mut(name)?.as_mapping_mut())
+    {
+        field.insert("nullable".into(), true.into());
+    }
+    if let Some(required) = schema.get_mut("required").and_then(Value::as_sequence_mut) {
+        required.push(name.into());
+    }
+}
+
+/// `List_Order` is called `OrderList`, as a person would.
+fn list_name(name: Value) -> Value {
+    let renamed = name.as_str().and_then(|text| Some(format!("{}List", text.strip_prefix("List_")?)));
+    renamed.map_or(name, Value::from)
+}
+
+/// What generators of clients stumble over: a part of `allOf` that only repeats the description beside it.
+fn tidy(value: &mut Value) {
+    match value {
+        Value::Mapping(fields) => {
+            if let Some(Value::Sequence(parts)) = fields.get_mut("allOf") {
+                parts.retain(|part| part.get("$ref").is_some() || part.get("type").is_some());
+            }
+            for (name, value) in fields.iter_mut() {
+                let target = value.as_str().and_then(|text| text.strip_prefix("#/components/schemas/"));
+                if let (Some("$ref"), Some(target)) = (name.as_str(), target) {
+                    let target = list_name(target.into());
+                    *value = format!("#/components/schemas/{}", target.as_str().unwrap_or_default()).into();
+                } else {
+                    tidy(value);
+                }
+            }
+        }
+        Value::Sequence(items) => items.iter_mut().for_each(tidy),
+        _ => {}
     }
 }
 

@@ -27,7 +27,7 @@ use crate::auth::{Credential, Shopper};
 use crate::body::Body;
 use crate::idempotency_key::{IdempotencyKey, RequiredIdempotencyKey};
 use crate::money::Money;
-use crate::problem::{Code, Fault, Problem, Refusal, Refused};
+use crate::problem::{Code, Fault, Missing, Problem, Refusal, Refused};
 use crate::routes::Tag;
 use crate::state::State;
 
@@ -99,11 +99,15 @@ impl Payments {
     ///
     /// Of an own order; with the permission `payments.read` of any.
     #[oai(path = "/payments", method = "get", operation_id = "list_payments")]
-    async fn list(&self, shopper: Shopper, order_id: Query<Uuid>) -> Result<Okay<List<Payment>>, Problem> {
+    async fn list(
+        &self,
+        shopper: Shopper,
+        order_id: Query<Uuid>,
+    ) -> Result<Okay<List<Payment>>, Refused<Missing>> {
         let mut conn = self.0.conn().await?;
         let order_id = OrderId(order_id.0);
         if !sees_all(&shopper) && orders::find_owned(&mut conn, order_id, shopper.owner()).await?.is_none() {
-            return Err(Problem::not_found("order"));
+            return Err(Missing("order").into());
         }
         let rows = payments::list_for_order(&mut conn, order_id).await?;
         let data = rows.into_iter().map(Payment::from).collect();
@@ -114,7 +118,7 @@ impl Payments {
     ///
     /// Of an own order; with the permission `payments.read` of any.
     #[oai(path = "/payments/:id", method = "get", operation_id = "get_payment")]
-    async fn get(&self, shopper: Shopper, id: Path<Uuid>) -> Result<Okay<Payment>, Problem> {
+    async fn get(&self, shopper: Shopper, id: Path<Uuid>) -> Result<Okay<Payment>, Refused<Missing>> {
         Ok(Okay::new(Payment::from(self.find(&shopper, PaymentId(id.0)).await?)))
     }
 }

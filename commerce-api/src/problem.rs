@@ -83,7 +83,7 @@ impl Problem {
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
         Self {
             code,
-            detail: detail.into(),
+            detail: detail.into().trim().to_owned(),
             errors: Vec::new(),
             facts: serde_json::Map::new(),
             retry_after: None,
@@ -211,6 +211,18 @@ pub trait Refusal: Send + Sync + 'static {
     const CODES: &'static [Code];
 
     fn problem(self) -> Problem;
+}
+
+/// The error of reads that fail in one way only: there is no such thing, or it is somebody else's.
+#[derive(Debug)]
+pub struct Missing(pub &'static str);
+
+impl Refusal for Missing {
+    const CODES: &'static [Code] = &[Code::NotFound];
+
+    fn problem(self) -> Problem {
+        Problem::not_found(self.0)
+    }
 }
 
 /// The problem that a use case's error led to; `E` is kept so that the spec can list its codes.

@@ -15,7 +15,10 @@ use poem_openapi::OpenApi;
 use poem_openapi::param::{Path, Query};
 use uuid::Uuid;
 
-pub use self::requests::{PatchProduct, PatchVariant, PostProduct, PostVariant, PutProduct};
+pub use self::requests::{
+    CreateProductRequest, CreateVariantRequest, ReplaceProductRequest, UpdateProductRequest,
+    UpdateVariantRequest,
+};
 pub use self::shapes::{Product, ProductSort, ProductStatus};
 
 use crate::answer::{Created, List, NOTHING, NoContent, Okay};
@@ -88,7 +91,7 @@ impl Products {
         &self,
         staff: Can<ProductsWrite>,
         #[oai(name = "Idempotency-Key")] key: IdempotencyKey,
-        body: Body<PostProduct>,
+        body: Body<CreateProductRequest>,
     ) -> Result<Created<Product>, Refused<CreateProductError>> {
         let (command, form) = body.command()?;
         let (currency, origin) = (self.0.shop.currency, staff.origin());
@@ -111,7 +114,7 @@ impl Products {
         _staff: Can<ProductsWrite>,
         id_or_slug: Path<String>,
         #[oai(name = "If-Match")] expected: IfMatch,
-        body: Body<PutProduct>,
+        body: Body<ReplaceProductRequest>,
     ) -> Result<Okay<Product>, Refused<UpdateProductError>> {
         self.update(id_or_slug.0, expected, body.patch()?).await
     }
@@ -126,7 +129,7 @@ impl Products {
         _staff: Can<ProductsWrite>,
         id_or_slug: Path<String>,
         #[oai(name = "If-Match")] expected: IfMatch,
-        body: Body<PatchProduct>,
+        body: Body<UpdateProductRequest>,
     ) -> Result<Okay<Product>, Refused<UpdateProductError>> {
         self.update(id_or_slug.0, expected, body.patch()?).await
     }
@@ -161,7 +164,7 @@ impl Products {
         id_or_slug: Path<String>,
         #[oai(name = "If-Match")] expected: IfMatch,
         #[oai(name = "Idempotency-Key")] key: IdempotencyKey,
-        body: Body<PostVariant>,
+        body: Body<CreateVariantRequest>,
     ) -> Result<Created<Product>, Refused<UpdateProductError>> {
         let (new, stock) = (body.variant("")?, body.stock.unwrap_or(0));
         let (product, currency, origin) = (product_key(&id_or_slug.0), self.0.shop.currency, staff.origin());
@@ -187,7 +190,7 @@ impl Products {
         id_or_slug: Path<String>,
         variant_id: Path<Uuid>,
         #[oai(name = "If-Match")] expected: IfMatch,
-        body: Body<PatchVariant>,
+        body: Body<UpdateVariantRequest>,
     ) -> Result<Okay<Product>, Refused<UpdateProductError>> {
         let patch = body.patch()?;
         let (key, currency) = (product_key(&id_or_slug.0), self.0.shop.currency);

@@ -132,8 +132,13 @@ pub enum Tag {
     /// Money in.
     Payments,
     /// For staff: orders.
+    #[oai(rename = "Admin orders")]
     AdminOrders,
 }
+
+/// In which order the chapters are shown: as somebody meets them who buys. Others follow.
+pub const CHAPTERS: [&str; 9] =
+    ["Auth", "Me", "Products", "Categories", "Cart", "Orders", "Payments", "Inventory", "Admin orders"];
 
 /// Where the API begins.
 pub const BASE: &str = "/v1";
@@ -195,6 +200,12 @@ pub fn allowed_methods(path: &str) -> String {
         methods.insert("HEAD".to_owned());
     }
     methods.into_iter().collect::<Vec<_>>().join(", ")
+}
+
+/// The name of the parameter that is the n-th part of this path, as `split('/')` counts.
+pub fn parameter_at(path: &str, index: usize) -> Option<&'static str> {
+    let template: &'static str = &template_of(path)?.path;
+    template.split('/').nth(index)?.strip_prefix('{')?.strip_suffix('}')
 }
 
 /// The name of the n-th parameter in this path, such as `variant_id`.

@@ -4,11 +4,12 @@
 //! the very one that is published, so the spec and what is enforced cannot drift apart.
 
 use std::collections::BTreeMap;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use poem_openapi::OpenApi as _;
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef, Registry};
-use poem_openapi::types::Type;
+use poem_openapi::types::{Email, ParseFromJSON as _, Type};
+use regex::Regex;
 use serde_json::Value;
 
 use crate::problem::Fault;
@@ -82,7 +83,7 @@ impl Check<'_> {
             return self.wrong(pointer, format!("must be one of: {}", choices.join(", ")));
         }
         match (schema.ty, value) {
-            ("", _) => {}
+            ("", _) => self.free_form(value, pointer),
             (_, Value::Null) if schema.nullable => {}
             ("object", Value::Object(fields)) => self.object(schema, fields, pointer, depth),
             ("array", Value::Array(items)) => self.array(schema, items, pointer, depth),
@@ -113,6 +114,7 @@ impl Check<'_> {
                     self.reference(property, value, &place, depth + 1);
                 }
             } else if let Some(of_any_name) = &schema.additional_properties {
+                self.text(name, &place);
                 self.reference(of_any_name, value, &place, depth + 1);
             } else if !schema.properties.is_empty() || is_closed(schema) {
                 self.wrong(&place, "is not a field of this object");
@@ -150,16 +152,46 @@ impl Check<'_> {
             };
             self.wrong(pointer, message);
         }
-        // Postgres cannot store it in a text.
-        if text.contains('\0') {
-            self.wrong(pointer, "must not contain the character U+0000");
+        self.text(text, pointer);
+        if let Some(pattern) = schema.pattern.as_deref().filter(|pattern| !matches(pattern, text)) {
+            self.wrong(pointer, format!("must match the pattern {pattern}"));
         }
         match schema.format {
+            Some("email") if Email::parse_from_json(Some(text.into())).is_err() => {
+                self.wrong(pointer, "must be an e-mail address such as ada@example.com");
+            }
             Some("uuid") if uuid::Uuid::parse_str(text).is_err() => self.wrong(pointer, "must be a UUID"),
             Some("date-time") if chrono::DateTime::parse_from_rfc3339(text).is_err() => {
                 self.wrong(pointer, "must be an RFC 3339 time such as 2026-01-31T12:00:00Z");
             }
             _ => {}
+        }
+    }
+
+    /// What no text may contain: Postgres cannot store it.
+    fn text(&mut self, text: &str, pointer: &str) {
+        if text.contains('\0') {
+            self.wrong(pointer, "must not contain the character U+0000");
+        }
+    }
+
+    /// A value of any type, with values of any type in it.
+    fn free_form(&mut self, value: &Value, pointer: &str) {
+        match value {
+            Value::String(text) => self.text(text, pointer),
+            Value::Array(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    self.free_form(item, &format!("{pointer}/{index}"));
+                }
+            }
+            Value::Object(fields) => {
+                for (name, value) in fields {
+                    let place = child(pointer, name);
+                    self.text(name, &place);
+                    self.free_form(value, &place);
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
         }
     }
 
@@ -203,6 +235,15 @@ impl Check<'_> {
 /// An object type without fields takes none; a free-form map has `additional_properties`.
 fn is_closed(schema: &MetaSchema) -> bool {
     schema.rust_typename.is_some() && schema.additional_properties.is_none()
+}
+
+/// Whether a text matches a pattern of a schema, each of which is compiled once.
+fn matches(pattern: &str, text: &str) -> bool {
+    static COMPILED: Mutex<BTreeMap<String, Option<Regex>>> = Mutex::new(BTreeMap::new());
+    let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
+    let regex = compiled.entry(pattern.to_owned()).or_insert_with(|| Regex::new(pattern).ok());
+    // A pattern that does not compile is no reason to refuse a text.
+    regex.as_ref().is_none_or(|regex| regex.is_match(text))
 }
 
 /// The pointer to a field, escaped as RFC 6901 says.

@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use chrono::{DateTime, Datelike, Utc};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
@@ -59,17 +59,36 @@ impl<K: Serialize + DeserializeOwned> Cursor<K> {
     /// Reads a text that [`Cursor::encode`] wrote for the same sort.
     pub fn decode(text: &str, sort: &str) -> Result<Self, InvalidCursor> {
         let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| InvalidCursor)?;
-        let cursor: Self = serde_json::from_slice(&bytes).map_err(|_| InvalidCursor)?;
+        let value: serde_json::Value = serde_json::from_slice(&bytes).map_err(|_| InvalidCursor)?;
+        if !is_storable(&value) {
+            return Err(InvalidCursor);
+        }
+        let cursor: Self = serde_json::from_value(value).map_err(|_| InvalidCursor)?;
         if cursor.sort == sort { Ok(cursor) } else { Err(InvalidCursor) }
     }
 }
 
-impl Cursor<DateTime<Utc>> {
-    /// As [`Cursor::decode`], and refuses times that Postgres cannot compare with: a client may send any.
-    pub fn decode_time(text: &str, sort: &str) -> Result<Self, InvalidCursor> {
-        let cursor = Self::decode(text, sort)?;
-        if (1..=9999).contains(&cursor.key.year()) { Ok(cursor) } else { Err(InvalidCursor) }
+/// Whether Postgres has room for every text and time in a cursor, which anybody may have made up.
+fn is_storable(value: &serde_json::Value) -> bool {
+    use serde_json::Value;
+    match value {
+        Value::String(text) => {
+            let time = text.parse::<DateTime<Utc>>().ok();
+            !text.contains('\0') && time.is_none_or(|time| time == storable_time(time))
+        }
+        Value::Array(items) => items.iter().all(is_storable),
+        Value::Object(fields) => fields.values().all(is_storable),
+        Value::Null | Value::Bool(_) | Value::Number(_) => true,
     }
+}
+
+/// The nearest time in the years 1 to 9999: nothing in a shop is older or younger, and Postgres cannot hold all of
+/// what chrono can.
+pub fn storable_time(time: DateTime<Utc>) -> DateTime<Utc> {
+    const FIRST_SECOND: i64 = -62_135_596_800;
+    const LAST_SECOND: i64 = 253_402_300_799;
+    let seconds = time.timestamp().clamp(FIRST_SECOND, LAST_SECOND);
+    if seconds == time.timestamp() { time } else { DateTime::from_timestamp(seconds, 0).unwrap_or(time) }
 }
 
 /// A bounded part of a list.
@@ -106,6 +125,18 @@ mod tests {
         assert_eq!(Cursor::<Option<i64>>::decode(&cursor.encode(), "-price"), Err(InvalidCursor));
         for wrong in ["", "x", "e30", "🦀", "bnVsbA"] {
             assert_eq!(Cursor::<Option<i64>>::decode(wrong, "price"), Err(InvalidCursor), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_cursor_that_postgres_cannot_hold_was_not_issued() {
+        let cursor =
+            |key: &str| Cursor { sort: "x".to_owned(), key: key.to_owned(), id: Uuid::now_v7() }.encode();
+        for key in ["a\0", "-262143-01-01T00:00:00Z", "+12026-01-01T00:00:00Z"] {
+            assert_eq!(Cursor::<String>::decode(&cursor(key), "x"), Err(InvalidCursor), "{key:?}");
+        }
+        for key in ["", "a title", "2026-01-01T00:00:00.123456Z", "9999-12-31T23:59:59.999999Z"] {
+            assert!(Cursor::<String>::decode(&cursor(key), "x").is_ok(), "{key:?}");
         }
     }
 

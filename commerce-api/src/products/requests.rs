@@ -22,13 +22,14 @@ type FreeFacts = BTreeMap<String, Any<serde_json::Value>>;
 /// A product to be made.
 #[derive(Debug, Clone, Object)]
 #[oai(deny_unknown_fields, example)]
-pub struct PostProduct {
+pub struct CreateProductRequest {
     #[oai(validator(min_length = 1, max_length = 255))]
     pub title: String,
     /// Made from the title unless given.
     #[oai(validator(min_length = 1, max_length = 255))]
     pub slug: Option<String>,
     /// HTML; what could run in a browser is taken out.
+    #[oai(validator(max_length = 65536))]
     pub description: Option<String>,
     /// `active` unless given.
     pub status: Option<ProductStatus>,
@@ -50,13 +51,13 @@ pub struct PostProduct {
     pub stock: Option<i64>,
     /// Instead of `price`, `sku` and `stock`.
     #[oai(validator(max_items = 100))]
-    pub variants: Option<Vec<PostVariant>>,
+    pub variants: Option<Vec<CreateVariantRequest>>,
 }
 
 /// A variant to be made.
 #[derive(Debug, Clone, Object)]
 #[oai(deny_unknown_fields, example)]
-pub struct PostVariant {
+pub struct CreateVariantRequest {
     #[oai(validator(min_length = 1, max_length = 100))]
     pub sku: Option<String>,
     /// A value for each of the product's options.
@@ -85,13 +86,14 @@ pub struct ImageLink {
 /// A product as it is to be. What is left out becomes empty, except where told otherwise.
 #[derive(Debug, Clone, Object)]
 #[oai(deny_unknown_fields, example)]
-pub struct PutProduct {
+pub struct ReplaceProductRequest {
     #[oai(validator(min_length = 1, max_length = 255))]
     pub title: String,
     /// Stays unless given.
     #[oai(validator(min_length = 1, max_length = 255))]
     pub slug: Option<String>,
     /// HTML; what could run in a browser is taken out.
+    #[oai(validator(max_length = 65536))]
     pub description: Option<String>,
     /// Stays unless given.
     pub status: Option<ProductStatus>,
@@ -115,12 +117,13 @@ pub struct PutProduct {
 /// What to change in a product; what is left out stays.
 #[derive(Debug, Clone, Object)]
 #[oai(deny_unknown_fields, example)]
-pub struct PatchProduct {
+pub struct UpdateProductRequest {
     #[oai(validator(min_length = 1, max_length = 255))]
     pub title: Option<String>,
     #[oai(validator(min_length = 1, max_length = 255))]
     pub slug: Option<String>,
     /// HTML; what could run in a browser is taken out.
+    #[oai(validator(max_length = 65536))]
     pub description: Option<String>,
     pub status: Option<ProductStatus>,
     #[oai(validator(max_items = 20))]
@@ -145,7 +148,7 @@ pub struct PatchProduct {
 /// What to change in a variant; what is left out stays.
 #[derive(Debug, Clone, Object)]
 #[oai(deny_unknown_fields, example)]
-pub struct PatchVariant {
+pub struct UpdateVariantRequest {
     /// Null removes it.
     #[oai(validator(min_length = 1, max_length = 100))]
     pub sku: MaybeUndefined<String>,
@@ -183,7 +186,7 @@ impl Form {
     }
 }
 
-impl PostProduct {
+impl CreateProductRequest {
     pub fn command(&self) -> Result<(CreateProduct, Form), Problem> {
         let (variants, stock, form) = self.variants_and_stock()?;
         let product = NewProduct {
@@ -237,7 +240,7 @@ impl PostProduct {
     }
 }
 
-impl PostVariant {
+impl CreateVariantRequest {
     /// The variant to be made; `at` is where it stands in the body.
     pub fn variant(&self, at: &str) -> Result<NewVariant, Problem> {
         Ok(NewVariant {
@@ -250,7 +253,7 @@ impl PostVariant {
     }
 }
 
-impl PutProduct {
+impl ReplaceProductRequest {
     pub fn patch(&self) -> Result<ProductPatch, Problem> {
         Ok(ProductPatch {
             slug: self.slug.clone(),
@@ -266,7 +269,7 @@ impl PutProduct {
     }
 }
 
-impl PatchProduct {
+impl UpdateProductRequest {
     pub fn patch(&self) -> Result<ProductPatch, Problem> {
         Ok(ProductPatch {
             slug: self.slug.clone(),
@@ -282,7 +285,7 @@ impl PatchProduct {
     }
 }
 
-impl PatchVariant {
+impl UpdateVariantRequest {
     pub fn patch(&self) -> Result<VariantPatch, Problem> {
         Ok(VariantPatch {
             sku: nullable(&self.sku),
@@ -340,7 +343,7 @@ fn images(links: Option<&Vec<ImageLink>>) -> Vec<NewImage> {
     links.map(|link| NewImage { url: link.url.clone(), alt: link.alt.clone().unwrap_or_default() }).collect()
 }
 
-impl Example for PostProduct {
+impl Example for CreateProductRequest {
     fn example() -> Self {
         Self {
             title: "Stoneware Mug".to_owned(),
@@ -360,7 +363,7 @@ impl Example for PostProduct {
     }
 }
 
-impl Example for PostVariant {
+impl Example for CreateVariantRequest {
     fn example() -> Self {
         Self {
             sku: Some("SOCK-CREW-L".to_owned()),
@@ -373,7 +376,7 @@ impl Example for PostVariant {
     }
 }
 
-impl Example for PutProduct {
+impl Example for ReplaceProductRequest {
     fn example() -> Self {
         Self {
             title: "Stoneware Mug".to_owned(),
@@ -391,7 +394,7 @@ impl Example for PutProduct {
     }
 }
 
-impl Example for PatchProduct {
+impl Example for UpdateProductRequest {
     fn example() -> Self {
         Self {
             title: None,
@@ -409,7 +412,7 @@ impl Example for PatchProduct {
     }
 }
 
-impl Example for PatchVariant {
+impl Example for UpdateVariantRequest {
     fn example() -> Self {
         Self {
             sku: MaybeUndefined::Undefined,

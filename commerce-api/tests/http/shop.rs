@@ -74,7 +74,7 @@ pub struct Ask {
     method: Method,
     path: String,
     headers: Vec<(String, String)>,
-    body: Option<String>,
+    body: Option<Vec<u8>>,
 }
 
 pub fn ask(method: Method, path: &str) -> Ask {
@@ -94,9 +94,14 @@ impl Ask {
         self.body("application/json", &body.to_string())
     }
 
-    pub fn body(mut self, content_type: &str, body: &str) -> Self {
-        self.body = Some(body.to_owned());
-        self.header("Content-Type", content_type)
+    pub fn body(self, content_type: &str, body: &str) -> Self {
+        self.untyped(body).header("Content-Type", content_type)
+    }
+
+    /// Bytes that nothing says the type of.
+    pub fn untyped(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = Some(body.into());
+        self
     }
 
     pub fn header(mut self, name: &str, value: &str) -> Self {

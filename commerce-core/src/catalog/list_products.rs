@@ -1,5 +1,6 @@
 //! Pages of products, for shoppers and for staff.
 
+use chrono::{DateTime, Utc};
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
@@ -181,11 +182,11 @@ fn after_cursor<'a>(
     let Some(cursor) = cursor else { return Ok(query) };
     Ok(match sort {
         ProductSort::CreatedAt => {
-            let Cursor { key, id: last, .. } = Cursor::decode_time(cursor, sort.as_str())?;
+            let Cursor { key, id: last, .. } = Cursor::<DateTime<Utc>>::decode(cursor, sort.as_str())?;
             query.filter(created_at.ge(key)).filter(created_at.gt(key).or(id.gt(ProductId(last))))
         }
         ProductSort::CreatedAtDescending => {
-            let Cursor { key, id: last, .. } = Cursor::decode_time(cursor, sort.as_str())?;
+            let Cursor { key, id: last, .. } = Cursor::<DateTime<Utc>>::decode(cursor, sort.as_str())?;
             query.filter(created_at.le(key)).filter(created_at.lt(key).or(id.lt(ProductId(last))))
         }
         ProductSort::Price => {

@@ -133,7 +133,7 @@ pub async fn list_movements(
         .limit(limit.rows_and_one())
         .into_boxed();
     if let Some(cursor) = cursor {
-        let after = Cursor::decode_time(cursor, NEWEST_FIRST)?;
+        let after = Cursor::<DateTime<Utc>>::decode(cursor, NEWEST_FIRST)?;
         query =
             query.filter(stock_movements::created_at.lt(after.key).or(
                 stock_movements::created_at.eq(after.key).and(stock_movements::id.lt(MovementId(after.id))),

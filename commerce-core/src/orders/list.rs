@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{CancelReason, FulfillmentStatus, Order, OrderStatus, PaymentStatus};
 use crate::ids::{OrderId, UserId};
-use crate::page::{Cursor, InvalidCursor, Limit, Page};
+use crate::page::{Cursor, InvalidCursor, Limit, Page, storable_time};
 use crate::schema::orders;
 use crate::text_enum::text_enum;
 
@@ -144,10 +144,10 @@ fn filtered(filter: &OrderFilter) -> OrderQuery<'_> {
         None => {}
     }
     if let Some(from) = filter.placed_from {
-        query = query.filter(orders::placed_at.ge(from));
+        query = query.filter(orders::placed_at.ge(storable_time(from)));
     }
     if let Some(before) = filter.placed_before {
-        query = query.filter(orders::placed_at.lt(before));
+        query = query.filter(orders::placed_at.lt(storable_time(before)));
     }
     if let Some(total) = filter.total_min_minor {
         query = query.filter(orders::total_minor.ge(total));

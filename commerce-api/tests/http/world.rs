@@ -1,0 +1,181 @@
+//! What an operation needs to find, so that a request to it comes as far as it can: buyers with orders and payments, a
+//! product, an admin.
+
+use commerce_core::accounts::Role;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::shop::{Ask, TestShop, get, post};
+use crate::surface::Operation;
+
+/// A header that says who is calling.
+pub type Credential = (&'static str, String);
+
+pub fn bearer(token: &str) -> Credential {
+    ("Authorization", format!("Bearer {token}"))
+}
+
+/// Somebody with a full cart, an order that waits for its payment, and a payment that waits for its confirmation.
+#[derive(Debug, Clone)]
+pub struct Buyer {
+    pub credential: Credential,
+    pub order: String,
+    pub payment: String,
+}
+
+#[derive(Debug, Clone)]
+pub struct World {
+    pub admin: Credential,
+    pub customer: Buyer,
+    pub guest: Buyer,
+    /// A guest's token with a cart that nobody has taken over yet.
+    pub spare_token: String,
+    pub variant: String,
+    pub product: String,
+    pub category: String,
+}
+
+impl World {
+    pub async fn new(shop: &TestShop) -> Self {
+        let variant = shop.database.variant(1250, 1_000_000).await.to_string();
+        let (_, admin) = shop.login(Role::Admin).await;
+        let (_, customer) = shop.login(Role::Customer).await;
+        let customer = Buyer::new(shop, &variant, bearer(&customer)).await;
+        let guest = Buyer::new(shop, &variant, ("Cart-Token", new_token())).await;
+        let spare_token = new_token();
+        let cart = add(shop, &variant, &("Cart-Token", spare_token.clone())).await;
+        let product = cart["items"][0]["product_id"].as_str().unwrap().to_owned();
+        let admin = bearer(&admin);
+        let category = json!({ "title": format!("Category {}", Uuid::now_v7().simple()) });
+        let category = send_new(shop, "/v1/categories", &category, &admin).await;
+        let category = category["id"].as_str().unwrap().to_owned();
+        Self { admin, customer, guest, spare_token, variant, product, category }
+    }
+
+    /// Whoever this operation lets in: staff, else a guest, else a customer, else nobody.
+    pub fn caller_of(&self, operation: &Operation) -> Option<&Credential> {
+        match operation {
+            operation if operation.permission.is_some() => Some(&self.admin),
+            operation if operation.accepts("cart_token") => Some(&self.guest.credential),
+            operation if operation.accepts("bearer") => Some(&self.customer.credential),
+            _ => None,
+        }
+    }
+
+    /// Whose order and payment a call with this credential is about.
+    fn buyer(&self, credential: Option<&Credential>) -> &Buyer {
+        if credential == Some(&self.guest.credential) { &self.guest } else { &self.customer }
+    }
+
+    /// The value of a path parameter, by the word before it: something that exists, wherever this world has such a thing.
+    pub fn path_value(&self, word: &str, credential: Option<&Credential>) -> String {
+        match word {
+            "orders" => self.buyer(credential).order.clone(),
+            "payments" => self.buyer(credential).payment.clone(),
+            "items" | "inventory" | "variants" => self.variant.clone(),
+            "products" => self.product.clone(),
+            "categories" => self.category.clone(),
+            _ => Uuid::now_v7().to_string(),
+        }
+    }
+
+    /// The path of an operation with its parameters filled in; `instead` takes the place of the n-th.
+    pub fn path(
+        &self,
+        template: &str,
+        credential: Option<&Credential>,
+        instead: Option<(usize, &str)>,
+    ) -> String {
+        let (mut path, mut word, mut index) = ("/v1".to_owned(), "", 0);
+        for part in template.split('/').skip(1) {
+            path.push('/');
+            if part.starts_with('{') {
+                match instead {
+                    Some((place, value)) if place == index => path.push_str(value),
+                    _ => path.push_str(&self.path_value(word, credential)),
+                }
+                index += 1;
+            } else {
+                path.push_str(part);
+                word = part;
+            }
+        }
+        path
+    }
+
+    /// The spec's example of a body, about things that exist here.
+    pub fn body(&self, example: &Value) -> Value {
+        match example {
+            Value::Object(fields) => {
+                fields.iter().map(|(name, value)| (name.clone(), self.field(name, value))).collect()
+            }
+            Value::Array(items) => items.iter().map(|item| self.body(item)).collect(),
+            plain => plain.clone(),
+        }
+    }
+
+    fn field(&self, name: &str, value: &Value) -> Value {
+        match name {
+            "variant_id" => json!(self.variant),
+            "product_id" => json!(self.product),
+            "cart_token" => json!(self.spare_token),
+            "category_ids" => json!([self.category]),
+            "sku" | "tracking_number" | "slug" => json!(format!("x-{}", Uuid::now_v7().simple())),
+            _ => self.body(value),
+        }
+    }
+}
+
+impl Buyer {
+    pub async fn new(shop: &TestShop, variant: &str, credential: Credential) -> Self {
+        add(shop, variant, &credential).await;
+        let address = json!({ "name": "Ada", "line1": "1 Street", "city": "London", "postal_code": "SW1", "country": "GB" });
+        let checkout = json!({ "email": "ada@example.com", "shipping_address": address });
+        let order = send_new(shop, "/v1/orders/checkout", &checkout, &credential).await;
+        let order = order["id"].as_str().unwrap().to_owned();
+        let pay = json!({ "provider": "mock", "outcome": "require_action" });
+        let payment = send_new(shop, &format!("/v1/orders/{order}/pay"), &pay, &credential).await;
+        let payment = payment["id"].as_str().unwrap().to_owned();
+        add(shop, variant, &credential).await;
+        Self { credential, order, payment }
+    }
+}
+
+fn new_token() -> String {
+    Uuid::now_v7().simple().to_string()
+}
+
+async fn add(shop: &TestShop, variant: &str, credential: &Credential) -> Value {
+    let ask = post("/v1/cart/items", &json!({ "variant_id": variant, "quantity": 2 }));
+    let added = shop.send(ask.header(credential.0, &credential.1)).await;
+    assert_eq!(added.status, 200, "{}", added.text);
+    let cart = shop.send(get("/v1/cart").header(credential.0, &credential.1)).await;
+    cart.json()
+}
+
+async fn send_new(shop: &TestShop, path: &str, body: &Value, credential: &Credential) -> Value {
+    let ask: Ask = post(path, body).header("Idempotency-Key", &Uuid::now_v7().to_string());
+    let made = shop.send(ask.header(credential.0, &credential.1)).await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    made.json()
+}
+
+/// Every row of every table, as one number a table: what it is before and after a request that was refused.
+pub async fn fingerprint(shop: &TestShop) -> Vec<(String, String)> {
+    use diesel_async::RunQueryDsl as _;
+    #[derive(diesel::QueryableByName)]
+    struct Table {
+        #[diesel(sql_type = diesel::sql_types::Text)]
+        name: String,
+        #[diesel(sql_type = diesel::sql_types::Text)]
+        rows: String,
+    }
+    let query = "SELECT table_name::text AS name, (xpath('/row/sum/text()', query_to_xml(format(
+                     'SELECT count(*) || ''/'' || coalesce(sum(hashtextextended(t::text, 0)), 0) AS sum FROM commerce.%I t',
+                     table_name), false, true, '')))[1]::text AS rows
+                 FROM information_schema.tables
+                 WHERE table_schema = 'commerce' AND table_type = 'BASE TABLE' ORDER BY table_name";
+    let mut conn = shop.database.conn().await;
+    let tables: Vec<Table> = diesel::sql_query(query).load(&mut conn).await.unwrap();
+    tables.into_iter().map(|Table { name, rows }| (name, rows)).collect()
+}
