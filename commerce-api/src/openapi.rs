@@ -73,7 +73,10 @@ pub fn swagger_ui(document: &Document) -> String {
     placeholder
         .swagger_ui_html()
         .replace(&placeholder.spec(), &json)
-        .replace("<title>Swagger UI</title>", "<title>commerce API</title>")
+        .replace(
+            "<title>Swagger UI</title>",
+            "<title>commerce API</title><link rel=\"icon\" href=\"data:,\">",
+        )
         .replace(
             "deepLinking: true,",
             "deepLinking: true, persistAuthorization: true, tryItOutEnabled: true,",

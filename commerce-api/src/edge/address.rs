@@ -1,6 +1,5 @@
-//! Addresses that say what no text can say: bytes that are not UTF-8, and U+0000, which Postgres cannot store.
-//!
-//! They are refused before anything else is looked at, the caller included, since the router cannot read them either.
+//! Addresses that say what no text can say: bytes in the path that are not UTF-8, which the router cannot read, and U+0000 in
+//! the query, which Postgres cannot store. They are refused before anything else is looked at, the caller included.
 
 use crate::problem::{Code, Fault, Problem};
 use crate::routes;
@@ -8,19 +7,17 @@ use crate::routes;
 /// What is wrong with the path or query of a request, if anything.
 pub fn fault(path: &str, query: Option<&str>) -> Option<Problem> {
     let in_path = path.split('/').enumerate().filter(|(_, part)| !is_text(part));
-    let mut of_path = in_path.filter_map(|(index, _)| routes::parameter_at(path, index));
-    if let Some(name) = of_path.next() {
-        return Some(refused(name));
-    }
+    let of_path = in_path.filter_map(|(index, _)| routes::parameter_at(path, index));
+    let of_path = of_path.map(|name| Fault::parameter(name, "must be UTF-8"));
     // A query that is not UTF-8 is read with replacement characters.
-    let pair = query?.split('&').find(|pair| pair.contains("%00"))?;
-    Some(refused(pair.split('=').next().unwrap_or_default()))
-}
-
-fn refused(name: &str) -> Problem {
-    let message = "must be UTF-8 without the character U+0000";
-    Problem::new(Code::InvalidParameter, format!("The parameter {name} {message}."))
-        .with_errors(vec![Fault::parameter(name, message)])
+    let in_query = query.unwrap_or_default().split('&').filter(|pair| pair.contains("%00"));
+    let of_query = in_query.map(|pair| {
+        let name = pair.split('=').next().unwrap_or_default();
+        Fault::parameter(name, "must not contain the character U+0000")
+    });
+    let faults: Vec<Fault> = of_path.chain(of_query).collect();
+    let detail = "The address contains what no text can contain.";
+    (!faults.is_empty()).then(|| Problem::new(Code::InvalidParameter, detail).with_errors(faults))
 }
 
 /// Whether a part of a path is text once its percent-encoding is undone.
@@ -35,7 +32,7 @@ fn is_text(part: &str) -> bool {
         }
         decoded.push(escaped.unwrap_or(byte));
     }
-    !decoded.contains(&0) && std::str::from_utf8(&decoded).is_ok()
+    std::str::from_utf8(&decoded).is_ok()
 }
 
 fn hex(digits: &[u8]) -> Option<u8> {
@@ -49,10 +46,10 @@ mod tests {
 
     #[test]
     fn text_is_told_from_bytes() {
-        for text in ["", "a%20b", "%F0%9F%A6%80", "100%", "%2", "%zz", "%+1", "%2500"] {
+        for text in ["", "a%20b", "%F0%9F%A6%80", "100%", "%2", "%zz", "%+1", "%00"] {
             assert!(is_text(text), "{text}");
         }
-        for bytes in ["%00", "a%00", "%ff", "%F0%9F"] {
+        for bytes in ["%ff", "a%ff", "%F0%9F"] {
             assert!(!is_text(bytes), "{bytes}");
         }
     }

@@ -4,9 +4,11 @@
 
 mod accounts;
 mod bad_input;
+mod browser_tests;
 mod catalogue_admin;
 mod edge;
 mod hostile;
+mod long_tests;
 mod permissions;
 mod processes;
 mod products;
@@ -14,5 +16,6 @@ mod shop;
 mod shopping;
 mod spec;
 mod surface;
+mod webdriver;
 mod world;
 mod writes;

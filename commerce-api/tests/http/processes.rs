@@ -8,7 +8,7 @@ use tokio::process::{Child, Command};
 
 use crate::shop::SECRET;
 
-fn commerce_api(database_url: &str) -> Command {
+pub fn commerce_api(database_url: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_commerce-api"));
     command
         .env_clear()
@@ -21,7 +21,7 @@ fn commerce_api(database_url: &str) -> Command {
 }
 
 /// Starts the server on a free port and returns its address.
-async fn serve(mut command: Command) -> (Child, String) {
+pub async fn serve(mut command: Command) -> (Child, String) {
     command.arg("serve").env("COMMERCE_HTTP_ADDR", "127.0.0.1:0").env("COMMERCE_LOG_FORMAT", "json");
     let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();

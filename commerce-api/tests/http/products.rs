@@ -194,7 +194,12 @@ async fn wrong_products_are_refused_with_a_pointer_each() {
         (json!({ "title": "A", "status": "sold" }), 422, "validation_failed", vec!["/status"]),
         (json!({ "title": "A", "slug": "Not A Slug" }), 422, "validation_failed", vec!["/slug"]),
         (json!({ "title": "A", "attributes": [1] }), 422, "validation_failed", vec!["/attributes"]),
-        (json!({ "title": "A", "attributes": { "a": "\0" } }), 422, "validation_failed", vec!["/attributes"]),
+        (
+            json!({ "title": "A", "attributes": { "a": "\0" } }),
+            422,
+            "validation_failed",
+            vec!["/attributes/a"],
+        ),
         (
             json!({ "title": "A", "attributes": { "a": "x".repeat(20_000) } }),
             422,

@@ -1,0 +1,106 @@
+//! Swagger UI as a person meets it: in Chromium, served by the binary.
+
+use base64::Engine as _;
+use commerce_core::accounts::Role;
+use serde_json::{Value, json};
+
+use crate::processes::{commerce_api, serve};
+use crate::shop::TestShop;
+use crate::surface::Surface;
+use crate::webdriver::{Browser, programs};
+
+/// The summary line and the inside of an operation in the page.
+fn block(operation: &str) -> String {
+    format!("[id$='-{operation}']")
+}
+
+/// Opens an operation, sends its call, and returns the status that the page then shows.
+async fn execute(browser: &Browser, operation: &str) -> String {
+    let block = block(operation);
+    browser.click(&format!("{block} .opblock-summary-control")).await;
+    browser.click(&format!("{block} .execute")).await;
+    let status = format!("{block} .live-responses-table .response .response-col_status");
+    browser.until(&format!("document.querySelector({})", json!(status))).await;
+    let shown = browser.run(&format!("return document.querySelector({}).innerText", json!(status))).await;
+    shown.as_str().unwrap().trim().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn swagger_ui_lists_every_chapter_and_sends_calls() {
+    let Some((chromium, chromedriver)) = programs() else {
+        let wanted = std::env::var_os("CI").is_some_and(|ci| ci != "false" && !ci.is_empty());
+        assert!(
+            !wanted,
+            "chromium and chromedriver (Debian: chromium-driver) must be installed where CI is set"
+        );
+        println!(
+            "SKIPPED browser_tests::swagger_ui_lists_every_chapter_and_sends_calls: no chromium or no chromedriver"
+        );
+        return;
+    };
+    let shop = TestShop::new().await;
+    shop.database.variant(1250, 5).await;
+    let (_, token) = shop.login(Role::Customer).await;
+    let (server, url) = serve(commerce_api(shop.database.url())).await;
+    let browser = Browser::start(&chromium, &chromedriver).await;
+
+    browser.open(&format!("{url}/docs")).await;
+    browser.until("document.querySelector('.opblock-tag')").await;
+    let chapters = "return [...document.querySelectorAll('.opblock-tag')].map(tag => tag.dataset.tag)";
+    let surface = Surface::read();
+    assert_eq!(browser.run(chapters).await, json!(surface.chapters()));
+    let summaries = browser
+        .run("return [...document.querySelectorAll('.opblock-summary-description')].map(line => line.innerText)")
+        .await;
+    let summaries: Vec<&str> = summaries.as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    assert_eq!(summaries.len(), surface.operations().len());
+    assert!(summaries.iter().all(|summary| !summary.is_empty()), "{summaries:?}");
+    keep(&browser, "swagger-ui.png").await;
+
+    // Anybody may look at products.
+    assert_eq!(execute(&browser, "list_products").await, "200");
+    let shown =
+        format!("document.querySelector(\"{} .live-responses-table\").innerText", block("list_products"));
+    browser.until(&format!("{shown}.includes('next_cursor')")).await;
+    keep(&browser, "swagger-ui-products.png").await;
+
+    // Whoever logs in with the button is sent along as such.
+    assert_eq!(execute(&browser, "get_me").await, "401");
+    browser.click(".auth-wrapper .authorize").await;
+    browser.type_into("#auth-bearer-value", &token).await;
+    keep(&browser, "swagger-ui-authorize.png").await;
+    const ENTER: &str = "\u{E007}";
+    browser.type_into("#auth-bearer-value", ENTER).await;
+    browser.click(".modal-ux .close-modal").await;
+    browser.click(&format!("{} .execute", block("get_me"))).await;
+    let me = format!(
+        "document.querySelector(\"{} .live-responses-table .response .response-col_status\")",
+        block("get_me")
+    );
+    browser.until(&format!("{me} && {me}.innerText.trim() == '200'")).await;
+
+    // All of it came from the server, and nothing but the refused call was complained about.
+    let requested = browser.requested().await;
+    assert!(
+        requested.iter().any(|address| address.starts_with(&format!("{url}/v1/products"))),
+        "{requested:#?}"
+    );
+    let outside: Vec<_> = requested
+        .iter()
+        .filter(|address| !address.starts_with(&url) && !address.starts_with("data:"))
+        .collect();
+    assert!(outside.is_empty(), "{outside:#?}");
+    let complaints = browser.complaints().await;
+    let complaints: Vec<_> = complaints.iter().filter(|complaint| !complaint.contains("/v1/me")).collect();
+    assert!(complaints.is_empty(), "{complaints:#?}");
+
+    browser.quit().await;
+    drop(server);
+    shop.database.finish().await;
+}
+
+/// Leaves a picture where a person can look at it: in the target directory's `tmp`.
+async fn keep(browser: &Browser, name: &str) {
+    let picture = base64::engine::general_purpose::STANDARD.decode(browser.screenshot().await).unwrap();
+    std::fs::write(std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(name), picture).unwrap();
+}
