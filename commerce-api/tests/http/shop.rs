@@ -23,6 +23,12 @@ use serde_json::Value;
 /// 32 times the letter k.
 pub const SECRET: &str = "a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s=";
 
+/// A hash of argon2id that no password is known to have.
+const NO_PASSWORD: &str = concat!(
+    "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$",
+    "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+);
+
 pub struct TestShop {
     pub database: TestDatabase,
     pub state: State,
@@ -169,7 +175,7 @@ impl TestShop {
             .values((
                 users::id.eq(user_id),
                 users::email.eq(format!("{user_id}@example.com")),
-                users::password_hash.eq("none"),
+                users::password_hash.eq(NO_PASSWORD),
                 users::display_name.eq("Ada"),
                 users::role.eq(role),
             ))
