@@ -84,17 +84,16 @@ pub async fn fill_carts(
         Spread::OneSku => "0",
     };
     let last = first + count - 1;
-    conn.batch_execute(
-        &format!(
-            "INSERT INTO commerce.carts (id, token_hash)
-             SELECT bench_id('4', n), sha256(('{}' || n)::bytea) FROM generate_series({first}, {last}) n;
+    let prefix = token(0);
+    let prefix = prefix.trim_end_matches('0');
+    conn.batch_execute(&format!(
+        "INSERT INTO commerce.carts (id, token_hash)
+             SELECT bench_id('4', n), sha256(('{prefix}' || n)::bytea) FROM generate_series({first}, {last}) n;
          INSERT INTO commerce.cart_items (cart_id, variant_id, quantity)
-             SELECT bench_id('4', n), bench_id('2', {sku}), 1 FROM generate_series({first}, {last}) n;
-         VACUUM ANALYZE commerce.carts, commerce.cart_items, commerce.stock_levels",
-            token(0).trim_end_matches('0'),
-        )
-        .replace("; VACUUM", ";\nVACUUM"),
-    )
+             SELECT bench_id('4', n), bench_id('2', {sku}), 1 FROM generate_series({first}, {last}) n"
+    ))
     .await?;
+    // By itself: several statements at once are one transaction, in which VACUUM is not allowed.
+    conn.batch_execute("VACUUM ANALYZE commerce.carts, commerce.cart_items, commerce.stock_levels").await?;
     Ok(Carts { first, each, clients })
 }
