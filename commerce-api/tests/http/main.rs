@@ -7,7 +7,6 @@ mod bad_input;
 mod browser_tests;
 mod catalogue_admin;
 mod edge;
-mod hostile;
 mod long_tests;
 mod permissions;
 mod processes;
