@@ -4,7 +4,8 @@ use chrono::{DateTime, Utc};
 use commerce_core::accounts;
 use commerce_core::cart::Owner;
 use commerce_core::flows::{
-    CancelOrderError, CancelledBy, PlaceOrder, PlaceOrderError, PlacedOrder, cancel_order, place_order,
+    CancelOrderError, CancelledBy, PlaceOrder, PlaceOrderError, PlacedOrder, cancel_order,
+    place_order_without_savepoint,
 };
 use commerce_core::ids::OrderId;
 use commerce_core::orders::{self, ListOrdersError, OrderFilter, OrderSort};
@@ -44,7 +45,8 @@ impl Orders {
         let wish = self.wish(&shopper, &body).await?;
         let state = self.0.clone();
         let effect = async move |conn: &mut AsyncPgConnection| {
-            place_order(conn, &state.shop, wish.clone()).await.map(Order::placed)
+            // `write` rolls back on any error.
+            place_order_without_savepoint(conn, &state.shop, wish.clone()).await.map(Order::placed)
         };
         self.0.write("checkout", Some(request), effect).await
     }

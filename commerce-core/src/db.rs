@@ -12,7 +12,9 @@ use diesel::result::{DatabaseErrorKind, Error as QueryError};
 use diesel::{ConnectionError, ConnectionResult};
 use diesel_async::pooled_connection::deadpool::{self, Object};
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
-use diesel_async::{AsyncConnection, AsyncMigrationHarness, AsyncPgConnection, SimpleAsyncConnection};
+use diesel_async::{
+    AsyncConnection, AsyncMigrationHarness, AsyncPgConnection, SimpleAsyncConnection, TransactionManager as _,
+};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use futures_util::FutureExt as _;
 
@@ -214,6 +216,16 @@ where
         }
     }
 }
+
+/// An error unless a transaction is open on this connection.
+pub(crate) fn require_transaction(conn: &mut AsyncPgConnection) -> Result<(), QueryError> {
+    match Manager::transaction_manager_status_mut(conn).transaction_depth()? {
+        Some(_) => Ok(()),
+        None => Err(QueryError::NotInTransaction),
+    }
+}
+
+type Manager = <AsyncPgConnection as AsyncConnection>::TransactionManager;
 
 /// The schema's migrations, compiled in.
 pub const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations");

@@ -102,10 +102,7 @@ pub async fn set_quantity(
     origin: &Origin,
 ) -> Result<(), CartError> {
     conn.transaction(async |conn| {
-        let cart = lock_open(conn, owner).await?.ok_or(CartError::NotInCart(item.variant_id))?;
-        if cart.items.iter().all(|present| present.variant_id != item.variant_id) {
-            return Err(CartError::NotInCart(item.variant_id));
-        }
+        let cart = lock_with(conn, owner, item.variant_id).await?;
         put(conn, shop, &cart, &[item], origin).await
     })
     .await
@@ -140,10 +137,7 @@ pub async fn remove_item(
     origin: &Origin,
 ) -> Result<(), CartError> {
     conn.transaction(async |conn| {
-        let cart = lock_open(conn, owner).await?.ok_or(CartError::NotInCart(variant_id))?;
-        if cart.items.iter().all(|present| present.variant_id != variant_id) {
-            return Err(CartError::NotInCart(variant_id));
-        }
+        let cart = lock_with(conn, owner, variant_id).await?;
         take_out(conn, shop, &cart, &[variant_id], origin).await
     })
     .await
@@ -164,6 +158,17 @@ pub async fn clear(
     .await
 }
 
+/// The owner's open cart, locked, if it has this variant.
+async fn lock_with(
+    conn: &mut AsyncPgConnection,
+    owner: Owner,
+    variant_id: VariantId,
+) -> Result<LockedCart, CartError> {
+    let cart = lock_open(conn, owner).await?;
+    cart.filter(|cart| cart.items.iter().any(|present| present.variant_id == variant_id))
+        .ok_or(CartError::NotInCart(variant_id))
+}
+
 fn check_quantity(item: Item) -> Result<(), CartError> {
     let Item { variant_id, quantity } = item;
     if (1..=QUANTITY_MAX).contains(&quantity) {
@@ -173,7 +178,7 @@ fn check_quantity(item: Item) -> Result<(), CartError> {
     }
 }
 
-/// Writes quantities into a locked cart, and holds the stock where that is the mode. An item named twice counts once, as its
+/// Writes quantities into a locked cart, after checking them, and holds the stock where that is the mode. An item named twice counts once, as its
 /// last quantity says.
 async fn put(
     conn: &mut AsyncPgConnection,
@@ -194,6 +199,19 @@ async fn put(
     if shop.reservation_mode == ReservationMode::Checkout {
         check_available(conn, items).await?;
     }
+    write_items(conn, cart, items).await?;
+    if shop.reservation_mode == ReservationMode::Cart {
+        hold(conn, shop, cart, items, origin).await?;
+    }
+    Ok(())
+}
+
+/// Writes quantities into a locked cart, the last one where an item is named twice.
+pub(super) async fn write_items(
+    conn: &mut AsyncPgConnection,
+    cart: &LockedCart,
+    items: &[Item],
+) -> QueryResult<()> {
     for item in items {
         diesel::insert_into(cart_items::table)
             .values((
@@ -207,11 +225,7 @@ async fn put(
             .execute(conn)
             .await?;
     }
-    touch(conn, cart).await?;
-    if shop.reservation_mode == ReservationMode::Cart {
-        hold(conn, shop, cart, items, origin).await?;
-    }
-    Ok(())
+    touch(conn, cart).await
 }
 
 async fn take_out(

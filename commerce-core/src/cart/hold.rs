@@ -1,11 +1,12 @@
 //! Mode `cart`: what is in a cart is set aside for its shopper, until the hold lapses.
 
-use diesel_async::AsyncPgConnection;
+use diesel::QueryResult;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::{Item, LockedCart};
 use crate::db;
 use crate::ids::VariantId;
-use crate::inventory::{self, Demand, Holder, ReserveError};
+use crate::inventory::{self, Demand, Holder, ReserveError, Shortage};
 use crate::request::Origin;
 use crate::settings::ShopSettings;
 
@@ -19,9 +20,6 @@ pub(super) async fn hold(
 ) -> Result<(), ReserveError> {
     let mut stock = inventory::lock(conn, items.iter().map(|item| item.variant_id)).await?;
     inventory::release_cart_holds(conn, &mut stock, cart.id, origin).await?;
-    let expires_at =
-        diesel_async::RunQueryDsl::get_result(diesel::select(db::time_after(shop.cart_hold_ttl)), conn)
-            .await?;
     // An item named twice counts as its last quantity says, as in the cart.
     let wanted: Vec<Demand> = items
         .iter()
@@ -29,7 +27,47 @@ pub(super) async fn hold(
         .filter(|(index, item)| items.iter().skip(index + 1).all(|later| later.variant_id != item.variant_id))
         .map(|(_, item)| Demand { variant_id: item.variant_id, quantity: item.quantity })
         .collect();
-    inventory::reserve(conn, &mut stock, &wanted, Holder::Cart { id: cart.id, expires_at }, origin).await
+    let holder = holder(conn, shop, cart).await?;
+    inventory::reserve(conn, &mut stock, &wanted, holder, origin).await
+}
+
+/// Makes the cart `into` hold these quantities, or what there is of them: what both carts held makes room. Checkout will say
+/// what is missing.
+pub(super) async fn hold_merged(
+    conn: &mut AsyncPgConnection,
+    shop: &ShopSettings,
+    from: &LockedCart,
+    into: &LockedCart,
+    merged: &[Item],
+    origin: &Origin,
+) -> QueryResult<()> {
+    let mut stock = inventory::lock(conn, from.items.iter().map(|item| item.variant_id)).await?;
+    inventory::release_cart_holds(conn, &mut stock, from.id, origin).await?;
+    inventory::release_cart_holds(conn, &mut stock, into.id, origin).await?;
+    let mut wanted: Vec<Demand> =
+        merged.iter().map(|&Item { variant_id, quantity }| Demand { variant_id, quantity }).collect();
+    let holder = holder(conn, shop, into).await?;
+    loop {
+        match inventory::reserve(conn, &mut stock, &wanted, holder, origin).await {
+            Ok(()) => return Ok(()),
+            Err(ReserveError::Database(error)) => return Err(error),
+            // Nothing was reserved. The stock is locked, so what is available now can be had.
+            Err(ReserveError::OutOfStock(shortages)) => {
+                for Shortage { variant_id, available, .. } in shortages {
+                    wanted.retain(|demand| demand.variant_id != variant_id);
+                    if available > 0 {
+                        wanted.push(Demand { variant_id, quantity: available });
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The cart, for its whole time-to-live from now on.
+async fn holder(conn: &mut AsyncPgConnection, shop: &ShopSettings, cart: &LockedCart) -> QueryResult<Holder> {
+    let expires_at = diesel::select(db::time_after(shop.cart_hold_ttl)).get_result(conn).await?;
+    Ok(Holder::Cart { id: cart.id, expires_at })
 }
 
 /// Gives back what the cart holds of these variants.
@@ -38,7 +76,7 @@ pub(super) async fn let_go(
     cart: &LockedCart,
     variants: &[VariantId],
     origin: &Origin,
-) -> Result<(), diesel::result::Error> {
+) -> QueryResult<()> {
     let mut stock = inventory::lock(conn, variants.iter().copied()).await?;
     inventory::release_cart_holds(conn, &mut stock, cart.id, origin).await
 }

@@ -28,7 +28,7 @@ pub use import_products::{
     ExistingProducts, ImportError, ImportMode, ImportOptions, ImportReport, OnError, StockPolicy,
     import_products,
 };
-pub use place_order::{PlaceOrder, PlaceOrderError, PlacedOrder, place_order};
+pub use place_order::{PlaceOrder, PlaceOrderError, PlacedOrder, place_order, place_order_without_savepoint};
 pub use refund_payment::{RefundPaymentError, complete_refund, run_refund};
 pub use register::{register, resend_code};
 pub use settle_payment::{SettlePaymentError, settle_payment};

@@ -7,7 +7,7 @@ use futures_util::future::{try_join, try_join_all, try_join3, try_join4};
 use serde_json::json;
 
 use crate::cart::{self, CartItem, LockedCart, Owner, line_title};
-use crate::db::Retryable;
+use crate::db::{self, Retryable};
 use crate::ids::{CartId, OrderId, OrderLineId, VariantId};
 use crate::inventory::{self, Demand, Holder, LockedStock, ReservationStatus, ReserveError, Shortage};
 use crate::money::{AmountOverflow, Currency, Money, line_total, total};
@@ -86,24 +86,33 @@ pub async fn place_order(
     shop: &ShopSettings,
     wish: PlaceOrder,
 ) -> Result<PlacedOrder, PlaceOrderError> {
-    conn.transaction(async |conn| {
-        let cart_id = cart::lock_row(conn, wish.owner).await?.ok_or(PlaceOrderError::CartEmpty)?;
-        let (items, offers) = try_join(cart::items(conn, cart_id), load_offers(conn, cart_id)).await?;
-        if items.is_empty() {
-            return Err(PlaceOrderError::CartEmpty);
-        }
-        let cart = LockedCart { id: cart_id, owner: wish.owner, items };
-        let new_lines = quote(&cart.items, &offers, shop.currency)?;
-        let total_minor = total(new_lines.iter().map(|line| line.line_total_minor))?;
-        check_total(Money::new(total_minor, shop.currency), wish.expected_total)?;
+    conn.transaction(async |conn| place_order_without_savepoint(conn, shop, wish).await).await
+}
 
-        let new_order = new_order(&wish, &cart, shop, total_minor);
-        let (placed, mut stock) =
-            write_and_lock_stock(conn, new_order, &cart, &new_lines, &wish.origin).await?;
-        reserve(conn, shop, &placed.order, &cart, &mut stock, &wish.origin).await?;
-        Ok(placed)
-    })
-    .await
+/// As [`place_order`], for a caller whose own transaction ends with the first error: after an `Err` it must roll back, since part
+/// of the order may have been written. Saves the two round trips of a savepoint, one of them while others wait for the stock.
+///
+/// Fails with [`QueryError::NotInTransaction`] where no transaction is open.
+pub async fn place_order_without_savepoint(
+    conn: &mut AsyncPgConnection,
+    shop: &ShopSettings,
+    wish: PlaceOrder,
+) -> Result<PlacedOrder, PlaceOrderError> {
+    db::require_transaction(conn)?;
+    let cart_id = cart::lock_row(conn, wish.owner).await?.ok_or(PlaceOrderError::CartEmpty)?;
+    let (items, offers) = try_join(cart::items(conn, cart_id), load_offers(conn, cart_id)).await?;
+    if items.is_empty() {
+        return Err(PlaceOrderError::CartEmpty);
+    }
+    let cart = LockedCart { id: cart_id, owner: wish.owner, items };
+    let new_lines = quote(&cart.items, &offers, shop.currency)?;
+    let total_minor = total(new_lines.iter().map(|line| line.line_total_minor))?;
+    check_total(Money::new(total_minor, shop.currency), wish.expected_total)?;
+
+    let new_order = new_order(&wish, &cart, shop, total_minor);
+    let (placed, mut stock) = write_and_lock_stock(conn, new_order, &cart, &new_lines, &wish.origin).await?;
+    reserve(conn, shop, &placed.order, &cart, &mut stock, &wish.origin).await?;
+    Ok(placed)
 }
 
 /// A variant as it is sold now.

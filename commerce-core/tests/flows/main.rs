@@ -6,6 +6,7 @@
     reason = "a test that meets the unexpected ends there"
 )]
 
+mod carts;
 mod expiry;
 mod host_transaction;
 mod late_money;
