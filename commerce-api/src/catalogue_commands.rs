@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
+use commerce_core::accounts::Role;
 use commerce_core::catalog::import::{self, Layout, LineError};
 use commerce_core::db::{self, Pool};
 use commerce_core::flows::{
@@ -14,6 +15,7 @@ use commerce_core::money::Currency;
 use commerce_core::request::Origin;
 
 use crate::config::{DatabaseSettings, ShopArguments};
+use crate::create_admin::ensure_account;
 
 /// The demo catalogue, in the plain layout that every shop can import.
 pub const DEMO_CATALOGUE: &str = include_str!("../demo/catalogue.csv");
@@ -25,6 +27,14 @@ pub struct SeedArguments {
     database: DatabaseSettings,
     #[command(flatten)]
     shop: ShopArguments,
+
+    /// Also make a customer with this address who can log in at once; needs the password too
+    #[arg(long, env = "COMMERCE_DEMO_EMAIL", requires = "customer_password")]
+    customer_email: Option<String>,
+
+    /// The password of that customer
+    #[arg(long, env = "COMMERCE_DEMO_PASSWORD", hide_env_values = true, requires = "customer_email")]
+    customer_password: Option<String>,
 }
 
 /// How `commerce-api import` is called.
@@ -66,7 +76,12 @@ pub async fn seed(arguments: SeedArguments) -> anyhow::Result<()> {
         existing: ExistingProducts::Leave,
         ..ImportOptions::default()
     };
-    run(&arguments.database.pool()?, DEMO_CATALOGUE.as_bytes(), options, currency).await
+    let pool = arguments.database.pool()?;
+    run(&pool, DEMO_CATALOGUE.as_bytes(), options, currency).await?;
+    if let (Some(email), Some(password)) = (arguments.customer_email, arguments.customer_password) {
+        println!("{}", ensure_account(&pool, Role::Customer, &email, &password, "Demo Shopper").await?);
+    }
+    Ok(())
 }
 
 /// Imports a file.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
-use commerce_core::accounts::{self, CreatedAdmin, EmailAddress, NewPassword, NewUser};
+use commerce_core::accounts::{self, CreatedAccount, EmailAddress, NewPassword, NewUser, Role};
 use commerce_core::db::{Pool, in_transaction};
 use diesel_async::AsyncPgConnection;
 
@@ -33,37 +33,38 @@ pub struct CreateAdminArguments {
 /// `commerce-api create-admin`: says what it did.
 pub async fn create_admin(arguments: CreateAdminArguments) -> anyhow::Result<String> {
     let pool = arguments.database.pool().context("DATABASE_URL is not a Postgres address")?;
-    ensure_admin(&pool, &arguments.email, &arguments.password, &arguments.display_name).await
+    ensure_account(&pool, Role::Admin, &arguments.email, &arguments.password, &arguments.display_name).await
 }
 
-/// Makes the admin unless there is one; an account that is no admin is not touched.
-async fn ensure_admin(
+/// Makes the account unless there is one; one of another role is not touched. Says what it did.
+pub(crate) async fn ensure_account(
     pool: &Pool,
+    role: Role,
     email: &str,
     password: &str,
     display_name: &str,
 ) -> anyhow::Result<String> {
     let address: EmailAddress =
-        email.parse().map_err(|error| anyhow!("the admin's e-mail {email:?} {error}"))?;
-    let known = accounts::find_admin(&mut *pool.get().await?, &address).await?;
+        email.parse().map_err(|error| anyhow!("the {role}'s e-mail {email:?} {error}"))?;
+    let known = accounts::find_confirmed(&mut *pool.get().await?, &address, role).await?;
     let outcome = match known {
         Some(known) => known,
         None => {
             let password = NewPassword::parse(password, address.as_str());
-            let password = password.map_err(|error| anyhow!("the admin's password {error}"))?.hash().await?;
+            let password = password.map_err(|error| anyhow!("the {role}'s password {error}"))?.hash().await?;
             let user = NewUser { email: address.clone(), password, display_name: display_name.to_owned() };
-            in_transaction(pool, "create_admin", async |conn: &mut AsyncPgConnection| {
-                Ok::<_, OnlyDatabase>(accounts::create_admin(conn, &user).await?)
+            in_transaction(pool, "create_account", async |conn: &mut AsyncPgConnection| {
+                Ok::<_, OnlyDatabase>(accounts::create_confirmed(conn, &user, role).await?)
             })
             .await?
         }
     };
     match outcome {
-        CreatedAdmin::Created(_) => Ok(format!("Created the admin {address}.")),
-        CreatedAdmin::Exists => Ok(format!("The admin {address} exists already.")),
-        CreatedAdmin::NotAnAdmin(role) => {
+        CreatedAccount::Created(_) => Ok(format!("Created the {role} {address}.")),
+        CreatedAccount::Exists => Ok(format!("The {role} {address} exists already.")),
+        CreatedAccount::OtherRole(other) => {
             bail!(
-                "{address} belongs to an account with the role {role}: choose another address, or change its role"
+                "{address} belongs to an account with the role {other}: choose another address, or change its role"
             )
         }
     }
@@ -92,7 +93,7 @@ impl AdminSettings {
         tokio::spawn(async move {
             const TRIES_MAX: u32 = 60;
             for attempt in 1..=TRIES_MAX {
-                match ensure_admin(&pool, &email, &password, "Admin").await {
+                match ensure_account(&pool, Role::Admin, &email, &password, "Admin").await {
                     Ok(what) => return tracing::info!("{what}"),
                     Err(error) if attempt == 1 || attempt == TRIES_MAX => {
                         tracing::warn!("the admin of COMMERCE_ADMIN_EMAIL could not be made: {error:#}");

@@ -1,7 +1,10 @@
 //! Whether the process lives, and whether it can do its work.
 
 use commerce_core::db;
-use diesel::OptionalExtension as _;
+use commerce_core::jobs::Job as _;
+use commerce_core::jobs::kinds::SendEmail;
+use commerce_core::schema::jobs;
+use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use poem::http::StatusCode;
 use poem::web::{Data, Json};
@@ -22,24 +25,18 @@ struct Readiness {
     database: String,
     migrations: String,
     worker: String,
+    mail: String,
 }
 
-/// 200 when the shop can sell. A worker that is away makes mails and expiry wait, so it is told, but is no reason to
-/// take the shop out of service.
+/// 200 when the shop can sell. A worker or mail server that is away makes mails and expiry wait, so it is told, but is no
+/// reason to take the shop out of service.
 #[handler]
 pub async fn ready(Data(state): Data<&State>) -> Response {
     let readiness = match state.pool.get().await {
-        Err(error) => Readiness {
-            status: "unavailable",
-            database: format!("no connection: {error}"),
-            migrations: "unknown".to_owned(),
-            worker: "unknown".to_owned(),
-        },
+        Err(error) => Readiness { database: format!("no connection: {error}"), ..Readiness::unknown() },
         Ok(mut conn) => look(&mut conn).await.unwrap_or_else(|error| Readiness {
-            status: "unavailable",
             database: format!("does not answer: {error}"),
-            migrations: "unknown".to_owned(),
-            worker: "unknown".to_owned(),
+            ..Readiness::unknown()
         }),
     };
     let status =
@@ -51,10 +48,9 @@ async fn look(conn: &mut AsyncPgConnection) -> Result<Readiness, diesel::result:
     let pending = db::pending_migrations(conn).await?;
     if !pending.is_empty() {
         return Ok(Readiness {
-            status: "unavailable",
             database: "ok".to_owned(),
             migrations: format!("{} pending: run `commerce-api migrate`", pending.len()),
-            worker: "unknown".to_owned(),
+            ..Readiness::unknown()
         });
     }
     let overdue = job_overdue(conn).await?;
@@ -64,15 +60,40 @@ async fn look(conn: &mut AsyncPgConnection) -> Result<Readiness, diesel::result:
         }
         None => "ok".to_owned(),
     };
-    let status = if overdue.is_some() { "degraded" } else { "ready" };
-    Ok(Readiness { status, database: "ok".to_owned(), migrations: "ok".to_owned(), worker })
+    let mail_waits = mail_waits(conn).await?;
+    let mail = if mail_waits {
+        "a mail could not be sent and is tried again: `commerce-worker jobs list` tells why".to_owned()
+    } else {
+        "ok".to_owned()
+    };
+    let status = if overdue.is_some() || mail_waits { "degraded" } else { "ready" };
+    Ok(Readiness { status, database: "ok".to_owned(), migrations: "ok".to_owned(), worker, mail })
+}
+
+impl Readiness {
+    fn unknown() -> Self {
+        let unknown = || "unknown".to_owned();
+        Self {
+            status: "unavailable",
+            database: unknown(),
+            migrations: unknown(),
+            worker: unknown(),
+            mail: unknown(),
+        }
+    }
+}
+
+/// Whether a mail has failed and waits for its next attempt.
+async fn mail_waits(conn: &mut AsyncPgConnection) -> Result<bool, diesel::result::Error> {
+    let failed = jobs::table
+        .filter(jobs::kind.eq(SendEmail::KIND))
+        .filter(jobs::state.eq("ready"))
+        .filter(jobs::last_error.is_not_null());
+    diesel::select(diesel::dsl::exists(failed)).get_result(conn).await
 }
 
 /// The kind of a job that should have run a minute ago.
 async fn job_overdue(conn: &mut AsyncPgConnection) -> Result<Option<String>, diesel::result::Error> {
-    use commerce_core::schema::jobs;
-    use diesel::ExpressionMethods as _;
-    use diesel::QueryDsl as _;
     jobs::table
         .filter(jobs::state.ne("dead"))
         .filter(

@@ -21,7 +21,8 @@ pub enum LogFormat {
 
 /// Starts logging to standard error. `RUST_LOG` chooses what is logged.
 pub fn log(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,poem::server=warn"));
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match format {
         LogFormat::Pretty => logs.with_target(false).init(),

@@ -1,6 +1,7 @@
 //! `commerce-worker`: settings in, a running worker out.
 
 use std::io::{self, IsTerminal as _};
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -16,7 +17,18 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> ExitCode {
+    match run_command().await {
+        Ok(()) => ExitCode::SUCCESS,
+        // What went wrong and why, without a backtrace: most often it is a setting.
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run_command() -> anyhow::Result<()> {
     // Absent is fine; one that cannot be read is not.
     match dotenvy::dotenv() {
         Err(error) if !error.not_found() => return Err(error).context("the file .env cannot be read"),

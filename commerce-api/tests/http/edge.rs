@@ -78,6 +78,14 @@ async fn health_readiness_and_metrics_are_told() {
     conn.batch_execute(overdue).await.unwrap();
     let degraded = shop.send(get("/readyz")).await;
     assert_eq!((degraded.status.as_u16(), &degraded.json()["status"]), (200, &"degraded".into()));
+    assert_eq!(degraded.json()["mail"], "ok");
+    // So is a mail that could not be sent.
+    let failed =
+        "UPDATE commerce.jobs SET run_at = now() + interval '1 minute', attempt = 1, last_error = 'refused'";
+    conn.batch_execute(failed).await.unwrap();
+    let degraded = shop.send(get("/readyz")).await.json();
+    assert_eq!((&degraded["status"], &degraded["worker"]), (&"degraded".into(), &"ok".into()), "{degraded}");
+    assert!(degraded["mail"].as_str().unwrap().contains("tried again"), "{degraded}");
     conn.batch_execute("DELETE FROM commerce.__diesel_schema_migrations").await.unwrap();
     let unavailable = shop.send(get("/readyz")).await;
     assert_eq!((unavailable.status.as_u16(), &unavailable.json()["status"]), (503, &"unavailable".into()));

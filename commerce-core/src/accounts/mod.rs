@@ -22,8 +22,8 @@ pub use password::{HashError, InvalidPassword, NewPassword, PasswordHash};
 pub use permission::{Permission, Role};
 pub use refresh::{REUSE_GRACE, Refreshed, refresh_session};
 pub use registration::{
-    CreatedAdmin, NewUser, create_admin, find_admin, insert_unverified, lock_by_email, mark_verified,
-    replace_unverified,
+    CreatedAccount, NewUser, create_confirmed, find_confirmed, insert_unverified, lock_by_email,
+    mark_verified, replace_unverified,
 };
 pub use secret_key::{InvalidSecretKey, SecretKey};
 pub use session::{

@@ -73,25 +73,29 @@ pub async fn mark_verified(conn: &mut AsyncPgConnection, id: UserId) -> QueryRes
     Ok(())
 }
 
-/// What became of [`create_admin`].
+/// What became of [`create_confirmed`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CreatedAdmin {
+pub enum CreatedAccount {
     Created(UserId),
-    /// An admin with this address exists; nothing was changed, neither was their password.
+    /// An account with this address and role exists; nothing was changed, neither was its password.
     Exists,
-    /// The address belongs to an account that is no admin: it is not promoted in passing.
-    NotAnAdmin(Role),
+    /// The address belongs to an account of another role: it is not changed in passing.
+    OtherRole(Role),
 }
 
-/// Makes a verified admin, unless the address has an account.
-pub async fn create_admin(conn: &mut AsyncPgConnection, user: &NewUser) -> QueryResult<CreatedAdmin> {
+/// Makes an account whose address needs no code, such as the first admin, unless the address has an account.
+pub async fn create_confirmed(
+    conn: &mut AsyncPgConnection,
+    user: &NewUser,
+    role: Role,
+) -> QueryResult<CreatedAccount> {
     let created: Option<UserId> = diesel::insert_into(users::table)
         .values((
             users::id.eq(UserId::new()),
             users::email.eq(user.email.as_str()),
             users::password_hash.eq(&user.password),
             users::display_name.eq(&user.display_name),
-            users::role.eq(Role::Admin),
+            users::role.eq(role),
             users::email_verified_at.eq(clock().nullable()),
         ))
         .on_conflict(users::email)
@@ -101,18 +105,22 @@ pub async fn create_admin(conn: &mut AsyncPgConnection, user: &NewUser) -> Query
         .await
         .optional()?;
     match created {
-        Some(id) => Ok(CreatedAdmin::Created(id)),
-        None => Ok(find_admin(conn, &user.email).await?.unwrap_or(CreatedAdmin::Exists)),
+        Some(id) => Ok(CreatedAccount::Created(id)),
+        None => Ok(find_confirmed(conn, &user.email, role).await?.unwrap_or(CreatedAccount::Exists)),
     }
 }
 
-/// Whether [`create_admin`] would have nothing to do, which saves the hashing of a password; `None` when it would.
-pub async fn find_admin(
+/// Whether [`create_confirmed`] would have nothing to do, which saves the hashing of a password; `None` when it would.
+pub async fn find_confirmed(
     conn: &mut AsyncPgConnection,
     email: &EmailAddress,
-) -> QueryResult<Option<CreatedAdmin>> {
+    role: Role,
+) -> QueryResult<Option<CreatedAccount>> {
     let by_email = users::table.filter(users::email.eq(email.as_str())).select(users::role);
-    let role: Option<Role> = by_email.first(conn).await.optional()?;
-    Ok(role
-        .map(|role| if role == Role::Admin { CreatedAdmin::Exists } else { CreatedAdmin::NotAnAdmin(role) }))
+    let known: Option<Role> = by_email.first(conn).await.optional()?;
+    Ok(known.map(
+        |known| {
+            if known == role { CreatedAccount::Exists } else { CreatedAccount::OtherRole(known) }
+        },
+    ))
 }

@@ -11,7 +11,10 @@ use crate::workspace;
 
 /// The admin that a demo shop begins with.
 pub const ADMIN_EMAIL: &str = "admin@example.com";
-pub const ADMIN_PASSWORD: &str = "correct-horse-battery";
+/// Of the admin and of the shopper of a demo shop.
+pub const DEMO_PASSWORD: &str = "correct-horse-battery";
+/// A customer who can log in at once.
+pub const SHOPPER_EMAIL: &str = "shopper@example.com";
 
 /// What both programs get through their environment.
 #[derive(Debug)]
@@ -71,7 +74,9 @@ impl Settings {
         self.set("COMMERCE_PUBLIC_URL", public);
         self.set("COMMERCE_PAYMENT_PROVIDERS", "mock");
         self.set("COMMERCE_ADMIN_EMAIL", ADMIN_EMAIL);
-        self.set("COMMERCE_ADMIN_PASSWORD", ADMIN_PASSWORD);
+        self.set("COMMERCE_ADMIN_PASSWORD", DEMO_PASSWORD);
+        self.set("COMMERCE_DEMO_EMAIL", SHOPPER_EMAIL);
+        self.set("COMMERCE_DEMO_PASSWORD", DEMO_PASSWORD);
         self.set("COMMERCE_MAIL_DIR", state.join("mail").display().to_string());
         if self.get("COMMERCE_SECRET_KEY").is_none() {
             self.set("COMMERCE_SECRET_KEY", secret::read_or_make(&state.join("secret-key"))?);

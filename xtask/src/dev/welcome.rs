@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::net::SocketAddr;
 
-use super::settings::{ADMIN_PASSWORD, Settings};
+use super::settings::{DEMO_PASSWORD, Settings};
 
 /// Buys one unit of something with nothing but curl: a guest's cart, a checkout, a payment at the mock provider.
 const BUY: &str = r#"
@@ -38,10 +38,13 @@ pub fn text(settings: &Settings, address: SocketAddr) -> String {
     if let Some(database) = settings.get("DATABASE_URL") {
         line("Database", &super::settings::without_password(&database));
     }
-    let email = settings.get("COMMERCE_ADMIN_EMAIL").unwrap_or_default();
-    let password = settings.get("COMMERCE_ADMIN_PASSWORD").filter(|password| password == ADMIN_PASSWORD);
-    let password = password.unwrap_or_else(|| "as in COMMERCE_ADMIN_PASSWORD".to_owned());
-    line("Admin", &format!("{email}  password: {password}"));
+    for (who, prefix) in [("Admin", "COMMERCE_ADMIN"), ("Shopper", "COMMERCE_DEMO")] {
+        let email = settings.get(&format!("{prefix}_EMAIL")).unwrap_or_default();
+        let password =
+            settings.get(&format!("{prefix}_PASSWORD")).filter(|password| password == DEMO_PASSWORD);
+        let password = password.unwrap_or_else(|| format!("as in {prefix}_PASSWORD"));
+        line(who, &format!("{email}  password: {password}"));
+    }
     text.push_str("\nBuy something (paste into another shell):\n");
     text.push_str(&BUY.replace("ADDRESS", &address.to_string()));
     text.push_str("\nCtrl-C stops everything and keeps the data.\n\n");
