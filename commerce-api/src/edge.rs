@@ -23,6 +23,9 @@ use crate::problem::Problem;
 /// A request that takes longer is answered with 503; what it began in the database is still brought to its end.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// A merchant's whole catalogue takes its time.
+const IMPORT_TIMEOUT: Duration = Duration::from_secs(15 * 60);
+
 /// The id of a request: the client's, if it sent a sane one, else a new UUIDv7. In the answer, the log, and timelines.
 #[derive(Debug, Clone)]
 pub struct RequestId(pub String);
@@ -100,7 +103,8 @@ impl<E: Endpoint> Edge<E> {
     async fn answer(&self, request: Request, path: &str) -> Response {
         let method = request.method().clone();
         let handled = panic::catch(self.inner.call(request));
-        match tokio::time::timeout(REQUEST_TIMEOUT, handled).await {
+        let limit = if path.ends_with("/admin/products/import") { IMPORT_TIMEOUT } else { REQUEST_TIMEOUT };
+        match tokio::time::timeout(limit, handled).await {
             Ok(Ok(Ok(output))) => output.into_response(),
             Ok(Ok(Err(error))) => framework_errors::respond(error, &method, path),
             Ok(Err(panic)) => Problem::internal(panic).into_response(),

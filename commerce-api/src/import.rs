@@ -1,11 +1,10 @@
 //! `POST /admin/products/import`: a merchant's file comes in.
 
-use bytes::Bytes;
-use commerce_core::catalog::import::{self, LineError};
+use commerce_core::catalog::import::{self, ExistingProducts, LineError};
 use commerce_core::flows::{
-    self, ExistingProducts, ImportError, ImportMode, ImportOptions, OnError as OnErrorRule,
-    StockPolicy as StockRule,
+    self, ImportError, ImportMode, ImportOptions, OnError as OnErrorRule, StockPolicy as StockRule,
 };
+use diesel::result::Error as QueryError;
 use diesel_async::AsyncPgConnection;
 use poem::{Request, RequestBody, Result};
 use poem_openapi::param::Query;
@@ -19,13 +18,11 @@ use crate::body;
 use crate::idempotency_key::IdempotencyKey;
 use crate::problem::{Code, Fault, Problem, Refusal, Refused};
 use crate::routes::Tag;
+use crate::spool::Spooled;
 use crate::state::State;
 
 /// A file has at most this many bytes.
-const CSV_BYTES_MAX: usize = 32 * 1024 * 1024;
-
-/// More are not listed: who sees a hundred knows what is wrong with the file.
-const FAULTS_MAX: usize = 100;
+const CSV_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
 pub struct ProductImport(pub State);
 
@@ -35,7 +32,7 @@ impl ProductImport {
     ///
     /// Takes Shopify's product export, or plain columns: `slug`, `title`, `price`, and as needed `description`, `status`, `categories`
     /// (titles separated by `|`), `options` (`Size=S; Color=Blue`), `sku`, `compare_at_price`, `currency`, `stock`, `active`,
-    /// `image_url`, `image_alt` and `attribute:NAME`. The lines of one product share its slug; the first tells of the product, each may
+    /// `image_url`, `image_alt` and `attribute:NAME`. The lines of one product stand together and share its slug; the first tells of the product, each may
     /// bring a variant, an image or both. A product is found again by its slug, a variant by its SKU or else its options, so
     /// that a file imported twice changes nothing. Nothing is ever removed. Images are kept as links.
     #[oai(path = "/admin/products/import", method = "post", operation_id = "import_products")]
@@ -66,10 +63,11 @@ impl ProductImport {
             mode: if dry_run.0 == Some(true) { ImportMode::DryRun } else { ImportMode::Apply },
         };
         // The same file with other options is another request.
-        let request = key.request(&staff, &[format!("{options:?}").as_bytes(), &csv.0].concat());
+        let request = key.request(&staff, &[format!("{options:?}").as_bytes(), &csv.0.digest].concat());
         let (currency, origin, csv) = (self.0.shop.currency, staff.origin(), csv.0);
         let effect = async move |conn: &mut AsyncPgConnection| {
-            let report = flows::import_products(conn, &csv, options, currency, &origin).await?;
+            let file = csv.read().map_err(|error| QueryError::QueryBuilderError(error.into()))?;
+            let report = flows::import_products(conn, file, options, currency, &origin, &mut |_| {}).await?;
             Ok::<_, ImportError>(ImportReport::from(report))
         };
         self.0.write("import_products", request, effect).await
@@ -110,7 +108,7 @@ pub struct ImportReport {
     pub unchanged: u64,
     /// Products with a fault, and faulty lines that name no product.
     pub skipped: u64,
-    /// The first hundred faults, by line.
+    /// The first thousand faults, by line.
     pub errors: Vec<WrongLine>,
 }
 
@@ -132,7 +130,7 @@ impl From<flows::ImportReport> for ImportReport {
             updated: count(report.updated),
             unchanged: count(report.unchanged),
             skipped: count(report.skipped),
-            errors: report.errors.into_iter().take(FAULTS_MAX).map(WrongLine::from).collect(),
+            errors: report.faults.listed.into_iter().map(WrongLine::from).collect(),
         }
     }
 }
@@ -156,9 +154,9 @@ impl Refusal for ImportError {
 
     fn problem(self) -> Problem {
         match self {
-            Self::WrongLines(errors) => {
-                let detail = format!("{} fault(s) in the file: nothing was imported.", errors.len());
-                let faults = errors.into_iter().take(FAULTS_MAX).map(|error| {
+            Self::WrongLines(faults) => {
+                let detail = format!("{} fault(s) in the file: nothing was imported.", faults.total);
+                let faults = faults.listed.into_iter().map(|error| {
                     let LineError { line, column, message } = error;
                     Fault::in_file(line, Some(column).filter(|column| !column.is_empty()), message)
                 });
@@ -170,7 +168,7 @@ impl Refusal for ImportError {
 }
 
 /// A body of `text/csv`.
-pub struct Csv(Bytes);
+pub struct Csv(Spooled);
 
 impl<'a> ApiExtractor<'a> for Csv {
     const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
@@ -192,6 +190,6 @@ impl<'a> ApiExtractor<'a> for Csv {
     ) -> Result<Self> {
         let is_csv = |given: &str| given.split(';').next().is_some_and(|kind| kind.trim() == "text/csv");
         body::check_content_type(request, "text/csv", is_csv)?;
-        Ok(Self(body::read(body, CSV_BYTES_MAX).await?))
+        Ok(Self(Spooled::take(body, CSV_BYTES_MAX).await?))
     }
 }

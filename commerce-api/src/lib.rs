@@ -29,6 +29,7 @@ pub mod products;
 pub mod routes;
 mod schema_check;
 pub mod serve;
+mod spool;
 pub mod state;
 pub mod telemetry;
 pub mod tokens;

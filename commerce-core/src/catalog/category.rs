@@ -1,5 +1,7 @@
 //! Categories: a flat list that products are filed under.
 
+use std::collections::{HashMap, HashSet};
+
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as QueryError};
@@ -200,6 +202,21 @@ pub async fn create_category(
         }
         attempt += 1;
     }
+}
+
+/// The categories under the slugs of these titles, by title. Those that there are.
+pub(super) async fn find_by_titles<'a>(
+    conn: &mut AsyncPgConnection,
+    titles: &HashSet<&'a str>,
+) -> QueryResult<HashMap<&'a str, CategoryId>> {
+    let slug = |title: &str| slugs::from_title(title, "category", limits::CATEGORY_SLUG_CHARS_MAX);
+    let rows: Vec<(String, CategoryId)> = categories::table
+        .filter(categories::slug.eq_any(titles.iter().map(|title| slug(title))))
+        .select((categories::slug, categories::id))
+        .load(conn)
+        .await?;
+    let by_slug: HashMap<String, CategoryId> = rows.into_iter().collect();
+    Ok(titles.iter().filter_map(|title| Some((*title, *by_slug.get(&slug(title))?))).collect())
 }
 
 /// The category under the slug of this title, made if there is none: for imports, where a title names a category.

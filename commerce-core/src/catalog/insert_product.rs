@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 
-use super::product::{NewImage, NewProduct, NewVariant, variant_title};
+use super::product::{NewImage, NewProduct, NewVariant, ProductStatus, variant_title};
 use super::refusal::{ProductRefusal, WriteProductError};
 use super::{check_product, description, limits, slugs};
 use crate::error::FieldErrors;
@@ -33,6 +33,35 @@ pub async fn insert_product(
         insert_images(conn, id, 0, &new.images).await?;
         insert_categories(conn, id, &new.category_ids).await?;
         Ok(InsertedProduct { id, variant_ids })
+    })
+    .await
+}
+
+/// Makes products that each bring a slug: all of them, or none. A few statements for all of them together, so that a large file
+/// comes in fast; keep their variants, and their images, below a few thousand, since a statement has at most 65,535 parameters.
+pub(super) async fn insert_products(
+    conn: &mut AsyncPgConnection,
+    new: Vec<NewProduct>,
+    currency: Currency,
+) -> Result<Vec<InsertedProduct>, WriteProductError> {
+    let new: Vec<NewProduct> = new.into_iter().map(normalised).collect();
+    new.iter().try_for_each(|new| check(new, currency))?;
+    let (mut rows, mut variants, mut images, mut categories) = (vec![], vec![], vec![], vec![]);
+    let mut inserted = Vec::with_capacity(new.len());
+    for new in &new {
+        let id = ProductId::new();
+        let slug = new.slug.clone().unwrap_or_else(|| slugs::unlikely("product"));
+        rows.push((product_row(id, new), products::slug.eq(slug)));
+        let own = variant_rows(id, &new.option_names, 0, &new.variants);
+        inserted.push(InsertedProduct { id, variant_ids: own.iter().map(|row| row.id).collect() });
+        variants.extend(own);
+        images.extend(image_rows(id, 0, &new.images));
+        categories.extend(category_rows(id, &new.category_ids));
+    }
+    conn.transaction::<_, WriteProductError, _>(async |conn| {
+        diesel::insert_into(products::table).values(rows).execute(conn).await?;
+        insert_rows(conn, variants, images, categories).await?;
+        Ok(inserted)
     })
     .await
 }
@@ -86,16 +115,7 @@ async fn insert_row(
     id: ProductId,
     new: &NewProduct,
 ) -> Result<(), WriteProductError> {
-    let price_from = new.variants.iter().filter(|variant| variant.active).map(|v| v.price.amount_minor).min();
-    let row = (
-        products::id.eq(id),
-        products::title.eq(&new.title),
-        products::description.eq(description::sanitise(&new.description)),
-        products::status.eq(new.status),
-        products::attributes.eq(serde_json::Value::Object(new.attributes.clone())),
-        products::option_names.eq(serde_json::json!(new.option_names)),
-        products::price_from_minor.eq(price_from),
-    );
+    let row = product_row(id, new);
     if let Some(slug) = &new.slug {
         diesel::insert_into(products::table).values((row, products::slug.eq(slug))).execute(conn).await?;
         return Ok(());
@@ -134,29 +154,9 @@ pub(super) async fn insert_variants(
     first_position: usize,
     new: &[NewVariant],
 ) -> QueryResult<Vec<VariantId>> {
-    let ids: Vec<VariantId> = new.iter().map(|_| VariantId::new()).collect();
-    let rows: Vec<_> = ids
-        .iter()
-        .zip(new)
-        .zip(first_position..)
-        .map(|((id, variant), position)| {
-            (
-                variants::id.eq(id),
-                variants::product_id.eq(product_id),
-                variants::sku.eq(&variant.sku),
-                variants::title.eq(variant_title(option_names, &variant.options)),
-                variants::options.eq(serde_json::json!(variant.options)),
-                variants::price_minor.eq(variant.price.amount_minor),
-                variants::compare_at_minor.eq(variant.compare_at_price.map(|price| price.amount_minor)),
-                variants::currency.eq(variant.price.currency),
-                variants::active.eq(variant.active),
-                variants::position.eq(as_position(position)),
-            )
-        })
-        .collect();
-    if !rows.is_empty() {
-        diesel::insert_into(variants::table).values(rows).execute(conn).await?;
-    }
+    let rows = variant_rows(product_id, option_names, first_position, new);
+    let ids = rows.iter().map(|row| row.id).collect();
+    insert_rows(conn, rows, vec![], vec![]).await?;
     Ok(ids)
 }
 
@@ -167,23 +167,7 @@ pub(super) async fn insert_images(
     first_position: usize,
     new: &[NewImage],
 ) -> QueryResult<()> {
-    let rows: Vec<_> = new
-        .iter()
-        .zip(first_position..)
-        .map(|(image, position)| {
-            (
-                product_images::id.eq(ImageId::new()),
-                product_images::product_id.eq(product_id),
-                product_images::url.eq(&image.url),
-                product_images::alt.eq(&image.alt),
-                product_images::position.eq(as_position(position)),
-            )
-        })
-        .collect();
-    if !rows.is_empty() {
-        diesel::insert_into(product_images::table).values(rows).execute(conn).await?;
-    }
-    Ok(())
+    insert_rows(conn, vec![], image_rows(product_id, first_position, new), vec![]).await
 }
 
 pub(super) async fn insert_categories(
@@ -191,18 +175,131 @@ pub(super) async fn insert_categories(
     product_id: ProductId,
     category_ids: &[CategoryId],
 ) -> QueryResult<()> {
-    let rows: Vec<_> = category_ids
-        .iter()
-        .map(|id| (product_categories::product_id.eq(product_id), product_categories::category_id.eq(id)))
-        .collect();
-    if !rows.is_empty() {
+    insert_rows(conn, vec![], vec![], category_rows(product_id, category_ids)).await
+}
+
+async fn insert_rows(
+    conn: &mut AsyncPgConnection,
+    new_variants: Vec<VariantRow<'_>>,
+    new_images: Vec<ImageRow<'_>>,
+    new_categories: Vec<CategoryRow>,
+) -> QueryResult<()> {
+    if !new_variants.is_empty() {
+        diesel::insert_into(variants::table).values(new_variants).execute(conn).await?;
+    }
+    if !new_images.is_empty() {
+        diesel::insert_into(product_images::table).values(new_images).execute(conn).await?;
+    }
+    if !new_categories.is_empty() {
         diesel::insert_into(product_categories::table)
-            .values(rows)
+            .values(new_categories)
             .on_conflict_do_nothing()
             .execute(conn)
             .await?;
     }
     Ok(())
+}
+
+/// All but the slug.
+#[derive(Clone, Insertable)]
+#[diesel(table_name = products)]
+struct ProductRow<'a> {
+    id: ProductId,
+    title: &'a str,
+    description: String,
+    status: ProductStatus,
+    attributes: serde_json::Value,
+    option_names: serde_json::Value,
+    price_from_minor: Option<i64>,
+}
+
+fn product_row(id: ProductId, new: &NewProduct) -> ProductRow<'_> {
+    ProductRow {
+        id,
+        title: &new.title,
+        description: description::sanitise(&new.description),
+        status: new.status,
+        attributes: serde_json::Value::Object(new.attributes.clone()),
+        option_names: serde_json::json!(new.option_names),
+        price_from_minor: new
+            .variants
+            .iter()
+            .filter(|variant| variant.active)
+            .map(|variant| variant.price.amount_minor)
+            .min(),
+    }
+}
+
+#[derive(Insertable)]
+#[diesel(table_name = variants)]
+struct VariantRow<'a> {
+    id: VariantId,
+    product_id: ProductId,
+    sku: Option<&'a str>,
+    title: String,
+    options: serde_json::Value,
+    price_minor: i64,
+    compare_at_minor: Option<i64>,
+    currency: Currency,
+    active: bool,
+    position: i32,
+}
+
+fn variant_rows<'a>(
+    product_id: ProductId,
+    option_names: &[String],
+    first_position: usize,
+    new: &'a [NewVariant],
+) -> Vec<VariantRow<'a>> {
+    new.iter()
+        .zip(first_position..)
+        .map(|(variant, position)| VariantRow {
+            id: VariantId::new(),
+            product_id,
+            sku: variant.sku.as_deref(),
+            title: variant_title(option_names, &variant.options),
+            options: serde_json::json!(variant.options),
+            price_minor: variant.price.amount_minor,
+            compare_at_minor: variant.compare_at_price.map(|price| price.amount_minor),
+            currency: variant.price.currency,
+            active: variant.active,
+            position: as_position(position),
+        })
+        .collect()
+}
+
+#[derive(Insertable)]
+#[diesel(table_name = product_images)]
+struct ImageRow<'a> {
+    id: ImageId,
+    product_id: ProductId,
+    url: &'a str,
+    alt: &'a str,
+    position: i32,
+}
+
+fn image_rows<'a>(product_id: ProductId, first_position: usize, new: &'a [NewImage]) -> Vec<ImageRow<'a>> {
+    new.iter()
+        .zip(first_position..)
+        .map(|(image, position)| ImageRow {
+            id: ImageId::new(),
+            product_id,
+            url: &image.url,
+            alt: &image.alt,
+            position: as_position(position),
+        })
+        .collect()
+}
+
+#[derive(Insertable)]
+#[diesel(table_name = product_categories)]
+struct CategoryRow {
+    product_id: ProductId,
+    category_id: CategoryId,
+}
+
+fn category_rows(product_id: ProductId, category_ids: &[CategoryId]) -> Vec<CategoryRow> {
+    category_ids.iter().map(|&category_id| CategoryRow { product_id, category_id }).collect()
 }
 
 /// Positions are counted in lists of at most a hundred.

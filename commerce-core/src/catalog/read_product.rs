@@ -59,6 +59,19 @@ pub async fn find_product(
     Ok(with_parts(conn, rows, audience).await?.pop())
 }
 
+/// The products of these slugs as staff sees them, in no order.
+pub(super) async fn find_by_slugs<'a>(
+    conn: &mut AsyncPgConnection,
+    slugs: impl Iterator<Item = &'a String>,
+) -> QueryResult<Vec<Product>> {
+    let rows = products::table
+        .filter(products::slug.eq_any(slugs.collect::<Vec<_>>()))
+        .select(ProductRow::as_select())
+        .load(conn)
+        .await?;
+    with_parts(conn, rows, Audience::Staff).await
+}
+
 /// A row of `commerce.products`.
 #[derive(Debug, Clone, Queryable, Selectable)]
 #[diesel(table_name = products)]

@@ -1,6 +1,7 @@
 //! A merchant's file comes into the shop: its products, its categories and its stock, in one transaction.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::io::Read;
 
 use diesel::prelude::*;
 use diesel::result::Error as QueryError;
@@ -8,9 +9,10 @@ use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 
 use super::create_product::receive;
 use crate::catalog::import::{
-    self, ImportedProduct, Layout, LineError, Outcome, Parsed, Upserted, upsert_product,
+    ExistingProducts, Faults, ImportedProduct, Layout, LineError, Outcome, ProductReader, Upserted,
+    upsert_products,
 };
-use crate::catalog::{self, ProductKey, ProductRefusal, UpdateProductError};
+use crate::catalog::{ProductRefusal, UpdateProductError};
 use crate::db::Retryable;
 use crate::ids::VariantId;
 use crate::inventory::{self, AdjustError, MAIN_LOCATION, StockAdjustment};
@@ -48,16 +50,6 @@ text_enum! {
     }
 }
 
-text_enum! {
-    /// What happens to products that the shop has already.
-    pub enum ExistingProducts {
-        /// They become as the file has them.
-        Update = "update",
-        /// They stay as they are.
-        Leave = "leave",
-    }
-}
-
 /// How to import.
 #[derive(Debug, Clone, Copy)]
 pub struct ImportOptions {
@@ -90,14 +82,23 @@ pub struct ImportReport {
     /// Products with a fault, and faulty lines that name no product.
     pub skipped: usize,
     /// By line.
-    pub errors: Vec<LineError>,
+    pub faults: Faults,
+}
+
+/// How far an import is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ImportProgress {
+    /// Products looked at.
+    pub products: usize,
+    /// Bytes of the file read.
+    pub bytes: u64,
 }
 
 /// Why nothing was imported.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
-    #[error("{} fault(s) in the file", .0.len())]
-    WrongLines(Vec<LineError>),
+    #[error("{} fault(s) in the file", .0.total)]
+    WrongLines(Faults),
     #[error(transparent)]
     Database(#[from] QueryError),
 }
@@ -120,25 +121,36 @@ impl From<QueryError> for Undo {
     }
 }
 
-/// Imports a CSV file; what its columns mean is told at [`Layout`]. `currency` is the shop's.
+/// Imports a CSV file; what its columns mean is told at [`Layout`]. `currency` is the shop's. The file is read as it is written, a
+/// batch of products at a time, and `progress` is told after each.
 pub async fn import_products(
     conn: &mut AsyncPgConnection,
-    csv: &[u8],
+    csv: impl Read + Send,
     options: ImportOptions,
     currency: Currency,
     origin: &Origin,
+    progress: &mut (dyn FnMut(ImportProgress) + Send),
 ) -> Result<ImportReport, ImportError> {
-    let Parsed { products, skipped, errors } = import::parse(csv, options.layout, currency);
-    let nothing_readable = products.is_empty() && skipped == 0;
-    if !errors.is_empty() && (options.on_error == OnError::Abort || nothing_readable) {
-        return Err(ImportError::WrongLines(errors));
-    }
-    let report = ImportReport { skipped, errors, ..ImportReport::default() };
+    let mut reader = ProductReader::new(csv, options.layout, currency).map_err(ImportError::WrongLines)?;
     let done = conn
         .transaction::<_, Undo, _>(async |conn| {
-            let report = write(conn, &products, options, report, currency, origin).await?;
-            if options.on_error == OnError::Abort && !report.errors.is_empty() {
-                return Err(Undo::Failed(ImportError::WrongLines(report.errors)));
+            let mut import =
+                Import { options, currency, origin, report: ImportReport::default(), counts: vec![] };
+            let mut products = 0;
+            loop {
+                let batch = next_batch(&mut reader);
+                if batch.is_empty() {
+                    break;
+                }
+                products += batch.len();
+                import.write(conn, &batch).await?;
+                progress(ImportProgress { products, bytes: reader.bytes_read() });
+            }
+            import.report.skipped += reader.skipped;
+            import.report.faults.merge(std::mem::take(&mut reader.faults));
+            let report = import.finish(conn).await?;
+            if options.on_error == OnError::Abort && report.faults.total > 0 {
+                return Err(Undo::Failed(ImportError::WrongLines(report.faults)));
             }
             match options.mode {
                 ImportMode::Apply => Ok(report),
@@ -152,87 +164,98 @@ pub async fn import_products(
     }
 }
 
-/// So many new variants get their first stock together: fewer round trips, and no statement without end.
-const RECEIVED_AT_ONCE: usize = 200;
+/// A batch ends with the product that reaches either: few round trips, and no statement without end.
+const BATCH_PRODUCTS_MAX: usize = 200;
+const BATCH_PARTS_MAX: usize = 1000;
 
-/// Writes the products one by one, each in a savepoint, then counts the stock of those that were there before.
-async fn write(
-    conn: &mut AsyncPgConnection,
-    products: &[ImportedProduct],
-    options: ImportOptions,
-    mut report: ImportReport,
-    currency: Currency,
-    origin: &Origin,
-) -> Result<ImportReport, QueryError> {
-    let mut counts: Vec<Count<'_>> = Vec::new();
-    let mut unchanged = Vec::new();
-    let mut received: Vec<(VariantId, i64)> = Vec::new();
-    for (at, product) in products.iter().enumerate() {
-        if options.existing == ExistingProducts::Leave {
-            let key = ProductKey::Slug(product.slug.clone());
-            if catalog::find_product_id(conn, &key).await?.is_some() {
-                unchanged.push(at);
-                continue;
-            }
-        }
-        let Upserted { outcome, variants } = match upsert_product(conn, product, currency).await {
-            Ok(upserted) => upserted,
-            Err(UpdateProductError::Database(error)) => return Err(error),
-            Err(refusal) => {
-                report.skipped += 1;
-                report.errors.extend(line_errors(product, refusal));
-                continue;
-            }
-        };
-        let units = product.variants.iter().map(|variant| variant.stock);
-        let stocked: Vec<(VariantId, bool, Option<i64>)> =
-            variants.into_iter().zip(units).map(|((id, is_new), units)| (id, is_new, units)).collect();
-        let new = stocked.iter().filter(|(_, is_new, _)| *is_new);
-        received.extend(new.map(|(id, _, units)| (*id, units.unwrap_or(0))));
-        if received.len() >= RECEIVED_AT_ONCE {
-            receive(conn, received.drain(..), "import", origin).await?;
-        }
-        if options.stock == StockPolicy::Set {
-            let known = stocked.iter().enumerate().filter(|(_, (_, is_new, _))| !is_new);
-            counts.extend(known.filter_map(|(place, (variant_id, _, units))| {
-                Some(Count { product, product_at: at, place, variant_id: *variant_id, units: (*units)? })
-            }));
-        }
-        match outcome {
-            Outcome::Created => report.created += 1,
-            Outcome::Updated => report.updated += 1,
-            Outcome::Unchanged => unchanged.push(at),
-        }
+fn next_batch<R: Read>(reader: &mut ProductReader<R>) -> Vec<ImportedProduct> {
+    let mut batch = Vec::new();
+    let mut parts = 0;
+    while batch.len() < BATCH_PRODUCTS_MAX && parts < BATCH_PARTS_MAX {
+        let Some(product) = reader.next_product() else { break };
+        parts += product.variants.len() + product.images.len();
+        batch.push(product);
     }
-    receive(conn, received, "import", origin).await?;
-    let recounted = set_stock(conn, counts, &mut report.errors, origin).await?;
-    let (updated, unchanged): (Vec<usize>, Vec<usize>) =
-        unchanged.into_iter().partition(|at| recounted.contains(at));
-    report.updated += updated.len();
-    report.unchanged += unchanged.len();
-    report.errors.sort_by_key(|error| error.line);
-    Ok(report)
+    batch
+}
+
+/// An import on its way.
+struct Import<'a> {
+    options: ImportOptions,
+    currency: Currency,
+    origin: &'a Origin,
+    report: ImportReport,
+    /// Stock of variants that were there before: it is set at the end, so that its locks come in one order.
+    counts: Vec<Count>,
+}
+
+impl Import<'_> {
+    async fn write(&mut self, conn: &mut AsyncPgConnection, batch: &[ImportedProduct]) -> QueryResult<()> {
+        let outcomes = upsert_products(conn, batch, self.options.existing, self.currency).await?;
+        let mut received: Vec<(VariantId, i64)> = Vec::new();
+        for (product, outcome) in batch.iter().zip(outcomes) {
+            let Upserted { outcome, variants } = match outcome {
+                Ok(upserted) => upserted,
+                Err(refusal) => {
+                    self.report.skipped += 1;
+                    self.report.faults.extend(line_errors(product, refusal));
+                    continue;
+                }
+            };
+            for (place, ((variant_id, is_new), row)) in variants.iter().zip(&product.variants).enumerate() {
+                match (is_new, row.stock) {
+                    (true, units) => received.push((*variant_id, units.unwrap_or(0))),
+                    (false, Some(units)) if self.options.stock == StockPolicy::Set => {
+                        let fault_at = product.places.error(&format!("/variants/{place}/stock"), "");
+                        let product = product.places.product_line;
+                        self.counts.push(Count {
+                            product,
+                            outcome,
+                            fault_at,
+                            variant_id: *variant_id,
+                            units,
+                        });
+                    }
+                    (false, _) => {}
+                }
+            }
+            match outcome {
+                Outcome::Created => self.report.created += 1,
+                Outcome::Updated => self.report.updated += 1,
+                Outcome::Unchanged => self.report.unchanged += 1,
+            }
+        }
+        receive(conn, received, "import", self.origin).await
+    }
+
+    async fn finish(mut self, conn: &mut AsyncPgConnection) -> QueryResult<ImportReport> {
+        let recounted = set_stock(conn, self.counts, &mut self.report.faults, self.origin).await?;
+        self.report.unchanged -= recounted;
+        self.report.updated += recounted;
+        self.report.faults.sort();
+        Ok(self.report)
+    }
 }
 
 /// Units on hand that the file gives to a variant that was in the shop before.
-struct Count<'a> {
-    product: &'a ImportedProduct,
-    /// The product's place in the file.
-    product_at: usize,
-    /// The variant's place in the product.
-    place: usize,
+struct Count {
+    /// The line that the product begins on.
+    product: u64,
+    outcome: Outcome,
+    /// Where the file says so; without a message.
+    fault_at: LineError,
     variant_id: VariantId,
     units: i64,
 }
 
-/// Sets what is on hand, all variants in one go so that their locks are taken in the global order. Returns the places of
-/// the products whose stock changed; counts that cannot be are told in `errors`.
+/// Sets what is on hand, all variants in one go so that their locks are taken in the global order. Returns how many products,
+/// not changed otherwise, it changed; counts that cannot be are told in `faults`.
 async fn set_stock(
     conn: &mut AsyncPgConnection,
-    mut counts: Vec<Count<'_>>,
-    errors: &mut Vec<LineError>,
+    mut counts: Vec<Count>,
+    faults: &mut Faults,
     origin: &Origin,
-) -> Result<Vec<usize>, QueryError> {
+) -> QueryResult<usize> {
     let ids: Vec<VariantId> = counts.iter().map(|count| count.variant_id).collect();
     let levels = stock_levels::table
         .filter(stock_levels::location_id.eq(MAIN_LOCATION).and(stock_levels::variant_id.eq_any(ids)))
@@ -252,13 +275,17 @@ async fn set_stock(
         };
         let at = counts.iter().position(|count| count.variant_id == variant_id);
         let refused = at.map(|at| counts.remove(at)).ok_or(QueryError::NotFound)?;
-        let pointer = format!("/variants/{}/stock", refused.place);
-        errors.push(refused.product.places.error(&pointer, message));
+        faults.push(LineError { message, ..refused.fault_at });
     }
-    Ok(counts.iter().map(|count| count.product_at).collect())
+    let recounted: BTreeSet<u64> = counts
+        .iter()
+        .filter(|count| count.outcome == Outcome::Unchanged)
+        .map(|count| count.product)
+        .collect();
+    Ok(recounted.len())
 }
 
-impl Count<'_> {
+impl Count {
     fn target(&self) -> StockAdjustment {
         StockAdjustment {
             variant_id: self.variant_id,

@@ -25,7 +25,7 @@ pub use expire_orders::{
     ExpireOrdersError, expire_attempted_orders, expire_orders, expire_unattempted_orders,
 };
 pub use import_products::{
-    ExistingProducts, ImportError, ImportMode, ImportOptions, ImportReport, OnError, StockPolicy,
+    ImportError, ImportMode, ImportOptions, ImportProgress, ImportReport, OnError, StockPolicy,
     import_products,
 };
 pub use place_order::{PlaceOrder, PlaceOrderError, PlacedOrder, place_order, place_order_without_savepoint};

@@ -1,7 +1,9 @@
-use commerce_core::catalog::import::{Layout, LineError};
+use commerce_core::catalog::import::{
+    ExistingProducts, Faults, ImportedProduct, Layout, LineError, ProductReader,
+};
 use commerce_core::catalog::{self, Audience, CategoryKey, Product, ProductKey, ProductStatus};
 use commerce_core::flows::{
-    self, ExistingProducts, ImportError, ImportMode, ImportOptions, ImportReport, OnError, StockPolicy,
+    self, ImportError, ImportMode, ImportOptions, ImportReport, OnError, StockPolicy,
 };
 use commerce_core::inventory::{self, MAIN_LOCATION, StockAdjustment};
 use commerce_core::money::Currency;
@@ -18,7 +20,25 @@ async fn import(
     csv: impl AsRef<[u8]>,
     options: ImportOptions,
 ) -> Result<ImportReport, ImportError> {
-    flows::import_products(conn, csv.as_ref(), options, Currency::USD, &Origin::system()).await
+    let csv = csv.as_ref();
+    flows::import_products(conn, csv, options, Currency::USD, &Origin::system(), &mut |_| {}).await
+}
+
+/// All there is in a file.
+struct Parsed {
+    products: Vec<ImportedProduct>,
+    errors: Vec<LineError>,
+}
+
+fn parse(csv: &[u8], layout: Option<Layout>) -> Parsed {
+    let (products, Faults { mut listed, .. }) = match ProductReader::new(csv, layout, Currency::USD) {
+        Err(faults) => (vec![], faults),
+        Ok(mut reader) => {
+            (std::iter::from_fn(|| reader.next_product()).collect(), std::mem::take(&mut reader.faults))
+        }
+    };
+    listed.sort_by_key(|error| error.line);
+    Parsed { products, errors: listed }
 }
 
 fn counts(report: &ImportReport) -> [usize; 4] {
@@ -32,7 +52,7 @@ async fn find(conn: &mut AsyncPgConnection, slug: &str) -> Option<Product> {
 
 fn wrong_lines(result: Result<ImportReport, ImportError>) -> Vec<LineError> {
     match result.unwrap_err() {
-        ImportError::WrongLines(errors) => errors,
+        ImportError::WrongLines(faults) => faults.listed,
         ImportError::Database(error) => panic!("{error}"),
     }
 }
@@ -51,7 +71,7 @@ async fn a_real_catalogue_comes_in_whole_and_a_second_time_changes_nothing() {
     let db = TestDatabase::new().await;
     let conn = &mut db.conn().await;
     let report = import(conn, APPAREL, ImportOptions::default()).await.unwrap();
-    assert_eq!((counts(&report), report.errors), ([20, 0, 0, 0], vec![]));
+    assert_eq!((counts(&report), report.faults.listed), ([20, 0, 0, 0], vec![]));
 
     let top = find(conn, "classic-varsity-top").await.unwrap();
     assert_eq!((top.title.as_str(), top.status), ("Classic Varsity Top", ProductStatus::Active));
@@ -70,7 +90,7 @@ async fn a_real_catalogue_comes_in_whole_and_a_second_time_changes_nothing() {
 
     for stock in [StockPolicy::CreateOnly, StockPolicy::Set] {
         let again = import(conn, APPAREL, ImportOptions { stock, ..SKIP }).await.unwrap();
-        assert_eq!((counts(&again), again.errors), ([0, 0, 20, 0], vec![]));
+        assert_eq!((counts(&again), again.faults.listed), ([0, 0, 20, 0], vec![]));
     }
     assert_eq!(find(conn, "classic-varsity-top").await, Some(top));
     db.finish().await;
@@ -96,7 +116,7 @@ async fn changes_and_new_variants_of_a_file_are_taken_over() {
         sock,,,,,M,,9,4.50,\n\
         sock,,,,,L,S-3,2,4.75,\n";
     let report = import(conn, second, ImportOptions::default()).await.unwrap();
-    assert_eq!((counts(&report), report.errors), ([0, 1, 0, 0], vec![]));
+    assert_eq!((counts(&report), report.faults.listed), ([0, 1, 0, 0], vec![]));
     let after = find(conn, "sock").await.unwrap();
     assert_eq!((after.title.as_str(), after.status, after.version), ("Wool sock", ProductStatus::Draft, 2));
     assert_eq!((after.category_ids.len(), &after.images), (2, &before.images));
@@ -137,11 +157,12 @@ async fn one_wrong_line_aborts_all_or_skips_its_product() {
         best,Best,2.00,,\n";
     let aborted = wrong_lines(import(conn, csv, ImportOptions::default()).await);
     let places: Vec<_> = aborted.iter().map(|error| (error.line, error.column.as_str())).collect();
-    assert_eq!(places, [(3, "price"), (4, "stock"), (5, "slug")]);
+    assert_eq!(places, [(3, "price"), (4, "stock"), (5, "slug"), (6, "sku")]);
     assert_eq!(find(conn, "good").await, None);
 
     let skipped = import(conn, csv, SKIP).await.unwrap();
-    let places: Vec<_> = skipped.errors.iter().map(|error| (error.line, error.column.as_str())).collect();
+    let places: Vec<_> =
+        skipped.faults.listed.iter().map(|error| (error.line, error.column.as_str())).collect();
     assert_eq!(
         (counts(&skipped), places),
         ([2, 0, 0, 4], vec![(3, "price"), (4, "stock"), (5, "slug"), (6, "sku")])
@@ -188,7 +209,7 @@ async fn stock_is_not_set_below_what_is_reserved() {
     assert_eq!((aborted[0].line, aborted[0].column.as_str()), (2, "stock"));
     let report =
         import(conn, csv([2, 8]), ImportOptions { on_error: OnError::Skip, ..SET_STOCK }).await.unwrap();
-    assert_eq!((counts(&report), report.errors), ([0, 1, 0, 0], aborted));
+    assert_eq!((counts(&report), report.faults.listed), ([0, 1, 0, 0], aborted));
     let available: Vec<_> = find(conn, "cap").await.unwrap().variants.iter().map(|v| v.available).collect();
     assert_eq!(available, [2, 8]);
     let adjustment =
@@ -228,7 +249,7 @@ async fn the_native_layout_says_everything_a_product_has() {
         tea,Green tea,\"<p>Two lines,\nand a \"\"quote\"\"</p>\",active,Tea | Gifts,Weight=100 g; Grind=Leaf,T-1,7.5,9,USD,3,true,/demo-images/tea.svg,A tin,Leaves\r\n\
         tea,,,,,Weight=250 g; Grind=Leaf,T-2,15,,USD,0,false,,,\r\n\r\n";
     let report = import(conn, csv, ImportOptions::default()).await.unwrap();
-    assert_eq!((counts(&report), report.errors), ([1, 0, 0, 0], vec![]));
+    assert_eq!((counts(&report), report.faults.listed), ([1, 0, 0, 0], vec![]));
     let tea = find(conn, "tea").await.unwrap();
     assert_eq!(tea.description, "<p>Two lines,\nand a \"quote\"</p>");
     assert_eq!(
@@ -292,13 +313,13 @@ fn nasty_files_are_refused_by_line_and_column() {
         (format!("{shopify}\na,\"A\n\nB\",,,,1,\nb,B,,,,x,\n").into_bytes(), vec![(5, "Variant Price")]),
     ];
     for (csv, wanted) in cases {
-        let parsed = commerce_core::catalog::import::parse(&csv, None, Currency::USD);
+        let parsed = parse(&csv, None);
         let found: Vec<_> = parsed.errors.iter().map(|error| (error.line, error.column.as_str())).collect();
         assert_eq!(found, wanted, "{}: {:?}", String::from_utf8_lossy(&csv), parsed.errors);
     }
-    let header_only = commerce_core::catalog::import::parse(b"slug,title,price\n", None, Currency::USD);
+    let header_only = parse(b"slug,title,price\n", None);
     assert!(header_only.errors.is_empty() && header_only.products.is_empty());
-    let forced = commerce_core::catalog::import::parse(APPAREL, Some(Layout::Native), Currency::USD);
+    let forced = parse(APPAREL, Some(Layout::Native));
     assert!(forced.errors.iter().all(|error| error.line == 1) && forced.products.is_empty());
 }
 
@@ -318,7 +339,7 @@ fn damaged_files_are_read_without_a_panic() {
             csv.splice(at..end, piece.iter().copied());
         }
         let lines = csv.iter().filter(|byte| **byte == b'\n').count() as u64 + 1;
-        let parsed = commerce_core::catalog::import::parse(&csv, None, Currency::USD);
+        let parsed = parse(&csv, None);
         for error in &parsed.errors {
             assert!(
                 (1..=lines).contains(&error.line),

@@ -1,30 +1,18 @@
 //! Rows become products: the rows of one slug are gathered, checked as a whole, and every wrong place is named.
 
 use std::collections::{BTreeMap, HashMap};
+use std::io::Read;
 
 use super::table::{BrokenRow, Row, Table};
-use super::{Columns, ImportedProduct, ImportedVariant, Layout, LineError, Places, native, shopify};
+use super::{Columns, Faults, ImportedProduct, ImportedVariant, Layout, LineError, Places, native, shopify};
 use crate::catalog::insert_product;
 use crate::catalog::product::{Attributes, NewImage, NewProduct, NewVariant, ProductStatus};
 use crate::catalog::{ProductRefusal, limits, slugs};
 use crate::money::{Currency, Money};
 
-/// What a file holds.
-#[derive(Debug, Default)]
-pub struct Parsed {
-    /// Products without a fault, in the order of the file.
-    pub products: Vec<ImportedProduct>,
-    /// Products with a fault, and faulty lines that name no product.
-    pub skipped: usize,
-    /// The faults, by line.
-    pub errors: Vec<LineError>,
-}
-
 /// What one row says of its product.
 #[derive(Debug)]
 pub(super) struct Line {
-    /// What the rows of a product have in common, as it stands in the file.
-    pub handle: String,
     /// Only on the first row of a product.
     pub head: Option<Head>,
     pub variant: Option<LineVariant>,
@@ -69,45 +57,28 @@ pub(super) trait Reader {
     fn handle<'a>(&self, cells: &'a [String]) -> Option<&'a str>;
 }
 
-/// Reads a file. `layout`: `None` tells it from the header. Prices are in `currency`, the shop's. Never fails: what is wrong
-/// stands in the result.
-pub fn parse(bytes: &[u8], layout: Option<Layout>, currency: Currency) -> Parsed {
-    let header_error = |error| Parsed { errors: vec![error], ..Parsed::default() };
-    let mut table = match Table::read_header(bytes) {
-        Ok(table) => table,
-        Err(error) => return header_error(error),
-    };
-    let layout =
-        layout.unwrap_or(if shopify::is_header_of(&table) { Layout::Shopify } else { Layout::Native });
-    let reader: Result<Box<dyn Reader>, Vec<LineError>> = match layout {
-        Layout::Shopify => shopify::reader(&table, currency),
-        Layout::Native => native::reader(&table, currency),
-    };
-    let reader = match reader {
-        Ok(reader) => reader,
-        Err(errors) => return Parsed { errors, ..Parsed::default() },
-    };
-    let mut groups = Groups { columns: reader.columns(), ..Groups::default() };
-    while let Some(row) = table.next_row() {
-        groups.take(row, reader.as_ref());
-    }
-    groups.finish(currency)
-}
-
-#[derive(Default)]
-struct Groups {
+/// Reads a file product by product. No more of it is in memory than the rows of one product, and of the others their slugs and
+/// SKUs.
+pub struct ProductReader<R> {
+    table: Table<R>,
+    reader: Box<dyn Reader + Send>,
     columns: Columns,
-    groups: Vec<Group>,
-    by_handle: HashMap<String, usize>,
-    /// The line that an SKU was first seen on.
+    currency: Currency,
+    /// The product of the last row, which may go on in the next.
+    group: Option<Group>,
+    /// The lines that slugs were first seen on.
+    slugs: HashMap<String, u64>,
+    /// The lines that SKUs were first seen on.
     skus: HashMap<String, u64>,
-    errors: Vec<LineError>,
-    lines_without_product: usize,
+    /// Products with a fault, and faulty lines that name no product.
+    pub skipped: usize,
+    /// What was wrong so far.
+    pub faults: Faults,
 }
 
-#[derive(Default)]
 struct Group {
     handle: String,
+    slug: String,
     first_line: u64,
     head: Option<Head>,
     variants: Vec<(u64, LineVariant)>,
@@ -116,103 +87,148 @@ struct Group {
     is_faulty: bool,
 }
 
-impl Groups {
-    fn take(&mut self, row: Result<Row, BrokenRow>, reader: &dyn Reader) {
-        let row = match row {
-            Ok(row) => row,
-            Err(BrokenRow { cells, errors }) => {
-                let line = errors.first().map_or(0, |error| error.line);
-                self.errors.extend(errors);
-                return self.mark_faulty(reader.handle(&cells), line);
-            }
+impl<R: Read> ProductReader<R> {
+    /// Reads the header. `layout`: `None` tells it from there. Prices are in `currency`, the shop's. Fails with what is wrong with
+    /// the header.
+    pub fn new(input: R, layout: Option<Layout>, currency: Currency) -> Result<Self, Faults> {
+        let table = Table::read_header(input).map_err(|error| Faults::from(vec![error]))?;
+        let header = table.header();
+        let layout =
+            layout.unwrap_or(if shopify::is_header_of(header) { Layout::Shopify } else { Layout::Native });
+        let reader = match layout {
+            Layout::Shopify => shopify::reader(header, currency)?,
+            Layout::Native => native::reader(header, currency)?,
         };
-        let handle = reader.handle(row.cells()).map(str::to_owned);
-        let known = handle.as_deref().and_then(|handle| self.by_handle.get(handle));
-        let names = known.and_then(|at| self.groups.get(*at)).map(|group| group.option_names.clone());
-        match reader.read(&row, &names.unwrap_or_default()) {
-            Ok(line) => self.add(row.line, line),
-            Err(errors) => {
-                self.errors.extend(errors);
-                self.mark_faulty(handle.as_deref(), row.line);
+        Ok(Self {
+            columns: reader.columns(),
+            table,
+            reader,
+            currency,
+            group: None,
+            slugs: HashMap::new(),
+            skus: HashMap::new(),
+            skipped: 0,
+            faults: Faults::default(),
+        })
+    }
+
+    /// How much of the file was read.
+    pub fn bytes_read(&self) -> u64 {
+        self.table.bytes_read()
+    }
+
+    /// The next product without a fault. The others are counted in `skipped` and told of in `faults`.
+    pub fn next_product(&mut self) -> Option<ImportedProduct> {
+        loop {
+            let ended = match self.table.next_row() {
+                Some(row) => self.take(row),
+                None => Some(self.group.take()?),
+            };
+            if let Some(product) = ended.and_then(|group| self.complete(group)) {
+                return Some(product);
             }
         }
     }
 
-    fn group(&mut self, handle: &str, line: u64) -> Option<&mut Group> {
-        let next = self.groups.len();
-        let at = *self.by_handle.entry(handle.to_owned()).or_insert(next);
-        if at == next {
-            let handle = handle.to_owned();
-            self.groups.push(Group { handle, first_line: line, ..Group::default() });
-        }
-        self.groups.get_mut(at)
-    }
-
-    fn mark_faulty(&mut self, handle: Option<&str>, line: u64) {
-        match handle.filter(|handle| !handle.is_empty()) {
-            None => self.lines_without_product += 1,
-            Some(handle) => {
-                if let Some(group) = self.group(handle, line) {
+    /// Adds a row to its product, and returns the product before it if that one is at its end.
+    fn take(&mut self, row: Result<Row, BrokenRow>) -> Option<Group> {
+        let (cells, line) = match &row {
+            Ok(row) => (row.cells(), row.line),
+            Err(broken) => (broken.cells.as_slice(), broken.errors.first().map_or(0, |error| error.line)),
+        };
+        let handle = self.reader.handle(cells).unwrap_or_default().to_owned();
+        let ended = if handle.is_empty() { None } else { self.turn_to(&handle, line) };
+        let names = self.group.as_ref().map(|group| group.option_names.as_slice()).unwrap_or_default();
+        let read = match row {
+            Ok(row) => self.reader.read(&row, names),
+            Err(broken) => Err(broken.errors),
+        };
+        match (read, &mut self.group) {
+            (Ok(read), Some(group)) => {
+                if let Some(error) = twin_sku(&mut self.skus, &read, line, &self.columns.sku) {
                     group.is_faulty = true;
+                    self.faults.push(error);
+                }
+                group.add(line, read);
+            }
+            (read, group) => {
+                self.faults.extend(read.err().unwrap_or_default());
+                match group {
+                    Some(group) if !handle.is_empty() => group.is_faulty = true,
+                    _ => self.skipped += 1,
                 }
             }
         }
+        ended
     }
 
-    fn add(&mut self, number: u64, line: Line) {
-        let sku = line.variant.as_ref().and_then(|variant| variant.sku.clone());
-        let twin = sku.and_then(|sku| self.skus.insert(sku, number));
-        let sku_column = self.columns.sku.clone();
-        let Some(group) = self.group(&line.handle, number) else { return };
-        if group.head.is_none() {
-            group.head = line.head;
+    /// Begins another product unless the row belongs to the present one, which is returned in that case.
+    fn turn_to(&mut self, handle: &str, line: u64) -> Option<Group> {
+        if self.group.as_ref().is_some_and(|group| group.handle == handle) {
+            return None;
         }
-        if let Some(variant) = line.variant {
-            if group.variants.is_empty() {
-                group.option_names = variant.options.iter().map(|(name, _)| name.clone()).collect();
-            }
-            group.variants.push((number, variant));
+        let slug = slugs::from_title(handle, "", limits::PRODUCT_SLUG_CHARS_MAX);
+        let first_line = *self.slugs.entry(slug.clone()).or_insert(line);
+        // Without a letter there is no slug; that is told when the product is complete.
+        let is_twin = first_line != line && !slug.is_empty();
+        if is_twin {
+            let message = format!(
+                "the product {slug:?} begins on line {first_line} already; the lines of a product stand together"
+            );
+            self.faults.push(LineError { line, column: self.columns.slug.clone(), message });
         }
-        for image in line.images {
-            let is_new = group.images.iter().all(|(_, known)| known.image.url != image.image.url);
-            if is_new {
-                group.images.push((number, image));
-            }
-        }
-        if let Some(twin) = twin {
-            group.is_faulty = true;
-            let message = format!("is on line {twin} already; a SKU names one variant");
-            self.errors.push(LineError { line: number, column: sku_column, message });
-        }
+        let group = Group {
+            handle: handle.to_owned(),
+            slug,
+            first_line: line,
+            head: None,
+            variants: Vec::new(),
+            images: Vec::new(),
+            option_names: Vec::new(),
+            is_faulty: is_twin,
+        };
+        self.group.replace(group)
     }
 
-    fn finish(mut self, currency: Currency) -> Parsed {
-        let mut parsed = Parsed { skipped: self.lines_without_product, ..Parsed::default() };
-        let mut by_slug: HashMap<String, String> = HashMap::new();
-        for group in std::mem::take(&mut self.groups) {
-            let (is_faulty, line, handle) = (group.is_faulty, group.first_line, group.handle.clone());
-            let mut errors = Vec::new();
-            let product = group.into_product(&self.columns, currency, &mut errors);
-            if let Some(product) = &product
-                && let Some(other) = by_slug.insert(product.slug.clone(), handle)
-            {
-                let message = format!("becomes the slug {:?}, as {other:?} does", product.slug);
-                errors.push(LineError { line, column: self.columns.slug.clone(), message });
-            }
-            match product {
-                Some(product) if errors.is_empty() && !is_faulty => parsed.products.push(product),
-                _ => parsed.skipped += 1,
-            }
-            self.errors.append(&mut errors);
+    fn complete(&mut self, group: Group) -> Option<ImportedProduct> {
+        let is_faulty = group.is_faulty;
+        let mut errors = Vec::new();
+        let product = group.into_product(&self.columns, self.currency, &mut errors);
+        let product = product.filter(|_| errors.is_empty() && !is_faulty);
+        if product.is_none() {
+            self.skipped += 1;
         }
-        self.errors.sort_by_key(|error| error.line);
-        self.errors.dedup();
-        parsed.errors = self.errors;
-        parsed
+        self.faults.extend(errors);
+        product
     }
 }
 
+/// Remembers a row's SKU; the fault when it has been seen before.
+fn twin_sku(skus: &mut HashMap<String, u64>, read: &Line, line: u64, column: &str) -> Option<LineError> {
+    let sku = read.variant.as_ref()?.sku.clone()?;
+    let twin = skus.insert(sku, line)?;
+    let message = format!("is on line {twin} already; a SKU names one variant");
+    Some(LineError { line, column: column.to_owned(), message })
+}
+
 impl Group {
+    fn add(&mut self, number: u64, line: Line) {
+        if self.head.is_none() {
+            self.head = line.head;
+        }
+        if let Some(variant) = line.variant {
+            if self.variants.is_empty() {
+                self.option_names = variant.options.iter().map(|(name, _)| name.clone()).collect();
+            }
+            self.variants.push((number, variant));
+        }
+        for image in line.images {
+            if self.images.iter().all(|(_, known)| known.image.url != image.image.url) {
+                self.images.push((number, image));
+            }
+        }
+    }
+
     /// The product of these rows, and what is wrong with it.
     fn into_product(
         mut self,
@@ -235,14 +251,13 @@ impl Group {
             }
             return None;
         };
-        let slug = slugs::from_title(&self.handle, "", limits::PRODUCT_SLUG_CHARS_MAX);
-        if slug.is_empty() {
+        if self.slug.is_empty() {
             errors.push(places.error("/slug", "has no letter or digit to make an address of"));
             return None;
         }
         let variants = self.variants.into_iter().map(|(_, variant)| variant.into_imported()).collect();
         let product = ImportedProduct {
-            slug,
+            slug: self.slug,
             title: head.title,
             description: head.description,
             status: head.status,

@@ -1,9 +1,9 @@
 //! A merchant's catalogue from a CSV file.
 //!
-//! [`parse`] reads a file into products without a database and names every wrong line; [`upsert_product`] writes one of
+//! [`ProductReader`] reads a file product by product, without a database, and names every wrong line; [`upsert_products`] writes
 //! them. Two layouts are known: Shopify's product export, and a plain one of our own (see [`Layout`]). In both, the
-//! lines of one product share its slug, the first of them tells of the product, and each may bring a variant, an image or
-//! both.
+//! lines of one product stand together and share its slug, the first of them tells of the product, and each may bring a
+//! variant, an image or both.
 //!
 //! A product is found again by its slug, a variant by its SKU or else by its options, so that importing a file twice
 //! changes nothing. An import adds and changes; it never removes a variant, a category or an attribute. Columns that a file does
@@ -18,8 +18,8 @@ mod upsert;
 use super::product::{Attributes, NewImage, NewVariant, ProductStatus};
 use crate::text_enum::text_enum;
 
-pub use group::{Parsed, parse};
-pub use upsert::{Outcome, Upserted, upsert_product};
+pub use group::ProductReader;
+pub use upsert::{Outcome, Upserted, upsert_products};
 
 text_enum! {
     /// How the columns of a file are to be read.
@@ -33,6 +33,16 @@ text_enum! {
     }
 }
 
+text_enum! {
+    /// What happens to products that the shop has already.
+    pub enum ExistingProducts {
+        /// They become as the file has them.
+        Update = "update",
+        /// They stay as they are.
+        Leave = "leave",
+    }
+}
+
 /// What is wrong on a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LineError {
@@ -41,6 +51,49 @@ pub struct LineError {
     /// The name in the header; empty when the whole line is meant.
     pub column: String,
     pub message: String,
+}
+
+/// What is wrong with a file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Faults {
+    /// How many faults there are.
+    pub total: usize,
+    /// The first [`Faults::LISTED_MAX`] that were found.
+    pub listed: Vec<LineError>,
+}
+
+impl Faults {
+    /// Who sees so many knows what is wrong with the file.
+    pub const LISTED_MAX: usize = 1000;
+
+    pub(crate) fn push(&mut self, error: LineError) {
+        self.total += 1;
+        if self.listed.len() < Self::LISTED_MAX {
+            self.listed.push(error);
+        }
+    }
+
+    pub(crate) fn extend(&mut self, errors: impl IntoIterator<Item = LineError>) {
+        errors.into_iter().for_each(|error| self.push(error));
+    }
+
+    pub(crate) fn merge(&mut self, other: Self) {
+        self.total += other.total - other.listed.len();
+        self.extend(other.listed);
+    }
+
+    /// Line by line: what is wrong with a product as a whole is found after its rows.
+    pub(crate) fn sort(&mut self) {
+        self.listed.sort_by_key(|error| error.line);
+    }
+}
+
+impl From<Vec<LineError>> for Faults {
+    fn from(errors: Vec<LineError>) -> Self {
+        let mut faults = Self::default();
+        faults.extend(errors);
+        faults
+    }
 }
 
 /// A product as a file gives it. Absent fields are columns that the file does not have.

@@ -1,7 +1,7 @@
 //! Our own layout: plain columns, described at [`super::Layout::Native`].
 
 use super::group::{Head, Line, LineImage, LineVariant, Reader};
-use super::table::{Row, Table};
+use super::table::{Header, Row};
 use super::{Columns, LineError};
 use crate::catalog::product::{Attributes, NewImage};
 use crate::money::{Currency, Money};
@@ -36,10 +36,10 @@ struct Native {
     attributes: Vec<(String, usize)>,
 }
 
-pub(super) fn reader(table: &Table<'_>, currency: Currency) -> Result<Box<dyn Reader>, Vec<LineError>> {
+pub(super) fn reader(header: &Header, currency: Currency) -> Result<Box<dyn Reader + Send>, Vec<LineError>> {
     let mut errors = Vec::new();
     let mut attributes = Vec::new();
-    for (place, name) in table.names().iter().enumerate() {
+    for (place, name) in header.names().iter().enumerate() {
         let lower = name.to_lowercase();
         match lower.strip_prefix(ATTRIBUTE) {
             Some(_) => {
@@ -54,17 +54,17 @@ pub(super) fn reader(table: &Table<'_>, currency: Currency) -> Result<Box<dyn Re
         }
     }
     let (Some(slug), Some(title), Some(price)) =
-        (table.place(&["slug"]), table.place(&["title"]), table.place(&["price"]))
+        (header.place(&["slug"]), header.place(&["title"]), header.place(&["price"]))
     else {
         let missing = [&["slug"], &["title"], &["price"]].into_iter();
-        let missing = missing.filter(|column| table.place(*column).is_none());
+        let missing = missing.filter(|column| header.place(*column).is_none());
         errors.extend(missing.map(|column| missing_column(column)));
         return Err(errors);
     };
     if !errors.is_empty() {
         return Err(errors);
     }
-    let places = COLUMNS.map(|column| table.place(&[column]));
+    let places = COLUMNS.map(|column| header.place(&[column]));
     Ok(Box::new(Native { currency, slug, title, price, places, attributes }))
 }
 
@@ -98,8 +98,7 @@ impl Reader for Native {
 
     fn read(&self, row: &Row, _option_names: &[String]) -> Result<Line, Vec<LineError>> {
         let mut errors = Vec::new();
-        let handle = row.cell(Some(self.slug)).to_owned();
-        if handle.is_empty() {
+        if row.cell(Some(self.slug)).is_empty() {
             errors.push(error(row, "slug", "is empty"));
         }
         let head = (!row.cell(Some(self.title)).is_empty()).then(|| self.head(row, &mut errors));
@@ -109,7 +108,7 @@ impl Reader for Native {
         let url = self.cell(row, "image_url");
         let image = NewImage { url: url.to_owned(), alt: self.cell(row, "image_alt").to_owned() };
         let images = if url.is_empty() { Vec::new() } else { vec![LineImage { image, position: None }] };
-        if errors.is_empty() { Ok(Line { handle, head, variant, images }) } else { Err(errors) }
+        if errors.is_empty() { Ok(Line { head, variant, images }) } else { Err(errors) }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::group::{Head, Line, LineImage, LineVariant, Reader};
 use super::native::{parse_price, parse_units};
-use super::table::{Row, Table};
+use super::table::{Header, Row};
 use super::{Columns, LineError};
 use crate::catalog::product::{Attributes, NewImage, ProductStatus};
 use crate::money::Currency;
@@ -30,8 +30,8 @@ const SEO_TITLE: &[&str] = &["SEO Title"];
 const SEO_DESCRIPTION: &[&str] = &["SEO Description"];
 
 /// Whether the header is one of Shopify's.
-pub(super) fn is_header_of(table: &Table<'_>) -> bool {
-    table.place(HANDLE).is_some()
+pub(super) fn is_header_of(header: &Header) -> bool {
+    header.place(HANDLE).is_some()
 }
 
 /// The places of the columns in one file.
@@ -63,32 +63,32 @@ struct Shopify {
     seo_description: Option<usize>,
 }
 
-pub(super) fn reader(table: &Table<'_>, currency: Currency) -> Result<Box<dyn Reader>, Vec<LineError>> {
+pub(super) fn reader(header: &Header, currency: Currency) -> Result<Box<dyn Reader + Send>, Vec<LineError>> {
     let (Some(handle), Some(title), Some(price)) =
-        (table.place(HANDLE), table.place(TITLE), table.place(PRICE))
+        (header.place(HANDLE), header.place(TITLE), header.place(PRICE))
     else {
-        let missing = [HANDLE, TITLE, PRICE].into_iter().filter(|column| table.place(column).is_none());
+        let missing = [HANDLE, TITLE, PRICE].into_iter().filter(|column| header.place(column).is_none());
         return Err(missing.map(super::native::missing_column).collect());
     };
     let option_columns = std::array::from_fn(|at| {
         let name = |columns: [&'static [&'static str]; 3]| {
-            columns.get(at).map(|c| table.name(c)).unwrap_or_default()
+            columns.get(at).map(|c| header.name(c)).unwrap_or_default()
         };
         (name(OPTION_NAMES), name(OPTION_VALUES))
     });
     let columns = Columns {
-        slug: table.name(HANDLE),
-        title: table.name(TITLE),
-        description: table.name(BODY),
-        attributes: table.name(TAGS),
-        categories: table.name(TYPE),
-        options: table.name(&["Option1 Value"]),
-        sku: table.name(SKU),
-        price: table.name(PRICE),
-        compare_at_price: table.name(COMPARE_AT),
-        stock: table.name(QUANTITY),
-        image_url: table.name(IMAGE_SRC),
-        image_alt: table.name(IMAGE_ALT),
+        slug: header.name(HANDLE),
+        title: header.name(TITLE),
+        description: header.name(BODY),
+        attributes: header.name(TAGS),
+        categories: header.name(TYPE),
+        options: header.name(&["Option1 Value"]),
+        sku: header.name(SKU),
+        price: header.name(PRICE),
+        compare_at_price: header.name(COMPARE_AT),
+        stock: header.name(QUANTITY),
+        image_url: header.name(IMAGE_SRC),
+        image_alt: header.name(IMAGE_ALT),
     };
     Ok(Box::new(Shopify {
         currency,
@@ -98,24 +98,24 @@ pub(super) fn reader(table: &Table<'_>, currency: Currency) -> Result<Box<dyn Re
         handle,
         title,
         price,
-        body: table.place(BODY),
-        vendor: table.place(VENDOR),
-        kind: table.place(TYPE),
-        product_category: table.place(PRODUCT_CATEGORY),
-        tags: table.place(TAGS),
-        status: table.place(STATUS),
-        published: table.place(PUBLISHED),
-        option_names: OPTION_NAMES.map(|column| table.place(column)),
-        option_values: OPTION_VALUES.map(|column| table.place(column)),
-        sku: table.place(SKU),
-        quantity: table.place(QUANTITY),
-        compare_at: table.place(COMPARE_AT),
-        image_src: table.place(IMAGE_SRC),
-        image_position: table.place(IMAGE_POSITION),
-        image_alt: table.place(IMAGE_ALT),
-        variant_image: table.place(VARIANT_IMAGE),
-        seo_title: table.place(SEO_TITLE),
-        seo_description: table.place(SEO_DESCRIPTION),
+        body: header.place(BODY),
+        vendor: header.place(VENDOR),
+        kind: header.place(TYPE),
+        product_category: header.place(PRODUCT_CATEGORY),
+        tags: header.place(TAGS),
+        status: header.place(STATUS),
+        published: header.place(PUBLISHED),
+        option_names: OPTION_NAMES.map(|column| header.place(column)),
+        option_values: OPTION_VALUES.map(|column| header.place(column)),
+        sku: header.place(SKU),
+        quantity: header.place(QUANTITY),
+        compare_at: header.place(COMPARE_AT),
+        image_src: header.place(IMAGE_SRC),
+        image_position: header.place(IMAGE_POSITION),
+        image_alt: header.place(IMAGE_ALT),
+        variant_image: header.place(VARIANT_IMAGE),
+        seo_title: header.place(SEO_TITLE),
+        seo_description: header.place(SEO_DESCRIPTION),
     }))
 }
 
@@ -130,8 +130,7 @@ impl Reader for Shopify {
 
     fn read(&self, row: &Row, option_names: &[String]) -> Result<Line, Vec<LineError>> {
         let mut errors = Vec::new();
-        let handle = row.cell(Some(self.handle)).to_owned();
-        if handle.is_empty() {
+        if row.cell(Some(self.handle)).is_empty() {
             errors.push(error(row, &self.columns.slug, "is empty"));
         }
         let head = (!row.cell(Some(self.title)).is_empty()).then(|| self.head(row, &mut errors));
@@ -143,7 +142,7 @@ impl Reader for Shopify {
                 .any(|c| !row.cell(*c).is_empty());
         let variant = has_variant.then(|| self.variant(row, option_names, &mut errors)).flatten();
         let images = self.images(row);
-        if errors.is_empty() { Ok(Line { handle, head, variant, images }) } else { Err(errors) }
+        if errors.is_empty() { Ok(Line { head, variant, images }) } else { Err(errors) }
     }
 }
 

@@ -1,16 +1,26 @@
-//! CSV as rows of named cells, each row with the line it begins on.
+//! CSV as rows of named cells, each row with the line it begins on. Of the file no more is in memory than a row and what is
+//! read ahead.
 
 use std::collections::HashMap;
+use std::io::{self, Read};
 
 use csv::ByteRecord;
 
 use super::LineError;
 
+/// A row has at most this many bytes: in a file with a quotation mark too few, a row has no end.
+const ROW_BYTES_MAX: usize = 4 * 1024 * 1024;
+
 /// A CSV file whose header was read.
-pub(super) struct Table<'a> {
-    bytes: &'a [u8],
-    reader: csv::Reader<&'a [u8]>,
-    /// Names as they stand in the file.
+pub(super) struct Table<R> {
+    reader: csv::Reader<Retained<R>>,
+    header: Header,
+    is_broken: bool,
+}
+
+/// The columns of a file.
+pub(super) struct Header {
+    /// As they stand in the file.
     names: Vec<String>,
     /// Place by lower-case name.
     places: HashMap<String, usize>,
@@ -41,17 +51,17 @@ pub(super) struct BrokenRow {
     pub errors: Vec<LineError>,
 }
 
-impl<'a> Table<'a> {
-    pub fn read_header(bytes: &'a [u8]) -> Result<Self, LineError> {
+impl<R: Read> Table<R> {
+    pub fn read_header(input: R) -> Result<Self, LineError> {
         let wrong = |message: &str| LineError { line: 1, column: String::new(), message: message.to_owned() };
-        let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(bytes);
-        let header = reader.byte_headers().map_err(|error| wrong(&error.to_string()))?;
-        if header.iter().all(|name| name.trim_ascii().is_empty()) {
+        let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(Retained::new(input));
+        let cells = reader.byte_headers().map_err(|error| wrong(&error.to_string()))?;
+        if cells.iter().all(|name| name.trim_ascii().is_empty()) {
             return Err(wrong("the file is empty: its first line must name the columns"));
         }
         let mut names = Vec::new();
         let mut places = HashMap::new();
-        for (place, name) in header.iter().enumerate() {
+        for (place, name) in cells.iter().enumerate() {
             let name = std::str::from_utf8(name).map_err(|_| wrong("the header is not in UTF-8"))?.trim();
             if !name.is_empty() && places.insert(name.to_lowercase(), place).is_some() {
                 let message = "stands in the header twice".to_owned();
@@ -59,9 +69,85 @@ impl<'a> Table<'a> {
             }
             names.push(name.to_owned());
         }
-        Ok(Self { bytes, reader, names, places })
+        Ok(Self { reader, header: Header { names, places }, is_broken: false })
     }
 
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// How much of the file was looked at.
+    pub fn bytes_read(&self) -> u64 {
+        self.reader.position().byte()
+    }
+
+    /// The next row that is not blank.
+    pub fn next_row(&mut self) -> Option<Result<Row, BrokenRow>> {
+        if self.is_broken {
+            return None;
+        }
+        let mut record = ByteRecord::new();
+        loop {
+            let begins_at = self.reader.position().clone();
+            self.reader.get_mut().forget_before(begins_at.byte());
+            match self.reader.read_byte_record(&mut record) {
+                Ok(true) if record.iter().all(|cell| cell.trim_ascii().is_empty()) => {}
+                Ok(true) => return Some(self.row(&record)),
+                Ok(false) => return None,
+                // The file cannot be read any further.
+                Err(error) => {
+                    self.is_broken = true;
+                    let message = match error.into_kind() {
+                        csv::ErrorKind::Io(error) => error.to_string(),
+                        _ => "cannot be read".to_owned(),
+                    };
+                    let errors = vec![LineError { line: begins_at.line(), column: String::new(), message }];
+                    return Some(Err(BrokenRow { cells: Vec::new(), errors }));
+                }
+            }
+        }
+    }
+
+    fn row(&self, record: &ByteRecord) -> Result<Row, BrokenRow> {
+        let (rest, line) = self.place_of(record);
+        let names = &self.header.names;
+        let mut errors = Vec::new();
+        let mut wrong = |column: &str, message: String| {
+            errors.push(LineError { line, column: column.to_owned(), message });
+        };
+        if record.len() != names.len() {
+            wrong("", format!("has {} cells where the header has {}", record.len(), names.len()));
+        }
+        let is_last = self.reader.get_ref().ends_at(self.reader.position().byte());
+        if is_last && ends_inside_quotes(rest) {
+            wrong("", "a quotation mark is opened and never closed".to_owned());
+        }
+        let mut cells = Vec::with_capacity(record.len());
+        for (cell, name) in record.iter().zip(names.iter().map(String::as_str).chain(std::iter::repeat(""))) {
+            let text = String::from_utf8_lossy(cell);
+            if std::str::from_utf8(cell).is_err() {
+                wrong(name, "is not in UTF-8".to_owned());
+            } else if text.contains('\0') {
+                wrong(name, "must not contain the character NUL".to_owned());
+            }
+            cells.push(text.into_owned());
+        }
+        if errors.is_empty() { Ok(Row { line, cells }) } else { Err(BrokenRow { cells, errors }) }
+    }
+
+    /// The file from a record on, as far as it was read, and the line on which the record begins: the reader counts from before
+    /// the blank lines that it skips.
+    fn place_of(&self, record: &ByteRecord) -> (&[u8], u64) {
+        let Some(position) = record.position() else { return (&[], 1) };
+        let rest = self.reader.get_ref().kept_from(position.byte());
+        let blank = rest.iter().take_while(|byte| matches!(byte, b'\n' | b'\r')).count();
+        let (blank, rest) = rest.split_at_checked(blank).unwrap_or_default();
+        let lines = blank.iter().filter(|byte| **byte == b'\n').count();
+        (rest, position.line() + u64::try_from(lines).unwrap_or(0))
+    }
+}
+
+impl Header {
     pub fn names(&self) -> &[String] {
         &self.names
     }
@@ -76,61 +162,53 @@ impl<'a> Table<'a> {
         let own = self.place(aliases).and_then(|place| self.names.get(place)).cloned();
         own.unwrap_or_else(|| aliases.first().copied().unwrap_or_default().to_owned())
     }
+}
 
-    /// The next row that is not blank.
-    pub fn next_row(&mut self) -> Option<Result<Row, BrokenRow>> {
-        let mut record = ByteRecord::new();
-        loop {
-            match self.reader.read_byte_record(&mut record) {
-                Ok(true) if record.iter().all(|cell| cell.trim_ascii().is_empty()) => {}
-                Ok(true) => return Some(self.row(&record)),
-                Ok(false) => return None,
-                // Reading from memory does not fail.
-                Err(error) => {
-                    let line = error.position().map_or(0, |position| position.line());
-                    let errors = vec![LineError { line, column: String::new(), message: error.to_string() }];
-                    return Some(Err(BrokenRow { cells: Vec::new(), errors }));
-                }
-            }
-        }
+/// Reads on, and keeps what was read since the row that is looked at began.
+struct Retained<R> {
+    input: R,
+    kept: Vec<u8>,
+    /// The place in the file of the first byte that is kept.
+    from: u64,
+    has_ended: bool,
+}
+
+impl<R> Retained<R> {
+    fn new(input: R) -> Self {
+        Self { input, kept: Vec::new(), from: 0, has_ended: false }
     }
 
-    fn row(&self, record: &ByteRecord) -> Result<Row, BrokenRow> {
-        let (start, line) = self.place_of(record);
-        let mut errors = Vec::new();
-        let mut wrong = |column: &str, message: String| {
-            errors.push(LineError { line, column: column.to_owned(), message });
-        };
-        if record.len() != self.names.len() {
-            wrong("", format!("has {} cells where the header has {}", record.len(), self.names.len()));
-        }
-        let is_last = usize::try_from(self.reader.position().byte()).is_ok_and(|end| end >= self.bytes.len());
-        if is_last && ends_inside_quotes(self.bytes.get(start..).unwrap_or_default()) {
-            wrong("", "a quotation mark is opened and never closed".to_owned());
-        }
-        let mut cells = Vec::with_capacity(record.len());
-        for (cell, name) in
-            record.iter().zip(self.names.iter().map(String::as_str).chain(std::iter::repeat("")))
-        {
-            let text = String::from_utf8_lossy(cell);
-            if std::str::from_utf8(cell).is_err() {
-                wrong(name, "is not in UTF-8".to_owned());
-            } else if text.contains('\0') {
-                wrong(name, "must not contain the character NUL".to_owned());
-            }
-            cells.push(text.into_owned());
-        }
-        if errors.is_empty() { Ok(Row { line, cells }) } else { Err(BrokenRow { cells, errors }) }
+    fn kept_from(&self, place: u64) -> &[u8] {
+        let start = usize::try_from(place.saturating_sub(self.from)).unwrap_or(usize::MAX);
+        self.kept.get(start..).unwrap_or_default()
     }
 
-    /// Offset and line at which a record begins: the reader counts from before the blank lines that it skips.
-    fn place_of(&self, record: &ByteRecord) -> (usize, u64) {
-        let Some(position) = record.position() else { return (0, 1) };
-        let start = usize::try_from(position.byte()).unwrap_or(usize::MAX);
-        let rest = self.bytes.get(start..).unwrap_or_default();
-        let blank = rest.iter().take_while(|byte| matches!(byte, b'\n' | b'\r')).count();
-        let lines = rest.iter().take(blank).filter(|byte| **byte == b'\n').count();
-        (start + blank, position.line() + u64::try_from(lines).unwrap_or(0))
+    fn ends_at(&self, place: u64) -> bool {
+        self.has_ended && self.kept_from(place).is_empty()
+    }
+
+    /// Moves what is still needed to the front, once it is the smaller part.
+    fn forget_before(&mut self, place: u64) {
+        let needed = self.kept_from(place).len();
+        let forgotten = self.kept.len() - needed;
+        if forgotten > needed {
+            self.kept.drain(..forgotten);
+            self.from += u64::try_from(forgotten).unwrap_or(0);
+        }
+    }
+}
+
+impl<R: Read> Read for Retained<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.kept.len() > 2 * ROW_BYTES_MAX {
+            let message =
+                format!("is a row of more than {ROW_BYTES_MAX} bytes: is a quotation mark missing?");
+            return Err(io::Error::other(message));
+        }
+        let count = self.input.read(buffer)?;
+        self.has_ended |= count == 0;
+        self.kept.extend_from_slice(buffer.get(..count).unwrap_or_default());
+        Ok(count)
     }
 }
 
@@ -179,9 +257,26 @@ mod tests {
         for closed in ["a,b", "\"a\"", "\"a \"\"b\"\"\",c\n", "5\" pipe,b", "\"\",\"\"\r\n"] {
             assert!(!ends_inside_quotes(closed.as_bytes()), "{closed:?}");
         }
-        let mut table = Table::read_header(b"a,b\n1,\"2\n3,4\n").unwrap();
+        let mut table = Table::read_header(&b"a,b\n1,\"2\n3,4\n"[..]).unwrap();
         let error = table.next_row().unwrap().unwrap_err().errors.remove(0);
         assert_eq!((error.line, error.message.as_str()), (2, "a quotation mark is opened and never closed"));
+    }
+
+    #[test]
+    fn a_row_without_end_is_refused_and_a_long_file_is_not() {
+        let endless = [b"a,b\n1,\"".to_vec(), vec![b'x'; 3 * ROW_BYTES_MAX]].concat();
+        let mut table = Table::read_header(endless.as_slice()).unwrap();
+        let error = table.next_row().unwrap().unwrap_err().errors.remove(0);
+        assert!(error.line == 2 && error.message.contains("is a quotation mark missing?"), "{error:?}");
+        assert!(table.next_row().is_none());
+
+        let row = format!("1,\"{}\ny\"\n", "x".repeat(1000));
+        let long = format!("a,b\n{}", row.repeat(9000));
+        assert!(long.len() > 2 * ROW_BYTES_MAX);
+        let mut table = Table::read_header(long.as_bytes()).unwrap();
+        let lines = std::iter::from_fn(|| table.next_row()).map(|row| row.unwrap().line);
+        assert_eq!(lines.last(), Some(18_000));
+        assert!(table.reader.get_ref().kept.capacity() < 1024 * 1024);
     }
 
     #[test]

@@ -1,12 +1,15 @@
-//! Writes one imported product: makes it, changes it, or finds that there is nothing to do.
+//! Writes imported products: makes them, changes them, or finds that there is nothing to do.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use diesel::prelude::*;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 
-use super::{ImportedProduct, ImportedVariant};
-use crate::catalog::category::{WriteCategoryError, find_or_create_by_title};
-use crate::catalog::insert_product::{insert_product, insert_variants};
+use super::{ExistingProducts, ImportedProduct, ImportedVariant};
+use crate::catalog::category::{WriteCategoryError, find_by_titles, find_or_create_by_title};
+use crate::catalog::insert_product::{insert_product, insert_products, insert_variants};
 use crate::catalog::product::{NewVariant, Product, ProductPatch, Variant, VariantPatch};
+use crate::catalog::read_product::find_by_slugs;
 use crate::catalog::refusal::{ProductRefusal, UpdateProductError};
 use crate::catalog::update_product::{apply_patch, finish_write, lock_product};
 use crate::catalog::variants::patch_variant;
@@ -32,14 +35,115 @@ pub struct Upserted {
     pub variants: Vec<(VariantId, bool)>,
 }
 
-/// Makes the product of this slug, or changes it where it differs from the file. Stock is left to the caller.
-pub async fn upsert_product(
+/// Makes the products that the shop does not have, and changes those that differ from the file, each in a savepoint of its own
+/// or all together. Stock is left to the caller. The products have
+/// different slugs; keep their variants below a few thousand.
+pub async fn upsert_products(
+    conn: &mut AsyncPgConnection,
+    products: &[ImportedProduct],
+    existing: ExistingProducts,
+    currency: Currency,
+) -> QueryResult<Vec<Result<Upserted, UpdateProductError>>> {
+    let slugs = products.iter().map(|product| &product.slug);
+    let known: HashMap<String, Product> = find_by_slugs(conn, slugs)
+        .await?
+        .into_iter()
+        .map(|product| (product.slug.clone(), product))
+        .collect();
+    let titles = products.iter().flat_map(|product| &product.category_titles).map(String::as_str).collect();
+    let categories = find_by_titles(conn, &titles).await?;
+
+    let is_new = |product: &&ImportedProduct| !known.contains_key(&product.slug);
+    let new: Vec<&ImportedProduct> = products.iter().filter(is_new).collect();
+    let mut made = match make(conn, &new, titles, currency).await {
+        Ok(made) => made,
+        Err(UpdateProductError::Database(error)) => return Err(error),
+        // One of them cannot be made: one by one it will be seen which.
+        Err(_) => HashMap::new(),
+    };
+    let mut outcomes = Vec::with_capacity(products.len());
+    for product in products {
+        let done = made.remove(product.slug.as_str()).or_else(|| {
+            let before = known.get(&product.slug)?;
+            if existing == ExistingProducts::Leave {
+                return Some(Upserted { outcome: Outcome::Unchanged, variants: Vec::new() });
+            }
+            unchanged(before, product, &categories)
+        });
+        outcomes.push(match done {
+            Some(upserted) => Ok(upserted),
+            None => match upsert_product(conn, product, currency).await {
+                Err(UpdateProductError::Database(error)) => return Err(error),
+                outcome => outcome,
+            },
+        });
+    }
+    Ok(outcomes)
+}
+
+/// Makes all of these products, or none.
+async fn make<'a>(
+    conn: &mut AsyncPgConnection,
+    products: &[&'a ImportedProduct],
+    titles: HashSet<&str>,
+    currency: Currency,
+) -> Result<HashMap<&'a str, Upserted>, UpdateProductError> {
+    if products.is_empty() {
+        return Ok(HashMap::new());
+    }
+    conn.transaction::<_, UpdateProductError, _>(async |conn| {
+        let mut categories = HashMap::new();
+        for title in titles {
+            categories.insert(title, category_id(conn, title).await?);
+        }
+        let new = products
+            .iter()
+            .map(|product| {
+                let own = product.category_titles.iter().filter_map(|title| categories.get(title.as_str()));
+                product.as_new(own.copied().collect::<BTreeSet<_>>().into_iter().collect())
+            })
+            .collect();
+        let inserted = insert_products(conn, new, currency).await?;
+        let upserted = inserted.into_iter().map(|inserted| Upserted {
+            outcome: Outcome::Created,
+            variants: inserted.variant_ids.into_iter().map(|id| (id, true)).collect(),
+        });
+        Ok(products.iter().map(|product| product.slug.as_str()).zip(upserted).collect())
+    })
+    .await
+}
+
+/// What became of a product that is as the file has it already; `None` when it differs.
+fn unchanged(
+    before: &Product,
+    imported: &ImportedProduct,
+    categories: &HashMap<&str, CategoryId>,
+) -> Option<Upserted> {
+    let titles = imported.category_titles.iter();
+    let category_ids = titles.map(|title| categories.get(title.as_str()).copied()).collect::<Option<_>>()?;
+    let known: Vec<&Variant> = match_variants(before, imported).into_iter().collect::<Option<_>>()?;
+    check_options(before, imported, 0).ok()?;
+    let same_variants =
+        imported.variants.iter().zip(&known).all(|(row, known)| variant_changes(known, row).is_empty());
+    let same = same_variants && product_changes(before, imported, category_ids) == ProductPatch::default();
+    let variants = known.iter().map(|known| (known.id, false)).collect();
+    same.then_some(Upserted { outcome: Outcome::Unchanged, variants })
+}
+
+/// Makes the product of this slug, or changes it where it differs from the file.
+async fn upsert_product(
     conn: &mut AsyncPgConnection,
     imported: &ImportedProduct,
     currency: Currency,
 ) -> Result<Upserted, UpdateProductError> {
     conn.transaction::<_, UpdateProductError, _>(async |conn| {
-        let category_ids = category_ids(conn, &imported.category_titles).await?;
+        let mut category_ids = Vec::with_capacity(imported.category_titles.len());
+        for title in &imported.category_titles {
+            let id = category_id(conn, title).await?;
+            if !category_ids.contains(&id) {
+                category_ids.push(id);
+            }
+        }
         let known: Option<ProductId> = products::table
             .filter(products::slug.eq(&imported.slug))
             .select(products::id)
@@ -56,25 +160,14 @@ pub async fn upsert_product(
     .await
 }
 
-async fn category_ids(
-    conn: &mut AsyncPgConnection,
-    titles: &[String],
-) -> Result<Vec<CategoryId>, UpdateProductError> {
-    let mut ids = Vec::with_capacity(titles.len());
-    for title in titles {
-        let id = find_or_create_by_title(conn, title).await.map_err(|error| match error {
-            WriteCategoryError::Database(error) => UpdateProductError::Database(error),
-            refusal => {
-                let message = format!("the category {title:?} cannot be made: {refusal}");
-                let pointer = "/category_ids".to_owned();
-                ProductRefusal::Invalid(vec![FieldError { pointer, message }]).into()
-            }
-        })?;
-        if !ids.contains(&id) {
-            ids.push(id);
+async fn category_id(conn: &mut AsyncPgConnection, title: &str) -> Result<CategoryId, UpdateProductError> {
+    find_or_create_by_title(conn, title).await.map_err(|error| match error {
+        WriteCategoryError::Database(error) => UpdateProductError::Database(error),
+        refusal => {
+            let message = format!("the category {title:?} cannot be made: {refusal}");
+            ProductRefusal::Invalid(vec![FieldError { pointer: "/category_ids".to_owned(), message }]).into()
         }
-    }
-    Ok(ids)
+    })
 }
 
 async fn update(
