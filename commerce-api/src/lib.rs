@@ -28,6 +28,7 @@ mod problem_code;
 pub mod products;
 pub mod routes;
 mod schema_check;
+pub mod search;
 pub mod serve;
 mod spool;
 pub mod state;

@@ -78,6 +78,7 @@ use crate::orders::Orders;
 use crate::orders_export::OrdersExport;
 use crate::payments::Payments;
 use crate::products::Products;
+use crate::search::Search;
 use crate::state::State;
 
 /// Every resource under `/v1`.
@@ -85,6 +86,7 @@ pub type Surface = (
     Accounts,
     Me,
     Products,
+    Search,
     ProductImport,
     Categories,
     Inventory,
@@ -101,6 +103,7 @@ pub fn surface(state: &State) -> Surface {
         Accounts(state()),
         Me(state()),
         Products(state()),
+        Search(state()),
         ProductImport(state()),
         Categories(state()),
         Inventory(state()),

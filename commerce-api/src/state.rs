@@ -7,6 +7,7 @@ use commerce_core::accounts::SecretKey;
 use commerce_core::db::Pool;
 use commerce_core::jobs::Waker;
 use commerce_core::payments::Providers;
+use commerce_core::search::{PostgresEngine, SearchEngine};
 use commerce_core::settings::ShopSettings;
 
 use crate::auth::SessionCache;
@@ -24,6 +25,8 @@ pub struct Shared {
     /// Codes that are mailed are derived from it.
     pub secret: SecretKey,
     pub sessions: SessionCache,
+    /// Finds products by words.
+    pub search: Arc<dyn SearchEngine>,
     waker: Waker,
 }
 
@@ -45,6 +48,7 @@ impl State {
     pub fn new(pool: Pool, shop: ShopSettings, providers: Providers, keys: Keys) -> Self {
         let Keys { tokens, secret } = keys;
         let waker = Waker::start(pool.clone());
+        let search = Arc::new(PostgresEngine::new(pool.clone()));
         Self(Arc::new(Shared {
             pool,
             shop,
@@ -52,6 +56,7 @@ impl State {
             tokens,
             secret,
             sessions: SessionCache::default(),
+            search,
             waker,
         }))
     }

@@ -21,6 +21,7 @@ pub mod request;
 /// domains only.
 #[rustfmt::skip]
 pub mod schema;
+pub mod search;
 pub mod settings;
 pub mod shipments;
 #[cfg(feature = "testing")]

@@ -183,6 +183,23 @@ diesel::table! {
 }
 
 diesel::table! {
+    commerce.product_search (product_id) {
+        product_id -> Uuid,
+        listed -> Bool,
+        title -> Text,
+        skus -> Array<Text>,
+        facts -> Text,
+        body -> Text,
+        // document tsvector: for SQL only
+        price_from_minor -> Nullable<Int8>,
+        in_stock -> Bool,
+        category_ids -> Array<Uuid>,
+        options -> Array<Text>,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     commerce.products (id) {
         id -> Uuid,
         slug -> Text,
@@ -219,6 +236,30 @@ diesel::table! {
         failure_code -> Nullable<Text>,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    commerce.search_changes (product_id) {
+        product_id -> Uuid,
+        generation -> Int8,
+    }
+}
+
+diesel::table! {
+    commerce.search_indexes (uid) {
+        uid -> Text,
+        state -> Text,
+        settings_version -> Int4,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    commerce.search_words (id) {
+        id -> Int8,
+        word -> Text,
+        stem -> Text,
     }
 }
 
@@ -382,9 +423,13 @@ diesel::allow_tables_to_appear_in_same_query!(
     payments,
     product_categories,
     product_images,
+    product_search,
     products,
     refresh_tokens,
     refunds,
+    search_changes,
+    search_indexes,
+    search_words,
     sessions,
     shipment_lines,
     shipments,

@@ -11,6 +11,7 @@ mod long_tests;
 mod permissions;
 mod processes;
 mod products;
+mod search;
 mod shop;
 mod shopping;
 mod spec;

@@ -59,6 +59,7 @@ const TABLE: &[(&str, May, Leads)] = &[
     ("update_me", Users, Anywhere),
 
     ("list_products", Anybody, Anywhere),
+    ("search_products", Anybody, Anywhere),
     ("get_product", Anybody, Anywhere),
     ("create_product", Staff(WRITES_PRODUCTS), Anywhere),
     ("replace_product", Staff(WRITES_PRODUCTS), Anywhere),

@@ -28,7 +28,7 @@ pub use product::{
     Attributes, Audience, Image, NewImage, NewProduct, NewVariant, Options, Product, ProductPatch,
     ProductStatus, Variant, VariantPatch,
 };
-pub use read_product::{ProductKey, find_product, find_product_id};
+pub use read_product::{ProductKey, find_product, find_product_id, list_products_by_ids};
 pub use refusal::{ProductRefusal, UpdateProductError, WriteProductError};
 pub use update_product::update_product;
 pub use variants::{add_variant, update_variant};

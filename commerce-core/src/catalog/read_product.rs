@@ -72,6 +72,20 @@ pub(super) async fn find_by_slugs<'a>(
     with_parts(conn, rows, Audience::Staff).await
 }
 
+/// Active products by id, in the order of the ids; those that are not active are left out.
+pub async fn list_products_by_ids(
+    conn: &mut AsyncPgConnection,
+    ids: &[ProductId],
+) -> QueryResult<Vec<Product>> {
+    let mut rows: Vec<ProductRow> = products::table
+        .filter(products::id.eq_any(ids).and(products::status.eq(ProductStatus::Active)))
+        .select(ProductRow::as_select())
+        .load(conn)
+        .await?;
+    rows.sort_by_key(|row| ids.iter().position(|id| *id == row.id));
+    with_parts(conn, rows, Audience::Shoppers).await
+}
+
 /// A row of `commerce.products`.
 #[derive(Debug, Clone, Queryable, Selectable)]
 #[diesel(table_name = products)]

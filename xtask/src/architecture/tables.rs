@@ -8,10 +8,11 @@ use anyhow::{Context, Result};
 use super::source::{SourceFile, identifier};
 use crate::workspace;
 
-const OWNERS: [(&str, &[&str]); 12] = [
+const OWNERS: [(&str, &[&str]); 13] = [
     ("accounts", &["users", "sessions", "refresh_tokens", "one_time_codes", "addresses"]),
     ("catalog", &["categories", "products", "product_categories", "product_images", "variants"]),
     ("inventory", &["stock_locations", "stock_levels", "stock_reservations", "stock_movements"]),
+    ("search", &["product_search", "search_words", "search_indexes", "search_changes"]),
     ("cart", &["carts", "cart_items"]),
     ("orders", &["orders", "order_lines", "order_events"]),
     ("payments", &["payments", "refunds", "inbound_webhooks"]),

@@ -1,0 +1,60 @@
+//! Searching over HTTP.
+
+use commerce_core::accounts::Role;
+use serde_json::{Value, json};
+
+use crate::shop::{TestShop, get, post};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn shoppers_search_with_filters_facets_pages_and_marks() {
+    let shop = TestShop::new().await;
+    let (_, token) = shop.login(Role::CatalogueManager).await;
+    for (title, price, glaze) in [("Stoneware Mug", 1800, "Ink: matt"), ("Stoneware Bowl", 2600, "Moss")] {
+        let price = json!({ "amount": price, "currency": "USD" });
+        let body = json!({ "title": title, "variants": [
+            { "options": { "Glaze": glaze }, "price": price, "stock": 3 }] });
+        let made = shop.send(post("/v1/products", &body).bearer(&token)).await;
+        assert_eq!(made.status, 201, "{}", made.text);
+    }
+    let search = async |query: &str| -> Value {
+        let got = shop.send(get(&format!("/v1/products/search?{query}"))).await;
+        assert_eq!(got.status, 200, "{query}: {}", got.text);
+        got.json()
+    };
+    let titles = |result: &Value| -> Vec<String> {
+        let data = result["data"].as_array().unwrap().iter();
+        data.map(|product| product["title"].as_str().unwrap().to_owned()).collect()
+    };
+
+    let result = search("q=stonewear%20mu").await;
+    assert_eq!((titles(&result), &result["total"]), (vec!["Stoneware Mug".to_owned()], &json!(1)));
+    assert_eq!(result["data"][0]["highlights"]["title"], "<mark>Stoneware</mark> <mark>Mug</mark>");
+    // A product is what it is everywhere else, and its highlights.
+    let mut product = result["data"][0].clone();
+    product.as_object_mut().unwrap().remove("highlights");
+    assert_eq!(product, shop.send(get("/v1/products/stoneware-mug")).await.json());
+
+    let result = search("q=stoneware&option=Glaze:Ink:%20matt").await;
+    assert_eq!(titles(&result), ["Stoneware Mug"]);
+    let glazes = json!([{ "value": "Ink: matt", "count": 1 }, { "value": "Moss", "count": 1 }]);
+    assert_eq!(result["facets"]["options.Glaze"], glazes);
+    assert_eq!(
+        titles(&search("sort=-price&option=Glaze:Moss&option=Glaze:Ink:%20matt").await),
+        ["Stoneware Bowl", "Stoneware Mug"]
+    );
+
+    let second = search("sort=price&limit=1&page=2").await;
+    assert_eq!(titles(&second), ["Stoneware Bowl"]);
+    assert_eq!(
+        (&second["page"], &second["limit"], &second["pages"], &second["total"]),
+        (&json!(2), &json!(1), &json!(2), &json!(2))
+    );
+
+    let first = shop.send(get("/v1/products/search?q=mug")).await;
+    let tag = first.header("etag").unwrap().to_owned();
+    let again = shop.send(get("/v1/products/search?q=mug").header("If-None-Match", &tag)).await;
+    assert_eq!(again.status, 304);
+    let refused = shop.send(get("/v1/products/search?option=Glaze")).await;
+    assert_eq!(refused.problem(400, "invalid_parameter"), ["option"]);
+    shop.database.finish().await;
+}

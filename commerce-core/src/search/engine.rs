@@ -1,0 +1,84 @@
+//! What an engine is asked, and what it answers.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+
+use super::query::SearchSort;
+use crate::db::PoolError;
+use crate::ids::{CategoryId, ProductId};
+
+/// A search with everything resolved that is the same for all engines.
+#[derive(Debug, Clone)]
+pub struct EngineQuery {
+    pub text: String,
+    /// `None`: any. An empty list: no product is in it.
+    pub categories: Option<Vec<CategoryId>>,
+    pub price_min_minor: Option<i64>,
+    pub price_max_minor: Option<i64>,
+    /// Accepted values by the option's name.
+    pub options: BTreeMap<String, BTreeSet<String>>,
+    pub in_stock: Option<bool>,
+    pub sort: SearchSort,
+    pub offset: u32,
+    pub limit: u16,
+}
+
+/// What an engine found.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Matches {
+    /// The page, in order.
+    pub product_ids: Vec<ProductId>,
+    /// All that match, on all pages.
+    pub total: i64,
+    pub facets: FacetCounts,
+    /// Words that were found, for highlighting.
+    pub terms: Vec<Term>,
+}
+
+/// Products by value, over everything that matches. The counts of a facet leave its own filter out of account, so that
+/// they tell what another choice would find.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct FacetCounts {
+    pub categories: BTreeMap<CategoryId, i64>,
+    /// By the place of the range in [`super::PRICE_BOUNDS`].
+    pub price_ranges: BTreeMap<usize, i64>,
+    pub in_stock: BTreeMap<bool, i64>,
+    /// By the option's name, then by value.
+    pub options: BTreeMap<String, BTreeMap<String, i64>>,
+}
+
+/// A word to be marked where it stands: lower case, without accents.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Term {
+    pub word: String,
+    /// Also marks words that begin with it.
+    pub prefix: bool,
+}
+
+/// Why an engine did not answer.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    #[error("no database connection could be had: {0}")]
+    NoConnection(#[from] PoolError),
+    #[error(transparent)]
+    Database(#[from] diesel::result::Error),
+    /// It cannot be reached, is too slow, or has not what is asked of it.
+    #[error("the search engine does not answer: {0}")]
+    Unavailable(String),
+}
+
+/// Something that finds products.
+pub trait SearchEngine: Send + Sync {
+    /// In logs and metrics.
+    fn name(&self) -> &'static str;
+
+    /// Finds the page, the total and the facets.
+    fn find<'a>(&'a self, query: &'a EngineQuery) -> BoxFuture<'a, Result<Matches, EngineError>>;
+
+    /// Whether it would answer now.
+    fn check(&self) -> BoxFuture<'_, Result<(), EngineError>> {
+        std::future::ready(Ok(())).boxed()
+    }
+}

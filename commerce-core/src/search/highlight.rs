@@ -1,0 +1,148 @@
+//! Found words, marked in a text.
+
+use unicode_normalization::UnicodeNormalization as _;
+use unicode_normalization::char::is_combining_mark;
+
+use super::engine::Term;
+
+/// How many characters of a long text are shown around its first found word.
+const SNIPPET_CHARS: usize = 160;
+
+/// Lower case without accents, as the words of [`Term`]s are.
+fn fold(word: &str) -> String {
+    word.nfkd().filter(|c| !is_combining_mark(*c)).flat_map(char::to_lowercase).collect()
+}
+
+/// The text as HTML, found words between `<mark>` and `</mark>`.
+pub fn mark(text: &str, terms: &[Term]) -> String {
+    let mut html = String::with_capacity(text.len() + 16);
+    for (piece, found) in pieces(text, terms) {
+        if found {
+            html.push_str("<mark>");
+            escape(piece, &mut html);
+            html.push_str("</mark>");
+        } else {
+            escape(piece, &mut html);
+        }
+    }
+    html
+}
+
+/// A part of a long text around its first found word, marked; `None` if none is found.
+pub fn snippet(text: &str, terms: &[Term]) -> Option<String> {
+    let mut at = 0;
+    let first = pieces(text, terms).find_map(|(piece, found)| {
+        let start = at;
+        at += piece.len();
+        found.then_some(start)
+    })?;
+    let lead = text.get(..first)?.char_indices().rev().nth(SNIPPET_CHARS / 3).map_or(0, |(at, _)| at);
+    // Begins and ends between words.
+    let from = match lead {
+        0 => 0,
+        _ => text.get(lead..first)?.find(' ').map_or(first, |space| lead + space + 1),
+    };
+    let rest = text.get(from..)?;
+    let (part, cut) = match rest.char_indices().nth(SNIPPET_CHARS) {
+        None => (rest, false),
+        Some((end, _)) => {
+            let part = rest.get(..end)?;
+            (part.rsplit_once(' ').map_or(part, |(whole_words, _)| whole_words), true)
+        }
+    };
+    let lead = if from > 0 { "… " } else { "" };
+    Some(format!("{lead}{}{}", mark(part, terms), if cut { " …" } else { "" }))
+}
+
+/// Words and what is between them, and which of them are found.
+fn pieces<'a>(text: &'a str, terms: &'a [Term]) -> impl Iterator<Item = (&'a str, bool)> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let first = rest.chars().next()?;
+        let is_word = belongs_to_word(first);
+        let end = rest.find(|c| belongs_to_word(c) != is_word).unwrap_or(rest.len());
+        let (piece, after) = rest.split_at(end);
+        rest = after;
+        Some((piece, is_word && is_found(piece, terms)))
+    })
+}
+
+fn belongs_to_word(c: char) -> bool {
+    c.is_alphanumeric() || is_combining_mark(c) || c == '\'' || c == '’'
+}
+
+fn is_found(word: &str, terms: &[Term]) -> bool {
+    let folded = fold(word).replace(['\'', '’'], "");
+    terms.iter().any(|term| {
+        folded == term.word || (term.prefix && !term.word.is_empty() && folded.starts_with(&term.word))
+    })
+}
+
+fn escape(text: &str, html: &mut String) {
+    for c in text.chars() {
+        match c {
+            '&' => html.push_str("&amp;"),
+            '<' => html.push_str("&lt;"),
+            '>' => html.push_str("&gt;"),
+            '"' => html.push_str("&quot;"),
+            '\'' => html.push_str("&#39;"),
+            c => html.push(c),
+        }
+    }
+}
+
+/// HTML without its markup, as a reader sees it.
+pub fn plain_text(html: &str) -> String {
+    let mut text = String::with_capacity(html.len());
+    let mut in_tag = false;
+    for c in html.chars() {
+        match c {
+            '<' => in_tag = true,
+            '>' if in_tag => {
+                in_tag = false;
+                text.push(' ');
+            }
+            c if !in_tag => text.push(c),
+            _ => {}
+        }
+    }
+    let text = text.replace("&nbsp;", " ").replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"");
+    let text = text.replace("&#39;", "'").replace("&amp;", "&");
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn terms(words: &[&str]) -> Vec<Term> {
+        words
+            .iter()
+            .map(|word| Term { word: word.trim_end_matches('*').to_owned(), prefix: word.ends_with('*') })
+            .collect()
+    }
+
+    #[test]
+    fn whole_words_are_marked_and_everything_is_escaped() {
+        assert_eq!(
+            mark("Chef's <Crème> & creme-pot", &terms(&["creme", "chefs"])),
+            "<mark>Chef&#39;s</mark> &lt;<mark>Crème</mark>&gt; &amp; <mark>creme</mark>-pot"
+        );
+        assert_eq!(mark("Stoneware stone", &terms(&["ston*"])), "<mark>Stoneware</mark> <mark>stone</mark>");
+        assert_eq!(mark("anything", &[]), "anything");
+    }
+
+    #[test]
+    fn a_snippet_is_cut_between_words_around_the_first_found_one() {
+        let text = format!("{}needle {}", "hay ".repeat(50), "straw ".repeat(50));
+        let snippet = snippet(&text, &terms(&["needle"])).unwrap();
+        assert!(snippet.starts_with("… hay ") && snippet.ends_with(" straw …"), "{snippet}");
+        assert!(snippet.contains("<mark>needle</mark>") && snippet.chars().count() < 200, "{snippet}");
+        assert_eq!(super::snippet("hay", &terms(&["needle"])), None);
+    }
+
+    #[test]
+    fn markup_and_entities_become_text() {
+        assert_eq!(plain_text("<p>a &amp; b<br>c&nbsp;d</p>\n<p>1 &lt; 2</p>"), "a & b c d 1 < 2");
+    }
+}

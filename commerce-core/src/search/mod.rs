@@ -1,0 +1,23 @@
+//! Finding products by words: typing errors forgiven, the last word completed, facets counted.
+//!
+//! Two engines answer the same query in the same shape, through one trait ([`SearchEngine`]): Postgres full text, which is always
+//! there and exact at commit, and Meilisearch. An engine says which products, in which order, and counts; the products
+//! themselves are read from the catalogue's tables, so that what a shopper sees is never older than the shop.
+//!
+//! The table `commerce.product_search` holds what is searched. Triggers keep it (see the migration `search`): nothing in Rust writes it.
+
+mod engine;
+mod facets;
+mod highlight;
+mod postgres;
+mod query;
+mod search_products;
+mod synonyms;
+mod typos;
+mod words;
+
+pub use engine::{EngineError, EngineQuery, FacetCounts, Matches, SearchEngine, Term};
+pub use facets::{Facet, FacetValue, PRICE_BOUNDS};
+pub use postgres::PostgresEngine;
+pub use query::{OptionFilter, SearchProducts, SearchSort, WORDS_MAX};
+pub use search_products::{FoundProduct, Highlights, SearchPage, SearchProductsError, search_products};

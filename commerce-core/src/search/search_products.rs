@@ -1,0 +1,146 @@
+//! The search as a shopper means it: products with what was found in them, facets, and the page they are on.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use diesel::prelude::*;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+
+use super::engine::{EngineError, EngineQuery, SearchEngine, Term};
+use super::facets::{self, CategoryNames, Facet};
+use super::highlight::{mark, plain_text, snippet};
+use super::query::SearchProducts;
+use crate::catalog::{self, CategoryKey, Product};
+use crate::db::{Pool, PoolError};
+use crate::ids::CategoryId;
+use crate::schema::categories;
+
+/// A page of what was found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SearchPage {
+    pub found: Vec<FoundProduct>,
+    /// On all pages.
+    pub total: i64,
+    /// By field: `category`, `price`, `in_stock`, `options.<name>`.
+    pub facets: BTreeMap<String, Facet>,
+    pub page: u32,
+    pub per_page: u16,
+}
+
+/// A product, and where the words were found in it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FoundProduct {
+    pub product: Product,
+    pub highlights: Highlights,
+}
+
+/// HTML, with found words between `<mark>` and `</mark>` and everything else escaped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Highlights {
+    pub title: String,
+    /// The part of the description around the first found word, if there is one.
+    pub description: Option<String>,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum SearchProductsError {
+    #[error("no database connection could be had: {0}")]
+    NoConnection(#[from] PoolError),
+    #[error(transparent)]
+    Database(#[from] diesel::result::Error),
+    #[error(transparent)]
+    Engine(EngineError),
+}
+
+impl From<EngineError> for SearchProductsError {
+    fn from(error: EngineError) -> Self {
+        match error {
+            EngineError::NoConnection(error) => Self::NoConnection(error),
+            EngineError::Database(error) => Self::Database(error),
+            error @ EngineError::Unavailable(_) => Self::Engine(error),
+        }
+    }
+}
+
+/// Searches active products. No connection is held while the engine works, since it may be another server.
+pub async fn search_products(
+    pool: &Pool,
+    engine: &dyn SearchEngine,
+    search: &SearchProducts,
+) -> Result<SearchPage, SearchProductsError> {
+    let query = {
+        let mut conn = pool.get().await?;
+        resolve(&mut conn, search).await?
+    };
+    let matches = engine.find(&query).await?;
+    let mut conn = pool.get().await?;
+    let products = catalog::list_products_by_ids(&mut conn, &matches.product_ids).await?;
+    let names = category_names(&mut conn, matches.facets.categories.keys()).await?;
+    Ok(SearchPage {
+        found: products.into_iter().map(|product| highlighted(product, &matches.terms)).collect(),
+        total: matches.total,
+        facets: facets::present(matches.facets, &names),
+        page: search.page,
+        per_page: query.limit,
+    })
+}
+
+async fn resolve(conn: &mut AsyncPgConnection, search: &SearchProducts) -> QueryResult<EngineQuery> {
+    let limit = u16::try_from(search.per_page.rows()).unwrap_or(u16::MAX);
+    let mut options: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for option in &search.options {
+        // No option in the database has a NUL, and Postgres cannot be asked for one.
+        let (name, value) = (option.name.replace('\0', "\u{1f}"), option.value.replace('\0', "\u{1f}"));
+        options.entry(name).or_default().insert(value);
+    }
+    Ok(EngineQuery {
+        text: search.text.clone(),
+        categories: match search.categories.as_slice() {
+            [] => None,
+            keys => Some(category_ids(conn, keys).await?),
+        },
+        price_min_minor: search.price_min_minor,
+        price_max_minor: search.price_max_minor,
+        options,
+        in_stock: search.in_stock,
+        sort: search.sort,
+        offset: search.page.saturating_sub(1).saturating_mul(limit.into()),
+        limit,
+    })
+}
+
+async fn category_ids(conn: &mut AsyncPgConnection, keys: &[String]) -> QueryResult<Vec<CategoryId>> {
+    let (mut ids, mut slugs) = (Vec::new(), Vec::new());
+    for key in keys {
+        match CategoryKey::from(key.as_str()) {
+            CategoryKey::Id(id) => ids.push(id),
+            CategoryKey::Slug(slug) => slugs.push(slug),
+        }
+    }
+    categories::table
+        .filter(categories::id.eq_any(ids).or(categories::slug.eq_any(slugs)))
+        .select(categories::id)
+        .load(conn)
+        .await
+}
+
+async fn category_names(
+    conn: &mut AsyncPgConnection,
+    ids: impl Iterator<Item = &CategoryId>,
+) -> QueryResult<CategoryNames> {
+    let ids: Vec<CategoryId> = ids.copied().collect();
+    let rows: Vec<(CategoryId, String, String)> = categories::table
+        .filter(categories::id.eq_any(ids))
+        .select((categories::id, categories::slug, categories::title))
+        .load(conn)
+        .await?;
+    Ok(rows.into_iter().map(|(id, slug, title)| (id, (slug, title))).collect())
+}
+
+fn highlighted(product: Product, terms: &[Term]) -> FoundProduct {
+    let highlights = Highlights {
+        title: mark(&product.title, terms),
+        description: snippet(&plain_text(&product.description), terms),
+    };
+    FoundProduct { product, highlights }
+}

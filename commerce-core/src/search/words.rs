@@ -1,0 +1,142 @@
+//! What the words of a search stand for: their other forms, their synonyms, or the words that were meant.
+
+use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Bool, Text};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+
+use super::engine::Term;
+use super::query::WORDS_MAX;
+use super::synonyms::{STOP_WORDS, synonyms_of};
+use super::typos::{distance, distance_to_prefix, typos_allowed};
+
+/// A word of the search with all that it may stand for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Word {
+    /// As it was typed, folded.
+    pub typed: String,
+    /// It is the last: words that begin with it count too.
+    pub prefix: bool,
+    /// Other words of the vocabulary that count as found.
+    pub others: Vec<String>,
+}
+
+#[derive(QueryableByName)]
+struct WordRow {
+    #[diesel(sql_type = Text)]
+    word: String,
+    #[diesel(sql_type = Bool)]
+    last: bool,
+    #[diesel(sql_type = Text)]
+    stem: String,
+    /// Words of the vocabulary with the same stem.
+    #[diesel(sql_type = Array<Text>)]
+    forms: Vec<String>,
+    /// Words of the vocabulary that look alike; empty when the word is known.
+    #[diesel(sql_type = Array<Text>)]
+    alike: Vec<String>,
+}
+
+/// A word is known when it, another form of it or, for the last one, a word that it begins is in the vocabulary. Only
+/// for unknown ones a typing error is looked for.
+const LOOK_UP: &str = "
+    WITH typed AS (
+        SELECT word, place, place = max(place) OVER () AS last,
+               coalesce((ts_lexize('pg_catalog.english_stem', word))[1], word) AS stem
+        FROM unnest(string_to_array(commerce.search_text($1), ' ')) WITH ORDINALITY AS given (word, place)
+        WHERE word <> '' AND length(word) <= 60),
+    known AS (
+        SELECT t.*, f.forms,
+               cardinality(f.forms) > 0 OR EXISTS (
+                   SELECT FROM commerce.search_words k
+                   WHERE CASE WHEN t.last THEN k.word ^@ t.word ELSE k.word = t.word END) AS is_known
+        FROM typed t CROSS JOIN LATERAL (
+            SELECT ARRAY(SELECT DISTINCT k.word FROM commerce.search_words k WHERE k.stem = t.stem) AS forms) f)
+    SELECT word, last, stem, forms,
+           CASE WHEN is_known THEN '{}' ELSE ARRAY(SELECT commerce.similar_search_words(word)) END AS alike
+    FROM known ORDER BY place LIMIT $2";
+
+/// The words of a text, in order. Stop words are left out if there are others.
+pub async fn look_up(conn: &mut AsyncPgConnection, text: &str) -> QueryResult<Vec<Word>> {
+    if text.trim().is_empty() || text.contains('\0') {
+        return Ok(Vec::new());
+    }
+    let rows: Vec<WordRow> = diesel::sql_query(LOOK_UP)
+        .bind::<Text, _>(text)
+        .bind::<BigInt, _>(i64::try_from(WORDS_MAX).unwrap_or(i64::MAX))
+        .load(conn)
+        .await?;
+    let all_stop = rows.iter().all(|row| STOP_WORDS.contains(&row.word.as_str()));
+    let rows = rows.into_iter().filter(|row| all_stop || !STOP_WORDS.contains(&row.word.as_str()));
+    Ok(rows.map(word_of).collect())
+}
+
+fn word_of(row: WordRow) -> Word {
+    let meant = row.alike.into_iter().filter(|word| is_meant(&row.word, &row.stem, word, row.last));
+    let mut others: Vec<String> = row.forms.into_iter().chain(meant).collect();
+    let named = others.iter().map(String::as_str).chain([row.word.as_str()]);
+    let synonyms: Vec<String> = synonyms_of(named).into_iter().map(str::to_owned).collect();
+    others.extend(synonyms);
+    others.retain(|other| *other != row.word);
+    others.sort();
+    others.dedup();
+    Word { typed: row.word, prefix: row.last, others }
+}
+
+/// Numbers are never mistyped: 45 cm is not 46 cm. A wrong first letter counts twice, since few people mistype it.
+fn is_meant(typed: &str, stem: &str, word: &str, last: bool) -> bool {
+    if typed.chars().any(|c| c.is_ascii_digit()) {
+        return false;
+    }
+    let first = usize::from(typed.chars().next() != word.chars().next());
+    let allowed = typos_allowed(typed);
+    first + distance(typed, word) <= allowed
+        || (last && first + distance_to_prefix(typed, word) <= allowed)
+        || first + distance(stem, word) <= typos_allowed(stem)
+}
+
+impl Word {
+    /// As a part of a `tsquery`. `label` such as `A` looks in fields of that weight only; `exact` leaves other words out.
+    pub fn tsquery(&self, label: &str, exact: bool) -> String {
+        let star = if self.prefix { "*" } else { "" };
+        let mut parts = vec![lexeme(&self.typed, &format!("{star}{label}"))];
+        if !exact {
+            parts.extend(self.others.iter().map(|other| lexeme(other, label)));
+        }
+        format!("({})", parts.join(" | "))
+    }
+
+    /// What is to be marked in a text.
+    pub fn terms(&self) -> impl Iterator<Item = Term> {
+        let typed = Term { word: self.typed.clone(), prefix: self.prefix };
+        let others = self.others.iter().map(|word| Term { word: word.clone(), prefix: false });
+        std::iter::once(typed).chain(others)
+    }
+}
+
+fn lexeme(word: &str, suffix: &str) -> String {
+    let quoted = word.replace('\\', "\\\\").replace('\'', "''");
+    if suffix.is_empty() { format!("'{quoted}'") } else { format!("'{quoted}':{suffix}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_becomes_a_tsquery() {
+        let word = Word { typed: "lamp".into(), prefix: true, others: vec!["lamps".into(), "o'x\\".into()] };
+        assert_eq!(word.tsquery("A", false), r"('lamp':*A | 'lamps':A | 'o''x\\':A)");
+        assert_eq!(word.tsquery("", true), "('lamp':*)");
+    }
+
+    #[test]
+    fn what_is_near_is_meant() {
+        assert!(is_meant("blnaket", "blnaket", "blanket", false));
+        assert!(is_meant("knives", "knive", "knife", false));
+        assert!(is_meant("stonw", "stonw", "stoneware", true));
+        assert!(!is_meant("stonw", "stonw", "stoneware", false));
+        assert!(!is_meant("bottery", "bottery", "pottery", true));
+        assert!(!is_meant("lmap", "lmap", "lamp", false));
+        assert!(!is_meant("10045", "10045", "10046", false));
+    }
+}
