@@ -9,7 +9,7 @@ use crate::config::HttpSettings;
 use crate::edge::Edge;
 use crate::problem::{Code, Problem};
 use crate::state::State;
-use crate::{demo_images, health, openapi, routes, telemetry};
+use crate::{demo_images, health, media, openapi, routes, telemetry};
 
 /// The application, as the server and the tests run it.
 pub fn app(state: State, settings: &HttpSettings) -> impl Endpoint<Output = Response> + use<> {
@@ -28,13 +28,15 @@ pub fn app(state: State, settings: &HttpSettings) -> impl Endpoint<Output = Resp
         .at("/.well-known/jwks.json", get(fixed("application/json", jwks)))
         .at("/problems/:code", get(explain_problem))
         .at("/demo-images/:name", get(demo_images::draw))
+        .at("/media/:name", get(media::serve))
         .at("/healthz", get(health::alive))
         .at("/readyz", get(health::ready))
         .at("/metrics", get(telemetry::metrics));
     let compression = Compression::new()
         .algorithms([CompressionAlgo::GZIP, CompressionAlgo::BR])
         .with_quality(CompressionLevel::Fastest);
-    Edge::new(routes.data(state), settings.cors_origins.clone()).with(compression).map_to_response()
+    let edge = Edge::new(routes.data(state), settings.cors_origins.clone());
+    edge.with(compression).before(media::uncompressed).map_to_response()
 }
 
 /// The same text for everybody.

@@ -4,8 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use clap::Args;
 use commerce_core::accounts::SecretKey;
+use commerce_core::catalog::image::Media;
 use commerce_core::db::{self, Pool, PoolSettings};
 use commerce_core::money::Currency;
 use commerce_core::payments::{MockProvider, PaymentProvider, ProviderName, Providers};
@@ -148,6 +150,23 @@ impl PaymentSettings {
         let mock = || -> Arc<dyn PaymentProvider> { Arc::new(MockProvider::new(public_url)) };
         let switched_on = self.payment_providers.iter().flatten();
         Providers::new(switched_on.filter(|name| **name == ProviderName::Mock).map(|_| mock()))
+    }
+}
+
+/// Where uploaded images are kept.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Media")]
+pub struct MediaSettings {
+    /// Where uploaded images are kept, the same for API and worker: file:///folder, or s3://bucket/prefix with AWS_ACCESS_KEY_ID,
+    /// AWS_SECRET_ACCESS_KEY, AWS_REGION and, for other servers than Amazon's, AWS_ENDPOINT in the environment [default: the
+    /// folder `media` here]
+    #[arg(long, env = "COMMERCE_MEDIA_URL")]
+    media_url: Option<String>,
+}
+
+impl MediaSettings {
+    pub fn media(&self) -> anyhow::Result<Media> {
+        Media::of_setting(self.media_url.as_deref(), std::env::vars()).context("COMMERCE_MEDIA_URL")
     }
 }
 

@@ -100,7 +100,9 @@ fn finish(root: &mut Value) {
     let mut request_schemas = BTreeSet::new();
     for operation in operations(root) {
         if let Some(body) = operation.get_mut("requestBody") {
-            gather(body, &schemas, &mut request_schemas);
+            // A form has no null, and is checked by hand.
+            let json = body.get("content").and_then(|content| content.get("application/json"));
+            gather(json.unwrap_or(&Value::Null), &schemas, &mut request_schemas);
             add_examples(body, &schemas);
         }
         name_permission(operation);

@@ -103,6 +103,8 @@ codes! {
     BodyTooLarge = PAYLOAD_TOO_LARGE "body_too_large" "The body is too large",
     /// The body's `Content-Type` is missing or not one that the operation reads.
     UnsupportedMediaType = UNSUPPORTED_MEDIA_TYPE "unsupported_media_type" "Unsupported media type",
+    /// The file has no such part: `size` says how many bytes it has.
+    RangeNotSatisfiable = RANGE_NOT_SATISFIABLE "range_not_satisfiable" "No such part of the file",
     /// The body can be read, but fields of it are wrong: `errors` points at each.
     ValidationFailed = UNPROCESSABLE_ENTITY "validation_failed" "Fields are invalid",
     /// This Idempotency-Key was used for a request with another body.

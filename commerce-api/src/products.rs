@@ -19,7 +19,7 @@ pub use self::requests::{
     CreateProductRequest, CreateVariantRequest, ReplaceProductRequest, UpdateProductRequest,
     UpdateVariantRequest,
 };
-pub use self::shapes::{Product, ProductSort, ProductStatus};
+pub use self::shapes::{Image, Product, ProductSort, ProductStatus};
 
 use crate::answer::{Created, List, NOTHING, NoContent, Okay};
 use crate::auth::{Can, Credential, ProductsRead, ProductsWrite};
@@ -315,7 +315,7 @@ impl Products {
     }
 }
 
-fn product_key(text: &str) -> ProductKey {
+pub(crate) fn product_key(text: &str) -> ProductKey {
     ProductKey::from(text)
 }
 

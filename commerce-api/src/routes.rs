@@ -71,6 +71,7 @@ use crate::accounts::Accounts;
 use crate::admin_orders::AdminOrders;
 use crate::cart::Carts;
 use crate::categories::Categories;
+use crate::images::ProductImages;
 use crate::import::ProductImport;
 use crate::inventory::Inventory;
 use crate::me::Me;
@@ -87,6 +88,7 @@ pub type Surface = (
     Me,
     Products,
     Search,
+    ProductImages,
     ProductImport,
     Categories,
     Inventory,
@@ -104,6 +106,7 @@ pub fn surface(state: &State) -> Surface {
         Me(state()),
         Products(state()),
         Search(state()),
+        ProductImages(state()),
         ProductImport(state()),
         Categories(state()),
         Inventory(state()),
@@ -147,7 +150,7 @@ pub const CHAPTERS: [&str; 9] =
 pub const BASE: &str = "/v1";
 
 /// What is served beside the API: path, what it is for.
-pub const OTHER_PATHS: [&str; 10] = [
+pub const OTHER_PATHS: [&str; 11] = [
     "/docs",
     "/docs/",
     "/openapi.yaml",
@@ -157,6 +160,7 @@ pub const OTHER_PATHS: [&str; 10] = [
     "/metrics",
     "/problems/{code}",
     "/demo-images/{name}",
+    "/media/{name}",
     "/.well-known/jwks.json",
 ];
 

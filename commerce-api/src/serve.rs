@@ -10,7 +10,9 @@ use poem::listener::{Acceptor as _, Listener as _, TcpListener};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::app;
-use crate::config::{DatabaseSettings, HttpSettings, PaymentSettings, SecretSettings, ShopArguments};
+use crate::config::{
+    DatabaseSettings, HttpSettings, MediaSettings, PaymentSettings, SecretSettings, ShopArguments,
+};
 use crate::create_admin::AdminSettings;
 use crate::state::State;
 use crate::telemetry::{self, LogFormat};
@@ -29,6 +31,8 @@ pub struct ServeArguments {
     #[command(flatten)]
     payments: PaymentSettings,
     #[command(flatten)]
+    media: MediaSettings,
+    #[command(flatten)]
     admin: AdminSettings,
 
     /// How log lines look; RUST_LOG chooses what is logged
@@ -45,7 +49,8 @@ pub async fn serve(arguments: ServeArguments) -> anyhow::Result<()> {
     let stop = asked_to_stop().context("signals cannot be watched")?;
     let pool = arguments.database.pool().context("DATABASE_URL is not a Postgres address")?;
     let providers = arguments.payments.providers(&arguments.http.public_url());
-    let state = State::new(pool, arguments.shop.settings(), providers, arguments.secrets.keys()?);
+    let media = arguments.media.media()?;
+    let state = State::new(pool, arguments.shop.settings(), providers, media, arguments.secrets.keys()?);
     arguments.admin.see_to(state.pool.clone());
     let listener = TcpListener::bind(arguments.http.http_addr)
         .into_acceptor()

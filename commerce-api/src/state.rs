@@ -4,6 +4,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use commerce_core::accounts::SecretKey;
+use commerce_core::catalog::image::Media;
 use commerce_core::db::Pool;
 use commerce_core::jobs::Waker;
 use commerce_core::payments::Providers;
@@ -21,6 +22,8 @@ pub struct Shared {
     pub pool: Pool,
     pub shop: ShopSettings,
     pub providers: Providers,
+    /// Where uploaded images are kept.
+    pub media: Media,
     pub tokens: TokenKeys,
     /// Codes that are mailed are derived from it.
     pub secret: SecretKey,
@@ -45,7 +48,7 @@ impl Deref for State {
 }
 
 impl State {
-    pub fn new(pool: Pool, shop: ShopSettings, providers: Providers, keys: Keys) -> Self {
+    pub fn new(pool: Pool, shop: ShopSettings, providers: Providers, media: Media, keys: Keys) -> Self {
         let Keys { tokens, secret } = keys;
         let waker = Waker::start(pool.clone());
         let search = Arc::new(PostgresEngine::new(pool.clone()));
@@ -53,6 +56,7 @@ impl State {
             pool,
             shop,
             providers,
+            media,
             tokens,
             secret,
             sessions: SessionCache::default(),

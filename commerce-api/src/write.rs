@@ -83,6 +83,39 @@ impl State {
         }
     }
 
+    /// The first of two transactions with something slow between them, such as the upload of a file: runs `effect`, unless the
+    /// request was answered before; then it returns that answer. [`State::write`] is the second.
+    pub async fn begin<const STATUS: u16, T, E, F>(
+        &self,
+        name: &'static str,
+        request: Option<IdempotentRequest>,
+        effect: F,
+    ) -> Result<Option<Answer<STATUS, T>>, Refused<E>>
+    where
+        for<'r> F: AsyncFnOnce(&'r mut AsyncPgConnection) -> Result<(), E>
+            + TransactionBody<&'r mut AsyncPgConnection, Result<(), E>, Fut: Send>
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        E: Refusal + Retryable + From<QueryError>,
+    {
+        let begin = async move |conn: &mut AsyncPgConnection| {
+            if let Some(request) = &request
+                && let Begun::Replay(stored) = idempotency::begin(conn, request).await?
+            {
+                return Ok(Some(stored));
+            }
+            effect(conn).await.map_err(WriteError::Effect)?;
+            Ok::<_, WriteError<E>>(None)
+        };
+        match self.run_to_end(name, begin).await? {
+            Ok(stored) => Ok(stored.map(Answer::replay)),
+            Err(TransactionError::NoConnection(error)) => Err(Problem::from(error).into()),
+            Err(TransactionError::RolledBack(error)) => Err(error.into()),
+        }
+    }
+
     /// As [`State::write`], for a transaction whose outcome the handler still has to look at.
     pub async fn transaction<R, E, F>(&self, name: &'static str, body: F) -> Result<R, Problem>
     where

@@ -74,6 +74,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    commerce.media_files (key) {
+        key -> Text,
+        image_id -> Nullable<Uuid>,
+        idle_since -> Timestamptz,
+    }
+}
+
+diesel::table! {
     commerce.one_time_codes (id) {
         id -> Uuid,
         user_id -> Uuid,
@@ -179,6 +187,10 @@ diesel::table! {
         alt -> Text,
         position -> Int4,
         created_at -> Timestamptz,
+        storage_key -> Nullable<Text>,
+        width -> Nullable<Int4>,
+        height -> Nullable<Int4>,
+        variants -> Jsonb,
     }
 }
 
@@ -385,6 +397,7 @@ diesel::table! {
 diesel::joinable!(cart_items -> carts (cart_id));
 diesel::joinable!(cart_items -> variants (variant_id));
 diesel::joinable!(carts -> users (user_id));
+diesel::joinable!(media_files -> product_images (image_id));
 diesel::joinable!(one_time_codes -> users (user_id));
 diesel::joinable!(order_events -> orders (order_id));
 diesel::joinable!(order_lines -> orders (order_id));
@@ -416,6 +429,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     emails,
     idempotency_keys,
     jobs,
+    media_files,
     one_time_codes,
     order_events,
     order_lines,

@@ -6,8 +6,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use commerce_core::accounts::{InvalidSecretKey, SecretKey};
+use commerce_core::catalog::image::Media;
 use commerce_core::ids::JobId;
 use commerce_core::jobs::JobState;
 use commerce_core::notifications::Sender;
@@ -89,6 +91,11 @@ pub struct RunArgs {
     pub secret_key: SecretKey,
     #[command(flatten)]
     pub shop: ShopArgs,
+    /// Where uploaded images are kept, as commerce-api has it: file:///folder, or s3://bucket/prefix with AWS_ACCESS_KEY_ID,
+    /// AWS_SECRET_ACCESS_KEY, AWS_REGION and, for other servers than Amazon's, AWS_ENDPOINT in the environment [default: the
+    /// folder `media` here]
+    #[arg(long, env = "COMMERCE_MEDIA_URL")]
+    media_url: Option<String>,
     /// Written into the jobs that this worker holds [default: host name and process id]
     #[arg(long, env = "COMMERCE_WORKER_NAME")]
     pub name: Option<String>,
@@ -110,6 +117,13 @@ pub struct RunArgs {
     /// Answers /healthz, /readyz and /metrics, such as 127.0.0.1:8081 [default: off]
     #[arg(long, env = "COMMERCE_WORKER_HTTP_ADDR")]
     pub http_addr: Option<SocketAddr>,
+}
+
+impl RunArgs {
+    /// The place where uploaded images are kept.
+    pub fn media(&self) -> anyhow::Result<Media> {
+        Media::of_setting(self.media_url.as_deref(), std::env::vars()).context("COMMERCE_MEDIA_URL")
+    }
 }
 
 /// The rules of the shop, as far as jobs and sweeps follow them. Give the same to commerce-api.

@@ -5,11 +5,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use commerce_core::catalog::image::Media;
 use commerce_core::db::{self, Pool, PoolSettings};
 use commerce_core::notifications::{FolderMailer, MailSettings, Mailer, SmtpMailer};
 use commerce_core::payments::Providers;
 use commerce_worker::config::{self, Command, LogFormat, RunArgs};
-use commerce_worker::handlers::{Handlers, refund_payment, send_email};
+use commerce_worker::handlers::{Handlers, delete_files, refund_payment, resize_image, send_email};
 use commerce_worker::work::Worker;
 use commerce_worker::{http, manage, schedule};
 use metrics_exporter_prometheus::PrometheusBuilder;
@@ -56,11 +57,12 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
     let name = args.name.clone().filter(|name| !name.is_empty()).unwrap_or_else(name_of_process);
     let shop = args.shop.settings();
     let providers = args.shop.providers(args.public_url.as_deref().unwrap_or_default());
+    let media = args.media()?;
     let worker = Worker {
         name: name.clone(),
         database_url: args.database.database_url.clone(),
-        handlers: handlers(&args, &pool, &providers)?,
-        sweeps: schedule::sweeps(&pool, &shop, &providers),
+        handlers: handlers(&args, &pool, &providers, &media)?,
+        sweeps: schedule::sweeps(&pool, &shop, &providers, &media),
         concurrency,
         lease: args.lease,
         poll_interval: args.poll_interval,
@@ -75,7 +77,7 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
 }
 
 /// What this worker does with each kind of job.
-fn handlers(args: &RunArgs, pool: &Pool, providers: &Providers) -> anyhow::Result<Handlers> {
+fn handlers(args: &RunArgs, pool: &Pool, providers: &Providers, media: &Media) -> anyhow::Result<Handlers> {
     let mailer: Arc<dyn Mailer> = match args.smtp_url.as_deref().filter(|url| !url.is_empty()) {
         Some(url) => Arc::new(SmtpMailer::new(url).context("SMTP_URL")?),
         None => {
@@ -92,11 +94,14 @@ fn handlers(args: &RunArgs, pool: &Pool, providers: &Providers) -> anyhow::Resul
         secret_key: args.secret_key.clone(),
     });
     let (for_mails, for_refunds, providers) = (pool.clone(), pool.clone(), providers.clone());
+    let (resizing, deleting) = ((pool.clone(), media.clone()), (pool.clone(), media.clone()));
     Ok(Handlers::new()
         .with(move |lease, job| {
             send_email::run(for_mails.clone(), Arc::clone(&mailer), Arc::clone(&settings), lease, job)
         })
-        .with(move |lease, job| refund_payment::run(for_refunds.clone(), providers.clone(), lease, job)))
+        .with(move |lease, job| refund_payment::run(for_refunds.clone(), providers.clone(), lease, job))
+        .with(move |lease, job| resize_image::run(resizing.0.clone(), resizing.1.clone(), lease, job))
+        .with(move |lease, job| delete_files::run(deleting.0.clone(), deleting.1.clone(), lease, job)))
 }
 
 fn name_of_process() -> String {

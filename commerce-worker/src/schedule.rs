@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use apalis::prelude::{Monitor, ParallelizeExt as _, WorkerBuilder};
 use apalis_cron::{CronScheduler, Tick};
+use commerce_core::catalog::image::{self, Media};
 use commerce_core::db::Pool;
 use commerce_core::payments::Providers;
 use commerce_core::settings::ShopSettings;
@@ -39,7 +40,8 @@ impl Sweep {
 const BATCH: i64 = 100;
 
 /// All that a shop needs.
-pub fn sweeps(pool: &Pool, shop: &ShopSettings, providers: &Providers) -> Vec<Sweep> {
+pub fn sweeps(pool: &Pool, shop: &ShopSettings, providers: &Providers, media: &Media) -> Vec<Sweep> {
+    let stored = (pool.clone(), media.clone());
     let (attempted, shop, providers) = (pool.clone(), shop.clone(), providers.clone());
     let on_pool = |name, cron, sweep: fn(Pool) -> BoxFuture<'static, anyhow::Result<usize>>| {
         let pool = pool.clone();
@@ -56,6 +58,7 @@ pub fn sweeps(pool: &Pool, shop: &ShopSettings, providers: &Providers) -> Vec<Sw
         on_pool("prune_codes", "17 * * * * *", |pool| prune_codes(pool).boxed()),
         on_pool("prune_sessions", "27 11 * * * *", |pool| prune_sessions(pool).boxed()),
         on_pool("prune_emails", "37 13 * * * *", |pool| prune_emails(pool).boxed()),
+        Sweep::new("sweep_files", "47 */5 * * * *", move || sweep_files(stored.0.clone(), stored.1.clone())),
         on_pool("measure_queue", "*/10 * * * * *", |pool| measure_queue(pool).boxed()),
     ]
 }
@@ -106,6 +109,10 @@ async fn prune_sessions(pool: Pool) -> anyhow::Result<usize> {
 
 async fn prune_emails(pool: Pool) -> anyhow::Result<usize> {
     Ok(notifications::prune(&mut *pool.get().await?).await?)
+}
+
+async fn sweep_files(pool: Pool, media: Media) -> anyhow::Result<usize> {
+    Ok(image::sweep_files(&pool, &media, BATCH).await?)
 }
 
 /// Gauges of the jobs table. A kind and state that ran empty goes to zero.

@@ -87,7 +87,7 @@ pub struct Variant {
 
 /// A picture of a product.
 #[derive(Debug, Clone, Object)]
-#[oai(rename = "Image")]
+#[oai(skip_serializing_if_is_none, rename = "Image", example)]
 pub struct Image {
     pub id: Uuid,
     /// An address, or a path on this server.
@@ -95,6 +95,24 @@ pub struct Image {
     /// What is seen, for those who do not see it.
     pub alt: String,
     pub position: i32,
+    /// In pixels, of an uploaded image.
+    pub width: Option<u32>,
+    /// In pixels, of an uploaded image.
+    pub height: Option<u32>,
+    /// Smaller copies of an uploaded image, by width. They come some moments after the upload.
+    pub variants: Vec<ImageVariant>,
+}
+
+/// A smaller copy of an image.
+#[derive(Debug, Clone, Object)]
+#[oai(rename = "ImageVariant")]
+pub struct ImageVariant {
+    /// In pixels.
+    pub width: u32,
+    /// In pixels.
+    pub height: u32,
+    /// A path on this server.
+    pub url: String,
 }
 
 impl Product {
@@ -147,7 +165,33 @@ impl From<catalog::Variant> for Variant {
 
 impl From<catalog::Image> for Image {
     fn from(image: catalog::Image) -> Self {
-        Self { id: image.id.0, url: image.url, alt: image.alt, position: image.position }
+        let variants = image.variants.into_iter();
+        Self {
+            id: image.id.0,
+            url: image.url,
+            alt: image.alt,
+            position: image.position,
+            width: image.size.map(|(width, _)| width),
+            height: image.size.map(|(_, height)| height),
+            variants: variants
+                .map(|catalog::ImageVariant { width, height, url }| ImageVariant { width, height, url })
+                .collect(),
+        }
+    }
+}
+
+impl Example for Image {
+    fn example() -> Self {
+        let path = |last: u8| format!("/media/01939f5c-7e2b-7c4a-9a55-0d8a6a4f00{last:02x}.jpg");
+        Self {
+            id: Uuid::from_u128(0x0193_9f5c_7e2b_7c4a_9a55_0d8a_6a4f_0003),
+            url: path(16),
+            alt: "A pair of moss green socks".to_owned(),
+            position: 0,
+            width: Some(1600),
+            height: Some(1200),
+            variants: vec![ImageVariant { width: 160, height: 120, url: path(17) }],
+        }
     }
 }
 
@@ -164,12 +208,7 @@ impl Example for Product {
             category_ids: vec![id(2)],
             attributes: BTreeMap::from([("material".to_owned(), Any("80 % merino wool".into()))]),
             option_names: vec!["Size".to_owned()],
-            images: vec![Image {
-                id: id(3),
-                url: "/demo-images/socks-7a8b5c.svg".to_owned(),
-                alt: "A pair of moss green socks".to_owned(),
-                position: 0,
-            }],
+            images: vec![Image::example()],
             variants: vec![Variant {
                 id: id(4),
                 sku: Some("SOCK-CREW-M".to_owned()),

@@ -7,6 +7,7 @@ mod bad_input;
 mod browser_tests;
 mod catalogue_admin;
 mod edge;
+mod images;
 mod long_tests;
 mod permissions;
 mod processes;

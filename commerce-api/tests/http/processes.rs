@@ -7,6 +7,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::shop::SECRET;
+use crate::webdriver::http_client;
 
 pub fn commerce_api(database_url: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_commerce-api"));
@@ -65,7 +66,7 @@ async fn the_first_admin_is_made_once_and_can_log_in() {
     let (mut server, url) = serve(commerce_api(database.url())).await;
     let login = async |password: &str| {
         let body = serde_json::json!({ "email": "boss@example.com", "password": password });
-        reqwest::Client::new().post(format!("{url}/v1/auth/login")).json(&body).send().await.unwrap()
+        http_client().post(format!("{url}/v1/auth/login")).json(&body).send().await.unwrap()
     };
     assert_eq!(login("another password").await.status(), 401);
     let tokens: serde_json::Value = login("correct horse battery").await.json().await.unwrap();
@@ -87,7 +88,7 @@ async fn the_admin_of_the_settings_is_made_when_the_server_starts() {
         .env("COMMERCE_ADMIN_EMAIL", "boss@example.com")
         .env("COMMERCE_ADMIN_PASSWORD", "correct horse battery");
     let (_server, url) = serve(command).await;
-    let client = reqwest::Client::new();
+    let client = http_client();
     let body = serde_json::json!({ "email": "boss@example.com", "password": "correct horse battery" });
     let logged_in = async {
         loop {

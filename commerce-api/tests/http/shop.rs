@@ -8,12 +8,14 @@ use commerce_api::edge::AllowedOrigins;
 use commerce_api::state::{Keys, State};
 use commerce_api::tokens::TokenKeys;
 use commerce_core::accounts::{Role, SecretKey};
+use commerce_core::catalog::image::Media;
 use commerce_core::ids::{SessionId, UserId};
 use commerce_core::payments::{MockProvider, PaymentProvider, Providers};
 use commerce_core::settings::ShopSettings;
 use commerce_core::testing::TestDatabase;
 use diesel::ExpressionMethods as _;
 use diesel_async::RunQueryDsl as _;
+use object_store::memory::InMemory;
 use poem::endpoint::BoxEndpoint;
 use poem::http::{Method, StatusCode};
 use poem::test::TestClient;
@@ -41,6 +43,7 @@ pub struct Got {
     pub status: StatusCode,
     pub headers: poem::http::HeaderMap,
     pub text: String,
+    pub bytes: Vec<u8>,
 }
 
 impl Got {
@@ -73,6 +76,9 @@ impl Got {
         errors.iter().filter_map(place).collect()
     }
 }
+
+/// A part of a form: its name, the name of its file if it is one, its content.
+pub type Part<'a> = (&'a str, Option<&'a str>, &'a [u8]);
 
 /// A request to be sent.
 #[derive(Debug, Clone)]
@@ -110,6 +116,24 @@ impl Ask {
         self
     }
 
+    /// A form with these parts.
+    pub fn form(self, boundary: &str, parts: &[Part<'_>]) -> Self {
+        let mut body = Vec::new();
+        for (name, file, content) in parts {
+            body.extend(
+                format!("--{boundary}\r\nContent-Disposition: form-data; name=\"{name}\"").into_bytes(),
+            );
+            if let Some(file) = file {
+                body.extend(format!("; filename=\"{file}\"\r\nContent-Type: image/png").into_bytes());
+            }
+            body.extend(b"\r\n\r\n");
+            body.extend(*content);
+            body.extend(b"\r\n");
+        }
+        body.extend(format!("--{boundary}--\r\n").into_bytes());
+        self.untyped(body).header("Content-Type", &format!("multipart/form-data; boundary={boundary}"))
+    }
+
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
@@ -143,7 +167,8 @@ impl TestShop {
         let mock: Arc<dyn PaymentProvider> = Arc::new(MockProvider::new("http://localhost"));
         let secret = SecretKey::parse(SECRET).unwrap();
         let keys = Keys { tokens: TokenKeys::derive(&secret).unwrap(), secret };
-        let state = State::new(database.pool().clone(), shop, Providers::new([mock]), keys);
+        let media = Media::over(Arc::new(InMemory::new()));
+        let state = State::new(database.pool().clone(), shop, Providers::new([mock]), media, keys);
         let settings = HttpSettings {
             http_addr: ([127, 0, 0, 1], 0).into(),
             public_url: None,
@@ -162,8 +187,9 @@ impl TestShop {
             request = request.body(body);
         }
         let mut response = request.send().await.0;
-        let text = response.take_body().into_string().await.unwrap();
-        Got { status: response.status(), headers: response.headers().clone(), text }
+        let bytes = response.take_body().into_vec().await.unwrap();
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        Got { status: response.status(), headers: response.headers().clone(), text, bytes }
     }
 
     /// A logged-in user of this role, without the detours of registration.

@@ -44,7 +44,7 @@ impl Browser {
     /// A fresh browser with a profile of its own.
     pub async fn start(chromium: &std::path::Path, chromedriver: &std::path::Path) -> Self {
         let (driver, port) = start_driver(chromedriver).await;
-        let client = reqwest::Client::new();
+        let client = http_client();
         // Without a sandbox it also runs as root; nothing but the page under test is opened in it. What a browser does
         // by itself (updates, sync) is switched off.
         let arguments = [
@@ -175,4 +175,10 @@ async fn start_driver(chromedriver: &std::path::Path) -> (Child, u16) {
         }
     }
     panic!("chromedriver ended before it listened");
+}
+
+/// A client that is told whose cryptography to use: reqwest is built without a choice of its own.
+pub fn http_client() -> reqwest::Client {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::new()
 }

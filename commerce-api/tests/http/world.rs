@@ -2,10 +2,11 @@
 //! product, an admin.
 
 use commerce_core::accounts::Role;
+use poem::http::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::shop::{Ask, TestShop, get, post};
+use crate::shop::{Ask, TestShop, ask, get, post};
 use crate::surface::Operation;
 
 /// A header that says who is calling.
@@ -32,6 +33,7 @@ pub struct World {
     pub spare_token: String,
     pub variant: String,
     pub product: String,
+    pub image: String,
     pub category: String,
 }
 
@@ -49,7 +51,8 @@ impl World {
         let category = json!({ "title": format!("Category {}", Uuid::now_v7().simple()) });
         let category = send_new(shop, "/v1/categories", &category, &admin).await;
         let category = category["id"].as_str().unwrap().to_owned();
-        Self { admin, customer, guest, spare_token, variant, product, category }
+        let image = linked_image(shop, &product, &admin).await;
+        Self { admin, customer, guest, spare_token, variant, product, image, category }
     }
 
     /// Whoever this operation lets in: staff, else a guest, else a customer, else nobody.
@@ -74,6 +77,7 @@ impl World {
             "payments" => self.buyer(credential).payment.clone(),
             "items" | "inventory" | "variants" => self.variant.clone(),
             "products" => self.product.clone(),
+            "images" => self.image.clone(),
             "categories" => self.category.clone(),
             _ => Uuid::now_v7().to_string(),
         }
@@ -139,6 +143,14 @@ impl Buyer {
         add(shop, variant, &credential).await;
         Self { credential, order, payment }
     }
+}
+
+/// The one image of a product, which is a link.
+async fn linked_image(shop: &TestShop, product: &str, (name, value): &Credential) -> String {
+    let link = json!({ "images": [{ "url": "/demo-images/mug-b5654a.svg" }] });
+    let ask = ask(Method::PATCH, &format!("/v1/products/{product}")).json(&link).header(name, value);
+    let product = shop.send(ask).await.json();
+    product["images"][0]["id"].as_str().unwrap().to_owned()
 }
 
 fn new_token() -> String {

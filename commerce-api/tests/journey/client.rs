@@ -95,7 +95,7 @@ impl Ask {
 
 impl Client {
     pub fn new(address: SocketAddr) -> Self {
-        Self { http: reqwest::Client::new(), address: Arc::new(watch::channel(address).0) }
+        Self { http: http_client(), address: Arc::new(watch::channel(address).0) }
     }
 
     /// The API is elsewhere from now on.
@@ -126,4 +126,10 @@ impl Client {
 /// Where everything goes.
 pub fn address() -> Value {
     json!({ "name": "Ada Lovelace", "line1": "12 St James's Square", "city": "London", "postal_code": "SW1Y 4JH", "country": "GB" })
+}
+
+/// A client that is told whose cryptography to use: reqwest is built without a choice of its own.
+fn http_client() -> reqwest::Client {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::new()
 }

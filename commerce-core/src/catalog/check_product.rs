@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::product::{Attributes, NewImage, NewVariant, Options};
+use super::image::{FileKey, MEDIA_PATH};
+use super::product::{Attributes, Image, NewImage, NewVariant, Options};
 use super::refusal::ProductRefusal;
 use super::{description, limits, slugs};
 use crate::error::FieldErrors;
@@ -56,7 +57,8 @@ pub(super) fn category_ids(errors: &mut FieldErrors, ids: &[CategoryId]) {
     }
 }
 
-pub(super) fn images(errors: &mut FieldErrors, images: &[NewImage]) {
+/// The images of a product, which has those of `before` already.
+pub(super) fn images(errors: &mut FieldErrors, images: &[NewImage], before: &[Image]) {
     let max = limits::IMAGES_PER_PRODUCT_MAX;
     if images.len() > max {
         errors.push("/images", format!("a product can have at most {max} images"));
@@ -68,9 +70,17 @@ pub(super) fn images(errors: &mut FieldErrors, images: &[NewImage]) {
             errors.push(format!("/images/{index}/url"), wrong);
         } else if !seen.insert(image.url.as_str()) {
             errors.push(format!("/images/{index}/url"), "is linked already");
+        } else if is_upload(&image.url) && !before.iter().any(|known| known.url == image.url) {
+            // A link to it would break as soon as the image that it belongs to is removed.
+            let wrong = "is an uploaded image, but none of this product: upload it here";
+            errors.push(format!("/images/{index}/url"), wrong);
         }
         errors.check_text(&format!("/images/{index}/alt"), &image.alt, 0..=limits::IMAGE_ALT_CHARS_MAX);
     }
+}
+
+fn is_upload(url: &str) -> bool {
+    url.strip_prefix(MEDIA_PATH).and_then(FileKey::parse).is_some()
 }
 
 /// What is wrong with the address of an image: it must be one that a page may show.

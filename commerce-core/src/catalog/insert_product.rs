@@ -98,7 +98,7 @@ pub(super) fn check(new: &NewProduct, currency: Currency) -> Result<(), ProductR
     check_product::description(&mut errors, &new.description);
     check_product::attributes(&mut errors, &new.attributes);
     check_product::category_ids(&mut errors, &new.category_ids);
-    check_product::images(&mut errors, &new.images);
+    check_product::images(&mut errors, &new.images, &[]);
     check_product::option_names(&mut errors, &new.option_names);
     check_product::variants(&mut errors, &new.option_names, &new.variants);
     check_product::finish(errors)?;

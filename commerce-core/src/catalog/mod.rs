@@ -6,6 +6,7 @@
 mod category;
 mod check_product;
 mod description;
+pub mod image;
 pub mod import;
 mod insert_product;
 pub mod limits;
@@ -25,8 +26,8 @@ pub use category::{
 pub use insert_product::{InsertedProduct, insert_product};
 pub use list_products::{ListProducts, ListProductsError, ProductSort, list_products};
 pub use product::{
-    Attributes, Audience, Image, NewImage, NewProduct, NewVariant, Options, Product, ProductPatch,
-    ProductStatus, Variant, VariantPatch,
+    Attributes, Audience, Image, ImageVariant, NewImage, NewProduct, NewVariant, Options, Product,
+    ProductPatch, ProductStatus, Variant, VariantPatch,
 };
 pub use read_product::{ProductKey, find_product, find_product_id, list_products_by_ids};
 pub use refusal::{ProductRefusal, UpdateProductError, WriteProductError};

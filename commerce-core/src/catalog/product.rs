@@ -82,7 +82,7 @@ pub struct Variant {
     pub active: bool,
 }
 
-/// A picture, kept as a link.
+/// A picture: uploaded, or a link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {
     pub id: ImageId,
@@ -91,6 +91,26 @@ pub struct Image {
     /// What is seen, for those who do not see it.
     pub alt: String,
     pub position: i32,
+    /// Width and height in pixels of an uploaded one; of a link they are not known.
+    pub size: Option<(u32, u32)>,
+    /// Smaller copies of an uploaded one, by width. They come some moments after the upload.
+    pub variants: Vec<ImageVariant>,
+}
+
+impl Image {
+    /// Whether its file is in the shop's media store.
+    pub fn is_uploaded(&self) -> bool {
+        self.size.is_some()
+    }
+}
+
+/// A smaller copy of an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageVariant {
+    pub width: u32,
+    pub height: u32,
+    /// A path on the shop's own address.
+    pub url: String,
 }
 
 /// A product to be made.

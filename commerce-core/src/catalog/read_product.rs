@@ -9,7 +9,8 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use tokio::try_join;
 use uuid::Uuid;
 
-use super::product::{Attributes, Audience, Image, Options, Product, ProductStatus, Variant};
+use super::image::MEDIA_PATH;
+use super::product::{Attributes, Audience, Image, ImageVariant, Options, Product, ProductStatus, Variant};
 use crate::ids::{CategoryId, ImageId, ProductId, VariantId};
 use crate::money::{Currency, Money};
 use crate::schema::{product_categories, product_images, products, variants};
@@ -125,6 +126,17 @@ struct ImageRow {
     url: String,
     alt: String,
     position: i32,
+    width: Option<i32>,
+    height: Option<i32>,
+    variants: serde_json::Value,
+}
+
+/// A smaller copy, as `product_images.variants` holds it.
+#[derive(serde::Deserialize)]
+struct StoredVariant {
+    width: u32,
+    height: u32,
+    key: String,
 }
 
 #[derive(QueryableByName)]
@@ -200,7 +212,7 @@ pub(super) async fn with_parts(
     }
     for row in image_rows {
         let Some(product) = place(&row.product_id).and_then(|at| products.get_mut(at)) else { continue };
-        product.images.push(Image { id: row.id, url: row.url, alt: row.alt, position: row.position });
+        product.images.push(image_of(row)?);
     }
     for (product_id, category_id) in category_rows {
         let Some(product) = place(&product_id).and_then(|at| products.get_mut(at)) else { continue };
@@ -233,6 +245,25 @@ fn product_of(row: ProductRow) -> QueryResult<Product> {
         created_at: row.created_at,
         updated_at: row.updated_at,
         version: row.version,
+    })
+}
+
+fn image_of(row: ImageRow) -> QueryResult<Image> {
+    let pixels = |pixels: Option<i32>| pixels.and_then(|pixels| u32::try_from(pixels).ok());
+    let variants: Vec<StoredVariant> = from_json(row.variants)?;
+    Ok(Image {
+        id: row.id,
+        url: row.url,
+        alt: row.alt,
+        position: row.position,
+        size: pixels(row.width).zip(pixels(row.height)),
+        variants: variants
+            .into_iter()
+            .map(|StoredVariant { width, height, key }| {
+                let url = format!("{MEDIA_PATH}{key}");
+                ImageVariant { width, height, url }
+            })
+            .collect(),
     })
 }
 

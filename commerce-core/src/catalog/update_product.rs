@@ -3,14 +3,15 @@
 use diesel::prelude::*;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 
+use super::image::release_files;
 use super::insert_product::{as_position, insert_categories, insert_images};
-use super::product::{Audience, NewImage, Product, ProductPatch, ProductStatus, variant_title};
+use super::product::{Audience, Image, NewImage, Product, ProductPatch, ProductStatus, variant_title};
 use super::read_product::{ProductRow, with_parts};
 use super::refusal::{ProductRefusal, UpdateProductError};
 use super::variants::patch_variant;
 use super::{check_product, description};
 use crate::error::FieldErrors;
-use crate::ids::{ProductId, VariantId};
+use crate::ids::{ImageId, ProductId, VariantId};
 use crate::money::Currency;
 use crate::schema::{product_categories, product_images, products, variants};
 
@@ -119,7 +120,7 @@ fn check(before: &Product, patch: &ProductPatch) -> Result<(), ProductRefusal> {
         check_product::category_ids(&mut errors, ids);
     }
     if let Some(images) = &patch.images {
-        check_product::images(&mut errors, images);
+        check_product::images(&mut errors, images, &before.images);
     }
     if let Some(names) = &patch.option_names {
         let sorted = |names: &[String]| {
@@ -168,13 +169,13 @@ async fn replace_images(
     before: &Product,
     images: &[NewImage],
 ) -> QueryResult<()> {
-    let urls: Vec<&str> = images.iter().map(|image| image.url.as_str()).collect();
-    diesel::delete(
-        product_images::table
-            .filter(product_images::product_id.eq(before.id).and(product_images::url.ne_all(urls))),
-    )
-    .execute(conn)
-    .await?;
+    let stays = |image: &&Image| images.iter().any(|wanted| wanted.url == image.url);
+    let gone: Vec<&Image> = before.images.iter().filter(|image| !stays(image)).collect();
+    let ids: Vec<ImageId> = gone.iter().map(|image| image.id).collect();
+    if gone.iter().any(|image| image.is_uploaded()) {
+        release_files(conn, &ids).await?;
+    }
+    diesel::delete(product_images::table.filter(product_images::id.eq_any(ids))).execute(conn).await?;
     for (position, image) in images.iter().enumerate() {
         let kept = before.images.iter().find(|kept| kept.url == image.url);
         match kept {

@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::Job;
-use crate::ids::{EmailId, RefundId};
+use crate::ids::{EmailId, ImageId, RefundId};
 
 /// Every kind there is.
-pub const ALL: &[&str] = &[SendEmail::KIND, RefundPayment::KIND];
+pub const ALL: &[&str] = &[SendEmail::KIND, RefundPayment::KIND, ResizeImage::KIND, DeleteFiles::KIND];
 
 /// Renders and sends one mail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,4 +28,27 @@ pub struct RefundPayment {
 impl Job for RefundPayment {
     const KIND: &'static str = "refund_payment";
     const ATTEMPTS_MAX: i32 = 20;
+}
+
+/// Makes the smaller copies of an uploaded image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResizeImage {
+    pub image_id: ImageId,
+}
+
+impl Job for ResizeImage {
+    const KIND: &'static str = "resize_image";
+    const ATTEMPTS_MAX: i32 = 12;
+}
+
+/// Deletes files of images that are gone from the media store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeleteFiles {
+    /// Names of the files.
+    pub keys: Vec<String>,
+}
+
+impl Job for DeleteFiles {
+    const KIND: &'static str = "delete_files";
+    const ATTEMPTS_MAX: i32 = 12;
 }

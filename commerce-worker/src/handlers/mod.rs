@@ -3,7 +3,9 @@
 //! A handler completes its row itself (`jobs::complete`), in the transaction of its effect. What goes wrong is written
 //! into the row here: an error, a panic, a handler that takes too long.
 
+pub mod delete_files;
 pub mod refund_payment;
+pub mod resize_image;
 pub mod send_email;
 
 use std::any::Any;

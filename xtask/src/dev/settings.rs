@@ -78,6 +78,7 @@ impl Settings {
         self.set("COMMERCE_DEMO_EMAIL", SHOPPER_EMAIL);
         self.set("COMMERCE_DEMO_PASSWORD", DEMO_PASSWORD);
         self.set("COMMERCE_MAIL_DIR", state.join("mail").display().to_string());
+        self.set("COMMERCE_MEDIA_URL", format!("file://{}", state.join("media").display()));
         if self.get("COMMERCE_SECRET_KEY").is_none() {
             self.set("COMMERCE_SECRET_KEY", secret::read_or_make(&state.join("secret-key"))?);
         }

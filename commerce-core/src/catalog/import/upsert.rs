@@ -8,7 +8,7 @@ use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use super::{ExistingProducts, ImportedProduct, ImportedVariant};
 use crate::catalog::category::{WriteCategoryError, find_by_titles, find_or_create_by_title};
 use crate::catalog::insert_product::{insert_product, insert_products, insert_variants};
-use crate::catalog::product::{NewVariant, Product, ProductPatch, Variant, VariantPatch};
+use crate::catalog::product::{Image, NewImage, NewVariant, Product, ProductPatch, Variant, VariantPatch};
 use crate::catalog::read_product::find_by_slugs;
 use crate::catalog::refusal::{ProductRefusal, UpdateProductError};
 use crate::catalog::update_product::{apply_patch, finish_write, lock_product};
@@ -272,9 +272,10 @@ fn product_changes(
     attributes.extend(imported.attributes.clone());
     let mut categories = before.category_ids.clone();
     categories.extend(category_ids.into_iter().filter(|id| !before.category_ids.contains(id)));
+    let wanted = with_uploads(&imported.images, &before.images);
     let linked = before.images.iter().map(|image| (&image.url, &image.alt));
-    let wanted = imported.images.iter().map(|image| (&image.url, &image.alt));
-    let images_differ = !imported.images.is_empty() && !linked.eq(wanted);
+    let images_differ =
+        !imported.images.is_empty() && !linked.eq(wanted.iter().map(|image| (&image.url, &image.alt)));
     ProductPatch {
         slug: None,
         title: changed(&imported.title, &before.title),
@@ -287,9 +288,21 @@ fn product_changes(
         attributes: (attributes != before.attributes).then_some(attributes),
         option_names: (imported.option_names != before.option_names).then(|| imported.option_names.clone()),
         category_ids: (categories != before.category_ids).then_some(categories),
-        images: images_differ.then(|| imported.images.clone()),
+        images: images_differ.then_some(wanted),
         only_variant: None,
     }
+}
+
+/// The images of the file, and those that were uploaded, which stay in their places: a file can only know of links.
+fn with_uploads(imported: &[NewImage], before: &[Image]) -> Vec<NewImage> {
+    let mut images = imported.to_vec();
+    for (place, upload) in before.iter().enumerate().filter(|(_, image)| image.is_uploaded()) {
+        if !images.iter().any(|image| image.url == upload.url) {
+            let upload = NewImage { url: upload.url.clone(), alt: upload.alt.clone() };
+            images.insert(place.min(images.len()), upload);
+        }
+    }
+    images
 }
 
 /// What the file changes in a variant.

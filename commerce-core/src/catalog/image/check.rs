@@ -1,0 +1,164 @@
+//! Whether an upload is a picture that this shop takes: told by its content, never by its name or declared type.
+
+use std::io::Cursor;
+
+use bytes::Bytes;
+use image::metadata::Orientation;
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+
+use super::store::{Format, Media};
+use super::strip::{Damaged, strip};
+
+/// A file has at most this many bytes.
+pub const FILE_BYTES_MAX: usize = 20 * 1024 * 1024;
+
+/// A picture has at most this many pixels: one from a camera of 24 megapixels is taken.
+pub const PIXELS_MAX: u64 = 25_000_000;
+
+/// What the pixels of one decoded picture may take, in bytes: those of 16 bits a channel reach it sooner.
+const DECODED_BYTES_MAX: u64 = 160 * 1024 * 1024;
+
+/// Why a file is not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ImageRefusal {
+    #[error("is empty")]
+    Empty,
+    #[error("has {0} bytes; at most {FILE_BYTES_MAX} are allowed")]
+    TooManyBytes(usize),
+    #[error("is no JPEG, PNG or WebP picture")]
+    UnknownFormat,
+    #[error("has {width} × {height} pixels; at most {PIXELS_MAX} are allowed")]
+    TooManyPixels { width: u32, height: u32 },
+    #[error("is animated; only pictures that stand still are taken")]
+    Animated,
+    #[error("is damaged or cut short: {0}")]
+    Damaged(String),
+}
+
+impl From<Damaged> for ImageRefusal {
+    fn from(Damaged(what): Damaged) -> Self {
+        Self::Damaged(what.to_owned())
+    }
+}
+
+/// A picture that can be stored and shown.
+#[derive(Debug, Clone)]
+pub struct CheckedImage {
+    pub format: Format,
+    /// Without what the camera wrote beside the picture, such as the place.
+    pub bytes: Bytes,
+    /// As it is shown.
+    pub width: u32,
+    pub height: u32,
+}
+
+impl Media {
+    /// Checks an upload and takes out what is not picture. A few at a time; others wait.
+    pub async fn check(&self, file: Bytes) -> Result<CheckedImage, ImageRefusal> {
+        self.decoding(move || check(file)).await.unwrap_or_else(|panic| Err(ImageRefusal::Damaged(panic)))
+    }
+
+    /// Does heavy work on another thread. Fails only if the work panics, with what is known of that.
+    pub(super) async fn decoding<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, String> {
+        // The permit lives as long as the work, also when nobody waits for it any more.
+        let permit = self.decoders.clone().acquire_owned().await.map_err(|closed| closed.to_string())?;
+        let work = move || {
+            let _permit = permit;
+            work()
+        };
+        tokio::task::spawn_blocking(work).await.map_err(|panic| panic.to_string())
+    }
+}
+
+fn check(file: Bytes) -> Result<CheckedImage, ImageRefusal> {
+    if file.is_empty() {
+        return Err(ImageRefusal::Empty);
+    }
+    if file.len() > FILE_BYTES_MAX {
+        return Err(ImageRefusal::TooManyBytes(file.len()));
+    }
+    let format = format_of(&file).ok_or(ImageRefusal::UnknownFormat)?;
+    let turned = open(&file, format)?.orientation().unwrap_or(Orientation::NoTransforms);
+    let stripped = strip(&file, format, turned)?;
+    drop(file);
+    let decoded = decode(&stripped, format)?;
+    if turned == Orientation::NoTransforms || format == Format::Jpeg {
+        let (width, height) = decoded.shown_size();
+        return Ok(CheckedImage { format, bytes: stripped.into(), width, height });
+    }
+    // Only JPEG says in a way that everybody heeds how it is to be turned; the others are turned here.
+    let mut picture = decoded.picture;
+    picture.apply_orientation(turned);
+    let mut bytes = Cursor::new(Vec::new());
+    picture.write_to(&mut bytes, ImageFormat::Png).map_err(damaged)?;
+    let (width, height) = (picture.width(), picture.height());
+    Ok(CheckedImage { format: Format::Png, bytes: bytes.into_inner().into(), width, height })
+}
+
+/// By the first bytes.
+pub(super) fn format_of(file: &[u8]) -> Option<Format> {
+    match image::guess_format(file).ok()? {
+        ImageFormat::Jpeg => Some(Format::Jpeg),
+        ImageFormat::Png => Some(Format::Png),
+        ImageFormat::WebP => Some(Format::WebP),
+        _ => None,
+    }
+}
+
+/// A picture in memory.
+pub(super) struct Decoded {
+    pub picture: DynamicImage,
+    /// How it is to be turned before it is shown.
+    pub orientation: Orientation,
+    /// What its colours mean, where that is said.
+    pub icc_profile: Option<Vec<u8>>,
+}
+
+impl Decoded {
+    pub fn shown_size(&self) -> (u32, u32) {
+        let (width, height) = (self.picture.width(), self.picture.height());
+        match self.orientation {
+            Orientation::Rotate90
+            | Orientation::Rotate270
+            | Orientation::Rotate90FlipH
+            | Orientation::Rotate270FlipH => (height, width),
+            _ => (width, height),
+        }
+    }
+}
+
+/// Reads the header, and refuses what would not fit into memory.
+fn open(file: &[u8], format: Format) -> Result<impl ImageDecoder + '_, ImageRefusal> {
+    let format = match format {
+        Format::Jpeg => ImageFormat::Jpeg,
+        Format::Png => ImageFormat::Png,
+        Format::WebP => ImageFormat::WebP,
+    };
+    let mut reader = ImageReader::with_format(Cursor::new(file), format);
+    let mut limits = Limits::no_limits();
+    limits.max_alloc = Some(DECODED_BYTES_MAX);
+    reader.limits(limits);
+    let decoder = reader.into_decoder().map_err(damaged)?;
+    let (width, height) = decoder.dimensions();
+    let too_many = u64::from(width) * u64::from(height) > PIXELS_MAX;
+    if too_many || decoder.total_bytes() > DECODED_BYTES_MAX {
+        return Err(ImageRefusal::TooManyPixels { width, height });
+    }
+    Ok(decoder)
+}
+
+/// Decodes all of a picture.
+pub(super) fn decode(file: &[u8], format: Format) -> Result<Decoded, ImageRefusal> {
+    let mut decoder = open(file, format)?;
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let icc_profile = decoder.icc_profile().ok().flatten();
+    let picture = DynamicImage::from_decoder(decoder).map_err(damaged)?;
+    Ok(Decoded { picture, orientation, icc_profile })
+}
+
+fn damaged(error: image::ImageError) -> ImageRefusal {
+    ImageRefusal::Damaged(error.to_string())
+}

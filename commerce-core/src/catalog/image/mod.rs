@@ -1,0 +1,26 @@
+//! Uploaded images: what is taken, where it is kept, how it hangs on its product.
+//!
+//! A file is written before the row that shows it, and deleted after it. `media_files` knows every file that was, or may have
+//! been, written: its row is committed first ([`begin_upload`]), so that what a crash leaves behind is found and deleted
+//! ([`sweep_files`]). Files never change under their names.
+
+mod add;
+mod change;
+mod check;
+mod files;
+mod resize;
+mod shrink;
+mod store;
+mod strip;
+
+pub use add::{AddImage, add_image, begin_upload};
+pub use change::{ImagePatch, WriteImageError, WrittenImage, remove_image, update_image};
+pub use check::{CheckedImage, FILE_BYTES_MAX, ImageRefusal, PIXELS_MAX};
+pub(super) use files::release_files;
+pub use files::{FilesError, delete_files, sweep_files};
+pub use resize::{ResizeImageError, resize_image};
+pub use shrink::WIDTHS;
+pub use store::{FileKey, Format, Media, MediaError, MediaSettingError};
+
+/// Where the files are served: an image's address is this and the name of its file.
+pub const MEDIA_PATH: &str = "/media/";

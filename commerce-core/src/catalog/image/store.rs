@@ -1,0 +1,301 @@
+//! Where files are kept: a folder, or a bucket that speaks S3.
+
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use futures_util::stream::BoxStream;
+use object_store::aws::AmazonS3Builder;
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::{
+    ClientOptions, GetOptions, GetRange, ObjectStore, ObjectStoreExt as _, ObjectStoreScheme, RetryConfig,
+};
+use tokio::sync::Semaphore;
+use url::Url;
+use uuid::Uuid;
+
+/// Pictures that one process decodes at once: each may take a few hundred megabytes.
+const DECODED_AT_ONCE: usize = 2;
+
+/// The longest that a write of one file may take.
+const PUT_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// The kinds of picture that are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    Jpeg,
+    Png,
+    WebP,
+}
+
+impl Format {
+    const ALL: [Self; 3] = [Self::Jpeg, Self::Png, Self::WebP];
+
+    /// Of its file's name.
+    pub const fn extension(self) -> &'static str {
+        match self {
+            Self::Jpeg => "jpg",
+            Self::Png => "png",
+            Self::WebP => "webp",
+        }
+    }
+
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            Self::Jpeg => "image/jpeg",
+            Self::Png => "image/png",
+            Self::WebP => "image/webp",
+        }
+    }
+}
+
+/// The name of a file: made here, never given by a client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileKey {
+    id: Uuid,
+    format: Format,
+}
+
+impl FileKey {
+    pub fn new(format: Format) -> Self {
+        Self { id: Uuid::now_v7(), format }
+    }
+
+    /// Reads a name of the one form that [`FileKey::new`] gives; everything else is none.
+    pub fn parse(name: &str) -> Option<Self> {
+        let (id, extension) = name.split_once('.')?;
+        let format = Format::ALL.into_iter().find(|format| format.extension() == extension)?;
+        let id = Uuid::try_parse(id).ok()?;
+        let key = Self { id, format };
+        (key.to_string() == name).then_some(key)
+    }
+
+    pub fn id(&self) -> Uuid {
+        self.id
+    }
+
+    pub fn format(&self) -> Format {
+        self.format
+    }
+}
+
+impl std::fmt::Display for FileKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.id, self.format.extension())
+    }
+}
+
+/// Why `COMMERCE_MEDIA_URL` cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum MediaSettingError {
+    #[error("is not an address such as file:///var/lib/shop/media or s3://bucket/prefix: {0}")]
+    NotAnAddress(String),
+    #[error("{0}:// is not a place that files can be kept in; there are file:// and s3://")]
+    UnknownPlace(String),
+    #[error(transparent)]
+    Store(#[from] object_store::Error),
+}
+
+/// Why a file cannot be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum MediaError {
+    #[error("the media store has no file {0}")]
+    Missing(String),
+    #[error("the media store did not take the file within {PUT_TIMEOUT:?}")]
+    TooSlow,
+    #[error("the media store failed: {0}")]
+    Store(#[source] object_store::Error),
+}
+
+/// A file, or a range of it, on its way.
+pub struct Download {
+    /// Of the whole file, in bytes.
+    pub size: u64,
+    pub range: Range<u64>,
+    pub bytes: BoxStream<'static, Result<Bytes, object_store::Error>>,
+}
+
+/// The place where files are kept; cheap to clone.
+#[derive(Clone)]
+pub struct Media {
+    store: Arc<dyn ObjectStore>,
+    prefix: Path,
+    /// Where the files are, if they are in a folder of this machine.
+    folder: Option<PathBuf>,
+    pub(super) decoders: Arc<Semaphore>,
+}
+
+impl Media {
+    /// `file:///folder`, which is made when it is needed, or `s3://bucket/prefix`. `settings` are names and values such as
+    /// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_REGION` and, for other servers than Amazon's, `AWS_ENDPOINT`; others are
+    /// passed over.
+    pub fn open(
+        url: &str,
+        settings: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, MediaSettingError> {
+        let url = Url::parse(url).map_err(|error| MediaSettingError::NotAnAddress(error.to_string()))?;
+        let scheme = ObjectStoreScheme::parse(&url).map_err(object_store::Error::from);
+        match scheme {
+            Ok((ObjectStoreScheme::Local, prefix)) => {
+                let not_local = |()| MediaSettingError::NotAnAddress("it names another machine".to_owned());
+                let folder = url.to_file_path().map_err(not_local)?;
+                // A file that a crash of the machine takes back would be missing for good.
+                let store = LocalFileSystem::new().with_fsync(true);
+                Ok(Self::new(Arc::new(store), prefix, Some(folder)))
+            }
+            Ok((ObjectStoreScheme::AmazonS3, prefix)) => {
+                Ok(Self::new(Arc::new(s3(&url, settings)?), prefix, None))
+            }
+            Ok(_) => Err(MediaSettingError::UnknownPlace(url.scheme().to_owned())),
+            Err(_) => Err(MediaSettingError::UnknownPlace(url.scheme().to_owned())),
+        }
+    }
+
+    /// As [`Media::open`]; without an address, or with an empty one, the folder `media` in the working directory.
+    pub fn of_setting(
+        url: Option<&str>,
+        settings: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, MediaSettingError> {
+        if let Some(url) = url.filter(|url| !url.is_empty()) {
+            return Self::open(url, settings);
+        }
+        let folder = std::path::absolute("media").ok().and_then(|folder| Url::from_file_path(folder).ok());
+        let nowhere = || MediaSettingError::NotAnAddress("there is no working directory".to_owned());
+        Self::open(folder.ok_or_else(nowhere)?.as_str(), settings)
+    }
+
+    /// Over any store, such as one in memory.
+    pub fn over(store: Arc<dyn ObjectStore>) -> Self {
+        Self::new(store, Path::default(), None)
+    }
+
+    fn new(store: Arc<dyn ObjectStore>, prefix: Path, folder: Option<PathBuf>) -> Self {
+        Self { store, prefix, folder, decoders: Arc::new(Semaphore::new(DECODED_AT_ONCE)) }
+    }
+
+    fn location(&self, key: &FileKey) -> Path {
+        self.prefix.clone().join(key.to_string())
+    }
+
+    /// Writes a file whole, or not at all.
+    pub async fn put(&self, key: &FileKey, bytes: Bytes) -> Result<(), MediaError> {
+        let location = self.location(key);
+        let put = self.store.put(&location, bytes.into());
+        let put = tokio::time::timeout(PUT_TIMEOUT, put).await.map_err(|_| MediaError::TooSlow)?;
+        put.map(drop).map_err(|error| media_error(key, error))
+    }
+
+    /// Opens a file; its bytes come as they are asked for. `range` must lie within the file.
+    pub async fn get(&self, key: &FileKey, range: Option<Range<u64>>) -> Result<Download, MediaError> {
+        let options = GetOptions { range: range.map(GetRange::Bounded), ..GetOptions::default() };
+        let result = self.store.get_opts(&self.location(key), options).await;
+        let result = result.map_err(|error| media_error(key, error))?;
+        Ok(Download { size: result.meta.size, range: result.range.clone(), bytes: result.into_stream() })
+    }
+
+    /// How many bytes a file has.
+    pub async fn size(&self, key: &FileKey) -> Result<u64, MediaError> {
+        let meta = self.store.head(&self.location(key)).await.map_err(|error| media_error(key, error))?;
+        Ok(meta.size)
+    }
+
+    /// A whole file.
+    pub async fn read(&self, key: &FileKey) -> Result<Bytes, MediaError> {
+        let result = self.store.get(&self.location(key)).await.map_err(|error| media_error(key, error))?;
+        result.bytes().await.map_err(|error| media_error(key, error))
+    }
+
+    /// Deletes a file, and what a write of it that was killed may have left. One that is not there is deleted already.
+    pub async fn delete(&self, key: &FileKey) -> Result<(), MediaError> {
+        match self.store.delete(&self.location(key)).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+            Err(error) => return Err(media_error(key, error)),
+        }
+        if let Some(folder) = &self.folder {
+            // The store writes into `name#1` and renames it.
+            let unfinished = folder.join(format!("{key}#1"));
+            if let Err(error) = tokio::fs::remove_file(unfinished).await
+                && error.kind() != std::io::ErrorKind::NotFound
+            {
+                tracing::warn!(%key, %error, "an unfinished file could not be deleted");
+            }
+        }
+        Ok(())
+    }
+
+    /// The names of all files, for tests and for people who wonder.
+    pub async fn list(&self) -> Result<Vec<String>, MediaError> {
+        let mut files = self.store.list(Some(&self.prefix));
+        let mut names = Vec::new();
+        while let Some(file) = files.next().await {
+            let file = file.map_err(MediaError::Store)?;
+            names.extend(file.location.filename().map(str::to_owned));
+        }
+        Ok(names)
+    }
+}
+
+fn s3(
+    url: &Url,
+    settings: impl IntoIterator<Item = (String, String)>,
+) -> Result<object_store::aws::AmazonS3, MediaSettingError> {
+    // The client takes the provider of the process. Another may have been chosen before, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = ClientOptions::new().with_connect_timeout(Duration::from_secs(5)).with_timeout(PUT_TIMEOUT);
+    let retry =
+        RetryConfig { max_retries: 3, retry_timeout: Duration::from_secs(10), ..RetryConfig::default() };
+    let mut builder = AmazonS3Builder::new().with_client_options(client).with_retry(retry);
+    for (name, value) in settings {
+        if name.starts_with("AWS_")
+            && let Ok(setting) = name.to_ascii_lowercase().parse()
+        {
+            builder = builder.with_config(setting, value);
+        }
+    }
+    Ok(builder.with_url(url.as_str()).build()?)
+}
+
+fn media_error(key: &FileKey, error: object_store::Error) -> MediaError {
+    match error {
+        object_store::Error::NotFound { .. } => MediaError::Missing(key.to_string()),
+        other => MediaError::Store(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_that_are_made_here_are_files() {
+        let key = FileKey::new(Format::Jpeg);
+        assert_eq!(FileKey::parse(&key.to_string()), Some(key.clone()));
+        let id = key.id();
+        for name in [
+            String::new(),
+            id.to_string(),
+            format!("{id}.gif"),
+            format!("{id}.jpg.png"),
+            format!("{}.jpg", id.simple()),
+            format!("{}.jpg", id.to_string().to_uppercase()),
+            format!("../{id}.jpg"),
+            format!("{id}.jpg#1"),
+            "..".to_owned(),
+        ] {
+            assert_eq!(FileKey::parse(&name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn only_folders_and_buckets_are_places() {
+        let open = |url: &str| Media::open(url, []).err().map(|error| error.to_string());
+        assert_eq!(open("file:///tmp/media"), None);
+        for url in ["media", "ftp://host/media", "https://host/media", "gs://bucket", "memory:///"] {
+            assert!(open(url).is_some(), "{url}");
+        }
+    }
+}
