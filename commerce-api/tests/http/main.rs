@@ -12,6 +12,7 @@ mod long_tests;
 mod permissions;
 mod processes;
 mod products;
+mod s3;
 mod search;
 mod shop;
 mod shopping;

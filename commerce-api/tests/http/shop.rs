@@ -144,6 +144,10 @@ impl Ask {
     }
 }
 
+fn in_memory() -> Media {
+    Media::over(Arc::new(InMemory::new()))
+}
+
 impl TestShop {
     pub async fn new() -> Self {
         Self::with(|state, settings| app(state, &settings).boxed()).await
@@ -151,23 +155,28 @@ impl TestShop {
 
     /// The product with other rules than the usual.
     pub async fn ruled(shop: ShopSettings) -> Self {
-        Self::build(shop, |state, settings| app(state, &settings).boxed()).await
+        Self::build(shop, in_memory(), |state, settings| app(state, &settings).boxed()).await
+    }
+
+    /// With another place for files than memory.
+    pub async fn storing(media: Media) -> Self {
+        Self::build(ShopSettings::default(), media, |state, settings| app(state, &settings).boxed()).await
     }
 
     /// With other routes than the product's.
     pub async fn with(build: impl FnOnce(State, HttpSettings) -> BoxEndpoint<'static, Response>) -> Self {
-        Self::build(ShopSettings::default(), build).await
+        Self::build(ShopSettings::default(), in_memory(), build).await
     }
 
     async fn build(
         shop: ShopSettings,
+        media: Media,
         build: impl FnOnce(State, HttpSettings) -> BoxEndpoint<'static, Response>,
     ) -> Self {
         let database = TestDatabase::new().await;
         let mock: Arc<dyn PaymentProvider> = Arc::new(MockProvider::new("http://localhost"));
         let secret = SecretKey::parse(SECRET).unwrap();
         let keys = Keys { tokens: TokenKeys::derive(&secret).unwrap(), secret };
-        let media = Media::over(Arc::new(InMemory::new()));
         let state = State::new(database.pool().clone(), shop, Providers::new([mock]), media, keys);
         let settings = HttpSettings {
             http_addr: ([127, 0, 0, 1], 0).into(),

@@ -52,7 +52,7 @@ pub struct Ask {
     method: Method,
     path: String,
     headers: Vec<(&'static str, String)>,
-    body: Option<String>,
+    body: Option<Vec<u8>>,
 }
 
 pub fn ask(method: Method, path: impl Into<String>) -> Ask {
@@ -68,9 +68,13 @@ pub fn post(path: impl Into<String>, body: &Value) -> Ask {
 }
 
 impl Ask {
-    pub fn json(mut self, body: &Value) -> Self {
-        self.body = Some(body.to_string());
-        self.header("Content-Type", "application/json")
+    pub fn json(self, body: &Value) -> Self {
+        self.bytes("application/json", body.to_string())
+    }
+
+    pub fn bytes(mut self, content_type: &str, body: impl Into<Vec<u8>>) -> Self {
+        self.body = Some(body.into());
+        self.header("Content-Type", content_type)
     }
 
     pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {

@@ -11,6 +11,7 @@ mod bookkeeping;
 mod client;
 mod held;
 mod load;
+mod pictures;
 mod postgres;
 mod program;
 mod shop;

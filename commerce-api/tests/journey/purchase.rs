@@ -18,7 +18,7 @@ async fn login(client: &Client, [email, password]: [&str; 2]) -> String {
 }
 
 /// The first admin, made as a person makes it, logged in.
-async fn admin(shop: &Shop) -> String {
+pub async fn admin(shop: &Shop) -> String {
     let [email, password] = ADMIN;
     let mut command = shop.settings.api_command(&["create-admin", "--email", email, "--password", password]);
     assert!(command.status().await.unwrap().success());

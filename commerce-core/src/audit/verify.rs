@@ -7,7 +7,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 /// An invariant that does not hold, and where.
 #[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
 pub struct Breach {
-    /// `I1` … `I6`.
+    /// `I1` … `I7`.
     #[diesel(sql_type = Text)]
     pub invariant: String,
     /// The table and id that it was found at.

@@ -93,3 +93,10 @@ SELECT 'I6', 'orders ' || o.id, 'subtotal ' || o.subtotal_minor || ', lines ' ||
 FROM commerce.orders o
 LEFT JOIN (SELECT order_id, sum(line_total_minor) AS subtotal FROM commerce.order_lines GROUP BY 1) l ON l.order_id = o.id
 WHERE o.subtotal_minor <> coalesce(l.subtotal, 0)
+UNION ALL
+-- I7: every file that an image shows is on the list of files as that image's, so that nobody deletes it.
+SELECT 'I7', 'product_images ' || i.id, 'shows the file ' || f.key || ', which is not its own'
+FROM commerce.product_images i
+CROSS JOIN LATERAL (SELECT i.storage_key AS key UNION ALL SELECT v ->> 'key' FROM jsonb_array_elements(i.variants) v) f
+LEFT JOIN commerce.media_files m ON m.key = f.key AND m.image_id = i.id
+WHERE i.storage_key IS NOT NULL AND m.key IS NULL

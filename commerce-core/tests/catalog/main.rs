@@ -8,6 +8,7 @@
 
 mod categories;
 mod given;
+mod images;
 mod imports;
 mod lists;
 mod products;
