@@ -129,6 +129,15 @@ async fn what_is_cut_short_is_refused_wherever_it_ends() {
 }
 
 #[tokio::test]
+async fn a_jpeg_that_would_be_decoded_for_hours_is_refused() {
+    let jpeg = encoded(&picture(16, 16), ImageFormat::Jpeg);
+    let scan = jpeg.windows(2).position(|pair| pair == [0xff, 0xda]).unwrap();
+    let end = jpeg.len() - 2;
+    let many = [&jpeg[..scan], &jpeg[scan..end].repeat(101), &jpeg[end..]].concat();
+    assert_eq!(refusal(many).await, ImageRefusal::Damaged("it has too many scans".to_owned()));
+}
+
+#[tokio::test]
 async fn what_moves_is_refused() {
     let still = encoded(&picture(8, 8), ImageFormat::Png);
     let moving = with_chunk(&still, &chunk(b"acTL", &[0, 0, 0, 2, 0, 0, 0, 0]));

@@ -38,6 +38,8 @@ fn shrink(file: &[u8]) -> Result<Vec<SmallerCopy>, ImageRefusal> {
     let decoded = decode(file, format)?;
     let (shown_width, shown_height) = decoded.shown_size();
     let Decoded { mut picture, orientation, icc_profile } = decoded;
+    // Printers' colours and shades of grey are turned into red, green and blue by decoding: their profiles fit no longer.
+    let icc_profile = icc_profile.filter(|profile| profile.get(16..20) == Some(b"RGB "));
     let mut turned = false;
     let mut copies = Vec::new();
     for width in WIDTHS.into_iter().rev().filter(|width| *width < shown_width) {

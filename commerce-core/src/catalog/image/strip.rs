@@ -37,6 +37,10 @@ fn take_byte(rest: &mut &[u8]) -> Result<u8, Damaged> {
     Ok(byte)
 }
 
+/// A progressive JPEG has about ten. Each is a walk over the whole picture, so thousands of empty ones would keep a decoder busy for
+/// hours.
+const SCANS_MAX: usize = 100;
+
 /// Markers and segments of ITU T.81, B.1.1.
 fn strip_jpeg(file: &[u8], turned: Orientation) -> Result<Vec<u8>, Damaged> {
     const END: u8 = 0xd9;
@@ -44,7 +48,7 @@ fn strip_jpeg(file: &[u8], turned: Orientation) -> Result<Vec<u8>, Damaged> {
     let mut rest = file;
     let mut kept = Vec::with_capacity(file.len());
     kept.extend(take(&mut rest, 2)?);
-    let mut is_first = true;
+    let (mut is_first, mut scans) = (true, 0);
     loop {
         let marker = next_marker(&mut rest)?;
         // The notes stand first, or behind the one segment that must.
@@ -70,6 +74,10 @@ fn strip_jpeg(file: &[u8], turned: Orientation) -> Result<Vec<u8>, Damaged> {
             kept.extend(body);
         }
         if marker == SCAN {
+            scans += 1;
+            if scans > SCANS_MAX {
+                return Err(Damaged("it has too many scans"));
+            }
             let length = scan_length(rest);
             kept.extend(take(&mut rest, length)?);
         }
