@@ -9,6 +9,7 @@ use poem::{IntoResponse, Response};
 use poem_openapi::registry::{MetaHeader, MetaMediaType, MetaResponse, MetaResponses, Registry};
 use poem_openapi::types::{Any, Example, IsObjectType, ParseFromJSON, ToJSON, Type};
 use poem_openapi::{ApiResponse, Object};
+use sha2::{Digest as _, Sha256};
 
 /// 200 with a body.
 pub type Okay<T> = Answer<200, T>;
@@ -40,6 +41,17 @@ impl<T> Reply<T> {
     /// The `ETag`, which `If-Match` and `If-None-Match` compare.
     pub fn version(self, version: i32) -> Self {
         self.etag(version.to_string())
+    }
+
+    /// The `ETag` of a body that changes in more ways than the version tells, such as with stock: the version, which `If-Match`
+    /// compares, and a digest of all that is shown.
+    pub fn version_as_shown(self, version: i32) -> Self
+    where
+        T: ToJSON,
+    {
+        let digest = Sha256::digest(self.body.to_json_string());
+        let digest: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        self.etag(format!("{version}-{digest}"))
     }
 
     /// An `ETag` of other making.

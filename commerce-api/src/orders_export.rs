@@ -4,16 +4,11 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use commerce_core::money::Money;
 use commerce_core::orders::{self, ListOrdersError, Order, OrderFilter, OrderSort};
 use commerce_core::page::Limit;
-use poem::{Body, IntoResponse, Response};
+use poem_openapi::OpenApi;
 use poem_openapi::param::Query;
-use poem_openapi::payload::Payload;
-use poem_openapi::registry::{
-    MetaMediaType, MetaResponse, MetaResponses, MetaSchema, MetaSchemaRef, Registry,
-};
-use poem_openapi::{ApiResponse, OpenApi};
-use tokio::sync::mpsc;
 
 use crate::auth::{Can, OrdersRead};
+use crate::csv_file::{Chunks, CsvFile};
 use crate::orders::{OrderPaymentStatus, OrderStatus};
 use crate::problem::Problem;
 use crate::routes::Tag;
@@ -46,38 +41,28 @@ impl OrdersExport {
         };
         // A database that is away is told by a status, not by a file that breaks off.
         drop(self.0.conn().await?);
-        let (sender, receiver) = mpsc::channel(2);
-        tokio::spawn(write_pages(self.0.clone(), filter, sender));
-        let chunks = futures_util::stream::unfold(receiver, async |mut receiver| {
-            receiver.recv().await.map(|chunk| (chunk, receiver))
-        });
-        Ok(CsvFile(Body::from_bytes_stream(chunks)))
+        let state = self.0.clone();
+        Ok(CsvFile::written_by(
+            "orders.csv",
+            |chunks| async move { write_pages(&state, &filter, &chunks).await },
+        ))
     }
 }
 
 const HEADINGS: &str = "number,id,status,payment_status,fulfillment_status,email,currency,total,paid,refunded,\
                         placed_at,paid_at,cancelled_at,cancel_reason\r\n";
 
-/// Page after page, as fast as the client takes them. Ends when the client hangs up.
-async fn write_pages(state: State, filter: OrderFilter, chunks: mpsc::Sender<std::io::Result<String>>) {
-    if chunks.send(Ok(HEADINGS.to_owned())).await.is_err() {
-        return;
-    }
+/// Page after page, as fast as the client takes them.
+async fn write_pages(state: &State, filter: &OrderFilter, chunks: &Chunks) -> anyhow::Result<()> {
+    chunks.send(HEADINGS.to_owned()).await?;
     let mut cursor = None;
     loop {
-        let (chunk, next) = match read_page(&state, &filter, cursor.as_deref()).await {
-            Ok(page) => page,
-            Err(error) => {
-                tracing::error!(%error, "an export broke off");
-                // The connection is cut, so that the client does not take a part for the whole.
-                let _ = chunks.send(Err(std::io::Error::other("the export broke off"))).await;
-                return;
-            }
-        };
-        if chunks.send(Ok(chunk)).await.is_err() || next.is_none() {
-            return;
+        let (chunk, next) = read_page(state, filter, cursor.as_deref()).await?;
+        chunks.send(chunk).await?;
+        match next {
+            Some(next) => cursor = Some(next),
+            None => return Ok(()),
         }
-        cursor = next;
     }
 }
 
@@ -125,42 +110,6 @@ fn row(order: &Order) -> String {
 fn quoted(text: &str) -> String {
     let guard = if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { "'" } else { "" };
     format!("\"{guard}{}\"", text.replace('"', "\"\""))
-}
-
-/// A file that is sent while it is written.
-pub struct CsvFile(Body);
-
-impl Payload for CsvFile {
-    const CONTENT_TYPE: &'static str = "text/csv";
-
-    fn schema_ref() -> MetaSchemaRef {
-        MetaSchemaRef::Inline(Box::new(MetaSchema::new("string")))
-    }
-}
-
-impl IntoResponse for CsvFile {
-    fn into_response(self) -> Response {
-        Response::builder()
-            .content_type("text/csv; charset=utf-8")
-            .header("Content-Disposition", "attachment; filename=\"orders.csv\"")
-            .body(self.0)
-    }
-}
-
-impl ApiResponse for CsvFile {
-    fn meta() -> MetaResponses {
-        let csv = MetaMediaType { content_type: Self::CONTENT_TYPE, schema: Self::schema_ref() };
-        let response = MetaResponse {
-            description: "The file.",
-            status: Some(200),
-            status_range: None,
-            content: vec![csv],
-            headers: Vec::new(),
-        };
-        MetaResponses { responses: vec![response] }
-    }
-
-    fn register(_registry: &mut Registry) {}
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use commerce_core::db::{PoolError, Retryable, TransactionError};
 use commerce_core::error::FieldError;
 use commerce_core::page::InvalidCursor;
 use diesel::result::{DatabaseErrorKind, Error as QueryError};
-use poem::http::{HeaderValue, StatusCode, header};
+use poem::http::{HeaderName, HeaderValue, StatusCode, header};
 use poem::{IntoResponse, Response};
 use poem_openapi::registry::{
     MetaMediaType, MetaResponse, MetaResponses, MetaSchema, MetaSchemaRef, Registry,
@@ -75,8 +75,8 @@ pub struct Problem {
     /// More facts that a program can use, such as the lines that are short of stock.
     pub facts: serde_json::Map<String, serde_json::Value>,
     pub retry_after: Option<Duration>,
-    /// For 405: what the path does allow.
-    pub allow: Option<String>,
+    /// A header that belongs to it: `Allow` to 405, `Location` to 301.
+    pub header: Option<Box<(HeaderName, String)>>,
 }
 
 impl Problem {
@@ -87,8 +87,14 @@ impl Problem {
             errors: Vec::new(),
             facts: serde_json::Map::new(),
             retry_after: None,
-            allow: None,
+            header: None,
         }
+    }
+
+    /// What was at this address is at another one.
+    pub fn moved(path: String) -> Self {
+        let detail = format!("It is at {path} now.");
+        Self { header: Some(Box::new((header::LOCATION, path))), ..Self::new(Code::Moved, detail) }
     }
 
     /// The body parsed, but fields of it are wrong.
@@ -158,8 +164,10 @@ impl Problem {
         if let Some(seconds) = self.retry_after.map(|wait| wait.as_secs().max(1)) {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
-        if let Some(Ok(allow)) = self.allow.as_deref().map(HeaderValue::from_str) {
-            headers.insert(header::ALLOW, allow);
+        if let Some((name, value)) = self.header.as_deref()
+            && let Ok(value) = HeaderValue::from_str(value)
+        {
+            headers.insert(name, value);
         }
         if let (Code::RangeNotSatisfiable, Some(size)) = (self.code, self.facts.get("size"))
             && let Ok(range) = HeaderValue::try_from(format!("bytes */{size}"))
@@ -224,6 +232,18 @@ pub struct Missing(pub &'static str);
 
 impl Refusal for Missing {
     const CODES: &'static [Code] = &[Code::NotFound];
+
+    fn problem(self) -> Problem {
+        Problem::not_found(self.0)
+    }
+}
+
+/// The error of reads by a slug: there is no such thing, or it has another slug now.
+#[derive(Debug)]
+pub struct MissingOrMoved(pub &'static str);
+
+impl Refusal for MissingOrMoved {
+    const CODES: &'static [Code] = &[Code::NotFound, Code::Moved];
 
     fn problem(self) -> Problem {
         Problem::not_found(self.0)

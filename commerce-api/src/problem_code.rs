@@ -43,6 +43,8 @@ macro_rules! codes {
 }
 
 codes! {
+    /// It has another slug now: `Location` leads there.
+    Moved = MOVED_PERMANENTLY "moved" "Moved",
     /// The body is not what its content type says: JSON that does not parse, text that is not UTF-8.
     MalformedBody = BAD_REQUEST "malformed_body" "The body cannot be read",
     /// A path, query or header parameter does not have the form that the spec asks for.
@@ -93,7 +95,7 @@ codes! {
     SkuTaken = CONFLICT "sku_taken" "The SKU is taken",
     /// The product has a variant with these options already, active or not.
     OptionsTaken = CONFLICT "options_taken" "The options are taken",
-    /// Products are in the category: `products` says how many.
+    /// Products are in the category (`products` says how many), or categories below it (`children` names them).
     CategoryInUse = CONFLICT "category_in_use" "The category is in use",
     /// Units that are reserved for orders or carts cannot be taken from stock.
     StockReserved = CONFLICT "stock_reserved" "The stock is reserved",

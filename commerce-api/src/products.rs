@@ -16,8 +16,8 @@ use poem_openapi::param::{Path, Query};
 use uuid::Uuid;
 
 pub use self::requests::{
-    CreateProductRequest, CreateVariantRequest, ReplaceProductRequest, UpdateProductRequest,
-    UpdateVariantRequest,
+    CreateProductRequest, CreateVariantMatrixRequest, CreateVariantRequest, ReplaceProductRequest,
+    UpdateProductRequest, UpdateVariantRequest,
 };
 pub use self::shapes::{Image, Product, ProductSort, ProductStatus};
 
@@ -27,7 +27,7 @@ use crate::body::Body;
 use crate::edge::IfMatch;
 use crate::idempotency_key::IdempotencyKey;
 use crate::orders::twenty;
-use crate::problem::{Code, Fault, Problem, Refusal, Refused};
+use crate::problem::{Code, Fault, MissingOrMoved, Problem, Refusal, Refused};
 use crate::routes::Tag;
 use crate::state::State;
 
@@ -45,6 +45,8 @@ impl Products {
         /// Id or slug of a category
         #[oai(validator(max_length = 120))]
         category: Query<Option<String>>,
+        /// With `category`: also what is filed below it
+        descendants: Query<Option<bool>>,
         /// Lower bound of `price_from`, in minor units
         #[oai(validator(minimum(value = "0")))]
         price_min: Query<Option<i64>>,
@@ -65,6 +67,7 @@ impl Products {
             audience: Audience::Shoppers,
             status: None,
             category: category.0,
+            with_descendants: descendants.0 == Some(true),
             price_min_minor: price_min.0,
             price_max_minor: price_max.0,
             in_stock: in_stock.0,
@@ -77,9 +80,11 @@ impl Products {
     }
 
     /// Read a product
+    ///
+    /// A slug that it had before answers 301, with where it is now in `Location`.
     #[oai(path = "/products/:id_or_slug", method = "get", operation_id = "get_product")]
-    async fn get(&self, id_or_slug: Path<String>) -> Result<Okay<Product>, Refused<UpdateProductError>> {
-        self.find(&id_or_slug.0, Audience::Shoppers).await
+    async fn get(&self, id_or_slug: Path<String>) -> Result<Okay<Product>, Refused<MissingOrMoved>> {
+        self.find("/v1/products", &id_or_slug.0, Audience::Shoppers).await
     }
 
     /// Create a product
@@ -178,6 +183,35 @@ impl Products {
         self.0.write("create_variant", key.request(&staff, body.raw()), effect).await
     }
 
+    /// Add variants for every combination
+    ///
+    /// Makes a variant for each combination of the given options that the product does not have yet, all at one price and without stock or
+    /// SKU. Sent again, it adds nothing.
+    #[oai(
+        path = "/products/:id_or_slug/variant-matrix",
+        method = "post",
+        operation_id = "create_variant_matrix"
+    )]
+    async fn create_variant_matrix(
+        &self,
+        staff: Can<ProductsWrite>,
+        id_or_slug: Path<String>,
+        #[oai(name = "If-Match")] expected: IfMatch,
+        #[oai(name = "Idempotency-Key")] key: IdempotencyKey,
+        body: Body<CreateVariantMatrixRequest>,
+    ) -> Result<Okay<Product>, Refused<UpdateProductError>> {
+        let (options, price) = body.matrix()?;
+        let (product, currency, origin) = (product_key(&id_or_slug.0), self.0.shop.currency, staff.origin());
+        let effect = async move |conn: &mut AsyncPgConnection| {
+            let id = product_id(conn, &product).await?;
+            let version = expected.version();
+            let (_, product) =
+                flows::create_combinations(conn, id, version, &options, price, currency, &origin).await?;
+            Ok::<_, UpdateProductError>(Product::from(product).reply())
+        };
+        self.0.write("create_variant_matrix", key.request(&staff, body.raw()), effect).await
+    }
+
     /// Change a variant
     #[oai(
         path = "/products/:id_or_slug/variants/:variant_id",
@@ -240,6 +274,8 @@ impl Products {
         /// Id or slug of a category
         #[oai(validator(max_length = 120))]
         category: Query<Option<String>>,
+        /// With `category`: also what is filed below it
+        descendants: Query<Option<bool>>,
         /// Lower bound of `price_from`, in minor units
         #[oai(validator(minimum(value = "0")))]
         price_min: Query<Option<i64>>,
@@ -258,6 +294,7 @@ impl Products {
             audience: Audience::Staff,
             status: status.0.map(Into::into),
             category: category.0,
+            with_descendants: descendants.0 == Some(true),
             price_min_minor: price_min.0,
             price_max_minor: price_max.0,
             in_stock: in_stock.0,
@@ -275,8 +312,8 @@ impl Products {
         &self,
         _staff: Can<ProductsRead>,
         id_or_slug: Path<String>,
-    ) -> Result<Okay<Product>, Refused<UpdateProductError>> {
-        self.find(&id_or_slug.0, Audience::Staff).await
+    ) -> Result<Okay<Product>, Refused<MissingOrMoved>> {
+        self.find("/v1/admin/products", &id_or_slug.0, Audience::Staff).await
     }
 }
 
@@ -289,12 +326,18 @@ impl Products {
 
     async fn find(
         &self,
+        base: &str,
         key: &str,
         audience: Audience,
-    ) -> Result<Okay<Product>, Refused<UpdateProductError>> {
+    ) -> Result<Okay<Product>, Refused<MissingOrMoved>> {
         let mut conn = self.0.conn().await?;
-        let product = catalog::find_product(&mut conn, &product_key(key), audience).await?;
-        let product = product.ok_or(UpdateProductError::UnknownProduct)?;
+        let Some(product) = catalog::find_product(&mut conn, &product_key(key), audience).await? else {
+            let moved = catalog::find_moved_product(&mut conn, key, audience).await?;
+            return Err(match moved {
+                Some(slug) => Problem::moved(format!("{base}/{slug}")).into(),
+                None => MissingOrMoved("product").into(),
+            });
+        };
         Ok(Okay::new(Product::from(product).reply()))
     }
 

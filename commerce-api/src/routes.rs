@@ -79,6 +79,7 @@ use crate::orders::Orders;
 use crate::orders_export::OrdersExport;
 use crate::payments::Payments;
 use crate::products::Products;
+use crate::products_export::ProductsExport;
 use crate::search::Search;
 use crate::state::State;
 
@@ -90,6 +91,7 @@ pub type Surface = (
     Search,
     ProductImages,
     ProductImport,
+    ProductsExport,
     Categories,
     Inventory,
     Carts,
@@ -108,6 +110,7 @@ pub fn surface(state: &State) -> Surface {
         Search(state()),
         ProductImages(state()),
         ProductImport(state()),
+        ProductsExport(state()),
         Categories(state()),
         Inventory(state()),
         Carts(state()),

@@ -30,6 +30,7 @@ diesel::table! {
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
         version -> Int4,
+        parent_id -> Nullable<Uuid>,
     }
 }
 
@@ -42,6 +43,22 @@ diesel::table! {
         data -> Jsonb,
         created_at -> Timestamptz,
         sent_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    commerce.former_category_slugs (slug) {
+        slug -> Text,
+        category_id -> Uuid,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    commerce.former_product_slugs (slug) {
+        slug -> Text,
+        product_id -> Uuid,
+        created_at -> Timestamptz,
     }
 }
 
@@ -397,6 +414,8 @@ diesel::table! {
 diesel::joinable!(cart_items -> carts (cart_id));
 diesel::joinable!(cart_items -> variants (variant_id));
 diesel::joinable!(carts -> users (user_id));
+diesel::joinable!(former_category_slugs -> categories (category_id));
+diesel::joinable!(former_product_slugs -> products (product_id));
 diesel::joinable!(media_files -> product_images (image_id));
 diesel::joinable!(one_time_codes -> users (user_id));
 diesel::joinable!(order_events -> orders (order_id));
@@ -427,6 +446,8 @@ diesel::allow_tables_to_appear_in_same_query!(
     carts,
     categories,
     emails,
+    former_category_slugs,
+    former_product_slugs,
     idempotency_keys,
     jobs,
     media_files,

@@ -1,7 +1,7 @@
 //! What the framework refuses by itself, told as problems.
 
 use poem::error::{MethodNotAllowedError, NotFoundError, ReadBodyError};
-use poem::http::{Method, StatusCode};
+use poem::http::{Method, StatusCode, header};
 use poem::{Error, IntoResponse, Response};
 use poem_openapi::OperationId;
 use poem_openapi::error::{
@@ -52,7 +52,8 @@ fn problem(error: &Error, method: &Method, path: &str) -> Problem {
     if error.is::<MethodNotAllowedError>() {
         let allow = routes::allowed_methods(path);
         let detail = format!("{path} does not know {method}; it allows {allow}.");
-        return Problem { allow: Some(allow), ..Problem::new(Code::MethodNotAllowed, detail) };
+        let header = Some(Box::new((header::ALLOW, allow)));
+        return Problem { header, ..Problem::new(Code::MethodNotAllowed, detail) };
     }
     if let Some(ReadBodyError::PayloadTooLarge) = error.downcast_ref() {
         return Problem::new(Code::BodyTooLarge, Code::BodyTooLarge.meaning());

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use commerce_core::catalog::{
-    Attributes, NewImage, NewProduct, NewVariant, ProductPatch, ProductRefusal, ProductStatus as Status,
-    VariantPatch,
+    Attributes, NewImage, NewProduct, NewVariant, OptionValues, ProductPatch, ProductRefusal,
+    ProductStatus as Status, VariantPatch,
 };
 use commerce_core::flows::{CreateProduct, CreateProductError};
 use commerce_core::ids::CategoryId;
@@ -157,6 +157,50 @@ pub struct UpdateVariantRequest {
     /// Null removes it.
     pub compare_at_price: MaybeUndefined<Money>,
     pub active: Option<bool>,
+}
+
+/// Options whose every combination becomes a variant.
+#[derive(Debug, Clone, Object)]
+#[oai(deny_unknown_fields, example)]
+pub struct CreateVariantMatrixRequest {
+    /// Up to three; their combinations are at most a hundred.
+    #[oai(validator(min_items = 1, max_items = 3))]
+    pub options: Vec<VariantOption>,
+    /// Of each variant.
+    pub price: Money,
+}
+
+/// An option and the values to choose from.
+#[derive(Debug, Clone, Object)]
+#[oai(deny_unknown_fields)]
+pub struct VariantOption {
+    #[oai(validator(min_length = 1, max_length = 50))]
+    pub name: String,
+    #[oai(validator(min_items = 1, max_items = 100))]
+    pub values: Vec<String>,
+}
+
+impl CreateVariantMatrixRequest {
+    pub fn matrix(&self) -> Result<(Vec<OptionValues>, money::Money), Problem> {
+        let options = self
+            .options
+            .iter()
+            .map(|option| OptionValues { name: option.name.clone(), values: option.values.clone() });
+        Ok((options.collect(), self.price.checked("/price")?))
+    }
+}
+
+impl Example for CreateVariantMatrixRequest {
+    fn example() -> Self {
+        let option = |name: &str, values: &[&str]| VariantOption {
+            name: name.to_owned(),
+            values: values.iter().map(|value| (*value).to_owned()).collect(),
+        };
+        Self {
+            options: vec![option("Size", &["S", "M", "L"]), option("Color", &["Blue", "Red"])],
+            price: Money::example(),
+        }
+    }
 }
 
 /// In which of its two forms a new product was written: it decides where a fault is pointed at.

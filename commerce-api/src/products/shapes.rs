@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use commerce_core::catalog;
-use poem_openapi::types::{Any, Example, ToJSON as _};
+use poem_openapi::types::{Any, Example};
 use poem_openapi::{Enum, Object};
-use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::answer::Reply;
@@ -116,13 +115,10 @@ pub struct ImageVariant {
 }
 
 impl Product {
-    /// The product with its `ETag`: its version, which `If-Match` compares, and a digest of all that is shown, since stock
-    /// changes without the version.
+    /// The product with its `ETag`.
     pub fn reply(self) -> Reply<Self> {
-        let digest = Sha256::digest(self.to_json_string());
-        let digest: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        let tag = format!("{}-{digest}", self.version);
-        Reply::new(self).etag(tag)
+        let version = self.version;
+        Reply::new(self).version_as_shown(version)
     }
 }
 

@@ -161,6 +161,110 @@ async fn stock_is_adjusted_with_a_line_in_the_ledger() {
     shop.database.finish().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn categories_are_a_tree_and_old_slugs_lead_to_new_ones() {
+    let shop = TestShop::new().await;
+    let token = admin(&shop).await;
+    let make = async |body: Value| {
+        let made = shop.send(post("/v1/categories", &body).bearer(&token)).await;
+        assert_eq!(made.status, 201, "{}", made.text);
+        made.json()["id"].clone()
+    };
+    let home = make(json!({ "title": "Home" })).await;
+    let kitchen = make(json!({ "title": "Kitchen", "parent_id": home })).await;
+    let cups = make(json!({ "title": "Cups", "parent_id": kitchen })).await;
+    let product =
+        json!({ "title": "Mug", "category_ids": [cups], "price": { "amount": 900, "currency": "USD" } });
+    shop.send(post("/v1/products", &product).bearer(&token)).await;
+
+    let page = shop.send(get("/v1/categories/kitchen?descendants=true")).await.json();
+    let titles: Vec<_> = page["breadcrumbs"].as_array().unwrap().iter().map(|step| &step["title"]).collect();
+    assert_eq!(titles, ["Home", "Kitchen"]);
+    assert_eq!(
+        (&page["descendants"]["products"], &page["descendants"]["products_below"]),
+        (&json!(0), &json!(1))
+    );
+    assert_eq!(page["descendants"]["data"][0]["slug"], "cups");
+    let tree = shop.send(get("/v1/category-tree")).await.json();
+    let levels: Vec<_> = tree["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|node| (node["slug"].clone(), node["level"].clone()))
+        .collect();
+    assert_eq!(levels, [("home".into(), 0.into()), ("kitchen".into(), 1.into()), ("cups".into(), 2.into())]);
+    let listed = async |path: &str| shop.send(get(path)).await.json()["data"].as_array().unwrap().len();
+    assert_eq!(listed("/v1/products?category=home").await, 0);
+    assert_eq!(listed("/v1/products?category=home&descendants=true").await, 1);
+    assert_eq!(listed("/v1/categories?parent=none").await, 1);
+    assert_eq!(listed("/v1/categories?parent=home").await, 1);
+
+    let patch = |path: &str, body: Value| ask(Method::PATCH, path).json(&body).bearer(&token);
+    let circle = shop.send(patch("/v1/categories/home", json!({ "parent_id": cups }))).await;
+    assert_eq!(circle.problem(422, "validation_failed"), ["/parent_id"]);
+    let refused = shop.send(ask(Method::DELETE, "/v1/categories/kitchen").bearer(&token)).await;
+    refused.problem(409, "category_in_use");
+    assert_eq!(refused.json()["children"][0]["slug"], "cups");
+    let order =
+        ask(Method::PUT, "/v1/category-order").json(&json!({ "parent_id": home, "category_ids": [kitchen] }));
+    assert_eq!(shop.send(order.bearer(&token)).await.json()["data"][0]["position"], 0);
+    let lifted = ask(Method::DELETE, "/v1/categories/kitchen?lift_children=true").bearer(&token);
+    assert_eq!(shop.send(lifted).await.status, 204);
+    assert_eq!(shop.send(get("/v1/categories/cups")).await.json()["parent_id"], home);
+    shop.send(patch("/v1/categories/cups", json!({ "parent_id": null }))).await;
+    assert_eq!(shop.send(get("/v1/categories/cups")).await.json()["parent_id"], Value::Null);
+
+    for (path, slug) in [("/v1/categories/cups", "beakers"), ("/v1/products/mug", "beaker")] {
+        let changed = shop.send(patch(path, json!({ "slug": slug }))).await;
+        assert_eq!(changed.status, 200, "{}", changed.text);
+        let moved = shop.send(get(path)).await;
+        moved.problem(301, "moved");
+        let (base, _) = path.rsplit_once('/').unwrap();
+        assert_eq!(moved.header("location"), Some(format!("{base}/{slug}").as_str()));
+        assert_eq!(shop.send(get(moved.header("location").unwrap())).await.status, 200);
+    }
+    shop.database.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_matrix_of_variants_and_the_whole_catalogue_as_a_file() {
+    let shop = TestShop::new().await;
+    let token = admin(&shop).await;
+    shop.send(post("/v1/products", &json!({ "title": "Shirt" })).bearer(&token)).await;
+    let matrix = json!({
+        "options": [{ "name": "Size", "values": ["S", "M"] }, { "name": "Color", "values": ["Red", "Blue"] }],
+        "price": { "amount": 1500, "currency": "USD" }
+    });
+    let path = "/v1/products/shirt/variant-matrix";
+    for _ in 0..2 {
+        let made = shop.send(post(path, &matrix).bearer(&token)).await;
+        assert_eq!(
+            (made.status.as_u16(), made.json()["variants"].as_array().unwrap().len()),
+            (200, 4),
+            "{}",
+            made.text
+        );
+    }
+    let wrong = json!({ "options": [{ "name": "Size", "values": ["S", "S"] }], "price": { "amount": 1, "currency": "USD" } });
+    assert_eq!(
+        shop.send(post(path, &wrong).bearer(&token)).await.problem(422, "validation_failed"),
+        ["/options/0/values/1"]
+    );
+
+    let export = async |query: &str| {
+        let path = format!("/v1/admin/products/export{query}");
+        let file = shop.send(get(&path).bearer(&token)).await;
+        assert_eq!(file.header("content-type"), Some("text/csv; charset=utf-8"), "{}", file.text);
+        file.text
+    };
+    import_csv(&shop, &token, "", DEMO_CATALOGUE).await;
+    let native = export("").await;
+    assert!(native.contains("Size=M; Color=Blue"), "{native}");
+    assert_eq!(counts(&import_csv(&shop, &token, "?stock=set", &native).await), [0, 0, 64, 0]);
+    assert!(export("?layout=shopify").await.starts_with("Handle,Title,"));
+    shop.database.finish().await;
+}
+
 /// The demo catalogue is whole in any currency, and every picture it links is served.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_demo_catalogue_is_sound() {

@@ -1,4 +1,4 @@
-//! Categories: a flat list that products are filed under.
+//! Categories: what products are filed under. How they hang together is told in `category_tree`.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,6 +7,8 @@ use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as QueryError};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 
+use super::category_tree::lock_tree;
+use super::former_slugs::leave_category_slug;
 use super::{description, limits, slugs};
 use crate::db::Retryable;
 use crate::error::{FieldError, FieldErrors};
@@ -23,8 +25,10 @@ pub struct Category {
     pub title: String,
     /// Sanitised HTML.
     pub description: String,
-    /// Lists are sorted by it, then by age.
+    /// Siblings are sorted by it, then by age.
     pub position: i32,
+    /// The category above it; none on the top level.
+    pub parent_id: Option<CategoryId>,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
     pub version: i32,
@@ -39,6 +43,7 @@ pub struct NewCategory {
     /// HTML; sanitised before it is stored.
     pub description: String,
     pub position: i32,
+    pub parent_id: Option<CategoryId>,
 }
 
 /// What to change in a category; absent fields stay.
@@ -48,6 +53,8 @@ pub struct CategoryPatch {
     pub title: Option<String>,
     pub description: Option<String>,
     pub position: Option<i32>,
+    /// `Some(None)` moves it to the top level.
+    pub parent_id: Option<Option<CategoryId>>,
 }
 
 /// How a reader names a category.
@@ -71,6 +78,15 @@ pub enum WithProducts {
     Refuse,
     /// The products stay in the shop and lose the category.
     Detach,
+}
+
+/// What becomes of the categories below one that is deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WithChildren {
+    /// Keep the category while there are any.
+    Refuse,
+    /// They move up to where it was.
+    MoveUp,
 }
 
 /// Why a category was not made or changed.
@@ -112,8 +128,9 @@ impl Retryable for WriteCategoryError {
 pub enum DeleteCategoryError {
     #[error("there is no such category")]
     UnknownCategory,
-    #[error("{products} product(s) are in the category")]
-    InUse { products: i64 },
+    /// What the deletion would orphan.
+    #[error("{products} product(s) are in the category and {} below it", .children.len())]
+    InUse { products: i64, children: Vec<Category> },
     #[error(transparent)]
     Database(#[from] QueryError),
 }
@@ -141,14 +158,31 @@ impl Retryable for ListCategoriesError {
 
 const SORT: &str = "position";
 
+/// Which categories to list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Below {
+    /// Those of every level.
+    Anything,
+    /// Those of the top level.
+    Nothing,
+    /// Those directly below this one.
+    Category(CategoryId),
+}
+
 /// A page of categories by position.
 pub async fn list_categories(
     conn: &mut AsyncPgConnection,
+    below: Below,
     limit: Limit,
     cursor: Option<&str>,
 ) -> Result<Page<Category>, ListCategoriesError> {
     use categories::{id, position};
     let mut query = categories::table.select(Category::as_select()).into_boxed();
+    query = match below {
+        Below::Anything => query,
+        Below::Nothing => query.filter(categories::parent_id.is_null()),
+        Below::Category(parent) => query.filter(categories::parent_id.eq(parent)),
+    };
     if let Some(cursor) = cursor {
         let Cursor { key, id: last, .. } = Cursor::<i32>::decode(cursor, SORT)?;
         query = query.filter(position.ge(key)).filter(position.gt(key).or(id.gt(CategoryId(last))));
@@ -175,8 +209,22 @@ pub async fn create_category(
     new: NewCategory,
 ) -> Result<Category, WriteCategoryError> {
     check(new.slug.as_deref(), Some(&new.title), Some(&new.description))?;
+    conn.transaction::<_, WriteCategoryError, _>(async |conn| {
+        if let Some(parent) = new.parent_id {
+            lock_tree(conn).await?.check_parent(None, parent)?;
+        }
+        insert_category(conn, new).await
+    })
+    .await
+}
+
+async fn insert_category(
+    conn: &mut AsyncPgConnection,
+    new: NewCategory,
+) -> Result<Category, WriteCategoryError> {
     let row = (
         categories::id.eq(CategoryId::new()),
+        categories::parent_id.eq(new.parent_id),
         categories::title.eq(new.title.trim()),
         categories::description.eq(description::sanitise(&new.description)),
         categories::position.eq(new.position),
@@ -185,7 +233,7 @@ pub async fn create_category(
         let insert = diesel::insert_into(categories::table).values((row, categories::slug.eq(slug)));
         return Ok(insert.returning(Category::as_returning()).get_result(conn).await?);
     }
-    let base = slugs::from_title(&new.title, "category", limits::CATEGORY_SLUG_CHARS_MAX);
+    let base = title_slug(&new.title);
     let mut attempt = 0;
     loop {
         let slug = if attempt < 5 { free_slug(conn, &base).await? } else { slugs::unlikely(&base) };
@@ -204,19 +252,23 @@ pub async fn create_category(
     }
 }
 
+/// The slug under which an import looks for the category of this title.
+pub(super) fn title_slug(title: &str) -> String {
+    slugs::from_title(title, "category", limits::CATEGORY_SLUG_CHARS_MAX)
+}
+
 /// The categories under the slugs of these titles, by title. Those that there are.
 pub(super) async fn find_by_titles<'a>(
     conn: &mut AsyncPgConnection,
     titles: &HashSet<&'a str>,
 ) -> QueryResult<HashMap<&'a str, CategoryId>> {
-    let slug = |title: &str| slugs::from_title(title, "category", limits::CATEGORY_SLUG_CHARS_MAX);
     let rows: Vec<(String, CategoryId)> = categories::table
-        .filter(categories::slug.eq_any(titles.iter().map(|title| slug(title))))
+        .filter(categories::slug.eq_any(titles.iter().map(|title| title_slug(title))))
         .select((categories::slug, categories::id))
         .load(conn)
         .await?;
     let by_slug: HashMap<String, CategoryId> = rows.into_iter().collect();
-    Ok(titles.iter().filter_map(|title| Some((*title, *by_slug.get(&slug(title))?))).collect())
+    Ok(titles.iter().filter_map(|title| Some((*title, *by_slug.get(&title_slug(title))?))).collect())
 }
 
 /// The category under the slug of this title, made if there is none: for imports, where a title names a category.
@@ -224,7 +276,7 @@ pub(super) async fn find_or_create_by_title(
     conn: &mut AsyncPgConnection,
     title: &str,
 ) -> Result<CategoryId, WriteCategoryError> {
-    let slug = slugs::from_title(title, "category", limits::CATEGORY_SLUG_CHARS_MAX);
+    let slug = title_slug(title);
     if let Some(category) = find_category(conn, &CategoryKey::Slug(slug.clone())).await? {
         return Ok(category.id);
     }
@@ -257,6 +309,7 @@ struct CategoryChanges {
     title: Option<String>,
     description: Option<String>,
     position: Option<i32>,
+    parent_id: Option<Option<CategoryId>>,
     updated_at: DateTime<Utc>,
 }
 
@@ -269,22 +322,27 @@ pub async fn update_category(
 ) -> Result<Category, WriteCategoryError> {
     check(patch.slug.as_deref(), patch.title.as_deref(), patch.description.as_deref())?;
     conn.transaction::<_, WriteCategoryError, _>(async |conn| {
-        let version: Option<i32> = categories::table
+        if let Some(Some(parent)) = patch.parent_id {
+            lock_tree(conn).await?.check_parent(Some(id), parent)?;
+        }
+        let known: Option<(i32, String)> = categories::table
             .find(id)
-            .select(categories::version)
+            .select((categories::version, categories::slug))
             .for_no_key_update()
             .first(conn)
             .await
             .optional()?;
-        let current = version.ok_or(WriteCategoryError::UnknownCategory)?;
+        let (current, former_slug) = known.ok_or(WriteCategoryError::UnknownCategory)?;
         if if_version.is_some_and(|version| version != current) {
             return Err(WriteCategoryError::VersionMismatch { current });
         }
+        let new_slug = patch.slug.clone().filter(|slug| *slug != former_slug);
         let changes = CategoryChanges {
             slug: patch.slug,
             title: patch.title.map(|title| title.trim().to_owned()),
             description: patch.description.as_deref().map(description::sanitise),
             position: patch.position,
+            parent_id: patch.parent_id,
             updated_at: crate::db::current_time(conn).await?,
         };
         let updated = diesel::update(categories::table.find(id))
@@ -292,34 +350,58 @@ pub async fn update_category(
             .returning(Category::as_returning())
             .get_result(conn)
             .await?;
+        if let Some(new_slug) = new_slug {
+            leave_category_slug(conn, id, &former_slug, &new_slug).await?;
+        }
         Ok(updated)
     })
     .await
 }
 
-/// Deletes a category and never a product.
+/// Deletes a category and never a product or another category.
 pub async fn delete_category(
     conn: &mut AsyncPgConnection,
     id: CategoryId,
     with_products: WithProducts,
+    with_children: WithChildren,
 ) -> Result<(), DeleteCategoryError> {
     conn.transaction::<_, DeleteCategoryError, _>(async |conn| {
-        // Holds off products that are being filed under it.
-        let locked: Option<CategoryId> =
-            categories::table.find(id).select(categories::id).for_update().first(conn).await.optional()?;
-        if locked.is_none() {
-            return Err(DeleteCategoryError::UnknownCategory);
-        }
+        lock_tree(conn).await?;
+        // Holds off products and categories that are being filed under it.
+        let locked: Option<Option<CategoryId>> = categories::table
+            .find(id)
+            .select(categories::parent_id)
+            .for_update()
+            .first(conn)
+            .await
+            .optional()?;
+        let parent_id = locked.ok_or(DeleteCategoryError::UnknownCategory)?;
+        let children: Vec<Category> = categories::table
+            .filter(categories::parent_id.eq(id))
+            .order((categories::position, categories::id))
+            .select(Category::as_select())
+            .load(conn)
+            .await?;
         let members: Vec<ProductId> = product_categories::table
             .filter(product_categories::category_id.eq(id))
             .order(product_categories::product_id)
             .select(product_categories::product_id)
             .load(conn)
             .await?;
-        if !members.is_empty() && with_products == WithProducts::Refuse {
+        if (!members.is_empty() && with_products == WithProducts::Refuse)
+            || (!children.is_empty() && with_children == WithChildren::Refuse)
+        {
             let products = i64::try_from(members.len()).unwrap_or(i64::MAX);
-            return Err(DeleteCategoryError::InUse { products });
+            return Err(DeleteCategoryError::InUse { products, children });
         }
+        diesel::update(categories::table.filter(categories::parent_id.eq(id)))
+            .set((
+                categories::parent_id.eq(parent_id),
+                categories::version.eq(categories::version + 1),
+                categories::updated_at.eq(crate::db::clock()),
+            ))
+            .execute(conn)
+            .await?;
         diesel::update(products::table.filter(products::id.eq_any(&members)))
             .set((products::version.eq(products::version + 1), products::updated_at.eq(crate::db::clock())))
             .execute(conn)

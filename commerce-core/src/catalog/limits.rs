@@ -22,6 +22,8 @@ pub const SKU_CHARS_MAX: usize = 100;
 pub const PRICE_MINOR_MAX: i64 = 1_000_000_000_000;
 /// Characters of a product's slug.
 pub const PRODUCT_SLUG_CHARS_MAX: usize = 255;
+/// Levels of the tree of categories.
+pub const CATEGORY_LEVELS_MAX: usize = 8;
 pub const CATEGORY_TITLE_CHARS_MAX: usize = 200;
 pub const CATEGORY_SLUG_CHARS_MAX: usize = 120;
 pub const CATEGORY_DESCRIPTION_BYTES_MAX: usize = 16 * 1024;

@@ -6,10 +6,11 @@ use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::category::CategoryKey;
+use super::category_tree::list_ids_below;
 use super::product::{Audience, Product, ProductStatus};
 use super::read_product::{ProductRow, with_parts};
 use crate::db::Retryable;
-use crate::ids::ProductId;
+use crate::ids::{CategoryId, ProductId};
 use crate::page::{Cursor, InvalidCursor, Limit, Page};
 use crate::schema::{categories, product_categories, products, stock_levels, stock_reservations, variants};
 use crate::text_enum::text_enum;
@@ -34,6 +35,8 @@ pub struct ListProducts {
     pub status: Option<ProductStatus>,
     /// Id or slug of a category; an unknown one holds no products.
     pub category: Option<String>,
+    /// Whether what is filed below the category is in it too.
+    pub with_descendants: bool,
     /// Bounds of the product's lowest price, inclusive, in minor units.
     pub price_min_minor: Option<i64>,
     pub price_max_minor: Option<i64>,
@@ -71,7 +74,15 @@ pub async fn list_products(
         // No text in the database has one, and Postgres cannot be asked for it.
         return Ok(Page { data: Vec::new(), next_cursor: None });
     }
-    let query = filtered(products::table.into_boxed(), list);
+    let mut query = filtered(products::table.into_boxed(), list);
+    if let Some(category) = &list.category {
+        let key = CategoryKey::from(category.as_str());
+        query = if list.with_descendants {
+            filed_under_any(query, list_ids_below(conn, &key).await?)
+        } else {
+            filed_under(query, key)
+        };
+    }
     let query = after_cursor(query, list.sort, list.cursor.as_deref())?;
     let rows: Vec<ProductRow> = sorted(query, list.sort)
         .limit(list.limit.rows_and_one())
@@ -90,17 +101,6 @@ fn filtered<'a>(mut query: Query<'a>, list: &'a ListProducts) -> Query<'a> {
     if let Some(status) = status {
         query = query.filter(products::status.eq(status));
     }
-    if let Some(category) = &list.category {
-        let members = product_categories::table
-            .inner_join(categories::table)
-            .select(product_categories::product_id)
-            .into_boxed();
-        let members = match CategoryKey::from(category.as_str()) {
-            CategoryKey::Id(id) => members.filter(categories::id.eq(id)),
-            CategoryKey::Slug(slug) => members.filter(categories::slug.eq(slug)),
-        };
-        query = query.filter(products::id.eq_any(members));
-    }
     if let Some(minor) = list.price_min_minor {
         query = query.filter(products::price_from_minor.ge(minor));
     }
@@ -114,6 +114,25 @@ fn filtered<'a>(mut query: Query<'a>, list: &'a ListProducts) -> Query<'a> {
         query = filtered_by_word(query, word);
     }
     query
+}
+
+fn filed_under(query: Query<'_>, category: CategoryKey) -> Query<'_> {
+    let members = product_categories::table
+        .inner_join(categories::table)
+        .select(product_categories::product_id)
+        .into_boxed();
+    let members = match category {
+        CategoryKey::Id(id) => members.filter(categories::id.eq(id)),
+        CategoryKey::Slug(slug) => members.filter(categories::slug.eq(slug)),
+    };
+    query.filter(products::id.eq_any(members))
+}
+
+fn filed_under_any(query: Query<'_>, ids: Vec<CategoryId>) -> Query<'_> {
+    let members = product_categories::table
+        .filter(product_categories::category_id.eq_any(ids))
+        .select(product_categories::product_id);
+    query.filter(products::id.eq_any(members))
 }
 
 /// In stock is what has an active variant with units on hand that nobody reserved, or that only a lapsed hold keeps.

@@ -4,8 +4,11 @@
 //! in the shop's currency. Stock belongs to `inventory`: here it is only read, to tell what is available.
 
 mod category;
+mod category_tree;
 mod check_product;
 mod description;
+mod export;
+mod former_slugs;
 pub mod image;
 pub mod import;
 mod insert_product;
@@ -16,13 +19,17 @@ mod read_product;
 mod refusal;
 mod slugs;
 mod update_product;
+mod variant_matrix;
 mod variants;
 
 pub use category::{
-    Category, CategoryKey, CategoryPatch, DeleteCategoryError, ListCategoriesError, NewCategory,
-    WithProducts, WriteCategoryError, create_category, delete_category, find_category, list_categories,
-    update_category,
+    Below, Category, CategoryKey, CategoryPatch, DeleteCategoryError, ListCategoriesError, NewCategory,
+    WithChildren, WithProducts, WriteCategoryError, create_category, delete_category, find_category,
+    list_categories, update_category,
 };
+pub use category_tree::{CategoryNode, list_breadcrumbs, list_tree, reorder_categories};
+pub use export::ProductExport;
+pub use former_slugs::{find_moved_category, find_moved_product};
 pub use insert_product::{InsertedProduct, insert_product};
 pub use list_products::{ListProducts, ListProductsError, ProductSort, list_products};
 pub use product::{
@@ -32,4 +39,5 @@ pub use product::{
 pub use read_product::{ProductKey, find_product, find_product_id, list_products_by_ids};
 pub use refusal::{ProductRefusal, UpdateProductError, WriteProductError};
 pub use update_product::update_product;
+pub use variant_matrix::{OptionValues, add_combinations};
 pub use variants::{add_variant, update_variant};

@@ -3,6 +3,7 @@
 use diesel::prelude::*;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 
+use super::former_slugs::leave_product_slug;
 use super::image::release_files;
 use super::insert_product::{as_position, insert_categories, insert_images};
 use super::product::{Audience, Image, NewImage, Product, ProductPatch, ProductStatus, variant_title};
@@ -40,6 +41,9 @@ pub(super) async fn apply_patch(
 ) -> Result<(), UpdateProductError> {
     check(before, &patch)?;
     write_row(conn, before.id, &patch).await?;
+    if let Some(slug) = patch.slug.as_ref().filter(|slug| **slug != before.slug) {
+        leave_product_slug(conn, before.id, &before.slug, slug).await?;
+    }
     if let Some(category_ids) = &patch.category_ids {
         diesel::delete(product_categories::table.filter(product_categories::product_id.eq(before.id)))
             .execute(conn)

@@ -90,11 +90,21 @@ async fn option_names_with(
     let mut errors = FieldErrors::default();
     check_product::option_names(&mut errors, &names);
     check_product::finish(errors)?;
-    diesel::update(products::table.find(product.id))
+    set_option_names(conn, product.id, &names).await?;
+    Ok(names)
+}
+
+/// The names of the options of a locked product.
+pub(super) async fn set_option_names(
+    conn: &mut AsyncPgConnection,
+    product_id: ProductId,
+    names: &[String],
+) -> QueryResult<()> {
+    diesel::update(products::table.find(product_id))
         .set(products::option_names.eq(serde_json::json!(names)))
         .execute(conn)
         .await?;
-    Ok(names)
+    Ok(())
 }
 
 #[derive(AsChangeset)]

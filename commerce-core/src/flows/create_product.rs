@@ -4,14 +4,14 @@ use diesel::result::Error as QueryError;
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 
 use crate::catalog::{
-    self, Audience, NewProduct, NewVariant, Product, ProductKey, ProductRefusal, UpdateProductError,
-    WriteProductError,
+    self, Audience, NewProduct, NewVariant, OptionValues, Product, ProductKey, ProductRefusal,
+    UpdateProductError, WriteProductError,
 };
 use crate::db::Retryable;
 use crate::error::FieldErrors;
 use crate::ids::{ProductId, VariantId};
 use crate::inventory::{self, AdjustError, MAIN_LOCATION, StockAdjustment};
-use crate::money::Currency;
+use crate::money::{Currency, Money};
 use crate::request::Origin;
 
 /// More units than a shop keeps of one thing.
@@ -88,6 +88,25 @@ pub async fn create_variant(
             variant.available = stock;
         }
         Ok((id, product))
+    })
+    .await
+}
+
+/// Adds a variant for every missing combination of these options, each without stock, and returns how many came and the product.
+pub async fn create_combinations(
+    conn: &mut AsyncPgConnection,
+    product_id: ProductId,
+    if_version: Option<i32>,
+    options: &[OptionValues],
+    price: Money,
+    currency: Currency,
+    origin: &Origin,
+) -> Result<(usize, Product), UpdateProductError> {
+    conn.transaction::<_, UpdateProductError, _>(async |conn| {
+        let (ids, product) =
+            catalog::add_combinations(conn, product_id, if_version, options, price, currency).await?;
+        receive(conn, ids.iter().map(|id| (*id, 0)), "first stock", origin).await?;
+        Ok((ids.len(), product))
     })
     .await
 }

@@ -20,7 +20,9 @@ mod verify_email;
 
 pub use begin_payment::{BeginPayment, BeginPaymentError, begin_payment};
 pub use cancel_order::{CancelOrderError, CancelledBy, cancel_order};
-pub use create_product::{CreateProduct, CreateProductError, STOCK_MAX, create_product, create_variant};
+pub use create_product::{
+    CreateProduct, CreateProductError, STOCK_MAX, create_combinations, create_product, create_variant,
+};
 pub use expire_orders::{
     ExpireOrdersError, expire_attempted_orders, expire_orders, expire_unattempted_orders,
 };

@@ -1,5 +1,6 @@
 use commerce_core::catalog::{
-    self, CategoryKey, CategoryPatch, DeleteCategoryError, NewCategory, WithProducts, WriteCategoryError,
+    self, Below, CategoryKey, CategoryPatch, DeleteCategoryError, NewCategory, WithChildren, WithProducts,
+    WriteCategoryError,
 };
 use commerce_core::page::Limit;
 use commerce_core::testing::TestDatabase;
@@ -25,6 +26,7 @@ async fn categories_are_made_found_changed_and_listed_by_position() {
         description: Some("<b onclick=x>warm</b>".into()),
         position: Some(-1),
         slug: None,
+        parent_id: None,
     };
     let after = catalog::update_category(conn, twin.id, Some(1), patch.clone()).await.unwrap();
     assert_eq!(
@@ -35,8 +37,9 @@ async fn categories_are_made_found_changed_and_listed_by_position() {
     assert!(matches!(late, Err(WriteCategoryError::VersionMismatch { current: 2 })), "{late:?}");
 
     let limit = Limit::new(1).unwrap();
-    let first = catalog::list_categories(conn, limit, None).await.unwrap();
-    let second = catalog::list_categories(conn, limit, first.next_cursor.as_deref()).await.unwrap();
+    let first = catalog::list_categories(conn, Below::Anything, limit, None).await.unwrap();
+    let second =
+        catalog::list_categories(conn, Below::Anything, limit, first.next_cursor.as_deref()).await.unwrap();
     assert_eq!((first.data, second.data, second.next_cursor), (vec![after], vec![shoes], None));
     db.finish().await;
 }
@@ -69,13 +72,13 @@ async fn deleting_a_category_never_loses_a_product() {
     cap.category_ids = vec![hats.id];
     let cap = create(conn, cap, &[]).await.unwrap();
 
-    let refused = catalog::delete_category(conn, hats.id, WithProducts::Refuse).await;
-    assert!(matches!(refused, Err(DeleteCategoryError::InUse { products: 1 })), "{refused:?}");
-    catalog::delete_category(conn, hats.id, WithProducts::Detach).await.unwrap();
+    let refused = catalog::delete_category(conn, hats.id, WithProducts::Refuse, WithChildren::Refuse).await;
+    assert!(matches!(refused, Err(DeleteCategoryError::InUse { products: 1, .. })), "{refused:?}");
+    catalog::delete_category(conn, hats.id, WithProducts::Detach, WithChildren::Refuse).await.unwrap();
     let key = catalog::ProductKey::Id(cap.id);
     let after = catalog::find_product(conn, &key, catalog::Audience::Staff).await.unwrap().unwrap();
     assert_eq!((after.category_ids, after.version), (vec![], 2));
-    let gone = catalog::delete_category(conn, hats.id, WithProducts::Refuse).await;
+    let gone = catalog::delete_category(conn, hats.id, WithProducts::Refuse, WithChildren::Refuse).await;
     assert!(matches!(gone, Err(DeleteCategoryError::UnknownCategory)), "{gone:?}");
     db.finish().await;
 }

@@ -1,7 +1,9 @@
 use commerce_core::catalog::import::{
     ExistingProducts, Faults, ImportedProduct, Layout, LineError, ProductReader,
 };
-use commerce_core::catalog::{self, Audience, CategoryKey, Product, ProductKey, ProductStatus};
+use commerce_core::catalog::{
+    self, Audience, CategoryKey, Product, ProductExport, ProductKey, ProductStatus,
+};
 use commerce_core::flows::{
     self, ImportError, ImportMode, ImportOptions, ImportReport, OnError, StockPolicy,
 };
@@ -349,4 +351,46 @@ fn damaged_files_are_read_without_a_panic() {
         }
         assert!(parsed.products.len() <= 60);
     }
+}
+
+async fn export(conn: &mut AsyncPgConnection, layout: Layout) -> String {
+    let mut export = ProductExport::begin(conn, layout, MAIN_LOCATION).await.unwrap();
+    let mut csv = export.header();
+    while let Some(rows) = export.next_rows(conn).await.unwrap() {
+        csv += &rows;
+    }
+    csv
+}
+
+/// Names and values that a cell cannot hold as they are.
+const AWKWARD: &str = "slug,title,description,status,categories,options,sku,price,compare_at_price,stock,active,\
+    image_url,image_alt,attribute:vendor,attributes\n\
+    plain,Plain,<p>Fine</p>,draft,Hats|Caps & Co,,P-1,1.50,2.00,7,true,https://x.example/a.jpg,A hat,Ada,\n\
+    odd,\"Odd, \"\"quoted\"\"\",,active,,\"[[\"\"Size\"\",\"\"S;M\"\"],[\"\"a=b\"\",\"\"[x]\"\"]]\",,3,,0,true,,,,\"{\"\"tags\"\":[\"\"a\"\",\"\"b\"\"],\"\"n\"\":1}\"\n\
+    odd,,,,,\"[[\"\"Size\"\",\"\"L\"\"],[\"\"a=b\"\",\"\"y\"\"]]\",ODD-L,4,,2,false,https://x.example/b.jpg,,,\n\
+    odd,,,,,,,,,,,https://x.example/c.jpg,third,,\n";
+
+#[tokio::test]
+async fn an_export_goes_back_in_and_out_again() {
+    let (first, second) = (TestDatabase::new().await, TestDatabase::new().await);
+    let (conn, other) = (&mut first.conn().await, &mut second.conn().await);
+    import(conn, APPAREL, ImportOptions::default()).await.unwrap();
+    assert_eq!(counts(&import(conn, AWKWARD, ImportOptions::default()).await.unwrap()), [2, 0, 0, 0]);
+
+    let native = export(conn, Layout::Native).await;
+    let again = import(conn, &native, SET_STOCK).await.unwrap();
+    assert_eq!(counts(&again), [0, 0, 22, 0]);
+    assert_eq!(counts(&import(other, &native, ImportOptions::default()).await.unwrap()), [22, 0, 0, 0]);
+    assert_eq!(export(other, Layout::Native).await, native);
+    let odd = find(other, "odd").await.unwrap();
+    assert_eq!(odd.variants[0].options["Size"], "S;M");
+    assert_eq!((odd.images.len(), &odd.attributes["tags"]), (2, &serde_json::json!(["a", "b"])));
+
+    // In Shopify's columns the sample is as it came; what they cannot hold is not lost from the shop either.
+    let shopify = export(conn, Layout::Shopify).await;
+    let again = import(conn, &shopify, SET_STOCK).await.unwrap();
+    assert_eq!((again.created, again.skipped, again.faults.total), (0, 0, 0));
+    assert_eq!(export(conn, Layout::Shopify).await, shopify);
+    first.finish().await;
+    second.finish().await;
 }

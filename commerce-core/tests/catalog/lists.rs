@@ -15,6 +15,7 @@ fn list(sort: ProductSort) -> ListProducts {
         audience: Audience::Shoppers,
         status: None,
         category: None,
+        with_descendants: false,
         price_min_minor: None,
         price_max_minor: None,
         in_stock: None,

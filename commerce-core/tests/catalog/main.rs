@@ -12,4 +12,5 @@ mod images;
 mod imports;
 mod lists;
 mod products;
+mod tree;
 mod variants;

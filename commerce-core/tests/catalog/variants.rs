@@ -1,4 +1,4 @@
-use commerce_core::catalog::{self, ProductRefusal, UpdateProductError, VariantPatch};
+use commerce_core::catalog::{self, OptionValues, ProductRefusal, UpdateProductError, VariantPatch};
 use commerce_core::flows;
 use commerce_core::ids::VariantId;
 use commerce_core::money::{Currency, Money};
@@ -114,5 +114,48 @@ async fn concurrent_writes_to_a_product_are_all_counted() {
     let key = catalog::ProductKey::Id(sock.id);
     let after = catalog::find_product(conn, &key, catalog::Audience::Staff).await.unwrap().unwrap();
     assert_eq!((after.variants.len(), after.version, after.price_from), (11, 11, Some(usd(290))));
+    db.finish().await;
+}
+
+#[tokio::test]
+async fn a_matrix_adds_what_is_missing_and_nothing_twice() {
+    let db = TestDatabase::new().await;
+    let conn = &mut db.conn().await;
+    let option = |name: &str, values: &[&str]| OptionValues {
+        name: name.into(),
+        values: values.iter().map(|value| (*value).into()).collect(),
+    };
+    let shirt = create(conn, product("Shirt", vec![]), &[]).await.unwrap();
+    let options = [option("Size", &["S", "M"]), option(" Color", &["Red", "Blue "])];
+    let origin = Origin::system();
+    let (added, made) =
+        flows::create_combinations(conn, shirt.id, None, &options, usd(1500), Currency::USD, &origin)
+            .await
+            .unwrap();
+    let titles: Vec<_> =
+        made.variants.iter().map(|variant| (variant.title.as_str(), variant.price)).collect();
+    let price = usd(1500);
+    assert_eq!(titles, [("S / Red", price), ("S / Blue", price), ("M / Red", price), ("M / Blue", price)]);
+    assert_eq!((added, made.option_names.as_slice()), (4, &["Size".to_owned(), "Color".to_owned()][..]));
+
+    let more = [option("Color", &["Blue", "Green"]), option("Size", &["M"])];
+    let (added, more) =
+        flows::create_combinations(conn, shirt.id, None, &more, usd(1600), Currency::USD, &origin)
+            .await
+            .unwrap();
+    assert_eq!((added, more.variants.len(), more.variants[4].title.as_str()), (1, 5, "M / Green"));
+    let (added, again) =
+        flows::create_combinations(conn, shirt.id, None, &options, usd(1), Currency::USD, &origin)
+            .await
+            .unwrap();
+    assert_eq!((added, again.version), (0, more.version));
+    let levels = commerce_core::inventory::available_by_variant(conn, &[more.variants[4].id]).await.unwrap();
+    assert_eq!(levels.get(&more.variants[4].id), Some(&0));
+
+    let other = [option("Material", &["Wool"])];
+    let refused = flows::create_combinations(conn, shirt.id, None, &other, usd(1), Currency::USD, &origin)
+        .await
+        .unwrap_err();
+    assert!(refused.to_string().contains("invalid"), "{refused}");
     db.finish().await;
 }

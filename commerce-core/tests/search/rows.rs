@@ -1,6 +1,6 @@
 //! The rows that are searched follow every change, in its transaction.
 
-use commerce_core::catalog::{self, CategoryPatch, ProductPatch, ProductStatus, WithProducts};
+use commerce_core::catalog::{self, CategoryPatch, ProductPatch, ProductStatus, WithChildren, WithProducts};
 use commerce_core::search::PostgresEngine;
 use commerce_core::settings::ShopSettings;
 use commerce_core::testing::TestDatabase;
@@ -45,7 +45,7 @@ async fn every_change_is_found_at_once() {
     for query in ["picnic", "enamel", "1838"] {
         assert_eq!(found(&db, query).await, ["Beaker"], "{query}");
     }
-    catalog::delete_category(conn, kitchen.id, WithProducts::Detach).await.unwrap();
+    catalog::delete_category(conn, kitchen.id, WithProducts::Detach, WithChildren::Refuse).await.unwrap();
     assert_eq!(found(&db, "kitchen").await, Vec::<String>::new());
     assert_exact(&db).await;
     db.finish().await;

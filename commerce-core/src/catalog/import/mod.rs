@@ -28,7 +28,8 @@ text_enum! {
         Shopify = "shopify",
         /// Columns `slug`, `title` and `price`, and as needed `description`, `status`, `categories` (titles separated by
         /// `|`), `options` (`Size=S; Color=Blue`), `sku`, `compare_at_price`, `currency`, `stock`, `active`,
-        /// `image_url`, `image_alt` and `attribute:NAME` for any attribute.
+        /// `image_url`, `image_alt`, `attribute:NAME` for an attribute that is a text, and `attributes` for others, as a JSON
+        /// object. Options that have `=` or `;` in them are JSON pairs: `[["Size","S;M"]]`.
         Native = "native",
     }
 }

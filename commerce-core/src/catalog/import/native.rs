@@ -7,7 +7,7 @@ use crate::catalog::product::{Attributes, NewImage};
 use crate::money::{Currency, Money};
 
 const ATTRIBUTE: &str = "attribute:";
-const COLUMNS: [&str; 14] = [
+const COLUMNS: [&str; 15] = [
     "slug",
     "title",
     "description",
@@ -22,6 +22,7 @@ const COLUMNS: [&str; 14] = [
     "active",
     "image_url",
     "image_alt",
+    "attributes",
 ];
 
 /// The places of the columns in one file.
@@ -127,7 +128,13 @@ impl Native {
             "" => None,
             text => text.parse().map_err(|message: String| errors.push(error(row, "status", message))).ok(),
         };
-        let mut attributes = Attributes::new();
+        let mut attributes = match parse_attributes(self.cell(row, "attributes")) {
+            Ok(attributes) => attributes,
+            Err(message) => {
+                errors.push(error(row, "attributes", message));
+                Attributes::new()
+            }
+        };
         for (name, place) in &self.attributes {
             let text = row.cell(Some(*place));
             if !text.is_empty() {
@@ -185,8 +192,19 @@ impl Native {
     }
 }
 
-/// `Size=S; Color=Blue` as pairs.
+/// Attributes of any kind, as a JSON object.
+fn parse_attributes(text: &str) -> Result<Attributes, String> {
+    if text.is_empty() {
+        return Ok(Attributes::new());
+    }
+    serde_json::from_str(text).map_err(|error| format!("is not a JSON object: {error}"))
+}
+
+/// `Size=S; Color=Blue` as pairs; or JSON pairs, for names and values that have such signs themselves.
 fn parse_options(text: &str) -> Result<Vec<(String, String)>, String> {
+    if text.starts_with('[') {
+        return serde_json::from_str(text).map_err(|error| format!("are not JSON pairs: {error}"));
+    }
     let parts = text.split(';').map(str::trim).filter(|part| !part.is_empty());
     parts
         .map(|part| {

@@ -1,0 +1,339 @@
+//! Products as a CSV file that [`super::import`] reads again.
+//!
+//! The native layout carries all that an import can bring: a file that goes back into its shop changes nothing, and in an empty
+//! shop it makes the same catalogue. Shopify's carries what Shopify's columns can. Products without a variant are in neither.
+
+use std::collections::HashMap;
+
+use diesel::prelude::*;
+use diesel::sql_types::Text;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use serde_json::Value;
+
+use super::category::title_slug;
+use super::import::Layout;
+use super::product::{Attributes, Audience, Product, ProductStatus, Variant};
+use super::read_product::{ProductRow, with_parts};
+use crate::ids::{CategoryId, LocationId, ProductId, VariantId};
+use crate::money::Money;
+use crate::schema::{categories, products, stock_levels};
+
+const PRODUCTS_AT_ONCE: i64 = 200;
+
+/// A file on its way: [`ProductExport::header`] first, then [`ProductExport::next_rows`] until there are none.
+#[derive(Debug)]
+pub struct ProductExport {
+    layout: Layout,
+    /// Units on hand here are the stock of the file.
+    location: LocationId,
+    /// Attributes with a column of their own; the others share one, as JSON.
+    attribute_columns: Vec<String>,
+    last: Option<ProductId>,
+}
+
+/// Attributes that are a plain text wherever they are, so that a cell can hold them as they are.
+const PLAIN_ATTRIBUTES: &str = "
+    SELECT min(entry.key) AS name
+    FROM commerce.products AS product, jsonb_each(product.attributes) AS entry
+    GROUP BY lower(entry.key)
+    HAVING count(DISTINCT entry.key) = 1 AND min(entry.key) ~ '^\\S(.*\\S)?$'
+       AND bool_and(jsonb_typeof(entry.value) = 'string' AND entry.value #>> '{}' ~ '^\\S(.*\\S)?$')
+    ORDER BY 1";
+
+#[derive(QueryableByName)]
+struct NameRow {
+    #[diesel(sql_type = Text)]
+    name: String,
+}
+
+/// What the products of a batch need beside themselves.
+struct Context {
+    on_hand: HashMap<VariantId, i64>,
+    /// How an import finds each category again.
+    categories: HashMap<CategoryId, String>,
+}
+
+impl ProductExport {
+    /// Looks at what columns the file needs. `location` is where the stock of the file lies.
+    pub async fn begin(
+        conn: &mut AsyncPgConnection,
+        layout: Layout,
+        location: LocationId,
+    ) -> QueryResult<Self> {
+        let rows: Vec<NameRow> = match layout {
+            Layout::Native => diesel::sql_query(PLAIN_ATTRIBUTES).load(conn).await?,
+            Layout::Shopify => Vec::new(),
+        };
+        let attribute_columns = rows.into_iter().map(|row| row.name).collect();
+        Ok(Self { layout, location, attribute_columns, last: None })
+    }
+
+    /// The first line.
+    pub fn header(&self) -> String {
+        let names: Vec<String> = match self.layout {
+            Layout::Native => {
+                let own = self.attribute_columns.iter().map(|name| format!("attribute:{name}"));
+                NATIVE_COLUMNS.into_iter().map(str::to_owned).chain(own).collect()
+            }
+            Layout::Shopify => SHOPIFY_COLUMNS.into_iter().map(str::to_owned).collect(),
+        };
+        csv_lines([names])
+    }
+
+    /// The lines of the next products, by age; `None` after the last.
+    pub async fn next_rows(&mut self, conn: &mut AsyncPgConnection) -> QueryResult<Option<String>> {
+        let mut query = products::table
+            .order(products::id)
+            .limit(PRODUCTS_AT_ONCE)
+            .select(ProductRow::as_select())
+            .into_boxed();
+        if let Some(last) = self.last {
+            query = query.filter(products::id.gt(last));
+        }
+        let rows = query.load(conn).await?;
+        let batch = with_parts(conn, rows, Audience::Staff).await?;
+        let Some(last) = batch.last() else { return Ok(None) };
+        self.last = Some(last.id);
+        let context = self.context(conn, &batch).await?;
+        let rows = batch.iter().flat_map(|product| self.product_rows(product, &context));
+        Ok(Some(csv_lines(rows)))
+    }
+
+    async fn context(&self, conn: &mut AsyncPgConnection, batch: &[Product]) -> QueryResult<Context> {
+        let variants = batch.iter().flat_map(|product| &product.variants).map(|variant| variant.id);
+        let on_hand: Vec<(VariantId, i64)> = stock_levels::table
+            .filter(stock_levels::location_id.eq(self.location))
+            .filter(stock_levels::variant_id.eq_any(variants))
+            .select((stock_levels::variant_id, stock_levels::on_hand))
+            .load(conn)
+            .await?;
+        let ids = batch.iter().flat_map(|product| product.category_ids.iter().copied());
+        let categories: Vec<(CategoryId, String, String)> = categories::table
+            .filter(categories::id.eq_any(ids))
+            .select((categories::id, categories::title, categories::slug))
+            .load(conn)
+            .await?;
+        // An import finds a category by the slug of its title; a slug is its own.
+        let named = |(id, title, slug): (CategoryId, String, String)| {
+            let by_title = title_slug(&title) == slug && !title.contains('|');
+            (id, if by_title { title } else { slug })
+        };
+        Ok(Context {
+            on_hand: on_hand.into_iter().collect(),
+            categories: categories.into_iter().map(named).collect(),
+        })
+    }
+
+    /// A line a variant and a line an image, two in one as far as they go; all that is said of the product is in the first.
+    fn product_rows(&self, product: &Product, context: &Context) -> Vec<Vec<String>> {
+        if product.variants.is_empty() {
+            return Vec::new();
+        }
+        let lines = product.variants.len().max(product.images.len());
+        (0..lines)
+            .map(|line| match self.layout {
+                Layout::Native => self.native_row(product, line, context),
+                Layout::Shopify => shopify_row(product, line, context),
+            })
+            .collect()
+    }
+
+    fn native_row(&self, product: &Product, line: usize, context: &Context) -> Vec<String> {
+        let head = (line == 0).then_some(product);
+        let variant = product.variants.get(line);
+        let image = product.images.get(line);
+        let of_head = |text: fn(&Product) -> String| head.map(text).unwrap_or_default();
+        let of_variant = |text: &dyn Fn(&Variant) -> String| variant.map(text).unwrap_or_default();
+        let categories: Vec<&str> = head
+            .into_iter()
+            .flat_map(|product| &product.category_ids)
+            .filter_map(|id| context.categories.get(id).map(String::as_str))
+            .collect();
+        let mut cells = vec![
+            product.slug.clone(),
+            of_head(|product| product.title.clone()),
+            of_head(|product| product.description.clone()),
+            of_head(|product| product.status.to_string()),
+            categories.join("|"),
+            of_variant(&|variant| options_cell(product, variant)),
+            of_variant(&|variant| variant.sku.clone().unwrap_or_default()),
+            of_variant(&|variant| decimal(variant.price)),
+            of_variant(&|variant| variant.compare_at_price.map(decimal).unwrap_or_default()),
+            of_variant(&|variant| variant.price.currency.to_string()),
+            of_variant(&|variant| context.units(variant)),
+            of_variant(&|variant| variant.active.to_string()),
+            image.map(|image| image.url.clone()).unwrap_or_default(),
+            image.map(|image| image.alt.clone()).unwrap_or_default(),
+            head.map(|product| self.other_attributes(product)).unwrap_or_default(),
+        ];
+        cells.extend(self.attribute_columns.iter().map(|name| text_attribute(head, name)));
+        cells
+    }
+
+    /// The attributes without a column of their own.
+    fn other_attributes(&self, product: &Product) -> String {
+        let others: Attributes = product
+            .attributes
+            .iter()
+            .filter(|(name, _)| !self.attribute_columns.contains(name))
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+        if others.is_empty() { String::new() } else { Value::Object(others).to_string() }
+    }
+}
+
+impl Context {
+    fn units(&self, variant: &Variant) -> String {
+        self.on_hand.get(&variant.id).copied().unwrap_or(0).to_string()
+    }
+}
+
+const NATIVE_COLUMNS: [&str; 15] = [
+    "slug",
+    "title",
+    "description",
+    "status",
+    "categories",
+    "options",
+    "sku",
+    "price",
+    "compare_at_price",
+    "currency",
+    "stock",
+    "active",
+    "image_url",
+    "image_alt",
+    "attributes",
+];
+
+/// `Size=S; Color=Blue`, or as JSON pairs where a name or value has such a sign itself.
+fn options_cell(product: &Product, variant: &Variant) -> String {
+    let pairs: Vec<(&str, &str)> = product
+        .option_names
+        .iter()
+        .filter_map(|name| Some((name.as_str(), variant.options.get(name)?.as_str())))
+        .collect();
+    let is_plain = |text: &str| !text.contains([';', '=', '[']);
+    if pairs.iter().all(|(name, value)| is_plain(name) && is_plain(value)) {
+        pairs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ")
+    } else {
+        serde_json::json!(pairs).to_string()
+    }
+}
+
+fn decimal(price: Money) -> String {
+    price.to_string().split(' ').next().unwrap_or_default().to_owned()
+}
+
+fn text_attribute(product: Option<&Product>, name: &str) -> String {
+    let value = product.and_then(|product| product.attributes.get(name));
+    value.and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+const SHOPIFY_COLUMNS: [&str; 29] = [
+    "Handle",
+    "Title",
+    "Body (HTML)",
+    "Vendor",
+    "Product Category",
+    "Type",
+    "Tags",
+    "Published",
+    "Option1 Name",
+    "Option1 Value",
+    "Option2 Name",
+    "Option2 Value",
+    "Option3 Name",
+    "Option3 Value",
+    "Variant SKU",
+    "Variant Inventory Tracker",
+    "Variant Inventory Qty",
+    "Variant Inventory Policy",
+    "Variant Fulfillment Service",
+    "Variant Price",
+    "Variant Compare At Price",
+    "Variant Requires Shipping",
+    "Variant Taxable",
+    "Image Src",
+    "Image Position",
+    "Image Alt Text",
+    "SEO Title",
+    "SEO Description",
+    "Status",
+];
+
+fn shopify_row(product: &Product, line: usize, context: &Context) -> Vec<String> {
+    let head = (line == 0).then_some(product);
+    let variant = product.variants.get(line);
+    let image = product.images.get(line);
+    let of_head = |text: &dyn Fn(&Product) -> String| head.map(text).unwrap_or_default();
+    let of_variant = |text: &dyn Fn(&Variant) -> String| variant.map(text).unwrap_or_default();
+    let fixed = |text: &'static str| variant.map(|_| text.to_owned()).unwrap_or_default();
+    let mut cells = vec![
+        product.slug.clone(),
+        of_head(&|product| product.title.clone()),
+        of_head(&|product| product.description.clone()),
+        text_attribute(head, "vendor"),
+        text_attribute(head, "product_category"),
+        of_head(&|product| shopify_type(product, context)),
+        of_head(&tags),
+        of_head(&|product| (product.status == ProductStatus::Active).to_string()),
+    ];
+    for at in 0..3 {
+        let (name, value) = shopify_option(product, variant, at);
+        cells.extend([if line == 0 { name } else { String::new() }, value]);
+    }
+    cells.extend([
+        of_variant(&|variant| variant.sku.clone().unwrap_or_default()),
+        fixed("shopify"),
+        of_variant(&|variant| context.units(variant)),
+        fixed("deny"),
+        fixed("manual"),
+        of_variant(&|variant| decimal(variant.price)),
+        of_variant(&|variant| variant.compare_at_price.map(decimal).unwrap_or_default()),
+        fixed("true"),
+        fixed("true"),
+        image.map(|image| image.url.clone()).unwrap_or_default(),
+        image.map(|_| (line + 1).to_string()).unwrap_or_default(),
+        image.map(|image| image.alt.clone()).unwrap_or_default(),
+        text_attribute(head, "seo_title"),
+        text_attribute(head, "seo_description"),
+        of_head(&|product| product.status.to_string()),
+    ]);
+    cells
+}
+
+/// Shopify has one type a product, which is its category here.
+fn shopify_type(product: &Product, context: &Context) -> String {
+    match text_attribute(Some(product), "type") {
+        own if !own.is_empty() => own,
+        _ => {
+            product.category_ids.iter().find_map(|id| context.categories.get(id)).cloned().unwrap_or_default()
+        }
+    }
+}
+
+fn tags(product: &Product) -> String {
+    let tags = product.attributes.get("tags").and_then(Value::as_array).into_iter().flatten();
+    tags.filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
+}
+
+/// A product without options has the one value "Default Title".
+fn shopify_option(product: &Product, variant: Option<&Variant>, at: usize) -> (String, String) {
+    let Some(variant) = variant else { return Default::default() };
+    match product.option_names.get(at) {
+        Some(name) => (name.clone(), variant.options.get(name).cloned().unwrap_or_default()),
+        None if at == 0 => ("Title".to_owned(), "Default Title".to_owned()),
+        None => Default::default(),
+    }
+}
+
+fn csv_lines(rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    for row in rows {
+        // Writing to memory does not fail.
+        let _ = writer.write_record(row);
+    }
+    let bytes = writer.into_inner().unwrap_or_default();
+    String::from_utf8(bytes).unwrap_or_default()
+}
