@@ -519,6 +519,8 @@ fn wrong_path_parameters(draft: &Draft) -> Vec<Attack> {
 
 /// Query values that a parameter with this schema must refuse (`true`), or may take.
 fn wrong_query_values(schema: &Value) -> Vec<(String, bool)> {
+    // A parameter that may be repeated is sent once here.
+    let schema = if schema["type"] == "array" { &schema["items"] } else { schema };
     let text = |text: &str, refused| (text.to_owned(), refused);
     let mut values = vec![
         text("%00", true),

@@ -144,11 +144,12 @@ impl ProductExport {
         let image = product.images.get(line);
         let of_head = |text: fn(&Product) -> String| head.map(text).unwrap_or_default();
         let of_variant = |text: &dyn Fn(&Variant) -> String| variant.map(text).unwrap_or_default();
-        let categories: Vec<&str> = head
+        let mut categories: Vec<&str> = head
             .into_iter()
             .flat_map(|product| &product.category_ids)
             .filter_map(|id| context.categories.get(id).map(String::as_str))
             .collect();
+        categories.sort_unstable();
         let mut cells = vec![
             product.slug.clone(),
             of_head(|product| product.title.clone()),
