@@ -11,6 +11,10 @@ use commerce_core::catalog::image::Media;
 use commerce_core::db::{self, Pool, PoolSettings};
 use commerce_core::money::Currency;
 use commerce_core::payments::{MockProvider, PaymentProvider, ProviderName, Providers};
+use commerce_core::search::{
+    FallbackSettings, Meilisearch, MeilisearchEngine, MeilisearchError, MeilisearchSettings, PostgresEngine,
+    SearchEngine, WithFallback,
+};
 use commerce_core::settings::{PaymentFailurePolicy, ReservationMode, ShopSettings};
 
 use crate::edge::AllowedOrigins;
@@ -132,6 +136,38 @@ impl ShopArguments {
             payment_failure: self.payment_failure,
             alert_email: self.alert_email.clone().filter(|address| !address.is_empty()),
         }
+    }
+}
+
+/// Who finds products by words.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Search")]
+pub struct SearchSettings {
+    /// Meilisearch, such as http://127.0.0.1:7700; without one, and while it does not answer, Postgres searches
+    #[arg(long, env = "MEILISEARCH_URL")]
+    meilisearch_url: Option<String>,
+
+    /// A key that may search
+    #[arg(long, env = "MEILISEARCH_API_KEY", hide_env_values = true)]
+    meilisearch_api_key: Option<String>,
+
+    /// How long Meilisearch may take for an answer
+    #[arg(long, env = "COMMERCE_SEARCH_TIMEOUT", default_value = "1s", value_parser = humantime::parse_duration)]
+    search_timeout: Duration,
+}
+
+impl SearchSettings {
+    pub fn engine(&self, pool: &Pool) -> Result<Arc<dyn SearchEngine>, MeilisearchError> {
+        let postgres = Arc::new(PostgresEngine::new(pool.clone()));
+        let Some(url) = self.meilisearch_url.as_deref().filter(|url| !url.is_empty()) else {
+            return Ok(postgres);
+        };
+        let key = self.meilisearch_api_key.clone().filter(|key| !key.is_empty());
+        let timeout = self.search_timeout;
+        let settings = MeilisearchSettings { search_timeout: timeout, ..MeilisearchSettings::new(url, key) };
+        let meilisearch = MeilisearchEngine::new(pool.clone(), Meilisearch::new(&settings)?);
+        let fallback = FallbackSettings { timeout, ..FallbackSettings::default() };
+        Ok(Arc::new(WithFallback::new(Arc::new(meilisearch), postgres, fallback)))
     }
 }
 

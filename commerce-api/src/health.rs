@@ -26,15 +26,16 @@ struct Readiness {
     migrations: String,
     worker: String,
     mail: String,
+    search: String,
 }
 
-/// 200 when the shop can sell. A worker or mail server that is away makes mails and expiry wait, so it is told, but is no
+/// 200 when the shop can sell. A worker, mail server or search engine that is away makes mails and expiry wait, or search less good, so it is told, but is no
 /// reason to take the shop out of service.
 #[handler]
 pub async fn ready(Data(state): Data<&State>) -> Response {
     let readiness = match state.pool.get().await {
         Err(error) => Readiness { database: format!("no connection: {error}"), ..Readiness::unknown() },
-        Ok(mut conn) => look(&mut conn).await.unwrap_or_else(|error| Readiness {
+        Ok(mut conn) => look(&mut conn, state).await.unwrap_or_else(|error| Readiness {
             database: format!("does not answer: {error}"),
             ..Readiness::unknown()
         }),
@@ -44,7 +45,7 @@ pub async fn ready(Data(state): Data<&State>) -> Response {
     Json(readiness).with_status(status).into_response()
 }
 
-async fn look(conn: &mut AsyncPgConnection) -> Result<Readiness, diesel::result::Error> {
+async fn look(conn: &mut AsyncPgConnection, state: &State) -> Result<Readiness, diesel::result::Error> {
     let pending = db::pending_migrations(conn).await?;
     if !pending.is_empty() {
         return Ok(Readiness {
@@ -66,8 +67,14 @@ async fn look(conn: &mut AsyncPgConnection) -> Result<Readiness, diesel::result:
     } else {
         "ok".to_owned()
     };
-    let status = if overdue.is_some() || mail_waits { "degraded" } else { "ready" };
-    Ok(Readiness { status, database: "ok".to_owned(), migrations: "ok".to_owned(), worker, mail })
+    let searches = state.search.check().await;
+    let degraded = overdue.is_some() || mail_waits || searches.is_err();
+    let search = match searches {
+        Ok(()) => "ok".to_owned(),
+        Err(error) => format!("Postgres searches: {error}"),
+    };
+    let status = if degraded { "degraded" } else { "ready" };
+    Ok(Readiness { status, database: "ok".to_owned(), migrations: "ok".to_owned(), worker, mail, search })
 }
 
 impl Readiness {
@@ -79,6 +86,7 @@ impl Readiness {
             migrations: unknown(),
             worker: unknown(),
             mail: unknown(),
+            search: unknown(),
         }
     }
 }

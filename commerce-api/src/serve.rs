@@ -11,7 +11,8 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::app;
 use crate::config::{
-    DatabaseSettings, HttpSettings, MediaSettings, PaymentSettings, SecretSettings, ShopArguments,
+    DatabaseSettings, HttpSettings, MediaSettings, PaymentSettings, SearchSettings, SecretSettings,
+    ShopArguments,
 };
 use crate::create_admin::AdminSettings;
 use crate::state::State;
@@ -33,6 +34,8 @@ pub struct ServeArguments {
     #[command(flatten)]
     media: MediaSettings,
     #[command(flatten)]
+    search: SearchSettings,
+    #[command(flatten)]
     admin: AdminSettings,
 
     /// How log lines look; RUST_LOG chooses what is logged
@@ -50,7 +53,9 @@ pub async fn serve(arguments: ServeArguments) -> anyhow::Result<()> {
     let pool = arguments.database.pool().context("DATABASE_URL is not a Postgres address")?;
     let providers = arguments.payments.providers(&arguments.http.public_url());
     let media = arguments.media.media()?;
+    let search = arguments.search.engine(&pool).context("MEILISEARCH_URL")?;
     let state = State::new(pool, arguments.shop.settings(), providers, media, arguments.secrets.keys()?);
+    let state = state.with_search(search);
     arguments.admin.see_to(state.pool.clone());
     let listener = TcpListener::bind(arguments.http.http_addr)
         .into_acceptor()

@@ -65,6 +65,14 @@ impl State {
         }))
     }
 
+    /// With another engine than Postgres. To be called before the state is shared.
+    pub fn with_search(mut self, search: Arc<dyn SearchEngine>) -> Self {
+        if let Some(shared) = Arc::get_mut(&mut self.0) {
+            shared.search = search;
+        }
+        self
+    }
+
     /// Says that a commit may have left jobs behind. Returns at once; many calls make one NOTIFY.
     pub fn wake(&self) {
         self.waker.wake();

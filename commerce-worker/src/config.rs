@@ -15,6 +15,7 @@ use commerce_core::jobs::JobState;
 use commerce_core::notifications::Sender;
 use commerce_core::page::Limit;
 use commerce_core::payments::{MockProvider, PaymentProvider, ProviderName, Providers};
+use commerce_core::search::{Meilisearch, MeilisearchError, MeilisearchSettings};
 use commerce_core::settings::{PaymentFailurePolicy, ShopSettings};
 
 /// Runs commerce's jobs and schedules: mails, order expiry, stock rollback. Start as many as you like on one database.
@@ -46,6 +47,8 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// Looks at the jobs table, and moves what is stuck
     Jobs(JobsArgs),
+    /// Builds the search index anew while the shop runs, and puts it in the place of the old one
+    Reindex(ReindexArgs),
 }
 
 #[derive(Debug, Clone, Args)]
@@ -91,6 +94,8 @@ pub struct RunArgs {
     pub secret_key: SecretKey,
     #[command(flatten)]
     pub shop: ShopArgs,
+    #[command(flatten)]
+    pub search: SearchArgs,
     /// Where uploaded images are kept, as commerce-api has it: file:///folder, or s3://bucket/prefix with AWS_ACCESS_KEY_ID,
     /// AWS_SECRET_ACCESS_KEY, AWS_REGION and, for other servers than Amazon's, AWS_ENDPOINT in the environment [default: the
     /// folder `media` here]
@@ -159,6 +164,43 @@ impl ShopArgs {
         let switched_on = self.payment_providers.iter().flatten();
         Providers::new(switched_on.filter(|name| **name == ProviderName::Mock).map(|_| mock()))
     }
+}
+
+/// Where Meilisearch is, if the shop has one. Give the same to commerce-api.
+#[derive(Debug, Clone, Args)]
+pub struct SearchArgs {
+    /// Meilisearch, such as http://127.0.0.1:7700; without one Postgres searches
+    #[arg(long, env = "MEILISEARCH_URL")]
+    pub meilisearch_url: Option<String>,
+    /// A key that may search, write documents and settings, and make and delete indexes
+    #[arg(long, env = "MEILISEARCH_API_KEY", hide_env_values = true)]
+    pub meilisearch_api_key: Option<String>,
+    /// Names of indexes begin with it, so that shops can share a server
+    #[arg(long, env = "MEILISEARCH_INDEX", default_value = "products")]
+    pub meilisearch_index: String,
+}
+
+impl SearchArgs {
+    /// The server, if there is one. Makes no request.
+    pub fn meilisearch(&self) -> Result<Option<Meilisearch>, MeilisearchError> {
+        let Some(url) = self.meilisearch_url.as_deref().filter(|url| !url.is_empty()) else {
+            return Ok(None);
+        };
+        let key = self.meilisearch_api_key.clone().filter(|key| !key.is_empty());
+        let settings = MeilisearchSettings {
+            index_prefix: self.meilisearch_index.clone(),
+            ..MeilisearchSettings::new(url, key)
+        };
+        Meilisearch::new(&settings).map(Some)
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct ReindexArgs {
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+    #[command(flatten)]
+    pub search: SearchArgs,
 }
 
 #[derive(Debug, Args)]

@@ -8,6 +8,7 @@ pub mod config;
 pub mod handlers;
 pub mod http;
 pub mod manage;
+pub mod reindex;
 pub mod schedule;
 pub mod slots;
 mod wake;

@@ -9,8 +9,12 @@ use commerce_core::catalog::image::Media;
 use commerce_core::db::{self, Pool, PoolSettings};
 use commerce_core::notifications::{FolderMailer, MailSettings, Mailer, SmtpMailer};
 use commerce_core::payments::Providers;
+use commerce_core::search::Meilisearch;
 use commerce_worker::config::{self, Command, LogFormat, RunArgs};
-use commerce_worker::handlers::{Handlers, delete_files, refund_payment, resize_image, send_email};
+use commerce_worker::handlers::{
+    Handlers, delete_files, index_products, refund_payment, resize_image, send_email,
+};
+use commerce_worker::reindex::reindex;
 use commerce_worker::work::Worker;
 use commerce_worker::{http, manage, schedule};
 use metrics_exporter_prometheus::PrometheusBuilder;
@@ -37,6 +41,7 @@ async fn run_command() -> anyhow::Result<()> {
     }
     match config::parse() {
         Command::Run(args) => run(*args).await,
+        Command::Reindex(args) => reindex(args).await,
         Command::Jobs(args) => manage::manage(args, &mut io::stdout().lock()).await,
     }
 }
@@ -58,11 +63,14 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
     let shop = args.shop.settings();
     let providers = args.shop.providers(args.public_url.as_deref().unwrap_or_default());
     let media = args.media()?;
+    let search = args.search.meilisearch().context("MEILISEARCH_URL")?;
+    let mut sweeps = schedule::sweeps(&pool, &shop, &providers, &media);
+    sweeps.extend(search.as_ref().map(|server| schedule::search_sweep(&pool, server)));
     let worker = Worker {
         name: name.clone(),
         database_url: args.database.database_url.clone(),
-        handlers: handlers(&args, &pool, &providers, &media)?,
-        sweeps: schedule::sweeps(&pool, &shop, &providers, &media),
+        handlers: handlers(&args, &pool, &providers, &media, search)?,
+        sweeps,
         concurrency,
         lease: args.lease,
         poll_interval: args.poll_interval,
@@ -77,7 +85,13 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
 }
 
 /// What this worker does with each kind of job.
-fn handlers(args: &RunArgs, pool: &Pool, providers: &Providers, media: &Media) -> anyhow::Result<Handlers> {
+fn handlers(
+    args: &RunArgs,
+    pool: &Pool,
+    providers: &Providers,
+    media: &Media,
+    search: Option<Meilisearch>,
+) -> anyhow::Result<Handlers> {
     let mailer: Arc<dyn Mailer> = match args.smtp_url.as_deref().filter(|url| !url.is_empty()) {
         Some(url) => Arc::new(SmtpMailer::new(url).context("SMTP_URL")?),
         None => {
@@ -93,7 +107,8 @@ fn handlers(args: &RunArgs, pool: &Pool, providers: &Providers, media: &Media) -
         shop_url: args.public_url.clone().filter(|url| !url.is_empty()),
         secret_key: args.secret_key.clone(),
     });
-    let (for_mails, for_refunds, providers) = (pool.clone(), pool.clone(), providers.clone());
+    let (for_mails, for_refunds, for_search) = (pool.clone(), pool.clone(), pool.clone());
+    let providers = providers.clone();
     let (resizing, deleting) = ((pool.clone(), media.clone()), (pool.clone(), media.clone()));
     Ok(Handlers::new()
         .with(move |lease, job| {
@@ -101,7 +116,8 @@ fn handlers(args: &RunArgs, pool: &Pool, providers: &Providers, media: &Media) -
         })
         .with(move |lease, job| refund_payment::run(for_refunds.clone(), providers.clone(), lease, job))
         .with(move |lease, job| resize_image::run(resizing.0.clone(), resizing.1.clone(), lease, job))
-        .with(move |lease, job| delete_files::run(deleting.0.clone(), deleting.1.clone(), lease, job)))
+        .with(move |lease, job| delete_files::run(deleting.0.clone(), deleting.1.clone(), lease, job))
+        .with(move |lease, job| index_products::run(for_search.clone(), search.clone(), lease, job)))
 }
 
 fn name_of_process() -> String {

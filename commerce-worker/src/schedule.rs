@@ -9,6 +9,7 @@ use apalis_cron::{CronScheduler, Tick};
 use commerce_core::catalog::image::{self, Media};
 use commerce_core::db::Pool;
 use commerce_core::payments::Providers;
+use commerce_core::search::{self, Kept, Meilisearch};
 use commerce_core::settings::ShopSettings;
 use commerce_core::{accounts, flows, idempotency, inventory, jobs, notifications};
 use futures_util::FutureExt as _;
@@ -61,6 +62,23 @@ pub fn sweeps(pool: &Pool, shop: &ShopSettings, providers: &Providers, media: &M
         Sweep::new("sweep_files", "47 */5 * * * *", move || sweep_files(stored.0.clone(), stored.1.clone())),
         on_pool("measure_queue", "*/10 * * * * *", |pool| measure_queue(pool).boxed()),
     ]
+}
+
+/// Looks after the search index, and sends what no job has sent. It takes a while where the index is built anew.
+pub fn search_sweep(pool: &Pool, server: &Meilisearch) -> Sweep {
+    let (pool, server) = (pool.clone(), server.clone());
+    Sweep::new("keep_search_index", "*/5 * * * * *", move || keep_search_index(pool.clone(), server.clone()))
+}
+
+async fn keep_search_index(pool: Pool, server: Meilisearch) -> anyhow::Result<usize> {
+    Ok(match search::keep_index(&pool, &server).await? {
+        Kept::ElsewhereInHand => 0,
+        Kept::UpToDate { sent } => sent,
+        Kept::Rebuilt { products } => {
+            tracing::info!(products, "the search index was built");
+            usize::try_from(products)?
+        }
+    })
 }
 
 /// A cron ticks at full seconds. A look in between leaves time for the work itself within a second of an order's time.

@@ -22,7 +22,7 @@ use self::children::Child;
 use self::settings::Settings;
 use crate::cargo::{self, Binaries};
 use crate::postgres::Server;
-use crate::{interrupt, workspace};
+use crate::{interrupt, meilisearch, workspace};
 
 /// `cargo xtask dev`
 #[derive(clap::Args)]
@@ -56,6 +56,10 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         None => Some(start_postgres(&state, &mut settings)?),
     };
     settings.fill_in(&state)?;
+    let search = match settings.get("MEILISEARCH_URL") {
+        Some(_) => None,
+        None => start_meilisearch(&state, &mut settings)?,
+    };
 
     step("Building commerce-api and commerce-worker (the first time takes a few minutes)");
     let binaries = cargo::build_binaries(options.release)?;
@@ -67,7 +71,31 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     step("Loading the demo catalogue");
     run_once(&settings, &binaries.api, &["seed"])?;
 
-    serve(&settings, &binaries, server)
+    serve(&settings, &binaries, Servers { postgres: server, search })
+}
+
+/// What the shop stands on, as far as we started it. Dropped in this order.
+struct Servers {
+    search: Option<meilisearch::Server>,
+    postgres: Option<Server>,
+}
+
+/// A private Meilisearch, or none: then Postgres searches.
+fn start_meilisearch(state: &Path, settings: &mut Settings) -> Result<Option<meilisearch::Server>> {
+    step("Starting a private Meilisearch");
+    match meilisearch::find_or_install() {
+        Ok(program) => {
+            let server = meilisearch::Server::start(&program, &state.join("meilisearch"))?;
+            println!("    at {}, data in {}", server.url(), state.join("meilisearch").display());
+            settings.set("MEILISEARCH_URL", server.url());
+            Ok(Some(server))
+        }
+        Err(error) => {
+            interrupt::check()?;
+            println!("    There is none, so Postgres searches. {error:#}");
+            Ok(None)
+        }
+    }
 }
 
 /// One `cargo xtask dev` a checkout: a second one would stop the first one's Postgres.
@@ -95,7 +123,9 @@ fn reset(state: &Path, settings: &Settings) -> Result<()> {
     Server::delete_durable("postgres")?;
     for entry in fs::read_dir(state)? {
         let path = entry?.path();
-        if path.is_dir() {
+        if path.file_name().is_some_and(|name| name == "tools") {
+            // Programs that were got once.
+        } else if path.is_dir() {
             fs::remove_dir_all(&path)?;
         } else if path.file_name().is_some_and(|name| name != "lock") {
             fs::remove_file(&path)?;
@@ -136,7 +166,7 @@ fn run_once(settings: &Settings, api: &Path, arguments: &[&str]) -> Result<()> {
     }
 }
 
-fn serve(settings: &Settings, binaries: &Binaries, mut server: Option<Server>) -> Result<ExitCode> {
+fn serve(settings: &Settings, binaries: &Binaries, mut servers: Servers) -> Result<ExitCode> {
     step("Starting commerce-api and commerce-worker");
     // Dropped in the reverse order: both programs first, then (with `server`) Postgres.
     let mut children = children::Children::default();
@@ -149,7 +179,7 @@ fn serve(settings: &Settings, binaries: &Binaries, mut server: Option<Server>) -
         if interrupt::received().is_some() {
             break;
         }
-        watch(&mut children, &mut server)?;
+        watch(&mut children, &mut servers)?;
         if Instant::now() > deadline {
             bail!("http://{address}/readyz did not answer 200 within {} seconds", READY_WITHIN.as_secs());
         }
@@ -160,26 +190,33 @@ fn serve(settings: &Settings, binaries: &Binaries, mut server: Option<Server>) -
         std::io::stdout().flush()?;
     }
     while interrupt::received().is_none() {
-        watch(&mut children, &mut server)?;
+        watch(&mut children, &mut servers)?;
         std::thread::sleep(Duration::from_millis(100));
     }
     println!();
     step("Stopping commerce-api and commerce-worker");
     children.stop();
-    if let Some(server) = server {
-        step("Stopping Postgres");
-        drop(server);
+    if servers.search.is_some() || servers.postgres.is_some() {
+        step("Stopping the private servers");
+        drop(servers);
     }
     println!("Stopped. The data is kept; `cargo xtask dev --reset` starts over.");
     Ok(ExitCode::SUCCESS)
 }
 
 /// An error as soon as a part of the shop is gone.
-fn watch(children: &mut children::Children, server: &mut Option<Server>) -> Result<()> {
+fn watch(children: &mut children::Children, servers: &mut Servers) -> Result<()> {
     if let Some((name, status)) = children.iter_mut().find_map(Child::ended) {
         bail!("commerce-{name} ended by itself ({status}); its last lines are above. Stopping the rest");
     }
-    if let Some(server) = server
+    if let Some(server) = &mut servers.search
+        && !server.is_running()
+    {
+        // The shop sells on, and Postgres searches.
+        println!("Meilisearch ended by itself; see {}", server.log().display());
+        servers.search = None;
+    }
+    if let Some(server) = &mut servers.postgres
         && !server.is_running()
     {
         bail!("Postgres ended by itself; see {}", server.folder().join("log").display());

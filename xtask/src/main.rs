@@ -10,6 +10,7 @@ mod cargo;
 mod chromium;
 mod dev;
 mod interrupt;
+mod meilisearch;
 mod postgres;
 mod process;
 mod schema;

@@ -3,10 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::Job;
-use crate::ids::{EmailId, ImageId, RefundId};
+use crate::ids::{CategoryId, EmailId, ImageId, ProductId, RefundId};
 
 /// Every kind there is.
-pub const ALL: &[&str] = &[SendEmail::KIND, RefundPayment::KIND, ResizeImage::KIND, DeleteFiles::KIND];
+pub const ALL: &[&str] =
+    &[SendEmail::KIND, RefundPayment::KIND, ResizeImage::KIND, DeleteFiles::KIND, IndexProducts::KIND];
 
 /// Renders and sends one mail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,4 +52,20 @@ pub struct DeleteFiles {
 impl Job for DeleteFiles {
     const KIND: &'static str = "delete_files";
     const ATTEMPTS_MAX: i32 = 12;
+}
+
+/// Brings what is searched up to date. Triggers enqueue it (see the migration `search`).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IndexProducts {
+    /// Its search row could not be written, because another was writing it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub product_id: Option<ProductId>,
+    /// It has a new title, which its products are found by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub category_id: Option<CategoryId>,
+}
+
+impl Job for IndexProducts {
+    const KIND: &'static str = "index_products";
+    const ATTEMPTS_MAX: i32 = 20;
 }

@@ -9,7 +9,7 @@ use crate::ids::CategoryId;
 pub const PRICE_BOUNDS: &[i64] = &[0, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000];
 
 /// The range that a price is in.
-#[cfg(test)]
+#[cfg(any(test, feature = "meilisearch"))]
 pub fn price_range(price_minor: i64) -> usize {
     PRICE_BOUNDS.partition_point(|bound| *bound <= price_minor).saturating_sub(1)
 }

@@ -8,7 +8,12 @@
 
 mod engine;
 mod facets;
+mod fallback;
 mod highlight;
+#[cfg(feature = "meilisearch")]
+mod index;
+#[cfg(feature = "meilisearch")]
+mod meilisearch;
 mod postgres;
 mod query;
 mod search_products;
@@ -18,6 +23,13 @@ mod words;
 
 pub use engine::{EngineError, EngineQuery, FacetCounts, Matches, SearchEngine, Term};
 pub use facets::{Facet, FacetValue, PRICE_BOUNDS};
+pub use fallback::{FallbackSettings, WithFallback};
+#[cfg(feature = "meilisearch")]
+pub use index::{IndexError, Kept, Progress, compare_index, index_products, keep_index, reindex};
+#[cfg(feature = "meilisearch")]
+pub use meilisearch::{
+    Meilisearch, MeilisearchEngine, MeilisearchError, MeilisearchSettings, SETTINGS_VERSION,
+};
 pub use postgres::PostgresEngine;
 pub use query::{OptionFilter, SearchProducts, SearchSort, WORDS_MAX};
 pub use search_products::{FoundProduct, Highlights, SearchPage, SearchProductsError, search_products};

@@ -1,9 +1,13 @@
 //! For tests, of this workspace and of programs that link it (feature `testing`).
 
 mod database;
+#[cfg(feature = "meilisearch")]
+mod meilisearch;
 mod shop;
 mod smtp;
 
 pub use database::{SERVER_URL_VARIABLE, TestDatabase};
+#[cfg(feature = "meilisearch")]
+pub use meilisearch::{MEILISEARCH_BIN_VARIABLE, MeilisearchServer};
 pub use shop::{address, guest, guest_origin, order_wish};
 pub use smtp::{ReceivedMail, SmtpBehaviour, SmtpPeer};

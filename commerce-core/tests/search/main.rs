@@ -8,5 +8,7 @@
 
 mod conformance;
 mod given;
+mod meilisearch_tests;
 mod postgres;
+mod relevance;
 mod rows;

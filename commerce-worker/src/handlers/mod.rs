@@ -4,6 +4,7 @@
 //! into the row here: an error, a panic, a handler that takes too long.
 
 pub mod delete_files;
+pub mod index_products;
 pub mod refund_payment;
 pub mod resize_image;
 pub mod send_email;

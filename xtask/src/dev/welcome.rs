@@ -35,6 +35,7 @@ pub fn text(settings: &Settings, address: SocketAddr) -> String {
         Some(_) => line("Mails", "go to SMTP_URL"),
         None => line("Mails", &settings.get("COMMERCE_MAIL_DIR").unwrap_or_default()),
     }
+    line("Search", &settings.get("MEILISEARCH_URL").unwrap_or_else(|| "by Postgres".to_owned()));
     if let Some(database) = settings.get("DATABASE_URL") {
         line("Database", &super::settings::without_password(&database));
     }

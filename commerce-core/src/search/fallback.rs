@@ -1,0 +1,93 @@
+//! An engine with another behind it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+
+use super::engine::{EngineError, EngineQuery, Matches, SearchEngine};
+
+/// Asks the first engine, and the second when the first does not answer in time. For a while after that the first is not
+/// asked at all, so that shoppers do not wait for it again and again.
+pub struct WithFallback {
+    first: Arc<dyn SearchEngine>,
+    second: Arc<dyn SearchEngine>,
+    settings: FallbackSettings,
+    left_alone_until: Mutex<Option<Instant>>,
+}
+
+/// Times of a [`WithFallback`].
+#[derive(Debug, Clone, Copy)]
+pub struct FallbackSettings {
+    /// How long the first engine may take.
+    pub timeout: Duration,
+    /// How long it is left alone after a failure.
+    pub cool_down: Duration,
+}
+
+impl Default for FallbackSettings {
+    fn default() -> Self {
+        Self { timeout: Duration::from_secs(1), cool_down: Duration::from_secs(5) }
+    }
+}
+
+impl WithFallback {
+    pub fn new(
+        first: Arc<dyn SearchEngine>,
+        second: Arc<dyn SearchEngine>,
+        settings: FallbackSettings,
+    ) -> Self {
+        Self { first, second, settings, left_alone_until: Mutex::new(None) }
+    }
+
+    async fn ask_both(&self, query: &EngineQuery) -> Result<Matches, EngineError> {
+        if !self.is_left_alone() {
+            match tokio::time::timeout(self.settings.timeout, self.first.find(query)).await {
+                Ok(Err(EngineError::Unavailable(reason))) => self.leave_alone(&reason),
+                Err(_elapsed) => self.leave_alone("no answer in time"),
+                Ok(answer) => {
+                    count(self.first.name());
+                    return answer;
+                }
+            }
+        }
+        metrics::counter!("commerce_search_fallbacks_total").increment(1);
+        count(self.second.name());
+        self.second.find(query).await
+    }
+
+    fn is_left_alone(&self) -> bool {
+        let until = self.left_alone_until.lock().unwrap_or_else(PoisonError::into_inner);
+        until.is_some_and(|until| Instant::now() < until)
+    }
+
+    fn leave_alone(&self, reason: &str) {
+        tracing::warn!(engine = self.first.name(), reason, "search falls back to {}", self.second.name());
+        let mut until = self.left_alone_until.lock().unwrap_or_else(PoisonError::into_inner);
+        *until = Some(Instant::now() + self.settings.cool_down);
+    }
+}
+
+fn count(engine: &'static str) {
+    metrics::counter!("commerce_searches_total", "engine" => engine).increment(1);
+}
+
+impl SearchEngine for WithFallback {
+    fn name(&self) -> &'static str {
+        self.first.name()
+    }
+
+    fn find<'a>(&'a self, query: &'a EngineQuery) -> BoxFuture<'a, Result<Matches, EngineError>> {
+        self.ask_both(query).boxed()
+    }
+
+    /// Of the first engine: while it is away the shop searches, but not as well.
+    fn check(&self) -> BoxFuture<'_, Result<(), EngineError>> {
+        async move {
+            let answer = tokio::time::timeout(self.settings.timeout, self.first.check()).await;
+            answer.unwrap_or_else(|_elapsed| Err(EngineError::Unavailable("no answer in time".to_owned())))
+        }
+        .boxed()
+    }
+}

@@ -1,0 +1,62 @@
+//! Looks after the index: builds one where there is none, where its settings are of an older version, and where the server has lost it.
+
+use super::IndexError;
+use super::push::{count_listed, has_changes, live_index, push_changes};
+use super::rebuild::rebuild;
+use super::turn::Turn;
+use crate::db::Pool;
+use crate::search::meilisearch::{Meilisearch, MeilisearchError, SETTINGS_VERSION};
+
+/// What was done about the index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// Another process is at it.
+    ElsewhereInHand,
+    /// So many changes were sent that no job had sent.
+    UpToDate { sent: usize },
+    /// It was built anew.
+    Rebuilt { products: i64 },
+}
+
+/// To be called now and then; safe in many processes at once.
+pub async fn keep_index(pool: &Pool, server: &Meilisearch) -> Result<Kept, IndexError> {
+    let Some(mut turn) = Turn::take(pool).await? else { return Ok(Kept::ElsewhereInHand) };
+    let kept = keep(pool, server, &mut turn).await;
+    turn.give_back().await;
+    kept
+}
+
+async fn keep(pool: &Pool, server: &Meilisearch, turn: &mut Turn) -> Result<Kept, IndexError> {
+    // One of a later version was built by a newer program, which will know.
+    let live = live_index(&mut *pool.get().await?).await?.filter(|(_, version)| *version >= SETTINGS_VERSION);
+    if let Some((uid, _)) = live {
+        match is_whole(pool, server, turn, &uid).await {
+            Ok(Some(sent)) => return Ok(Kept::UpToDate { sent }),
+            Ok(None) => tracing::warn!(
+                index = uid,
+                "the search index does not have the products of the shop: it is built anew"
+            ),
+            Err(IndexError::Meilisearch(MeilisearchError::NoIndex(_))) => {
+                tracing::warn!(index = uid, "Meilisearch has lost the search index: it is built anew");
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    let products = rebuild(pool, server, turn, &mut |_| {}).await?;
+    Ok(Kept::Rebuilt { products })
+}
+
+/// How many changes it sent; `None` if the index has not as many documents as there are products.
+async fn is_whole(
+    pool: &Pool,
+    server: &Meilisearch,
+    turn: &mut Turn,
+    uid: &str,
+) -> Result<Option<usize>, IndexError> {
+    let sent = push_changes(pool, server, turn, &[uid]).await?;
+    // Nothing else writes to the index while we have the turn; the shop may change between two looks.
+    let (before, was_settled) = count_listed(&mut *pool.get().await?).await?;
+    let documents = server.count(uid).await?;
+    let is_settled = was_settled && !has_changes(&mut *pool.get().await?).await?;
+    Ok((!is_settled || documents == before).then_some(sent))
+}

@@ -1,0 +1,66 @@
+//! Whose turn it is to write to the index: an advisory lock on a connection of its own.
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Bool};
+use diesel_async::pooled_connection::deadpool::Object;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+
+use super::IndexError;
+use crate::db::Pool;
+
+/// The number is arbitrary but must stay.
+const TURN_LOCK: i64 = 0x7365_6172_6368_6978;
+
+/// Held by one process at a time. The connection is taken out of the pool, so that dropping this closes it, and the lock
+/// goes with it; it goes too if the process is killed.
+pub struct Turn {
+    conn: AsyncPgConnection,
+}
+
+#[derive(QueryableByName)]
+struct Answer {
+    #[diesel(sql_type = Bool)]
+    yes: bool,
+}
+
+impl Turn {
+    /// `None` if another has it.
+    pub async fn take(pool: &Pool) -> Result<Option<Self>, IndexError> {
+        let mut conn = Object::take(pool.get().await?);
+        let taken = ask(&mut conn, "SELECT pg_try_advisory_lock($1) AS yes").await?;
+        Ok(taken.then_some(Self { conn }))
+    }
+
+    /// Queues behind who has it; `None` if it is not given back within the pool's lock timeout. Who asks with
+    /// [`Turn::take`] does not get in between.
+    pub async fn wait(pool: &Pool) -> Result<Option<Self>, IndexError> {
+        let mut conn = Object::take(pool.get().await?);
+        match ask(&mut conn, "SELECT pg_advisory_lock($1) IS NOT NULL AS yes").await {
+            Ok(_) => Ok(Some(Self { conn })),
+            Err(diesel::result::Error::DatabaseError(_, info)) if info.message().contains("timeout") => {
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether it is still ours: a lock of a session lives as long as its connection.
+    pub async fn is_held(&mut self) -> bool {
+        const HELD: &str =
+            "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()
+            AND granted AND (classid::bigint << 32 | objid::bigint) = $1) AS yes";
+        ask(&mut self.conn, HELD).await.unwrap_or(false)
+    }
+
+    /// Gives it back; who asks after this can have it.
+    pub async fn give_back(mut self) {
+        if let Err(error) = ask(&mut self.conn, "SELECT pg_advisory_unlock($1) AS yes").await {
+            tracing::debug!(%error, "the turn to index went with its connection");
+        }
+    }
+}
+
+async fn ask(conn: &mut AsyncPgConnection, question: &str) -> QueryResult<bool> {
+    let answer: Answer = diesel::sql_query(question).bind::<BigInt, _>(TURN_LOCK).get_result(conn).await?;
+    Ok(answer.yes)
+}

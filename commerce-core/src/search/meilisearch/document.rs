@@ -1,0 +1,161 @@
+//! A product as Meilisearch knows it.
+
+use chrono::{DateTime, Utc};
+use diesel::QueryableByName;
+use diesel::sql_types::{Array, BigInt, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::search::facets::price_range;
+
+/// A listed row of `commerce.product_search`, its texts folded as searches are.
+#[derive(Debug, Clone, QueryableByName)]
+pub struct IndexedRow {
+    #[diesel(sql_type = SqlUuid)]
+    pub product_id: Uuid,
+    #[diesel(sql_type = Text)]
+    pub title: String,
+    #[diesel(sql_type = Array<Text>)]
+    pub skus: Vec<String>,
+    #[diesel(sql_type = Text)]
+    pub facts: String,
+    #[diesel(sql_type = Text)]
+    pub body: String,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    pub price_from_minor: Option<i64>,
+    #[diesel(sql_type = diesel::sql_types::Bool)]
+    pub in_stock: bool,
+    #[diesel(sql_type = Array<SqlUuid>)]
+    pub category_ids: Vec<Uuid>,
+    #[diesel(sql_type = Array<Text>)]
+    pub options: Vec<String>,
+    #[diesel(sql_type = Timestamptz)]
+    pub created_at: DateTime<Utc>,
+}
+
+/// The columns of an [`IndexedRow`], of a `product_search` called `s`.
+pub const COLUMNS: &str = "s.product_id, commerce.search_text(s.title) AS title,
+    ARRAY(SELECT commerce.search_text(sku) FROM unnest(s.skus) AS sku) AS skus,
+    commerce.search_text(s.facts) AS facts, commerce.search_text(s.body) AS body,
+    s.price_from_minor, s.in_stock, s.category_ids, s.options, s.created_at";
+
+/// What is sent.
+#[derive(Debug, Clone, Serialize)]
+pub struct Document {
+    id: Uuid,
+    title: String,
+    skus: Vec<String>,
+    facts: String,
+    /// Plurals and singulars of the words of title and facts: Meilisearch knows no grammar.
+    forms: String,
+    body: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    price: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    price_range: Option<usize>,
+    /// 1 or 0, to be sorted by.
+    in_stock: u8,
+    category_ids: Vec<Uuid>,
+    /// See [`option_key`].
+    options: Vec<String>,
+    /// Microseconds since 1970.
+    created_at: i64,
+}
+
+impl From<IndexedRow> for Document {
+    fn from(row: IndexedRow) -> Self {
+        let words = row.title.split(' ').chain(row.facts.split(' '));
+        let mut forms: Vec<String> = words.flat_map(other_forms).collect();
+        forms.sort();
+        forms.dedup();
+        let joined = row.skus.iter().map(|sku| sku.replace(' ', ""));
+        Self {
+            id: row.product_id,
+            skus: row.skus.iter().cloned().chain(joined).collect(),
+            title: row.title,
+            facts: row.facts,
+            forms: forms.join(" "),
+            body: row.body,
+            price: row.price_from_minor,
+            price_range: row.price_from_minor.map(price_range),
+            in_stock: row.in_stock.into(),
+            category_ids: row.category_ids,
+            options: row.options.iter().map(|pair| option_key(pair)).collect(),
+            created_at: row.created_at.timestamp_micros(),
+        }
+    }
+}
+
+/// `name` U+001F `value` in hexadecimal: Meilisearch compares values without regard to case, and its filters have quotes of their own.
+pub fn option_key(pair: &str) -> String {
+    pair.bytes().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The pair that a key was made from.
+pub fn pair_of(key: &str) -> Option<String> {
+    let bytes: Option<Vec<u8>> =
+        (0..key.len()).step_by(2).map(|at| u8::from_str_radix(key.get(at..at + 2)?, 16).ok()).collect();
+    String::from_utf8(bytes?).ok()
+}
+
+/// The plural of an English noun, or what it may be the plural of.
+pub fn other_forms(word: &str) -> Vec<String> {
+    let is_noun = word.chars().count() >= 3 && word.chars().all(|c| c.is_alphabetic());
+    if !is_noun {
+        return Vec::new();
+    }
+    let ends = |ending: &str| word.strip_suffix(ending);
+    if let Some(stem) = ends("ies") {
+        return vec![format!("{stem}y")];
+    }
+    if let Some(stem) = ends("ves") {
+        return vec![format!("{stem}f"), format!("{stem}fe"), format!("{stem}ve")];
+    }
+    if ["sses", "shes", "ches", "xes"].iter().any(|ending| word.ends_with(ending)) {
+        return ends("es").map(str::to_owned).into_iter().collect();
+    }
+    if let Some(stem) = ends("s").filter(|stem| !stem.ends_with('s')) {
+        return vec![stem.to_owned()];
+    }
+    if ["s", "sh", "ch", "x"].iter().any(|ending| word.ends_with(ending)) {
+        return vec![format!("{word}es")];
+    }
+    if let Some(stem) = ends("y").filter(|stem| !stem.ends_with(['a', 'e', 'i', 'o', 'u'])) {
+        return vec![format!("{stem}ies")];
+    }
+    if let Some(stem) = ends("fe").or_else(|| ends("lf")).or_else(|| ends("af")) {
+        let stem = if word.ends_with("fe") { stem.to_owned() } else { word.trim_end_matches('f').to_owned() };
+        return vec![format!("{stem}ves")];
+    }
+    vec![format!("{word}s")]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plurals_and_singulars_find_each_other() {
+        for (one, many) in [
+            ("lamp", "lamps"),
+            ("dish", "dishes"),
+            ("glass", "glasses"),
+            ("berry", "berries"),
+            ("tray", "trays"),
+            ("knife", "knives"),
+            ("shelf", "shelves"),
+            ("leaf", "leaves"),
+        ] {
+            assert_eq!(other_forms(one), [many]);
+            assert!(other_forms(many).contains(&one.to_owned()), "{many}: {:?}", other_forms(many));
+        }
+        assert_eq!(other_forms("24cm"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn an_option_comes_back_from_its_key() {
+        let pair = "Größe\u{1f}5\" \\ x'y";
+        assert_eq!(pair_of(&option_key(pair)).as_deref(), Some(pair));
+        assert_eq!(pair_of("zz"), None);
+    }
+}

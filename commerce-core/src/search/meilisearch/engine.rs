@@ -1,0 +1,269 @@
+//! Search by Meilisearch.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use diesel::prelude::*;
+use diesel::sql_types::{Nullable, Text};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use meilisearch_sdk::indexes::Index;
+use meilisearch_sdk::search::{MatchingStrategies, SearchQuery, SearchResults, Selectors};
+use serde::Deserialize;
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::client::{Meilisearch, failed};
+use super::document::{option_key, other_forms, pair_of};
+use super::http::Http;
+use crate::db::Pool;
+use crate::ids::{CategoryId, ProductId};
+use crate::search::engine::{EngineError, EngineQuery, FacetCounts, Matches, SearchEngine, Term};
+use crate::search::query::SearchSort;
+
+/// Meilisearch, asked about the index that `commerce.search_indexes` calls live.
+#[derive(Clone)]
+pub struct MeilisearchEngine {
+    pool: Pool,
+    server: Meilisearch,
+}
+
+impl MeilisearchEngine {
+    pub fn new(pool: Pool, server: Meilisearch) -> Self {
+        Self { pool, server }
+    }
+
+    async fn find(&self, query: &EngineQuery) -> Result<Matches, EngineError> {
+        let Asked { uid, text } = asked(&mut *self.pool.get().await?, &query.text).await?;
+        let uid = uid.ok_or_else(|| EngineError::Unavailable("there is no index yet".to_owned()))?;
+        if text.is_empty() && !query.text.trim().is_empty() {
+            return Ok(Matches::default());
+        }
+        let results = self.ask(&uid, &text, query).await?;
+        let mut matches = Matches::default();
+        for (at, (field, result)) in results.into_iter().enumerate() {
+            if at == 0 {
+                matches.total =
+                    result.total_hits.and_then(|total| i64::try_from(total).ok()).unwrap_or_default();
+                matches.terms = terms(&result);
+                matches.product_ids = result.hits.iter().map(|hit| ProductId(hit.result.id)).collect();
+            }
+            read_facets(&mut matches.facets, field.as_ref(), result);
+        }
+        Ok(matches)
+    }
+
+    /// One request: the search itself, and one more for each facet whose own filter must be left out.
+    async fn ask(
+        &self,
+        uid: &str,
+        text: &str,
+        query: &EngineQuery,
+    ) -> Result<Vec<(Option<Filtered>, SearchResults<Hit>)>, EngineError> {
+        let filters = filters(query);
+        let index = self.server.searching.index(uid);
+        let fields: Vec<Option<Filtered>> =
+            std::iter::once(None).chain(filters.keys().cloned().map(Some)).collect();
+        let expressions: Vec<String> = fields
+            .iter()
+            .map(|field| {
+                let others = filters.iter().filter(|(name, _)| field.as_ref() != Some(*name));
+                others.map(|(_, filter)| format!("({filter})")).collect::<Vec<_>>().join(" AND ")
+            })
+            .collect();
+        let per_page = usize::from(query.limit.max(1));
+        let page = usize::try_from(query.offset).unwrap_or(0) / per_page + 1;
+        let mut request = self.server.searching.multi_search();
+        for (field, expression) in fields.iter().zip(&expressions) {
+            let mut part = part(&index, text, expression);
+            match field {
+                None => {
+                    part.with_page(page).with_hits_per_page(per_page).with_sort(sort(query.sort));
+                    part.with_attributes_to_highlight(Selectors::All);
+                }
+                Some(_) => {
+                    part.with_page(1).with_hits_per_page(1);
+                }
+            }
+            request.with_search_query(part);
+        }
+        let response = self.server.searching.execute_multi_search_query::<Hit>(&request).await;
+        let response = response.map_err(|error| EngineError::Unavailable(failed(uid, error).to_string()))?;
+        Ok(fields.into_iter().zip(response.results).collect())
+    }
+}
+
+impl SearchEngine for MeilisearchEngine {
+    fn name(&self) -> &'static str {
+        "meilisearch"
+    }
+
+    fn find<'a>(&'a self, query: &'a EngineQuery) -> BoxFuture<'a, Result<Matches, EngineError>> {
+        self.find(query).boxed()
+    }
+
+    fn check(&self) -> BoxFuture<'_, Result<(), EngineError>> {
+        async move {
+            let Asked { uid, .. } = asked(&mut *self.pool.get().await?, "").await?;
+            self.server.check().await.map_err(|error| EngineError::Unavailable(error.to_string()))?;
+            match uid {
+                Some(_) => Ok(()),
+                None => Err(EngineError::Unavailable("there is no index yet".to_owned())),
+            }
+        }
+        .boxed()
+    }
+}
+
+#[derive(QueryableByName)]
+struct Asked {
+    #[diesel(sql_type = Nullable<Text>)]
+    uid: Option<String>,
+    #[diesel(sql_type = Text)]
+    text: String,
+}
+
+/// The live index, and the text as texts are indexed.
+async fn asked(conn: &mut AsyncPgConnection, text: &str) -> QueryResult<Asked> {
+    diesel::sql_query(
+        "SELECT (SELECT uid FROM commerce.search_indexes WHERE state = 'live') AS uid, commerce.search_text($1) AS text",
+    )
+    .bind::<Text, _>(text.replace('\0', " "))
+    .get_result(conn)
+    .await
+}
+
+#[derive(Debug, Deserialize)]
+struct Hit {
+    id: Uuid,
+}
+
+/// What can be filtered by, each a facet.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Filtered {
+    Category,
+    Price,
+    InStock,
+    Option(String),
+}
+
+fn filters(query: &EngineQuery) -> BTreeMap<Filtered, String> {
+    let one_of = |field: &str, values: Vec<String>| match values.as_slice() {
+        // Nothing is in it.
+        [] => format!("{field} = \"\""),
+        values => format!("{field} IN [{}]", values.join(", ")),
+    };
+    let mut filters = BTreeMap::new();
+    if let Some(categories) = &query.categories {
+        let ids = categories.iter().map(|id| format!("\"{id}\"")).collect();
+        filters.insert(Filtered::Category, one_of("category_ids", ids));
+    }
+    let bounds = [("price >=", query.price_min_minor), ("price <=", query.price_max_minor)];
+    let bounds: Vec<String> =
+        bounds.iter().filter_map(|(field, minor)| Some(format!("{field} {}", (*minor)?))).collect();
+    if !bounds.is_empty() {
+        filters.insert(Filtered::Price, bounds.join(" AND "));
+    }
+    if let Some(in_stock) = query.in_stock {
+        filters.insert(Filtered::InStock, format!("in_stock = {}", u8::from(in_stock)));
+    }
+    for (name, values) in &query.options {
+        let keys = values
+            .iter()
+            .map(|value| format!("\"{}\"", option_key(&format!("{name}\u{1f}{value}"))))
+            .collect();
+        filters.insert(Filtered::Option(name.clone()), one_of("options", keys));
+    }
+    filters
+}
+
+fn sort(sort: SearchSort) -> &'static [&'static str] {
+    match sort {
+        SearchSort::Relevance => &[],
+        SearchSort::Price => &["price:asc", "created_at:desc"],
+        SearchSort::PriceDescending => &["price:desc", "created_at:desc"],
+        SearchSort::Newest => &["created_at:desc"],
+    }
+}
+
+/// What all parts of the request have in common.
+fn part<'a>(index: &'a Index<Http>, text: &'a str, filter: &'a str) -> SearchQuery<'a, Http> {
+    let mut part = SearchQuery::new(index);
+    part.with_index_uid()
+        .with_query(text)
+        .with_matching_strategy(MatchingStrategies::ALL)
+        .with_facets(Selectors::Some(&["category_ids", "price_range", "in_stock", "options"]))
+        .with_attributes_to_retrieve(Selectors::Some(&["id"]))
+        .with_highlight_pre_tag(MARK)
+        .with_highlight_post_tag(UNMARK);
+    if !filter.is_empty() {
+        part.with_filter(filter);
+    }
+    part
+}
+
+/// Around found words; no folded text has one.
+const MARK: &str = "\u{1}";
+const UNMARK: &str = "\u{2}";
+
+/// The words that were found, and their other forms: `knives` is found because a knife is there.
+fn terms(result: &SearchResults<Hit>) -> Vec<Term> {
+    let mut words = BTreeSet::new();
+    for (field, value) in result.hits.iter().flat_map(|hit| hit.formatted_result.iter().flatten()) {
+        if field != "id" {
+            marked_words(value, &mut words);
+        }
+    }
+    let forms: Vec<String> = words.iter().flat_map(|word| other_forms(word)).collect();
+    let forms = forms.into_iter().filter(|form| !words.contains(form));
+    let forms: Vec<Term> = forms.map(|word| Term { word, prefix: false }).collect();
+    words.into_iter().map(|word| Term { word, prefix: true }).chain(forms).collect()
+}
+
+fn marked_words(value: &Value, words: &mut BTreeSet<String>) {
+    match value {
+        Value::String(text) => {
+            let marked = text.split(MARK).skip(1).filter_map(|part| part.split(UNMARK).next());
+            words.extend(marked.filter(|word| !word.is_empty()).map(str::to_owned));
+        }
+        Value::Array(values) => values.iter().for_each(|value| marked_words(value, words)),
+        _ => {}
+    }
+}
+
+/// Takes from a part of the answer the facets that it is for: its own, or from the search itself all that are not filtered by.
+fn read_facets(counts: &mut FacetCounts, field: Option<&Filtered>, result: SearchResults<Hit>) {
+    let mut distribution = result.facet_distribution.unwrap_or_default();
+    let mut take = |name: &str| -> Vec<(String, i64)> {
+        let values = distribution.remove(name).unwrap_or_default().into_iter();
+        values.map(|(value, count)| (value, i64::try_from(count).unwrap_or(i64::MAX))).collect()
+    };
+    let takes = |own: &Filtered| field.is_none_or(|field| field == own);
+    if takes(&Filtered::Category) {
+        let values = take("category_ids").into_iter();
+        counts.categories =
+            values.filter_map(|(id, count)| Some((id.parse::<CategoryId>().ok()?, count))).collect();
+    }
+    if takes(&Filtered::Price) {
+        let values = take("price_range").into_iter();
+        counts.price_ranges =
+            values.filter_map(|(range, count)| Some((range.parse().ok()?, count))).collect();
+    }
+    if takes(&Filtered::InStock) {
+        counts.in_stock = take("in_stock").into_iter().map(|(value, count)| (value == "1", count)).collect();
+    }
+    let mut options: BTreeMap<String, BTreeMap<String, i64>> = BTreeMap::new();
+    for (key, count) in take("options") {
+        if let Some((name, value)) = pair_of(&key).as_deref().and_then(|pair| pair.split_once('\u{1f}')) {
+            options.entry(name.to_owned()).or_default().insert(value.to_owned(), count);
+        }
+    }
+    match field {
+        None => counts.options = options,
+        Some(Filtered::Option(name)) => {
+            let values = options.remove(name).unwrap_or_default();
+            counts.options.insert(name.clone(), values);
+        }
+        Some(_) => {}
+    }
+}

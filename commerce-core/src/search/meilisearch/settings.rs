@@ -1,0 +1,54 @@
+//! How an index is set up. A change here needs a new version: indexes of older versions are then built anew.
+
+use std::collections::HashMap;
+
+use meilisearch_sdk::settings::{
+    FacetingSettings, MinWordSizeForTypos, PaginationSetting, Settings, TypoToleranceSettings,
+};
+
+use crate::search::synonyms::{STOP_WORDS, SYNONYMS};
+
+/// Of [`settings`] and of the documents' shape.
+pub const SETTINGS_VERSION: i32 = 1;
+
+/// Fields that are searched; a match in an earlier one counts more.
+const SEARCHED: [&str; 5] = ["title", "skus", "facts", "body", "forms"];
+
+pub fn settings() -> Settings {
+    let synonyms: HashMap<String, Vec<String>> = SYNONYMS
+        .iter()
+        .flat_map(|line| {
+            line.iter().map(|word| {
+                let others = line.iter().filter(|other| *other != word);
+                ((*word).to_owned(), others.map(|other| (*other).to_owned()).collect())
+            })
+        })
+        .collect();
+    let typos = TypoToleranceSettings {
+        enabled: Some(true),
+        disable_on_attributes: Some(vec!["skus".to_owned()]),
+        min_word_size_for_typos: Some(MinWordSizeForTypos { one_typo: Some(5), two_typos: Some(9) }),
+        disable_on_numbers: Some(true),
+        ..TypoToleranceSettings::default()
+    };
+    Settings::new()
+        .with_searchable_attributes(SEARCHED)
+        .with_filterable_attributes(["category_ids", "price", "price_range", "in_stock", "options"])
+        .with_sortable_attributes(["price", "created_at"])
+        // What was asked for, what can be bought, what matches best, what is new.
+        .with_ranking_rules([
+            "sort",
+            "in_stock:desc",
+            "words",
+            "typo",
+            "attribute",
+            "proximity",
+            "exactness",
+            "created_at:desc",
+        ])
+        .with_stop_words(STOP_WORDS)
+        .with_synonyms(synonyms)
+        .with_typo_tolerance(typos)
+        .with_faceting(FacetingSettings { max_values_per_facet: 10_000, sort_facet_values_by: None })
+        .with_pagination(PaginationSetting { max_total_hits: 10_000_000 })
+}

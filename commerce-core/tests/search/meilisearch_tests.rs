@@ -1,0 +1,299 @@
+//! With a real Meilisearch.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use commerce_core::catalog::{CategoryPatch, ProductPatch, ProductStatus, update_category};
+use commerce_core::ids::ProductId;
+use commerce_core::jobs;
+use commerce_core::jobs::kinds::IndexProducts;
+use commerce_core::search::{
+    self, FallbackSettings, Kept, Meilisearch, MeilisearchEngine, MeilisearchSettings, PostgresEngine,
+    SearchEngine, WithFallback,
+};
+use commerce_core::testing::{MeilisearchServer, TestDatabase};
+use diesel_async::{AsyncConnection as _, SimpleAsyncConnection as _};
+
+use super::conformance::{conforms, stock_the_shop};
+use super::given::{category, goods, patch, search, text, titles};
+use super::relevance::{load_demo_catalogue, success_at_3};
+
+/// Does the jobs that are due, as a worker does.
+async fn do_jobs(db: &TestDatabase, server: Option<&Meilisearch>) -> usize {
+    let claimed =
+        jobs::claim(&mut *db.conn().await, "tester", &["index_products"], 100, Duration::from_secs(60))
+            .await
+            .unwrap();
+    for job in &claimed {
+        let payload: IndexProducts = serde_json::from_value(job.payload.clone()).unwrap();
+        search::index_products(db.pool(), server, job.lease(), &payload).await.unwrap();
+    }
+    claimed.len()
+}
+
+async fn assert_equal(db: &TestDatabase, server: &Meilisearch) {
+    let differing = search::compare_index(db.pool(), server).await.unwrap();
+    assert!(differing.is_empty(), "{differing:?}");
+}
+
+fn engine(db: &TestDatabase, server: &Meilisearch) -> MeilisearchEngine {
+    MeilisearchEngine::new(db.pool().clone(), server.clone())
+}
+
+#[tokio::test]
+async fn meilisearch_conforms() {
+    let (db, server) = (TestDatabase::new().await, MeilisearchServer::start().await);
+    stock_the_shop(&db).await;
+    let server = server.client();
+    assert_eq!(search::keep_index(db.pool(), &server).await.unwrap(), Kept::Rebuilt { products: 7 });
+    conforms(&db, &engine(&db, &server)).await;
+    db.finish().await;
+}
+
+#[tokio::test]
+async fn meilisearch_finds_what_is_meant_by_relevance() {
+    let (db, server) = (TestDatabase::new().await, MeilisearchServer::start().await);
+    load_demo_catalogue(&db).await;
+    let server = server.client();
+    search::keep_index(db.pool(), &server).await.unwrap();
+    let share = success_at_3(&db, &engine(&db, &server)).await;
+    assert!(share >= 0.95, "{share}");
+    db.finish().await;
+}
+
+#[tokio::test]
+async fn changes_reach_the_index_by_jobs_and_only_while_there_is_one() {
+    let (db, server) = (TestDatabase::new().await, MeilisearchServer::start().await);
+    let server = server.client();
+    let conn = &mut db.conn().await;
+    let kitchen = category(conn, "Kitchen").await;
+    let mug = goods("Mug", 1000, 2).category(&kitchen).create(conn).await;
+    assert_eq!(do_jobs(&db, Some(&server)).await, 0, "nothing is recorded before there is an index");
+    search::keep_index(db.pool(), &server).await.unwrap();
+
+    // One job a transaction, whatever it changes.
+    conn.transaction::<(), diesel::result::Error, _>(async |conn| {
+        goods("Bowl", 2000, 0).create(conn).await;
+        patch(conn, mug.id, ProductPatch { title: Some("Beaker".into()), ..Default::default() }).await;
+        Ok(())
+    })
+    .await
+    .unwrap();
+    assert_eq!(do_jobs(&db, Some(&server)).await, 1);
+    assert_equal(&db, &server).await;
+    let found = search(&db, &engine(&db, &server), &text("beaker")).await;
+    assert_eq!(titles(&found), ["Beaker"]);
+
+    update_category(
+        conn,
+        kitchen.id,
+        None,
+        CategoryPatch { title: Some("Scullery".into()), ..Default::default() },
+    )
+    .await
+    .unwrap();
+    patch(conn, mug.id, ProductPatch { status: Some(ProductStatus::Archived), ..Default::default() }).await;
+    while do_jobs(&db, Some(&server)).await > 0 {}
+    assert_equal(&db, &server).await;
+    assert_eq!(search(&db, &engine(&db, &server), &text("scullery")).await.total, 0);
+
+    // A worker without Meilisearch gives the index up, rather than let it grow old.
+    patch(conn, mug.id, ProductPatch { status: Some(ProductStatus::Active), ..Default::default() }).await;
+    while do_jobs(&db, None).await > 0 {}
+    assert!(engine(&db, &server).check().await.is_err());
+    db.finish().await;
+}
+
+/// Edits with the index being built, over and over; at the end they say the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_index_is_rebuilt_while_the_shop_is_edited() {
+    let (db, server) = (TestDatabase::new().await, MeilisearchServer::start().await);
+    let (db, server) = (Arc::new(db), server.client());
+    let ids = many_goods(&db, 1050).await;
+    search::keep_index(db.pool(), &server).await.unwrap();
+    let (stop, editors) = edit(&db, &ids, Some(server.clone()));
+    let mut told = 0;
+    for _ in 0..2 {
+        let built = search::reindex(db.pool(), &server, &mut |_| told += 1).await.unwrap();
+        assert!(built > 0);
+        // The one that answers is whole at any time.
+        assert!(search(&db, &engine(&db, &server), &text("thing")).await.total > 700);
+    }
+    stop.store(true, Ordering::Relaxed);
+    for editor in editors {
+        assert!(editor.await.unwrap() > 0);
+    }
+    while do_jobs(&db, Some(&server)).await > 0 {}
+    assert_equal(&db, &server).await;
+    assert!(told >= 2, "{told}");
+    Arc::into_inner(db).unwrap().finish().await;
+}
+
+/// Meilisearch is killed, loses everything, and comes back, while the shop is edited and searched.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn search_goes_on_while_meilisearch_is_killed_and_wiped() {
+    let (db, mut server) = (TestDatabase::new().await, MeilisearchServer::start().await);
+    let (db, client) = (Arc::new(db), server.client());
+    let ids = many_goods(&db, 200).await;
+    search::keep_index(db.pool(), &client).await.unwrap();
+    let settings = FallbackSettings { cool_down: Duration::from_millis(200), ..Default::default() };
+    let shopped: Arc<dyn SearchEngine> = Arc::new(WithFallback::new(
+        Arc::new(engine(&db, &client)),
+        Arc::new(PostgresEngine::new(db.pool().clone())),
+        settings,
+    ));
+    let (stop, mut tasks) = edit(&db, &ids, Some(client.clone()));
+    tasks.push(shop(&db, Arc::clone(&shopped), Arc::clone(&stop)));
+    // What a worker does every few seconds.
+    tasks.push(keep(&db, client.clone(), Arc::clone(&stop)));
+
+    server.kill();
+    assert!(shopped.check().await.is_err());
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    server.wipe();
+    server.start_again().await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    stop.store(true, Ordering::Relaxed);
+    for task in tasks {
+        assert!(task.await.unwrap() > 0);
+    }
+
+    let begun = Instant::now();
+    while !search::compare_index(db.pool(), &client).await.unwrap().is_empty() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "the index never says what the table says");
+        let _ = search::keep_index(db.pool(), &client).await;
+    }
+    assert!(shopped.check().await.is_ok());
+    // A job that met the trouble may still wait for its next try.
+    db.shift_clock(Duration::from_secs(60)).await;
+    while do_jobs(&db, Some(&client)).await > 0 {}
+    assert_equal(&db, &client).await;
+    Arc::into_inner(db).unwrap().finish().await;
+}
+
+#[tokio::test]
+async fn an_index_that_lost_documents_is_built_anew() {
+    let (db, server) = (TestDatabase::new().await, MeilisearchServer::start().await);
+    let client = server.client();
+    many_goods(&db, 5).await;
+    search::keep_index(db.pool(), &client).await.unwrap();
+    assert_eq!(search::keep_index(db.pool(), &client).await.unwrap(), Kept::UpToDate { sent: 0 });
+    let conn = &mut db.conn().await;
+    conn.batch_execute("UPDATE commerce.search_indexes SET settings_version = 0").await.unwrap();
+    assert_eq!(search::keep_index(db.pool(), &client).await.unwrap(), Kept::Rebuilt { products: 5 });
+    // A product that vanishes behind the triggers' back stands for a document that is too much.
+    conn.batch_execute("DELETE FROM commerce.product_search WHERE title = 'thing 1'").await.unwrap();
+    assert_eq!(search::keep_index(db.pool(), &client).await.unwrap(), Kept::Rebuilt { products: 4 });
+    db.discard().await;
+}
+
+/// A server that takes connections and never answers.
+#[tokio::test]
+async fn a_server_that_hangs_costs_one_search_its_patience() {
+    let db = TestDatabase::new().await;
+    stock_the_shop(&db).await;
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", silent.local_addr().unwrap());
+    let server = Meilisearch::new(&MeilisearchSettings::new(url, None)).unwrap();
+    db.conn()
+        .await
+        .batch_execute("INSERT INTO commerce.search_indexes VALUES ('products_x', 'live', 1)")
+        .await
+        .unwrap();
+    let settings =
+        FallbackSettings { timeout: Duration::from_millis(300), cool_down: Duration::from_secs(60) };
+    let postgres = Arc::new(PostgresEngine::new(db.pool().clone()));
+    let engine = WithFallback::new(Arc::new(engine(&db, &server)), postgres, settings);
+    let begun = Instant::now();
+    for _ in 0..20 {
+        assert_eq!(titles(&search(&db, &engine, &text("lamp")).await), ["Brass Desk Lamp"]);
+    }
+    let elapsed = begun.elapsed();
+    assert!((Duration::from_millis(300)..Duration::from_secs(5)).contains(&elapsed), "{elapsed:?}");
+    db.discard().await;
+}
+
+/// So many products in few statements.
+async fn many_goods(db: &TestDatabase, count: usize) -> Arc<Vec<ProductId>> {
+    let conn = &mut db.conn().await;
+    conn.batch_execute(&format!(
+        "INSERT INTO commerce.products (id, slug, title, status, price_from_minor)
+         SELECT gen_random_uuid(), 'thing-' || n, 'thing ' || n, 'active', n FROM generate_series(1, {count}) n;
+         INSERT INTO commerce.variants (id, product_id, title, price_minor, currency)
+         SELECT gen_random_uuid(), id, 'Default', price_from_minor, 'USD' FROM commerce.products;"
+    ))
+    .await
+    .unwrap();
+    use commerce_core::schema::products;
+    use diesel::QueryDsl as _;
+    use diesel_async::RunQueryDsl as _;
+    Arc::new(products::table.select(products::id).load(conn).await.unwrap())
+}
+
+type Task = tokio::task::JoinHandle<usize>;
+
+/// Editors that retitle, archive and bring back, and a worker that does their jobs, until told to stop. Each counts what it did.
+fn edit(
+    db: &Arc<TestDatabase>,
+    ids: &Arc<Vec<ProductId>>,
+    server: Option<Meilisearch>,
+) -> (Arc<AtomicBool>, Vec<Task>) {
+    let stop = Arc::new(AtomicBool::new(false));
+    let number = Arc::new(AtomicUsize::new(0));
+    let mut tasks = Vec::new();
+    for _ in 0..3 {
+        let (db, ids, stop, number) =
+            (Arc::clone(db), Arc::clone(ids), Arc::clone(&stop), Arc::clone(&number));
+        tasks.push(tokio::spawn(async move {
+            let mut done = 0;
+            while !stop.load(Ordering::Relaxed) {
+                let n = number.fetch_add(1, Ordering::Relaxed);
+                let id = ids[n * 7919 % ids.len()];
+                let status =
+                    if n.is_multiple_of(5) { ProductStatus::Archived } else { ProductStatus::Active };
+                let title = Some(format!("thing {n} edited"));
+                let change = ProductPatch { title, status: Some(status), ..Default::default() };
+                patch(&mut *db.conn().await, id, change).await;
+                done += 1;
+            }
+            done
+        }));
+    }
+    let (db, stopped) = (Arc::clone(db), Arc::clone(&stop));
+    tasks.push(tokio::spawn(async move {
+        let mut done = 0;
+        while !stopped.load(Ordering::Relaxed) {
+            done += do_jobs(&db, server.as_ref()).await;
+            tokio::task::yield_now().await;
+        }
+        done
+    }));
+    (stop, tasks)
+}
+
+/// A shopper who must always get an answer.
+fn shop(db: &Arc<TestDatabase>, engine: Arc<dyn SearchEngine>, stop: Arc<AtomicBool>) -> Task {
+    let db = Arc::clone(db);
+    tokio::spawn(async move {
+        let mut answers = 0;
+        while !stop.load(Ordering::Relaxed) {
+            assert!(search(&db, engine.as_ref(), &text("thing")).await.total > 50);
+            answers += 1;
+        }
+        answers
+    })
+}
+
+fn keep(db: &Arc<TestDatabase>, server: Meilisearch, stop: Arc<AtomicBool>) -> Task {
+    let db = Arc::clone(db);
+    tokio::spawn(async move {
+        let mut looks = 0;
+        while !stop.load(Ordering::Relaxed) {
+            let _ = search::keep_index(db.pool(), &server).await;
+            looks += 1;
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        looks
+    })
+}
