@@ -52,7 +52,7 @@ async fn an_operator_lists_shows_retries_and_cancels() {
         jobs::claim(&mut conn, "tester", &["count"], 1, Duration::from_secs(60)).await.unwrap().remove(0);
     assert_eq!(claimed.id, dead);
     let busy = jobs_command(&database, &["retry", &dead.to_string()]).await;
-    assert_eq!(busy, (false, format!("Error: job {dead} is being worked on; wait until its attempt ends\n")));
+    assert_eq!(busy, (false, format!("error: job {dead} is being worked on; wait until its attempt ends\n")));
     jobs::fail(&mut conn, &claimed, &Failure::Abort("first line\nsecond line".into())).await.unwrap();
 
     let (listed, table) = jobs_command(&database, &["list"]).await;
