@@ -19,6 +19,21 @@ pub struct Options {
 enum What {
     /// Checkouts over HTTP against pgbench running the same SQL, on a private Postgres with durability on
     Checkout(Checkout),
+    /// Lists, pages of products and searches, against the same server answering a constant of equal size
+    Catalogue(Catalogue),
+}
+
+#[derive(clap::Args)]
+struct Catalogue {
+    /// How many products there are
+    #[arg(long, default_value_t = 100_000)]
+    products: u64,
+    /// How long each figure is measured
+    #[arg(long, default_value_t = 5)]
+    seconds: u64,
+    /// How many readers are at it at once
+    #[arg(long, default_value_t = 8)]
+    clients: usize,
 }
 
 #[derive(clap::Args)]
@@ -33,7 +48,6 @@ struct Checkout {
 
 /// Builds for release, starts a cluster for this run alone, measures, and removes the cluster.
 pub fn run(options: &Options) -> Result<ExitCode> {
-    let What::Checkout(checkout) = &options.what;
     println!("Building for release …");
     let mut build = cargo::cargo();
     build.args(["build", "--release", "-p", "commerce-api", "-p", "commerce-bench"]);
@@ -43,15 +57,24 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     Server::delete_durable(CLUSTER)?;
     let server = Server::durable(CLUSTER, None)?;
     let release = cargo::target_dir()?.join("release");
-    let clients: Vec<String> = checkout.clients.iter().map(usize::to_string).collect();
     let mut bench = Command::new(release.join("commerce-bench"));
-    bench
-        .args(["--database-url", &server.url("postgres"), "--seconds", &checkout.seconds.to_string()])
-        .args(["--clients", &clients.join(",")])
-        .arg("--api")
-        .arg(release.join("commerce-api"))
-        .arg("--pgbench")
-        .arg(server.installation().program("pgbench").get_program());
+    let (name, seconds) = match &options.what {
+        What::Checkout(checkout) => ("checkout", checkout.seconds),
+        What::Catalogue(catalogue) => ("catalogue", catalogue.seconds),
+    };
+    bench.arg(name).args(["--database-url", &server.url("postgres"), "--seconds", &seconds.to_string()]);
+    bench.arg("--api").arg(release.join("commerce-api"));
+    match &options.what {
+        What::Checkout(checkout) => {
+            let clients: Vec<String> = checkout.clients.iter().map(usize::to_string).collect();
+            bench.args(["--clients", &clients.join(",")]);
+            bench.arg("--pgbench").arg(server.installation().program("pgbench").get_program());
+        }
+        What::Catalogue(catalogue) => {
+            bench.args(["--clients", &catalogue.clients.to_string()]);
+            bench.args(["--products", &catalogue.products.to_string()]);
+        }
+    }
     let code = cargo::run_to_end(&mut bench)?;
     drop(server);
     Server::delete_durable(CLUSTER)?;

@@ -69,6 +69,28 @@ pub fn print(rows: &[Row], seconds: u64) {
     }
 }
 
+/// The table of readings: name, constant, reading.
+pub fn print_readings(rows: &[(&str, Figures, Figures)], products: u64, clients: usize, seconds: u64) {
+    println!(
+        "\nReading over HTTP with {products} products, {clients} at once, {seconds} s a figure, against the same server answering a constant of equal size.\n"
+    );
+    println!("| what | answers/s | constant/s | ratio | p50 ms | p95 ms | p99 ms | constant p99 |");
+    println!("|---|--:|--:|--:|--:|--:|--:|--:|");
+    for (name, constant, reading) in rows {
+        let ms = |figures: &Figures, share| percentile(&figures.latencies, share).as_secs_f64() * 1000.0;
+        println!(
+            "| {name} | {:.0} | {:.0} | {:.3} | {:.1} | {:.1} | {:.1} | {:.1} |",
+            reading.per_second(),
+            constant.per_second(),
+            reading.per_second() / constant.per_second(),
+            ms(reading, 0.5),
+            ms(reading, 0.95),
+            ms(reading, 0.99),
+            ms(constant, 0.99),
+        );
+    }
+}
+
 fn percentile(latencies: &[Duration], share: f64) -> Duration {
     let mut sorted = latencies.to_vec();
     sorted.sort_unstable();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use tokio::process::Command;
 
-use crate::Arguments;
+use crate::checkout::Arguments;
 use crate::figures::Figures;
 use crate::goods::Carts;
 

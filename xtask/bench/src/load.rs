@@ -1,4 +1,4 @@
-//! Shoppers who check out over HTTP, one after the other on a connection of their own.
+//! Shoppers who check out, and readers who read, over HTTP: each on a connection of its own.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -39,10 +39,7 @@ async fn shop(
     numbers: std::ops::Range<i64>,
     end: Instant,
 ) -> Result<(Vec<Duration>, u64)> {
-    let stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
-    let (mut sender, connection) = handshake(TokioIo::new(stream)).await?;
-    tokio::spawn(connection);
+    let mut sender = connect(address).await?;
     let (mut latencies, mut errors) = (Vec::new(), 0);
     for number in numbers {
         let begin = Instant::now();
@@ -71,4 +68,68 @@ async fn check_out(sender: &mut SendRequest<Full<Bytes>>, address: SocketAddr, n
     let created = response.status() == 201;
     response.into_body().collect().await?;
     Ok(created)
+}
+
+/// The body of one answer.
+pub async fn get(address: SocketAddr, path: &str) -> Result<Vec<u8>> {
+    let mut sender = connect(address).await?;
+    let (is_okay, body) = ask(&mut sender, address, path).await?;
+    ensure!(is_okay, "{path} was not answered with 200: {}", String::from_utf8_lossy(&body));
+    Ok(body)
+}
+
+/// Readers who ask for these paths in turn, each on a connection of its own.
+pub async fn read(address: SocketAddr, paths: &[String], clients: usize, time: Duration) -> Result<Figures> {
+    let begin = Instant::now();
+    let readers: Vec<_> = (0..clients)
+        .map(|client| {
+            let paths: Vec<String> =
+                paths.iter().cycle().skip(client * 7 % paths.len()).take(paths.len()).cloned().collect();
+            tokio::spawn(read_on(address, paths, begin + time))
+        })
+        .collect();
+    let mut figures = Figures::default();
+    for reader in readers {
+        let (latencies, errors) = reader.await??;
+        figures.latencies.extend(latencies);
+        figures.errors += errors;
+    }
+    figures.time = begin.elapsed();
+    Ok(figures)
+}
+
+async fn read_on(address: SocketAddr, paths: Vec<String>, end: Instant) -> Result<(Vec<Duration>, u64)> {
+    let mut sender = connect(address).await?;
+    let (mut latencies, mut errors) = (Vec::new(), 0);
+    for path in paths.iter().cycle() {
+        let begin = Instant::now();
+        if begin >= end {
+            break;
+        }
+        match ask(&mut sender, address, path).await? {
+            (true, _) => latencies.push(begin.elapsed()),
+            (false, _) => errors += 1,
+        }
+    }
+    Ok((latencies, errors))
+}
+
+async fn connect(address: SocketAddr) -> Result<SendRequest<Full<Bytes>>> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    let (sender, connection) = handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(connection);
+    Ok(sender)
+}
+
+async fn ask(
+    sender: &mut SendRequest<Full<Bytes>>,
+    address: SocketAddr,
+    path: &str,
+) -> Result<(bool, Vec<u8>)> {
+    let request = Request::get(path).header("host", address.to_string()).body(Full::default())?;
+    sender.ready().await.context("the server hung up")?;
+    let response = sender.send_request(request).await?;
+    let is_okay = response.status() == 200;
+    Ok((is_okay, response.into_body().collect().await?.to_bytes().to_vec()))
 }

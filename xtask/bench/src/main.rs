@@ -1,84 +1,34 @@
-//! What a checkout costs through HTTP, against pgbench running the same SQL on the same Postgres, turn by turn in one run.
+//! Figures of commerce against what it stands on, measured in one run. `cargo xtask bench` starts it.
 
+mod catalogue;
+mod checkout;
+mod constant;
 mod figures;
 mod floor;
 mod goods;
 mod load;
+mod products;
 mod server;
 mod wal;
 
-use std::path::PathBuf;
-use std::time::Duration;
-
-use anyhow::{Context as _, Result, ensure};
+use anyhow::Result;
 use clap::Parser;
-use commerce_core::{audit, db};
-use diesel_async::AsyncPgConnection;
-
-use crate::figures::{Figures, Row};
-use crate::goods::Spread;
 
 #[derive(Debug, Parser)]
-struct Arguments {
-    /// An empty database on a server with durability on
-    #[arg(long)]
-    database_url: String,
-    /// The release binary of commerce-api
-    #[arg(long)]
-    api: PathBuf,
-    #[arg(long)]
-    pgbench: PathBuf,
-    /// How long each figure is measured
-    #[arg(long, default_value_t = 10)]
-    seconds: u64,
-    /// How many shoppers are at it at once
-    #[arg(long, value_delimiter = ',', default_value = "1,8,32")]
-    clients: Vec<usize>,
+enum Command {
+    /// Checkouts against pgbench running the same SQL
+    Checkout(checkout::Arguments),
+    /// Lists, pages and searches against a constant of equal size
+    Catalogue(catalogue::Arguments),
+    /// The server that answers the constant
+    Constant(constant::Arguments),
 }
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let arguments = Arguments::parse();
-    db::migrate(&arguments.database_url).await?;
-    let mut conn = db::connect(&arguments.database_url).await?;
-    goods::stock_shelves(&mut conn).await?;
-    let api = server::Api::start(&arguments.api, &arguments.database_url).await?;
-    let mut rows = Vec::new();
-    for spread in [Spread::Wide, Spread::OneSku] {
-        for &clients in &arguments.clients {
-            rows.push(compare(&arguments, &mut conn, &api, spread, clients).await?);
-        }
+    match Command::parse() {
+        Command::Checkout(arguments) => checkout::run(&arguments).await,
+        Command::Catalogue(arguments) => catalogue::run(&arguments).await,
+        Command::Constant(arguments) => constant::run(&arguments).await,
     }
-    let breaches = audit::verify(&mut conn).await?;
-    // The floor writes no mail and keeps no books but those that the checkout keeps, so the invariants hold for both.
-    ensure!(breaches.is_empty(), "the invariants are broken after the load: {breaches:#?}");
-    figures::print(&rows, arguments.seconds);
-    Ok(())
-}
-
-/// Floor and checkout in the order A B B A, so that a machine that slows down or speeds up in between favours neither.
-async fn compare(
-    arguments: &Arguments,
-    conn: &mut AsyncPgConnection,
-    api: &server::Api,
-    spread: Spread,
-    clients: usize,
-) -> Result<Row> {
-    let half = Duration::from_secs(arguments.seconds) / 2;
-    let (mut floor, mut http) = (Figures::default(), Figures::default());
-    for turn in 0..4 {
-        let carts = goods::fill_carts(conn, spread, clients, half).await?;
-        wal::settle(conn).await?;
-        let before = wal::read(conn).await?;
-        let is_floor = turn == 0 || turn == 3;
-        eprintln!("{spread}, {clients} at once: {} …", if is_floor { "pgbench" } else { "HTTP" });
-        let mut figures = if is_floor {
-            floor::run(arguments, &carts, half).await.context("pgbench")?
-        } else {
-            load::run(api.address, &carts, half).await.context("the load")?
-        };
-        figures.wal = wal::read(conn).await?.since(&before);
-        if is_floor { floor.add(figures) } else { http.add(figures) }
-    }
-    Ok(Row { spread, clients, floor, http })
 }

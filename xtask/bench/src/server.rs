@@ -12,7 +12,7 @@ use tokio::process::{Child, Command};
 /// A running commerce-api; killed when dropped.
 pub struct Api {
     pub address: SocketAddr,
-    _process: Child,
+    process: Child,
 }
 
 impl Api {
@@ -29,12 +29,24 @@ impl Api {
             .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("{} does not start", binary.display()))?;
-        for _ in 0..200 {
-            if TcpStream::connect(address).await.is_ok() {
-                return Ok(Self { address, _process: process });
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        bail!("commerce-api does not listen at {address}")
+        wait_until_it_listens(address).await?;
+        Ok(Self { address, process })
     }
+
+    /// Resident memory.
+    pub fn memory_kb(&self) -> Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id().unwrap_or(0)))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+        Ok(line.trim().trim_end_matches(" kB").parse()?)
+    }
+}
+
+pub async fn wait_until_it_listens(address: SocketAddr) -> Result<()> {
+    for _ in 0..200 {
+        if TcpStream::connect(address).await.is_ok() {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    bail!("nothing listens at {address}")
 }

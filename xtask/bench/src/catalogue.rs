@@ -1,0 +1,144 @@
+//! What reading the catalogue costs: lists, pages of products and searches, against the same server answering a constant of equal size.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use commerce_core::flows::{ImportOptions, import_products};
+use commerce_core::money::Currency;
+use commerce_core::request::Origin;
+use commerce_core::{db, settings};
+use diesel_async::SimpleAsyncConnection as _;
+use tokio::process::{Child, Command};
+
+use crate::figures::{self, Figures};
+use crate::{load, products, server};
+
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// An empty database
+    #[arg(long)]
+    database_url: String,
+    /// The release binary of commerce-api
+    #[arg(long)]
+    api: PathBuf,
+    #[arg(long, default_value_t = 100_000)]
+    products: u64,
+    /// How long each figure is measured
+    #[arg(long, default_value_t = 5)]
+    seconds: u64,
+    /// How many readers are at it at once
+    #[arg(long, default_value_t = 8)]
+    clients: usize,
+}
+
+/// One kind of reading, and the addresses that the readers go through in turn.
+struct Reading {
+    name: &'static str,
+    paths: Vec<String>,
+}
+
+pub async fn run(arguments: &Arguments) -> Result<()> {
+    fill(arguments).await?;
+    let api = server::Api::start(&arguments.api, &arguments.database_url).await?;
+    let mut rows = Vec::new();
+    for reading in readings(arguments.products) {
+        rows.push(compare(arguments, &api, reading).await?);
+    }
+    figures::print_readings(&rows, arguments.products, arguments.clients, arguments.seconds);
+    println!("\nMemory of commerce-api afterwards: {} MB (RSS).", api.memory_kb()? / 1000);
+    Ok(())
+}
+
+async fn fill(arguments: &Arguments) -> Result<()> {
+    db::migrate(&arguments.database_url).await?;
+    let mut conn = db::connect(&arguments.database_url).await?;
+    let begun = Instant::now();
+    let csv = products::csv(arguments.products);
+    let mut told = Instant::now();
+    let mut progress = |progress: commerce_core::flows::ImportProgress| {
+        if told.elapsed() > Duration::from_secs(2) {
+            eprintln!("{} products …", progress.products);
+            told = Instant::now();
+        }
+    };
+    let currency: Currency = settings::ShopSettings::default().currency;
+    let options = ImportOptions::default();
+    let report =
+        import_products(&mut conn, csv.as_bytes(), options, currency, &Origin::system(), &mut progress)
+            .await?;
+    ensure!(report.created == usize::try_from(arguments.products)?, "not all products came in: {report:?}");
+    conn.batch_execute("VACUUM ANALYZE").await?;
+    println!("{} products came in within {:.0} s.", arguments.products, begun.elapsed().as_secs_f64());
+    Ok(())
+}
+
+fn readings(count: u64) -> Vec<Reading> {
+    let fixed = |name, path: &str| Reading { name, paths: vec![path.to_owned()] };
+    let search = |query: &&str| format!("/v1/products/search?q={}", query.replace(' ', "+"));
+    vec![
+        fixed("list, newest", "/v1/products"),
+        fixed("list, by price", "/v1/products?sort=price"),
+        fixed("list, a category", "/v1/products?category=mugs"),
+        fixed("list, in stock", "/v1/products?in_stock=true"),
+        Reading {
+            name: "a product",
+            paths: (0..500)
+                .map(|step| format!("/v1/products/{}", products::slug(step * count / 500)))
+                .collect(),
+        },
+        Reading { name: "search (Postgres)", paths: products::SEARCHES.iter().map(search).collect() },
+    ]
+}
+
+/// Constant and reading in the order A B B A, so that a machine that slows down or speeds up in between favours neither.
+async fn compare(
+    arguments: &Arguments,
+    api: &server::Api,
+    reading: Reading,
+) -> Result<(&'static str, Figures, Figures)> {
+    let half = Duration::from_secs(arguments.seconds) / 2;
+    let sample = load::get(api.address, reading.paths.first().context("no path")?).await?;
+    let constant = Constant::start(&sample).await?;
+    let (mut floor, mut http) = (Figures::default(), Figures::default());
+    // Whatever is slow the first time only, such as a cold page of the database.
+    load::read(api.address, &reading.paths, arguments.clients, Duration::from_millis(500)).await?;
+    for turn in 0..4 {
+        let is_floor = turn == 0 || turn == 3;
+        eprintln!("{}: {} …", reading.name, if is_floor { "constant" } else { "HTTP" });
+        if is_floor {
+            floor.add(load::read(constant.address, &reading.paths, arguments.clients, half).await?);
+        } else {
+            http.add(load::read(api.address, &reading.paths, arguments.clients, half).await?);
+        }
+    }
+    ensure!(http.errors == 0, "{} of the answers were no 200", http.errors);
+    Ok((reading.name, floor, http))
+}
+
+/// A process of its own that always answers the same.
+struct Constant {
+    address: SocketAddr,
+    _process: Child,
+    _body: tempfile::NamedTempFile,
+}
+
+impl Constant {
+    async fn start(body: &[u8]) -> Result<Self> {
+        let file = tempfile::NamedTempFile::new()?;
+        std::fs::write(file.path(), body)?;
+        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let process = Command::new(std::env::current_exe()?)
+            .arg("constant")
+            .args(["--address", &address.to_string()])
+            .arg("--body")
+            .arg(file.path())
+            .stdout(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()?;
+        server::wait_until_it_listens(address).await?;
+        Ok(Self { address, _process: process, _body: file })
+    }
+}
