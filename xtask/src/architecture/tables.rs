@@ -12,7 +12,16 @@ const OWNERS: [(&str, &[&str]); 13] = [
     ("accounts", &["users", "sessions", "refresh_tokens", "one_time_codes", "addresses"]),
     (
         "catalog",
-        &["categories", "products", "product_categories", "product_images", "media_files", "variants"],
+        &[
+            "categories",
+            "former_category_slugs",
+            "former_product_slugs",
+            "products",
+            "product_categories",
+            "product_images",
+            "media_files",
+            "variants",
+        ],
     ),
     ("inventory", &["stock_locations", "stock_levels", "stock_reservations", "stock_movements"]),
     ("search", &["product_search", "search_words", "search_indexes", "search_changes"]),
