@@ -5,8 +5,8 @@ use std::process::{Command, ExitCode};
 use anyhow::Result;
 use clap::Subcommand;
 
-use crate::cargo;
 use crate::postgres::Server;
+use crate::{cargo, meilisearch};
 
 /// `cargo xtask bench`
 #[derive(clap::Args)]
@@ -50,7 +50,7 @@ struct Checkout {
 pub fn run(options: &Options) -> Result<ExitCode> {
     println!("Building for release …");
     let mut build = cargo::cargo();
-    build.args(["build", "--release", "-p", "commerce-api", "-p", "commerce-bench"]);
+    build.args(["build", "--release", "-p", "commerce-api", "-p", "commerce-worker", "-p", "commerce-bench"]);
     if cargo::run_to_end(&mut build)? != 0 {
         return Ok(ExitCode::FAILURE);
     }
@@ -73,6 +73,13 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         What::Catalogue(catalogue) => {
             bench.args(["--clients", &catalogue.clients.to_string()]);
             bench.args(["--products", &catalogue.products.to_string()]);
+            bench.arg("--worker").arg(release.join("commerce-worker"));
+            match meilisearch::find_or_install() {
+                Ok(program) => {
+                    bench.arg("--meilisearch").arg(program);
+                }
+                Err(error) => println!("Only Postgres searches, there is no Meilisearch: {error:#}"),
+            }
         }
     }
     let code = cargo::run_to_end(&mut bench)?;

@@ -1,7 +1,8 @@
-//! What reading the catalogue costs: lists, pages of products and searches, against the same server answering a constant of equal size.
+//! What reading the catalogue costs: lists, pages of products and searches, against the same server answering a constant of equal
+//! size; and searches against Meilisearch asked directly.
 
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -10,10 +11,12 @@ use commerce_core::flows::{ImportOptions, import_products};
 use commerce_core::money::Currency;
 use commerce_core::request::Origin;
 use commerce_core::{db, settings};
+use diesel::{ExpressionMethods as _, QueryDsl as _};
 use diesel_async::SimpleAsyncConnection as _;
 use tokio::process::{Child, Command};
 
 use crate::figures::{self, Figures};
+use crate::load::Question;
 use crate::{load, products, server};
 
 #[derive(Debug, clap::Args)]
@@ -24,6 +27,12 @@ pub struct Arguments {
     /// The release binary of commerce-api
     #[arg(long)]
     api: PathBuf,
+    /// The release binary of commerce-worker
+    #[arg(long)]
+    worker: PathBuf,
+    /// The program Meilisearch; without one only Postgres searches
+    #[arg(long)]
+    meilisearch: Option<PathBuf>,
     #[arg(long, default_value_t = 100_000)]
     products: u64,
     /// How long each figure is measured
@@ -34,21 +43,35 @@ pub struct Arguments {
     clients: usize,
 }
 
-/// One kind of reading, and the addresses that the readers go through in turn.
+/// One kind of reading, and the questions that the readers go through in turn.
 struct Reading {
     name: &'static str,
-    paths: Vec<String>,
+    questions: Vec<Question>,
 }
 
 pub async fn run(arguments: &Arguments) -> Result<()> {
     fill(arguments).await?;
-    let api = server::Api::start(&arguments.api, &arguments.database_url).await?;
+    let api = server::Api::start(&arguments.api, &arguments.database_url, None).await?;
     let mut rows = Vec::new();
     for reading in readings(arguments.products) {
         rows.push(compare(arguments, &api, reading).await?);
     }
+    let memory_kb = api.memory_kb()?;
+    drop(api);
+    let mut direct = None;
+    if let Some(program) = &arguments.meilisearch {
+        let meilisearch = Meilisearch::start(program).await?;
+        meilisearch.index(arguments).await?;
+        let api =
+            server::Api::start(&arguments.api, &arguments.database_url, Some(meilisearch.address)).await?;
+        rows.push(compare(arguments, &api, searches("search (Meilisearch)")).await?);
+        direct = Some(compare_directly(arguments, &api, &meilisearch).await?);
+    }
     figures::print_readings(&rows, arguments.products, arguments.clients, arguments.seconds);
-    println!("\nMemory of commerce-api afterwards: {} MB (RSS).", api.memory_kb()? / 1000);
+    if let Some((direct, api)) = direct {
+        figures::print_directly(&direct, &api);
+    }
+    println!("\nMemory of commerce-api after the readings from Postgres: {} MB (RSS).", memory_kb / 1000);
     Ok(())
 }
 
@@ -76,8 +99,7 @@ async fn fill(arguments: &Arguments) -> Result<()> {
 }
 
 fn readings(count: u64) -> Vec<Reading> {
-    let fixed = |name, path: &str| Reading { name, paths: vec![path.to_owned()] };
-    let search = |query: &&str| format!("/v1/products/search?q={}", query.replace(' ', "+"));
+    let fixed = |name, path: &str| Reading { name, questions: vec![Question::Get(path.to_owned())] };
     vec![
         fixed("list, newest", "/v1/products"),
         fixed("list, by price", "/v1/products?sort=price"),
@@ -85,12 +107,92 @@ fn readings(count: u64) -> Vec<Reading> {
         fixed("list, in stock", "/v1/products?in_stock=true"),
         Reading {
             name: "a product",
-            paths: (0..500)
-                .map(|step| format!("/v1/products/{}", products::slug(step * count / 500)))
+            questions: (0..500)
+                .map(|step| Question::Get(format!("/v1/products/{}", products::slug(step * count / 500))))
                 .collect(),
         },
-        Reading { name: "search (Postgres)", paths: products::SEARCHES.iter().map(search).collect() },
+        searches("search (Postgres)"),
     ]
+}
+
+fn searches(name: &'static str) -> Reading {
+    let path = |query: &&str| Question::Get(format!("/v1/products/search?q={}", query.replace(' ', "+")));
+    Reading { name, questions: products::SEARCHES.iter().map(path).collect() }
+}
+
+/// The same searches, by the API and by Meilisearch alone, which is asked for what the API asks it for.
+async fn compare_directly(
+    arguments: &Arguments,
+    api: &server::Api,
+    meilisearch: &Meilisearch,
+) -> Result<(Figures, Figures)> {
+    let half = Duration::from_secs(arguments.seconds) / 2;
+    let index = meilisearch.live_index(arguments).await?;
+    let question = |query: &&str| {
+        let query = serde_json::json!({
+            "indexUid": index, "q": query, "matchingStrategy": "all", "page": 1, "hitsPerPage": 20,
+            "facets": ["category_ids", "price_range", "in_stock", "options"],
+            "attributesToRetrieve": ["id"], "attributesToHighlight": ["*"],
+        });
+        Question::Post("/multi-search", serde_json::json!({ "queries": [query] }).to_string())
+    };
+    let direct: Vec<Question> = products::SEARCHES.iter().map(question).collect();
+    let through = searches("").questions;
+    let (mut alone, mut by_api) = (Figures::default(), Figures::default());
+    for turn in 0..4 {
+        let is_alone = turn == 0 || turn == 3;
+        eprintln!("search: {} …", if is_alone { "Meilisearch directly" } else { "HTTP" });
+        if is_alone {
+            alone.add(load::read(meilisearch.address, &direct, arguments.clients, half).await?);
+        } else {
+            by_api.add(load::read(api.address, &through, arguments.clients, half).await?);
+        }
+    }
+    ensure!(alone.errors + by_api.errors == 0, "some of the answers were no 200");
+    Ok((alone, by_api))
+}
+
+/// A Meilisearch of this run alone.
+struct Meilisearch {
+    address: SocketAddr,
+    _process: Child,
+    _folder: tempfile::TempDir,
+}
+
+impl Meilisearch {
+    async fn start(program: &Path) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let process = Command::new(program)
+            .current_dir(folder.path())
+            .args(["--http-addr", &address.to_string(), "--no-analytics", "--env", "development"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("{} does not start", program.display()))?;
+        server::wait_until_it_listens(address).await?;
+        Ok(Self { address, _process: process, _folder: folder })
+    }
+
+    /// Fills the index by the command that shops use.
+    async fn index(&self, arguments: &Arguments) -> Result<()> {
+        let status = Command::new(&arguments.worker)
+            .arg("reindex")
+            .env("DATABASE_URL", &arguments.database_url)
+            .env("MEILISEARCH_URL", format!("http://{}", self.address))
+            .status()
+            .await?;
+        ensure!(status.success(), "commerce-worker reindex failed: {status}");
+        Ok(())
+    }
+
+    async fn live_index(&self, arguments: &Arguments) -> Result<String> {
+        use commerce_core::schema::search_indexes::dsl::{search_indexes, state, uid};
+        use diesel_async::RunQueryDsl as _;
+        let mut conn = db::connect(&arguments.database_url).await?;
+        Ok(search_indexes.filter(state.eq("live")).select(uid).first(&mut conn).await?)
+    }
 }
 
 /// Constant and reading in the order A B B A, so that a machine that slows down or speeds up in between favours neither.
@@ -100,18 +202,18 @@ async fn compare(
     reading: Reading,
 ) -> Result<(&'static str, Figures, Figures)> {
     let half = Duration::from_secs(arguments.seconds) / 2;
-    let sample = load::get(api.address, reading.paths.first().context("no path")?).await?;
+    let sample = load::get(api.address, reading.questions.as_slice().first().context("no question")?).await?;
     let constant = Constant::start(&sample).await?;
     let (mut floor, mut http) = (Figures::default(), Figures::default());
     // Whatever is slow the first time only, such as a cold page of the database.
-    load::read(api.address, &reading.paths, arguments.clients, Duration::from_millis(500)).await?;
+    load::read(api.address, &reading.questions, arguments.clients, Duration::from_millis(500)).await?;
     for turn in 0..4 {
         let is_floor = turn == 0 || turn == 3;
         eprintln!("{}: {} …", reading.name, if is_floor { "constant" } else { "HTTP" });
         if is_floor {
-            floor.add(load::read(constant.address, &reading.paths, arguments.clients, half).await?);
+            floor.add(load::read(constant.address, &reading.questions, arguments.clients, half).await?);
         } else {
-            http.add(load::read(api.address, &reading.paths, arguments.clients, half).await?);
+            http.add(load::read(api.address, &reading.questions, arguments.clients, half).await?);
         }
     }
     ensure!(http.errors == 0, "{} of the answers were no 200", http.errors);

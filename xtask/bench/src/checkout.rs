@@ -33,7 +33,7 @@ pub async fn run(arguments: &Arguments) -> Result<()> {
     db::migrate(&arguments.database_url).await?;
     let mut conn = db::connect(&arguments.database_url).await?;
     goods::stock_shelves(&mut conn).await?;
-    let api = server::Api::start(&arguments.api, &arguments.database_url).await?;
+    let api = server::Api::start(&arguments.api, &arguments.database_url, None).await?;
     let mut rows = Vec::new();
     for spread in [Spread::Wide, Spread::OneSku] {
         for &clients in &arguments.clients {

@@ -70,22 +70,40 @@ async fn check_out(sender: &mut SendRequest<Full<Bytes>>, address: SocketAddr, n
     Ok(created)
 }
 
+/// What a reader asks for.
+#[derive(Debug, Clone)]
+pub enum Question {
+    Get(String),
+    /// With a JSON body.
+    Post(&'static str, String),
+}
+
 /// The body of one answer.
-pub async fn get(address: SocketAddr, path: &str) -> Result<Vec<u8>> {
+pub async fn get(address: SocketAddr, question: &Question) -> Result<Vec<u8>> {
     let mut sender = connect(address).await?;
-    let (is_okay, body) = ask(&mut sender, address, path).await?;
-    ensure!(is_okay, "{path} was not answered with 200: {}", String::from_utf8_lossy(&body));
+    let (is_okay, body) = ask(&mut sender, address, question).await?;
+    ensure!(is_okay, "{question:?} was not answered with 200: {}", String::from_utf8_lossy(&body));
     Ok(body)
 }
 
-/// Readers who ask for these paths in turn, each on a connection of its own.
-pub async fn read(address: SocketAddr, paths: &[String], clients: usize, time: Duration) -> Result<Figures> {
+/// Readers who ask these questions in turn, each on a connection of its own.
+pub async fn read(
+    address: SocketAddr,
+    questions: &[Question],
+    clients: usize,
+    time: Duration,
+) -> Result<Figures> {
     let begin = Instant::now();
     let readers: Vec<_> = (0..clients)
         .map(|client| {
-            let paths: Vec<String> =
-                paths.iter().cycle().skip(client * 7 % paths.len()).take(paths.len()).cloned().collect();
-            tokio::spawn(read_on(address, paths, begin + time))
+            let questions: Vec<Question> = questions
+                .iter()
+                .cycle()
+                .skip(client * 7 % questions.len())
+                .take(questions.len())
+                .cloned()
+                .collect();
+            tokio::spawn(read_on(address, questions, begin + time))
         })
         .collect();
     let mut figures = Figures::default();
@@ -98,15 +116,19 @@ pub async fn read(address: SocketAddr, paths: &[String], clients: usize, time: D
     Ok(figures)
 }
 
-async fn read_on(address: SocketAddr, paths: Vec<String>, end: Instant) -> Result<(Vec<Duration>, u64)> {
+async fn read_on(
+    address: SocketAddr,
+    questions: Vec<Question>,
+    end: Instant,
+) -> Result<(Vec<Duration>, u64)> {
     let mut sender = connect(address).await?;
     let (mut latencies, mut errors) = (Vec::new(), 0);
-    for path in paths.iter().cycle() {
+    for question in questions.iter().cycle() {
         let begin = Instant::now();
         if begin >= end {
             break;
         }
-        match ask(&mut sender, address, path).await? {
+        match ask(&mut sender, address, question).await? {
             (true, _) => latencies.push(begin.elapsed()),
             (false, _) => errors += 1,
         }
@@ -125,9 +147,16 @@ async fn connect(address: SocketAddr) -> Result<SendRequest<Full<Bytes>>> {
 async fn ask(
     sender: &mut SendRequest<Full<Bytes>>,
     address: SocketAddr,
-    path: &str,
+    question: &Question,
 ) -> Result<(bool, Vec<u8>)> {
-    let request = Request::get(path).header("host", address.to_string()).body(Full::default())?;
+    let (request, body) = match question {
+        Question::Get(path) => (Request::get(path), Full::default()),
+        Question::Post(path, json) => (
+            Request::post(*path).header("content-type", "application/json"),
+            Full::new(Bytes::from(json.clone())),
+        ),
+    };
+    let request = request.header("host", address.to_string()).body(body)?;
     sender.ready().await.context("the server hung up")?;
     let response = sender.send_request(request).await?;
     let is_okay = response.status() == 200;

@@ -16,7 +16,8 @@ pub struct Api {
 }
 
 impl Api {
-    pub async fn start(binary: &Path, database_url: &str) -> Result<Self> {
+    /// With the Meilisearch at this address, if there is one.
+    pub async fn start(binary: &Path, database_url: &str, meilisearch: Option<SocketAddr>) -> Result<Self> {
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let process = Command::new(binary)
             .arg("serve")
@@ -24,6 +25,10 @@ impl Api {
             .env("COMMERCE_HTTP_ADDR", address.to_string())
             .env("COMMERCE_SECRET_KEY", "bm90LWEtc2VjcmV0LWJ1dC1sb25nLWVub3VnaC1mb3ItYS1iZW5jaA==")
             .env("COMMERCE_PAYMENT_PROVIDERS", "mock")
+            .env(
+                "MEILISEARCH_URL",
+                meilisearch.map(|address| format!("http://{address}")).unwrap_or_default(),
+            )
             .env("RUST_LOG", "warn")
             .stdout(Stdio::null())
             .kill_on_drop(true)
