@@ -1,6 +1,6 @@
 //! Whether the process lives, and whether it can do its work.
 
-use commerce_core::db;
+use commerce_core::db::{self, PooledConnection};
 use commerce_core::jobs::Job as _;
 use commerce_core::jobs::kinds::SendEmail;
 use commerce_core::schema::jobs;
@@ -29,13 +29,13 @@ struct Readiness {
     search: String,
 }
 
-/// 200 when the shop can sell. A worker, mail server or search engine that is away makes mails and expiry wait, or search less good, so it is told, but is no
-/// reason to take the shop out of service.
+/// 200 when the shop can sell. A worker, mail server or search engine that is away makes mails and expiry wait, or search less
+/// good, so it is told, but is no reason to take the shop out of service.
 #[handler]
 pub async fn ready(Data(state): Data<&State>) -> Response {
     let readiness = match state.pool.get().await {
         Err(error) => Readiness { database: format!("no connection: {error}"), ..Readiness::unknown() },
-        Ok(mut conn) => look(&mut conn, state).await.unwrap_or_else(|error| Readiness {
+        Ok(conn) => look(conn, state).await.unwrap_or_else(|error| Readiness {
             database: format!("does not answer: {error}"),
             ..Readiness::unknown()
         }),
@@ -45,8 +45,8 @@ pub async fn ready(Data(state): Data<&State>) -> Response {
     Json(readiness).with_status(status).into_response()
 }
 
-async fn look(conn: &mut AsyncPgConnection, state: &State) -> Result<Readiness, diesel::result::Error> {
-    let pending = db::pending_migrations(conn).await?;
+async fn look(mut conn: PooledConnection, state: &State) -> Result<Readiness, diesel::result::Error> {
+    let pending = db::pending_migrations(&mut conn).await?;
     if !pending.is_empty() {
         return Ok(Readiness {
             database: "ok".to_owned(),
@@ -54,19 +54,21 @@ async fn look(conn: &mut AsyncPgConnection, state: &State) -> Result<Readiness, 
             ..Readiness::unknown()
         });
     }
-    let overdue = job_overdue(conn).await?;
+    let overdue = job_overdue(&mut conn).await?;
     let worker = match &overdue {
         Some(kind) => {
             format!("a job of kind {kind} has waited for more than a minute: is commerce-worker running?")
         }
         None => "ok".to_owned(),
     };
-    let mail_waits = mail_waits(conn).await?;
+    let mail_waits = mail_waits(&mut conn).await?;
     let mail = if mail_waits {
         "a mail could not be sent and is tried again: `commerce-worker jobs list` tells why".to_owned()
     } else {
         "ok".to_owned()
     };
+    // It takes a connection of its own: no probe is to wait for another's.
+    drop(conn);
     let searches = state.search.check().await;
     let degraded = overdue.is_some() || mail_waits || searches.is_err();
     let search = match searches {

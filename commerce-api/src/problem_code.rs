@@ -133,7 +133,8 @@ mod tests {
         for code in Code::ALL {
             assert!(seen.insert(code.as_str()), "{} is there twice", code.as_str());
             assert!(code.as_str().chars().all(|c| c.is_ascii_lowercase() || c == '_'));
-            assert!(code.status().as_u16() >= 400 && !code.meaning().is_empty());
+            let is_refusal = code.status().as_u16() >= 400 || code == &Code::Moved;
+            assert!(is_refusal && !code.meaning().is_empty(), "{}", code.as_str());
         }
     }
 }

@@ -27,7 +27,8 @@ impl ProductsExport {
     /// Export products to CSV
     ///
     /// All products that have a variant, oldest first, whatever their status. The `native` layout carries all that an import can bring: imported
-    /// again it changes nothing, and in an empty shop it makes the same catalogue. The `shopify` layout carries what Shopify's columns can.
+    /// again it changes nothing, and in an empty shop it makes the same products. Uploaded pictures are not in it, nor how categories hang
+    /// together. The `shopify` layout carries what Shopify's columns can.
     /// Stock is what the main location has on hand.
     #[oai(path = "/admin/products/export", method = "get", operation_id = "export_products")]
     async fn export(

@@ -32,7 +32,7 @@ impl Search {
         /// What was typed; all products if it is left out
         #[oai(validator(max_length = 200))]
         q: Query<Option<String>>,
-        /// Ids or slugs of categories: products in any of them
+        /// Ids or slugs of categories: products in any of them, or anywhere below
         #[oai(validator(max_items = 20))]
         category: Query<Option<Vec<String>>>,
         /// Lower bound of `price_from`, in minor units

@@ -1,6 +1,6 @@
 //! Categories: what products are filed under. How they hang together is told in `category_tree`.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -254,13 +254,16 @@ async fn insert_category(
 
 /// The slug under which an import looks for the category of this title.
 pub(super) fn title_slug(title: &str) -> String {
+    if slugs::is_slug(title, limits::CATEGORY_SLUG_CHARS_MAX) {
+        return title.to_owned();
+    }
     slugs::from_title(title, "category", limits::CATEGORY_SLUG_CHARS_MAX)
 }
 
 /// The categories under the slugs of these titles, by title. Those that there are.
 pub(super) async fn find_by_titles<'a>(
     conn: &mut AsyncPgConnection,
-    titles: &HashSet<&'a str>,
+    titles: &BTreeSet<&'a str>,
 ) -> QueryResult<HashMap<&'a str, CategoryId>> {
     let rows: Vec<(String, CategoryId)> = categories::table
         .filter(categories::slug.eq_any(titles.iter().map(|title| title_slug(title))))

@@ -197,10 +197,7 @@ const IDS_BELOW: &str = "
     SELECT id FROM tree";
 
 /// The ids of a category and of all below it; none if there is no such category.
-pub(super) async fn list_ids_below(
-    conn: &mut AsyncPgConnection,
-    key: &CategoryKey,
-) -> QueryResult<Vec<CategoryId>> {
+pub async fn list_ids_below(conn: &mut AsyncPgConnection, key: &CategoryKey) -> QueryResult<Vec<CategoryId>> {
     #[derive(QueryableByName)]
     struct IdRow {
         #[diesel(sql_type = SqlUuid)]

@@ -1,7 +1,8 @@
 //! Products as a CSV file that [`super::import`] reads again.
 //!
 //! The native layout carries all that an import can bring: a file that goes back into its shop changes nothing, and in an empty
-//! shop it makes the same catalogue. Shopify's carries what Shopify's columns can. Products without a variant are in neither.
+//! shop it makes the same products. Shopify's carries what Shopify's columns can. In neither are products without a variant, pictures
+//! that were uploaded (they stay with their product), and how categories hang together.
 
 use std::collections::HashMap;
 
@@ -12,7 +13,7 @@ use serde_json::Value;
 
 use super::category::title_slug;
 use super::import::Layout;
-use super::product::{Attributes, Audience, Product, ProductStatus, Variant};
+use super::product::{Attributes, Audience, Image, Product, ProductStatus, Variant};
 use super::read_product::{ProductRow, with_parts};
 use crate::ids::{CategoryId, LocationId, ProductId, VariantId};
 use crate::money::Money;
@@ -129,7 +130,7 @@ impl ProductExport {
         if product.variants.is_empty() {
             return Vec::new();
         }
-        let lines = product.variants.len().max(product.images.len());
+        let lines = product.variants.len().max(links(product).count());
         (0..lines)
             .map(|line| match self.layout {
                 Layout::Native => self.native_row(product, line, context),
@@ -141,7 +142,7 @@ impl ProductExport {
     fn native_row(&self, product: &Product, line: usize, context: &Context) -> Vec<String> {
         let head = (line == 0).then_some(product);
         let variant = product.variants.get(line);
-        let image = product.images.get(line);
+        let image = links(product).nth(line);
         let of_head = |text: fn(&Product) -> String| head.map(text).unwrap_or_default();
         let of_variant = |text: &dyn Fn(&Variant) -> String| variant.map(text).unwrap_or_default();
         let mut categories: Vec<&str> = head
@@ -181,6 +182,11 @@ impl ProductExport {
             .collect();
         if others.is_empty() { String::new() } else { Value::Object(others).to_string() }
     }
+}
+
+/// The images that a file can name: one that was uploaded is this shop's alone, and an import leaves it where it is.
+fn links(product: &Product) -> impl Iterator<Item = &Image> {
+    product.images.iter().filter(|image| !image.is_uploaded())
 }
 
 impl Context {
@@ -266,7 +272,7 @@ const SHOPIFY_COLUMNS: [&str; 29] = [
 fn shopify_row(product: &Product, line: usize, context: &Context) -> Vec<String> {
     let head = (line == 0).then_some(product);
     let variant = product.variants.get(line);
-    let image = product.images.get(line);
+    let image = links(product).nth(line);
     let of_head = |text: &dyn Fn(&Product) -> String| head.map(text).unwrap_or_default();
     let of_variant = |text: &dyn Fn(&Variant) -> String| variant.map(text).unwrap_or_default();
     let fixed = |text: &'static str| variant.map(|_| text.to_owned()).unwrap_or_default();

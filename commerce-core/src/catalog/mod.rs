@@ -27,7 +27,7 @@ pub use category::{
     WithChildren, WithProducts, WriteCategoryError, create_category, delete_category, find_category,
     list_categories, update_category,
 };
-pub use category_tree::{CategoryNode, list_breadcrumbs, list_tree, reorder_categories};
+pub use category_tree::{CategoryNode, list_breadcrumbs, list_ids_below, list_tree, reorder_categories};
 pub use export::ProductExport;
 pub use former_slugs::{find_moved_category, find_moved_product};
 pub use insert_product::{InsertedProduct, insert_product};

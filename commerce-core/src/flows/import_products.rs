@@ -9,7 +9,7 @@ use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 
 use super::create_product::receive;
 use crate::catalog::import::{
-    ExistingProducts, Faults, ImportedProduct, Layout, LineError, Outcome, ProductReader, Upserted,
+    ExistingProducts, Faults, ImportedProduct, Layout, LineError, Outcome, ProductReader, RowRead, Upserted,
     upsert_products,
 };
 use crate::catalog::{ProductRefusal, UpdateProductError};
@@ -137,13 +137,16 @@ pub async fn import_products(
             let mut import =
                 Import { options, currency, origin, report: ImportReport::default(), counts: vec![] };
             let mut products = 0;
-            loop {
-                let batch = next_batch(&mut reader);
-                if batch.is_empty() {
-                    break;
-                }
+            let mut more = true;
+            while more {
+                let batch;
+                (batch, more) = next_batch(&mut reader);
                 products += batch.len();
-                import.write(conn, &batch).await?;
+                if !batch.is_empty() {
+                    import.write(conn, &batch).await?;
+                }
+                // Where every row is wrong nothing is waited for, and others want this thread too.
+                tokio::task::yield_now().await;
                 progress(ImportProgress { products, bytes: reader.bytes_read() });
             }
             import.report.skipped += reader.skipped;
@@ -167,16 +170,27 @@ pub async fn import_products(
 /// A batch ends with the product that reaches either: few round trips, and no statement without end.
 const BATCH_PRODUCTS_MAX: usize = 200;
 const BATCH_PARTS_MAX: usize = 1000;
+/// Or after so many rows, be they wrong.
+const BATCH_ROWS_MAX: usize = 2000;
 
-fn next_batch<R: Read>(reader: &mut ProductReader<R>) -> Vec<ImportedProduct> {
+/// Products to write together, perhaps none, and whether there may be more.
+fn next_batch<R: Read>(reader: &mut ProductReader<R>) -> (Vec<ImportedProduct>, bool) {
     let mut batch = Vec::new();
     let mut parts = 0;
-    while batch.len() < BATCH_PRODUCTS_MAX && parts < BATCH_PARTS_MAX {
-        let Some(product) = reader.next_product() else { break };
-        parts += product.variants.len() + product.images.len();
-        batch.push(product);
+    for _ in 0..BATCH_ROWS_MAX {
+        match reader.read_row() {
+            RowRead::Product(product) => {
+                parts += product.variants.len() + product.images.len();
+                batch.push(*product);
+            }
+            RowRead::Nothing => {}
+            RowRead::End => return (batch, false),
+        }
+        if batch.len() >= BATCH_PRODUCTS_MAX || parts >= BATCH_PARTS_MAX {
+            break;
+        }
     }
-    batch
+    (batch, true)
 }
 
 /// An import on its way.

@@ -9,7 +9,7 @@ use super::engine::{EngineError, EngineQuery, SearchEngine, Term};
 use super::facets::{self, CategoryNames, Facet};
 use super::highlight::{mark, plain_text, snippet};
 use super::query::SearchProducts;
-use crate::catalog::{self, CategoryKey, Product};
+use crate::catalog::{self, CategoryKey, Product, list_ids_below};
 use crate::db::{Pool, PoolError};
 use crate::ids::CategoryId;
 use crate::schema::categories;
@@ -109,19 +109,13 @@ async fn resolve(conn: &mut AsyncPgConnection, search: &SearchProducts) -> Query
     })
 }
 
+/// The named categories and all below them.
 async fn category_ids(conn: &mut AsyncPgConnection, keys: &[String]) -> QueryResult<Vec<CategoryId>> {
-    let (mut ids, mut slugs) = (Vec::new(), Vec::new());
+    let mut ids = BTreeSet::new();
     for key in keys {
-        match CategoryKey::from(key.as_str()) {
-            CategoryKey::Id(id) => ids.push(id),
-            CategoryKey::Slug(slug) => slugs.push(slug),
-        }
+        ids.extend(list_ids_below(conn, &CategoryKey::from(key.as_str())).await?);
     }
-    categories::table
-        .filter(categories::id.eq_any(ids).or(categories::slug.eq_any(slugs)))
-        .select(categories::id)
-        .load(conn)
-        .await
+    Ok(ids.into_iter().collect())
 }
 
 async fn category_names(

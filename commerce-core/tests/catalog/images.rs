@@ -9,11 +9,15 @@ use bytes::Bytes;
 use commerce_core::catalog::image::{
     self, AddImage, FileKey, Format, ImagePatch, ImageRefusal, Media, WriteImageError, WrittenImage,
 };
+use commerce_core::catalog::import::Layout;
 use commerce_core::catalog::{self, Audience, NewImage, ProductKey, ProductPatch};
 use commerce_core::db::Pool;
+use commerce_core::flows::{ImportOptions, import_products};
 use commerce_core::ids::{ImageId, ProductId};
+use commerce_core::inventory::MAIN_LOCATION;
 use commerce_core::jobs::{self, Job as _, kinds};
 use commerce_core::money::Currency;
+use commerce_core::request::Origin;
 use commerce_core::testing::TestDatabase;
 use object_store::memory::InMemory;
 
@@ -493,4 +497,24 @@ async fn a_folder_keeps_files_and_forgets_unfinished_ones() {
         assert!(!unfinished.exists() && !folder.join(key.to_string()).exists());
     }
     std::fs::remove_dir(folder).unwrap();
+}
+
+#[tokio::test]
+async fn an_uploaded_picture_stays_when_the_catalogue_goes_out_and_comes_in_again() {
+    let given = Given::new().await;
+    given.upload(&picture(30, 20), None).await.unwrap();
+    let before = given.images().await;
+    let conn = &mut *given.db.conn().await;
+    for layout in [Layout::Native, Layout::Shopify] {
+        let mut export = catalog::ProductExport::begin(conn, layout, MAIN_LOCATION).await.unwrap();
+        let csv = export.header() + &export.next_rows(conn).await.unwrap().unwrap();
+        assert!(csv.contains("mug,Mug,") && !csv.contains("/media/"), "{csv}");
+        let (options, origin) = (ImportOptions::default(), Origin::system());
+        let report =
+            import_products(conn, csv.as_bytes(), options, Currency::USD, &origin, &mut |_| {}).await;
+        assert_eq!(report.unwrap().unchanged, 1, "{csv}");
+    }
+    assert_eq!(given.images().await, before);
+    given.work().await;
+    given.db.finish().await;
 }

@@ -398,3 +398,25 @@ async fn an_export_goes_back_in_and_out_again() {
     first.finish().await;
     second.finish().await;
 }
+
+/// An endless product, and rows that are all wrong: both come to an end, with the fault told.
+#[tokio::test]
+async fn a_file_cannot_fill_the_memory_with_one_product() {
+    let db = TestDatabase::new().await;
+    let conn = &mut db.conn().await;
+    let mut csv = String::from("slug,title,price,image_url\none,One,1.00,\n");
+    for number in 0..30_000 {
+        csv += &format!("one,,,https://x.example/{number}.jpg\n");
+    }
+    let errors = wrong_lines(import(conn, &csv, ImportOptions::default()).await);
+    assert!(errors.iter().any(|error| error.column == "image_url"), "{errors:?}");
+    let mut csv = String::from("slug,title,price\n");
+    for number in 0..5_000 {
+        csv += &format!("s-{number},Title,x\n");
+    }
+    csv += "good,Good,1.00\n";
+    let report = import(conn, &csv, SKIP).await.unwrap();
+    assert_eq!((counts(&report), report.faults.total), ([1, 0, 0, 5_000], 5_000));
+    assert_eq!(report.faults.listed.len(), Faults::LISTED_MAX);
+    db.finish().await;
+}

@@ -76,6 +76,17 @@ pub struct ProductReader<R> {
     pub faults: Faults,
 }
 
+/// What came of reading a row.
+#[derive(Debug)]
+pub enum RowRead {
+    /// The product before it is complete.
+    Product(Box<ImportedProduct>),
+    /// Its product goes on, or has a fault.
+    Nothing,
+    /// There are no more rows.
+    End,
+}
+
 struct Group {
     handle: String,
     slug: String,
@@ -117,15 +128,28 @@ impl<R: Read> ProductReader<R> {
         self.table.bytes_read()
     }
 
-    /// The next product without a fault. The others are counted in `skipped` and told of in `faults`.
+    /// Reads a row. A product without a fault is returned when its last row was read; others are counted in `skipped` and told of in
+    /// `faults`.
+    pub fn read_row(&mut self) -> RowRead {
+        let (ended, more) = match self.table.next_row() {
+            Some(row) => (self.take(row), true),
+            None => (self.group.take(), false),
+        };
+        match ended.map(|group| self.complete(group)) {
+            Some(Some(product)) => RowRead::Product(Box::new(product)),
+            Some(None) => RowRead::Nothing,
+            None if more => RowRead::Nothing,
+            None => RowRead::End,
+        }
+    }
+
+    /// The next product without a fault.
     pub fn next_product(&mut self) -> Option<ImportedProduct> {
         loop {
-            let ended = match self.table.next_row() {
-                Some(row) => self.take(row),
-                None => Some(self.group.take()?),
-            };
-            if let Some(product) = ended.and_then(|group| self.complete(group)) {
-                return Some(product);
+            match self.read_row() {
+                RowRead::Product(product) => return Some(*product),
+                RowRead::Nothing => {}
+                RowRead::End => return None,
             }
         }
     }
@@ -167,7 +191,11 @@ impl<R: Read> ProductReader<R> {
         if self.group.as_ref().is_some_and(|group| group.handle == handle) {
             return None;
         }
-        let slug = slugs::from_title(handle, "", limits::PRODUCT_SLUG_CHARS_MAX);
+        let slug = if slugs::is_slug(handle, limits::PRODUCT_SLUG_CHARS_MAX) {
+            handle.to_owned()
+        } else {
+            slugs::from_title(handle, "", limits::PRODUCT_SLUG_CHARS_MAX)
+        };
         let first_line = *self.slugs.entry(slug.clone()).or_insert(line);
         // Without a letter there is no slug; that is told when the product is complete.
         let is_twin = first_line != line && !slug.is_empty();
@@ -220,10 +248,15 @@ impl Group {
             if self.variants.is_empty() {
                 self.option_names = variant.options.iter().map(|(name, _)| name.clone()).collect();
             }
-            self.variants.push((number, variant));
+            // One too many is enough to refuse the product; a file of one endless product is not to fill the memory.
+            if self.variants.len() <= limits::VARIANTS_PER_PRODUCT_MAX {
+                self.variants.push((number, variant));
+            }
         }
         for image in line.images {
-            if self.images.iter().all(|(_, known)| known.image.url != image.image.url) {
+            if self.images.len() <= limits::IMAGES_PER_PRODUCT_MAX
+                && self.images.iter().all(|(_, known)| known.image.url != image.image.url)
+            {
                 self.images.push((number, image));
             }
         }

@@ -18,7 +18,7 @@ mod upsert;
 use super::product::{Attributes, NewImage, NewVariant, ProductStatus};
 use crate::text_enum::text_enum;
 
-pub use group::ProductReader;
+pub use group::{ProductReader, RowRead};
 pub use upsert::{Outcome, Upserted, upsert_products};
 
 text_enum! {

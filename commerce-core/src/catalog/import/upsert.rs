@@ -1,6 +1,6 @@
 //! Writes imported products: makes them, changes them, or finds that there is nothing to do.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
 use diesel::prelude::*;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
@@ -85,7 +85,7 @@ pub async fn upsert_products(
 async fn make<'a>(
     conn: &mut AsyncPgConnection,
     products: &[&'a ImportedProduct],
-    titles: HashSet<&str>,
+    titles: BTreeSet<&str>,
     currency: Currency,
 ) -> Result<HashMap<&'a str, Upserted>, UpdateProductError> {
     if products.is_empty() {
@@ -93,6 +93,7 @@ async fn make<'a>(
     }
     conn.transaction::<_, UpdateProductError, _>(async |conn| {
         let mut categories = HashMap::new();
+        // In one order, so that two imports at once do not wait for each other in a circle.
         for title in titles {
             categories.insert(title, category_id(conn, title).await?);
         }

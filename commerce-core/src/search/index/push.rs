@@ -48,11 +48,12 @@ pub async fn push_changes(
 ) -> Result<usize, IndexError> {
     let mut sent = 0;
     let newest = newest_generation(&mut *pool.get().await?).await?;
+    // Each change is met once: one that stays because somebody is changing its row is not sent again and again.
+    let mut last = 0;
     loop {
-        let (changes, rows) = next_batch(&mut *pool.get().await?, newest).await?;
-        if changes.is_empty() {
-            break;
-        }
+        let (changes, rows) = next_batch(&mut *pool.get().await?, last, newest).await?;
+        let Some(change) = changes.last() else { break };
+        last = change.generation;
         let listed: Vec<Uuid> = rows.iter().map(|row| row.product_id).collect();
         let remove: Vec<Uuid> =
             changes.iter().map(|change| change.changed_id).filter(|id| !listed.contains(id)).collect();
@@ -88,14 +89,16 @@ async fn newest_generation(conn: &mut AsyncPgConnection) -> QueryResult<i64> {
 /// Oldest first, with the listed rows among them. The rows are read after the changes, so they are never older.
 async fn next_batch(
     conn: &mut AsyncPgConnection,
+    last: i64,
     newest: i64,
 ) -> QueryResult<(Vec<ChangeRow>, Vec<IndexedRow>)> {
     let changes: Vec<ChangeRow> = diesel::sql_query(
         "SELECT product_id AS changed_id, generation FROM commerce.search_changes
-         WHERE generation <= $2 ORDER BY generation LIMIT $1",
+         WHERE generation > $3 AND generation <= $2 ORDER BY generation LIMIT $1",
     )
     .bind::<BigInt, _>(BATCH)
     .bind::<BigInt, _>(newest)
+    .bind::<BigInt, _>(last)
     .load(conn)
     .await?;
     let ids: Vec<Uuid> = changes.iter().map(|change| change.changed_id).collect();

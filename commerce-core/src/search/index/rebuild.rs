@@ -53,7 +53,11 @@ pub(super) async fn rebuild(
     let leftovers = leftovers(&mut *pool.get().await?).await?;
     let uid = server.new_uid();
     register(pool, &uid).await?;
-    server.create_index(&uid).await?;
+    if let Err(error) = server.create_index(&uid).await {
+        // There is nothing to clean up later, and a server that is away is asked often.
+        retire(&mut *pool.get().await?, &uid).await?;
+        return Err(error.into());
+    }
 
     let (of, _) = count_listed(&mut *pool.get().await?).await?;
     let mut both: Vec<&str> = old.iter().map(String::as_str).collect();
