@@ -85,7 +85,7 @@ async fn an_operator_lists_shows_retries_and_cancels() {
     );
     assert_eq!(
         jobs_command(&database, &["cancel", &waiting.to_string()]).await,
-        (false, format!("Error: there is no job {waiting}: it is done or never was\n"))
+        (false, format!("error: there is no job {waiting}: it is done or never was\n"))
     );
     let (done, complaint) = jobs_command(&database, &["show", "one"]).await;
     assert!(!done && complaint.contains("invalid value 'one' for '<ID>'"), "{complaint}");
