@@ -137,10 +137,14 @@ fn filed_under_any(query: Query<'_>, ids: Vec<CategoryId>) -> Query<'_> {
 
 /// In stock is what has an active variant with units on hand that nobody reserved, or that only a lapsed hold keeps.
 fn filtered_by_stock(query: Query<'_>, in_stock: bool) -> Query<'_> {
+    // Looked up product by product, so that a page reads only as far as it must: OFFSET keeps Postgres from making a table of all
+    // that is in stock first.
     let free = variants::table
         .inner_join(stock_levels::table)
+        .filter(variants::product_id.eq(products::id))
         .filter(variants::active.and(stock_levels::on_hand.gt(stock_levels::reserved)))
-        .select(variants::product_id);
+        .select(variants::id)
+        .offset(0);
     let lapsed = stock_reservations::table
         .filter(stock_reservations::status.eq("held"))
         .filter(stock_reservations::cart_id.is_not_null())
@@ -149,7 +153,7 @@ fn filtered_by_stock(query: Query<'_>, in_stock: bool) -> Query<'_> {
     let reclaimable = variants::table
         .filter(variants::active.and(variants::id.eq_any(lapsed)))
         .select(variants::product_id);
-    let available = products::id.eq_any(free).or(products::id.eq_any(reclaimable));
+    let available = diesel::dsl::exists(free).or(products::id.eq_any(reclaimable));
     if in_stock { query.filter(available) } else { query.filter(diesel::dsl::not(available)) }
 }
 
