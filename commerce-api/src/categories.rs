@@ -206,7 +206,7 @@ impl Categories {
 
 /// What products are filed under.
 #[derive(Debug, Clone, Object)]
-#[oai(example)]
+#[oai(skip_serializing_if_is_none, example)]
 pub struct Category {
     pub id: Uuid,
     /// The readable part of its address.
@@ -224,7 +224,7 @@ pub struct Category {
 
 /// A category with its place in the tree.
 #[derive(Debug, Clone, Object)]
-#[oai(example)]
+#[oai(skip_serializing_if_is_none, example)]
 pub struct CategoryPage {
     #[oai(flatten)]
     pub category: Category,
@@ -263,6 +263,7 @@ pub struct CategoryTree {
 
 /// A category within a tree.
 #[derive(Debug, Clone, Object)]
+#[oai(skip_serializing_if_is_none)]
 pub struct CategoryInTree {
     #[oai(flatten)]
     pub category: Category,
