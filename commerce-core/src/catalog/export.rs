@@ -12,7 +12,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::Value;
 
 use super::category::title_slug;
-use super::import::Layout;
+use super::import::{Layout, native};
 use super::product::{Attributes, Audience, Image, Product, ProductStatus, Variant};
 use super::read_product::{ProductRow, with_parts};
 use crate::ids::{CategoryId, LocationId, ProductId, VariantId};
@@ -74,7 +74,7 @@ impl ProductExport {
         let names: Vec<String> = match self.layout {
             Layout::Native => {
                 let own = self.attribute_columns.iter().map(|name| format!("attribute:{name}"));
-                NATIVE_COLUMNS.into_iter().map(str::to_owned).chain(own).collect()
+                native::COLUMNS.into_iter().map(str::to_owned).chain(own).collect()
             }
             Layout::Shopify => SHOPIFY_COLUMNS.into_iter().map(str::to_owned).collect(),
         };
@@ -194,24 +194,6 @@ impl Context {
         self.on_hand.get(&variant.id).copied().unwrap_or(0).to_string()
     }
 }
-
-const NATIVE_COLUMNS: [&str; 15] = [
-    "slug",
-    "title",
-    "description",
-    "status",
-    "categories",
-    "options",
-    "sku",
-    "price",
-    "compare_at_price",
-    "currency",
-    "stock",
-    "active",
-    "image_url",
-    "image_alt",
-    "attributes",
-];
 
 /// `Size=S; Color=Blue`, or as JSON pairs where a name or value has such a sign itself.
 fn options_cell(product: &Product, variant: &Variant) -> String {

@@ -10,7 +10,7 @@
 //! not have are left alone.
 
 mod group;
-mod native;
+pub(super) mod native;
 mod shopify;
 mod table;
 mod upsert;

@@ -7,7 +7,8 @@ use crate::catalog::product::{Attributes, NewImage};
 use crate::money::{Currency, Money};
 
 const ATTRIBUTE: &str = "attribute:";
-const COLUMNS: [&str; 15] = [
+/// All but the attributes that are columns of their own. An export writes its cells in this order.
+pub(in crate::catalog) const COLUMNS: [&str; 15] = [
     "slug",
     "title",
     "description",
