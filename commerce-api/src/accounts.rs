@@ -17,7 +17,9 @@ use poem_openapi::{Enum, Object, OpenApi};
 
 use crate::answer::{Accepted, NOTHING, NoContent, Okay};
 use crate::auth::{Call, Customer};
+use crate::auth_password::address;
 use crate::body::Body;
+use crate::even_time::in_even_time;
 use crate::me::Account;
 use crate::problem::{Code, Fault, OnlyDatabase, Problem, Refusal, Refused};
 use crate::routes::Tag;
@@ -37,13 +39,15 @@ impl Accounts {
         &self,
         body: Body<RegisterRequest>,
     ) -> Result<Accepted<MailSent>, Refused<OnlyDatabase>> {
-        let user = body.value.new_user().await?;
-        self.0
-            .write("register", None, async move |conn: &mut AsyncPgConnection| {
+        in_even_time(async {
+            let user = body.value.new_user().await?;
+            let register = async move |conn: &mut AsyncPgConnection| {
                 flows::register(conn, &user).await?;
                 Ok(MailSent::example())
-            })
-            .await
+            };
+            self.0.write("register", None, register).await
+        })
+        .await
     }
 
     /// Verify the e-mail address
@@ -61,7 +65,7 @@ impl Accounts {
             Ok::<_, OnlyDatabase>(flows::verify_email(conn, &state.secret, &email, &code).await?)
         };
         // A wrong guess is committed as well: it counts.
-        match self.0.transaction("verify_email", verified).await? {
+        match in_even_time(self.0.transaction("verify_email", verified)).await? {
             VerifiedEmail::Verified => Ok(NoContent::done()),
             VerifiedEmail::InvalidCode => Err(VerifyEmailRefusal.into()),
         }
@@ -76,14 +80,12 @@ impl Accounts {
         &self,
         body: Body<ResendCodeRequest>,
     ) -> Result<Accepted<MailSent>, Refused<OnlyDatabase>> {
-        let email = body.value.email.parse::<EmailAddress>();
-        let email = email.map_err(|error| Problem::invalid(vec![Fault::at("/email", error.to_string())]))?;
-        self.0
-            .write("resend_code", None, async move |conn: &mut AsyncPgConnection| {
-                flows::resend_code(conn, &email).await?;
-                Ok(MailSent::example())
-            })
-            .await
+        let email = address(&body.email, "/email")?;
+        let mail = async move |conn: &mut AsyncPgConnection| {
+            flows::resend_code(conn, &email).await?;
+            Ok(MailSent::example())
+        };
+        in_even_time(self.0.write("resend_code", None, mail)).await
     }
 
     /// Log in
@@ -239,7 +241,7 @@ impl Example for RegisterRequest {
 /// Says what happens next; the same for every address.
 #[derive(Object)]
 #[oai(example)]
-struct MailSent {
+pub struct MailSent {
     message: String,
 }
 

@@ -9,7 +9,7 @@ use crate::config::HttpSettings;
 use crate::edge::Edge;
 use crate::problem::{Code, Problem};
 use crate::state::State;
-use crate::{demo_images, health, media, openapi, routes, telemetry};
+use crate::{demo_images, health, media, openapi, reset_page, routes, telemetry};
 
 /// The application, as the server and the tests run it.
 pub fn app(state: State, settings: &HttpSettings) -> impl Endpoint<Output = Response> + use<> {
@@ -29,6 +29,7 @@ pub fn app(state: State, settings: &HttpSettings) -> impl Endpoint<Output = Resp
         .at("/problems/:code", get(explain_problem))
         .at("/demo-images/:name", get(demo_images::draw))
         .at("/media/:name", get(media::serve))
+        .at("/reset-password", get(reset_page::show))
         .at("/healthz", get(health::alive))
         .at("/readyz", get(health::ready))
         .at("/metrics", get(telemetry::metrics));

@@ -14,7 +14,7 @@ use std::marker::PhantomData;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use commerce_core::accounts::{LiveSession, Permission, Role, find_live_session};
+use commerce_core::accounts::{LiveSession, Permission, Role, SessionKey, find_live_session, touch_session};
 use commerce_core::ids::{SessionId, UserId};
 use commerce_core::request::{Actor, Origin};
 use poem::http::{Method, header};
@@ -193,29 +193,39 @@ const SESSIONS_REMEMBERED_MAX: usize = 10_000;
 
 /// Sessions that were looked up in the last two seconds.
 #[derive(Default)]
-pub struct SessionCache(Mutex<HashMap<SessionId, (Instant, LiveSession)>>);
+pub struct SessionCache(Mutex<HashMap<SessionKey, (Instant, LiveSession)>>);
 
 impl SessionCache {
-    fn get(&self, id: SessionId) -> Option<(Duration, LiveSession)> {
+    fn get(&self, key: SessionKey) -> Option<(Duration, LiveSession)> {
         let sessions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (read_at, session) = sessions.get(&id)?;
+        let (read_at, session) = sessions.get(&key)?;
         let age = read_at.elapsed();
         (age < SESSION_REMEMBERED).then(|| (age, session.clone()))
     }
 
-    fn put(&self, session: LiveSession) {
+    fn put(&self, key: SessionKey, session: LiveSession) {
         let mut sessions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if sessions.len() >= SESSIONS_REMEMBERED_MAX {
             sessions.retain(|_, (read_at, _)| read_at.elapsed() < SESSION_REMEMBERED);
         }
         if sessions.len() < SESSIONS_REMEMBERED_MAX {
-            sessions.insert(session.session_id, (Instant::now(), session));
+            sessions.insert(key, (Instant::now(), session));
         }
     }
 
-    /// After a logout in this process.
+    /// After a session was ended by this process.
     pub fn forget(&self, id: SessionId) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        self.retain(|session| session.session_id != id);
+    }
+
+    /// After sessions of a user were ended by this process.
+    pub fn forget_user(&self, id: UserId) {
+        self.retain(|session| session.user_id != id);
+    }
+
+    fn retain(&self, keep: impl Fn(&LiveSession) -> bool) {
+        let mut sessions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        sessions.retain(|_, (_, session)| keep(session));
     }
 }
 
@@ -240,22 +250,31 @@ async fn customer(request: &Request) -> Result<Option<Customer>, Problem> {
         request.data::<State>().ok_or_else(|| Problem::internal("the state is not in the request"))?;
     let not_good = || unauthenticated("The access token is not good: log in or refresh.");
     let claims = state.tokens.verify(token).ok_or_else(not_good)?;
-    let (age, session) = match state.sessions.get(claims.sid) {
-        Some(known) => known,
-        None => {
-            let found = find_live_session(&mut *state.conn().await?, claims.sid).await?;
-            let session = found.ok_or_else(not_good)?;
-            state.sessions.put(session.clone());
-            (Duration::ZERO, session)
-        }
-    };
+    let (age, session) = live_session(state, SessionKey::Id(claims.sid)).await?.ok_or_else(not_good)?;
     // The database's clock decides, also when this machine's is wrong.
     let now = session.seen_at.timestamp() + age.as_secs().cast_signed();
-    if claims.exp <= now || claims.sub != session.user_id {
+    if !claims.are_good_at(now) || claims.sub != session.user_id {
         return Err(not_good());
     }
     let LiveSession { session_id, user_id, role, .. } = session;
     Ok(Some(Customer { user_id, session_id, role, call: Call::of(request) }))
+}
+
+/// What the database says about a session, and how long ago it said so; none if the session is over.
+async fn live_session(state: &State, key: SessionKey) -> Result<Option<(Duration, LiveSession)>, Problem> {
+    if let Some(known) = state.sessions.get(key) {
+        return Ok(Some(known));
+    }
+    let mut conn = state.conn().await?;
+    let Some(session) = find_live_session(&mut conn, key).await? else { return Ok(None) };
+    if session.is_to_be_touched()
+        && let Err(error) = touch_session(&mut conn, session.session_id).await
+    {
+        // Nothing to refuse a request for.
+        tracing::warn!(%error, "the last use of a session could not be written down");
+    }
+    state.sessions.put(key, session.clone());
+    Ok(Some((Duration::ZERO, session)))
 }
 
 fn guest(request: &Request) -> Result<Option<Guest>, Problem> {

@@ -65,6 +65,8 @@ codes! {
     EmailNotVerified = FORBIDDEN "email_not_verified" "The e-mail address is not confirmed",
     /// The password is right, but the account was disabled by the shop.
     AccountDisabled = FORBIDDEN "account_disabled" "The account is disabled",
+    /// The operation asks for the account's password once more, and it is another.
+    WrongPassword = FORBIDDEN "wrong_password" "The password is wrong",
     /// There is no such thing, or it belongs to someone else.
     NotFound = NOT_FOUND "not_found" "Not found",
     /// The path exists, but not with this method; `Allow` lists those it has.
@@ -113,6 +115,8 @@ codes! {
     IdempotencyKeyReused = UNPROCESSABLE_ENTITY "idempotency_key_reused" "The Idempotency-Key was used before",
     /// The code is wrong, used up or past its ten minutes; after five wrong guesses a new one is needed.
     InvalidCode = UNPROCESSABLE_ENTITY "invalid_code" "The code is not good",
+    /// The link was used, is past its thirty minutes, or a later change of the password made it useless: ask for another.
+    InvalidResetToken = UNPROCESSABLE_ENTITY "invalid_reset_token" "The link is not good",
     /// Too many requests at this moment: wait as `Retry-After` says.
     RateLimited = TOO_MANY_REQUESTS "rate_limited" "Too many requests",
     /// Something went wrong in the server; it is logged under the request id.

@@ -69,12 +69,14 @@ use poem_openapi::{OpenApi as _, Tags};
 
 use crate::accounts::Accounts;
 use crate::admin_orders::AdminOrders;
+use crate::auth_password::Passwords;
 use crate::cart::Carts;
 use crate::categories::Categories;
 use crate::images::ProductImages;
 use crate::import::ProductImport;
 use crate::inventory::Inventory;
 use crate::me::Me;
+use crate::me_sessions::Sessions;
 use crate::orders::Orders;
 use crate::orders_export::OrdersExport;
 use crate::payments::Payments;
@@ -86,7 +88,9 @@ use crate::state::State;
 /// Every resource under `/v1`.
 pub type Surface = (
     Accounts,
+    Passwords,
     Me,
+    Sessions,
     Products,
     Search,
     ProductImages,
@@ -105,7 +109,9 @@ pub fn surface(state: &State) -> Surface {
     let state = || state.clone();
     (
         Accounts(state()),
+        Passwords(state()),
         Me(state()),
+        Sessions(state()),
         Products(state()),
         Search(state()),
         ProductImages(state()),
@@ -153,7 +159,7 @@ pub const CHAPTERS: [&str; 9] =
 pub const BASE: &str = "/v1";
 
 /// What is served beside the API: path, what it is for.
-pub const OTHER_PATHS: [&str; 11] = [
+pub const OTHER_PATHS: [&str; 12] = [
     "/docs",
     "/docs/",
     "/openapi.yaml",
@@ -164,6 +170,7 @@ pub const OTHER_PATHS: [&str; 11] = [
     "/problems/{code}",
     "/demo-images/{name}",
     "/media/{name}",
+    "/reset-password",
     "/.well-known/jwks.json",
 ];
 

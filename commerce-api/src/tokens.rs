@@ -27,7 +27,21 @@ pub struct Claims {
     /// The login it came from; who is behind it, and with which role, is looked up there.
     pub sid: SessionId,
     pub iat: i64,
+    /// Our tokens have none; where there is one, it counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nbf: Option<i64>,
     pub exp: i64,
+}
+
+/// A token may seem to come from so many seconds ahead: times are cut to whole seconds on both sides.
+const SKEW_SECONDS: i64 = 2;
+
+impl Claims {
+    /// Whether a token is neither over nor from the future at this time of the database, in Unix seconds.
+    pub fn are_good_at(&self, now: i64) -> bool {
+        let begins = self.nbf.map_or(self.iat, |nbf| nbf.max(self.iat));
+        begins <= now + SKEW_SECONDS && now < self.exp
+    }
 }
 
 struct Key {
@@ -83,14 +97,15 @@ impl TokenKeys {
             sub: user_id,
             sid: session_id,
             iat,
+            nbf: None,
             exp: iat + ACCESS_TOKEN_TTL.as_secs().cast_signed(),
         };
         let header = Header { kid: Some(self.first.id.clone()), ..Header::new(Algorithm::EdDSA) };
         jsonwebtoken::encode(&header, &claims, &self.first.encoding)
     }
 
-    /// The claims of a token that we signed for ourselves. Whether `exp` has passed is for the caller to decide, by the
-    /// database's clock. The key is chosen by `kid`; the algorithm never by the token.
+    /// The claims of a token that we signed for ourselves. Its times are for the caller to judge, by the database's clock:
+    /// see [`Claims::are_good_at`]. The key is chosen by `kid`; the algorithm never by the token.
     pub fn verify(&self, token: &str) -> Option<Claims> {
         let kid = jsonwebtoken::decode_header(token).ok()?.kid?;
         let key = std::iter::once(&self.first).chain(&self.others).find(|key| key.id == kid)?;

@@ -8,8 +8,8 @@
 
 use std::time::Duration;
 
-use commerce_core::accounts::SecretKey;
 use commerce_core::accounts::one_time_code::derive_code;
+use commerce_core::accounts::{SecretKey, derive_reset_token};
 use commerce_core::ids::{CodeId, EmailId, OrderId, RefundId, UserId};
 use commerce_core::jobs::kinds::SendEmail;
 use commerce_core::jobs::{self, Failure, Job, Lease};
@@ -72,6 +72,7 @@ fn settings() -> MailSettings {
     MailSettings {
         sender: "Corner Shop <hello@shop.example>".parse().unwrap(),
         shop_url: Some("https://shop.example".to_owned()),
+        password_reset_url: Some("https://shop.example/reset-password".to_owned()),
         secret_key: SecretKey::parse("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=").unwrap(),
     }
 }
@@ -184,6 +185,19 @@ async fn every_mail_can_be_written() {
                 with_code(template),
                 format!("{code} is your code for Corner Shop"),
                 format!("enter this code:\n\n    {code}\n\nIt can be used once, until "),
+            ),
+            Template::PasswordReset => (
+                with_code(template),
+                "Set a new password for Corner Shop".to_owned(),
+                format!(
+                    "    https://shop.example/reset-password#token={}\n\nOr enter this code",
+                    derive_reset_token(&settings().secret_key, id(CODE))
+                ),
+            ),
+            Template::PasswordChanged => (
+                to_user(template),
+                "Your password at Corner Shop was changed".to_owned(),
+                "If it was not, set a new password at once".to_owned(),
             ),
             Template::AccountExists => (
                 to_user(template),

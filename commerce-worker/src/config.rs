@@ -89,6 +89,10 @@ pub struct RunArgs {
     /// Where the shop can be visited, for the foot of each mail
     #[arg(long, env = "COMMERCE_PUBLIC_URL")]
     pub public_url: Option<String>,
+    /// The storefront's page for setting a new password: mails lead to it with `#token=…` added [default: the page
+    /// /reset-password of commerce-api at COMMERCE_PUBLIC_URL]
+    #[arg(long, env = "COMMERCE_PASSWORD_RESET_URL")]
+    password_reset_url: Option<String>,
     /// The secret that commerce-api has too: mailed codes are derived from it
     #[arg(long, env = "COMMERCE_SECRET_KEY", hide_env_values = true, value_parser = parse_secret_key)]
     pub secret_key: SecretKey,
@@ -125,6 +129,13 @@ pub struct RunArgs {
 }
 
 impl RunArgs {
+    /// Where mails send somebody who forgot the password.
+    pub fn password_reset_url(&self) -> Option<String> {
+        let given = |url: &Option<String>| url.clone().filter(|url| !url.is_empty());
+        let own_page = || Some(format!("{}/reset-password", given(&self.public_url)?.trim_end_matches('/')));
+        given(&self.password_reset_url).or_else(own_page)
+    }
+
     /// The place where uploaded images are kept.
     pub fn media(&self) -> anyhow::Result<Media> {
         Media::of_setting(self.media_url.as_deref(), std::env::vars()).context("COMMERCE_MEDIA_URL")

@@ -105,6 +105,7 @@ fn handlers(
     let settings = Arc::new(MailSettings {
         sender: args.mail_from.clone(),
         shop_url: args.public_url.clone().filter(|url| !url.is_empty()),
+        password_reset_url: args.password_reset_url(),
         secret_key: args.secret_key.clone(),
     });
     let (for_mails, for_refunds, for_search) = (pool.clone(), pool.clone(), pool.clone());

@@ -17,7 +17,9 @@ pub fn add(response: &mut Response, path: &str) {
     } else {
         "default-src 'none'; frame-ancestors 'none'"
     };
-    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+    if !headers.contains_key(header::CONTENT_SECURITY_POLICY) {
+        headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+    }
     if !headers.contains_key(header::CACHE_CONTROL) {
         // Tokens are never kept; the rest may be, but is asked after by its ETag each time.
         let cache = if path.starts_with("/v1/auth/") { "no-store" } else { "private, no-cache" };

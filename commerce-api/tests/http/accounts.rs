@@ -2,75 +2,15 @@
 
 use std::time::Duration;
 
-use commerce_core::accounts::one_time_code::derive_code;
 use commerce_core::accounts::{Role, SecretKey};
-use commerce_core::ids::CodeId;
 use diesel::{ExpressionMethods as _, NullableExpressionMethods as _, QueryDsl as _};
 use diesel_async::RunQueryDsl as _;
 use futures_util::future::join_all;
 use poem::http::Method;
 use serde_json::{Value, json};
 
-use crate::shop::{Ask, Got, SECRET, TestShop, ask, get, post};
-
-const EMAIL: &str = "ada@example.com";
-const PASSWORD: &str = "correct horse battery";
-
-fn register(email: &str, password: &str) -> Ask {
-    post("/v1/auth/register", &json!({ "email": email, "password": password, "display_name": "Ada" }))
-}
-
-fn verify(email: &str, code: &str) -> Ask {
-    post("/v1/auth/verify-email", &json!({ "email": email, "code": code }))
-}
-
-fn login(email: &str, password: &str) -> Ask {
-    post("/v1/auth/login", &json!({ "email": email, "password": password }))
-}
-
-fn refresh(token: &Value) -> Ask {
-    post("/v1/auth/refresh", &json!({ "refresh_token": token }))
-}
-
-/// Templates and data of the mails to an address, oldest first.
-async fn mails(shop: &TestShop, to: &str) -> Vec<(String, Value)> {
-    use commerce_core::schema::emails;
-    emails::table
-        .filter(emails::recipient.eq(to))
-        .order(emails::id)
-        .select((emails::template, emails::data))
-        .load(&mut shop.database.conn().await)
-        .await
-        .unwrap()
-}
-
-/// The code that the newest code mail carries.
-async fn code(shop: &TestShop, to: &str) -> String {
-    let mails = mails(shop, to).await;
-    let (_, data) =
-        mails.iter().rfind(|(template, _)| template == "verify_email_code").expect("a code was mailed");
-    let id: CodeId = data["code_id"].as_str().unwrap().parse().unwrap();
-    derive_code(&SecretKey::parse(SECRET).unwrap(), id)
-}
-
-/// Another code than this one.
-fn wrong(code: &str) -> String {
-    format!("{:06}", (code.parse::<u32>().unwrap() + 1) % 1_000_000)
-}
-
-/// Registers, verifies and logs in; returns the answer of the login.
-async fn member(shop: &TestShop) -> Value {
-    assert_eq!(shop.send(register(EMAIL, PASSWORD)).await.status, 202);
-    let right = code(shop, EMAIL).await;
-    assert_eq!(shop.send(verify(EMAIL, &right)).await.status, 204);
-    let got = shop.send(login(EMAIL, PASSWORD)).await;
-    assert_eq!(got.status, 200, "{}", got.text);
-    got.json()
-}
-
-async fn me(shop: &TestShop, tokens: &Value) -> Got {
-    shop.send(get("/v1/me").bearer(tokens["access_token"].as_str().unwrap())).await
-}
+use crate::members::{EMAIL, PASSWORD, code, login, mails, me, member, refresh, register, verify, wrong};
+use crate::shop::{SECRET, TestShop, ask, get, post};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_registers_verifies_logs_in_changes_their_name_and_leaves() {
@@ -362,6 +302,11 @@ fn forgeries(good: &str) -> Vec<String> {
         ours(&with("aud", json!("another shop")), &kid),
         ours(&with("iss", json!("another shop")), &kid),
         ours(&with("exp", json!(1_000_000_000)), &kid),
+        ours(&with("iat", json!(claims["iat"].as_i64().unwrap() + 60)), &kid),
+        ours(&with("nbf", json!(claims["iat"].as_i64().unwrap() + 60)), &kid),
+        ours(&with("iat", json!("yesterday")), &kid),
+        "garbage".to_owned(),
+        "\u{7f}.\u{e9}.".escape_default().to_string(),
         ours(&with("sub", json!(uuid::Uuid::now_v7())), &kid),
         ours(&with("aud", Value::Null), &kid),
         ours(&claims, "unknown"),

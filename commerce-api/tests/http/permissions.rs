@@ -55,7 +55,12 @@ const TABLE: &[(&str, May, Leads)] = &[
     ("login", Anybody, Anywhere),
     ("refresh_session", Anybody, Anywhere),
     ("logout", Users, Anywhere),
+    ("forgot_password", Anybody, Anywhere),
+    ("reset_password", Anybody, Anywhere),
+    ("change_password", Users, Anywhere),
     ("get_me", Users, Anywhere),
+    ("list_sessions", Users, Anywhere),
+    ("end_session", Users, Anywhere),
     ("update_me", Users, Anywhere),
 
     ("list_products", Anybody, Anywhere),

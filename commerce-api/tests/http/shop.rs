@@ -148,6 +148,36 @@ fn in_memory() -> Media {
     Media::over(Arc::new(InMemory::new()))
 }
 
+fn settings() -> HttpSettings {
+    HttpSettings {
+        http_addr: ([127, 0, 0, 1], 0).into(),
+        public_url: None,
+        cors_origins: AllowedOrigins::These(vec!["https://shop.example".to_owned()]),
+    }
+}
+
+/// The application behind a socket, until it is dropped.
+pub struct Listening {
+    pub url: String,
+    server: tokio::task::JoinHandle<std::io::Result<()>>,
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+/// Another server over the same shop, which clients reach over HTTP.
+pub async fn listen(shop: &TestShop) -> Listening {
+    use poem::listener::{Acceptor as _, Listener as _, TcpListener};
+    let acceptor = TcpListener::bind("127.0.0.1:0").into_acceptor().await.unwrap();
+    let address = *acceptor.local_addr()[0].as_socket_addr().unwrap();
+    let app = app(shop.state.clone(), &settings());
+    let server = tokio::spawn(poem::Server::new_with_acceptor(acceptor).run(app));
+    Listening { url: format!("http://{address}"), server }
+}
+
 impl TestShop {
     pub async fn new() -> Self {
         Self::with(|state, settings| app(state, &settings).boxed()).await
@@ -178,12 +208,7 @@ impl TestShop {
         let secret = SecretKey::parse(SECRET).unwrap();
         let keys = Keys { tokens: TokenKeys::derive(&secret).unwrap(), secret };
         let state = State::new(database.pool().clone(), shop, Providers::new([mock]), media, keys);
-        let settings = HttpSettings {
-            http_addr: ([127, 0, 0, 1], 0).into(),
-            public_url: None,
-            cors_origins: AllowedOrigins::These(vec!["https://shop.example".to_owned()]),
-        };
-        let client = TestClient::new(build(state.clone(), settings));
+        let client = TestClient::new(build(state.clone(), settings()));
         Self { database, state, client }
     }
 

@@ -6,8 +6,10 @@ use diesel::result::Error as QueryError;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 
 use super::password::{HashError, PasswordHash, verify_password};
-use super::session::{Device, LiveSession, OpenedSession, insert_refresh_token, insert_session};
-use super::{EmailAddress, User};
+use super::session::{
+    Device, LiveSession, OpenedSession, SessionCookie, insert_refresh_token, insert_session,
+};
+use super::{EmailAddress, User, lock_active_user};
 use crate::db::Retryable;
 use crate::ids::UserId;
 use crate::schema::users;
@@ -50,8 +52,32 @@ pub async fn find_credentials(
     conn: &mut AsyncPgConnection,
     email: &EmailAddress,
 ) -> QueryResult<StoredCredentials> {
-    let row = users::table.filter(users::email.eq(email.as_str())).select((users::id, users::password_hash));
+    let row = users::table
+        .filter(users::email.eq(email.as_str()))
+        .filter(users::deleted_at.is_null())
+        .select((users::id, users::password_hash));
     Ok(StoredCredentials(row.first(conn).await.optional()?))
+}
+
+/// Looks up what belongs to somebody who is logged in, and is asked for the password once more.
+pub async fn find_own_credentials(
+    conn: &mut AsyncPgConnection,
+    id: UserId,
+) -> QueryResult<StoredCredentials> {
+    let row = users::table.find(id).select((users::id, users::password_hash));
+    Ok(StoredCredentials(row.first(conn).await.optional()?))
+}
+
+impl ProvenUser {
+    /// The account, its row locked, if it may still be used and the password is still the one that was checked.
+    pub async fn lock(&self, conn: &mut AsyncPgConnection) -> QueryResult<Option<User>> {
+        let same_password =
+            users::table.find(self.id).filter(users::password_hash.eq(&self.hash)).select(users::id);
+        let Some(user) = lock_active_user(conn, self.id).await? else { return Ok(None) };
+        // Asked after the lock is there: until then another change may be under way.
+        let same: Option<UserId> = same_password.first(conn).await.optional()?;
+        Ok(same.map(|_| user))
+    }
 }
 
 impl StoredCredentials {
@@ -71,34 +97,53 @@ impl StoredCredentials {
     }
 }
 
-/// Begins a session, if the user may log in and the password is still the one that was checked.
+/// Begins a session that tokens carry, if the user may log in and the password is still the one that was checked.
 pub async fn open_session(
     conn: &mut AsyncPgConnection,
     proven: &ProvenUser,
     device: &Device,
 ) -> Result<(User, OpenedSession), LoginError> {
     conn.transaction(async |conn| {
-        let user: Option<User> = users::table
-            .find(proven.id)
-            .filter(users::password_hash.eq(&proven.hash))
-            .select(User::as_select())
-            // Against a change of the account in the same moment.
-            .for_share()
-            .first(conn)
-            .await
-            .optional()?;
-        let user = user.ok_or(LoginError::InvalidCredentials)?;
-        if user.disabled_at.is_some() {
-            return Err(LoginError::Disabled);
-        }
-        if user.email_verified_at.is_none() {
-            return Err(LoginError::EmailNotVerified);
-        }
-        let session_id = insert_session(conn, user.id, device).await?;
+        let user = admit(conn, proven).await?;
+        let session_id = insert_session(conn, user.id, device, None).await?;
         let refresh_token = insert_refresh_token(conn, session_id).await?;
-        let seen_at = crate::db::current_time(conn).await?;
-        let session = LiveSession { session_id, user_id: user.id, role: user.role, seen_at };
+        let session = LiveSession::just_used(conn, session_id, &user).await?;
         Ok((user, OpenedSession { session, refresh_token }))
     })
     .await
+}
+
+/// As [`open_session`], for a session that a browser's cookie carries.
+pub async fn open_cookie_session(
+    conn: &mut AsyncPgConnection,
+    proven: &ProvenUser,
+    device: &Device,
+) -> Result<(User, SessionCookie), LoginError> {
+    conn.transaction(async |conn| {
+        let user = admit(conn, proven).await?;
+        let cookie = SessionCookie::generate();
+        insert_session(conn, user.id, device, Some(&cookie)).await?;
+        Ok((user, cookie))
+    })
+    .await
+}
+
+/// The user, locked against a change of the account in the same moment.
+async fn admit(conn: &mut AsyncPgConnection, proven: &ProvenUser) -> Result<User, LoginError> {
+    let user: Option<User> = users::table
+        .find(proven.id)
+        .filter(users::password_hash.eq(&proven.hash))
+        .select(User::as_select())
+        .for_share()
+        .first(conn)
+        .await
+        .optional()?;
+    let user = user.ok_or(LoginError::InvalidCredentials)?;
+    if user.disabled_at.is_some() {
+        return Err(LoginError::Disabled);
+    }
+    if user.email_verified_at.is_none() {
+        return Err(LoginError::EmailNotVerified);
+    }
+    Ok(user)
 }

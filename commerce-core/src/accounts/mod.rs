@@ -8,17 +8,24 @@ mod email;
 mod login;
 pub mod one_time_code;
 mod password;
+mod password_reset;
 mod permission;
 mod refresh;
 mod registration;
 mod secret_key;
 mod session;
+mod session_list;
+mod set_password;
 mod update_profile;
 mod user;
 
 pub use email::{EmailAddress, InvalidEmailAddress};
-pub use login::{LoginError, ProvenUser, StoredCredentials, find_credentials, open_session};
+pub use login::{
+    LoginError, ProvenUser, StoredCredentials, find_credentials, find_own_credentials, open_cookie_session,
+    open_session,
+};
 pub use password::{HashError, InvalidPassword, NewPassword, PasswordHash};
+pub use password_reset::{RESET_LINK_TTL, ResetProof, derive_reset_token, prove_by_code, prove_by_token};
 pub use permission::{Permission, Role};
 pub use refresh::{REUSE_GRACE, Refreshed, refresh_session};
 pub use registration::{
@@ -27,8 +34,10 @@ pub use registration::{
 };
 pub use secret_key::{InvalidSecretKey, SecretKey};
 pub use session::{
-    Device, LiveSession, OpenedSession, RefreshToken, SESSION_TTL, find_live_session, logout, prune_sessions,
-    revoke_session,
+    Device, LAST_USE_INTERVAL, LiveSession, OpenedSession, RefreshToken, SESSION_TTL, SessionCookie,
+    SessionKey, find_live_session, logout, prune_sessions, revoke_session, revoke_sessions, touch_session,
 };
+pub use session_list::{ListSessionsError, Session, end_own_session, list_sessions};
+pub use set_password::set_password;
 pub use update_profile::{UpdateProfile, UpdateProfileError, check_display_name, update_profile};
-pub use user::{User, find_user};
+pub use user::{User, find_user, lock_active_user};

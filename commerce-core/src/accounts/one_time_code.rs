@@ -9,7 +9,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
-use super::SecretKey;
+use super::{EmailAddress, SecretKey};
 use crate::db::{clock, time_after};
 use crate::ids::{CodeId, UserId};
 use crate::schema::one_time_codes;
@@ -54,6 +54,24 @@ pub async fn issue(
     user_id: UserId,
     purpose: CodePurpose,
 ) -> QueryResult<Option<CodeId>> {
+    issue_about(conn, user_id, purpose, None).await
+}
+
+/// As [`issue`], for the change to another address: the code is to be mailed there.
+pub async fn issue_for_address(
+    conn: &mut AsyncPgConnection,
+    user_id: UserId,
+    new_email: &EmailAddress,
+) -> QueryResult<Option<CodeId>> {
+    issue_about(conn, user_id, CodePurpose::ChangeEmail, Some(new_email)).await
+}
+
+async fn issue_about(
+    conn: &mut AsyncPgConnection,
+    user_id: UserId,
+    purpose: CodePurpose,
+    new_email: Option<&EmailAddress>,
+) -> QueryResult<Option<CodeId>> {
     let of_user = one_time_codes::table
         .filter(one_time_codes::user_id.eq(user_id))
         .filter(one_time_codes::purpose.eq(purpose));
@@ -76,6 +94,7 @@ pub async fn issue(
             one_time_codes::purpose.eq(purpose),
             one_time_codes::created_at.eq(now),
             one_time_codes::expires_at.eq(time_after(CODE_TTL)),
+            one_time_codes::new_email.eq(new_email.map(EmailAddress::as_str)),
         ))
         .execute(conn)
         .await?;
@@ -83,14 +102,28 @@ pub async fn issue(
 }
 
 /// Counts a guess at the person's newest code, and uses the code up if the guess is right. The count is part of the caller's
-/// transaction: **commit it also when the answer is `false`**, or guesses cost nothing.
+/// transaction: **commit it also when the answer is `None`**, or guesses cost nothing.
 pub async fn guess(
     conn: &mut AsyncPgConnection,
     key: &SecretKey,
     user_id: UserId,
     purpose: CodePurpose,
     guess: &str,
-) -> QueryResult<bool> {
+) -> QueryResult<Option<CodeId>> {
+    match count_guess(conn, key, user_id, purpose, guess).await? {
+        Some(id) if consume(conn, id).await? => Ok(Some(id)),
+        _ => Ok(None),
+    }
+}
+
+/// As [`guess`], but leaves a code that was guessed right to be used up by [`consume`].
+pub async fn count_guess(
+    conn: &mut AsyncPgConnection,
+    key: &SecretKey,
+    user_id: UserId,
+    purpose: CodePurpose,
+    guess: &str,
+) -> QueryResult<Option<CodeId>> {
     let newest: Option<CodeId> = one_time_codes::table
         .filter(one_time_codes::user_id.eq(user_id))
         .filter(one_time_codes::purpose.eq(purpose))
@@ -99,7 +132,7 @@ pub async fn guess(
         .first(conn)
         .await
         .optional()?;
-    let Some(id) = newest else { return Ok(false) };
+    let Some(id) = newest else { return Ok(None) };
     // One statement counts and checks the limit, so that guesses sent at once cannot slip past it.
     let counted = diesel::update(
         one_time_codes::table
@@ -112,12 +145,23 @@ pub async fn guess(
     .execute(conn)
     .await?;
     let right: bool = derive_code(key, id).as_bytes().ct_eq(guess.as_bytes()).into();
-    if counted == 0 || !right {
-        return Ok(false);
-    }
-    let consume = diesel::update(one_time_codes::table.find(id));
-    consume.set(one_time_codes::consumed_at.eq(clock().nullable())).execute(conn).await?;
-    Ok(true)
+    Ok((counted == 1 && right).then_some(id))
+}
+
+/// Uses a code up, unless it was before: of two that come at once, one is told `true`.
+pub async fn consume(conn: &mut AsyncPgConnection, id: CodeId) -> QueryResult<bool> {
+    let unused = one_time_codes::table.find(id).filter(one_time_codes::consumed_at.is_null());
+    let consumed = diesel::update(unused).set(one_time_codes::consumed_at.eq(clock().nullable()));
+    Ok(consumed.execute(conn).await? == 1)
+}
+
+/// Makes whatever was mailed to a person useless: their password or address has just changed.
+pub async fn void_all(conn: &mut AsyncPgConnection, user_id: UserId) -> QueryResult<()> {
+    let unused = one_time_codes::table
+        .filter(one_time_codes::user_id.eq(user_id))
+        .filter(one_time_codes::consumed_at.is_null());
+    diesel::update(unused).set(one_time_codes::consumed_at.eq(clock().nullable())).execute(conn).await?;
+    Ok(())
 }
 
 /// Forgets codes that ended a day ago; returns how many.

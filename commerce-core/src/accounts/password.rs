@@ -16,29 +16,16 @@ pub enum InvalidPassword {
     TooShort,
     #[error("must have at most {} characters", NewPassword::CHARS_MAX)]
     TooLong,
-    #[error("is the e-mail address or one of the passwords that are tried first")]
+    #[error("is too easy to guess: take several words that do not belong together")]
     Guessable,
 }
 
-/// What attackers try first among passwords that are long enough.
-const TRIED_FIRST: [&str; 16] = [
-    "password",
-    "password1",
-    "password123",
-    "passw0rd",
-    "12345678",
-    "123456789",
-    "1234567890",
-    "qwertyui",
-    "qwerty123",
-    "qwertyuiop",
-    "1q2w3e4r",
-    "iloveyou",
-    "sunshine",
-    "princess",
-    "football",
-    "abcd1234",
-];
+/// The score of zxcvbn that a password needs, of 0 to 4: 2 takes a million guesses or more by who knows the words, names,
+/// dates, keyboard patterns and leaked passwords that people choose.
+const SCORE_MIN: u8 = 2;
+
+/// So much of a password is judged: who has passed it has passed, and more would only cost time.
+const CHARS_JUDGED: usize = 40;
 
 impl NewPassword {
     /// The fewest characters, counted as Unicode scalar values.
@@ -46,16 +33,20 @@ impl NewPassword {
     /// The most characters.
     pub const CHARS_MAX: usize = 128;
 
-    /// Checks length and guessability; anything may be in it.
+    /// Checks length and guessability (by zxcvbn, which knows the most common and leaked passwords); anything may be in it.
     pub fn parse(text: &str, email: &str) -> Result<Self, InvalidPassword> {
         match text.chars().count() {
             chars if chars < Self::CHARS_MIN => Err(InvalidPassword::TooShort),
             chars if chars > Self::CHARS_MAX => Err(InvalidPassword::TooLong),
             _ => {
-                let lower = text.to_lowercase();
-                let one_character = text.chars().all(|c| text.starts_with(c));
-                let guessable = TRIED_FIRST.contains(&lower.as_str()) || lower == email || one_character;
-                if guessable { Err(InvalidPassword::Guessable) } else { Ok(Self(text.to_owned())) }
+                let judged: String = text.chars().take(CHARS_JUDGED).collect();
+                let person = [email, email.split('@').next().unwrap_or_default()];
+                let score = u8::from(zxcvbn::zxcvbn(&judged, &person).score());
+                let is_email = text.to_lowercase() == email.to_lowercase();
+                if score < SCORE_MIN || is_email {
+                    return Err(InvalidPassword::Guessable);
+                }
+                Ok(Self(text.to_owned()))
             }
         }
     }

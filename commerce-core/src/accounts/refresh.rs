@@ -39,7 +39,7 @@ pub async fn refresh_session(
             return Ok(Refreshed::Refused);
         };
         let (used_at, now): (Option<DateTime<Utc>>, DateTime<Utc>) = refresh_tokens::table
-            .find(token.hash())
+            .find(token.hash().to_vec())
             .select((refresh_tokens::used_at, clock()))
             .first(conn)
             .await?;
@@ -50,7 +50,7 @@ pub async fn refresh_session(
                 return Ok(Refreshed::Reused(session_id));
             }
         } else {
-            let exchanged = diesel::update(refresh_tokens::table.find(token.hash()));
+            let exchanged = diesel::update(refresh_tokens::table.find(token.hash().to_vec()));
             exchanged.set(refresh_tokens::used_at.eq(clock().nullable())).execute(conn).await?;
         }
         let user = find_user(conn, user_id).await?;
@@ -62,7 +62,7 @@ pub async fn refresh_session(
             .execute(conn)
             .await?;
         let refresh_token = insert_refresh_token(conn, session_id).await?;
-        let session = LiveSession { session_id, user_id, role: user.role, seen_at: now };
+        let session = LiveSession { session_id, user_id, role: user.role, last_used_at: now, seen_at: now };
         Ok(Refreshed::Continued(user, OpenedSession { session, refresh_token }))
     })
     .await
@@ -74,7 +74,7 @@ async fn lock_live_session(
     token: &RefreshToken,
 ) -> QueryResult<Option<(SessionId, UserId)>> {
     let session_id: Option<SessionId> = refresh_tokens::table
-        .find(token.hash())
+        .find(token.hash().to_vec())
         .select(refresh_tokens::session_id)
         .first(conn)
         .await

@@ -38,8 +38,10 @@ pub async fn insert_unverified(conn: &mut AsyncPgConnection, user: &NewUser) -> 
 pub async fn lock_by_email(conn: &mut AsyncPgConnection, email: &EmailAddress) -> QueryResult<Option<User>> {
     users::table
         .filter(users::email.eq(email.as_str()))
+        .filter(users::deleted_at.is_null())
         .select(User::as_select())
-        .for_update()
+        // Not FOR UPDATE: a checkout of the same user, whose order refers to this row, need not wait.
+        .for_no_key_update()
         .first(conn)
         .await
         .optional()

@@ -9,7 +9,7 @@ use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use sha2::{Digest, Sha256};
 
-use super::Role;
+use super::{Role, User};
 use crate::db::{clock, time_after};
 use crate::ids::{SessionId, UserId};
 use crate::schema::{refresh_tokens, sessions, users};
@@ -17,32 +17,90 @@ use crate::schema::{refresh_tokens, sessions, users};
 /// A session that is not used for so long is over.
 pub const SESSION_TTL: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
+/// When a session was last used is kept to within so long, so that reading does not write.
+pub const LAST_USE_INTERVAL: Duration = Duration::from_secs(60);
+
 /// Who is behind a session at this moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LiveSession {
     pub session_id: SessionId,
     pub user_id: UserId,
     pub role: Role,
+    pub last_used_at: DateTime<Utc>,
     /// The database's time at which this was true.
     pub seen_at: DateTime<Utc>,
+}
+
+/// By what a session is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SessionKey {
+    /// An access token names it.
+    Id(SessionId),
+    /// SHA-256 of what the cookie holds.
+    Cookie([u8; 32]),
+}
+
+impl LiveSession {
+    pub(super) async fn just_used(
+        conn: &mut AsyncPgConnection,
+        session_id: SessionId,
+        user: &User,
+    ) -> QueryResult<Self> {
+        let seen_at = crate::db::current_time(conn).await?;
+        Ok(Self { session_id, user_id: user.id, role: user.role, last_used_at: seen_at, seen_at })
+    }
+
+    /// Whether [`touch_session`] has something to write.
+    pub fn is_to_be_touched(&self) -> bool {
+        let unused = self.seen_at.signed_duration_since(self.last_used_at).to_std();
+        unused.is_ok_and(|unused| unused >= LAST_USE_INTERVAL)
+    }
 }
 
 /// The session, unless it was revoked, is past its time, or its user was disabled.
 pub async fn find_live_session(
     conn: &mut AsyncPgConnection,
-    id: SessionId,
+    key: SessionKey,
 ) -> QueryResult<Option<LiveSession>> {
-    let row: Option<(UserId, Role, DateTime<Utc>)> = sessions::table
+    type Row = (SessionId, UserId, Role, DateTime<Utc>, DateTime<Utc>);
+    let live = sessions::table
         .inner_join(users::table)
-        .filter(sessions::id.eq(id))
         .filter(sessions::revoked_at.is_null())
         .filter(sessions::expires_at.gt(clock()))
         .filter(users::disabled_at.is_null())
-        .select((users::id, users::role, clock()))
-        .first(conn)
-        .await
-        .optional()?;
-    Ok(row.map(|(user_id, role, seen_at)| LiveSession { session_id: id, user_id, role, seen_at }))
+        .filter(users::deleted_at.is_null())
+        .select((sessions::id, users::id, users::role, sessions::last_used_at, clock()));
+    let row: Option<Row> = match key {
+        // A cookie's session cannot be named by a token.
+        SessionKey::Id(id) => {
+            live.filter(sessions::id.eq(id)).filter(sessions::cookie_hash.is_null()).first(conn).await
+        }
+        SessionKey::Cookie(hash) => live.filter(sessions::cookie_hash.eq(hash.as_slice())).first(conn).await,
+    }
+    .optional()?;
+    Ok(row.map(|(session_id, user_id, role, last_used_at, seen_at)| LiveSession {
+        session_id,
+        user_id,
+        role,
+        last_used_at,
+        seen_at,
+    }))
+}
+
+/// Writes down that a session is used, at most once in [`LAST_USE_INTERVAL`]. A cookie's session lasts longer by it; one that
+/// tokens carry does by its refreshing.
+pub async fn touch_session(conn: &mut AsyncPgConnection, id: SessionId) -> QueryResult<()> {
+    let expires_at = diesel::dsl::case_when(sessions::cookie_hash.is_not_null(), time_after(SESSION_TTL))
+        .otherwise(sessions::expires_at);
+    let stale = sessions::table
+        .find(id)
+        .filter(sessions::revoked_at.is_null())
+        .filter(sessions::last_used_at.le(crate::db::time_before(LAST_USE_INTERVAL)));
+    diesel::update(stale)
+        .set((sessions::last_used_at.eq(clock()), sessions::expires_at.eq(expires_at)))
+        .execute(conn)
+        .await?;
+    Ok(())
 }
 
 /// From where somebody logged in, to show them later.
@@ -52,34 +110,46 @@ pub struct Device {
     pub ip: Option<String>,
 }
 
-/// The secret that a session goes on with. Only its SHA-256 is stored.
-#[derive(Clone, PartialEq, Eq)]
-pub struct RefreshToken(String);
+macro_rules! secrets {
+    ($($(#[$meta:meta])* $name:ident),+ $(,)?) => {$(
+        $(#[$meta])*
+        #[derive(Clone, PartialEq, Eq)]
+        pub struct $name(String);
 
-impl RefreshToken {
-    fn generate() -> Self {
-        Self(URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>()))
-    }
+        impl $name {
+            pub(super) fn generate() -> Self {
+                Self(URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>()))
+            }
 
-    /// What a client sent; whether it is one of ours shows when it is looked up.
-    pub fn received(text: &str) -> Self {
-        Self(text.to_owned())
-    }
+            /// What a client sent; whether it is one of ours shows when it is looked up.
+            pub fn received(text: &str) -> Self {
+                Self(text.to_owned())
+            }
 
-    /// To be handed to the client, once.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
+            /// To be handed to the client, once.
+            pub fn expose(&self) -> &str {
+                &self.0
+            }
 
-    pub(super) fn hash(&self) -> Vec<u8> {
-        Sha256::digest(self.0.as_bytes()).to_vec()
-    }
+            /// As it is stored.
+            pub fn hash(&self) -> [u8; 32] {
+                Sha256::digest(self.0.as_bytes()).into()
+            }
+        }
+
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(concat!(stringify!($name), "(…)"))
+            }
+        }
+    )+};
 }
 
-impl std::fmt::Debug for RefreshToken {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("RefreshToken(…)")
-    }
+secrets! {
+    /// The secret that a session goes on with. Only its SHA-256 is stored.
+    RefreshToken,
+    /// The secret that a browser's cookie holds. Only its SHA-256 is stored.
+    SessionCookie,
 }
 
 /// A session just begun or continued.
@@ -93,6 +163,7 @@ pub(super) async fn insert_session(
     conn: &mut AsyncPgConnection,
     user_id: UserId,
     device: &Device,
+    cookie: Option<&SessionCookie>,
 ) -> QueryResult<SessionId> {
     let id = SessionId::new();
     let cut = |text: &Option<String>, chars: usize| -> Option<String> {
@@ -105,6 +176,7 @@ pub(super) async fn insert_session(
             sessions::user_agent.eq(cut(&device.user_agent, 400)),
             sessions::ip.eq(cut(&device.ip, 64)),
             sessions::expires_at.eq(time_after(SESSION_TTL)),
+            sessions::cookie_hash.eq(cookie.map(|cookie| cookie.hash().to_vec())),
         ))
         .execute(conn)
         .await?;
@@ -117,7 +189,10 @@ pub(super) async fn insert_refresh_token(
 ) -> QueryResult<RefreshToken> {
     let token = RefreshToken::generate();
     diesel::insert_into(refresh_tokens::table)
-        .values((refresh_tokens::token_hash.eq(token.hash()), refresh_tokens::session_id.eq(session_id)))
+        .values((
+            refresh_tokens::token_hash.eq(token.hash().to_vec()),
+            refresh_tokens::session_id.eq(session_id),
+        ))
         .execute(conn)
         .await?;
     Ok(token)
@@ -141,8 +216,30 @@ pub async fn logout(conn: &mut AsyncPgConnection, id: SessionId) -> QueryResult<
     revoke_session(conn, id, "logout").await
 }
 
-/// Forgets sessions that have been over for a week; returns how many.
+/// Ends all sessions of a user but perhaps one.
+pub async fn revoke_sessions(
+    conn: &mut AsyncPgConnection,
+    user_id: UserId,
+    except: Option<SessionId>,
+    reason: &'static str,
+) -> QueryResult<()> {
+    let live = sessions::table
+        .filter(sessions::user_id.eq(user_id))
+        .filter(sessions::revoked_at.is_null())
+        .filter(sessions::id.ne(except.unwrap_or(SessionId(uuid::Uuid::nil()))));
+    diesel::update(live)
+        .set((sessions::revoked_at.eq(clock().nullable()), sessions::revoke_reason.eq(reason)))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Forgets sessions that have been over for a week, and refresh tokens that were used so long ago that nobody will come with
+/// them again; returns how many.
 pub async fn prune_sessions(conn: &mut AsyncPgConnection) -> QueryResult<usize> {
     let week_ago = diesel::dsl::sql::<diesel::sql_types::Timestamptz>("commerce.clock() - interval '7 days'");
-    diesel::delete(sessions::table.filter(sessions::expires_at.lt(week_ago))).execute(conn).await
+    let over = sessions::table.filter(sessions::expires_at.lt(week_ago));
+    let used = refresh_tokens::table
+        .filter(refresh_tokens::used_at.lt(crate::db::time_before(SESSION_TTL).nullable()));
+    Ok(diesel::delete(over).execute(conn).await? + diesel::delete(used).execute(conn).await?)
 }

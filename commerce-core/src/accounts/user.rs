@@ -29,3 +29,17 @@ pub struct User {
 pub async fn find_user(conn: &mut AsyncPgConnection, id: UserId) -> QueryResult<Option<User>> {
     users::table.find(id).select(User::as_select()).first(conn).await.optional()
 }
+
+/// The account with this id, its row locked, unless it was deleted or disabled.
+pub async fn lock_active_user(conn: &mut AsyncPgConnection, id: UserId) -> QueryResult<Option<User>> {
+    users::table
+        .find(id)
+        .filter(users::disabled_at.is_null())
+        .filter(users::deleted_at.is_null())
+        .select(User::as_select())
+        // Not FOR UPDATE: a checkout of the same user, whose order refers to this row, need not wait.
+        .for_no_key_update()
+        .first(conn)
+        .await
+        .optional()
+}

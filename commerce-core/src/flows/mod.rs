@@ -14,6 +14,7 @@ mod import_products;
 mod place_order;
 mod refund_payment;
 mod register;
+mod reset_password;
 mod settle_payment;
 mod ship_order;
 mod verify_email;
@@ -33,6 +34,7 @@ pub use import_products::{
 pub use place_order::{PlaceOrder, PlaceOrderError, PlacedOrder, place_order, place_order_without_savepoint};
 pub use refund_payment::{RefundPaymentError, complete_refund, run_refund};
 pub use register::{register, resend_code};
+pub use reset_password::{change_password, request_password_reset, reset_password};
 pub use settle_payment::{SettlePaymentError, settle_payment};
 pub use ship_order::{AdvanceOrderError, Dispatch, deliver_order, process_order, ship_order};
 pub use verify_email::{VerifiedEmail, verify_email};

@@ -26,7 +26,7 @@ pub async fn verify_email(
         let Some(user) = accounts::lock_by_email(conn, email).await? else {
             return Ok(VerifiedEmail::InvalidCode);
         };
-        if !one_time_code::guess(conn, key, user.id, CodePurpose::VerifyEmail, code).await? {
+        if one_time_code::guess(conn, key, user.id, CodePurpose::VerifyEmail, code).await?.is_none() {
             return Ok(VerifiedEmail::InvalidCode);
         }
         accounts::mark_verified(conn, user.id).await?;

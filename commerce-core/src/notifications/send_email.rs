@@ -9,8 +9,8 @@ use serde::Deserialize;
 
 use super::render::{Rendered, render};
 use super::{Mail, Mailer, SendMailError, Sender, Template, facts};
-use crate::accounts::SecretKey;
-use crate::accounts::one_time_code::derive_code;
+use crate::accounts::one_time_code::{CODE_TTL, derive_code};
+use crate::accounts::{RESET_LINK_TTL, SecretKey, derive_reset_token};
 use crate::db::{self, Pool, PoolError, Retryable, TransactionError};
 use crate::ids::{CodeId, EmailId, OrderId, RefundId, UserId};
 use crate::jobs::{self, CompleteError, Failure, Lease, LeaseLost};
@@ -22,6 +22,8 @@ pub struct MailSettings {
     pub sender: Sender,
     /// Where the shop can be visited, for the foot of each mail.
     pub shop_url: Option<String>,
+    /// The page on which a forgotten password is set anew: `#token=…` is added. Without one, the mail has the code alone.
+    pub password_reset_url: Option<String>,
     /// The key that codes are derived under.
     pub secret_key: SecretKey,
 }
@@ -167,7 +169,18 @@ async fn tell(
             let digits = derive_code(&settings.secret_key, code_id);
             context! { shop, user, code => context! { digits, expires_at => facts::moment(expires_at) } }
         }
-        Template::AccountExists | Template::Welcome => {
+        Template::PasswordReset => {
+            let OfCode { code_id } = ids(data)?;
+            let Some((user_id, expires_at)) = find_live_code(conn, code_id).await? else { return Ok(None) };
+            let Some(user) = facts::user(conn, user_id).await? else { return Ok(None) };
+            let digits = derive_code(&settings.secret_key, code_id);
+            let token = derive_reset_token(&settings.secret_key, code_id);
+            let link = settings.password_reset_url.as_ref().map(|page| format!("{page}#token={token}"));
+            let link_expires_at = facts::moment(expires_at - CODE_TTL + RESET_LINK_TTL);
+            let code = context! { digits, link, link_expires_at, expires_at => facts::moment(expires_at) };
+            context! { shop, user, code }
+        }
+        Template::AccountExists | Template::Welcome | Template::PasswordChanged => {
             let OfUser { user_id } = ids(data)?;
             let Some(user) = facts::user(conn, user_id).await? else { return Ok(None) };
             context! { shop, user }

@@ -12,6 +12,10 @@ text_enum! {
         AccountExists = "account_exists",
         /// `user_id`: the address is verified, the account can be used.
         Welcome = "welcome",
+        /// `code_id`: a forgotten password can be set anew, by a link or by a code.
+        PasswordReset = "password_reset",
+        /// `user_id`: the password is another now.
+        PasswordChanged = "password_changed",
         /// `order_id`: placed, and waits for payment.
         OrderReceived = "order_received",
         /// `order_id`: paid.

@@ -1,0 +1,111 @@
+//! A forgotten password: one secret is mailed in two forms, a link and six digits, and each of them once proves who owns the
+//! account. Both follow from the id of one row in `one_time_codes`; neither is stored.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use diesel::prelude::*;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+use super::one_time_code::{CodePurpose, count_guess};
+use super::{EmailAddress, SecretKey, lock_by_email};
+use crate::db::time_before;
+use crate::ids::{CodeId, UserId};
+use crate::schema::{one_time_codes, users};
+
+/// How long a link can be used: longer than a code, since it cannot be guessed.
+pub const RESET_LINK_TTL: Duration = Duration::from_secs(30 * 60);
+
+/// Somebody who holds what was mailed to the owner of the account. Made by [`prove_by_token`] and [`prove_by_code`] only.
+#[derive(Debug, Clone)]
+pub struct ResetProof {
+    pub(crate) code_id: CodeId,
+    pub(crate) user_id: UserId,
+    email: String,
+}
+
+impl ResetProof {
+    /// Of the account.
+    pub fn email(&self) -> &str {
+        &self.email
+    }
+}
+
+fn mac(key: &SecretKey, id: CodeId) -> Hmac<Sha256> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(&key.derive("password reset links"))
+        .unwrap_or_else(|_| unreachable!("any length will do"));
+    mac.update(id.0.as_bytes());
+    mac
+}
+
+/// What the link carries: the id and an HMAC over it, in base64url.
+pub fn derive_reset_token(key: &SecretKey, id: CodeId) -> String {
+    let tag = mac(key, id).finalize().into_bytes();
+    URL_SAFE_NO_PAD.encode([id.0.as_bytes().as_slice(), tag.as_slice()].concat())
+}
+
+/// The id in a token that this server made.
+fn read_token(key: &SecretKey, token: &str) -> Option<CodeId> {
+    let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
+    let (id, tag) = bytes.split_at_checked(16)?;
+    let id = CodeId(uuid::Uuid::from_slice(id).ok()?);
+    mac(key, id).verify_slice(tag).ok()?;
+    Some(id)
+}
+
+/// Whose token it is, unless it was used or voided or its time is over. It stays usable: setting the password uses it up.
+pub async fn prove_by_token(
+    conn: &mut AsyncPgConnection,
+    key: &SecretKey,
+    token: &str,
+) -> QueryResult<Option<ResetProof>> {
+    let Some(code_id) = read_token(key, token) else { return Ok(None) };
+    let row: Option<(UserId, String)> = one_time_codes::table
+        .inner_join(users::table)
+        .filter(one_time_codes::id.eq(code_id))
+        .filter(one_time_codes::purpose.eq(CodePurpose::ResetPassword))
+        .filter(one_time_codes::consumed_at.is_null())
+        .filter(one_time_codes::created_at.gt(time_before(RESET_LINK_TTL)))
+        .select((users::id, users::email))
+        .first(conn)
+        .await
+        .optional()?;
+    Ok(row.map(|(user_id, email)| ResetProof { code_id, user_id, email }))
+}
+
+/// Counts a guess at the newest code of the account with this address. **Commit it also when the answer is `None`**, or
+/// guesses cost nothing. A code that was guessed right stays usable until the password is set.
+pub async fn prove_by_code(
+    conn: &mut AsyncPgConnection,
+    key: &SecretKey,
+    email: &EmailAddress,
+    code: &str,
+) -> QueryResult<Option<ResetProof>> {
+    let Some(user) = lock_by_email(conn, email).await? else { return Ok(None) };
+    let proven = count_guess(conn, key, user.id, CodePurpose::ResetPassword, code).await?;
+    Ok(proven.map(|code_id| ResetProof { code_id, user_id: user.id, email: user.email }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_read_by_the_key_that_made_it_and_as_it_was_made() {
+        let key = |byte: char| SecretKey::parse(&format!("{}=", byte.to_string().repeat(43))).unwrap();
+        let id = CodeId::new();
+        let token = derive_reset_token(&key('A'), id);
+        assert_eq!(token.len(), 64);
+        assert_eq!(read_token(&key('A'), &token), Some(id));
+        assert_eq!(read_token(&key('E'), &token), None);
+        let other = derive_reset_token(&key('A'), CodeId::new());
+        let mixed = format!("{}{}", &other[..22], &token[22..]);
+        for wrong in ["", "A", "not base64url!", &token[..63], &token[..22], &mixed, &format!("{token}AAAA")]
+        {
+            assert_eq!(read_token(&key('A'), wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! The owner looks at where they are logged in, and ends what they do not know.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+
+use crate::db::clock;
+use crate::ids::{SessionId, UserId};
+use crate::page::{Cursor, InvalidCursor, Limit, Page, storable_time};
+use crate::schema::sessions;
+
+/// A login that is still good.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
+#[diesel(table_name = sessions, check_for_backend(diesel::pg::Pg))]
+pub struct Session {
+    pub id: SessionId,
+    pub user_agent: Option<String>,
+    pub ip: Option<String>,
+    pub created_at: DateTime<Utc>,
+    /// To within [`LAST_USE_INTERVAL`](super::LAST_USE_INTERVAL).
+    pub last_used_at: DateTime<Utc>,
+    pub expires_at: DateTime<Utc>,
+}
+
+/// Why sessions could not be listed.
+#[derive(Debug, thiserror::Error)]
+pub enum ListSessionsError {
+    #[error(transparent)]
+    InvalidCursor(#[from] InvalidCursor),
+    #[error(transparent)]
+    Database(#[from] diesel::result::Error),
+}
+
+const SORT: &str = "-created_at";
+
+/// One page of the sessions of a user that are still good, the newest first.
+pub async fn list_sessions(
+    conn: &mut AsyncPgConnection,
+    user_id: UserId,
+    limit: Limit,
+    cursor: Option<&str>,
+) -> Result<Page<Session>, ListSessionsError> {
+    let mut live = sessions::table
+        .filter(sessions::user_id.eq(user_id))
+        .filter(sessions::revoked_at.is_null())
+        .filter(sessions::expires_at.gt(clock()))
+        .order((sessions::created_at.desc(), sessions::id.desc()))
+        .limit(limit.rows_and_one())
+        .select(Session::as_select())
+        .into_boxed();
+    if let Some(cursor) = cursor {
+        let Cursor { key, id, .. } = Cursor::<DateTime<Utc>>::decode(cursor, SORT)?;
+        let (key, id) = (storable_time(key), SessionId(id));
+        live = live
+            .filter(sessions::created_at.lt(key).or(sessions::created_at.eq(key).and(sessions::id.lt(id))));
+    }
+    let rows: Vec<Session> = live.load(conn).await?;
+    let cursor_of =
+        |last: &Session| Cursor { sort: SORT.to_owned(), key: last.created_at, id: last.id.0 }.encode();
+    Ok(Page::from_rows(rows, limit, cursor_of))
+}
+
+/// Ends a session of this user; `false` if there is no such one that is still good.
+pub async fn end_own_session(
+    conn: &mut AsyncPgConnection,
+    user_id: UserId,
+    id: SessionId,
+) -> QueryResult<bool> {
+    let live = sessions::table
+        .find(id)
+        .filter(sessions::user_id.eq(user_id))
+        .filter(sessions::revoked_at.is_null())
+        .filter(sessions::expires_at.gt(clock()));
+    let ended = diesel::update(live)
+        .set((sessions::revoked_at.eq(clock().nullable()), sessions::revoke_reason.eq("ended_by_owner")));
+    Ok(ended.execute(conn).await? == 1)
+}
