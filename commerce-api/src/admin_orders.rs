@@ -1,6 +1,7 @@
 //! `/admin/orders`: what the shop sees and does.
 
 use chrono::{DateTime, Utc};
+use commerce_core::audit_log::{self, Subject};
 use commerce_core::db::Retryable;
 use commerce_core::flows::{
     AdvanceOrderError, CancelOrderError, CancelledBy, Dispatch, PlacedOrder, cancel_order, deliver_order,
@@ -18,7 +19,7 @@ use poem_openapi::{Enum, Object, OpenApi};
 use uuid::Uuid;
 
 use crate::answer::{Created, List, Okay};
-use crate::auth::{Can, Credential, OrdersRead, OrdersWrite};
+use crate::auth::{Can, OrdersRead, OrdersWrite};
 use crate::body::Body;
 use crate::edge::IfMatch;
 use crate::idempotency_key::IdempotencyKey;
@@ -108,10 +109,12 @@ impl AdminOrders {
         #[oai(name = "If-Match")] expected: IfMatch,
         body: Body<MoveOrderRequest>,
     ) -> Result<Okay<Order>, Refused<MoveOrderError>> {
-        let (id, origin, step) = (OrderId(id.0), staff.origin(), body.value);
+        let (id, author, step) = (OrderId(id.0), staff.author(), body.value);
         let effect = async move |conn: &mut AsyncPgConnection| {
             check_version(conn, id, expected).await?;
-            let order = step.take(conn, id, &origin).await?;
+            let before = audit_log::snapshot(conn, Subject::Order(id)).await?;
+            let order = step.take(conn, id, &author.origin).await?;
+            audit_log::record(conn, &author, "admin_move_order", Subject::Order(id), before).await?;
             let lines = orders::lines(conn, &[id]).await?;
             Ok::<_, MoveOrderError>(Order::placed(PlacedOrder { order, lines }))
         };
@@ -143,11 +146,16 @@ impl AdminOrders {
         body: Body<NoteRequest>,
     ) -> Result<Created<OrderEvent>, Refused<MoveOrderError>> {
         let request = key.request(&staff, body.raw());
-        let (id, origin, text) = (OrderId(id.0), staff.origin(), body.value.text);
+        let (id, author, text) = (OrderId(id.0), staff.author(), body.value.text);
         let effect = async move |conn: &mut AsyncPgConnection| {
             orders::lock(conn, id).await?.ok_or(MoveOrderError::NotFound)?;
-            orders::record(conn, id, EventKind::Note, serde_json::json!({ "text": text }), &origin).await?;
+            let note = serde_json::json!({ "text": text });
+            orders::record(conn, id, EventKind::Note, note, &author.origin).await?;
             let event = orders::events(conn, id).await?.pop().ok_or(MoveOrderError::NotFound)?;
+            // What it says is in the timeline.
+            let noted = Some(serde_json::json!({ "event_id": event.id }));
+            let subject = Subject::Order(id);
+            audit_log::record_facts(conn, &author, "admin_note_order", subject, None, noted).await?;
             Ok::<_, MoveOrderError>(OrderEvent::from(event))
         };
         self.0.write("note_order", request, effect).await

@@ -15,6 +15,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use commerce_core::accounts::{LiveSession, Permission, Role, SessionKey, find_live_session, touch_session};
+use commerce_core::audit_log::Author;
 use commerce_core::ids::{SessionId, UserId};
 use commerce_core::request::{Actor, Origin};
 use poem::http::{Method, header};
@@ -110,6 +111,13 @@ impl Credential for Customer {
 
     fn identity(&self) -> String {
         format!("user:{}", self.user_id)
+    }
+}
+
+impl<P> Can<P> {
+    /// For the audit log.
+    pub fn author(&self) -> Author {
+        Author { origin: self.origin(), role: Some(self.staff.role.as_str()) }
     }
 }
 

@@ -1,6 +1,7 @@
 //! `/categories`: what products are filed under.
 
 use chrono::{DateTime, Utc};
+use commerce_core::audit_log::{self, Subject};
 use commerce_core::catalog::{
     self, Below, CategoryKey, CategoryNode, CategoryPatch, DeleteCategoryError, ListCategoriesError,
     NewCategory, WithChildren, WithProducts, WriteCategoryError,
@@ -108,13 +109,16 @@ impl Categories {
     #[oai(path = "/category-order", method = "put", operation_id = "reorder_categories")]
     async fn reorder(
         &self,
-        _staff: Can<CategoriesWrite>,
+        staff: Can<CategoriesWrite>,
         body: Body<ReorderCategoriesRequest>,
     ) -> Result<Okay<CategoryList>, Refused<WriteCategoryError>> {
         let parent = body.parent_id.map(CategoryId);
         let order: Vec<CategoryId> = body.category_ids.iter().copied().map(CategoryId).collect();
+        let author = staff.author();
         let effect = async move |conn: &mut AsyncPgConnection| {
+            let before = audit_log::snapshot(conn, Subject::CategoryOrder).await?;
             let ordered = catalog::reorder_categories(conn, parent, &order).await?;
+            audit_log::record(conn, &author, "reorder_categories", Subject::CategoryOrder, before).await?;
             let data = ordered.into_iter().map(Category::from).collect();
             Ok::<_, WriteCategoryError>(CategoryList { data })
         };
@@ -138,8 +142,10 @@ impl Categories {
             position: body.position.unwrap_or(0),
             parent_id: body.parent_id.map(CategoryId),
         };
+        let author = staff.author();
         let effect = async move |conn: &mut AsyncPgConnection| {
             let category = catalog::create_category(conn, new.clone()).await?;
+            audit_log::record(conn, &author, "create_category", Subject::Category(category.id), None).await?;
             let path = format!("/v1/categories/{}", category.id);
             Ok::<_, WriteCategoryError>(Reply::from(category).location(path))
         };
@@ -152,7 +158,7 @@ impl Categories {
     #[oai(path = "/categories/:id_or_slug", method = "patch", operation_id = "update_category")]
     async fn patch(
         &self,
-        _staff: Can<CategoriesWrite>,
+        staff: Can<CategoriesWrite>,
         id_or_slug: Path<String>,
         #[oai(name = "If-Match")] expected: IfMatch,
         body: Body<UpdateCategoryRequest>,
@@ -165,10 +171,13 @@ impl Categories {
         };
         let patch = CategoryPatch { slug, title, description, position, parent_id };
         let key = CategoryKey::from(id_or_slug.0.as_str());
+        let author = staff.author();
         let effect = async move |conn: &mut AsyncPgConnection| {
             let known = catalog::find_category(conn, &key).await?;
             let id = known.ok_or(WriteCategoryError::UnknownCategory)?.id;
+            let before = audit_log::snapshot(conn, Subject::Category(id)).await?;
             let category = catalog::update_category(conn, id, expected.version(), patch.clone()).await?;
+            audit_log::record(conn, &author, "update_category", Subject::Category(id), before).await?;
             Ok::<_, WriteCategoryError>(Reply::from(category))
         };
         self.0.write("update_category", None, effect).await
@@ -182,7 +191,7 @@ impl Categories {
     #[oai(path = "/categories/:id_or_slug", method = "delete", operation_id = "delete_category")]
     async fn delete(
         &self,
-        _staff: Can<CategoriesWrite>,
+        staff: Can<CategoriesWrite>,
         id_or_slug: Path<String>,
         /// Take the category from its products first
         detach_products: Query<Option<bool>>,
@@ -194,10 +203,13 @@ impl Categories {
             if detach_products.0 == Some(true) { WithProducts::Detach } else { WithProducts::Refuse };
         let with_children =
             if lift_children.0 == Some(true) { WithChildren::MoveUp } else { WithChildren::Refuse };
+        let author = staff.author();
         let effect = async move |conn: &mut AsyncPgConnection| {
             let known = catalog::find_category(conn, &key).await?;
             let id: CategoryId = known.ok_or(DeleteCategoryError::UnknownCategory)?.id;
+            let before = audit_log::snapshot(conn, Subject::Category(id)).await?;
             catalog::delete_category(conn, id, with_products, with_children).await?;
+            audit_log::record(conn, &author, "delete_category", Subject::Category(id), before).await?;
             Ok::<_, DeleteCategoryError>(NOTHING)
         };
         self.0.write("delete_category", None, effect).await

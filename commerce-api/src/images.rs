@@ -3,6 +3,7 @@
 //! An upload is two transactions with the writing of the file between them: the first announces the file, the second shows it. A
 //! crash in between leaves a file that no image has, which the worker deletes.
 
+use commerce_core::audit_log::{self, Author, Subject};
 use commerce_core::catalog;
 use commerce_core::catalog::image::{
     self, AddImage, CheckedImage, FileKey, ImagePatch, ImageRefusal, WriteImageError, WrittenImage,
@@ -44,9 +45,10 @@ impl ProductImages {
         upload: ImageUpload,
     ) -> Result<Created<Image>, Refused<WriteImageError>> {
         let request = key.request(&staff, &upload.fingerprint());
-        let (state, product) = (self.0.clone(), id_or_slug.0);
+        let (state, author, product) = (self.0.clone(), staff.author(), id_or_slug.0);
         // To its end even if the client hangs up.
-        let done = tokio::spawn(async move { add(state, request, product, expected, upload).await }).await;
+        let done =
+            tokio::spawn(async move { add(state, author, request, product, expected, upload).await }).await;
         done.map_err(Problem::internal)?
     }
 
@@ -56,7 +58,7 @@ impl ProductImages {
     #[oai(path = "/products/:id_or_slug/images/:image_id", method = "patch", operation_id = "update_image")]
     async fn patch(
         &self,
-        _staff: Can<ProductsWrite>,
+        staff: Can<ProductsWrite>,
         id_or_slug: Path<String>,
         image_id: Path<Uuid>,
         #[oai(name = "If-Match")] expected: IfMatch,
@@ -65,9 +67,13 @@ impl ProductImages {
         let position = body.position.map(|place| usize::try_from(place).unwrap_or(usize::MAX));
         let patch = ImagePatch { alt: body.alt.clone(), position };
         let (product, id) = (id_or_slug.0, ImageId(image_id.0));
+        let author = staff.author();
         let effect = async move |conn: &mut AsyncPgConnection| {
             let product = product_id(conn, &product).await?;
-            image::update_image(conn, product, id, expected.version(), &patch).await.map(reply)
+            let before = audit_log::snapshot(conn, Subject::Product(product)).await?;
+            let written = image::update_image(conn, product, id, expected.version(), &patch).await?;
+            audit_log::record(conn, &author, "update_image", Subject::Product(product), before).await?;
+            Ok::<_, WriteImageError>(reply(written))
         };
         self.0.write("update_image", None, effect).await
     }
@@ -78,15 +84,18 @@ impl ProductImages {
     #[oai(path = "/products/:id_or_slug/images/:image_id", method = "delete", operation_id = "remove_image")]
     async fn remove(
         &self,
-        _staff: Can<ProductsWrite>,
+        staff: Can<ProductsWrite>,
         id_or_slug: Path<String>,
         image_id: Path<Uuid>,
         #[oai(name = "If-Match")] expected: IfMatch,
     ) -> Result<NoContent, Refused<WriteImageError>> {
         let (product, id) = (id_or_slug.0, ImageId(image_id.0));
+        let author = staff.author();
         let effect = async move |conn: &mut AsyncPgConnection| {
             let product = product_id(conn, &product).await?;
+            let before = audit_log::snapshot(conn, Subject::Product(product)).await?;
             image::remove_image(conn, product, id, expected.version()).await?;
+            audit_log::record(conn, &author, "remove_image", Subject::Product(product), before).await?;
             Ok::<_, WriteImageError>(NOTHING)
         };
         self.0.write("remove_image", None, effect).await
@@ -95,6 +104,7 @@ impl ProductImages {
 
 async fn add(
     state: State,
+    author: Author,
     request: Option<IdempotentRequest>,
     product: String,
     expected: IfMatch,
@@ -115,7 +125,9 @@ async fn add(
     state.media.put(&file, bytes).await.map_err(Problem::unavailable)?;
     let effect = async move |conn: &mut AsyncPgConnection| {
         let product = product_id(conn, &product).await?;
+        let before = audit_log::snapshot(conn, Subject::Product(product)).await?;
         let written = image::add_image(conn, product, &image).await?;
+        audit_log::record(conn, &author, "upload_image", Subject::Product(product), before).await?;
         let location = written.image.url.clone();
         Ok::<_, WriteImageError>(reply(written).location(location))
     };

@@ -1,5 +1,6 @@
 //! `POST /admin/products/import`: a merchant's file comes in.
 
+use commerce_core::audit_log::{self, Subject};
 use commerce_core::catalog::import::{self, ExistingProducts, LineError};
 use commerce_core::flows::{
     self, ImportError, ImportMode, ImportOptions, OnError as OnErrorRule, StockPolicy as StockRule,
@@ -13,7 +14,7 @@ use poem_openapi::types::{Example, Type};
 use poem_openapi::{ApiExtractor, ApiExtractorType, Enum, ExtractParamOptions, Object, OpenApi};
 
 use crate::answer::Okay;
-use crate::auth::{Can, Credential, ProductsWrite};
+use crate::auth::{Can, ProductsWrite};
 use crate::body;
 use crate::idempotency_key::IdempotencyKey;
 use crate::problem::{Code, Fault, Problem, Refusal, Refused};
@@ -64,11 +65,18 @@ impl ProductImport {
         };
         // The same file with other options is another request.
         let request = key.request(&staff, &[format!("{options:?}").as_bytes(), &csv.0.digest].concat());
-        let (currency, origin, csv) = (self.0.shop.currency, staff.origin(), csv.0);
+        let (currency, author, csv) = (self.0.shop.currency, staff.author(), csv.0);
         let effect = async move |conn: &mut AsyncPgConnection| {
             let file = csv.read().map_err(|error| QueryError::QueryBuilderError(error.into()))?;
-            let report = flows::import_products(conn, file, options, currency, &origin, &mut |_| {}).await?;
-            Ok::<_, ImportError>(ImportReport::from(report))
+            let told = &mut |_| {};
+            let report = flows::import_products(conn, file, options, currency, &author.origin, told).await?;
+            let report = ImportReport::from(report);
+            if options.mode == ImportMode::Apply {
+                let subject = Subject::Catalogue;
+                let done = Some(report.counts());
+                audit_log::record_facts(conn, &author, "import_products", subject, None, done).await?;
+            }
+            Ok::<_, ImportError>(report)
         };
         self.0.write("import_products", request, effect).await
     }
@@ -120,6 +128,14 @@ pub struct WrongLine {
     /// The name in the header; empty when the whole line is meant.
     pub column: String,
     pub message: String,
+}
+
+impl ImportReport {
+    /// For the audit log.
+    fn counts(&self) -> serde_json::Value {
+        let Self { created, updated, unchanged, skipped, .. } = self;
+        serde_json::json!({ "created": created, "updated": updated, "unchanged": unchanged, "skipped": skipped })
+    }
 }
 
 impl From<flows::ImportReport> for ImportReport {

@@ -1,6 +1,7 @@
 //! `/admin/inventory`: how much there is of what, and every change of it.
 
 use chrono::{DateTime, Utc};
+use commerce_core::audit_log::{self, Subject};
 use commerce_core::db::Retryable;
 use commerce_core::ids::{LocationId, VariantId};
 use commerce_core::inventory::{
@@ -16,7 +17,7 @@ use poem_openapi::{Enum, Object, OpenApi};
 use uuid::Uuid;
 
 use crate::answer::{Created, List, Okay};
-use crate::auth::{Can, Credential, InventoryRead, InventoryWrite};
+use crate::auth::{Can, InventoryRead, InventoryWrite};
 use crate::body::Body;
 use crate::idempotency_key::IdempotencyKey;
 use crate::orders::twenty;
@@ -63,9 +64,12 @@ impl Inventory {
             delta: body.delta,
             reason: body.value.reason,
         };
-        let origin = staff.origin();
+        let author = staff.author();
         let effect = async move |conn: &mut AsyncPgConnection| {
-            inventory::adjust(conn, std::slice::from_ref(&adjustment), &origin).await?;
+            let subject = Subject::Stock(adjustment.variant_id);
+            let before = audit_log::snapshot(conn, subject).await?;
+            inventory::adjust(conn, std::slice::from_ref(&adjustment), &author.origin).await?;
+            audit_log::record(conn, &author, "adjust_stock", subject, before).await?;
             let level = inventory::find_level(conn, adjustment.variant_id, location_id).await?;
             level.map(StockLevel::from).ok_or(AdjustStockError::UnknownVariant)
         };

@@ -2,8 +2,10 @@
 
 pub mod accounts;
 pub mod admin_orders;
+pub mod admin_users;
 pub mod answer;
 pub mod app;
+pub mod audit_log;
 pub mod auth;
 pub mod auth_password;
 pub mod body;

@@ -99,6 +99,8 @@ codes! {
     OptionsTaken = CONFLICT "options_taken" "The options are taken",
     /// Products are in the category (`products` says how many), or categories below it (`children` names them).
     CategoryInUse = CONFLICT "category_in_use" "The category is in use",
+    /// No other admin who can log in would be left: make somebody else an admin first.
+    LastAdmin = CONFLICT "last_admin" "This is the last admin",
     /// Units that are reserved for orders or carts cannot be taken from stock.
     StockReserved = CONFLICT "stock_reserved" "The stock is reserved",
     /// The resource has changed since its `ETag` was read: read it again.

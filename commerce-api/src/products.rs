@@ -3,6 +3,7 @@
 mod requests;
 mod shapes;
 
+use commerce_core::audit_log::{self, Subject};
 use commerce_core::catalog::{
     self, Audience, ListProducts, ListProductsError, ProductKey, ProductPatch, ProductRefusal,
     ProductStatus as Status, UpdateProductError, VariantPatch,
@@ -22,7 +23,7 @@ pub use self::requests::{
 pub use self::shapes::{Image, Product, ProductSort, ProductStatus};
 
 use crate::answer::{Created, List, NOTHING, NoContent, Okay};
-use crate::auth::{Can, Credential, ProductsRead, ProductsWrite};
+use crate::auth::{Can, ProductsRead, ProductsWrite};
 use crate::body::Body;
 use crate::edge::IfMatch;
 use crate::idempotency_key::IdempotencyKey;
@@ -99,10 +100,12 @@ impl Products {
         body: Body<CreateProductRequest>,
     ) -> Result<Created<Product>, Refused<CreateProductError>> {
         let (command, form) = body.command()?;
-        let (currency, origin) = (self.0.shop.currency, staff.origin());
+        let (currency, author) = (self.0.shop.currency, staff.author());
         let effect = async move |conn: &mut AsyncPgConnection| {
-            let made = flows::create_product(conn, command.clone(), currency, &origin).await;
-            let product = Product::from(made.map_err(|error| form.point(error))?);
+            let made = flows::create_product(conn, command.clone(), currency, &author.origin).await;
+            let made = made.map_err(|error| form.point(error))?;
+            audit_log::record(conn, &author, "create_product", Subject::Product(made.id), None).await?;
+            let product = Product::from(made);
             let path = format!("/v1/products/{}", product.id);
             Ok(product.reply().location(path))
         };
@@ -116,12 +119,12 @@ impl Products {
     #[oai(path = "/products/:id_or_slug", method = "put", operation_id = "replace_product")]
     async fn replace(
         &self,
-        _staff: Can<ProductsWrite>,
+        staff: Can<ProductsWrite>,
         id_or_slug: Path<String>,
         #[oai(name = "If-Match")] expected: IfMatch,
         body: Body<ReplaceProductRequest>,
     ) -> Result<Okay<Product>, Refused<UpdateProductError>> {
-        self.update(id_or_slug.0, expected, body.patch()?).await
+        self.update("replace_product", &staff, id_or_slug.0, expected, body.patch()?).await
     }
 
     /// Change a product
@@ -131,12 +134,12 @@ impl Products {
     #[oai(path = "/products/:id_or_slug", method = "patch", operation_id = "update_product")]
     async fn patch(
         &self,
-        _staff: Can<ProductsWrite>,
+        staff: Can<ProductsWrite>,
         id_or_slug: Path<String>,
         #[oai(name = "If-Match")] expected: IfMatch,
         body: Body<UpdateProductRequest>,
     ) -> Result<Okay<Product>, Refused<UpdateProductError>> {
-        self.update(id_or_slug.0, expected, body.patch()?).await
+        self.update("update_product", &staff, id_or_slug.0, expected, body.patch()?).await
     }
 
     /// Archive a product
@@ -145,15 +148,17 @@ impl Products {
     #[oai(path = "/products/:id_or_slug", method = "delete", operation_id = "archive_product")]
     async fn archive(
         &self,
-        _staff: Can<ProductsWrite>,
+        staff: Can<ProductsWrite>,
         id_or_slug: Path<String>,
         #[oai(name = "If-Match")] expected: IfMatch,
     ) -> Result<NoContent, Refused<UpdateProductError>> {
-        let (key, currency) = (product_key(&id_or_slug.0), self.0.shop.currency);
+        let (key, currency, author) = (product_key(&id_or_slug.0), self.0.shop.currency, staff.author());
         let effect = async move |conn: &mut AsyncPgConnection| {
             let id = product_id(conn, &key).await?;
+            let before = audit_log::snapshot(conn, Subject::Product(id)).await?;
             let patch = ProductPatch { status: Some(Status::Archived), ..ProductPatch::default() };
             catalog::update_product(conn, id, expected.version(), patch, currency).await?;
+            audit_log::record(conn, &author, "archive_product", Subject::Product(id), before).await?;
             Ok::<_, UpdateProductError>(NOTHING)
         };
         self.0.write("archive_product", None, effect).await
@@ -172,12 +177,15 @@ impl Products {
         body: Body<CreateVariantRequest>,
     ) -> Result<Created<Product>, Refused<UpdateProductError>> {
         let (new, stock) = (body.variant("")?, body.stock.unwrap_or(0));
-        let (product, currency, origin) = (product_key(&id_or_slug.0), self.0.shop.currency, staff.origin());
+        let (product, currency, author) = (product_key(&id_or_slug.0), self.0.shop.currency, staff.author());
         let effect = async move |conn: &mut AsyncPgConnection| {
             let id = product_id(conn, &product).await?;
+            let before = audit_log::snapshot(conn, Subject::Product(id)).await?;
             let new = new.clone();
             let (_, product) =
-                flows::create_variant(conn, id, expected.version(), new, stock, currency, &origin).await?;
+                flows::create_variant(conn, id, expected.version(), new, stock, currency, &author.origin)
+                    .await?;
+            audit_log::record(conn, &author, "create_variant", Subject::Product(id), before).await?;
             Ok::<_, UpdateProductError>(Product::from(product).reply())
         };
         self.0.write("create_variant", key.request(&staff, body.raw()), effect).await
@@ -201,12 +209,15 @@ impl Products {
         body: Body<CreateVariantMatrixRequest>,
     ) -> Result<Okay<Product>, Refused<UpdateProductError>> {
         let (options, price) = body.matrix()?;
-        let (product, currency, origin) = (product_key(&id_or_slug.0), self.0.shop.currency, staff.origin());
+        let (product, currency, author) = (product_key(&id_or_slug.0), self.0.shop.currency, staff.author());
         let effect = async move |conn: &mut AsyncPgConnection| {
             let id = product_id(conn, &product).await?;
+            let before = audit_log::snapshot(conn, Subject::Product(id)).await?;
             let version = expected.version();
             let (_, product) =
-                flows::create_combinations(conn, id, version, &options, price, currency, &origin).await?;
+                flows::create_combinations(conn, id, version, &options, price, currency, &author.origin)
+                    .await?;
+            audit_log::record(conn, &author, "create_variant_matrix", Subject::Product(id), before).await?;
             Ok::<_, UpdateProductError>(Product::from(product).reply())
         };
         self.0.write("create_variant_matrix", key.request(&staff, body.raw()), effect).await
@@ -220,19 +231,21 @@ impl Products {
     )]
     async fn patch_variant(
         &self,
-        _staff: Can<ProductsWrite>,
+        staff: Can<ProductsWrite>,
         id_or_slug: Path<String>,
         variant_id: Path<Uuid>,
         #[oai(name = "If-Match")] expected: IfMatch,
         body: Body<UpdateVariantRequest>,
     ) -> Result<Okay<Product>, Refused<UpdateProductError>> {
         let patch = body.patch()?;
-        let (key, currency) = (product_key(&id_or_slug.0), self.0.shop.currency);
+        let (key, currency, author) = (product_key(&id_or_slug.0), self.0.shop.currency, staff.author());
         let variant_id = VariantId(variant_id.0);
         let effect = async move |conn: &mut AsyncPgConnection| {
             let (id, patch) = (product_id(conn, &key).await?, patch.clone());
+            let before = audit_log::snapshot(conn, Subject::Product(id)).await?;
             let product =
                 catalog::update_variant(conn, id, variant_id, expected.version(), patch, currency).await?;
+            audit_log::record(conn, &author, "update_variant", Subject::Product(id), before).await?;
             Ok::<_, UpdateProductError>(Product::from(product).reply())
         };
         self.0.write("update_variant", None, effect).await
@@ -248,17 +261,19 @@ impl Products {
     )]
     async fn deactivate_variant(
         &self,
-        _staff: Can<ProductsWrite>,
+        staff: Can<ProductsWrite>,
         id_or_slug: Path<String>,
         variant_id: Path<Uuid>,
         #[oai(name = "If-Match")] expected: IfMatch,
     ) -> Result<NoContent, Refused<UpdateProductError>> {
-        let (key, currency) = (product_key(&id_or_slug.0), self.0.shop.currency);
+        let (key, currency, author) = (product_key(&id_or_slug.0), self.0.shop.currency, staff.author());
         let variant_id = VariantId(variant_id.0);
         let effect = async move |conn: &mut AsyncPgConnection| {
             let id = product_id(conn, &key).await?;
+            let before = audit_log::snapshot(conn, Subject::Product(id)).await?;
             let patch = VariantPatch { active: Some(false), ..VariantPatch::default() };
             catalog::update_variant(conn, id, variant_id, expected.version(), patch, currency).await?;
+            audit_log::record(conn, &author, "deactivate_variant", Subject::Product(id), before).await?;
             Ok::<_, UpdateProductError>(NOTHING)
         };
         self.0.write("deactivate_variant", None, effect).await
@@ -343,18 +358,22 @@ impl Products {
 
     async fn update(
         &self,
+        action: &'static str,
+        staff: &Can<ProductsWrite>,
         key: String,
         expected: IfMatch,
         patch: ProductPatch,
     ) -> Result<Okay<Product>, Refused<UpdateProductError>> {
-        let (key, currency) = (product_key(&key), self.0.shop.currency);
+        let (key, currency, author) = (product_key(&key), self.0.shop.currency, staff.author());
         let effect = async move |conn: &mut AsyncPgConnection| {
             let id = product_id(conn, &key).await?;
+            let before = audit_log::snapshot(conn, Subject::Product(id)).await?;
             let product =
                 catalog::update_product(conn, id, expected.version(), patch.clone(), currency).await?;
+            audit_log::record(conn, &author, action, Subject::Product(id), before).await?;
             Ok::<_, UpdateProductError>(Product::from(product).reply())
         };
-        self.0.write("update_product", None, effect).await
+        self.0.write(action, None, effect).await
     }
 }
 

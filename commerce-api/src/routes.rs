@@ -69,6 +69,8 @@ use poem_openapi::{OpenApi as _, Tags};
 
 use crate::accounts::Accounts;
 use crate::admin_orders::AdminOrders;
+use crate::admin_users::AdminUsers;
+use crate::audit_log::AuditLog;
 use crate::auth_password::Passwords;
 use crate::cart::Carts;
 use crate::categories::Categories;
@@ -85,11 +87,9 @@ use crate::products_export::ProductsExport;
 use crate::search::Search;
 use crate::state::State;
 
-/// Every resource under `/v1`.
+/// Every resource under `/v1`. A tuple has at most sixteen parts, so some of them are tuples.
 pub type Surface = (
-    Accounts,
-    Passwords,
-    Me,
+    (Accounts, Passwords, Me),
     Sessions,
     Products,
     Search,
@@ -103,14 +103,13 @@ pub type Surface = (
     AdminOrders,
     OrdersExport,
     Payments,
+    (AdminUsers, AuditLog),
 );
 
 pub fn surface(state: &State) -> Surface {
     let state = || state.clone();
     (
-        Accounts(state()),
-        Passwords(state()),
-        Me(state()),
+        (Accounts(state()), Passwords(state()), Me(state())),
         Sessions(state()),
         Products(state()),
         Search(state()),
@@ -124,6 +123,7 @@ pub fn surface(state: &State) -> Surface {
         AdminOrders(state()),
         OrdersExport(state()),
         Payments(state()),
+        (AdminUsers(state()), AuditLog(state())),
     )
 }
 
@@ -149,11 +149,27 @@ pub enum Tag {
     /// For staff: orders.
     #[oai(rename = "Admin orders")]
     AdminOrders,
+    /// For staff: the accounts of others.
+    #[oai(rename = "Admin users")]
+    AdminUsers,
+    /// For staff: what happened in the shop.
+    Operations,
 }
 
 /// In which order the chapters are shown: as somebody meets them who buys. Others follow.
-pub const CHAPTERS: [&str; 9] =
-    ["Auth", "Me", "Products", "Categories", "Cart", "Orders", "Payments", "Inventory", "Admin orders"];
+pub const CHAPTERS: [&str; 11] = [
+    "Auth",
+    "Me",
+    "Products",
+    "Categories",
+    "Cart",
+    "Orders",
+    "Payments",
+    "Inventory",
+    "Admin orders",
+    "Admin users",
+    "Operations",
+];
 
 /// Where the API begins.
 pub const BASE: &str = "/v1";

@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod audit;
+pub mod audit_log;
 pub mod cart;
 pub mod catalog;
 pub mod db;

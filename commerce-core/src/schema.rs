@@ -13,6 +13,21 @@ diesel::table! {
 }
 
 diesel::table! {
+    commerce.audit_log (id) {
+        id -> Uuid,
+        at -> Timestamptz,
+        actor -> Text,
+        actor_role -> Nullable<Text>,
+        request_id -> Nullable<Text>,
+        action -> Text,
+        subject_kind -> Text,
+        subject_id -> Nullable<Text>,
+        before -> Nullable<Jsonb>,
+        after -> Nullable<Jsonb>,
+    }
+}
+
+diesel::table! {
     commerce.cart_items (cart_id, variant_id) {
         cart_id -> Uuid,
         variant_id -> Uuid,
@@ -406,6 +421,7 @@ diesel::table! {
         updated_at -> Timestamptz,
         version -> Int4,
         deleted_at -> Nullable<Timestamptz>,
+        phone -> Nullable<Text>,
     }
 }
 
@@ -459,6 +475,7 @@ diesel::joinable!(variants -> products (product_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
     addresses,
+    audit_log,
     cart_items,
     carts,
     categories,

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
 
 mod accounts;
+mod admin_users;
+mod audit_log;
 mod bad_input;
 mod browser_tests;
 mod catalogue_admin;

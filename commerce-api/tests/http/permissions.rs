@@ -45,6 +45,8 @@ const READS_PAYMENTS: &[Role] = &[Support, Admin];
 const READS_PRODUCTS: &[Role] = &[Support, CatalogueManager, Fulfilment, Admin];
 const WRITES_PRODUCTS: &[Role] = &[CatalogueManager, Admin];
 const READS_STOCK: &[Role] = &[Support, CatalogueManager, Fulfilment, Admin];
+const READS_USERS: &[Role] = &[Support, Admin];
+const ADMINS: &[Role] = &[Admin];
 const WRITES_STOCK: &[Role] = &[CatalogueManager, Fulfilment, Admin];
 
 #[rustfmt::skip]
@@ -117,6 +119,12 @@ const TABLE: &[(&str, May, Leads)] = &[
     ("admin_export_orders", Staff(READS_ORDERS), Anywhere),
     ("admin_move_order", Staff(WRITES_ORDERS), Anywhere),
     ("admin_note_order", Staff(WRITES_ORDERS), Anywhere),
+
+    ("admin_list_users", Staff(READS_USERS), Anywhere),
+    ("admin_get_user", Staff(READS_USERS), Anywhere),
+    ("admin_update_user", Staff(ADMINS), Anywhere),
+    ("admin_delete_user", Staff(ADMINS), Anywhere),
+    ("list_audit_log", Staff(ADMINS), Anywhere),
 ];
 
 const STAFF: [Role; 4] = [Support, CatalogueManager, Fulfilment, Admin];

@@ -13,7 +13,7 @@ use commerce_core::ids::{SessionId, UserId};
 use commerce_core::payments::{MockProvider, PaymentProvider, Providers};
 use commerce_core::settings::ShopSettings;
 use commerce_core::testing::TestDatabase;
-use diesel::ExpressionMethods as _;
+use diesel::{ExpressionMethods as _, NullableExpressionMethods as _};
 use diesel_async::RunQueryDsl as _;
 use object_store::memory::InMemory;
 use poem::endpoint::BoxEndpoint;
@@ -238,6 +238,7 @@ impl TestShop {
                 users::password_hash.eq(NO_PASSWORD),
                 users::display_name.eq("Ada"),
                 users::role.eq(role),
+                users::email_verified_at.eq(commerce_core::db::clock().nullable()),
             ))
             .execute(&mut conn)
             .await

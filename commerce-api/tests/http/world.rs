@@ -35,6 +35,8 @@ pub struct World {
     pub product: String,
     pub image: String,
     pub category: String,
+    /// Somebody else than the buyers.
+    pub user: String,
 }
 
 impl World {
@@ -52,7 +54,8 @@ impl World {
         let category = send_new(shop, "/v1/categories", &category, &admin).await;
         let category = category["id"].as_str().unwrap().to_owned();
         let image = linked_image(shop, &product, &admin).await;
-        Self { admin, customer, guest, spare_token, variant, product, image, category }
+        let user = shop.login(Role::Customer).await.0.to_string();
+        Self { admin, customer, guest, spare_token, variant, product, image, category, user }
     }
 
     /// Whoever this operation lets in: staff, else a guest, else a customer, else nobody.
@@ -79,6 +82,7 @@ impl World {
             "products" => self.product.clone(),
             "images" => self.image.clone(),
             "categories" => self.category.clone(),
+            "users" => self.user.clone(),
             _ => Uuid::now_v7().to_string(),
         }
     }

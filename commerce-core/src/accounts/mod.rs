@@ -4,12 +4,16 @@
 //! session row; its refresh tokens rotate, and a token that comes back after its use ends the whole session. What a person
 //! may do follows from their [`Role`] alone. What also sends mails is in [`flows`](crate::flows).
 
+mod administration;
+mod anonymise;
 mod email;
+mod list_users;
 mod login;
 pub mod one_time_code;
 mod password;
 mod password_reset;
 mod permission;
+mod phone;
 mod refresh;
 mod registration;
 mod secret_key;
@@ -19,7 +23,13 @@ mod set_password;
 mod update_profile;
 mod user;
 
+pub use administration::{
+    AdministerUserError, UpdateUser, UserKey, delete_user, find_user_by_key, is_acting_admin,
+    lock_beside_admins, update_user,
+};
+pub use anonymise::anonymise;
 pub use email::{EmailAddress, InvalidEmailAddress};
+pub use list_users::{ListUsersError, UserFilter, UserSort, list_users};
 pub use login::{
     LoginError, ProvenUser, StoredCredentials, find_credentials, find_own_credentials, open_cookie_session,
     open_session,
@@ -27,6 +37,7 @@ pub use login::{
 pub use password::{HashError, InvalidPassword, NewPassword, PasswordHash};
 pub use password_reset::{RESET_LINK_TTL, ResetProof, derive_reset_token, prove_by_code, prove_by_token};
 pub use permission::{Permission, Role};
+pub use phone::{InvalidPhone, Phone};
 pub use refresh::{REUSE_GRACE, Refreshed, refresh_session};
 pub use registration::{
     CreatedAccount, NewUser, create_confirmed, find_confirmed, insert_unverified, lock_by_email,

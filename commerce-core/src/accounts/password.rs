@@ -73,6 +73,13 @@ impl std::fmt::Debug for NewPassword {
 #[diesel(sql_type = diesel::sql_types::Text)]
 pub struct PasswordHash(String);
 
+impl PasswordHash {
+    /// One that no password belongs to.
+    pub(super) fn of_nobody() -> Self {
+        Self(NOBODYS_HASH.to_owned())
+    }
+}
+
 impl std::fmt::Debug for PasswordHash {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("PasswordHash(…)")

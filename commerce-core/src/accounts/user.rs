@@ -17,6 +17,8 @@ pub struct User {
     pub email: String,
     pub email_verified_at: Option<DateTime<Utc>>,
     pub display_name: String,
+    /// Digits, perhaps after a `+`.
+    pub phone: Option<String>,
     pub role: Role,
     pub disabled_at: Option<DateTime<Utc>>,
     pub created_at: DateTime<Utc>,

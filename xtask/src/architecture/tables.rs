@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use super::source::{SourceFile, identifier};
 use crate::workspace;
 
-const OWNERS: [(&str, &[&str]); 13] = [
+const OWNERS: [(&str, &[&str]); 14] = [
     ("accounts", &["users", "sessions", "refresh_tokens", "one_time_codes", "addresses"]),
     (
         "catalog",
@@ -33,6 +33,7 @@ const OWNERS: [(&str, &[&str]); 13] = [
     ("contact", &["contact_messages"]),
     ("notifications", &["emails"]),
     ("jobs", &["jobs"]),
+    ("audit_log", &["audit_log"]),
     ("idempotency", &["idempotency_keys"]),
 ];
 

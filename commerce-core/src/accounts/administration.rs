@@ -1,0 +1,185 @@
+//! Staff change and delete other people's accounts. Each change is in the audit log, and an admin is always left.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel::result::Error as QueryError;
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+
+use super::anonymise::anonymise;
+use super::session::revoke_sessions;
+use super::{EmailAddress, Phone, Role, User, check_display_name, find_user};
+use crate::audit_log::{self, Author, Subject};
+use crate::db::Retryable;
+use crate::error::{FieldError, FieldErrors};
+use crate::ids::UserId;
+use crate::schema::users;
+
+/// Which account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UserKey {
+    Id(UserId),
+    Email(EmailAddress),
+}
+
+impl UserKey {
+    /// Reads an id or an e-mail address; `None` for what is neither.
+    pub fn parse(text: &str) -> Option<Self> {
+        text.parse().map(Self::Id).ok().or_else(|| text.parse().map(Self::Email).ok())
+    }
+}
+
+/// What is to change; what is `None` stays.
+#[derive(Debug, Clone, Default)]
+pub struct UpdateUser {
+    pub display_name: Option<String>,
+    /// `Some(None)` takes the number away.
+    pub phone: Option<Option<String>>,
+    pub role: Option<Role>,
+    pub disabled: Option<bool>,
+    /// Change it only if it still has this version.
+    pub expected_version: Option<i32>,
+}
+
+/// Why an account was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum AdministerUserError {
+    #[error("there is no such account")]
+    NotFound,
+    #[error("the account has changed since it was read")]
+    VersionMismatch,
+    /// Nobody would be left who may do everything.
+    #[error("this is the last admin who can log in: make somebody else an admin first")]
+    LastAdmin,
+    #[error("the change is invalid")]
+    Invalid(Vec<FieldError>),
+    #[error(transparent)]
+    Database(#[from] QueryError),
+}
+
+impl Retryable for AdministerUserError {
+    fn is_retryable(&self) -> bool {
+        matches!(self, Self::Database(error) if error.is_retryable())
+    }
+}
+
+/// The account, unless it was deleted.
+pub async fn find_user_by_key(conn: &mut AsyncPgConnection, key: &UserKey) -> QueryResult<Option<User>> {
+    let query = users::table.filter(users::deleted_at.is_null()).select(User::as_select()).into_boxed();
+    let query = match key {
+        UserKey::Id(id) => query.filter(users::id.eq(*id)),
+        UserKey::Email(email) => query.filter(users::email.eq(email.as_str().to_owned())),
+    };
+    query.first(conn).await.optional()
+}
+
+#[derive(AsChangeset)]
+#[diesel(table_name = users)]
+struct UserChanges {
+    display_name: Option<String>,
+    phone: Option<Option<String>>,
+    role: Option<Role>,
+    disabled_at: Option<Option<DateTime<Utc>>>,
+    updated_at: DateTime<Utc>,
+}
+
+/// Changes an account and returns it as it is now. Disabling ends its sessions.
+pub async fn update_user(
+    conn: &mut AsyncPgConnection,
+    key: &UserKey,
+    change: &UpdateUser,
+    author: &Author,
+) -> Result<User, AdministerUserError> {
+    let mut faults = FieldErrors::default();
+    let display_name = change.display_name.as_deref().map(|name| check_display_name(name, &mut faults));
+    let phone = change.phone.as_ref().map(|phone| {
+        let phone = phone.as_deref().map(str::parse::<Phone>).transpose();
+        phone.unwrap_or_else(|error| {
+            faults.push("/phone", error.to_string());
+            None
+        })
+    });
+    if !faults.is_empty() {
+        return Err(AdministerUserError::Invalid(faults.into_vec()));
+    }
+    conn.transaction(async |conn| {
+        let (user, other_admins) = lock_beside_admins(conn, key, change.expected_version).await?;
+        let subject = Subject::User(user.id);
+        let before = audit_log::snapshot(conn, subject).await?;
+        let stays_admin = change.role.unwrap_or(user.role) == Role::Admin && change.disabled != Some(true);
+        if is_acting_admin(&user) && !stays_admin && other_admins == 0 {
+            return Err(AdministerUserError::LastAdmin);
+        }
+        let now = crate::db::current_time(conn).await?;
+        let changes = UserChanges {
+            display_name,
+            phone: phone.map(|phone| phone.map(|phone| phone.as_str().to_owned())),
+            role: change.role,
+            disabled_at: change.disabled.map(|disabled| disabled.then_some(user.disabled_at.unwrap_or(now))),
+            updated_at: now,
+        };
+        diesel::update(users::table.find(user.id))
+            .set((changes, users::version.eq(users::version + 1)))
+            .execute(conn)
+            .await?;
+        if change.disabled == Some(true) {
+            revoke_sessions(conn, user.id, None, "account_disabled").await?;
+        }
+        audit_log::record(conn, author, "admin_update_user", subject, before).await?;
+        find_user(conn, user.id).await?.ok_or(AdministerUserError::NotFound)
+    })
+    .await
+}
+
+/// Deletes an account: see [`anonymise`]. Returns whose it was.
+pub async fn delete_user(
+    conn: &mut AsyncPgConnection,
+    key: &UserKey,
+    expected_version: Option<i32>,
+    author: &Author,
+) -> Result<UserId, AdministerUserError> {
+    conn.transaction(async |conn| {
+        let (user, other_admins) = lock_beside_admins(conn, key, expected_version).await?;
+        if is_acting_admin(&user) && other_admins == 0 {
+            return Err(AdministerUserError::LastAdmin);
+        }
+        let subject = Subject::User(user.id);
+        let before = audit_log::snapshot(conn, subject).await?;
+        audit_log::record_facts(conn, author, "admin_delete_user", subject, before, None).await?;
+        anonymise(conn, user.id).await?;
+        Ok(user.id)
+    })
+    .await
+}
+
+/// Locks an account against being changed, and every admin with it, in the order of their ids: of two requests that would
+/// each take one of the last two admins away, the second sees what the first did. Returns how many admins there are beside it.
+pub async fn lock_beside_admins(
+    conn: &mut AsyncPgConnection,
+    key: &UserKey,
+    expected_version: Option<i32>,
+) -> Result<(User, usize), AdministerUserError> {
+    let id = find_user_by_key(conn, key).await?.ok_or(AdministerUserError::NotFound)?.id;
+    let acting_admin = users::role
+        .eq(Role::Admin)
+        .and(users::disabled_at.is_null())
+        .and(users::email_verified_at.is_not_null());
+    let locked: Vec<User> = users::table
+        .filter(users::id.eq(id).or(acting_admin))
+        .filter(users::deleted_at.is_null())
+        .order(users::id)
+        .select(User::as_select())
+        .for_no_key_update()
+        .load(conn)
+        .await?;
+    let admins = locked.iter().filter(|user| user.id != id && is_acting_admin(user)).count();
+    let user = locked.into_iter().find(|user| user.id == id).ok_or(AdministerUserError::NotFound)?;
+    match expected_version {
+        Some(expected) if expected != user.version => Err(AdministerUserError::VersionMismatch),
+        _ => Ok((user, admins)),
+    }
+}
+
+/// An admin who can log in: one that is disabled or never confirmed the address helps nobody.
+pub fn is_acting_admin(user: &User) -> bool {
+    user.role == Role::Admin && user.disabled_at.is_none() && user.email_verified_at.is_some()
+}

@@ -1,0 +1,158 @@
+//! Staff look for accounts.
+
+use chrono::{DateTime, Utc};
+use diesel::pg::Pg;
+use diesel::prelude::*;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+
+use super::phone::compact;
+use super::{Role, User};
+use crate::ids::UserId;
+use crate::page::{Cursor, InvalidCursor, Limit, Page};
+use crate::schema::users;
+use crate::text_enum::text_enum;
+
+/// Which accounts; each field that is set must match.
+#[derive(Debug, Clone, Default)]
+pub struct UserFilter {
+    /// A part of the name, the e-mail address or the telephone number. One or two characters are looked for where words begin.
+    pub text: Option<String>,
+    pub role: Option<Role>,
+    pub disabled: Option<bool>,
+}
+
+text_enum! {
+    /// In which order a list comes.
+    pub enum UserSort {
+        OldestFirst = "created_at",
+        NewestFirst = "-created_at",
+        Email = "email",
+        EmailDescending = "-email",
+        Name = "display_name",
+        NameDescending = "-display_name",
+    }
+}
+
+/// Why a list could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ListUsersError {
+    #[error(transparent)]
+    InvalidCursor(#[from] InvalidCursor),
+    #[error(transparent)]
+    Database(#[from] diesel::result::Error),
+}
+
+type Query<'a> = users::BoxedQuery<'a, Pg, diesel::dsl::SqlTypeOf<diesel::dsl::AsSelect<User, Pg>>>;
+
+/// One page of the accounts that match. Deleted ones are never among them.
+pub async fn list_users(
+    conn: &mut AsyncPgConnection,
+    filter: &UserFilter,
+    sort: UserSort,
+    limit: Limit,
+    cursor: Option<&str>,
+) -> Result<Page<User>, ListUsersError> {
+    let query = sorted(after(filtered(filter), sort, cursor)?, sort);
+    let rows: Vec<User> = query.limit(limit.rows_and_one()).load(conn).await?;
+    Ok(Page::from_rows(rows, limit, |last| cursor_of(last, sort)))
+}
+
+fn filtered(filter: &UserFilter) -> Query<'_> {
+    let mut query = users::table.select(User::as_select()).into_boxed().filter(users::deleted_at.is_null());
+    if let Some(role) = filter.role {
+        query = query.filter(users::role.eq(role));
+    }
+    match filter.disabled {
+        Some(true) => query = query.filter(users::disabled_at.is_not_null()),
+        Some(false) => query = query.filter(users::disabled_at.is_null()),
+        None => {}
+    }
+    match filter.text.as_deref().map(str::trim) {
+        Some(text) if !text.is_empty() => matching(query, text),
+        _ => query,
+    }
+}
+
+/// Trigrams find three characters anywhere. Fewer make no trigram but at the beginning of a word.
+fn matching<'a>(query: Query<'a>, text: &str) -> Query<'a> {
+    let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+    let phone = compact(text);
+    if text.chars().count() < 3 {
+        let begins = format!("{escaped}%");
+        let phone = format!("{}%", phone.as_deref().unwrap_or(&escaped));
+        let word_begins = format!("% {escaped}%");
+        return query.filter(
+            users::email
+                .ilike(begins.clone())
+                .or(users::display_name.ilike(begins))
+                .or(users::display_name.ilike(word_begins))
+                .or(users::phone.assume_not_null().like(phone)),
+        );
+    }
+    let anywhere = format!("%{escaped}%");
+    let named = users::email.ilike(anywhere.clone()).or(users::display_name.ilike(anywhere));
+    match phone {
+        Some(phone) => query.filter(named.or(users::phone.assume_not_null().like(format!("%{phone}%")))),
+        None => query.filter(named),
+    }
+}
+
+fn sorted(query: Query<'_>, sort: UserSort) -> Query<'_> {
+    use users::{created_at, display_name, email, id};
+    match sort {
+        UserSort::OldestFirst => query.order((created_at.asc(), id.asc())),
+        UserSort::NewestFirst => query.order((created_at.desc(), id.desc())),
+        UserSort::Email => query.order(email.asc()),
+        UserSort::EmailDescending => query.order(email.desc()),
+        UserSort::Name => query.order((display_name.asc(), id.asc())),
+        UserSort::NameDescending => query.order((display_name.desc(), id.desc())),
+    }
+}
+
+fn cursor_of(user: &User, sort: UserSort) -> String {
+    let (sort_name, id) = (sort.as_str().to_owned(), user.id.0);
+    match sort {
+        UserSort::OldestFirst | UserSort::NewestFirst => {
+            Cursor { sort: sort_name, key: user.created_at, id }.encode()
+        }
+        UserSort::Email | UserSort::EmailDescending => {
+            Cursor { sort: sort_name, key: user.email.clone(), id }.encode()
+        }
+        UserSort::Name | UserSort::NameDescending => {
+            Cursor { sort: sort_name, key: user.display_name.clone(), id }.encode()
+        }
+    }
+}
+
+fn after<'a>(query: Query<'a>, sort: UserSort, cursor: Option<&str>) -> Result<Query<'a>, InvalidCursor> {
+    use users::{created_at, display_name, email, id};
+    let Some(cursor) = cursor else { return Ok(query) };
+    let time = || {
+        let Cursor { key, id: last, .. } = Cursor::<DateTime<Utc>>::decode(cursor, sort.as_str())?;
+        Ok::<_, InvalidCursor>((key, UserId(last)))
+    };
+    let text = || {
+        let Cursor { key, id: last, .. } = Cursor::<String>::decode(cursor, sort.as_str())?;
+        Ok::<_, InvalidCursor>((key, UserId(last)))
+    };
+    Ok(match sort {
+        UserSort::OldestFirst => {
+            let (key, last) = time()?;
+            query.filter(created_at.ge(key)).filter(created_at.gt(key).or(id.gt(last)))
+        }
+        UserSort::NewestFirst => {
+            let (key, last) = time()?;
+            query.filter(created_at.le(key)).filter(created_at.lt(key).or(id.lt(last)))
+        }
+        UserSort::Email => query.filter(email.gt(text()?.0)),
+        UserSort::EmailDescending => query.filter(email.lt(text()?.0)),
+        UserSort::Name => {
+            let (key, last) = text()?;
+            query.filter(display_name.ge(key.clone())).filter(display_name.gt(key).or(id.gt(last)))
+        }
+        UserSort::NameDescending => {
+            let (key, last) = text()?;
+            query.filter(display_name.le(key.clone())).filter(display_name.lt(key).or(id.lt(last)))
+        }
+    })
+}

@@ -1,0 +1,71 @@
+//! Writing entries.
+
+use diesel::prelude::*;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use serde_json::Value;
+
+use super::snapshot::{Subject, snapshot};
+use crate::ids::{AuditEntryId, UserId};
+use crate::request::Origin;
+use crate::schema::audit_log;
+
+/// Who makes a change.
+#[derive(Debug, Clone)]
+pub struct Author {
+    pub origin: Origin,
+    /// The role that allows it, such as `admin`.
+    pub role: Option<&'static str>,
+}
+
+/// Writes what was done to the subject, with what it is like now. `before` is what [`snapshot`] said of it in this transaction;
+/// `None` if it was made by this change.
+pub async fn record(
+    conn: &mut AsyncPgConnection,
+    author: &Author,
+    action: &'static str,
+    subject: Subject,
+    before: Option<Value>,
+) -> QueryResult<()> {
+    let after = snapshot(conn, subject).await?;
+    record_facts(conn, author, action, subject, before, after).await
+}
+
+/// As [`record`], for what no row of one subject tells, such as an import. The values must hold no secret, and of people no
+/// more than ids.
+pub async fn record_facts(
+    conn: &mut AsyncPgConnection,
+    author: &Author,
+    action: &'static str,
+    subject: Subject,
+    before: Option<Value>,
+    after: Option<Value>,
+) -> QueryResult<()> {
+    diesel::insert_into(audit_log::table)
+        .values((
+            audit_log::id.eq(AuditEntryId::new()),
+            audit_log::actor.eq(author.origin.actor.to_string()),
+            audit_log::actor_role.eq(author.role),
+            audit_log::request_id.eq(&author.origin.request_id),
+            audit_log::action.eq(action),
+            audit_log::subject_kind.eq(subject.kind()),
+            audit_log::subject_id.eq(subject.id()),
+            audit_log::before.eq(before),
+            audit_log::after.eq(after),
+        ))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Takes the personal data of a deleted account out of its entries. That there were changes stays, and who made them.
+pub async fn forget_user(conn: &mut AsyncPgConnection, id: UserId) -> QueryResult<()> {
+    diesel::sql_query(
+        "UPDATE commerce.audit_log
+         SET before = before - '{email,display_name,phone}'::text[], after = after - '{email,display_name,phone}'::text[]
+         WHERE subject_kind = 'user' AND subject_id = $1",
+    )
+    .bind::<diesel::sql_types::Text, _>(id.to_string())
+    .execute(conn)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,150 @@
+//! What an entry says of its subject: the fields that staff change, named one by one, so that a secret is never among them.
+
+use diesel::OptionalExtension as _;
+use diesel::prelude::{QueryResult, QueryableByName};
+use diesel::sql_types::{Jsonb, Nullable, Uuid as SqlUuid};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::ids::{CategoryId, OrderId, ProductId, UserId, VariantId};
+use crate::text_enum::text_enum;
+
+text_enum! {
+    /// What kinds of things staff change.
+    pub enum SubjectKind {
+        User = "user",
+        Product = "product",
+        Category = "category",
+        /// The levels of a variant.
+        Stock = "stock",
+        Order = "order",
+        /// Many products at once: an import.
+        Catalogue = "catalogue",
+        /// The order of the categories.
+        CategoryOrder = "category_order",
+    }
+}
+
+/// What was changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject {
+    User(UserId),
+    /// With its variants and images.
+    Product(ProductId),
+    Category(CategoryId),
+    Stock(VariantId),
+    Order(OrderId),
+    Catalogue,
+    CategoryOrder,
+}
+
+impl Subject {
+    /// Its kind.
+    pub fn kind(self) -> SubjectKind {
+        match self {
+            Self::User(_) => SubjectKind::User,
+            Self::Product(_) => SubjectKind::Product,
+            Self::Category(_) => SubjectKind::Category,
+            Self::Stock(_) => SubjectKind::Stock,
+            Self::Order(_) => SubjectKind::Order,
+            Self::Catalogue => SubjectKind::Catalogue,
+            Self::CategoryOrder => SubjectKind::CategoryOrder,
+        }
+    }
+
+    /// Its id, if it is one thing.
+    pub fn id(self) -> Option<String> {
+        self.uuid().map(|id| id.to_string())
+    }
+
+    fn uuid(self) -> Option<Uuid> {
+        match self {
+            Self::User(id) => Some(id.0),
+            Self::Product(id) => Some(id.0),
+            Self::Category(id) => Some(id.0),
+            Self::Stock(id) => Some(id.0),
+            Self::Order(id) => Some(id.0),
+            Self::Catalogue | Self::CategoryOrder => None,
+        }
+    }
+
+    /// Locks what the change is about to lock, in the same way, so that what is read is what is changed.
+    fn lock(self) -> &'static str {
+        match self {
+            Self::User(_) => "SELECT FROM commerce.users WHERE id = $1 FOR NO KEY UPDATE",
+            Self::Product(_) => "SELECT FROM commerce.products WHERE id = $1 FOR NO KEY UPDATE",
+            // A move locks the whole tree in the order of ids: whoever began with one of its categories could wait for it in a circle.
+            Self::Category(_) | Self::CategoryOrder => {
+                "SELECT FROM commerce.categories WHERE $1 IS NULL OR true ORDER BY id FOR NO KEY UPDATE"
+            }
+            Self::Stock(_) => {
+                "SELECT FROM commerce.stock_levels WHERE variant_id = $1 ORDER BY variant_id, location_id FOR UPDATE"
+            }
+            Self::Order(_) => "SELECT FROM commerce.orders WHERE id = $1 FOR UPDATE",
+            Self::Catalogue => "SELECT WHERE $1 IS NOT NULL",
+        }
+    }
+
+    fn read(self) -> &'static str {
+        match self {
+            Self::User(_) => {
+                "SELECT jsonb_build_object('email', email, 'display_name', display_name, 'phone', phone, 'role', role,
+                    'email_verified', email_verified_at IS NOT NULL, 'disabled', disabled_at IS NOT NULL,
+                    'deleted', deleted_at IS NOT NULL, 'version', version) AS fields
+                 FROM commerce.users WHERE id = $1"
+            }
+            Self::Product(_) => {
+                "SELECT jsonb_build_object('slug', slug, 'title', title, 'description', description, 'status', status,
+                    'attributes', attributes, 'option_names', option_names, 'version', version,
+                    'category_ids', coalesce((SELECT jsonb_agg(category_id ORDER BY category_id)
+                        FROM commerce.product_categories WHERE product_id = products.id), '[]'),
+                    'variants', coalesce((SELECT jsonb_agg(jsonb_build_object('id', id, 'sku', sku, 'options', options,
+                            'price_minor', price_minor, 'compare_at_minor', compare_at_minor, 'active', active)
+                            ORDER BY position, id)
+                        FROM commerce.variants WHERE product_id = products.id), '[]'),
+                    'images', coalesce((SELECT jsonb_agg(jsonb_build_object('id', id, 'url', url, 'storage_key', storage_key, 'alt', alt)
+                            ORDER BY position, id)
+                        FROM commerce.product_images WHERE product_id = products.id), '[]')) AS fields
+                 FROM commerce.products WHERE id = $1"
+            }
+            Self::Category(_) => {
+                "SELECT jsonb_build_object('slug', slug, 'title', title, 'description', description,
+                    'position', position, 'parent_id', parent_id, 'version', version) AS fields
+                 FROM commerce.categories WHERE id = $1"
+            }
+            Self::CategoryOrder => {
+                "SELECT coalesce(jsonb_agg(jsonb_build_object('id', id, 'parent_id', parent_id, 'position', position)
+                    ORDER BY parent_id NULLS FIRST, position, id), '[]') AS fields
+                 FROM commerce.categories WHERE $1 IS NULL OR true"
+            }
+            Self::Stock(_) => {
+                "SELECT jsonb_agg(jsonb_build_object('location_id', location_id, 'on_hand', on_hand, 'reserved', reserved)
+                    ORDER BY location_id) AS fields
+                 FROM commerce.stock_levels WHERE variant_id = $1"
+            }
+            // What is personal in an order stays in the order.
+            Self::Order(_) => {
+                "SELECT jsonb_build_object('number', number, 'status', status, 'payment_status', payment_status,
+                    'fulfillment_status', fulfillment_status, 'cancel_reason', cancel_reason, 'version', version) AS fields
+                 FROM commerce.orders WHERE id = $1"
+            }
+            Self::Catalogue => "SELECT NULL::jsonb AS fields WHERE $1 IS NOT NULL",
+        }
+    }
+}
+
+#[derive(QueryableByName)]
+struct Snapshot {
+    #[diesel(sql_type = Nullable<Jsonb>)]
+    fields: Option<Value>,
+}
+
+/// What the subject is like now, locked until the transaction ends; `None` if there is no such thing.
+pub async fn snapshot(conn: &mut AsyncPgConnection, subject: Subject) -> QueryResult<Option<Value>> {
+    let id = subject.uuid();
+    diesel::sql_query(subject.lock()).bind::<Nullable<SqlUuid>, _>(id).execute(conn).await?;
+    let read = diesel::sql_query(subject.read()).bind::<Nullable<SqlUuid>, _>(id);
+    let found: Option<Snapshot> = read.get_result(conn).await.optional()?;
+    Ok(found.and_then(|snapshot| snapshot.fields))
+}
