@@ -5,12 +5,14 @@ use commerce_core::accounts;
 use commerce_core::cart::Owner;
 use commerce_core::flows::{
     CancelOrderError, CancelledBy, PlaceOrder, PlaceOrderError, PlacedOrder, cancel_order,
-    place_order_without_savepoint,
+    place_order_along_with,
 };
+use commerce_core::idempotency;
 use commerce_core::ids::OrderId;
 use commerce_core::orders::{self, ListOrdersError, OrderFilter, OrderSort};
 use commerce_core::page::{Limit, Page};
 use diesel_async::AsyncPgConnection;
+use futures_util::FutureExt as _;
 use poem_openapi::param::{Path, Query};
 use poem_openapi::types::{Email, Example};
 use poem_openapi::{Enum, Object, OpenApi};
@@ -43,12 +45,21 @@ impl Orders {
     ) -> Result<Created<Order>, Refused<PlaceOrderError>> {
         let request = key.request(&shopper, body.raw());
         let wish = self.wish(&shopper, &body).await?;
-        let state = self.0.clone();
+        let (state, kept) = (self.0.clone(), request.clone());
         let effect = async move |conn: &mut AsyncPgConnection| {
-            // `write` rolls back on any error.
-            place_order_without_savepoint(conn, &state.shop, wish.clone()).await.map(Order::placed)
+            let kept = kept.clone();
+            // The transaction is rolled back on any error.
+            let (_, answer) = place_order_along_with(conn, &state.shop, wish.clone(), |conn, placed| {
+                let answer = Created::new(Order::placed(placed.clone()));
+                let store = async move {
+                    idempotency::store_answer(conn, &kept, answer.stored()).await.map(|()| answer)
+                };
+                store.boxed()
+            })
+            .await?;
+            Ok::<_, PlaceOrderError>(answer)
         };
-        self.0.write("checkout", Some(request), effect).await
+        self.0.write_and_store("checkout", request, effect).await
     }
 
     /// List the own orders

@@ -10,6 +10,27 @@ use crate::answer::{Answer, Reply};
 use crate::problem::{Problem, Refusal, Refused};
 use crate::state::State;
 
+/// What runs in a transaction: an async closure over its connection that may run again and move between threads.
+pub trait Effect<R>:
+    for<'r> AsyncFnOnce(&'r mut AsyncPgConnection) -> R
+    + for<'r> TransactionBody<&'r mut AsyncPgConnection, R, Fut: Send>
+    + Clone
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl<R, F> Effect<R> for F where
+    for<'r> F: AsyncFnOnce(&'r mut AsyncPgConnection) -> R
+        + TransactionBody<&'r mut AsyncPgConnection, R, Fut: Send>
+        + Clone
+        + Send
+        + Sync
+        + 'static
+{
+}
+
 /// What ends the transaction of [`State::write`].
 enum WriteError<E> {
     Effect(E),
@@ -37,11 +58,12 @@ impl<E: Retryable> Retryable for WriteError<E> {
     }
 }
 
-impl<E: Refusal> From<WriteError<E>> for Refused<E> {
-    fn from(error: WriteError<E>) -> Self {
+impl<E: Refusal> From<TransactionError<WriteError<E>>> for Refused<E> {
+    fn from(error: TransactionError<WriteError<E>>) -> Self {
         match error {
-            WriteError::Effect(error) => error.into(),
-            WriteError::Idempotency(error) => Problem::from(error).into(),
+            TransactionError::NoConnection(error) => Problem::from(error).into(),
+            TransactionError::RolledBack(WriteError::Effect(error)) => error.into(),
+            TransactionError::RolledBack(WriteError::Idempotency(error)) => Problem::from(error).into(),
         }
     }
 }
@@ -64,23 +86,36 @@ impl State {
         effect: F,
     ) -> Result<Answer<STATUS, T>, Refused<E>>
     where
-        for<'r> F: AsyncFnOnce(&'r mut AsyncPgConnection) -> Result<R, E>
-            + TransactionBody<&'r mut AsyncPgConnection, Result<R, E>, Fut: Send>
-            + Clone
-            + Send
-            + Sync
-            + 'static,
+        F: Effect<Result<R, E>>,
         T: ToJSON + 'static,
         R: Into<Reply<T>> + Send + 'static,
         E: Refusal + Retryable + From<QueryError>,
     {
-        let once =
-            async move |conn: &mut AsyncPgConnection| answer_once(conn, request.as_ref(), effect).await;
-        match self.run_to_end(name, once).await? {
-            Ok(answer) => Ok(answer),
-            Err(TransactionError::NoConnection(error)) => Err(Problem::from(error).into()),
-            Err(TransactionError::RolledBack(error)) => Err(error.into()),
-        }
+        let kept = request.clone();
+        let work = async move |conn: &mut AsyncPgConnection| {
+            let answer = Answer::new(effect(conn).await.map_err(WriteError::Effect)?);
+            if let Some(request) = &kept {
+                idempotency::store_answer(conn, request, answer.stored()).await?;
+            }
+            Ok::<_, WriteError<E>>(answer)
+        };
+        self.answer_once(name, request, work).await
+    }
+
+    /// As [`State::write`], for an effect that writes out its answer and stores it itself.
+    pub async fn write_and_store<const STATUS: u16, T, E, F>(
+        &self,
+        name: &'static str,
+        request: IdempotentRequest,
+        effect: F,
+    ) -> Result<Answer<STATUS, T>, Refused<E>>
+    where
+        F: Effect<Result<Answer<STATUS, T>, E>>,
+        T: 'static,
+        E: Refusal + Retryable + From<QueryError>,
+    {
+        let work = async move |conn: &mut AsyncPgConnection| effect(conn).await.map_err(WriteError::Effect);
+        self.answer_once(name, Some(request), work).await
     }
 
     /// The first of two transactions with something slow between them, such as the upload of a file: runs `effect`, unless the
@@ -92,43 +127,48 @@ impl State {
         effect: F,
     ) -> Result<Option<Answer<STATUS, T>>, Refused<E>>
     where
-        for<'r> F: AsyncFnOnce(&'r mut AsyncPgConnection) -> Result<(), E>
-            + TransactionBody<&'r mut AsyncPgConnection, Result<(), E>, Fut: Send>
-            + Clone
-            + Send
-            + Sync
-            + 'static,
+        F: Effect<Result<(), E>>,
+        T: 'static,
         E: Refusal + Retryable + From<QueryError>,
     {
         let begin = async move |conn: &mut AsyncPgConnection| {
-            if let Some(request) = &request
-                && let Begun::Replay(stored) = idempotency::begin(conn, request).await?
-            {
-                return Ok(Some(stored));
+            let answered = find_answer(conn, request.as_ref()).await?;
+            if answered.is_none() {
+                effect(conn).await.map_err(WriteError::Effect)?;
             }
-            effect(conn).await.map_err(WriteError::Effect)?;
-            Ok::<_, WriteError<E>>(None)
+            Ok::<_, WriteError<E>>(answered)
         };
-        match self.run_to_end(name, begin).await? {
-            Ok(stored) => Ok(stored.map(Answer::replay)),
-            Err(TransactionError::NoConnection(error)) => Err(Problem::from(error).into()),
-            Err(TransactionError::RolledBack(error)) => Err(error.into()),
-        }
+        Ok(self.run_to_end(name, begin).await??)
     }
 
     /// As [`State::write`], for a transaction whose outcome the handler still has to look at.
     pub async fn transaction<R, E, F>(&self, name: &'static str, body: F) -> Result<R, Problem>
     where
-        for<'r> F: AsyncFnOnce(&'r mut AsyncPgConnection) -> Result<R, E>
-            + TransactionBody<&'r mut AsyncPgConnection, Result<R, E>, Fut: Send>
-            + Clone
-            + Send
-            + Sync
-            + 'static,
+        F: Effect<Result<R, E>>,
         R: Send + 'static,
         E: Refusal + Retryable + From<QueryError>,
     {
         self.run_to_end(name, body).await?.map_err(|error| Refused::<E>::from(error).0)
+    }
+
+    /// Replays the stored answer, or does the work that comes to one.
+    async fn answer_once<const STATUS: u16, T, E, F>(
+        &self,
+        name: &'static str,
+        request: Option<IdempotentRequest>,
+        work: F,
+    ) -> Result<Answer<STATUS, T>, Refused<E>>
+    where
+        F: Effect<Result<Answer<STATUS, T>, WriteError<E>>>,
+        T: 'static,
+        E: Refusal + Retryable,
+    {
+        let once = async move |conn: &mut AsyncPgConnection| match find_answer(conn, request.as_ref()).await?
+        {
+            Some(answer) => Ok(answer),
+            None => work(conn).await,
+        };
+        Ok(self.run_to_end(name, once).await??)
     }
 
     /// In a task of its own, after which workers are woken.
@@ -138,12 +178,7 @@ impl State {
         body: F,
     ) -> Result<Result<R, TransactionError<E>>, Problem>
     where
-        for<'r> F: AsyncFnOnce(&'r mut AsyncPgConnection) -> Result<R, E>
-            + TransactionBody<&'r mut AsyncPgConnection, Result<R, E>, Fut: Send>
-            + Clone
-            + Send
-            + Sync
-            + 'static,
+        F: Effect<Result<R, E>>,
         R: Send + 'static,
         E: Retryable + From<QueryError> + Send + 'static,
     {
@@ -157,26 +192,14 @@ impl State {
     }
 }
 
-async fn answer_once<const STATUS: u16, T, R, E, F>(
+/// What the same request was answered before. From here to the end of the transaction nobody else works on it.
+async fn find_answer<const STATUS: u16, T>(
     conn: &mut AsyncPgConnection,
     request: Option<&IdempotentRequest>,
-    effect: F,
-) -> Result<Answer<STATUS, T>, WriteError<E>>
-where
-    for<'r> F: AsyncFnOnce(&'r mut AsyncPgConnection) -> Result<R, E>
-        + TransactionBody<&'r mut AsyncPgConnection, Result<R, E>, Fut: Send>
-        + Send,
-    T: ToJSON,
-    R: Into<Reply<T>> + Send,
-{
-    if let Some(request) = request
-        && let Begun::Replay(stored) = idempotency::begin(conn, request).await?
-    {
-        return Ok(Answer::replay(stored));
+) -> Result<Option<Answer<STATUS, T>>, IdempotencyError> {
+    let Some(request) = request else { return Ok(None) };
+    match idempotency::begin(conn, request).await? {
+        Begun::Fresh => Ok(None),
+        Begun::Replay(stored) => Ok(Some(Answer::replay(stored))),
     }
-    let answer = Answer::new(effect(conn).await.map_err(WriteError::Effect)?);
-    if let Some(request) = request {
-        idempotency::store_answer(conn, request, answer.stored()).await?;
-    }
-    Ok(answer)
 }

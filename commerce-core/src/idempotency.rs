@@ -104,8 +104,10 @@ pub async fn begin(
 const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Keeps the answer for 24 hours, in the transaction of the effect.
+///
+/// A shared borrow of the connection is enough, so that the answer can travel together with other writes.
 pub async fn store_answer(
-    conn: &mut AsyncPgConnection,
+    conn: &AsyncPgConnection,
     request: &IdempotentRequest,
     answer: &StoredAnswer,
 ) -> QueryResult<()> {
@@ -122,7 +124,7 @@ pub async fn store_answer(
         .on_conflict(idempotency_keys::scope)
         .do_update()
         .set(row);
-    Prepared(upsert).execute(conn).await?;
+    Prepared(upsert).execute(&mut { conn }).await?;
     Ok(())
 }
 

@@ -31,7 +31,7 @@ pub use import_products::{
     ImportError, ImportMode, ImportOptions, ImportProgress, ImportReport, OnError, StockPolicy,
     import_products,
 };
-pub use place_order::{PlaceOrder, PlaceOrderError, PlacedOrder, place_order, place_order_without_savepoint};
+pub use place_order::{PlaceOrder, PlaceOrderError, PlacedOrder, place_order, place_order_along_with};
 pub use refund_payment::{RefundPaymentError, complete_refund, run_refund};
 pub use register::{register, resend_code};
 pub use reset_password::{change_password, request_password_reset, reset_password};

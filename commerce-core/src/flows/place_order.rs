@@ -3,7 +3,8 @@
 use diesel::prelude::*;
 use diesel::result::Error as QueryError;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
-use futures_util::future::{try_join, try_join_all, try_join3, try_join4};
+use futures_util::future::{BoxFuture, ready, try_join, try_join_all, try_join3, try_join4};
+use futures_util::{FutureExt as _, TryFutureExt as _};
 use serde_json::json;
 
 use crate::cart::{self, CartItem, LockedCart, Owner, line_title};
@@ -86,18 +87,27 @@ pub async fn place_order(
     shop: &ShopSettings,
     wish: PlaceOrder,
 ) -> Result<PlacedOrder, PlaceOrderError> {
-    conn.transaction(async |conn| place_order_without_savepoint(conn, shop, wish).await).await
+    conn.transaction(async |conn| {
+        let (placed, ()) = place_order_along_with(conn, shop, wish, |_, _| ready(Ok(())).boxed()).await?;
+        Ok(placed)
+    })
+    .await
 }
 
 /// As [`place_order`], for a caller whose own transaction ends with the first error: after an `Err` it must roll back, since part
-/// of the order may have been written. Saves the two round trips of a savepoint, one of them while others wait for the stock.
+/// of the order may have been written. `along` is what the caller writes about the placed order; its statements travel together
+/// with the reservation, so that others who want the same goods do not wait for a round trip of theirs.
 ///
 /// Fails with [`QueryError::NotInTransaction`] where no transaction is open.
-pub async fn place_order_without_savepoint(
+pub async fn place_order_along_with<A, F>(
     conn: &mut AsyncPgConnection,
     shop: &ShopSettings,
     wish: PlaceOrder,
-) -> Result<PlacedOrder, PlaceOrderError> {
+    along: F,
+) -> Result<(PlacedOrder, A), PlaceOrderError>
+where
+    F: for<'c> FnOnce(&'c AsyncPgConnection, &PlacedOrder) -> BoxFuture<'c, QueryResult<A>>,
+{
     db::require_transaction(conn)?;
     let cart_id = cart::lock_row(conn, wish.owner).await?.ok_or(PlaceOrderError::CartEmpty)?;
     let (items, offers) = try_join(cart::items(conn, cart_id), load_offers(conn, cart_id)).await?;
@@ -111,8 +121,10 @@ pub async fn place_order_without_savepoint(
 
     let new_order = new_order(&wish, &cart, shop, total_minor);
     let (placed, mut stock) = write_and_lock_stock(conn, new_order, &cart, &new_lines, &wish.origin).await?;
-    reserve(conn, shop, &placed.order, &cart, &mut stock, &wish.origin).await?;
-    Ok(placed)
+    let along = along(conn, &placed).err_into();
+    let reserve = reserve(conn, shop, &placed.order, &cart, &mut stock, &wish.origin);
+    let ((), written) = try_join(reserve, along).await?;
+    Ok((placed, written))
 }
 
 /// A variant as it is sold now.
@@ -220,7 +232,7 @@ async fn write_and_lock_stock(
 }
 
 async fn reserve(
-    conn: &mut AsyncPgConnection,
+    conn: &AsyncPgConnection,
     shop: &ShopSettings,
     order: &Order,
     cart: &LockedCart,

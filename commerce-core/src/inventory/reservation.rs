@@ -98,7 +98,7 @@ pub async fn consume_for_order(
 /// Gives back what a cart holds of locked stock: before it is held anew in another quantity, or ordered. Lapsed holds of this
 /// cart go the same way.
 pub async fn release_cart_holds(
-    conn: &mut AsyncPgConnection,
+    conn: &AsyncPgConnection,
     stock: &mut LockedStock,
     cart_id: CartId,
     origin: &Origin,
@@ -108,14 +108,14 @@ pub async fn release_cart_holds(
         .filter(stock_reservations::status.eq(ReservationStatus::Held))
         .filter(stock_reservations::variant_id.eq_any(stock.levels.iter().map(|level| level.variant_id)))
         .select(Reservation::as_select())
-        .load(conn)
+        .load(&mut { conn })
         .await?;
     end(conn, stock, &holds, ReservationStatus::Released, Some("cart changed or ordered"), origin).await
 }
 
 /// Ends the lapsed holds of any cart on locked stock.
 pub(super) async fn expire_lapsed_holds(
-    conn: &mut AsyncPgConnection,
+    conn: &AsyncPgConnection,
     stock: &mut LockedStock,
     origin: &Origin,
 ) -> QueryResult<()> {
@@ -125,7 +125,7 @@ pub(super) async fn expire_lapsed_holds(
         .filter(stock_reservations::cart_id.is_not_null())
         .filter(stock_reservations::expires_at.le(clock().nullable()))
         .select(Reservation::as_select())
-        .load(conn)
+        .load(&mut { conn })
         .await?;
     end(conn, stock, &lapsed, ReservationStatus::Expired, Some("hold lapsed"), origin).await
 }
@@ -153,7 +153,7 @@ pub async fn release_lapsed_holds(conn: &mut AsyncPgConnection, holds_max: i64) 
 
 /// Ends reservations whose levels are locked: status, level and ledger in step.
 async fn end(
-    conn: &mut AsyncPgConnection,
+    conn: &AsyncPgConnection,
     stock: &mut LockedStock,
     reservations: &[Reservation],
     status: ReservationStatus,
@@ -183,7 +183,7 @@ async fn end(
     let ids = reservations.iter().map(|reservation| reservation.id);
     diesel::update(stock_reservations::table.filter(stock_reservations::id.eq_any(ids)))
         .set((stock_reservations::status.eq(status), stock_reservations::updated_at.eq(clock())))
-        .execute(conn)
+        .execute(&mut { conn })
         .await?;
     stock.write(conn, &changes, origin).await
 }

@@ -60,8 +60,10 @@ impl Retryable for ReserveError {
 
 /// Reserves all of `wanted` from locked stock, or nothing. Where it falls short, holds of carts that have lapsed are
 /// reclaimed first, so that a late sweeper never costs a sale.
+///
+/// A shared borrow of the connection is enough, so that other writes can travel with it.
 pub async fn reserve(
-    conn: &mut AsyncPgConnection,
+    conn: &AsyncPgConnection,
     stock: &mut LockedStock,
     wanted: &[Demand],
     holder: Holder,
@@ -76,7 +78,6 @@ pub async fn reserve(
     let allocations = allocations.map_err(ReserveError::OutOfStock)?;
     let changes: Vec<LevelChange> =
         allocations.iter().map(|allocation| allocation.level_change(holder)).collect();
-    let conn = &*conn;
     let reservations =
         try_join_all(allocations.iter().map(|allocation| insert_reservation(conn, allocation, holder)));
     try_join(reservations, stock.write(conn, &changes, origin)).await?;
@@ -170,7 +171,7 @@ async fn insert_reservation(
             stock_reservations::order_id.eq(order_id),
             stock_reservations::expires_at.eq(expires_at),
         ))
-        .execute(&mut &*conn)
+        .execute(&mut { conn })
         .await
 }
 

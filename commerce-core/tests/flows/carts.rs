@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use commerce_core::cart::{self, CartError, ITEMS_MAX, Item, Owner, QUANTITY_MAX};
-use commerce_core::flows::{PlaceOrderError, place_order, place_order_without_savepoint};
+use commerce_core::flows::{PlaceOrderError, place_order, place_order_along_with};
 use commerce_core::ids::{UserId, VariantId};
 use commerce_core::schema::{stock_reservations, users};
 use commerce_core::settings::{ReservationMode, ShopSettings};
 use commerce_core::testing::{TestDatabase, guest_origin, order_wish};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
+use futures_util::FutureExt as _;
+use futures_util::future::ready;
 
 fn holding() -> ShopSettings {
     ShopSettings { reservation_mode: ReservationMode::Cart, ..Default::default() }
@@ -209,12 +211,13 @@ async fn a_replacement_that_cannot_be_held_leaves_the_cart_and_its_holds() {
 }
 
 #[tokio::test]
-async fn without_a_transaction_nothing_is_ordered_without_savepoint() {
+async fn without_a_transaction_nothing_is_ordered_along_with_other_writes() {
     let db = TestDatabase::new().await;
     let shop = ShopSettings::default();
     let variant = db.variant(100, 1).await;
     let owner = db.shopper(&shop, &[(variant, 1)]).await;
-    let refused = place_order_without_savepoint(&mut *db.conn().await, &shop, order_wish(owner)).await;
+    let conn = &mut *db.conn().await;
+    let refused = place_order_along_with(conn, &shop, order_wish(owner), |_, _| ready(Ok(())).boxed()).await;
     assert!(
         matches!(refused, Err(PlaceOrderError::Database(diesel::result::Error::NotInTransaction))),
         "{refused:?}"
