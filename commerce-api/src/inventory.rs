@@ -247,10 +247,11 @@ impl Refusal for ListLevelsError {
 }
 
 impl Refusal for ListMovementsError {
-    const CODES: &'static [Code] = &[Code::InvalidCursor];
+    const CODES: &'static [Code] = &[Code::NotFound, Code::InvalidCursor];
 
     fn problem(self) -> Problem {
         match self {
+            Self::UnknownVariant(_) => Problem::not_found("variant"),
             Self::InvalidCursor(error) => error.into(),
             Self::Database(error) => error.into(),
         }

@@ -144,6 +144,8 @@ async fn stock_is_adjusted_with_a_line_in_the_ledger() {
     let unknown = format!("/v1/admin/inventory/{}/adjustments", uuid::Uuid::now_v7());
     shop.send(post(&unknown, &json!({ "delta": 1 })).bearer(&token)).await.problem(404, "not_found");
 
+    let unknown = format!("/v1/admin/inventory/{}/movements", uuid::Uuid::now_v7());
+    shop.send(get(&unknown).bearer(&token)).await.problem(404, "not_found");
     let movements =
         shop.send(get(&format!("/v1/admin/inventory/{variant}/movements?limit=1")).bearer(&token)).await;
     let movement = &movements.json()["data"][0];

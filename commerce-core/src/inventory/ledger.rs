@@ -10,7 +10,7 @@ use crate::db::{Prepared, clock};
 use crate::ids::{LocationId, MovementId, OrderId, ReservationId, VariantId};
 use crate::page::{Cursor, InvalidCursor, Limit, Page};
 use crate::request::Origin;
-use crate::schema::{stock_levels, stock_movements};
+use crate::schema::{stock_levels, stock_movements, variants};
 use crate::text_enum::text_enum;
 
 text_enum! {
@@ -111,6 +111,8 @@ async fn write_movement(
 /// Why a list could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ListMovementsError {
+    #[error("variant {0} does not exist")]
+    UnknownVariant(VariantId),
     #[error(transparent)]
     InvalidCursor(#[from] InvalidCursor),
     #[error(transparent)]
@@ -139,8 +141,15 @@ pub async fn list_movements(
                 stock_movements::created_at.eq(after.key).and(stock_movements::id.lt(MovementId(after.id))),
             ));
     }
-    let rows = query.load(conn).await?;
+    let rows: Vec<Movement> = query.load(conn).await?;
+    if rows.is_empty() && !variant_exists(conn, variant_id).await? {
+        return Err(ListMovementsError::UnknownVariant(variant_id));
+    }
     Ok(Page::from_rows(rows, limit, |last| {
         Cursor { sort: NEWEST_FIRST.to_owned(), key: last.created_at, id: last.id.0 }.encode()
     }))
+}
+
+async fn variant_exists(conn: &mut AsyncPgConnection, id: VariantId) -> QueryResult<bool> {
+    diesel::select(diesel::dsl::exists(variants::table.find(id))).get_result(conn).await
 }
