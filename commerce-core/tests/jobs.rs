@@ -117,9 +117,17 @@ async fn a_key_keeps_a_second_live_job_out() {
     // Its work is done: the key is free again.
     let row = NewJob::new(&Count { to: 3 }).unwrap().dedupe_by("the one".to_owned());
     jobs::enqueue_all(&conn, vec![row]).await.unwrap();
+    let third = claim(&mut conn, 10).await;
+    assert_eq!(third.len(), 1);
+
+    // A dead letter is for a person; the key is for those that live.
+    jobs::fail(&mut conn, &third[0], &Failure::Abort("cannot be".into())).await.unwrap();
+    let row = NewJob::new(&Count { to: 4 }).unwrap().dedupe_by("the one".to_owned());
+    jobs::enqueue_all(&conn, vec![row]).await.unwrap();
     assert_eq!(claim(&mut conn, 10).await.len(), 1);
+    jobs::retry(&mut conn, third[0].id).await.unwrap();
     drop(conn);
-    database.finish().await;
+    database.discard().await;
 }
 
 #[tokio::test]

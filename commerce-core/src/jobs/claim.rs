@@ -55,7 +55,7 @@ pub async fn claim(
              WHERE state <> 'dead' AND run_at <= commerce.clock() AND kind = ANY($2)
              ORDER BY run_at, id LIMIT $3 FOR UPDATE SKIP LOCKED
          ), buried AS (
-             UPDATE commerce.jobs SET state = 'dead', lease_token = NULL, updated_at = commerce.clock(),
+             UPDATE commerce.jobs SET state = 'dead', lease_token = NULL, dedupe_key = NULL, updated_at = commerce.clock(),
                  last_error = 'the worker ' || coalesce(worker, '?') || ' vanished during the last attempt'
              WHERE id IN (SELECT id FROM due WHERE exhausted)
          )

@@ -49,7 +49,7 @@ impl NewJob {
         self
     }
 
-    /// While a job with this key is in the table (also a dead one), another is not inserted.
+    /// While a job with this key waits or runs, another is not inserted. One that dies gives its key up.
     pub fn dedupe_by(mut self, key: String) -> Self {
         self.dedupe_key = Some(key);
         self
