@@ -184,6 +184,19 @@ async fn only_the_picture_is_kept_of_a_file() {
         (&Rgb([250, 10, 10]), &Rgb([10, 10, 250]))
     );
 
+    // What its colours mean is kept when it is turned.
+    let profile = b"colours as a printer sees them".repeat(9);
+    let mut coloured = Cursor::new(Vec::new());
+    let mut encoder = ::image::codecs::png::PngEncoder::new(&mut coloured);
+    ::image::ImageEncoder::set_icc_profile(&mut encoder, profile.clone()).unwrap();
+    picture(40, 20).write_with_encoder(encoder).unwrap();
+    let coloured = with_chunk(&coloured.into_inner(), &chunk(b"eXIf", &exif()[6..]));
+    let kept = media().check(coloured.into()).await.unwrap();
+    assert_eq!((kept.width, kept.height), (20, 40));
+    let mut decoder =
+        ::image::ImageReader::with_format(Cursor::new(&kept.bytes), ImageFormat::Png).into_decoder().unwrap();
+    assert_eq!(::image::ImageDecoder::icc_profile(&mut decoder).unwrap(), Some(profile));
+
     let webp = encoded(&picture(40, 20), ImageFormat::WebP);
     let mut noted = [webp.as_slice(), b"XMP \x08\0\0\0a secret"].concat();
     let size = u32::try_from(noted.len() - 8).unwrap().to_le_bytes();

@@ -3,8 +3,9 @@
 use std::io::Cursor;
 
 use bytes::Bytes;
+use image::codecs::png::PngEncoder;
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+use image::{DynamicImage, ImageDecoder, ImageEncoder, ImageFormat, ImageReader, ImageResult, Limits};
 
 use super::store::{Format, Media};
 use super::strip::{Damaged, strip};
@@ -93,7 +94,9 @@ fn check(file: Bytes) -> Result<CheckedImage, ImageRefusal> {
     let mut picture = decoded.picture;
     picture.apply_orientation(turned);
     let mut bytes = Cursor::new(Vec::new());
-    picture.write_to(&mut bytes, ImageFormat::Png).map_err(damaged)?;
+    let mut encoder = PngEncoder::new(&mut bytes);
+    keep_colours(&mut encoder, decoded.icc_profile).map_err(damaged)?;
+    picture.write_with_encoder(encoder).map_err(damaged)?;
     let (width, height) = (picture.width(), picture.height());
     Ok(CheckedImage { format: Format::Png, bytes: bytes.into_inner().into(), width, height })
 }
@@ -157,6 +160,14 @@ pub(super) fn decode(file: &[u8], format: Format) -> Result<Decoded, ImageRefusa
     let icc_profile = decoder.icc_profile().ok().flatten();
     let picture = DynamicImage::from_decoder(decoder).map_err(damaged)?;
     Ok(Decoded { picture, orientation, icc_profile })
+}
+
+/// Says in a file what its colours mean, as the picture did that it was made from.
+pub(super) fn keep_colours(encoder: &mut impl ImageEncoder, icc_profile: Option<Vec<u8>>) -> ImageResult<()> {
+    match icc_profile {
+        Some(profile) => encoder.set_icc_profile(profile).map_err(image::ImageError::Unsupported),
+        None => Ok(()),
+    }
 }
 
 fn damaged(error: image::ImageError) -> ImageRefusal {

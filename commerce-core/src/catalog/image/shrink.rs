@@ -9,7 +9,7 @@ use image::codecs::png::PngEncoder;
 use image::imageops::FilterType;
 use image::{DynamicImage, ImageEncoder, ImageResult};
 
-use super::check::{Decoded, ImageRefusal, decode, format_of};
+use super::check::{Decoded, ImageRefusal, decode, format_of, keep_colours};
 use super::store::{Format, Media};
 
 /// Widths of the copies in pixels. Those that are not smaller than the picture are left out.
@@ -86,12 +86,4 @@ fn encode(picture: &DynamicImage, icc_profile: Option<Vec<u8>>) -> ImageResult<S
         Format::Jpeg
     };
     Ok(SmallerCopy { format, bytes: bytes.into_inner().into(), width, height })
-}
-
-/// Says in the copy what its colours mean, as the picture did.
-fn keep_colours(encoder: &mut impl ImageEncoder, icc_profile: Option<Vec<u8>>) -> ImageResult<()> {
-    match icc_profile {
-        Some(profile) => encoder.set_icc_profile(profile).map_err(image::ImageError::Unsupported),
-        None => Ok(()),
-    }
 }
