@@ -236,7 +236,11 @@ async fn insert_category(
     let base = title_slug(&new.title);
     let mut attempt = 0;
     loop {
-        let slug = if attempt < 5 { free_slug(conn, &base).await? } else { slugs::unlikely(&base) };
+        let slug = if attempt < 5 {
+            free_slug(conn, &base).await?
+        } else {
+            slugs::unlikely(&base, limits::CATEGORY_SLUG_CHARS_MAX)
+        };
         let inserted: Option<Category> = diesel::insert_into(categories::table)
             .values((row.clone(), categories::slug.eq(slug)))
             .on_conflict(categories::slug)
@@ -298,11 +302,15 @@ pub(super) async fn find_or_create_by_title(
 
 async fn free_slug(conn: &mut AsyncPgConnection, base: &str) -> QueryResult<String> {
     let taken: Vec<String> = categories::table
-        .filter(categories::slug.eq(base).or(categories::slug.like(slugs::numbered_pattern(base))))
+        .filter(
+            categories::slug
+                .eq(base)
+                .or(categories::slug.like(slugs::numbered_pattern(base, limits::CATEGORY_SLUG_CHARS_MAX))),
+        )
         .select(categories::slug)
         .load(conn)
         .await?;
-    Ok(slugs::first_free(base, &taken))
+    Ok(slugs::first_free(base, &taken, limits::CATEGORY_SLUG_CHARS_MAX))
 }
 
 #[derive(AsChangeset)]

@@ -50,7 +50,8 @@ pub(super) async fn insert_products(
     let mut inserted = Vec::with_capacity(new.len());
     for new in &new {
         let id = ProductId::new();
-        let slug = new.slug.clone().unwrap_or_else(|| slugs::unlikely("product"));
+        let slug =
+            new.slug.clone().unwrap_or_else(|| slugs::unlikely("product", limits::PRODUCT_SLUG_CHARS_MAX));
         rows.push((product_row(id, new), products::slug.eq(slug)));
         let own = variant_rows(id, &new.option_names, 0, &new.variants);
         inserted.push(InsertedProduct { id, variant_ids: own.iter().map(|row| row.id).collect() });
@@ -123,7 +124,11 @@ async fn insert_row(
     let base = slugs::from_title(&new.title, "product", limits::PRODUCT_SLUG_CHARS_MAX);
     // Another transaction may take the slug in between: then look again, and in a crowd stop counting.
     for attempt in 0.. {
-        let slug = if attempt < 5 { free_slug(conn, &base).await? } else { slugs::unlikely(&base) };
+        let slug = if attempt < 5 {
+            free_slug(conn, &base).await?
+        } else {
+            slugs::unlikely(&base, limits::PRODUCT_SLUG_CHARS_MAX)
+        };
         let inserted = diesel::insert_into(products::table)
             .values((row.clone(), products::slug.eq(slug)))
             .on_conflict(products::slug)
@@ -139,11 +144,15 @@ async fn insert_row(
 
 async fn free_slug(conn: &mut AsyncPgConnection, base: &str) -> QueryResult<String> {
     let taken: Vec<String> = products::table
-        .filter(products::slug.eq(base).or(products::slug.like(slugs::numbered_pattern(base))))
+        .filter(
+            products::slug
+                .eq(base)
+                .or(products::slug.like(slugs::numbered_pattern(base, limits::PRODUCT_SLUG_CHARS_MAX))),
+        )
         .select(products::slug)
         .load(conn)
         .await?;
-    Ok(slugs::first_free(base, &taken))
+    Ok(slugs::first_free(base, &taken, limits::PRODUCT_SLUG_CHARS_MAX))
 }
 
 /// Appends variants from a position on. They are checked.

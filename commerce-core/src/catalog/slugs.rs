@@ -5,9 +5,19 @@ use uuid::Uuid;
 /// The slug of a title, at most `chars_max` long; `fallback` when no letter of the title can be written in ASCII.
 pub(super) fn from_title(title: &str, fallback: &str, chars_max: usize) -> String {
     let slug = slug::slugify(title);
-    // Leaves room for a number behind it.
-    let cut = slug.get(..chars_max.saturating_sub(20)).unwrap_or(&slug).trim_end_matches('-');
-    if cut.is_empty() { fallback.to_owned() } else { cut.to_owned() }
+    let slug = cut(&slug, chars_max);
+    if slug.is_empty() { fallback.to_owned() } else { slug.to_owned() }
+}
+
+/// The beginning of a slug.
+fn cut(slug: &str, chars_max: usize) -> &str {
+    slug.get(..chars_max).unwrap_or(slug).trim_end_matches('-')
+}
+
+/// The slug with something behind it. Only as much of it is given up as that needs, so that a title has the same slug wherever
+/// it can.
+fn with_tail(base: &str, tail: &str, chars_max: usize) -> String {
+    format!("{}-{tail}", cut(base, chars_max.saturating_sub(tail.len() + 1)))
 }
 
 /// Lower-case ASCII letters and digits in words joined by single hyphens.
@@ -18,24 +28,25 @@ pub(super) fn is_slug(text: &str, chars_max: usize) -> bool {
 }
 
 /// The first of `base`, `base-2`, `base-3` … that is not among the taken ones.
-pub(super) fn first_free(base: &str, taken: &[String]) -> String {
+pub(super) fn first_free(base: &str, taken: &[String], chars_max: usize) -> String {
     let is_free = |slug: &String| !taken.contains(slug);
     std::iter::once(base.to_owned())
-        .chain((2..).map(|number: u64| format!("{base}-{number}")))
+        .chain((2..).map(|number: u64| with_tail(base, &number.to_string(), chars_max)))
         .find(is_free)
-        .unwrap_or_else(|| unlikely(base))
+        .unwrap_or_else(|| unlikely(base, chars_max))
 }
 
 /// A slug that nobody else is about to take: for when many ask for the same title at the same moment.
-pub(super) fn unlikely(base: &str) -> String {
+pub(super) fn unlikely(base: &str, chars_max: usize) -> String {
     let id = Uuid::now_v7().simple().to_string();
     let tail = id.get(20..).unwrap_or(&id);
-    format!("{base}-{tail}")
+    with_tail(base, tail, chars_max)
 }
 
-/// The pattern for SQL's LIKE of everything that [`first_free`] may have numbered.
-pub(super) fn numbered_pattern(base: &str) -> String {
-    format!("{base}-%")
+/// The pattern for SQL's LIKE of everything that [`first_free`] may have numbered. No number has twenty digits.
+pub(super) fn numbered_pattern(base: &str, chars_max: usize) -> String {
+    let kept = cut(base, chars_max.saturating_sub(20));
+    if kept == base { format!("{base}-%") } else { format!("{kept}%") }
 }
 
 #[cfg(test)]
@@ -48,18 +59,28 @@ mod tests {
         assert_eq!(slug("Ocean Blue Shirt"), "ocean-blue-shirt");
         assert_eq!(slug("  Crème brûlée, 2 × 100 g!"), "creme-brulee-2-x-100-g");
         assert_eq!(slug("!!!"), "product");
-        assert_eq!(from_title("one two three", "product", 27), "one-two");
+        assert_eq!(from_title("one two three", "product", 8), "one-two");
         for title in ["Ocean Blue Shirt", "ÆØÅ", "日本", "!!!", "a--b", &"long ".repeat(100)] {
             assert!(is_slug(&slug(title), 255), "{title}: {}", slug(title));
         }
-        assert!(is_slug(&unlikely("shirt"), 255));
+        assert!(is_slug(&unlikely("shirt", 255), 255));
     }
 
     #[test]
     fn numbers_fill_the_first_gap() {
         let taken = ["shirt".to_owned(), "shirt-2".to_owned(), "shirt-4".to_owned()];
-        assert_eq!(first_free("shirt", &taken), "shirt-3");
-        assert_eq!(first_free("hat", &taken), "hat");
+        assert_eq!(first_free("shirt", &taken, 255), "shirt-3");
+        assert_eq!(first_free("hat", &taken, 255), "hat");
+    }
+
+    #[test]
+    fn a_long_slug_makes_room_for_its_number_only() {
+        let long = "ab-".repeat(85).trim_end_matches('-').to_owned() + "c";
+        assert_eq!((long.len(), from_title(&long, "product", 255)), (255, long.clone()));
+        let second = first_free(&long, std::slice::from_ref(&long), 255);
+        assert!(second.ends_with("-2") && is_slug(&second, 255), "{second}");
+        assert!(second.starts_with(numbered_pattern(&long, 255).trim_end_matches('%')), "{second}");
+        assert!(is_slug(&unlikely(&long, 255), 255));
     }
 
     #[test]
