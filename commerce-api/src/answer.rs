@@ -110,6 +110,14 @@ impl<const STATUS: u16, T> Answer<STATUS, T> {
         &self.stored
     }
 
+    /// With a digest of the body as its `ETag`: for what is put together from many things and has no version.
+    pub fn tagged_as_shown(mut self) -> Self {
+        let digest = Sha256::digest(&self.stored.body);
+        let digest: String = digest.iter().take(12).map(|byte| format!("{byte:02x}")).collect();
+        self.stored.headers.push(("ETag".to_owned(), format!("\"{digest}\"")));
+        self
+    }
+
     pub fn is_replayed(&self) -> bool {
         self.replayed
     }
@@ -158,7 +166,10 @@ impl<const STATUS: u16, T: ToJSON> ApiResponse for Answer<STATUS, T> {
     fn meta() -> MetaResponses {
         let mut headers = Vec::new();
         if STATUS == 200 || STATUS == 201 {
-            headers.push(optional_header("ETag", "The version of the resource, where it has one."));
+            headers.push(optional_header(
+                "ETag",
+                "The version of the resource, or of all that is shown, where it has one.",
+            ));
         }
         if STATUS == 201 {
             headers.push(optional_header("Location", "Where the new resource is."));

@@ -12,7 +12,7 @@ use commerce_core::db::{self, Pool, PoolSettings};
 use commerce_core::money::Currency;
 use commerce_core::payments::{MockProvider, PaymentProvider, ProviderName, Providers};
 use commerce_core::search::{
-    FallbackSettings, Meilisearch, MeilisearchEngine, MeilisearchError, MeilisearchSettings, PostgresEngine,
+    COOL_DOWN, Meilisearch, MeilisearchEngine, MeilisearchError, MeilisearchSettings, PostgresEngine,
     SearchEngine, WithFallback,
 };
 use commerce_core::settings::{PaymentFailurePolicy, ReservationMode, ShopSettings};
@@ -163,11 +163,10 @@ impl SearchSettings {
             return Ok(postgres);
         };
         let key = self.meilisearch_api_key.clone().filter(|key| !key.is_empty());
-        let timeout = self.search_timeout;
-        let settings = MeilisearchSettings { search_timeout: timeout, ..MeilisearchSettings::new(url, key) };
+        let settings =
+            MeilisearchSettings { search_timeout: self.search_timeout, ..MeilisearchSettings::new(url, key) };
         let meilisearch = MeilisearchEngine::new(pool.clone(), Meilisearch::new(&settings)?);
-        let fallback = FallbackSettings { timeout, ..FallbackSettings::default() };
-        Ok(Arc::new(WithFallback::new(Arc::new(meilisearch), postgres, fallback)))
+        Ok(Arc::new(WithFallback::new(Arc::new(meilisearch), postgres, COOL_DOWN)))
     }
 }
 

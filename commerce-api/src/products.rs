@@ -336,7 +336,7 @@ impl Products {
     async fn page(&self, list: ListProducts) -> Result<Okay<List<Product>>, Refused<ListProductsError>> {
         let mut conn = self.0.conn().await?;
         let page = catalog::list_products(&mut conn, &list).await?;
-        Ok(Okay::page(page.map(Product::from)))
+        Ok(Okay::page(page.map(Product::from)).tagged_as_shown())
     }
 
     async fn find(

@@ -5,11 +5,10 @@ use std::collections::BTreeMap;
 use commerce_core::page::Limit;
 use commerce_core::search::{self, OptionFilter, SearchProducts, SearchProductsError};
 use poem_openapi::param::Query;
-use poem_openapi::types::{Example, ToJSON as _};
+use poem_openapi::types::Example;
 use poem_openapi::{Enum, Object, OpenApi};
-use sha2::{Digest as _, Sha256};
 
-use crate::answer::{Okay, Reply};
+use crate::answer::Okay;
 use crate::orders::twenty;
 use crate::problem::{Code, Fault, Problem, Refusal, Refused};
 use crate::products::Product;
@@ -24,7 +23,8 @@ impl Search {
     ///
     /// Active products that have all the words of `q` in title, SKU, categories, attributes, options or description. The last word
     /// may be unfinished; a typing error is forgiven in words of five letters or more, two from nine on, if the shop knows
-    /// no such word. Facets count everything that matches, not only this page; each leaves its own filter out of account.
+    /// no such word. Facets count everything that matches, not only this page; each leaves its own filter out of account. Of a text that
+    /// many thousands match, Postgres counts the first 5,000, those in the title before the others, and says that by `total_is_exact`.
     #[oai(path = "/products/search", method = "get", operation_id = "search_products")]
     #[allow(clippy::too_many_arguments)]
     async fn search(
@@ -65,7 +65,7 @@ impl Search {
             per_page: Limit::new(limit.0).unwrap_or_default(),
         };
         let page = search::search_products(&self.0.pool, self.0.search.as_ref(), &search).await?;
-        Ok(Okay::new(SearchResult::from(page).reply()))
+        Ok(Okay::new(SearchResult::from(page)).tagged_as_shown())
     }
 }
 
@@ -115,6 +115,8 @@ pub struct SearchResult {
     pub data: Vec<FoundProduct>,
     /// How many there are on all pages.
     pub total: i64,
+    /// False if there are more than that: Postgres counts some thousands, in the facets too, and leaves it at that.
+    pub total_is_exact: bool,
     /// By field: `category`, `price` (ranges in minor units), `in_stock`, and `options.<name>` for each option.
     pub facets: BTreeMap<String, Vec<FacetValue>>,
     pub page: u32,
@@ -153,15 +155,6 @@ pub struct FacetValue {
     pub count: i64,
 }
 
-impl SearchResult {
-    /// With a digest of all that is shown as its `ETag`.
-    fn reply(self) -> Reply<Self> {
-        let digest = Sha256::digest(self.to_json_string());
-        let digest: String = digest.iter().take(12).map(|byte| format!("{byte:02x}")).collect();
-        Reply::new(self).etag(digest)
-    }
-}
-
 impl From<search::SearchPage> for SearchResult {
     fn from(page: search::SearchPage) -> Self {
         let value = |value: search::FacetValue| FacetValue {
@@ -173,6 +166,7 @@ impl From<search::SearchPage> for SearchResult {
         Self {
             data: page.found.into_iter().map(FoundProduct::from).collect(),
             total: page.total,
+            total_is_exact: page.is_total_exact,
             facets: facets.map(|(field, values)| (field, values.into_iter().map(value).collect())).collect(),
             page: page.page,
             limit: page.per_page,
@@ -204,6 +198,7 @@ impl Example for SearchResult {
                 },
             }],
             total: 1,
+            total_is_exact: true,
             facets: BTreeMap::from([
                 ("category".to_owned(), vec![value("clothing", Some("Clothing"))]),
                 ("price".to_owned(), vec![value("1000-2499", None)]),

@@ -243,16 +243,17 @@ diesel::table! {
     commerce.product_search (product_id) {
         product_id -> Uuid,
         listed -> Bool,
+        in_stock -> Bool,
+        price_from_minor -> Nullable<Int8>,
+        created_at -> Timestamptz,
+        category_ids -> Array<Uuid>,
+        options -> Array<Text>,
+        // title_document tsvector: for SQL only
         title -> Text,
         skus -> Array<Text>,
         facts -> Text,
         body -> Text,
         // document tsvector: for SQL only
-        price_from_minor -> Nullable<Int8>,
-        in_stock -> Bool,
-        category_ids -> Array<Uuid>,
-        options -> Array<Text>,
-        created_at -> Timestamptz,
     }
 }
 

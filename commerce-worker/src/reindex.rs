@@ -36,13 +36,15 @@ const WIDTH: usize = 40;
 
 impl Bar {
     fn tell(&mut self, progress: Progress) {
-        let Progress { products, of } = progress;
+        let is_last = matches!(progress, Progress::Built { products, of } if products >= of);
         if self.is_terminal {
-            print!("\r{}", line(progress));
+            print!("\r{}", bar(progress));
             // A terminal that is gone stops nothing.
             let _ = io::stdout().flush();
-        } else if self.told.is_none_or(|told| told.elapsed() > Duration::from_secs(2)) || products >= of {
-            println!("{products} of {of} products");
+        } else if self.told.is_none_or(|told| told.elapsed() > Duration::from_secs(2)) || is_last {
+            println!("{}", line(progress));
+        } else {
+            return;
         }
         self.told = Some(Instant::now());
     }
@@ -54,9 +56,24 @@ impl Bar {
     }
 }
 
-fn line(Progress { products, of }: Progress) -> String {
-    let done = usize::try_from(products.saturating_mul(WIDTH as i64) / of.max(1)).unwrap_or(WIDTH).min(WIDTH);
-    format!("[{}{}] {products} of {of} products", "#".repeat(done), " ".repeat(WIDTH - done))
+fn bar(progress: Progress) -> String {
+    let done = match progress {
+        Progress::WaitingFor { .. } => 0,
+        Progress::Built { products, of } => {
+            usize::try_from(products.saturating_mul(WIDTH as i64) / of.max(1)).unwrap_or(WIDTH).min(WIDTH)
+        }
+    };
+    // Wide enough to cover what stood there before.
+    format!("[{}{}] {:<60}", "#".repeat(done), " ".repeat(WIDTH - done), line(progress))
+}
+
+fn line(progress: Progress) -> String {
+    match progress {
+        Progress::WaitingFor { transactions } => {
+            format!("waiting for {transactions} transaction(s) that are changing products")
+        }
+        Progress::Built { products, of } => format!("{products} of {of} products"),
+    }
 }
 
 #[cfg(test)]
@@ -65,10 +82,10 @@ mod tests {
 
     #[test]
     fn the_bar_fills() {
-        assert_eq!(
-            line(Progress { products: 1, of: 2 }),
-            format!("[{}{}] 1 of 2 products", "#".repeat(20), " ".repeat(20))
-        );
-        assert!(line(Progress { products: 0, of: 0 }).starts_with("[ "));
+        let half = bar(Progress::Built { products: 1, of: 2 });
+        assert_eq!(half.trim_end(), format!("[{}{}] 1 of 2 products", "#".repeat(20), " ".repeat(20)));
+        assert!(bar(Progress::Built { products: 0, of: 0 }).starts_with("[ "));
+        let waiting = bar(Progress::WaitingFor { transactions: 1 });
+        assert!(waiting.starts_with("[ ") && waiting.contains("waiting for 1 transaction"), "{waiting}");
     }
 }

@@ -1,15 +1,24 @@
 -- Product search. One row a product, kept by triggers in the transaction of every change, so that search by Postgres is
--- exact at commit, also for programs that link the library and run no worker.
+-- exact at commit, also for programs that link the library and run no worker. What a category is called is the one thing that
+-- reaches its products by jobs, since they may be most of the shop.
 
 -- A trusted extension: the owner of a database may create it without being a superuser. It comes into our schema, and
 -- stays where it is if the host has it already.
 CREATE EXTENSION IF NOT EXISTS pg_trgm WITH SCHEMA commerce;
 
 -- What is searched, of every product; `listed` are those that shoppers see. No foreign key: the triggers below are
--- what keeps this table, and they alone.
+-- what keeps this table, and they alone. What every match is counted and sorted by stands first, where it is reached soonest.
 CREATE TABLE commerce.product_search (
     product_id uuid CONSTRAINT product_search_pkey PRIMARY KEY,
     listed boolean NOT NULL,
+    in_stock boolean NOT NULL,
+    price_from_minor bigint,
+    created_at timestamptz NOT NULL,
+    category_ids uuid[] NOT NULL,
+    -- `name` U+001F `value`, over the active variants.
+    options text[] NOT NULL,
+    -- The words of the title alone, without their places.
+    title_document tsvector NOT NULL,
     title text NOT NULL,
     skus text[] NOT NULL,
     -- Titles of categories, values of attributes and of options.
@@ -17,16 +26,15 @@ CREATE TABLE commerce.product_search (
     -- The description without its markup.
     body text NOT NULL,
     -- Weights: A title, B SKU, C facts, D body.
-    document tsvector NOT NULL,
-    price_from_minor bigint,
-    in_stock boolean NOT NULL,
-    category_ids uuid[] NOT NULL,
-    -- `name` U+001F `value`, over the active variants.
-    options text[] NOT NULL,
-    created_at timestamptz NOT NULL
+    document tsvector NOT NULL
 );
 CREATE INDEX product_search_document_idx ON commerce.product_search USING gin (document) WHERE listed;
-CREATE INDEX product_search_category_ids_idx ON commerce.product_search USING gin (category_ids) WHERE listed;
+CREATE INDEX product_search_title_document_idx ON commerce.product_search USING gin (title_document) WHERE listed;
+-- Without statistics every search looks as if it found little, so that it goes by the indexes above: the other way is to
+-- unpack every document, which the planner holds to be cheap.
+ALTER TABLE commerce.product_search
+    ALTER COLUMN document SET STATISTICS 0,
+    ALTER COLUMN title_document SET STATISTICS 0;
 
 -- The vocabulary: every word of a listed product and its English stem. Typing errors are looked for here. No unique
 -- key, so that two who write a new word at once do not wait for each other; a word that stands here twice, or whose
@@ -117,7 +125,7 @@ BEGIN
     PERFORM commerce.enqueue_index_products();
 END $$;
 
--- Writes the search rows of these products anew.
+-- Writes the search rows of these products anew, those that are not as they should be.
 CREATE FUNCTION commerce.refresh_product_search(ids uuid[]) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     sorted uuid[] := ARRAY(SELECT DISTINCT id FROM unnest(ids) AS id WHERE id IS NOT NULL ORDER BY id);
@@ -125,7 +133,7 @@ DECLARE
 BEGIN
     -- The locks first and in order. The next statement has a snapshot of its own, which sees what those did who held them.
     PERFORM FROM commerce.product_search WHERE product_id = ANY (sorted) ORDER BY product_id FOR UPDATE;
-    WITH fresh AS (
+    WITH fresh AS MATERIALIZED (
         SELECT p.id, p.status = 'active' AS listed, p.title,
                coalesce(v.skus, '{}') AS skus,
                concat_ws(' ', c.titles, v.option_values, a.attribute_values) AS facts,
@@ -152,24 +160,31 @@ BEGIN
             FROM jsonb_path_query(p.attributes, 'lax $.** ? (@.type() == "string" || @.type() == "number")') AS t (value)) a
             ON true
         WHERE p.id = ANY (sorted)),
+    differing AS (
+        SELECT f.* FROM fresh f LEFT JOIN commerce.product_search s ON s.product_id = f.id
+        WHERE s.product_id IS NULL
+           OR (s.listed, s.title, s.skus, s.facts, s.body, s.price_from_minor, s.in_stock, s.category_ids, s.options, s.created_at)
+              IS DISTINCT FROM
+              (f.listed, f.title, f.skus, f.facts, f.body, f.price_from_minor, f.in_stock, f.category_ids, f.options, f.created_at)),
     written AS (
-        INSERT INTO commerce.product_search AS s (product_id, listed, title, skus, facts, body, document,
-            price_from_minor, in_stock, category_ids, options, created_at)
-        SELECT id, listed, title, skus, facts, body,
+        INSERT INTO commerce.product_search AS s (product_id, listed, in_stock, price_from_minor, created_at, category_ids,
+            options, title_document, title, skus, facts, body, document)
+        SELECT id, listed, in_stock, price_from_minor, created_at, category_ids, options,
+               strip(to_tsvector('simple', commerce.search_text(title))), title, skus, facts, body,
                setweight(to_tsvector('simple', commerce.search_text(title)), 'A')
                -- A SKU is also one word, so that it is found without its hyphens.
                || setweight(to_tsvector('simple', commerce.search_text(array_to_string(skus, ' ')) || ' '
                                         || coalesce((SELECT string_agg(replace(commerce.search_text(sku), ' ', ''), ' ')
                                                      FROM unnest(skus) AS sku), '')), 'B')
                || setweight(to_tsvector('simple', commerce.search_text(facts)), 'C')
-               || setweight(to_tsvector('simple', left(commerce.search_text(body), 200000)), 'D'),
-               price_from_minor, in_stock, category_ids, options, created_at
-        FROM fresh
+               || setweight(to_tsvector('simple', left(commerce.search_text(body), 200000)), 'D')
+        FROM differing
         ON CONFLICT (product_id) DO UPDATE SET
-            (listed, title, skus, facts, body, document, price_from_minor, in_stock, category_ids, options, created_at)
-            = (excluded.listed, excluded.title, excluded.skus, excluded.facts, excluded.body, excluded.document,
-               excluded.price_from_minor, excluded.in_stock, excluded.category_ids, excluded.options, excluded.created_at)
-        WHERE (s.*) IS DISTINCT FROM (excluded.*)
+            (listed, in_stock, price_from_minor, created_at, category_ids, options, title_document, title, skus, facts,
+             body, document)
+            = (excluded.listed, excluded.in_stock, excluded.price_from_minor, excluded.created_at, excluded.category_ids,
+               excluded.options, excluded.title_document, excluded.title, excluded.skus, excluded.facts, excluded.body,
+               excluded.document)
         RETURNING s.product_id, s.listed, s.document),
     learned AS (
         INSERT INTO commerce.search_words (word, stem)
@@ -186,34 +201,88 @@ BEGIN
     PERFORM commerce.note_search_changes(changed);
 END $$;
 
--- The catalogue's tables: once a statement, for all its rows.
+-- Who writes much at once says that it will refresh the rows itself, when each product is whole: a setting of its
+-- transaction.
+CREATE FUNCTION commerce.search_rows_come_later() RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT current_setting('commerce.search_rows', true) IS NOT DISTINCT FROM 'later'
+$$;
+
+-- The catalogue's tables: once a statement, for all its rows, and only if it changed what is searched.
+CREATE FUNCTION commerce.touch_product_search(ids uuid[]) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    IF ids <> '{}' AND NOT commerce.search_rows_come_later() THEN
+        PERFORM commerce.refresh_product_search(ids);
+    END IF;
+END $$;
+
 CREATE FUNCTION commerce.product_search_on_products() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM commerce.refresh_product_search(ARRAY(SELECT id FROM touched));
+    PERFORM commerce.touch_product_search(ARRAY(SELECT id FROM touched));
     RETURN NULL;
 END $$;
 CREATE TRIGGER products_search_insert AFTER INSERT ON commerce.products
     REFERENCING NEW TABLE AS touched FOR EACH STATEMENT EXECUTE FUNCTION commerce.product_search_on_products();
-CREATE TRIGGER products_search_update AFTER UPDATE ON commerce.products
-    REFERENCING NEW TABLE AS touched FOR EACH STATEMENT EXECUTE FUNCTION commerce.product_search_on_products();
 CREATE TRIGGER products_search_delete AFTER DELETE ON commerce.products
     REFERENCING OLD TABLE AS touched FOR EACH STATEMENT EXECUTE FUNCTION commerce.product_search_on_products();
 
+CREATE FUNCTION commerce.product_search_on_changed_products() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM commerce.touch_product_search(ARRAY(
+        SELECT n.id FROM old_rows o JOIN new_rows n USING (id)
+        WHERE (o.title, o.description, o.status, o.attributes, o.price_from_minor, o.created_at)
+              IS DISTINCT FROM (n.title, n.description, n.status, n.attributes, n.price_from_minor, n.created_at)));
+    RETURN NULL;
+END $$;
+CREATE TRIGGER products_search_update AFTER UPDATE ON commerce.products
+    REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION commerce.product_search_on_changed_products();
+
 CREATE FUNCTION commerce.product_search_on_parts() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM commerce.refresh_product_search(ARRAY(SELECT product_id FROM touched));
+    PERFORM commerce.touch_product_search(ARRAY(SELECT product_id FROM touched));
     RETURN NULL;
 END $$;
 CREATE TRIGGER variants_search_insert AFTER INSERT ON commerce.variants
-    REFERENCING NEW TABLE AS touched FOR EACH STATEMENT EXECUTE FUNCTION commerce.product_search_on_parts();
-CREATE TRIGGER variants_search_update AFTER UPDATE ON commerce.variants
     REFERENCING NEW TABLE AS touched FOR EACH STATEMENT EXECUTE FUNCTION commerce.product_search_on_parts();
 CREATE TRIGGER variants_search_delete AFTER DELETE ON commerce.variants
     REFERENCING OLD TABLE AS touched FOR EACH STATEMENT EXECUTE FUNCTION commerce.product_search_on_parts();
 CREATE TRIGGER product_categories_search_insert AFTER INSERT ON commerce.product_categories
     REFERENCING NEW TABLE AS touched FOR EACH STATEMENT EXECUTE FUNCTION commerce.product_search_on_parts();
+
+CREATE FUNCTION commerce.product_search_on_changed_variants() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM commerce.touch_product_search(ARRAY(
+        SELECT unnest(ARRAY[o.product_id, n.product_id]) FROM old_rows o JOIN new_rows n USING (id)
+        WHERE (o.product_id, o.sku, o.options, o.active) IS DISTINCT FROM (n.product_id, n.sku, n.options, n.active)));
+    RETURN NULL;
+END $$;
+CREATE TRIGGER variants_search_update AFTER UPDATE ON commerce.variants
+    REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION commerce.product_search_on_changed_variants();
+
+-- One statement can take all the products there are out of a category. Many leave it at once, so that filters and facets are
+-- exact at commit, but its title goes out of their words by jobs, a part each.
+CREATE FUNCTION commerce.product_search_on_detached() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    ids uuid[] := ARRAY(SELECT product_id FROM touched);
+BEGIN
+    IF cardinality(ids) <= 1000 OR commerce.search_rows_come_later() THEN
+        PERFORM commerce.touch_product_search(ids);
+        RETURN NULL;
+    END IF;
+    PERFORM FROM commerce.product_search WHERE product_id = ANY (ids) ORDER BY product_id FOR UPDATE;
+    UPDATE commerce.product_search s SET category_ids = ARRAY(
+        SELECT m.category_id FROM commerce.product_categories m WHERE m.product_id = s.product_id ORDER BY m.category_id)
+    WHERE s.product_id = ANY (ids);
+    PERFORM commerce.note_search_changes(ids);
+    INSERT INTO commerce.jobs (id, kind, payload, attempts_max)
+    SELECT gen_random_uuid(), 'index_products', jsonb_build_object('product_ids', jsonb_agg(id ORDER BY id)), 20
+    FROM (SELECT id, row_number() OVER (ORDER BY id) / 500 AS part FROM unnest(ids) AS id) AS parts
+    GROUP BY part;
+    RETURN NULL;
+END $$;
 CREATE TRIGGER product_categories_search_delete AFTER DELETE ON commerce.product_categories
-    REFERENCING OLD TABLE AS touched FOR EACH STATEMENT EXECUTE FUNCTION commerce.product_search_on_parts();
+    REFERENCING OLD TABLE AS touched FOR EACH STATEMENT EXECUTE FUNCTION commerce.product_search_on_detached();
 
 -- A category may hold most of the shop, so a new title of one reaches its products by a job.
 CREATE FUNCTION commerce.product_search_on_category() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -232,10 +301,13 @@ DECLARE
     level commerce.stock_levels := CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END;
     product uuid := (SELECT product_id FROM commerce.variants WHERE id = level.variant_id);
 BEGIN
+    IF commerce.search_rows_come_later() THEN
+        RETURN NULL;
+    END IF;
     PERFORM FROM commerce.product_search WHERE product_id = product FOR UPDATE SKIP LOCKED;
     IF NOT FOUND THEN
         INSERT INTO commerce.jobs (id, kind, payload, attempts_max)
-        VALUES (gen_random_uuid(), 'index_products', jsonb_build_object('product_id', product), 20);
+        VALUES (gen_random_uuid(), 'index_products', jsonb_build_object('product_ids', jsonb_build_array(product)), 20);
         RETURN NULL;
     END IF;
     UPDATE commerce.product_search SET in_stock = NOT in_stock

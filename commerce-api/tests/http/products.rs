@@ -329,3 +329,32 @@ async fn a_list_is_walked_by_its_links() {
     assert_eq!(second.json()["next_cursor"], Value::Null);
     shop.database.finish().await;
 }
+
+/// A shopper's browser keeps what it was shown, asks whether that is still so, and is never shown what is no longer so.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_shoppers_read_is_kept_until_it_changes() {
+    let shop = TestShop::new().await;
+    let token = staff(&shop).await;
+    let mug = create(&shop, &token, json!({ "title": "Mug", "price": usd(1250), "stock": 3 })).await;
+    for path in
+        ["/v1/products", "/v1/products?category=none", "/v1/products/mug", "/v1/products/search?q=mug"]
+    {
+        let first = shop.send(get(path)).await;
+        assert_eq!(first.header("cache-control"), Some("private, no-cache"), "{path}");
+        let tag = first.header("etag").unwrap_or_else(|| panic!("{path} has no ETag")).to_owned();
+        let again = shop.send(get(path).header("If-None-Match", &tag)).await;
+        assert_eq!((again.status.as_u16(), again.text.as_str()), (304, ""), "{path}");
+        assert_eq!(again.header("etag"), Some(tag.as_str()), "{path}");
+        assert_eq!(again.header("cache-control"), Some("private, no-cache"), "{path}");
+        if path.contains("none") {
+            continue;
+        }
+        // One more in stock: no version of the product tells of it.
+        let variant: uuid::Uuid = mug["variants"][0]["id"].as_str().unwrap().parse().unwrap();
+        shop.database.restock(commerce_core::ids::VariantId(variant), 1).await;
+        let changed = shop.send(get(path).header("If-None-Match", &tag)).await;
+        assert_eq!(changed.status, 200, "{path}");
+        assert_ne!(changed.header("etag"), Some(tag.as_str()), "{path}");
+    }
+    shop.database.finish().await;
+}

@@ -113,6 +113,16 @@ pub(super) fn option_names(errors: &mut FieldErrors, names: &[String]) {
     }
 }
 
+/// Whether these are the same names, in whatever order.
+pub(super) fn are_same_names(some: &[String], others: &[String]) -> bool {
+    let sorted = |names: &[String]| {
+        let mut names = names.to_vec();
+        names.sort();
+        names
+    };
+    sorted(some) == sorted(others)
+}
+
 /// The variants of a new product, whose option names are settled.
 pub(super) fn variants(errors: &mut FieldErrors, names: &[String], variants: &[NewVariant]) {
     let max = limits::VARIANTS_PER_PRODUCT_MAX;

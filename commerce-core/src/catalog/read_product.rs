@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::image::MEDIA_PATH;
 use super::product::{Attributes, Audience, Image, ImageVariant, Options, Product, ProductStatus, Variant};
+use crate::db::Prepared;
 use crate::ids::{CategoryId, ImageId, ProductId, VariantId};
 use crate::money::{Currency, Money};
 use crate::schema::{product_categories, product_images, products, variants};
@@ -73,18 +74,20 @@ pub(super) async fn find_by_slugs<'a>(
     with_parts(conn, rows, Audience::Staff).await
 }
 
-/// Active products by id, in the order of the ids; those that are not active are left out.
-pub async fn list_products_by_ids(
-    conn: &mut AsyncPgConnection,
-    ids: &[ProductId],
-) -> QueryResult<Vec<Product>> {
-    let mut rows: Vec<ProductRow> = products::table
+/// Active products by id, in the order of the ids; those that are not active are left out. One round trip, which a caller may share:
+/// a shared borrow of the connection is enough.
+pub async fn list_products_by_ids(conn: &AsyncPgConnection, ids: &[ProductId]) -> QueryResult<Vec<Product>> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let query = products::table
         .filter(products::id.eq_any(ids).and(products::status.eq(ProductStatus::Active)))
-        .select(ProductRow::as_select())
-        .load(conn)
-        .await?;
+        .select(ProductRow::as_select());
+    let mut first = conn;
+    let (mut rows, parts) =
+        try_join!(query.load::<ProductRow>(&mut first), load_parts(conn, ids, Audience::Shoppers))?;
     rows.sort_by_key(|row| ids.iter().position(|id| *id == row.id));
-    with_parts(conn, rows, Audience::Shoppers).await
+    put_together(rows, parts)
 }
 
 /// A row of `commerce.products`.
@@ -163,7 +166,7 @@ const AVAILABLE: &str = "
     WHERE variant.product_id = ANY($1)
     GROUP BY level.variant_id";
 
-/// Adds variants, stock, images and categories to rows, keeping their order. The four queries share one round trip.
+/// Adds variants, stock, images and categories to rows, keeping their order.
 pub(super) async fn with_parts(
     conn: &mut AsyncPgConnection,
     rows: Vec<ProductRow>,
@@ -173,8 +176,22 @@ pub(super) async fn with_parts(
         return Ok(Vec::new());
     }
     let ids: Vec<ProductId> = rows.iter().map(|row| row.id).collect();
+    let parts = load_parts(conn, &ids, audience).await?;
+    put_together(rows, parts)
+}
+
+/// What belongs to products, in the order in which it is shown.
+struct Parts {
+    variants: Vec<VariantRow>,
+    images: Vec<ImageRow>,
+    categories: Vec<(ProductId, CategoryId)>,
+    available: Vec<AvailableRow>,
+}
+
+/// The four queries share one round trip.
+async fn load_parts(conn: &AsyncPgConnection, ids: &[ProductId], audience: Audience) -> QueryResult<Parts> {
     let mut variants_query = variants::table
-        .filter(variants::product_id.eq_any(&ids))
+        .filter(variants::product_id.eq_any(ids))
         .order((variants::product_id, variants::position, variants::id))
         .select(VariantRow::as_select())
         .into_boxed();
@@ -182,39 +199,44 @@ pub(super) async fn with_parts(
         variants_query = variants_query.filter(variants::active);
     }
     let images_query = product_images::table
-        .filter(product_images::product_id.eq_any(&ids))
+        .filter(product_images::product_id.eq_any(ids))
         .order((product_images::product_id, product_images::position, product_images::id))
         .select(ImageRow::as_select());
     let categories_query = product_categories::table
-        .filter(product_categories::product_id.eq_any(&ids))
+        .filter(product_categories::product_id.eq_any(ids))
         .order((product_categories::product_id, product_categories::category_id))
         .select((product_categories::product_id, product_categories::category_id));
     let uuids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
-    let available_query = diesel::sql_query(AVAILABLE).bind::<Array<SqlUuid>, _>(uuids);
+    let available_query = Prepared(diesel::sql_query(AVAILABLE).bind::<Array<SqlUuid>, _>(uuids));
 
-    let (mut first, mut second, mut third, mut fourth) = (&*conn, &*conn, &*conn, &*conn);
-    let (variant_rows, image_rows, category_rows, available_rows) = try_join!(
-        variants_query.load::<VariantRow>(&mut first),
-        images_query.load::<ImageRow>(&mut second),
-        categories_query.load::<(ProductId, CategoryId)>(&mut third),
-        available_query.load::<AvailableRow>(&mut fourth),
+    let (mut first, mut second, mut third, mut fourth) = (conn, conn, conn, conn);
+    let (variants, images, categories, available) = try_join!(
+        variants_query.load(&mut first),
+        images_query.load(&mut second),
+        categories_query.load(&mut third),
+        available_query.load(&mut fourth),
     )?;
+    Ok(Parts { variants, images, categories, available })
+}
 
+/// Parts of products that are not among the rows are left out.
+fn put_together(rows: Vec<ProductRow>, parts: Parts) -> QueryResult<Vec<Product>> {
     let available: HashMap<VariantId, i64> =
-        available_rows.into_iter().map(|row| (row.variant_id, row.available)).collect();
+        parts.available.into_iter().map(|row| (row.variant_id, row.available)).collect();
     let mut products: Vec<Product> = rows.into_iter().map(product_of).collect::<QueryResult<_>>()?;
-    let places: HashMap<ProductId, usize> = ids.into_iter().zip(0..).collect();
+    let places: HashMap<ProductId, usize> =
+        products.iter().zip(0..).map(|(product, at)| (product.id, at)).collect();
     let place = |id: &ProductId| places.get(id).copied();
-    for row in variant_rows {
+    for row in parts.variants {
         let Some(product) = place(&row.product_id).and_then(|at| products.get_mut(at)) else { continue };
         let units = available.get(&row.id).copied().unwrap_or(0).max(0);
         product.variants.push(variant_of(row, units)?);
     }
-    for row in image_rows {
+    for row in parts.images {
         let Some(product) = place(&row.product_id).and_then(|at| products.get_mut(at)) else { continue };
         product.images.push(image_of(row)?);
     }
-    for (product_id, category_id) in category_rows {
+    for (product_id, category_id) in parts.categories {
         let Some(product) = place(&product_id).and_then(|at| products.get_mut(at)) else { continue };
         product.category_ids.push(category_id);
     }

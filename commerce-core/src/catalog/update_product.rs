@@ -127,12 +127,7 @@ fn check(before: &Product, patch: &ProductPatch) -> Result<(), ProductRefusal> {
         check_product::images(&mut errors, images, &before.images);
     }
     if let Some(names) = &patch.option_names {
-        let sorted = |names: &[String]| {
-            let mut names = names.to_vec();
-            names.sort();
-            names
-        };
-        if sorted(names) != sorted(&before.option_names) && !before.variants.is_empty() {
+        if !before.variants.is_empty() && !check_product::are_same_names(names, &before.option_names) {
             errors.push("/option_names", "must be the same names in another order: the variants use them");
         } else {
             check_product::option_names(&mut errors, names);

@@ -14,11 +14,12 @@ use crate::catalog::import::{
 };
 use crate::catalog::{ProductRefusal, UpdateProductError};
 use crate::db::Retryable;
-use crate::ids::VariantId;
+use crate::ids::{ProductId, VariantId};
 use crate::inventory::{self, AdjustError, MAIN_LOCATION, StockAdjustment};
 use crate::money::Currency;
 use crate::request::Origin;
 use crate::schema::stock_levels;
+use crate::search::{self, Refreshed};
 use crate::text_enum::text_enum;
 
 text_enum! {
@@ -138,6 +139,8 @@ pub async fn import_products(
                 Import { options, currency, origin, report: ImportReport::default(), counts: vec![] };
             let mut products = 0;
             let mut more = true;
+            // Once a batch, instead of after each of its statements.
+            search::refresh_rows(conn, Refreshed::Later).await?;
             while more {
                 let batch;
                 (batch, more) = next_batch(&mut reader);
@@ -207,8 +210,9 @@ impl Import<'_> {
     async fn write(&mut self, conn: &mut AsyncPgConnection, batch: &[ImportedProduct]) -> QueryResult<()> {
         let outcomes = upsert_products(conn, batch, self.options.existing, self.currency).await?;
         let mut received: Vec<(VariantId, i64)> = Vec::new();
+        let mut written: Vec<ProductId> = Vec::new();
         for (product, outcome) in batch.iter().zip(outcomes) {
-            let Upserted { outcome, variants } = match outcome {
+            let Upserted { product_id, outcome, variants } = match outcome {
                 Ok(upserted) => upserted,
                 Err(refusal) => {
                     self.report.skipped += 1;
@@ -233,16 +237,21 @@ impl Import<'_> {
                     (false, _) => {}
                 }
             }
+            if outcome != Outcome::Unchanged {
+                written.push(product_id);
+            }
             match outcome {
                 Outcome::Created => self.report.created += 1,
                 Outcome::Updated => self.report.updated += 1,
                 Outcome::Unchanged => self.report.unchanged += 1,
             }
         }
-        receive(conn, received, "import", self.origin).await
+        receive(conn, received, "import", self.origin).await?;
+        search::refresh(conn, &written).await
     }
 
     async fn finish(mut self, conn: &mut AsyncPgConnection) -> QueryResult<ImportReport> {
+        search::refresh_rows(conn, Refreshed::AtOnce).await?;
         let recounted = set_stock(conn, self.counts, &mut self.report.faults, self.origin).await?;
         self.report.unchanged -= recounted;
         self.report.updated += recounted;
@@ -276,26 +285,31 @@ async fn set_stock(
         .select((stock_levels::variant_id, stock_levels::on_hand));
     let on_hand: HashMap<VariantId, i64> = levels.load::<(VariantId, i64)>(conn).await?.into_iter().collect();
     counts.retain(|count| on_hand.get(&count.variant_id).copied().unwrap_or(0) != count.units);
-    while !counts.is_empty() {
-        let targets: Vec<StockAdjustment> = counts.iter().map(Count::target).collect();
-        let (variant_id, message) = match inventory::set_on_hand(conn, &targets, origin).await {
-            Ok(()) => break,
-            Err(AdjustError::Database(error)) => return Err(error),
-            Err(AdjustError::BelowReserved { variant_id, reserved, .. }) => {
-                (variant_id, format!("is below the {reserved} units that are reserved"))
+    let targets: Vec<StockAdjustment> = counts.iter().map(Count::target).collect();
+    let refused = match inventory::set_on_hand_where_possible(conn, &targets, origin).await {
+        Ok(refused) => refused,
+        Err(AdjustError::Database(error)) => return Err(error),
+        // The variants were found in this transaction, and nothing ever deletes one.
+        Err(other) => return Err(QueryError::QueryBuilderError(other.into())),
+    };
+    let mut refused: HashMap<usize, AdjustError> = refused.into_iter().collect();
+    let mut taken = Vec::with_capacity(counts.len());
+    for (at, count) in counts.into_iter().enumerate() {
+        let message = match refused.remove(&at) {
+            None => {
+                taken.push(count);
+                continue;
             }
-            Err(AdjustError::UnknownLevel(variant_id)) => (variant_id, "has no level".to_owned()),
-            Err(AdjustError::TooLarge(variant_id)) => (variant_id, "is too large".to_owned()),
+            Some(AdjustError::BelowReserved { reserved, .. }) => {
+                format!("is below the {reserved} units that are reserved")
+            }
+            Some(AdjustError::TooLarge(_)) => "is too large".to_owned(),
+            Some(other) => other.to_string(),
         };
-        let at = counts.iter().position(|count| count.variant_id == variant_id);
-        let refused = at.map(|at| counts.remove(at)).ok_or(QueryError::NotFound)?;
-        faults.push(LineError { message, ..refused.fault_at });
+        faults.push(LineError { message, ..count.fault_at });
     }
-    let recounted: BTreeSet<u64> = counts
-        .iter()
-        .filter(|count| count.outcome == Outcome::Unchanged)
-        .map(|count| count.product)
-        .collect();
+    let recounted: BTreeSet<u64> =
+        taken.iter().filter(|count| count.outcome == Outcome::Unchanged).map(|count| count.product).collect();
     Ok(recounted.len())
 }
 

@@ -1,12 +1,14 @@
 //! Goods that come and go outside of orders: counted, received, written off.
 
+use std::collections::HashMap;
+
 use diesel::prelude::*;
 use diesel::result::Error as QueryError;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use futures_util::future::try_join_all;
 
 use super::ledger::{LevelChange, MovementKind};
-use super::lock::lock;
+use super::lock::{LockedStock, lock};
 use crate::db::Retryable;
 use crate::ids::{LocationId, VariantId};
 use crate::request::Origin;
@@ -68,6 +70,27 @@ pub async fn set_on_hand(
     .await
 }
 
+/// The same as [`set_on_hand`] for those counts that can be. The others are refused, each by its place among the counts.
+pub async fn set_on_hand_where_possible(
+    conn: &mut AsyncPgConnection,
+    counts: &[StockAdjustment],
+    origin: &Origin,
+) -> Result<Vec<(usize, AdjustError)>, AdjustError> {
+    diesel_async::AsyncConnection::transaction(conn, async |conn| {
+        let (mut stock, planned) = plan(conn, counts, Target::To).await?;
+        let (mut changes, mut refused) = (Vec::with_capacity(counts.len()), Vec::new());
+        for (at, planned) in planned.into_iter().enumerate() {
+            match planned {
+                Ok(change) => changes.extend(change),
+                Err(refusal) => refused.push((at, refusal)),
+            }
+        }
+        stock.write(conn, &changes, origin).await?;
+        Ok(refused)
+    })
+    .await
+}
+
 #[derive(Clone, Copy)]
 enum Target {
     By,
@@ -83,36 +106,57 @@ async fn change(
     target: Target,
     origin: &Origin,
 ) -> Result<(), AdjustError> {
+    let (mut stock, planned) = plan(conn, adjustments, target).await?;
+    let changes: Vec<Option<LevelChange>> = planned.into_iter().collect::<Result<_, _>>()?;
+    let changes: Vec<LevelChange> = changes.into_iter().flatten().collect();
+    Ok(stock.write(conn, &changes, origin).await?)
+}
+
+/// What becomes of an adjustment; no change if the level is as it is to be.
+type Planned = Result<Option<LevelChange>, AdjustError>;
+
+/// Locks the levels and tells what there is to write, adjustment by adjustment. Nothing is written yet but levels that
+/// did not exist.
+async fn plan(
+    conn: &mut AsyncPgConnection,
+    adjustments: &[StockAdjustment],
+    target: Target,
+) -> Result<(LockedStock, Vec<Planned>), AdjustError> {
     ensure_levels(conn, adjustments).await?;
-    let mut stock = lock(conn, adjustments.iter().map(|adjustment| adjustment.variant_id)).await?;
-    for adjustment in adjustments {
+    let stock = lock(conn, adjustments.iter().map(|adjustment| adjustment.variant_id)).await?;
+    let mut levels: HashMap<_, (i64, i64)> = stock
+        .levels
+        .iter()
+        .map(|level| ((level.variant_id, level.location_id), (level.on_hand, level.reserved)))
+        .collect();
+    let planned = adjustments.iter().map(|adjustment| {
         let variant_id = adjustment.variant_id;
-        let level = stock
-            .level_mut(variant_id, adjustment.location_id)
-            .ok_or(AdjustError::UnknownLevel(variant_id))?;
+        // Several adjustments may be of one level.
+        let level = levels.get_mut(&(variant_id, adjustment.location_id));
+        let (current, reserved) = level.ok_or(AdjustError::UnknownLevel(variant_id))?;
         let on_hand = match target {
-            Target::By => level.on_hand.checked_add(adjustment.delta),
+            Target::By => current.checked_add(adjustment.delta),
             Target::To => Some(adjustment.delta),
         };
         let on_hand = on_hand.filter(|sum| *sum <= ON_HAND_MAX).ok_or(AdjustError::TooLarge(variant_id))?;
-        if on_hand < level.reserved {
-            return Err(AdjustError::BelowReserved { variant_id, on_hand, reserved: level.reserved });
+        if on_hand < *reserved {
+            return Err(AdjustError::BelowReserved { variant_id, on_hand, reserved: *reserved });
         }
-        let change = LevelChange {
+        let on_hand_delta = on_hand - *current;
+        *current = on_hand;
+        Ok((on_hand_delta != 0).then(|| LevelChange {
             variant_id,
             location_id: adjustment.location_id,
             kind: MovementKind::Adjust,
-            on_hand_delta: on_hand - level.on_hand,
+            on_hand_delta,
             reserved_delta: 0,
             reason: adjustment.reason.clone(),
             reservation_id: None,
             order_id: None,
-        };
-        if change.on_hand_delta != 0 {
-            stock.write(conn, &[change], origin).await?;
-        }
-    }
-    Ok(())
+        }))
+    });
+    let planned = planned.collect();
+    Ok((stock, planned))
 }
 
 async fn ensure_levels(

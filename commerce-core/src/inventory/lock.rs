@@ -40,9 +40,10 @@ impl LockedStock {
         variant_id: VariantId,
         location_id: LocationId,
     ) -> Option<&mut LockedLevel> {
-        self.levels
-            .iter_mut()
-            .find(|level| level.variant_id == variant_id && level.location_id == location_id)
+        let first = self.levels.partition_point(|level| level.variant_id < variant_id);
+        let of_variant =
+            self.levels.iter_mut().skip(first).take_while(|level| level.variant_id == variant_id);
+        { of_variant }.find(|level| level.location_id == location_id)
     }
 }
 

@@ -10,7 +10,7 @@ mod lock;
 mod reservation;
 mod reserve;
 
-pub use adjust::{AdjustError, StockAdjustment, adjust, set_on_hand};
+pub use adjust::{AdjustError, StockAdjustment, adjust, set_on_hand, set_on_hand_where_possible};
 pub use ledger::{ListMovementsError, Movement, MovementKind, list_movements};
 pub use levels::{Availability, ListLevelsError, StockLevel, available_by_variant, find_level, list_levels};
 pub use lock::{LockedStock, lock};

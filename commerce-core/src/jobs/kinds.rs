@@ -57,9 +57,9 @@ impl Job for DeleteFiles {
 /// Brings what is searched up to date. Triggers enqueue it (see the migration `search`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IndexProducts {
-    /// Its search row could not be written, because another was writing it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub product_id: Option<ProductId>,
+    /// Their search rows could not be written with the change: another was writing them, or there were too many.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub product_ids: Vec<ProductId>,
     /// It has a new title, which its products are found by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub category_id: Option<CategoryId>,

@@ -26,15 +26,25 @@ pub struct EngineQuery {
 }
 
 /// What an engine found.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Matches {
     /// The page, in order.
     pub product_ids: Vec<ProductId>,
     /// All that match, on all pages.
     pub total: i64,
+    /// False: there are so many that counting was left off, in the facets too. `total` is what was counted.
+    pub is_total_exact: bool,
     pub facets: FacetCounts,
     /// Words that were found, for highlighting.
     pub terms: Vec<Term>,
+}
+
+impl Matches {
+    /// Nothing was found.
+    pub fn none() -> Self {
+        let facets = FacetCounts::default();
+        Self { product_ids: Vec::new(), total: 0, is_total_exact: true, facets, terms: Vec::new() }
+    }
 }
 
 /// Products by value, over everything that matches. The counts of a facet leave its own filter out of account, so that

@@ -8,45 +8,31 @@ use futures_util::future::BoxFuture;
 
 use super::engine::{EngineError, EngineQuery, Matches, SearchEngine};
 
-/// Asks the first engine, and the second when the first does not answer in time. For a while after that the first is not
-/// asked at all, so that shoppers do not wait for it again and again.
+/// Asks the first engine, and the second when the first says that it is [unavailable](EngineError::Unavailable). For a while after that
+/// the first is not asked at all, so that shoppers do not wait for it again and again.
+///
+/// How long an answer of its server may take is the first engine's own setting: only it can tell a slow server from a wait for a
+/// connection to the database, which the second engine would meet too.
 pub struct WithFallback {
     first: Arc<dyn SearchEngine>,
     second: Arc<dyn SearchEngine>,
-    settings: FallbackSettings,
+    cool_down: Duration,
     left_alone_until: Mutex<Option<Instant>>,
 }
 
-/// Times of a [`WithFallback`].
-#[derive(Debug, Clone, Copy)]
-pub struct FallbackSettings {
-    /// How long the first engine may take.
-    pub timeout: Duration,
-    /// How long it is left alone after a failure.
-    pub cool_down: Duration,
-}
-
-impl Default for FallbackSettings {
-    fn default() -> Self {
-        Self { timeout: Duration::from_secs(1), cool_down: Duration::from_secs(5) }
-    }
-}
+/// How long an engine is left alone after a failure, unless told otherwise.
+pub const COOL_DOWN: Duration = Duration::from_secs(5);
 
 impl WithFallback {
-    pub fn new(
-        first: Arc<dyn SearchEngine>,
-        second: Arc<dyn SearchEngine>,
-        settings: FallbackSettings,
-    ) -> Self {
-        Self { first, second, settings, left_alone_until: Mutex::new(None) }
+    pub fn new(first: Arc<dyn SearchEngine>, second: Arc<dyn SearchEngine>, cool_down: Duration) -> Self {
+        Self { first, second, cool_down, left_alone_until: Mutex::new(None) }
     }
 
     async fn ask_both(&self, query: &EngineQuery) -> Result<Matches, EngineError> {
         if !self.is_left_alone() {
-            match tokio::time::timeout(self.settings.timeout, self.first.find(query)).await {
-                Ok(Err(EngineError::Unavailable(reason))) => self.leave_alone(&reason),
-                Err(_elapsed) => self.leave_alone("no answer in time"),
-                Ok(answer) => {
+            match self.first.find(query).await {
+                Err(EngineError::Unavailable(reason)) => self.leave_alone(&reason),
+                answer => {
                     count(self.first.name());
                     return answer;
                 }
@@ -65,7 +51,7 @@ impl WithFallback {
     fn leave_alone(&self, reason: &str) {
         tracing::warn!(engine = self.first.name(), reason, "search falls back to {}", self.second.name());
         let mut until = self.left_alone_until.lock().unwrap_or_else(PoisonError::into_inner);
-        *until = Some(Instant::now() + self.settings.cool_down);
+        *until = Some(Instant::now() + self.cool_down);
     }
 }
 
@@ -84,10 +70,6 @@ impl SearchEngine for WithFallback {
 
     /// Of the first engine: while it is away the shop searches, but not as well.
     fn check(&self) -> BoxFuture<'_, Result<(), EngineError>> {
-        async move {
-            let answer = tokio::time::timeout(self.settings.timeout, self.first.check()).await;
-            answer.unwrap_or_else(|_elapsed| Err(EngineError::Unavailable("no answer in time".to_owned())))
-        }
-        .boxed()
+        self.first.check()
     }
 }

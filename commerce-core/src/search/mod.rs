@@ -16,20 +16,27 @@ mod index;
 mod meilisearch;
 mod postgres;
 mod query;
+mod rows;
 mod search_products;
 mod synonyms;
+#[cfg(feature = "meilisearch")]
+mod text;
 mod typos;
 mod words;
 
+#[cfg(feature = "meilisearch")]
+pub use text::search_text;
+
 pub use engine::{EngineError, EngineQuery, FacetCounts, Matches, SearchEngine, Term};
 pub use facets::{Facet, FacetValue, PRICE_BOUNDS};
-pub use fallback::{FallbackSettings, WithFallback};
+pub use fallback::{COOL_DOWN, WithFallback};
 #[cfg(feature = "meilisearch")]
 pub use index::{IndexError, Kept, Progress, compare_index, index_products, keep_index, reindex};
 #[cfg(feature = "meilisearch")]
 pub use meilisearch::{
     Meilisearch, MeilisearchEngine, MeilisearchError, MeilisearchSettings, SETTINGS_VERSION,
 };
-pub use postgres::PostgresEngine;
+pub use postgres::{COUNTED_MAX, PostgresEngine};
 pub use query::{OptionFilter, SearchProducts, SearchSort, WORDS_MAX};
+pub(crate) use rows::{Refreshed, refresh, refresh_rows};
 pub use search_products::{FoundProduct, Highlights, SearchPage, SearchProductsError, search_products};

@@ -1,7 +1,6 @@
 //! Search by Postgres: full text over weighted fields, typing errors by trigrams of the vocabulary.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use diesel::pg::Pg;
 use diesel::prelude::*;
@@ -45,13 +44,14 @@ async fn find(conn: &mut AsyncPgConnection, query: &EngineQuery) -> Result<Match
     let words = words::look_up(conn, &query.text).await?;
     if words.is_empty() && !query.text.trim().is_empty() {
         // Nothing but punctuation: no product can be found by it.
-        return Ok(Matches::default());
+        return Ok(Matches::none());
     }
     let row: FoundRow = Statement::new(query, &words).load(conn).await?;
     let facets = row.facets()?;
     Ok(Matches {
         product_ids: row.page.into_iter().map(ProductId).collect(),
         total: row.total,
+        is_total_exact: row.total < COUNTED_MAX,
         facets,
         terms: words.iter().flat_map(Word::terms).collect(),
     })
@@ -95,30 +95,76 @@ impl FoundRow {
     }
 }
 
-/// Page, total and facets from one pass over what the words match. `failed` names the filters that a product does not
-/// pass: none, and it is found; only one, and it still counts for that filter's own facet.
+/// Matches beyond this many are not counted, and not ranked if they are in other fields than the title: a word that half the shop has
+/// costs no more than one that some thousands have. Facets are counted over the same ones.
+pub const COUNTED_MAX: i64 = 5000;
+
+/// So many of the matches, by what can be bought, by title and by age, are ranked by how much they are about the words.
+const RANKED_MAX: i64 = 200;
+
+/// Page, total and facets. `missed` is the one filter that a product does not pass: such products are found for that filter's
+/// own facet only.
 const STATEMENT: &str = "
-    WITH hits AS MATERIALIZED (
-        SELECT product_id, price_from_minor, in_stock, category_ids, options, created_at,
-               {score} AS score, {failed} AS failed
-        FROM commerce.product_search
-        WHERE listed AND {matches})
-    SELECT ARRAY(
-               SELECT product_id FROM hits WHERE failed = '{}' ORDER BY {order} LIMIT {limit} OFFSET {offset}) AS page,
-           (SELECT count(*) FROM hits WHERE failed = '{}') AS total,
+    WITH titled AS MATERIALIZED (
+        SELECT {columns}, {title_score} AS score FROM commerce.product_search
+        WHERE listed AND {in_title} AND {failed} = '{}' LIMIT {counted}),
+    others AS MATERIALIZED (
+        SELECT {columns}, 0 AS score FROM commerce.product_search
+        WHERE listed AND {elsewhere} AND {failed} = '{}' LIMIT (SELECT {counted} - count(*) FROM titled)),
+    hits AS (SELECT * FROM titled UNION ALL SELECT * FROM others),
+    near AS ({near}),
+    groups AS MATERIALIZED (
+        SELECT missed, category_ids, options, in_stock, price_range, count(*) AS n
+        FROM (SELECT NULL AS missed, category_ids, options, in_stock, {range} AS price_range FROM hits
+              UNION ALL SELECT missed, category_ids, options, in_stock, {range} FROM near) AS counted
+        GROUP BY missed, category_ids, options, in_stock, price_range)
+    SELECT ARRAY({page}) AS page,
+           (SELECT coalesce(sum(n), 0)::bigint FROM groups WHERE missed IS NULL) AS total,
            jsonb_build_object(
                'categories', (SELECT coalesce(jsonb_object_agg(id, n), '{}') FROM (
-                   SELECT id, count(*) AS n FROM hits CROSS JOIN LATERAL unnest(category_ids) AS id
-                   WHERE failed <@ '{category}' GROUP BY id) AS c),
-               'price_ranges', (SELECT coalesce(jsonb_object_agg(range, n), '{}') FROM (
-                   SELECT width_bucket(price_from_minor, {bounds}::bigint[]) - 1 AS range, count(*) AS n FROM hits
-                   WHERE failed <@ '{price}' AND price_from_minor IS NOT NULL GROUP BY 1) AS p),
+                   SELECT id, sum(n) AS n FROM groups CROSS JOIN LATERAL unnest(category_ids) AS id
+                   WHERE missed IS NULL OR missed = 'category' GROUP BY id) AS c),
+               'price_ranges', (SELECT coalesce(jsonb_object_agg(price_range, n), '{}') FROM (
+                   SELECT price_range, sum(n) AS n FROM groups
+                   WHERE (missed IS NULL OR missed = 'price') AND price_range IS NOT NULL GROUP BY 1) AS p),
                'in_stock', (SELECT coalesce(jsonb_object_agg(in_stock, n), '{}') FROM (
-                   SELECT in_stock, count(*) AS n FROM hits WHERE failed <@ '{in_stock}' GROUP BY 1) AS s),
+                   SELECT in_stock, sum(n) AS n FROM groups WHERE missed IS NULL OR missed = 'in_stock' GROUP BY 1) AS s),
                'options', (SELECT coalesce(jsonb_object_agg(pair, n), '{}') FROM (
-                   SELECT pair, count(*) AS n FROM hits CROSS JOIN LATERAL unnest(options) AS pair
-                   WHERE failed <@ ARRAY['options.' || split_part(pair, U&'\\001F', 1)] GROUP BY 1) AS o)
+                   SELECT pair, sum(n) AS n FROM groups CROSS JOIN LATERAL unnest(options) AS pair
+                   WHERE missed IS NULL OR missed = 'options.' || split_part(pair, U&'\\001F', 1) GROUP BY 1) AS o)
            ) AS facets";
+
+/// What is known of a match without unpacking its document.
+const COLUMNS: &str = "product_id, in_stock, price_from_minor, category_ids, options, created_at";
+
+/// Products that one filter alone keeps out.
+const NEAR: &str = "
+    SELECT ({failed})[1] AS missed, {columns} FROM commerce.product_search
+    WHERE listed AND {matches} AND cardinality({failed}) = 1 LIMIT {counted}";
+
+/// Without a filter there are none.
+const NEAR_NONE: &str = "SELECT NULL::text AS missed, {columns} FROM hits WHERE false";
+
+/// The first matches, ranked among themselves.
+const RANKED_PAGE: &str = "
+    SELECT product_id FROM (
+        SELECT h.product_id, h.in_stock, h.created_at,
+               h.score + CASE WHEN s.document @@ {exact} THEN 1 ELSE 0 END
+                   + ts_rank('{0.05, 0.2, 0.5, 1.0}', s.document, {any}, 1) AS score
+        FROM (SELECT * FROM hits ORDER BY {order} LIMIT {ranked}) AS h
+        JOIN commerce.product_search s USING (product_id)) AS best
+    ORDER BY {order} LIMIT {limit} OFFSET {offset}";
+
+/// Those behind them.
+const UNRANKED_PAGE: &str = "SELECT product_id FROM hits ORDER BY {order} LIMIT {limit} OFFSET {offset}";
+
+/// Sorted by something else than relevance: of all that match, however many.
+const SORTED_PAGE: &str = "
+    SELECT product_id FROM commerce.product_search WHERE listed AND {matches} AND {failed} = '{}'
+    ORDER BY {order} LIMIT {limit} OFFSET {offset}";
+
+/// The names of no filters, as SQL.
+const NO_FILTER: &str = "'{}'::text[]";
 
 /// A value for a `$n` in the statement.
 enum Bind {
@@ -133,28 +179,66 @@ struct Statement {
     binds: Vec<Bind>,
 }
 
+/// Conditions for the words of a search, as SQL.
+struct Matching {
+    /// All words are found.
+    matches: String,
+    /// They are in the title, all of them.
+    in_title: String,
+    /// They are not all in the title.
+    elsewhere: String,
+    /// The typed words count more than what they stand for.
+    title_score: String,
+    /// The words as a `tsquery`, with and without what they stand for.
+    any: String,
+    exact: String,
+}
+
 impl Statement {
     fn new(query: &EngineQuery, words: &[Word]) -> Self {
         let mut statement = Self { sql: String::new(), binds: Vec::new() };
-        let (matches, score) = statement.matching(words);
+        let matching = statement.matching(words);
         let failed = statement.failed(query);
-        let limit = statement.bind(Bind::Number(query.limit.into()));
-        let offset = statement.bind(Bind::Number(query.offset.into()));
-        let order = match query.sort {
-            SearchSort::Relevance => "in_stock DESC, score DESC, created_at DESC, product_id",
-            SearchSort::Price => "price_from_minor ASC NULLS LAST, created_at DESC, product_id",
-            SearchSort::PriceDescending => "price_from_minor DESC NULLS LAST, created_at DESC, product_id",
-            SearchSort::Newest => "created_at DESC, product_id DESC",
+        let (limit, offset) = (i64::from(query.limit), i64::from(query.offset));
+        // Whole pages, so that none begins among the ranked ones and ends behind them.
+        let ranked = RANKED_MAX - RANKED_MAX % limit.max(1);
+        let (page, order) = match query.sort {
+            SearchSort::Relevance if words.is_empty() => {
+                (SORTED_PAGE, "in_stock DESC, created_at DESC, product_id")
+            }
+            SearchSort::Relevance => {
+                let page = if offset < ranked { RANKED_PAGE } else { UNRANKED_PAGE };
+                (page, "in_stock DESC, score DESC, created_at DESC, product_id")
+            }
+            SearchSort::Price => {
+                (SORTED_PAGE, "price_from_minor ASC NULLS LAST, created_at DESC, product_id")
+            }
+            SearchSort::PriceDescending => {
+                (SORTED_PAGE, "price_from_minor DESC NULLS LAST, created_at DESC, product_id")
+            }
+            SearchSort::Newest => (SORTED_PAGE, "created_at DESC, product_id DESC"),
         };
-        let bounds = format!("ARRAY{PRICE_BOUNDS:?}");
+        let (limit, offset) = (statement.bind(Bind::Number(limit)), statement.bind(Bind::Number(offset)));
         statement.sql = STATEMENT
-            .replace("{score}", &score)
+            .replace("{page}", page)
+            .replace("{near}", if failed == NO_FILTER { NEAR_NONE } else { NEAR })
+            .replace(
+                "{range}",
+                &format!("width_bucket(price_from_minor, ARRAY{PRICE_BOUNDS:?}::bigint[]) - 1"),
+            )
+            .replace("{columns}", COLUMNS)
+            .replace("{counted}", &COUNTED_MAX.to_string())
+            .replace("{ranked}", &ranked.to_string())
+            .replace("{matches}", &matching.matches)
+            .replace("{in_title}", &matching.in_title)
+            .replace("{elsewhere}", &matching.elsewhere)
+            .replace("{title_score}", &matching.title_score)
+            .replace("{any}", &matching.any)
+            .replace("{exact}", &matching.exact)
             .replace("{failed}", &failed)
-            .replace("{matches}", &matches)
             .replace("{order}", order)
             .replace("{limit}", &limit)
-            .replace("{offset}", &offset)
-            .replace("{bounds}", &bounds);
+            .replace("{offset}", &offset);
         statement
     }
 
@@ -163,24 +247,31 @@ impl Statement {
         format!("${}", self.binds.len())
     }
 
-    /// The condition and the score. All words in the title count most, the typed words more than what they stand for.
-    fn matching(&mut self, words: &[Word]) -> (String, String) {
+    fn matching(&mut self, words: &[Word]) -> Matching {
         if words.is_empty() {
-            return ("true".to_owned(), "0".to_owned());
+            let [yes, no] = ["true", "false"].map(str::to_owned);
+            return Matching {
+                matches: yes.clone(),
+                in_title: yes,
+                elsewhere: no,
+                title_score: "0".to_owned(),
+                any: String::new(),
+                exact: String::new(),
+            };
         }
-        let mut tsquery = |label: &str, exact: bool| {
-            let parts: Vec<String> = words.iter().map(|word| word.tsquery(label, exact)).collect();
+        let mut tsquery = |exact: bool| {
+            let parts: Vec<String> = words.iter().map(|word| word.tsquery(exact)).collect();
             format!("{}::tsquery", self.bind(Bind::Text(parts.join(" & "))))
         };
-        let (any, exact) = (tsquery("", false), tsquery("", true));
-        let (any_title, exact_title) = (tsquery("A", false), tsquery("A", true));
-        let mut score = String::new();
-        for (weight, condition) in [(4, &exact_title), (2, &any_title), (1, &exact)] {
-            let _ = write!(score, "CASE WHEN document @@ {condition} THEN {weight} ELSE 0 END + ");
+        let (any, exact) = (tsquery(false), tsquery(true));
+        Matching {
+            matches: format!("document @@ {any}"),
+            in_title: format!("title_document @@ {any}"),
+            elsewhere: format!("document @@ {any} AND NOT title_document @@ {any}"),
+            title_score: format!("CASE WHEN title_document @@ {exact} THEN 6 ELSE 2 END"),
+            any,
+            exact,
         }
-        // Normalised by the length of the document, so that the one that is about it comes before the one that tells of it.
-        let _ = write!(score, "ts_rank('{{0.05, 0.2, 0.5, 1.0}}', document, {any}, 1)");
-        (format!("document @@ {any}"), score)
     }
 
     /// An expression for the names of the filters that a row does not pass.
@@ -209,7 +300,7 @@ impl Statement {
             conditions.push((label, format!("options && {pairs}")));
         }
         if conditions.is_empty() {
-            return "'{}'::text[]".to_owned();
+            return NO_FILTER.to_owned();
         }
         let cases: Vec<String> = conditions
             .into_iter()

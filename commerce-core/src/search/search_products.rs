@@ -20,6 +20,8 @@ pub struct SearchPage {
     pub found: Vec<FoundProduct>,
     /// On all pages.
     pub total: i64,
+    /// False: there are more, and counting was left off at `total`, in the facets too.
+    pub is_total_exact: bool,
     /// By field: `category`, `price`, `in_stock`, `options.<name>`.
     pub facets: BTreeMap<String, Facet>,
     pub page: u32,
@@ -68,24 +70,25 @@ pub async fn search_products(
     engine: &dyn SearchEngine,
     search: &SearchProducts,
 ) -> Result<SearchPage, SearchProductsError> {
-    let query = {
-        let mut conn = pool.get().await?;
-        resolve(&mut conn, search).await?
-    };
+    let query = resolve(pool, search).await?;
     let matches = engine.find(&query).await?;
-    let mut conn = pool.get().await?;
-    let products = catalog::list_products_by_ids(&mut conn, &matches.product_ids).await?;
-    let names = category_names(&mut conn, matches.facets.categories.keys()).await?;
+    let conn = pool.get().await?;
+    // In one round trip.
+    let (products, names) = tokio::try_join!(
+        catalog::list_products_by_ids(&conn, &matches.product_ids),
+        category_names(&conn, matches.facets.categories.keys()),
+    )?;
     Ok(SearchPage {
         found: products.into_iter().map(|product| highlighted(product, &matches.terms)).collect(),
         total: matches.total,
+        is_total_exact: matches.is_total_exact,
         facets: facets::present(matches.facets, &names),
         page: search.page,
         per_page: query.limit,
     })
 }
 
-async fn resolve(conn: &mut AsyncPgConnection, search: &SearchProducts) -> QueryResult<EngineQuery> {
+async fn resolve(pool: &Pool, search: &SearchProducts) -> Result<EngineQuery, SearchProductsError> {
     let limit = u16::try_from(search.per_page.rows()).unwrap_or(u16::MAX);
     let mut options: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for option in &search.options {
@@ -97,7 +100,7 @@ async fn resolve(conn: &mut AsyncPgConnection, search: &SearchProducts) -> Query
         text: search.text.clone(),
         categories: match search.categories.as_slice() {
             [] => None,
-            keys => Some(category_ids(conn, keys).await?),
+            keys => Some(category_ids(&mut *pool.get().await?, keys).await?),
         },
         price_min_minor: search.price_min_minor,
         price_max_minor: search.price_max_minor,
@@ -119,14 +122,14 @@ async fn category_ids(conn: &mut AsyncPgConnection, keys: &[String]) -> QueryRes
 }
 
 async fn category_names(
-    conn: &mut AsyncPgConnection,
+    mut conn: &AsyncPgConnection,
     ids: impl Iterator<Item = &CategoryId>,
 ) -> QueryResult<CategoryNames> {
     let ids: Vec<CategoryId> = ids.copied().collect();
     let rows: Vec<(CategoryId, String, String)> = categories::table
         .filter(categories::id.eq_any(ids))
         .select((categories::id, categories::slug, categories::title))
-        .load(conn)
+        .load(&mut conn)
         .await?;
     Ok(rows.into_iter().map(|(id, slug, title)| (id, (slug, title))).collect())
 }

@@ -47,8 +47,11 @@ const LOOK_UP: &str = "
     known AS (
         SELECT t.*, f.forms,
                cardinality(f.forms) > 0 OR EXISTS (
+                   SELECT FROM commerce.search_words k WHERE k.word = t.word)
+               OR t.last AND EXISTS (
+                   -- All that begin with it, as the index has them: up to the last character there is.
                    SELECT FROM commerce.search_words k
-                   WHERE CASE WHEN t.last THEN k.word ^@ t.word ELSE k.word = t.word END) AS is_known
+                   WHERE k.word ~>=~ t.word AND k.word ~<~ (t.word || chr(1114111))) AS is_known
         FROM typed t CROSS JOIN LATERAL (
             SELECT ARRAY(SELECT DISTINCT k.word FROM commerce.search_words k WHERE k.stem = t.stem) AS forms) f)
     SELECT word, last, stem, forms,
@@ -95,12 +98,11 @@ fn is_meant(typed: &str, stem: &str, word: &str, last: bool) -> bool {
 }
 
 impl Word {
-    /// As a part of a `tsquery`. `label` such as `A` looks in fields of that weight only; `exact` leaves other words out.
-    pub fn tsquery(&self, label: &str, exact: bool) -> String {
-        let star = if self.prefix { "*" } else { "" };
-        let mut parts = vec![lexeme(&self.typed, &format!("{star}{label}"))];
+    /// As a part of a `tsquery`; `exact` leaves other words out.
+    pub fn tsquery(&self, exact: bool) -> String {
+        let mut parts = vec![lexeme(&self.typed, if self.prefix { ":*" } else { "" })];
         if !exact {
-            parts.extend(self.others.iter().map(|other| lexeme(other, label)));
+            parts.extend(self.others.iter().map(|other| lexeme(other, "")));
         }
         format!("({})", parts.join(" | "))
     }
@@ -115,7 +117,7 @@ impl Word {
 
 fn lexeme(word: &str, suffix: &str) -> String {
     let quoted = word.replace('\\', "\\\\").replace('\'', "''");
-    if suffix.is_empty() { format!("'{quoted}'") } else { format!("'{quoted}':{suffix}") }
+    format!("'{quoted}'{suffix}")
 }
 
 #[cfg(test)]
@@ -125,8 +127,8 @@ mod tests {
     #[test]
     fn a_word_becomes_a_tsquery() {
         let word = Word { typed: "lamp".into(), prefix: true, others: vec!["lamps".into(), "o'x\\".into()] };
-        assert_eq!(word.tsquery("A", false), r"('lamp':*A | 'lamps':A | 'o''x\\':A)");
-        assert_eq!(word.tsquery("", true), "('lamp':*)");
+        assert_eq!(word.tsquery(false), r"('lamp':* | 'lamps' | 'o''x\\')");
+        assert_eq!(word.tsquery(true), "('lamp':*)");
     }
 
     #[test]

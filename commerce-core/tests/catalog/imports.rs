@@ -420,3 +420,49 @@ async fn a_file_cannot_fill_the_memory_with_one_product() {
     assert_eq!(report.faults.listed.len(), Faults::LISTED_MAX);
     db.finish().await;
 }
+
+/// Each in one pass: none of them makes the others be tried again.
+#[tokio::test]
+async fn every_count_below_what_is_reserved_is_named() {
+    let db = TestDatabase::new().await;
+    let conn = &mut db.conn().await;
+    let csv = |units: i64| {
+        let row = |n: usize| format!("cap-{n},Cap {n},9.00,{units}\n");
+        "slug,title,price,stock\n".to_owned() + &(0..60).map(row).collect::<String>()
+    };
+    import(conn, csv(5), ImportOptions::default()).await.unwrap();
+    for n in (0..60).step_by(2) {
+        let cap = find(conn, &format!("cap-{n}")).await.unwrap();
+        super::given::reserve(conn, cap.variants[0].id, 3).await;
+    }
+    let report = import(conn, csv(1), ImportOptions { on_error: OnError::Skip, ..SET_STOCK }).await.unwrap();
+    assert_eq!(counts(&report), [0, 30, 30, 0]);
+    let lines: Vec<u64> = report.faults.listed.iter().map(|fault| fault.line).collect();
+    assert_eq!(lines, (0..30).map(|n| 2 + 2 * n).collect::<Vec<_>>());
+    assert!(report.faults.listed.iter().all(|fault| fault.message.contains("3 units that are reserved")));
+    let available = find(conn, "cap-1").await.unwrap().variants[0].available;
+    assert_eq!(available, 1);
+    db.discard().await;
+}
+
+/// A title that fills its field makes the address that a file calls the product by.
+#[tokio::test]
+async fn a_product_with_a_long_title_is_found_again_by_its_handle() {
+    let db = TestDatabase::new().await;
+    let conn = &mut db.conn().await;
+    for length in [235, 236, 255] {
+        let title = "long ".repeat(60).chars().take(length - 1).collect::<String>() + "x";
+        let made = simple(conn, &title, 900, 1).await;
+        assert_eq!(made.slug.len(), length);
+        for handle in [title.replace(' ', "-"), title.clone()] {
+            let csv = format!("slug,title,price\n{handle},{title},9.00\n");
+            let report = import(conn, csv, ImportOptions::default()).await.unwrap();
+            assert_eq!(counts(&report), [0, 0, 1, 0], "{length} {handle}");
+        }
+        // The next one of this title gives up as much of it as its number needs.
+        let second = simple(conn, &title, 900, 1).await;
+        assert!(second.slug.ends_with("-2") && second.slug.len() <= 255, "{}", second.slug);
+        assert_eq!(made.slug[..230], second.slug[..230]);
+    }
+    db.finish().await;
+}

@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use commerce_core::catalog::{CategoryPatch, ProductPatch, ProductStatus, update_category};
+use commerce_core::db::PoolSettings;
 use commerce_core::ids::ProductId;
 use commerce_core::jobs;
 use commerce_core::jobs::kinds::IndexProducts;
 use commerce_core::search::{
-    self, FallbackSettings, Kept, Meilisearch, MeilisearchEngine, MeilisearchSettings, PostgresEngine,
-    SearchEngine, WithFallback,
+    self, Kept, Meilisearch, MeilisearchEngine, MeilisearchSettings, PostgresEngine, SearchEngine,
+    WithFallback,
 };
 use commerce_core::testing::{MeilisearchServer, TestDatabase};
 use diesel_async::{AsyncConnection as _, SimpleAsyncConnection as _};
@@ -137,11 +138,10 @@ async fn search_goes_on_while_meilisearch_is_killed_and_wiped() {
     let (db, client) = (Arc::new(db), server.client());
     let ids = many_goods(&db, 200).await;
     search::keep_index(db.pool(), &client).await.unwrap();
-    let settings = FallbackSettings { cool_down: Duration::from_millis(200), ..Default::default() };
     let shopped: Arc<dyn SearchEngine> = Arc::new(WithFallback::new(
         Arc::new(engine(&db, &client)),
         Arc::new(PostgresEngine::new(db.pool().clone())),
-        settings,
+        Duration::from_millis(200),
     ));
     let (stop, mut tasks) = edit(&db, &ids, Some(client.clone()));
     tasks.push(shop(&db, Arc::clone(&shopped), Arc::clone(&stop)));
@@ -196,16 +196,18 @@ async fn a_server_that_hangs_costs_one_search_its_patience() {
     stock_the_shop(&db).await;
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", silent.local_addr().unwrap());
-    let server = Meilisearch::new(&MeilisearchSettings::new(url, None)).unwrap();
+    let settings = MeilisearchSettings {
+        search_timeout: Duration::from_millis(300),
+        ..MeilisearchSettings::new(url, None)
+    };
+    let server = Meilisearch::new(&settings).unwrap();
     db.conn()
         .await
         .batch_execute("INSERT INTO commerce.search_indexes VALUES ('products_x', 'live', 1)")
         .await
         .unwrap();
-    let settings =
-        FallbackSettings { timeout: Duration::from_millis(300), cool_down: Duration::from_secs(60) };
     let postgres = Arc::new(PostgresEngine::new(db.pool().clone()));
-    let engine = WithFallback::new(Arc::new(engine(&db, &server)), postgres, settings);
+    let engine = WithFallback::new(Arc::new(engine(&db, &server)), postgres, Duration::from_secs(60));
     let begun = Instant::now();
     for _ in 0..20 {
         assert_eq!(titles(&search(&db, &engine, &text("lamp")).await), ["Brass Desk Lamp"]);
@@ -297,4 +299,117 @@ fn keep(db: &Arc<TestDatabase>, server: Meilisearch, stop: Arc<AtomicBool>) -> T
         }
         looks
     })
+}
+
+/// The name of the live index is remembered for a moment; one that was replaced is noticed at the first answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_finds_the_index_that_took_the_place_of_the_one_it_knew() {
+    let (db, server) = (TestDatabase::new().await, MeilisearchServer::start().await);
+    stock_the_shop(&db).await;
+    let server = server.client();
+    let engine = engine(&db, &server);
+    assert!(engine.check().await.is_err(), "there is no index yet");
+    search::keep_index(db.pool(), &server).await.unwrap();
+    for _ in 0..3 {
+        assert_eq!(titles(&search(&db, &engine, &text("lamp")).await), ["Brass Desk Lamp"]);
+        search::reindex(db.pool(), &server, &mut |_| {}).await.unwrap();
+    }
+    db.finish().await;
+}
+
+/// That is no fault of Meilisearch, and Postgres could not be asked either.
+#[tokio::test(flavor = "multi_thread")]
+async fn waiting_for_a_database_connection_is_not_held_against_meilisearch() {
+    let (db, server) = (TestDatabase::new().await, MeilisearchServer::start().await);
+    stock_the_shop(&db).await;
+    let server = server.client();
+    search::keep_index(db.pool(), &server).await.unwrap();
+    let settings = PoolSettings {
+        connections_max: 1,
+        wait_timeout: Duration::from_millis(1500),
+        ..PoolSettings::default()
+    };
+    let narrow = commerce_core::db::pool(db.url(), &settings).unwrap();
+    // Whoever falls back meets a database that is not there.
+    let nowhere = commerce_core::db::pool("postgres://nobody@127.0.0.1:1/none", &settings).unwrap();
+    let shopped = WithFallback::new(
+        Arc::new(MeilisearchEngine::new(narrow.clone(), server.clone())),
+        Arc::new(PostgresEngine::new(nowhere)),
+        Duration::from_secs(60),
+    );
+    let held = narrow.get().await.unwrap();
+    let starved = search::search_products(db.pool(), &shopped, &text("lamp")).await;
+    assert!(matches!(starved, Err(search::SearchProductsError::NoConnection(_))), "{starved:?}");
+    drop(held);
+    assert_eq!(titles(&search(&db, &shopped, &text("lamp")).await), ["Brass Desk Lamp"]);
+    db.finish().await;
+}
+
+/// Only who changes products of this shop is waited for, and that is told.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rebuild_waits_for_transactions_that_change_products_and_for_no_others() {
+    let (db, other, server) =
+        (TestDatabase::new().await, TestDatabase::new().await, MeilisearchServer::start().await);
+    let server = server.client();
+    let mug = goods("Mug", 1000, 2).create(&mut *db.conn().await).await;
+    goods("Elsewhere", 1000, 2).create(&mut *other.conn().await).await;
+
+    // In another shop of the same Postgres, and in this one, but elsewhere.
+    let mut neighbour = other.conn().await;
+    neighbour.batch_execute("BEGIN; UPDATE commerce.products SET title = 'Still elsewhere'").await.unwrap();
+    let mut bystander = db.conn().await;
+    bystander.batch_execute("BEGIN; UPDATE commerce.stock_locations SET name = name").await.unwrap();
+    let mut told = Vec::new();
+    search::reindex(db.pool(), &server, &mut |progress| told.push(progress)).await.unwrap();
+    assert_eq!(told, [search::Progress::Built { products: 1, of: 1 }]);
+
+    let mut editor = db.conn().await;
+    editor.batch_execute("BEGIN; UPDATE commerce.products SET title = 'Beaker'").await.unwrap();
+    let (waits, mut waiting) = tokio::sync::mpsc::unbounded_channel();
+    let (pool, client) = (db.pool().clone(), server.clone());
+    let rebuild = tokio::spawn(async move {
+        search::reindex(&pool, &client, &mut |progress| waits.send(progress).unwrap_or_default())
+            .await
+            .unwrap()
+    });
+    assert_eq!(waiting.recv().await, Some(search::Progress::WaitingFor { transactions: 1 }));
+    editor.batch_execute("COMMIT").await.unwrap();
+    assert_eq!(rebuild.await.unwrap(), 1);
+    assert_equal(&db, &server).await;
+    let found = search(&db, &engine(&db, &server), &text("beaker")).await;
+    assert_eq!(found.found[0].product.id, mug.id);
+    for conn in [&mut neighbour, &mut bystander] {
+        conn.batch_execute("ROLLBACK").await.unwrap();
+    }
+    drop((neighbour, bystander, editor));
+    other.finish().await;
+    db.finish().await;
+}
+
+/// Whoever finds the turn taken keeps its connection to the database.
+#[tokio::test]
+async fn a_turn_that_is_taken_costs_no_connection() {
+    let (db, server) = (TestDatabase::new().await, MeilisearchServer::start().await);
+    let settings = PoolSettings { connections_max: 1, ..PoolSettings::default() };
+    let pool = commerce_core::db::pool(db.url(), &settings).unwrap();
+    let backend = async || {
+        #[derive(diesel::QueryableByName)]
+        struct Row {
+            #[diesel(sql_type = diesel::sql_types::Integer)]
+            pid: i32,
+        }
+        use diesel_async::RunQueryDsl as _;
+        let conn = &mut *pool.get().await.unwrap();
+        diesel::sql_query("SELECT pg_backend_pid() AS pid").get_result::<Row>(conn).await.unwrap().pid
+    };
+    let before = backend().await;
+    let mut holder = db.conn().await;
+    // `TURN_LOCK` of the module.
+    holder.batch_execute("SELECT pg_advisory_lock(x'7365617263686978'::bigint)").await.unwrap();
+    for _ in 0..3 {
+        assert_eq!(search::keep_index(&pool, &server.client()).await.unwrap(), Kept::ElsewhereInHand);
+    }
+    assert_eq!(backend().await, before);
+    drop(holder);
+    db.discard().await;
 }

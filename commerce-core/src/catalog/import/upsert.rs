@@ -13,7 +13,7 @@ use crate::catalog::read_product::find_by_slugs;
 use crate::catalog::refusal::{ProductRefusal, UpdateProductError};
 use crate::catalog::update_product::{apply_patch, finish_write, lock_product};
 use crate::catalog::variants::patch_variant;
-use crate::catalog::{description, limits};
+use crate::catalog::{check_product, description, limits};
 use crate::error::{FieldError, FieldErrors};
 use crate::ids::{CategoryId, ProductId, VariantId};
 use crate::money::Currency;
@@ -30,6 +30,7 @@ pub enum Outcome {
 /// An imported product in the database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upserted {
+    pub product_id: ProductId,
     pub outcome: Outcome,
     /// By the order of the file; the second tells whether the variant is new.
     pub variants: Vec<(VariantId, bool)>,
@@ -66,7 +67,8 @@ pub async fn upsert_products(
         let done = made.remove(product.slug.as_str()).or_else(|| {
             let before = known.get(&product.slug)?;
             if existing == ExistingProducts::Leave {
-                return Some(Upserted { outcome: Outcome::Unchanged, variants: Vec::new() });
+                let (product_id, outcome) = (before.id, Outcome::Unchanged);
+                return Some(Upserted { product_id, outcome, variants: Vec::new() });
             }
             unchanged(before, product, &categories)
         });
@@ -106,6 +108,7 @@ async fn make<'a>(
             .collect();
         let inserted = insert_products(conn, new, currency).await?;
         let upserted = inserted.into_iter().map(|inserted| Upserted {
+            product_id: inserted.id,
             outcome: Outcome::Created,
             variants: inserted.variant_ids.into_iter().map(|id| (id, true)).collect(),
         });
@@ -128,7 +131,7 @@ fn unchanged(
         imported.variants.iter().zip(&known).all(|(row, known)| variant_changes(known, row).is_empty());
     let same = same_variants && product_changes(before, imported, category_ids) == ProductPatch::default();
     let variants = known.iter().map(|known| (known.id, false)).collect();
-    same.then_some(Upserted { outcome: Outcome::Unchanged, variants })
+    same.then_some(Upserted { product_id: before.id, outcome: Outcome::Unchanged, variants })
 }
 
 /// Makes the product of this slug, or changes it where it differs from the file.
@@ -156,7 +159,7 @@ async fn upsert_product(
         }
         let inserted = insert_product(conn, imported.as_new(category_ids), currency).await?;
         let variants = inserted.variant_ids.into_iter().map(|id| (id, true)).collect();
-        Ok(Upserted { outcome: Outcome::Created, variants })
+        Ok(Upserted { product_id: inserted.id, outcome: Outcome::Created, variants })
     })
     .await
 }
@@ -227,7 +230,7 @@ async fn update(
         Some((id, _)) => Some((*id, false)),
         None => new_ids.next().map(|id| (id, true)),
     });
-    Ok(Upserted { outcome, variants: ids.collect() })
+    Ok(Upserted { product_id: id, outcome, variants: ids.collect() })
 }
 
 /// The variants that the file means: those with its SKUs, and else, among the others, those with its options.
@@ -245,12 +248,9 @@ fn match_variants<'a>(before: &'a Product, imported: &ImportedProduct) -> Vec<Op
 /// A file may reorder the options of a product and add variants, but not rename what its variants chose.
 fn check_options(before: &Product, imported: &ImportedProduct, new: usize) -> Result<(), ProductRefusal> {
     let mut errors = FieldErrors::default();
-    let sorted = |names: &[String]| {
-        let mut names = names.to_vec();
-        names.sort();
-        names
-    };
-    if !before.variants.is_empty() && sorted(&before.option_names) != sorted(&imported.option_names) {
+    if !before.variants.is_empty()
+        && !check_product::are_same_names(&before.option_names, &imported.option_names)
+    {
         let known =
             if before.option_names.is_empty() { "none".to_owned() } else { before.option_names.join(", ") };
         errors.push("/option_names", format!("the product in the shop has other options: {known}"));

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use diesel::prelude::*;
-use diesel::sql_types::{Array, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
@@ -15,6 +14,7 @@ use crate::ids::{CategoryId, ProductId};
 use crate::jobs::kinds::IndexProducts;
 use crate::jobs::{self, Lease, NewJob};
 use crate::search::meilisearch::Meilisearch;
+use crate::search::rows::refresh;
 
 /// While Meilisearch does not answer, one job tries again after this time; the changes wait in their table.
 const TRY_AGAIN_AFTER: Duration = Duration::from_secs(5);
@@ -27,8 +27,8 @@ pub async fn index_products(
     lease: Lease,
     job: &IndexProducts,
 ) -> Result<(), IndexError> {
-    if let Some(id) = job.product_id {
-        refresh(&mut *pool.get().await?, vec![id.0]).await?;
+    if !job.product_ids.is_empty() {
+        refresh(&mut *pool.get().await?, &job.product_ids).await?;
     }
     if let Some(id) = job.category_id {
         refresh_category(pool, id).await?;
@@ -71,6 +71,14 @@ enum Sent {
     Some,
 }
 
+/// To be called after the turn was given back: jobs that found it taken are done, and have left their changes to who had it.
+pub(super) async fn send_what_others_left(pool: &Pool, server: &Meilisearch) -> Result<(), IndexError> {
+    if has_changes(&mut *pool.get().await?).await? {
+        send_all(pool, server).await?;
+    }
+    Ok(())
+}
+
 /// Whoever finds the turn taken may go: the one who has it looks again after giving it back, and sees every change that was
 /// committed before it was asked for.
 async fn send_all(pool: &Pool, server: &Meilisearch) -> Result<Sent, IndexError> {
@@ -90,14 +98,6 @@ async fn send_all(pool: &Pool, server: &Meilisearch) -> Result<Sent, IndexError>
     Ok(Sent::Some)
 }
 
-async fn refresh(conn: &mut AsyncPgConnection, ids: Vec<Uuid>) -> QueryResult<()> {
-    diesel::sql_query("SELECT commerce.refresh_product_search($1)")
-        .bind::<Array<SqlUuid>, _>(ids)
-        .execute(conn)
-        .await
-        .map(drop)
-}
-
 /// How many rows are written anew in one transaction.
 const REFRESH_BATCH: i64 = 200;
 
@@ -115,7 +115,7 @@ async fn refresh_category(pool: &Pool, id: CategoryId) -> Result<(), IndexError>
             .await?;
         let Some(end) = ids.last() else { return Ok(()) };
         last = *end;
-        refresh(&mut conn, ids.into_iter().map(|id| id.0).collect()).await?;
+        refresh(&mut conn, &ids).await?;
     }
 }
 

@@ -1,6 +1,7 @@
 //! Looks after the index: builds one where there is none, where its settings are of an older version, and where the server has lost it.
 
 use super::IndexError;
+use super::index_products::send_what_others_left;
 use super::push::{count_listed, has_changes, live_index, push_changes};
 use super::rebuild::rebuild;
 use super::turn::Turn;
@@ -23,6 +24,9 @@ pub async fn keep_index(pool: &Pool, server: &Meilisearch) -> Result<Kept, Index
     let Some(mut turn) = Turn::take(pool).await? else { return Ok(Kept::ElsewhereInHand) };
     let kept = keep(pool, server, &mut turn).await;
     turn.give_back().await;
+    if kept.is_ok() {
+        send_what_others_left(pool, server).await?;
+    }
     kept
 }
 

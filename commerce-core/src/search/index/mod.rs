@@ -19,6 +19,7 @@ use super::meilisearch::MeilisearchError;
 pub use compare::compare_index;
 pub use index_products::index_products;
 pub use keep::{Kept, keep_index};
+pub(super) use push::live_index;
 pub use rebuild::{Progress, reindex};
 
 /// Why an index could not be brought up to date. What was not sent is still recorded as changed.
@@ -34,6 +35,10 @@ pub enum IndexError {
     Meilisearch(#[from] MeilisearchError),
     #[error("another process is at the index; try again when it is done")]
     Busy,
+    #[error(
+        "{transactions} transaction(s) have been changing products for a quarter of an hour; try again when they have ended"
+    )]
+    WritersBusy { transactions: usize },
     #[error("the connection that held the turn was lost; what was sent is marked to be sent again")]
     TurnLost,
 }

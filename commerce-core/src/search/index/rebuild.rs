@@ -1,12 +1,13 @@
 //! A fresh index, built beside the one that answers, which then takes its place.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Bool, Integer, Text};
+use diesel::sql_types::{Array, Integer, Text};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 
 use super::IndexError;
+use super::index_products::send_what_others_left;
 use super::push::{count_listed, live_index, push_changes, retire, rows_after};
 use super::turn::Turn;
 use crate::db::Pool;
@@ -14,13 +15,18 @@ use crate::search::meilisearch::{Document, Meilisearch, MeilisearchError, SETTIN
 
 /// How far a rebuild has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Progress {
-    pub products: i64,
-    pub of: i64,
+pub enum Progress {
+    /// It begins when these have ended that were changing products before it was announced.
+    WaitingFor { transactions: usize },
+    /// Products of the shop that are in the new index.
+    Built { products: i64, of: i64 },
 }
 
 /// How long to wait for another indexer to give back its turn.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long to wait for transactions that change products: an import of a large file is one.
+const WRITERS_PATIENCE: Duration = Duration::from_secs(15 * 60);
 
 /// Builds the index anew and puts it in the place of the old one, while the shop runs: until then the old one answers, and
 /// gets every edit. `tell` is called after each batch. Returns how many products are in it.
@@ -29,11 +35,14 @@ pub async fn reindex(
     server: &Meilisearch,
     tell: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<i64, IndexError> {
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     loop {
         if let Some(mut turn) = Turn::wait(pool).await? {
             let built = rebuild(pool, server, &mut turn, tell).await;
             turn.give_back().await;
+            if built.is_ok() {
+                send_what_others_left(pool, server).await?;
+            }
             return built;
         }
         if begun.elapsed() > PATIENCE {
@@ -52,11 +61,10 @@ pub(super) async fn rebuild(
     let old = usable_live_index(pool, server).await?;
     let leftovers = leftovers(&mut *pool.get().await?).await?;
     let uid = server.new_uid();
-    register(pool, &uid).await?;
-    if let Err(error) = server.create_index(&uid).await {
+    if let Err(error) = begin(pool, server, turn, old.as_deref(), &uid, tell).await {
         // There is nothing to clean up later, and a server that is away is asked often.
         retire(&mut *pool.get().await?, &uid).await?;
-        return Err(error.into());
+        return Err(error);
     }
 
     let (of, _) = count_listed(&mut *pool.get().await?).await?;
@@ -71,7 +79,7 @@ pub(super) async fn rebuild(
         let documents: Vec<Document> = rows.into_iter().map(Document::from).collect();
         server.write(&uid, &documents, &[]).await?;
         push_changes(pool, server, turn, &both).await?;
-        tell(Progress { products, of: of.max(products) });
+        tell(Progress::Built { products, of: of.max(products) });
     }
     push_changes(pool, server, turn, &both).await?;
     if !turn.is_held().await {
@@ -116,21 +124,49 @@ async fn leftovers(conn: &mut AsyncPgConnection) -> QueryResult<Vec<String>> {
     Ok(rows.into_iter().map(|row| row.uid).collect())
 }
 
-#[derive(QueryableByName)]
-struct XidRow {
-    #[diesel(sql_type = BigInt)]
-    xid: i64,
+/// Makes the empty index, and returns when every change that is committed from then on is recorded.
+async fn begin(
+    pool: &Pool,
+    server: &Meilisearch,
+    turn: &mut Turn,
+    old: Option<&str>,
+    uid: &str,
+    tell: &mut (dyn FnMut(Progress) + Send),
+) -> Result<(), IndexError> {
+    let writers = register(pool, uid).await?;
+    server.create_index(uid).await?;
+    let begun = Instant::now();
+    loop {
+        let transactions = still_running(&mut *pool.get().await?, &writers).await?;
+        if transactions == 0 {
+            return Ok(());
+        }
+        if begun.elapsed() > WRITERS_PATIENCE {
+            server.delete_index(uid).await?;
+            return Err(IndexError::WritersBusy { transactions });
+        }
+        tell(Progress::WaitingFor { transactions });
+        // The index that answers must not grow old meanwhile.
+        push_changes(pool, server, turn, old.as_slice()).await?;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 #[derive(QueryableByName)]
-struct PassedRow {
-    #[diesel(sql_type = Bool)]
-    passed: bool,
+struct WriterRow {
+    #[diesel(sql_type = Text)]
+    virtualtransaction: String,
 }
 
-/// Writes down that an index is being built, so that triggers record changes, and waits for the transactions that began before they could
-/// know: what they change would be recorded nowhere.
-async fn register(pool: &Pool, uid: &str) -> Result<(), IndexError> {
+/// Transactions that have written search rows and not ended: each keeps this lock until it does.
+const WRITERS: &str = "
+    SELECT DISTINCT virtualtransaction FROM pg_locks
+    WHERE locktype = 'relation' AND relation = 'commerce.product_search'::regclass AND mode = 'RowExclusiveLock'
+      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+
+/// Writes down that an index is being built, so that triggers record changes, and returns the transactions that may have changed
+/// products before they could know: that would be recorded nowhere.
+async fn register(pool: &Pool, uid: &str) -> Result<Vec<String>, IndexError> {
     let mut conn = pool.get().await?;
     diesel::sql_query(
         "INSERT INTO commerce.search_indexes (uid, state, settings_version) VALUES ($1, 'building', $2)",
@@ -139,19 +175,18 @@ async fn register(pool: &Pool, uid: &str) -> Result<(), IndexError> {
     .bind::<Integer, _>(SETTINGS_VERSION)
     .execute(&mut conn)
     .await?;
-    let XidRow { xid } =
-        diesel::sql_query("SELECT pg_current_xact_id()::text::bigint AS xid").get_result(&mut conn).await?;
-    loop {
-        let row: PassedRow =
-            diesel::sql_query("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint >= $1 AS passed")
-                .bind::<BigInt, _>(xid)
-                .get_result(&mut conn)
-                .await?;
-        if row.passed {
-            return Ok(());
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
+    let writers: Vec<WriterRow> = diesel::sql_query(WRITERS).load(&mut conn).await?;
+    Ok(writers.into_iter().map(|row| row.virtualtransaction).collect())
+}
+
+async fn still_running(conn: &mut AsyncPgConnection, writers: &[String]) -> QueryResult<usize> {
+    if writers.is_empty() {
+        return Ok(0);
     }
+    diesel::sql_query(format!("{WRITERS} AND virtualtransaction = ANY ($1)"))
+        .bind::<Array<Text>, _>(writers)
+        .execute(conn)
+        .await
 }
 
 /// Search turns from the old index to the new one.

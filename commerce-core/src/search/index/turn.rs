@@ -6,7 +6,7 @@ use diesel_async::pooled_connection::deadpool::Object;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::IndexError;
-use crate::db::Pool;
+use crate::db::{Pool, PooledConnection};
 
 /// The number is arbitrary but must stay.
 const TURN_LOCK: i64 = 0x7365_6172_6368_6978;
@@ -15,6 +15,18 @@ const TURN_LOCK: i64 = 0x7365_6172_6368_6978;
 /// goes with it; it goes too if the process is killed.
 pub struct Turn {
     conn: AsyncPgConnection,
+}
+
+/// A connection that asks for the lock. It goes back to the pool if the answer is no. Who stops waiting for the answer may have been given
+/// the lock: then the connection is closed.
+struct Asking(Option<PooledConnection>);
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        if let Some(conn) = self.0.take() {
+            drop(Object::take(conn));
+        }
+    }
 }
 
 #[derive(QueryableByName)]
@@ -26,22 +38,28 @@ struct Answer {
 impl Turn {
     /// `None` if another has it.
     pub async fn take(pool: &Pool) -> Result<Option<Self>, IndexError> {
-        let mut conn = Object::take(pool.get().await?);
-        let taken = ask(&mut conn, "SELECT pg_try_advisory_lock($1) AS yes").await?;
-        Ok(taken.then_some(Self { conn }))
+        Self::ask_for(pool, "SELECT pg_try_advisory_lock($1) AS yes").await
     }
 
     /// Queues behind who has it; `None` if it is not given back within the pool's lock timeout. Who asks with
     /// [`Turn::take`] does not get in between.
     pub async fn wait(pool: &Pool) -> Result<Option<Self>, IndexError> {
-        let mut conn = Object::take(pool.get().await?);
-        match ask(&mut conn, "SELECT pg_advisory_lock($1) IS NOT NULL AS yes").await {
-            Ok(_) => Ok(Some(Self { conn })),
-            Err(diesel::result::Error::DatabaseError(_, info)) if info.message().contains("timeout") => {
+        match Self::ask_for(pool, "SELECT pg_advisory_lock($1) IS NOT NULL AS yes").await {
+            Err(IndexError::Database(diesel::result::Error::DatabaseError(_, info)))
+                if info.message().contains("timeout") =>
+            {
                 Ok(None)
             }
-            Err(error) => Err(error.into()),
+            outcome => outcome,
         }
+    }
+
+    async fn ask_for(pool: &Pool, question: &str) -> Result<Option<Self>, IndexError> {
+        let mut asking = Asking(Some(pool.get().await?));
+        let Some(conn) = &mut asking.0 else { return Ok(None) };
+        let answer = ask(conn, question).await;
+        let conn = asking.0.take();
+        Ok(if answer? { conn.map(|conn| Self { conn: Object::take(conn) }) } else { None })
     }
 
     /// Whether it is still ours: a lock of a session lives as long as its connection.

@@ -1,10 +1,9 @@
 //! Search by Meilisearch.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use diesel::prelude::*;
-use diesel::sql_types::{Nullable, Text};
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use meilisearch_sdk::indexes::Index;
@@ -13,34 +12,53 @@ use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::client::{Meilisearch, failed};
+use super::client::{Meilisearch, MeilisearchError, failed};
 use super::document::{option_key, other_forms, pair_of};
 use super::http::Http;
 use crate::db::Pool;
 use crate::ids::{CategoryId, ProductId};
 use crate::search::engine::{EngineError, EngineQuery, FacetCounts, Matches, SearchEngine, Term};
+use crate::search::index::live_index;
 use crate::search::query::SearchSort;
+use crate::search::text::search_text;
 
 /// Meilisearch, asked about the index that `commerce.search_indexes` calls live.
 #[derive(Clone)]
 pub struct MeilisearchEngine {
     pool: Pool,
     server: Meilisearch,
+    /// What was the live index, and when.
+    known: Arc<Mutex<Option<(String, Instant)>>>,
 }
+
+/// How long the name of the live index is taken for true without asking the database: one that has been replaced answers with what
+/// it had until then, or is gone, and then the database is asked at once.
+const KNOWN_FOR: Duration = Duration::from_secs(1);
 
 impl MeilisearchEngine {
     pub fn new(pool: Pool, server: Meilisearch) -> Self {
-        Self { pool, server }
+        Self { pool, server, known: Arc::default() }
     }
 
     async fn find(&self, query: &EngineQuery) -> Result<Matches, EngineError> {
-        let Asked { uid, text } = asked(&mut *self.pool.get().await?, &query.text).await?;
-        let uid = uid.ok_or_else(|| EngineError::Unavailable("there is no index yet".to_owned()))?;
+        let text = search_text(&query.text);
         if text.is_empty() && !query.text.trim().is_empty() {
-            return Ok(Matches::default());
+            return Ok(Matches::none());
         }
-        let results = self.ask(&uid, &text, query).await?;
-        let mut matches = Matches::default();
+        let known = self.known();
+        let uid = match &known {
+            Some(uid) => uid.clone(),
+            None => self.look_up().await?,
+        };
+        let results = match self.ask(&uid, &text, query).await {
+            Err(MeilisearchError::NoIndex(_)) if known.is_some() => {
+                let uid = self.look_up().await?;
+                self.ask(&uid, &text, query).await
+            }
+            results => results,
+        };
+        let results = results.map_err(|error| EngineError::Unavailable(error.to_string()))?;
+        let mut matches = Matches::none();
         for (at, (field, result)) in results.into_iter().enumerate() {
             if at == 0 {
                 matches.total =
@@ -53,13 +71,28 @@ impl MeilisearchEngine {
         Ok(matches)
     }
 
+    fn known(&self) -> Option<String> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.as_ref().filter(|(_, since)| since.elapsed() < KNOWN_FOR).map(|(uid, _)| uid.clone())
+    }
+
+    /// Asks the database for the live index, and remembers it.
+    async fn look_up(&self) -> Result<String, EngineError> {
+        let asked_at = Instant::now();
+        let live = live_index(&mut *self.pool.get().await?).await?;
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        *known = live.map(|(uid, _)| (uid, asked_at));
+        let uid = known.as_ref().map(|(uid, _)| uid.clone());
+        uid.ok_or_else(|| EngineError::Unavailable("there is no index yet".to_owned()))
+    }
+
     /// One request: the search itself, and one more for each facet whose own filter must be left out.
     async fn ask(
         &self,
         uid: &str,
         text: &str,
         query: &EngineQuery,
-    ) -> Result<Vec<(Option<Filtered>, SearchResults<Hit>)>, EngineError> {
+    ) -> Result<Vec<(Option<Filtered>, SearchResults<Hit>)>, MeilisearchError> {
         let filters = filters(query);
         let index = self.server.searching.index(uid);
         let fields: Vec<Option<Filtered>> =
@@ -88,7 +121,7 @@ impl MeilisearchEngine {
             request.with_search_query(part);
         }
         let response = self.server.searching.execute_multi_search_query::<Hit>(&request).await;
-        let response = response.map_err(|error| EngineError::Unavailable(failed(uid, error).to_string()))?;
+        let response = response.map_err(|error| failed(uid, error))?;
         Ok(fields.into_iter().zip(response.results).collect())
     }
 }
@@ -104,33 +137,11 @@ impl SearchEngine for MeilisearchEngine {
 
     fn check(&self) -> BoxFuture<'_, Result<(), EngineError>> {
         async move {
-            let Asked { uid, .. } = asked(&mut *self.pool.get().await?, "").await?;
-            self.server.check().await.map_err(|error| EngineError::Unavailable(error.to_string()))?;
-            match uid {
-                Some(_) => Ok(()),
-                None => Err(EngineError::Unavailable("there is no index yet".to_owned())),
-            }
+            self.look_up().await?;
+            self.server.check().await.map_err(|error| EngineError::Unavailable(error.to_string()))
         }
         .boxed()
     }
-}
-
-#[derive(QueryableByName)]
-struct Asked {
-    #[diesel(sql_type = Nullable<Text>)]
-    uid: Option<String>,
-    #[diesel(sql_type = Text)]
-    text: String,
-}
-
-/// The live index, and the text as texts are indexed.
-async fn asked(conn: &mut AsyncPgConnection, text: &str) -> QueryResult<Asked> {
-    diesel::sql_query(
-        "SELECT (SELECT uid FROM commerce.search_indexes WHERE state = 'live') AS uid, commerce.search_text($1) AS text",
-    )
-    .bind::<Text, _>(text.replace('\0', " "))
-    .get_result(conn)
-    .await
 }
 
 #[derive(Debug, Deserialize)]

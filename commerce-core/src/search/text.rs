@@ -1,0 +1,18 @@
+//! Texts as they are searched.
+
+use unicode_normalization::UnicodeNormalization as _;
+
+/// What the SQL function `commerce.search_text` makes of a text: its words in lower case, without accents, with a space between them. For
+/// an engine that need not ask the database.
+pub fn search_text(text: &str) -> String {
+    let letters = text.nfkd().filter(|c| !matches!(c, '\u{300}'..='\u{36f}' | '\'' | '\u{2019}'));
+    let folded: String = letters.flat_map(char::to_lowercase).collect();
+    let words = folded.split(is_between_words).filter(|word| !word.is_empty());
+    words.collect::<Vec<_>>().join(" ")
+}
+
+fn is_between_words(c: char) -> bool {
+    matches!(c,
+        '\0'..='\u{2f}' | '\u{3a}'..='\u{40}' | '\u{5b}'..='\u{60}' | '\u{7b}'..='\u{bf}'
+        | '\u{2000}'..='\u{206f}' | '\u{3000}'..='\u{303f}')
+}
