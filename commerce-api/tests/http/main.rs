@@ -12,6 +12,8 @@ mod edge;
 mod images;
 mod long_tests;
 mod members;
+#[path = "../peers/moto.rs"]
+mod moto;
 mod passwords;
 mod permissions;
 mod processes;

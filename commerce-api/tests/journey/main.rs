@@ -11,6 +11,8 @@ mod bookkeeping;
 mod client;
 mod held;
 mod load;
+#[path = "../peers/moto.rs"]
+mod moto;
 mod pictures;
 mod postgres;
 mod program;

@@ -4,11 +4,13 @@ use std::io::Cursor;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use commerce_core::catalog::image::Media;
 use image::{DynamicImage, ImageFormat};
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::client::{Ask, Client, ask, get, post};
+use crate::moto::Moto;
 use crate::purchase::admin;
 use crate::shop::{Settings, Shop, eventually};
 
@@ -55,11 +57,9 @@ async fn images(client: &Client, product: &str) -> Vec<Value> {
     client.send(get(product)).await.expect(200)["images"].as_array().unwrap().clone()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_picture_is_uploaded_made_smaller_served_and_removed() {
-    let folder = Folder::new();
-    let shop = Shop::open_with(|settings| folder.setting(settings)).await;
-    let staff = admin(&shop).await;
+/// From the upload to the end of its files, which `files` lists.
+async fn a_picture_lives_and_dies(shop: &Shop, files: impl AsyncFn() -> Vec<String>) {
+    let staff = admin(shop).await;
     let product = product(&shop.client, &staff).await;
     let path = format!("{product}/images");
     let huge =
@@ -77,13 +77,43 @@ async fn a_picture_is_uploaded_made_smaller_served_and_removed() {
         let got = shop.client.send(get(url)).await;
         assert_eq!((got.status, got.header("content-type")), (200, Some("image/jpeg")), "{url}");
     }
-    assert_eq!(folder.files().len(), 4);
+    assert_eq!(files().await.len(), 4);
     let removed = ask(Method::DELETE, format!("{path}/{}", image["id"].as_str().unwrap()));
     shop.client.send(removed.bearer(&staff)).await.expect(204);
-    eventually("the files are deleted", async || folder.files().is_empty().then_some(())).await;
+    eventually("the files are deleted", async || files().await.is_empty().then_some(())).await;
     for url in urls {
         assert_eq!(shop.client.send(get(url)).await.problem(404), "not_found");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_picture_is_uploaded_made_smaller_served_and_removed() {
+    let folder = Folder::new();
+    let shop = Shop::open_with(|settings| folder.setting(settings)).await;
+    a_picture_lives_and_dies(&shop, async || folder.files()).await;
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_happens_in_a_bucket() {
+    const URL: &str = "s3://pictures/of/the/shop";
+    let Some(server) = Moto::start("pictures::the_same_happens_in_a_bucket").await else { return };
+    server.make_bucket("pictures").await;
+    let settings = [
+        ("AWS_ENDPOINT", server.address.as_str()),
+        ("AWS_ALLOW_HTTP", "true"),
+        ("AWS_REGION", "us-east-1"),
+        ("AWS_ACCESS_KEY_ID", "shop"),
+        ("AWS_SECRET_ACCESS_KEY", "secret"),
+    ];
+    let shop = Shop::open_with(|told| {
+        settings
+            .iter()
+            .fold(told.with("COMMERCE_MEDIA_URL", URL), |told, (name, value)| told.with(name, *value))
+    })
+    .await;
+    let bucket = Media::open(URL, settings.map(|(name, value)| (name.to_owned(), value.to_owned()))).unwrap();
+    a_picture_lives_and_dies(&shop, async || bucket.list().await.unwrap()).await;
     shop.close().await;
 }
 
@@ -128,8 +158,7 @@ async fn killed_in_the_middle_of_uploads_no_file_is_lost_or_left() {
     );
     // Hours later.
     shop.database.shift_clock(Duration::from_secs(2 * 3600)).await;
-    let media =
-        commerce_core::catalog::image::Media::open(&format!("file://{}", folder.0.display()), []).unwrap();
+    let media = Media::open(&format!("file://{}", folder.0.display()), []).unwrap();
     commerce_core::catalog::image::sweep_files(shop.database.pool(), &media, 1000).await.unwrap();
     let copies = shown.iter().flat_map(|image| image["variants"].as_array().unwrap());
     let mut wanted: Vec<String> = shown

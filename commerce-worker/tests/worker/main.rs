@@ -13,5 +13,6 @@ mod mails;
 mod orders;
 mod pace;
 mod program;
+mod reindex;
 mod shutdown;
 mod sweeps;
