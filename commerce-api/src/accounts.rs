@@ -19,6 +19,7 @@ use crate::answer::{Accepted, NOTHING, NoContent, Okay};
 use crate::auth::{Call, Customer};
 use crate::auth_password::address;
 use crate::body::Body;
+use crate::client_ip::ClientIp;
 use crate::even_time::in_even_time;
 use crate::me::Account;
 use crate::problem::{Code, Fault, OnlyDatabase, Problem, Refusal, Refused};
@@ -40,6 +41,7 @@ impl Accounts {
         body: Body<RegisterRequest>,
     ) -> Result<Accepted<MailSent>, Refused<OnlyDatabase>> {
         in_even_time(async {
+            self.0.limit_by_account("register", &body.email).await?;
             let user = body.value.new_user().await?;
             let register = async move |conn: &mut AsyncPgConnection| {
                 flows::register(conn, &user).await?;
@@ -58,6 +60,7 @@ impl Accounts {
         &self,
         body: Body<VerifyEmailRequest>,
     ) -> Result<NoContent, Refused<VerifyEmailRefusal>> {
+        self.0.limit_by_account("verify_email", &body.email).await?;
         let VerifyEmailRequest { email, code } = body.value;
         let Ok(email) = email.parse::<EmailAddress>() else { return Err(VerifyEmailRefusal.into()) };
         let state = self.0.clone();
@@ -80,6 +83,7 @@ impl Accounts {
         &self,
         body: Body<ResendCodeRequest>,
     ) -> Result<Accepted<MailSent>, Refused<OnlyDatabase>> {
+        self.0.limit_by_account("resend_code", &body.email).await?;
         let email = address(&body.email, "/email")?;
         let mail = async move |conn: &mut AsyncPgConnection| {
             flows::resend_code(conn, &email).await?;
@@ -99,11 +103,17 @@ impl Accounts {
         request: &Request,
     ) -> Result<Okay<Tokens>, Refused<LoginError>> {
         let LoginRequest { email, password, cart_token, .. } = body.value;
+        // Counted before it is checked, so that guesses sent at once do not slip past the limit.
+        self.0.limit_by_account("login", &email).await?;
         let credentials = match email.parse::<EmailAddress>() {
             Ok(email) => accounts::find_credentials(&mut *self.0.conn().await?, &email).await?,
             Err(_) => StoredCredentials::of_nobody(),
         };
-        let proven = credentials.check(password).await?;
+        let checked = credentials.check(password).await;
+        if !matches!(checked, Err(LoginError::InvalidCredentials)) {
+            self.0.give_back_guess(&email).await?;
+        }
+        let proven = checked?;
         let (state, device, call) = (self.0.clone(), device(request), Call::of(request));
         let open = async move |conn: &mut AsyncPgConnection| {
             let (user, opened) = accounts::open_session(conn, &proven, &device).await?;
@@ -189,7 +199,7 @@ async fn merge_cart(
 fn device(request: &Request) -> Device {
     Device {
         user_agent: request.header("user-agent").map(str::to_owned),
-        ip: request.remote_addr().as_socket_addr().map(|address| address.ip().to_string()),
+        ip: request.data::<ClientIp>().map(|client| client.0.to_string()),
     }
 }
 
@@ -398,6 +408,9 @@ impl Refusal for LoginError {
 
 impl From<HashError> for Problem {
     fn from(error: HashError) -> Self {
-        Problem::internal(error)
+        match error {
+            HashError::Busy => Problem::unavailable(error),
+            HashError::Failed(_) => Problem::internal(error),
+        }
     }
 }

@@ -36,7 +36,8 @@ pub fn app(state: State, settings: &HttpSettings) -> impl Endpoint<Output = Resp
     let compression = Compression::new()
         .algorithms([CompressionAlgo::GZIP, CompressionAlgo::BR])
         .with_quality(CompressionLevel::Fastest);
-    let edge = Edge::new(routes.data(state), settings.cors_origins.clone());
+    let edge = Edge::new(routes.data(state.clone()), settings.cors_origins.clone())
+        .limiting(state, settings.trusted_proxies.clone());
     edge.with(compression).before(media::uncompressed).map_to_response()
 }
 

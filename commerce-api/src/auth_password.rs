@@ -31,6 +31,7 @@ impl Passwords {
         &self,
         body: Body<ForgotPasswordRequest>,
     ) -> Result<Accepted<MailSent>, Refused<OnlyDatabase>> {
+        self.0.limit_by_account("forgot_password", &body.email).await?;
         let email = address(&body.email, "/email")?;
         let mail = async move |conn: &mut AsyncPgConnection| {
             flows::request_password_reset(conn, &email).await?;
@@ -45,6 +46,9 @@ impl Passwords {
     /// else was mailed becomes useless, and the owner is told by mail.
     #[oai(path = "/auth/password/reset", method = "post", operation_id = "reset_password")]
     async fn reset(&self, body: Body<ResetPasswordRequest>) -> Result<NoContent, Refused<ResetRefusal>> {
+        if let Some(email) = &body.email {
+            self.0.limit_by_account("reset_password", email).await?;
+        }
         Ok(in_even_time(self.set_anew(body.value)).await?)
     }
 

@@ -17,7 +17,9 @@ use commerce_core::search::{
 };
 use commerce_core::settings::{PaymentFailurePolicy, ReservationMode, ShopSettings};
 
+use crate::client_ip::TrustedProxies;
 use crate::edge::AllowedOrigins;
+use crate::rate_limit::RateLimits;
 use crate::state::Keys;
 use crate::tokens::{InvalidKeys, TokenKeys};
 
@@ -56,6 +58,14 @@ pub struct HttpSettings {
     /// Origins whose pages may call the API from a browser, separated by commas; `*` for any
     #[arg(long, env = "COMMERCE_CORS_ORIGINS", default_value = "")]
     pub cors_origins: AllowedOrigins,
+
+    /// Networks of proxies in front, such as 10.0.0.0/8, separated by commas: their X-Forwarded-For or Forwarded is believed
+    #[arg(long, env = "COMMERCE_TRUSTED_PROXIES", default_value = "")]
+    pub trusted_proxies: TrustedProxies,
+
+    /// Whether requests without login are limited by address; guesses at passwords and codes always are
+    #[arg(long, env = "COMMERCE_RATE_LIMITS", default_value = "on")]
+    pub rate_limits: RateLimits,
 }
 
 impl HttpSettings {

@@ -18,7 +18,10 @@ use uuid::Uuid;
 
 pub use self::conditional::IfMatch;
 pub use self::cors::AllowedOrigins;
+use crate::client_ip::TrustedProxies;
 use crate::problem::Problem;
+use crate::rate_limit::Told;
+use crate::state::State;
 
 /// A request that takes longer is answered with 503; what it began in the database is still brought to its end.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -51,11 +54,19 @@ pub struct OriginalPath(pub String);
 pub struct Edge<E> {
     inner: E,
     origins: AllowedOrigins,
+    proxies: TrustedProxies,
+    /// Counts requests, where they are limited.
+    limits: Option<State>,
 }
 
 impl<E> Edge<E> {
     pub fn new(inner: E, origins: AllowedOrigins) -> Self {
-        Self { inner, origins }
+        Self { inner, origins, proxies: TrustedProxies::default(), limits: None }
+    }
+
+    /// Limits how often an address may ask; `proxies` are believed about whom they got a request from.
+    pub fn limiting(self, state: State, proxies: TrustedProxies) -> Self {
+        Self { proxies, limits: Some(state), ..self }
     }
 }
 
@@ -76,16 +87,32 @@ impl<E: Endpoint> Endpoint for Edge<E> {
         let asked = Asked::of(&request);
         request.set_data(asked.id.clone());
         request.set_data(OriginalPath(asked.path.clone()));
+        if let Some(client) = self.proxies.client_of(&request) {
+            request.set_data(client);
+        }
         let conditions = conditional::Conditions::of(&request);
         let origin = self.origins.check(&request);
 
+        let mut told = None;
         let mut response = match (origin.preflight(), address::fault(&asked.path, asked.query.as_deref())) {
             (Some(response), _) => response,
             (None, Some(problem)) => problem.into_response(),
-            (None, None) => self.answer(request, &asked.path).await,
+            (None, None) => match self.limit(&request).await {
+                Ok(limit) => {
+                    told = limit;
+                    self.answer(request, &asked.path).await
+                }
+                Err((problem, limit)) => {
+                    told = limit;
+                    problem.into_response()
+                }
+            },
         };
 
         complete_problem(&mut response, &asked);
+        if let Some(told) = told {
+            told.apply(&mut response);
+        }
         link::add_next(&mut response, &asked.path, asked.query.as_deref());
         conditions.apply(&mut response);
         origin.apply(&mut response);
@@ -99,6 +126,13 @@ impl<E: Endpoint> Endpoint for Edge<E> {
 }
 
 impl<E: Endpoint> Edge<E> {
+    async fn limit(&self, request: &Request) -> Result<Option<Told>, (Problem, Option<Told>)> {
+        match &self.limits {
+            Some(state) => state.limit_by_ip(request).await,
+            None => Ok(None),
+        }
+    }
+
     /// The handler's answer, or the problem that stands for its error, its panic or its slowness.
     async fn answer(&self, request: Request, path: &str) -> Response {
         let method = request.method().clone();

@@ -174,6 +174,12 @@ impl Problem {
         {
             headers.insert(header::CONTENT_RANGE, range);
         }
+        for (fact, name) in [("rate_limit_policy", "ratelimit-policy"), ("rate_limit", "ratelimit")] {
+            let value = self.facts.get(fact).and_then(serde_json::Value::as_str);
+            if let Some(Ok(value)) = value.map(HeaderValue::from_str) {
+                headers.insert(name, value);
+            }
+        }
         if self.code.status() == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }

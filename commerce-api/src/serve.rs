@@ -55,7 +55,7 @@ pub async fn serve(arguments: ServeArguments) -> anyhow::Result<()> {
     let media = arguments.media.media()?;
     let search = arguments.search.engine(&pool).context("MEILISEARCH_URL")?;
     let state = State::new(pool, arguments.shop.settings(), providers, media, arguments.secrets.keys()?);
-    let state = state.with_search(search);
+    let state = state.with_search(search).with_rate_limits(arguments.http.rate_limits);
     arguments.admin.see_to(state.pool.clone());
     let listener = TcpListener::bind(arguments.http.http_addr)
         .into_acceptor()

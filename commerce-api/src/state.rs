@@ -12,6 +12,7 @@ use commerce_core::search::{PostgresEngine, SearchEngine};
 use commerce_core::settings::ShopSettings;
 
 use crate::auth::SessionCache;
+use crate::rate_limit::RateLimits;
 use crate::tokens::TokenKeys;
 
 /// Shared by all handlers; cheap to clone.
@@ -30,6 +31,8 @@ pub struct Shared {
     pub sessions: SessionCache,
     /// Finds products by words.
     pub search: Arc<dyn SearchEngine>,
+    /// Whether clients are limited by address.
+    pub rate_limits: RateLimits,
     waker: Waker,
 }
 
@@ -61,6 +64,7 @@ impl State {
             secret,
             sessions: SessionCache::default(),
             search,
+            rate_limits: RateLimits::On,
             waker,
         }))
     }
@@ -69,6 +73,14 @@ impl State {
     pub fn with_search(mut self, search: Arc<dyn SearchEngine>) -> Self {
         if let Some(shared) = Arc::get_mut(&mut self.0) {
             shared.search = search;
+        }
+        self
+    }
+
+    /// With limits by address switched off. To be called before the state is shared.
+    pub fn with_rate_limits(mut self, rate_limits: RateLimits) -> Self {
+        if let Some(shared) = Arc::get_mut(&mut self.0) {
+            shared.rate_limits = rate_limits;
         }
         self
     }

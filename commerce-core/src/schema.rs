@@ -274,6 +274,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    commerce.rate_limits (key) {
+        key -> Text,
+        free_at -> Timestamptz,
+        allowed -> Bool,
+    }
+}
+
+diesel::table! {
     commerce.refresh_tokens (token_hash) {
         token_hash -> Bytea,
         session_id -> Uuid,
@@ -495,6 +503,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     product_images,
     product_search,
     products,
+    rate_limits,
     refresh_tokens,
     refunds,
     search_changes,

@@ -11,7 +11,7 @@ use commerce_core::db::Pool;
 use commerce_core::payments::Providers;
 use commerce_core::search::{self, Kept, Meilisearch};
 use commerce_core::settings::ShopSettings;
-use commerce_core::{accounts, flows, idempotency, inventory, jobs, notifications};
+use commerce_core::{accounts, flows, idempotency, inventory, jobs, notifications, rate_limit};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::sync::Mutex;
@@ -58,6 +58,7 @@ pub fn sweeps(pool: &Pool, shop: &ShopSettings, providers: &Providers, media: &M
         on_pool("prune_idempotency_keys", "7 * * * * *", |pool| prune_idempotency_keys(pool).boxed()),
         on_pool("prune_codes", "17 * * * * *", |pool| prune_codes(pool).boxed()),
         on_pool("prune_sessions", "27 11 * * * *", |pool| prune_sessions(pool).boxed()),
+        on_pool("prune_rate_limits", "7 * * * * *", |pool| prune_rate_limits(pool).boxed()),
         on_pool("prune_emails", "37 13 * * * *", |pool| prune_emails(pool).boxed()),
         Sweep::new("sweep_files", "47 */5 * * * *", move || sweep_files(stored.0.clone(), stored.1.clone())),
         on_pool("measure_queue", "*/10 * * * * *", |pool| measure_queue(pool).boxed()),
@@ -123,6 +124,10 @@ async fn prune_codes(pool: Pool) -> anyhow::Result<usize> {
 
 async fn prune_sessions(pool: Pool) -> anyhow::Result<usize> {
     Ok(accounts::prune_sessions(&mut *pool.get().await?).await?)
+}
+
+async fn prune_rate_limits(pool: Pool) -> anyhow::Result<usize> {
+    Ok(rate_limit::prune(&mut *pool.get().await?).await?)
 }
 
 async fn prune_emails(pool: Pool) -> anyhow::Result<usize> {

@@ -54,6 +54,7 @@ struct Form {
     keyed: bool,
     key_required: bool,
     versioned: bool,
+    limited: bool,
 }
 
 impl Form {
@@ -72,6 +73,10 @@ impl Form {
             keyed: key.is_some(),
             key_required: key.and_then(|key| key.get("required")).and_then(Value::as_bool) == Some(true),
             versioned: named("If-Match").is_some(),
+            limited: operation
+                .get("operationId")
+                .and_then(Value::as_str)
+                .is_some_and(crate::rate_limit::limits),
         }
     }
 
@@ -92,6 +97,7 @@ impl Form {
         add(self.keyed, &[Code::IdempotencyKeyInUse, Code::IdempotencyKeyReused]);
         add(self.key_required, &[Code::IdempotencyKeyRequired]);
         add(self.versioned, &[Code::VersionMismatch]);
+        add(self.limited, &[Code::RateLimited]);
         codes
     }
 }

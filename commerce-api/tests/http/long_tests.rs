@@ -57,7 +57,10 @@ async fn schemathesis_finds_no_breach_of_the_spec() {
     let shop = TestShop::new().await;
     let world = World::new(&shop).await;
     let mut command = commerce_api(shop.database.url());
-    command.env("COMMERCE_PAYMENT_PROVIDERS", "mock").env("RUST_LOG", "warn,commerce_api::serve=info");
+    command
+        .env("COMMERCE_PAYMENT_PROVIDERS", "mock")
+        .env("COMMERCE_RATE_LIMITS", "off")
+        .env("RUST_LOG", "warn,commerce_api::serve=info");
     let (server, url) = serve(command).await;
     let (_, admin) = shop.login(Role::Admin).await;
     let credentials = [

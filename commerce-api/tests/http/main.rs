@@ -18,6 +18,7 @@ mod passwords;
 mod permissions;
 mod processes;
 mod products;
+mod rate_limits;
 mod s3;
 mod search;
 mod sessions;

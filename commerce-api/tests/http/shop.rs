@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use commerce_api::app::app;
+use commerce_api::client_ip::TrustedProxies;
 use commerce_api::config::HttpSettings;
 use commerce_api::edge::AllowedOrigins;
+use commerce_api::rate_limit::RateLimits;
 use commerce_api::state::{Keys, State};
 use commerce_api::tokens::TokenKeys;
 use commerce_core::accounts::{Role, SecretKey};
@@ -152,6 +154,8 @@ fn settings() -> HttpSettings {
     HttpSettings {
         http_addr: ([127, 0, 0, 1], 0).into(),
         public_url: None,
+        trusted_proxies: TrustedProxies::default(),
+        rate_limits: RateLimits::Off,
         cors_origins: AllowedOrigins::These(vec!["https://shop.example".to_owned()]),
     }
 }
@@ -207,7 +211,8 @@ impl TestShop {
         let mock: Arc<dyn PaymentProvider> = Arc::new(MockProvider::new("http://localhost"));
         let secret = SecretKey::parse(SECRET).unwrap();
         let keys = Keys { tokens: TokenKeys::derive(&secret).unwrap(), secret };
-        let state = State::new(database.pool().clone(), shop, Providers::new([mock]), media, keys);
+        let state = State::new(database.pool().clone(), shop, Providers::new([mock]), media, keys)
+            .with_rate_limits(RateLimits::Off);
         let client = TestClient::new(build(state.clone(), settings()));
         Self { database, state, client }
     }

@@ -18,6 +18,7 @@ mod postgres;
 mod program;
 mod shop;
 
+mod canary;
 mod commands;
 mod killed;
 mod purchase;

@@ -24,6 +24,7 @@ impl Settings {
             ("COMMERCE_SECRET_KEY", SECRET),
             ("COMMERCE_MAIL_FROM", "Corner Shop <hello@shop.example>"),
             ("COMMERCE_PAYMENT_PROVIDERS", "mock"),
+            ("COMMERCE_RATE_LIMITS", "off"),
             ("COMMERCE_WORKER_LEASE", "2s"),
             ("COMMERCE_LOG_FORMAT", "json"),
             ("RUST_LOG", "info,apalis=warn,apalis_core=warn,apalis_cron=warn"),

@@ -1,5 +1,7 @@
 //! Passwords: argon2id, off the async threads, and not more at once than the machine can take.
 
+use std::sync::{Arc, LazyLock};
+
 use argon2::password_hash::phc::PasswordHash as Phc;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
@@ -54,8 +56,7 @@ impl NewPassword {
     /// The hash to store. Takes tens of milliseconds of a core: never call it inside a transaction.
     pub async fn hash(self) -> Result<PasswordHash, HashError> {
         run(move || {
-            let hash =
-                argon2()?.hash_password(self.0.as_bytes()).map_err(|error| HashError(error.to_string()))?;
+            let hash = argon2()?.hash_password(self.0.as_bytes()).map_err(HashError::failed)?;
             Ok(PasswordHash(hash.to_string()))
         })
         .await
@@ -102,17 +103,28 @@ impl diesel::deserialize::FromSql<diesel::sql_types::Text, diesel::pg::Pg> for P
     }
 }
 
-/// Hashing itself failed; the password is not to blame.
+/// Why a password was not hashed; the password is not to blame.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("a password could not be hashed: {0}")]
-pub struct HashError(String);
+pub enum HashError {
+    /// More are waiting than can be served soon: to be tried again in a moment.
+    #[error("too many passwords are being checked")]
+    Busy,
+    #[error("a password could not be hashed: {0}")]
+    Failed(String),
+}
+
+impl HashError {
+    fn failed(cause: impl std::fmt::Display) -> Self {
+        Self::Failed(cause.to_string())
+    }
+}
 
 /// Tells whether the password belongs to the hash. Without one (nobody has this e-mail address) it takes as long and says no.
 pub async fn verify_password(password: String, stored: Option<PasswordHash>) -> Result<bool, HashError> {
     run(move || {
         let nobody = stored.is_none();
         let stored = stored.map_or_else(|| NOBODYS_HASH.to_owned(), |hash| hash.0);
-        let stored = Phc::new(&stored).map_err(|error| HashError(error.to_string()))?;
+        let stored = Phc::new(&stored).map_err(HashError::failed)?;
         let fits = argon2()?.verify_password(password.as_bytes(), &stored).is_ok();
         Ok(fits && !nobody)
     })
@@ -128,18 +140,33 @@ const NOBODYS_HASH: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5bm9ib2R5bm9ib2R5$yWqXYiOk3/6FJOGKUIsWm5X2A0LSuD5cUKQmtCNJ7Sg";
 
 fn argon2() -> Result<Argon2<'static>, HashError> {
-    let params = Params::new(MEMORY_KIB, PASSES, 1, None).map_err(|error| HashError(error.to_string()))?;
+    let params = Params::new(MEMORY_KIB, PASSES, 1, None).map_err(HashError::failed)?;
     Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
 }
 
-/// How many passwords are hashed at once: a burst of logins queues up here instead of starving everything else.
-static SLOTS: Semaphore = Semaphore::const_new(4);
+/// How many passwords are hashed at once: half of the cores, so that the rest goes on answering.
+static SLOTS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(slots())));
+
+/// Who waits or hashes. Each slot does some thirty a second, so that nobody waits for much longer than a second.
+static PLACES: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(PLACES_A_SLOT * slots())));
+
+const PLACES_A_SLOT: usize = 32;
+
+fn slots() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1))
+}
 
 async fn run<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, HashError> + Send + 'static,
 ) -> Result<T, HashError> {
-    let _slot = SLOTS.acquire().await.map_err(|error| HashError(error.to_string()))?;
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|panic| Err(HashError(panic.to_string())))
+    let place = Arc::clone(&PLACES).try_acquire_owned().map_err(|_| HashError::Busy)?;
+    let slot = Arc::clone(&SLOTS).acquire_owned().await.map_err(HashError::failed)?;
+    // Both are held until the hash is done, also when nobody waits for it any more.
+    let hashing = tokio::task::spawn_blocking(move || {
+        let _held = (place, slot);
+        work()
+    });
+    hashing.await.unwrap_or_else(|panic| Err(HashError::failed(panic)))
 }
 
 #[cfg(test)]
@@ -169,6 +196,23 @@ mod tests {
             nobody = nobody.min(time(None).await);
         }
         assert!(nobody > somebody / 3 && somebody > nobody / 3, "{somebody:?} and {nobody:?}");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_crowd_is_turned_away_at_once_and_not_kept_waiting() {
+        let places = PLACES_A_SLOT * slots();
+        let check = || tokio::spawn(verify_password("wrong".to_owned(), None));
+        let crowd: Vec<_> = (0..places * 4).map(|_| check()).collect();
+        let (mut checked, mut turned_away) = (0, 0);
+        for one in crowd {
+            match one.await.unwrap() {
+                Ok(false) => checked += 1,
+                Err(HashError::Busy) => turned_away += 1,
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(checked >= places && turned_away > 0, "{checked} checked, {turned_away} turned away");
+        assert!(!verify_password("wrong".to_owned(), None).await.unwrap());
     }
 
     #[test]

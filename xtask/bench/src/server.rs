@@ -25,6 +25,7 @@ impl Api {
             .env("COMMERCE_HTTP_ADDR", address.to_string())
             .env("COMMERCE_SECRET_KEY", "bm90LWEtc2VjcmV0LWJ1dC1sb25nLWVub3VnaC1mb3ItYS1iZW5jaA==")
             .env("COMMERCE_PAYMENT_PROVIDERS", "mock")
+            .env("COMMERCE_RATE_LIMITS", "off")
             .env(
                 "MEILISEARCH_URL",
                 meilisearch.map(|address| format!("http://{address}")).unwrap_or_default(),

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use super::source::{SourceFile, identifier};
 use crate::workspace;
 
-const OWNERS: [(&str, &[&str]); 14] = [
+const OWNERS: [(&str, &[&str]); 15] = [
     ("accounts", &["users", "sessions", "refresh_tokens", "one_time_codes", "addresses"]),
     (
         "catalog",
@@ -34,6 +34,7 @@ const OWNERS: [(&str, &[&str]); 14] = [
     ("notifications", &["emails"]),
     ("jobs", &["jobs"]),
     ("audit_log", &["audit_log"]),
+    ("rate_limit", &["rate_limits"]),
     ("idempotency", &["idempotency_keys"]),
 ];
 

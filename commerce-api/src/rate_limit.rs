@@ -1,0 +1,182 @@
+//! How often somebody may knock: by address for every operation that needs no login, and by account.
+//!
+//! Limits by address can be switched off (`COMMERCE_RATE_LIMITS=off`), and the limits of mails to an account with them. How often a
+//! password may be guessed is always limited, as are codes (see `commerce_core::accounts::one_time_code`).
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use commerce_core::rate_limit::{self, Policy, Taken};
+use poem::http::{HeaderValue, Method};
+use poem::{Request, Response};
+use sha2::{Digest, Sha256};
+
+use crate::client_ip::ClientIp;
+use crate::problem::{Code, Problem};
+use crate::state::State;
+
+/// Whether addresses and mails are limited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RateLimits {
+    On,
+    Off,
+}
+
+/// A POST without login: its operationId, its path, how often an address may send it, and how often it may be sent about one account.
+struct Limited {
+    operation: &'static str,
+    path: &'static str,
+    by_ip: Policy,
+    by_account: Policy,
+}
+
+const LIMITED: [Limited; 6] = [
+    Limited {
+        operation: "register",
+        path: "/v1/auth/register",
+        by_ip: Policy::new("register-ip", 20, 10),
+        by_account: Policy::new("register-account", 6, 60),
+    },
+    Limited {
+        operation: "verify_email",
+        path: "/v1/auth/verify-email",
+        by_ip: Policy::new("verify-ip", 30, 5),
+        by_account: Policy::new("verify-account", 60, 60),
+    },
+    Limited {
+        operation: "resend_code",
+        path: "/v1/auth/resend-code",
+        by_ip: Policy::new("resend-ip", 20, 10),
+        by_account: Policy::new("resend-account", 10, 60),
+    },
+    Limited {
+        operation: "login",
+        path: "/v1/auth/login",
+        by_ip: Policy::new("login-ip", 60, 5),
+        by_account: PASSWORD_GUESSES,
+    },
+    Limited {
+        operation: "forgot_password",
+        path: "/v1/auth/password/forgot",
+        by_ip: Policy::new("forgot-ip", 20, 10),
+        by_account: Policy::new("forgot-account", 10, 60),
+    },
+    Limited {
+        operation: "reset_password",
+        path: "/v1/auth/password/reset",
+        by_ip: Policy::new("reset-ip", 30, 5),
+        by_account: Policy::new("reset-account", 60, 60),
+    },
+];
+
+/// Wrong passwords for one address, whether or not it has an account: ten at once, then one in ninety seconds.
+const PASSWORD_GUESSES: Policy = Policy::new("login-account", 10, 15);
+
+/// Whether the operation may answer 429: for the spec.
+pub fn limits(operation: &str) -> bool {
+    LIMITED.iter().any(|limited| limited.operation == operation)
+}
+
+/// What the headers of an answer tell.
+#[derive(Debug, Clone, Copy)]
+pub struct Told {
+    policy: Policy,
+    taken: Taken,
+}
+
+impl Told {
+    /// `RateLimit-Policy` and `RateLimit`, as the IETF's draft-ietf-httpapi-ratelimit-headers has them.
+    fn headers(&self) -> (String, String) {
+        let Policy { name, quota, window } = self.policy;
+        (
+            format!("\"{name}\";q={quota};w={}", window.as_secs()),
+            format!("\"{name}\";r={};t={}", self.taken.remaining, whole_seconds(self.taken.free_after)),
+        )
+    }
+
+    pub fn apply(&self, response: &mut Response) {
+        let (policy, limit) = self.headers();
+        let headers = response.headers_mut();
+        for (name, value) in [("ratelimit-policy", policy), ("ratelimit", limit)] {
+            if let Ok(value) = HeaderValue::try_from(value) {
+                headers.append(name, value);
+            }
+        }
+    }
+
+    /// The refusal, if it is one.
+    fn refusal(&self) -> Option<Problem> {
+        let wait = whole_seconds(self.taken.retry_after).max(1);
+        let detail = format!("Too many requests: try again in {wait} seconds.");
+        let retry_after = Some(Duration::from_secs(wait));
+        (!self.taken.allowed).then(|| Problem { retry_after, ..Problem::new(Code::RateLimited, detail) })
+    }
+}
+
+fn whole_seconds(time: Duration) -> u64 {
+    time.as_secs_f64().ceil() as u64
+}
+
+impl State {
+    /// Counts a request by its client's address, before anything else is looked at.
+    pub async fn limit_by_ip(&self, request: &Request) -> Result<Option<Told>, (Problem, Option<Told>)> {
+        if self.rate_limits == RateLimits::Off || request.method() != Method::POST {
+            return Ok(None);
+        }
+        let limited = LIMITED.iter().find(|limited| limited.path == request.uri().path());
+        let (Some(limited), Some(ClientIp(ip))) = (limited, request.data::<ClientIp>()) else {
+            return Ok(None);
+        };
+        let told = self.count(&limited.by_ip, &network_of(*ip)).await.map_err(|problem| (problem, None))?;
+        match told.refusal() {
+            Some(problem) => Err((problem, Some(told))),
+            None => Ok(Some(told)),
+        }
+    }
+
+    /// Counts a request about this account, known or not.
+    pub async fn limit_by_account(&self, operation: &str, email: &str) -> Result<(), Problem> {
+        let limited = LIMITED.iter().find(|limited| limited.operation == operation);
+        let always = |policy: &Policy| *policy == PASSWORD_GUESSES;
+        let Some(policy) = limited.map(|limited| limited.by_account) else { return Ok(()) };
+        if self.rate_limits == RateLimits::Off && !always(&policy) {
+            return Ok(());
+        }
+        let told = self.count(&policy, &account_key(email)).await?;
+        match told.refusal() {
+            Some(problem) => {
+                let (policy, limit) = told.headers();
+                Err(problem.with("rate_limit_policy", policy).with("rate_limit", limit))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// A login with the right password is no guess.
+    pub async fn give_back_guess(&self, email: &str) -> Result<(), Problem> {
+        let mut conn = self.conn().await?;
+        Ok(rate_limit::give_back(&mut conn, &PASSWORD_GUESSES, &account_key(email)).await?)
+    }
+
+    async fn count(&self, policy: &Policy, who: &str) -> Result<Told, Problem> {
+        let mut conn = self.conn().await?;
+        Ok(Told { policy: *policy, taken: rate_limit::take(&mut conn, policy, who).await? })
+    }
+}
+
+/// An IPv6 client has a whole /64 to choose addresses from.
+fn network_of(ip: IpAddr) -> String {
+    match ip {
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => {
+            let [a, b, c, d, ..] = ip.segments();
+            format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
+        }
+    }
+}
+
+/// No address is kept readable here.
+fn account_key(email: &str) -> String {
+    Sha256::digest(email.trim().to_lowercase()).iter().map(|byte| format!("{byte:02x}")).collect()
+}

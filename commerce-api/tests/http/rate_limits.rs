@@ -1,0 +1,166 @@
+//! How often somebody may knock: by account in one process, by address in several, and a crowd that logs in at once.
+
+use std::time::{Duration, Instant};
+
+use commerce_core::testing::TestDatabase;
+use futures_util::future::join_all;
+use serde_json::json;
+
+use crate::processes::{commerce_api, serve};
+use crate::shop::{Ask, TestShop, post};
+use crate::webdriver::http_client;
+
+fn login(email: &str, password: &str) -> Ask {
+    post("/v1/auth/login", &json!({ "email": email, "password": password }))
+}
+
+/// An account that can log in with this password.
+async fn account(shop: &TestShop, email: &str, password: &str) {
+    use commerce_core::accounts::{NewPassword, NewUser, Role, create_confirmed};
+    let hash = NewPassword::parse(password, email).unwrap().hash().await.unwrap();
+    let user = NewUser { email: email.parse().unwrap(), password: hash, display_name: "Ada".to_owned() };
+    create_confirmed(&mut *shop.database.conn().await, &user, Role::Customer).await.unwrap();
+}
+
+const PASSWORD: &str = "correct horse battery";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_wrong_passwords_are_heard_whether_or_not_there_is_an_account() {
+    let shop = TestShop::new().await;
+    account(&shop, "ada@example.com", PASSWORD).await;
+    account(&shop, "grace@example.com", PASSWORD).await;
+    let mut answers = Vec::new();
+    for email in ["ada@example.com", "nobody@example.com"] {
+        let guesses = (0..30).map(|n| shop.send(login(email, &format!("wrong guess {n}"))));
+        let got = join_all(guesses).await;
+        let count = |status: u16| got.iter().filter(|got| got.status == status).count();
+        // A guess more becomes free every ninety seconds.
+        assert!((10..=11).contains(&count(401)) && count(401) + count(429) == 30, "{email}: {got:#?}");
+        let refused = shop.send(login(email, PASSWORD)).await;
+        refused.problem(429, "rate_limited");
+        let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+        assert!((1..=90).contains(&wait), "{wait}");
+        assert_eq!(refused.header("ratelimit-policy"), Some("\"login-account\";q=10;w=900"));
+        assert!(refused.header("ratelimit").unwrap().starts_with("\"login-account\";r=0;t="), "{refused:?}");
+        answers.push((refused.json()["code"].clone(), refused.json()["title"].clone()));
+    }
+    assert_eq!(answers[0], answers[1]);
+    // Others are not locked out, and who knows the password is not counted.
+    for _ in 0..12 {
+        assert_eq!(shop.send(login("GRACE@example.com", PASSWORD)).await.status, 200);
+    }
+    shop.database.shift_clock(Duration::from_secs(15 * 60)).await;
+    assert_eq!(shop.send(login("ada@example.com", PASSWORD)).await.status, 200);
+    assert!(commerce_core::rate_limit::prune(&mut *shop.database.conn().await).await.unwrap() > 0);
+    shop.database.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_is_counted_by_all_processes_together_and_cannot_be_made_up() {
+    let database = TestDatabase::new().await;
+    let behind_proxy = || {
+        let mut command = commerce_api(database.url());
+        command.env("COMMERCE_TRUSTED_PROXIES", "127.0.0.0/8,::1");
+        command
+    };
+    let (_one, first) = serve(behind_proxy()).await;
+    let (_two, second) = serve(behind_proxy()).await;
+    let (_three, exposed) = serve(commerce_api(database.url())).await;
+    let client = http_client();
+    let ask = async |url: &str, n: usize, from: &str| {
+        let body = json!({ "email": format!("person{n}@example.com") });
+        let request = client.post(format!("{url}/v1/auth/resend-code")).header("X-Forwarded-For", from);
+        request.json(&body).send().await.unwrap()
+    };
+    // Twenty in ten minutes; one more becomes free every thirty seconds.
+    let started = Instant::now();
+    let both = [&first, &second];
+    let got = join_all((0..60).map(|n| ask(both[n % 2], n, "1.1.1.1, 203.0.113.9"))).await;
+    let more = usize::try_from(started.elapsed().as_secs() / 30).unwrap();
+    let through = got.iter().filter(|got| got.status() == 202).count();
+    assert!((20..=20 + more).contains(&through), "{through} of 60 came through");
+    assert_eq!(through + got.iter().filter(|got| got.status() == 429).count(), 60);
+    let header = |got: &reqwest::Response, name: &str| got.headers()[name].to_str().unwrap().to_owned();
+    let refused = got.iter().find(|got| got.status() == 429).unwrap();
+    assert!((1..=30).contains(&header(refused, "retry-after").parse::<u64>().unwrap()));
+    for got in &got {
+        assert_eq!(header(got, "ratelimit-policy"), "\"resend-ip\";q=20;w=600");
+        assert!(header(got, "ratelimit").starts_with("\"resend-ip\";r="));
+    }
+    // What the client writes itself, on the left, changes nothing; another client is another.
+    for spoofed in ["8.8.8.8, 203.0.113.9", "203.0.113.9", "x, 203.0.113.9"] {
+        assert_eq!(ask(&first, 100, spoofed).await.status(), 429, "{spoofed}");
+    }
+    assert_eq!(ask(&second, 101, "203.0.113.9, 203.0.113.10").await.status(), 202);
+    // Without a proxy that is trusted the header is nothing, however often it changes.
+    let got = join_all((0..30).map(|n| {
+        let exposed = &exposed;
+        let ask = &ask;
+        async move { ask(exposed, 200 + n, &format!("198.51.100.{n}")).await }
+    }))
+    .await;
+    assert!(got.iter().filter(|got| got.status() == 429).count() >= 8, "made-up addresses are believed");
+    database.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_logins_at_once_leave_product_pages_fast() {
+    let database = TestDatabase::new().await;
+    let variant = database.variant(1250, 10).await;
+    let mut command = commerce_api(database.url());
+    command.env("COMMERCE_RATE_LIMITS", "off").env("RUST_LOG", "warn,commerce_api::serve=info");
+    let (_server, url) = serve(command).await;
+    let client = http_client();
+    let page = async || {
+        let started = Instant::now();
+        let got = client.get(format!("{url}/v1/products/thing-{}", variant.0.simple())).send().await.unwrap();
+        assert_eq!(got.status(), 200);
+        started.elapsed()
+    };
+    let told = |mut times: Vec<Duration>| {
+        times.sort();
+        let at = |share: usize| times[(times.len() * share / 100).min(times.len() - 1)];
+        (at(50), at(95), times.len())
+    };
+    let mut before = Vec::new();
+    for _ in 0..100 {
+        before.push(page().await);
+    }
+    let crowd = {
+        let (client, url) = (client.clone(), url.clone());
+        tokio::spawn(async move {
+            let started = Instant::now();
+            let logins = (0..1000).map(|n| {
+                let body = json!({ "email": format!("person{n}@example.com"), "password": "a wrong guess" });
+                let asked = client.post(format!("{url}/v1/auth/login")).json(&body).send();
+                async { (asked.await.unwrap(), started.elapsed()) }
+            });
+            join_all(logins).await
+        })
+    };
+    let mut during = Vec::new();
+    while !crowd.is_finished() {
+        during.push(page().await);
+    }
+    let answered = crowd.await.unwrap();
+    let count = |status: u16| answered.iter().filter(|(got, _)| got.status() == status).count();
+    let longest = answered.iter().map(|(_, took)| *took).max().unwrap();
+    let (before, during) = (told(before), told(during));
+    println!(
+        "product page: median {:?}, 95 % within {:?} before; median {:?}, 95 % within {:?} during 1,000 logins at once \
+         ({} pages read); {} passwords were checked, {} answered 503 with Retry-After; the last answer came after {longest:?}",
+        before.0,
+        before.1,
+        during.0,
+        during.1,
+        during.2,
+        count(401),
+        count(503)
+    );
+    assert_eq!(count(401) + count(503), 1000);
+    assert!(count(401) > 0 && longest < Duration::from_secs(50), "{longest:?}");
+    let turned_away = answered.iter().find(|(got, _)| got.status() == 503);
+    assert!(turned_away.is_none_or(|(got, _)| got.headers().contains_key("retry-after")));
+    assert!(during.1 < Duration::from_secs(1), "95 % of the pages took up to {:?}", during.1);
+    database.finish().await;
+}
