@@ -4,7 +4,7 @@
 
 use commerce_core::accounts::{
     self, Device, EmailAddress, HashError, LoginError, NewPassword, NewUser, OpenedSession, RefreshToken,
-    Refreshed, StoredCredentials, User, check_display_name,
+    Refreshed, SessionCookie, StoredCredentials, User, check_display_name,
 };
 use commerce_core::cart::{self, CartError, TokenHash};
 use commerce_core::error::FieldErrors;
@@ -15,7 +15,7 @@ use poem::Request;
 use poem_openapi::types::Example;
 use poem_openapi::{Enum, Object, OpenApi};
 
-use crate::answer::{Accepted, NOTHING, NoContent, Okay};
+use crate::answer::{Accepted, NoContent, Okay, Reply};
 use crate::auth::{Call, Customer};
 use crate::auth_password::address;
 use crate::body::Body;
@@ -94,15 +94,20 @@ impl Accounts {
 
     /// Log in
     ///
-    /// The access token goes into `Authorization: Bearer …`; before it ends, `POST /auth/refresh` gives the next one. With
-    /// `cart_token` the guest's cart is merged into the user's.
+    /// The access token goes into `Authorization: Bearer …`; before it ends, `POST /auth/refresh` gives the next one. In mode
+    /// `cookie` the answer has no tokens: it sets an HttpOnly cookie, which the browser sends by itself from then on; this needs
+    /// an `Origin` that may use it (403 `cross_origin`). With `cart_token` the guest's cart is merged into the user's.
     #[oai(path = "/auth/login", method = "post", operation_id = "login")]
     async fn login(
         &self,
         body: Body<LoginRequest>,
         request: &Request,
-    ) -> Result<Okay<Tokens>, Refused<LoginError>> {
-        let LoginRequest { email, password, cart_token, .. } = body.value;
+    ) -> Result<Okay<LoggedIn>, Refused<LoginError>> {
+        let LoginRequest { email, password, mode, cart_token } = body.value;
+        let by_cookie = mode == Some(LoginMode::Cookie);
+        if by_cookie {
+            self.0.browsers.check_origin(request)?;
+        }
         // Counted before it is checked, so that guesses sent at once do not slip past the limit.
         self.0.limit_by_account("login", &email).await?;
         let credentials = match email.parse::<EmailAddress>() {
@@ -116,15 +121,25 @@ impl Accounts {
         let proven = checked?;
         let (state, device, call) = (self.0.clone(), device(request), Call::of(request));
         let open = async move |conn: &mut AsyncPgConnection| {
-            let (user, opened) = accounts::open_session(conn, &proven, &device).await?;
+            let (user, opened) = if by_cookie {
+                let (user, cookie) = accounts::open_cookie_session(conn, &proven, &device).await?;
+                (user, Carried::Cookie(cookie))
+            } else {
+                let (user, opened) = accounts::open_session(conn, &proven, &device).await?;
+                (user, Carried::Tokens(opened))
+            };
             if let Some(token) = cart_token {
                 let origin = Origin { actor: Actor::User(user.id), request_id: call.request_id };
                 merge_cart(conn, &state, &token, &user, &origin).await?;
             }
             Ok::<_, LoginError>((user, opened))
         };
-        let (user, opened) = self.0.transaction("login", open).await?;
-        Ok(Okay::new(self.tokens(user, &opened)?))
+        match self.0.transaction("login", open).await? {
+            (user, Carried::Tokens(opened)) => Ok(Okay::new(LoggedIn::from(self.tokens(user, &opened)?))),
+            (user, Carried::Cookie(cookie)) => {
+                Ok(Okay::new(Reply::new(LoggedIn::of(user)).set_cookie(self.0.browsers.set_cookie(&cookie))))
+            }
+        }
     }
 
     /// Go on with a session
@@ -150,13 +165,14 @@ impl Accounts {
 
     /// Log out
     ///
-    /// Ends the session: its refresh token at once, its access tokens within two seconds.
+    /// Ends the session: its refresh token at once, its access tokens or its cookie within two seconds. The browser forgets
+    /// the cookie.
     #[oai(path = "/auth/logout", method = "post", operation_id = "logout")]
     async fn logout(&self, customer: Customer) -> Result<NoContent, Refused<OnlyDatabase>> {
-        let session_id = customer.session_id;
+        let (session_id, farewell) = (customer.session_id, customer.farewell(&self.0));
         let end = async move |conn: &mut AsyncPgConnection| {
             accounts::logout(conn, session_id).await?;
-            Ok(NOTHING)
+            Ok(farewell)
         };
         let answer = self.0.write("logout", None, end).await;
         self.0.sessions.forget(session_id);
@@ -297,6 +313,8 @@ impl Example for ResendCodeRequest {
 enum LoginMode {
     /// By tokens in the answer, which the client keeps.
     Token,
+    /// By a cookie, which the browser keeps and no script can read.
+    Cookie,
 }
 
 #[derive(Object)]
@@ -369,6 +387,52 @@ impl Example for Tokens {
     }
 }
 
+/// A session begun: by tokens, or by the cookie beside this answer, which has none of them then.
+#[derive(Object)]
+#[oai(skip_serializing_if_is_none, example)]
+struct LoggedIn {
+    /// A JWT (EdDSA); its key is in `/.well-known/jwks.json`.
+    access_token: Option<String>,
+    token_type: Option<TokenType>,
+    /// Seconds until the access token ends.
+    expires_in: Option<u64>,
+    /// For `POST /auth/refresh`, once.
+    refresh_token: Option<String>,
+    user: Account,
+}
+
+impl LoggedIn {
+    fn of(user: User) -> Self {
+        let user = Account::from(user);
+        Self { access_token: None, token_type: None, expires_in: None, refresh_token: None, user }
+    }
+}
+
+impl From<Tokens> for LoggedIn {
+    fn from(tokens: Tokens) -> Self {
+        let Tokens { access_token, token_type, expires_in, refresh_token, user } = tokens;
+        Self {
+            access_token: Some(access_token),
+            token_type: Some(token_type),
+            expires_in: Some(expires_in),
+            refresh_token: Some(refresh_token),
+            user,
+        }
+    }
+}
+
+impl Example for LoggedIn {
+    fn example() -> Self {
+        Tokens::example().into()
+    }
+}
+
+/// By what a new session is carried.
+enum Carried {
+    Tokens(OpenedSession),
+    Cookie(SessionCookie),
+}
+
 /// The code was not good.
 struct VerifyEmailRefusal;
 
@@ -392,7 +456,8 @@ impl Refusal for RefreshRefusal {
 }
 
 impl Refusal for LoginError {
-    const CODES: &'static [Code] = &[Code::InvalidCredentials, Code::EmailNotVerified, Code::AccountDisabled];
+    const CODES: &'static [Code] =
+        &[Code::InvalidCredentials, Code::EmailNotVerified, Code::AccountDisabled, Code::CrossOrigin];
 
     fn problem(self) -> Problem {
         let as_meant = |code: Code| Problem::new(code, code.meaning().trim());

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use commerce_core::accounts::{
     self, AdministerUserError, ListUsersError, UpdateUser, User, UserFilter, UserKey, UserSort,
 };
+use commerce_core::flows;
 use commerce_core::page::Limit;
 use diesel_async::AsyncPgConnection;
 use poem_openapi::param::{Path, Query};
@@ -97,9 +98,9 @@ impl AdminUsers {
         #[oai(name = "If-Match")] expected: IfMatch,
     ) -> Result<NoContent, Refused<AdministerUserError>> {
         let key = UserKey::parse(&id_or_email.0).ok_or(AdministerUserError::NotFound)?;
-        let author = staff.author();
+        let (state, author) = (self.0.clone(), staff.author());
         let delete = async move |conn: &mut AsyncPgConnection| {
-            accounts::delete_user(conn, &key, expected.version(), &author).await
+            flows::delete_account_of(conn, &state.shop, &key, expected.version(), &author).await
         };
         let id = self.0.transaction("admin_delete_user", delete).await?;
         self.0.sessions.forget_user(id);

@@ -60,6 +60,12 @@ impl<T> Reply<T> {
         self
     }
 
+    /// Hands the browser a cookie, or takes one away.
+    pub fn set_cookie(mut self, cookie: String) -> Self {
+        self.headers.push(("Set-Cookie".to_owned(), cookie));
+        self
+    }
+
     /// Where the created resource is, such as `/v1/orders/…`.
     pub fn location(mut self, path: impl Into<String>) -> Self {
         self.headers.push(("Location".to_owned(), path.into()));

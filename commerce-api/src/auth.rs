@@ -6,7 +6,7 @@
 //! - [`Shopper`]: a logged-in user, or a guest with a `Cart-Token`
 //! - [`Visitor`]: as [`Shopper`], or nobody yet (who gets a token with their first cart)
 //!
-//! Who is behind a token is looked up in its session, and remembered for two seconds: a disabled user, a changed role and
+//! Who is behind a token or a cookie is looked up in its session, and remembered for two seconds: a disabled user, a changed role and
 //! a logout take effect within that time in every process.
 
 use std::collections::HashMap;
@@ -14,7 +14,9 @@ use std::marker::PhantomData;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use commerce_core::accounts::{LiveSession, Permission, Role, SessionKey, find_live_session, touch_session};
+use commerce_core::accounts::{
+    LiveSession, Permission, Role, SessionCookie, SessionKey, find_live_session, touch_session,
+};
 use commerce_core::audit_log::Author;
 use commerce_core::ids::{SessionId, UserId};
 use commerce_core::request::{Actor, Origin};
@@ -24,6 +26,7 @@ use poem_openapi::registry::{MetaSecurityScheme, Registry};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 use sha2::{Digest, Sha256};
 
+use crate::answer::{NOTHING, Nothing, Reply};
 use crate::edge::{OriginalPath, RequestId};
 use crate::problem::{Code, Fault, Problem};
 use crate::state::State;
@@ -68,6 +71,8 @@ pub struct Customer {
     pub user_id: UserId,
     pub session_id: SessionId,
     pub role: Role,
+    /// Whether a browser's cookie said who is calling, and not a token.
+    pub by_cookie: bool,
     call: Call,
 }
 
@@ -253,9 +258,31 @@ fn bearer(request: &Request) -> Result<Option<&str>, Problem> {
 
 /// The logged-in user, if a token was sent; a token that is not good is an error, never nobody.
 async fn customer(request: &Request) -> Result<Option<Customer>, Problem> {
-    let Some(token) = bearer(request)? else { return Ok(None) };
     let state =
         request.data::<State>().ok_or_else(|| Problem::internal("the state is not in the request"))?;
+    // A token that is sent counts, whatever cookies the browser adds.
+    if let Some(token) = bearer(request)? {
+        return by_token(state, request, token).await.map(Some);
+    }
+    match state.browsers.cookie_of(request) {
+        Some(cookie) => by_cookie(state, request, &cookie).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Who has a cookie. One that is not good is taken from the browser, which would send it for ever.
+async fn by_cookie(state: &State, request: &Request, cookie: &SessionCookie) -> Result<Customer, Problem> {
+    let found = live_session(state, SessionKey::Cookie(cookie.hash())).await?;
+    let Some((_, session)) = found else {
+        let cleared = Box::new((header::SET_COOKIE, state.browsers.clear_cookie()));
+        let problem = unauthenticated("The session of the cookie is over: log in again.");
+        return Err(Problem { header: Some(cleared), ..problem });
+    };
+    state.browsers.check_origin(request)?;
+    Ok(Customer::of(session, true, request))
+}
+
+async fn by_token(state: &State, request: &Request, token: &str) -> Result<Customer, Problem> {
     let not_good = || unauthenticated("The access token is not good: log in or refresh.");
     let claims = state.tokens.verify(token).ok_or_else(not_good)?;
     let (age, session) = live_session(state, SessionKey::Id(claims.sid)).await?.ok_or_else(not_good)?;
@@ -264,8 +291,20 @@ async fn customer(request: &Request) -> Result<Option<Customer>, Problem> {
     if !claims.are_good_at(now) || claims.sub != session.user_id {
         return Err(not_good());
     }
-    let LiveSession { session_id, user_id, role, .. } = session;
-    Ok(Some(Customer { user_id, session_id, role, call: Call::of(request) }))
+    Ok(Customer::of(session, false, request))
+}
+
+impl Customer {
+    /// The answer to somebody whose session has ended: their browser forgets its cookie.
+    pub fn farewell(&self, state: &State) -> Reply<Nothing> {
+        let farewell = Reply::new(NOTHING);
+        if self.by_cookie { farewell.set_cookie(state.browsers.clear_cookie()) } else { farewell }
+    }
+
+    fn of(session: LiveSession, by_cookie: bool, request: &Request) -> Self {
+        let LiveSession { session_id, user_id, role, .. } = session;
+        Self { user_id, session_id, role, by_cookie, call: Call::of(request) }
+    }
 }
 
 /// What the database says about a session, and how long ago it said so; none if the session is over.
@@ -326,6 +365,23 @@ const CART_TOKEN: MetaSecurityScheme = MetaSecurityScheme {
     openid_connect_url: None,
 };
 
+const SESSION_COOKIE: MetaSecurityScheme = MetaSecurityScheme {
+    ty: "apiKey",
+    description: Some(
+        "The cookie that `POST /auth/login` sets in mode `cookie` (on http://localhost it is called `commerce_session`). A request \
+         that changes something must come from the shop's own origin or one of `COMMERCE_CORS_ORIGINS`, as its `Origin` or \
+         `Sec-Fetch-Site` says.",
+    ),
+    name: Some(crate::browsers::COOKIE),
+    key_in: Some("cookie"),
+    scheme: None,
+    bearer_format: None,
+    flows: None,
+    openid_connect_url: None,
+};
+
+/// Name of the scheme of logged-in users of a browser in the spec.
+pub const SESSION_COOKIE_SCHEME: &str = "session_cookie";
 /// Name of the scheme of logged-in users in the spec.
 pub const BEARER_SCHEME: &str = "bearer";
 /// Name of the scheme of guests in the spec.
@@ -365,12 +421,12 @@ macro_rules! security {
     };
 }
 
-security!([] Customer, schemes = [BEARER_SCHEME => BEARER], optional = false, |request| {
+security!([] Customer, schemes = [BEARER_SCHEME => BEARER, SESSION_COOKIE_SCHEME => SESSION_COOKIE], optional = false, |request| {
     Ok(customer(request).await?.ok_or_else(|| unauthenticated("Log in first."))?)
 });
 
 // The scheme is named after the permission; the spec's finishing touch makes it `bearer` and keeps the name beside it.
-security!([P: Grants] Can<P>, schemes = [P::PERMISSION.as_str() => BEARER], optional = false, |request| {
+security!([P: Grants] Can<P>, schemes = [P::PERMISSION.as_str() => BEARER, SESSION_COOKIE_SCHEME => SESSION_COOKIE], optional = false, |request| {
     let staff = customer(request).await?.ok_or_else(|| unauthenticated("Log in first."))?;
     if !staff.role.may(P::PERMISSION) {
         let detail = format!("Your role {} does not include {}.", staff.role, P::PERMISSION);
@@ -381,7 +437,7 @@ security!([P: Grants] Can<P>, schemes = [P::PERMISSION.as_str() => BEARER], opti
 
 security!(
     [] Shopper,
-    schemes = [BEARER_SCHEME => BEARER, CART_TOKEN_SCHEME => CART_TOKEN],
+    schemes = [BEARER_SCHEME => BEARER, SESSION_COOKIE_SCHEME => SESSION_COOKIE, CART_TOKEN_SCHEME => CART_TOKEN],
     optional = false,
     |request| {
         let nobody = || unauthenticated("Log in, or send the Cart-Token of a guest.");
@@ -391,7 +447,7 @@ security!(
 
 security!(
     [] Visitor,
-    schemes = [BEARER_SCHEME => BEARER, CART_TOKEN_SCHEME => CART_TOKEN],
+    schemes = [BEARER_SCHEME => BEARER, SESSION_COOKIE_SCHEME => SESSION_COOKIE, CART_TOKEN_SCHEME => CART_TOKEN],
     optional = true,
     |request| Ok(Self { shopper: shopper(request).await?, call: Call::of(request) })
 );

@@ -2,13 +2,15 @@
 
 use chrono::{DateTime, Utc};
 use commerce_core::accounts::{self, Role, UpdateProfile, UpdateProfileError, User};
+use commerce_core::flows::{DeleteAccountError, delete_account};
 use diesel_async::AsyncPgConnection;
 use poem_openapi::types::Example;
 use poem_openapi::{Enum, Object, OpenApi};
 use uuid::Uuid;
 
-use crate::answer::{Okay, Reply};
-use crate::auth::Customer;
+use crate::answer::{NoContent, Okay, Reply};
+use crate::auth::{Credential as _, Customer};
+use crate::auth_password::prove_password;
 use crate::body::Body;
 use crate::edge::IfMatch;
 use crate::problem::{Code, Fault, Problem, Refusal, Refused};
@@ -43,6 +45,29 @@ impl Me {
             async move |conn: &mut AsyncPgConnection| accounts::update_profile(conn, id, &change).await;
         self.0.write("update_profile", None, update).await
     }
+
+    /// Delete the own account
+    ///
+    /// For good, and at once: name, e-mail address, password, sessions, addresses and cart are gone, and the address can be
+    /// registered anew. Orders stay as they were placed, with the addresses given for them: they are the shop's records of its sales, and
+    /// what is still to be delivered or paid back needs them. The last admin cannot go.
+    #[oai(path = "/me", method = "delete", operation_id = "delete_me")]
+    async fn delete(
+        &self,
+        customer: Customer,
+        body: Body<DeleteMeRequest>,
+    ) -> Result<NoContent, Refused<DeleteAccountError>> {
+        let proven = prove_password(&self.0, &customer, body.value.password).await;
+        let proven = proven.map_err(Refusal::problem)?;
+        let (state, origin, farewell) = (self.0.clone(), customer.origin(), customer.farewell(&self.0));
+        let delete = async move |conn: &mut AsyncPgConnection| {
+            delete_account(conn, &state.shop, &proven, &origin).await?;
+            Ok(farewell)
+        };
+        let answer = self.0.write("delete_account", None, delete).await;
+        self.0.sessions.forget_user(customer.user_id);
+        answer
+    }
 }
 
 /// What is to change; what is left out stays.
@@ -56,6 +81,33 @@ pub struct UpdateMeRequest {
 impl Example for UpdateMeRequest {
     fn example() -> Self {
         Self { display_name: Some("Ada King".to_owned()) }
+    }
+}
+
+/// The password once more, so that a device left alone cannot delete the account.
+#[derive(Object)]
+#[oai(deny_unknown_fields, example)]
+pub struct DeleteMeRequest {
+    #[oai(validator(min_length = 1, max_length = 128))]
+    password: String,
+}
+
+impl Example for DeleteMeRequest {
+    fn example() -> Self {
+        Self { password: "correct horse battery".to_owned() }
+    }
+}
+
+impl Refusal for DeleteAccountError {
+    const CODES: &'static [Code] = &[Code::WrongPassword, Code::LastAdmin];
+
+    fn problem(self) -> Problem {
+        let as_meant = |code: Code| Problem::new(code, code.meaning());
+        match self {
+            Self::PasswordChanged => as_meant(Code::WrongPassword),
+            Self::LastAdmin => as_meant(Code::LastAdmin),
+            Self::Database(error) => error.into(),
+        }
     }
 }
 

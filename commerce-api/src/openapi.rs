@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use poem_openapi::OpenApiService;
 use serde_yaml::{Mapping, Value};
 
-use crate::auth::{BEARER_SCHEME, CART_TOKEN_SCHEME};
+use crate::auth::{BEARER_SCHEME, CART_TOKEN_SCHEME, SESSION_COOKIE_SCHEME};
 use crate::routes;
 use crate::state::State;
 
@@ -98,7 +98,7 @@ fn finish(root: &mut Value) {
     let schemas = root.get("components").and_then(|components| components.get("schemas")).cloned();
     let schemas = schemas.unwrap_or_default();
     let mut request_schemas = BTreeSet::new();
-    for operation in operations(root) {
+    for (changes, operation) in operations(root) {
         if let Some(body) = operation.get_mut("requestBody") {
             // A form has no null, and is checked by hand.
             let json = body.get("content").and_then(|content| content.get("application/json"));
@@ -106,7 +106,7 @@ fn finish(root: &mut Value) {
             add_examples(body, &schemas);
         }
         name_permission(operation);
-        responses::write_out(operation, &schemas);
+        responses::write_out(operation, changes, &schemas);
     }
     if let Some(components) = root.get_mut("components") {
         if let Some(Value::Mapping(all)) = components.get_mut("schemas") {
@@ -118,7 +118,8 @@ fn finish(root: &mut Value) {
         if let Some(Value::Mapping(schemes)) = components.get_mut("securitySchemes") {
             let bearer =
                 schemes.iter().find(|(_, scheme)| scheme.get("scheme").is_some()).map(|(_, s)| s.clone());
-            schemes.retain(|name, _| name.as_str() == Some(CART_TOKEN_SCHEME));
+            let lasting = [Some(CART_TOKEN_SCHEME), Some(SESSION_COOKIE_SCHEME)];
+            schemes.retain(|name, _| lasting.contains(&name.as_str()));
             schemes.insert(BEARER_SCHEME.into(), bearer.unwrap_or_default());
         }
         for name in &request_schemas {
@@ -214,7 +215,8 @@ fn tidy(value: &mut Value) {
 
 const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
 
-fn operations(root: &mut Value) -> impl Iterator<Item = &mut Mapping> {
+/// Every operation, and whether its method may change something.
+fn operations(root: &mut Value) -> impl Iterator<Item = (bool, &mut Mapping)> {
     let paths = root.get_mut("paths").and_then(Value::as_mapping_mut).map(Mapping::iter_mut);
     paths
         .into_iter()
@@ -222,7 +224,7 @@ fn operations(root: &mut Value) -> impl Iterator<Item = &mut Mapping> {
         .filter_map(|(_, path)| path.as_mapping_mut())
         .flat_map(Mapping::iter_mut)
         .filter(|(method, _)| method.as_str().is_some_and(|method| METHODS.contains(&method)))
-        .filter_map(|(_, operation)| operation.as_mapping_mut())
+        .filter_map(|(method, operation)| Some((method.as_str() != Some("get"), operation.as_mapping_mut()?)))
 }
 
 /// Names of the schemas that a value refers to, also indirectly.

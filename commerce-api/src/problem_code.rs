@@ -65,6 +65,8 @@ codes! {
     EmailNotVerified = FORBIDDEN "email_not_verified" "The e-mail address is not confirmed",
     /// The password is right, but the account was disabled by the shop.
     AccountDisabled = FORBIDDEN "account_disabled" "The account is disabled",
+    /// The cookie of a session was sent by a page of another site, or nothing says by which page: see `Origin`.
+    CrossOrigin = FORBIDDEN "cross_origin" "From another origin",
     /// The operation asks for the account's password once more, and it is another.
     WrongPassword = FORBIDDEN "wrong_password" "The password is wrong",
     /// There is no such thing, or it belongs to someone else.
@@ -101,6 +103,8 @@ codes! {
     CategoryInUse = CONFLICT "category_in_use" "The category is in use",
     /// No other admin who can log in would be left: make somebody else an admin first.
     LastAdmin = CONFLICT "last_admin" "This is the last admin",
+    /// The address book holds at most 50 addresses: remove one first.
+    AddressBookFull = CONFLICT "address_book_full" "The address book is full",
     /// Units that are reserved for orders or carts cannot be taken from stock.
     StockReserved = CONFLICT "stock_reserved" "The stock is reserved",
     /// The resource has changed since its `ETag` was read: read it again.

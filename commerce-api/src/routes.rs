@@ -71,6 +71,7 @@ use crate::accounts::Accounts;
 use crate::admin_orders::AdminOrders;
 use crate::admin_users::AdminUsers;
 use crate::audit_log::AuditLog;
+use crate::auth_email::EmailChanges;
 use crate::auth_password::Passwords;
 use crate::cart::Carts;
 use crate::categories::Categories;
@@ -78,6 +79,7 @@ use crate::images::ProductImages;
 use crate::import::ProductImport;
 use crate::inventory::Inventory;
 use crate::me::Me;
+use crate::me_addresses::Addresses;
 use crate::me_sessions::Sessions;
 use crate::orders::Orders;
 use crate::orders_export::OrdersExport;
@@ -87,10 +89,10 @@ use crate::products_export::ProductsExport;
 use crate::search::Search;
 use crate::state::State;
 
-/// Every resource under `/v1`. A tuple has at most sixteen parts, so some of them are tuples.
+/// Every resource under `/v1`. The framework takes sixteen at a time, so what belongs together stands together.
 pub type Surface = (
-    (Accounts, Passwords, Me),
-    Sessions,
+    (Accounts, Passwords, EmailChanges),
+    (Me, Sessions, Addresses),
     Products,
     Search,
     ProductImages,
@@ -109,8 +111,8 @@ pub type Surface = (
 pub fn surface(state: &State) -> Surface {
     let state = || state.clone();
     (
-        (Accounts(state()), Passwords(state()), Me(state())),
-        Sessions(state()),
+        (Accounts(state()), Passwords(state()), EmailChanges(state())),
+        (Me(state()), Sessions(state()), Addresses(state())),
         Products(state()),
         Search(state()),
         ProductImages(state()),

@@ -10,6 +10,7 @@ use poem::listener::{Acceptor as _, Listener as _, TcpListener};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::app;
+use crate::browsers::Browsers;
 use crate::config::{
     DatabaseSettings, HttpSettings, MediaSettings, PaymentSettings, SearchSettings, SecretSettings,
     ShopArguments,
@@ -54,7 +55,8 @@ pub async fn serve(arguments: ServeArguments) -> anyhow::Result<()> {
     let providers = arguments.payments.providers(&arguments.http.public_url());
     let media = arguments.media.media()?;
     let search = arguments.search.engine(&pool).context("MEILISEARCH_URL")?;
-    let state = State::new(pool, arguments.shop.settings(), providers, media, arguments.secrets.keys()?);
+    let (shop, keys) = (arguments.shop.settings(), arguments.secrets.keys()?);
+    let state = State::new(pool, shop, providers, media, keys, Browsers::of(&arguments.http));
     let state = state.with_search(search).with_rate_limits(arguments.http.rate_limits);
     arguments.admin.see_to(state.pool.clone());
     let listener = TcpListener::bind(arguments.http.http_addr)

@@ -12,6 +12,7 @@ use commerce_core::search::{PostgresEngine, SearchEngine};
 use commerce_core::settings::ShopSettings;
 
 use crate::auth::SessionCache;
+use crate::browsers::Browsers;
 use crate::rate_limit::RateLimits;
 use crate::tokens::TokenKeys;
 
@@ -29,6 +30,8 @@ pub struct Shared {
     /// Codes that are mailed are derived from it.
     pub secret: SecretKey,
     pub sessions: SessionCache,
+    /// Which pages may act with a cookie.
+    pub browsers: Browsers,
     /// Finds products by words.
     pub search: Arc<dyn SearchEngine>,
     /// Whether clients are limited by address.
@@ -51,7 +54,14 @@ impl Deref for State {
 }
 
 impl State {
-    pub fn new(pool: Pool, shop: ShopSettings, providers: Providers, media: Media, keys: Keys) -> Self {
+    pub fn new(
+        pool: Pool,
+        shop: ShopSettings,
+        providers: Providers,
+        media: Media,
+        keys: Keys,
+        browsers: Browsers,
+    ) -> Self {
         let Keys { tokens, secret } = keys;
         let waker = Waker::start(pool.clone());
         let search = Arc::new(PostgresEngine::new(pool.clone()));
@@ -63,6 +73,7 @@ impl State {
             tokens,
             secret,
             sessions: SessionCache::default(),
+            browsers,
             search,
             rate_limits: RateLimits::On,
             waker,

@@ -54,6 +54,7 @@ macro_rules! ids {
 }
 
 ids! {
+    AddressId,
     AuditEntryId,
     CartId,
     CategoryId,

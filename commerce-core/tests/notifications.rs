@@ -194,6 +194,21 @@ async fn every_mail_can_be_written() {
                     derive_reset_token(&settings().secret_key, id(CODE))
                 ),
             ),
+            Template::EmailChangeCode => (
+                with_code(template),
+                format!("{code} is your code for Corner Shop"),
+                format!("enter this code:\n\n    {code}\n\nIt can be used once, until "),
+            ),
+            Template::EmailChangeRequested => (
+                to_user(template),
+                "Another address for your account at Corner Shop?".to_owned(),
+                "set a new password at once".to_owned(),
+            ),
+            Template::EmailChanged => (
+                to_user(template),
+                "Your account at Corner Shop has another address now".to_owned(),
+                "If it was not you, please tell us.".to_owned(),
+            ),
             Template::PasswordChanged => (
                 to_user(template),
                 "Your password at Corner Shop was changed".to_owned(),

@@ -49,7 +49,8 @@ const EXPOSED_HEADERS: HeaderValue =
 /// What to say to the browser about one request.
 pub struct CheckedOrigin {
     allowed: Option<HeaderValue>,
-    varies: bool,
+    /// Whether pages may have the browser send its cookies: not those of just any origin.
+    credentials: bool,
     preflight: bool,
 }
 
@@ -68,7 +69,7 @@ impl AllowedOrigins {
         let preflight = *request.method() == Method::OPTIONS
             && origin.is_some()
             && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
-        CheckedOrigin { allowed, varies: matches!(self, Self::These(_)), preflight }
+        CheckedOrigin { allowed, credentials: matches!(self, Self::These(_)), preflight }
     }
 }
 
@@ -89,10 +90,14 @@ impl CheckedOrigin {
 
     pub fn apply(self, response: &mut Response) {
         let headers = response.headers_mut();
-        if self.varies {
+        if self.credentials {
             headers.append(header::VARY, HeaderValue::from_static("Origin"));
         }
         if let Some(origin) = self.allowed {
+            if self.credentials {
+                let credentials = HeaderValue::from_static("true");
+                headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, credentials);
+            }
             let expose: HeaderName = header::ACCESS_CONTROL_EXPOSE_HEADERS;
             headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
             headers.insert(expose, EXPOSED_HEADERS);

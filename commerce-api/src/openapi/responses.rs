@@ -8,8 +8,8 @@ use super::add_examples;
 use crate::problem::Code;
 
 /// Writes out the error responses and puts examples beside the others.
-pub fn write_out(operation: &mut Mapping, schemas: &Value) {
-    let form = Form::of(operation);
+pub fn write_out(operation: &mut Mapping, changes: bool, schemas: &Value) {
+    let form = Form::of(operation, changes);
     let Some(Value::Mapping(responses)) = operation.get_mut("responses") else { return };
     let mut codes: BTreeMap<u16, Vec<Code>> = BTreeMap::new();
     let mut kept = Mapping::new();
@@ -48,6 +48,7 @@ pub fn shared() -> Value {
 /// What of an operation decides which errors the layers before its handler may give.
 struct Form {
     secured: bool,
+    changes: bool,
     permission: bool,
     body: bool,
     parameters: bool,
@@ -58,7 +59,7 @@ struct Form {
 }
 
 impl Form {
-    fn of(operation: &Mapping) -> Self {
+    fn of(operation: &Mapping, changes: bool) -> Self {
         let parameters =
             operation.get("parameters").and_then(Value::as_sequence).cloned().unwrap_or_default();
         let named = |name: &str| {
@@ -67,6 +68,7 @@ impl Form {
         let key = named("Idempotency-Key");
         Self {
             secured: operation.contains_key("security"),
+            changes,
             permission: operation.contains_key("x-permission"),
             body: operation.contains_key("requestBody"),
             parameters: !parameters.is_empty(),
@@ -89,6 +91,7 @@ impl Form {
         };
         add(self.secured, &[Code::Unauthenticated]);
         add(self.permission, &[Code::PermissionDenied]);
+        add(self.secured && self.changes, &[Code::CrossOrigin]);
         add(self.parameters || self.secured, &[Code::InvalidParameter]);
         add(
             self.body,

@@ -260,6 +260,46 @@ async fn a_token_ends_by_the_databases_clock() {
     shop.database.finish().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_are_rotated_while_several_processes_run_and_nobody_is_logged_out() {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use commerce_api::tokens::TokenKeys;
+    let shop = TestShop::new().await;
+    member(&shop).await;
+    let process = |seeds: &[u8]| {
+        let list: Vec<String> = seeds.iter().map(|seed| STANDARD.encode([*seed; 32])).collect();
+        shop.beside(TokenKeys::parse(&list.join(",")).unwrap_or_else(|error| panic!("{error}")))
+    };
+    // Old key alone; new one known; new one signs; old one gone. Neighbours run at the same time while processes restart.
+    let stages = [process(&[1]), process(&[1, 2]), process(&[2, 1]), process(&[2])];
+    let mut tokens = Vec::new();
+    for stage in &stages {
+        tokens.push(stage.send(login(EMAIL, PASSWORD)).await.json());
+    }
+    for (from, tokens) in tokens.iter().enumerate() {
+        for (at, stage) in stages.iter().enumerate() {
+            let got = stage.send(get("/v1/me").bearer(tokens["access_token"].as_str().unwrap())).await;
+            if from.abs_diff(at) <= 1 {
+                assert_eq!(got.status, 200, "a token of stage {from} at stage {at}: {}", got.text);
+            } else if (from, at) == (0, 3) || (from, at) == (3, 0) {
+                got.problem(401, "unauthenticated");
+            }
+        }
+        // A refresh token does not depend on the keys, nor on a restart.
+        let restarted = process(&[2]);
+        assert_eq!(restarted.send(refresh(&tokens["refresh_token"])).await.status, 200);
+    }
+    let kids = async |at: usize| -> Vec<String> {
+        let keys = stages[at].send(get("/.well-known/jwks.json")).await.json()["keys"].clone();
+        keys.as_array().unwrap().iter().map(|key| key["kid"].as_str().unwrap().to_owned()).collect()
+    };
+    let (known, signing) = (kids(1).await, kids(2).await);
+    assert_eq!((kids(0).await.as_slice(), kids(3).await.as_slice()), (&known[..1], &signing[..1]));
+    assert_eq!(known.iter().rev().collect::<Vec<_>>(), signing.iter().collect::<Vec<_>>());
+    shop.database.finish().await;
+}
+
 /// What attackers make of a good token.
 fn forgeries(good: &str) -> Vec<String> {
     use base64::Engine as _;

@@ -13,9 +13,9 @@ async fn unknown_paths_and_methods_are_problems() {
     let wrong = shop.send(ask(Method::DELETE, "/healthz")).await;
     wrong.problem(405, "method_not_allowed");
     assert_eq!(wrong.header("allow"), Some("GET, HEAD"));
-    let wrong = shop.send(ask(Method::DELETE, "/v1/me")).await;
+    let wrong = shop.send(ask(Method::PUT, "/v1/me")).await;
     wrong.problem(405, "method_not_allowed");
-    assert!(wrong.header("allow").unwrap().starts_with("GET, HEAD"), "{wrong:?}");
+    assert_eq!(wrong.header("allow"), Some("DELETE, GET, HEAD, PATCH"));
     shop.database.finish().await;
 }
 
@@ -48,6 +48,57 @@ async fn only_listed_origins_may_call_from_a_browser() {
     let page = shop.send(get("/healthz").header("Origin", "https://shop.example")).await;
     assert_eq!(page.header("access-control-allow-origin"), Some("https://shop.example"));
     assert_eq!(page.header("x-content-type-options"), Some("nosniff"));
+    shop.database.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_answer_carries_the_headers_that_keep_browsers_safe() {
+    let shop = TestShop::new().await;
+    let (_, token) = shop.login(Role::Customer).await;
+    let preflight = ask(Method::OPTIONS, "/v1/me")
+        .header("Origin", "https://evil.example")
+        .header("Access-Control-Request-Method", "PATCH");
+    let too_large = ask(Method::POST, "/v1/auth/login")
+        .body("application/json", &format!("\"{}\"", "x".repeat(commerce_api::body::JSON_BYTES_MAX)));
+    let asks = [
+        (200, get("/healthz")),
+        (200, get("/docs")),
+        (200, get("/reset-password")),
+        (200, get("/openapi.json")),
+        (200, get("/.well-known/jwks.json")),
+        (200, get("/v1/products")),
+        (200, get("/v1/me").bearer(&token)),
+        (304, get("/v1/me").bearer(&token).header("If-None-Match", "\"1\"")),
+        (204, preflight),
+        (400, get("/v1/products?limit=0")),
+        (401, get("/v1/me")),
+        (403, get("/v1/admin/orders").bearer(&token)),
+        (404, get("/nowhere")),
+        (404, get("/media/nothing.png")),
+        (405, ask(Method::DELETE, "/healthz")),
+        (413, too_large),
+    ];
+    for (status, ask) in asks {
+        let what = format!("{ask:?}");
+        let got = shop.send(ask).await;
+        let what: String = what.chars().take(120).collect();
+        assert_eq!(got.status.as_u16(), status, "{what}: {}", got.text);
+        let headers = [
+            ("x-content-type-options", "nosniff"),
+            ("x-frame-options", "DENY"),
+            ("referrer-policy", "no-referrer"),
+            ("strict-transport-security", "max-age=31536000"),
+        ];
+        for (name, value) in headers {
+            assert_eq!(got.header(name), Some(value), "{what}");
+        }
+        let policy = got.header("content-security-policy").unwrap_or_default();
+        assert!(
+            policy.contains("default-src") && policy.contains("frame-ancestors 'none'"),
+            "{what}: {policy}"
+        );
+        assert!(got.header("cache-control").is_some(), "{what}");
+    }
     shop.database.finish().await;
 }
 

@@ -61,6 +61,15 @@ const TABLE: &[(&str, May, Leads)] = &[
     ("reset_password", Anybody, Anywhere),
     ("change_password", Users, Anywhere),
     ("get_me", Users, Anywhere),
+    ("delete_me", Users, Anywhere),
+    ("change_email", Users, Anywhere),
+    ("confirm_email", Users, Anywhere),
+    ("list_addresses", Users, Anywhere),
+    ("add_address", Users, Anywhere),
+    ("get_address", Users, Anywhere),
+    ("replace_address", Users, Anywhere),
+    ("update_address", Users, Anywhere),
+    ("remove_address", Users, Anywhere),
     ("list_sessions", Users, Anywhere),
     ("end_session", Users, Anywhere),
     ("update_me", Users, Anywhere),
@@ -298,6 +307,8 @@ fn the_spec_says_who_may_call() {
             unheard_of => panic!("{}: {unheard_of:?}", operation.id),
         };
         assert_eq!(said, may, "{}", operation.id);
+        // Whoever may come with a token may come with a cookie.
+        assert_eq!(operation.accepts("session_cookie"), operation.accepts("bearer"), "{}", operation.id);
     }
     let ids: Vec<String> = surface.operations().into_iter().map(|operation| operation.id).collect();
     for (id, ..) in TABLE {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use commerce_api::app::app;
+use commerce_api::browsers::Browsers;
 use commerce_api::client_ip::TrustedProxies;
 use commerce_api::config::HttpSettings;
 use commerce_api::edge::AllowedOrigins;
@@ -26,6 +27,9 @@ use serde_json::Value;
 
 /// 32 times the letter k.
 pub const SECRET: &str = "a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s=";
+
+/// Where the shop is reached: the origin of its own pages.
+pub const ORIGIN: &str = "https://api.shop.example";
 
 /// A hash of argon2id that no password is known to have.
 const NO_PASSWORD: &str = concat!(
@@ -150,10 +154,33 @@ fn in_memory() -> Media {
     Media::over(Arc::new(InMemory::new()))
 }
 
+/// See [`TestShop::beside`].
+pub struct Beside(TestClient<BoxEndpoint<'static, Response>>);
+
+impl Beside {
+    pub async fn send(&self, ask: Ask) -> Got {
+        send(&self.0, ask).await
+    }
+}
+
+async fn send(client: &TestClient<BoxEndpoint<'static, Response>>, ask: Ask) -> Got {
+    let mut request = client.request(ask.method, ask.path);
+    for (name, value) in ask.headers {
+        request = request.header(name, value);
+    }
+    if let Some(body) = ask.body {
+        request = request.body(body);
+    }
+    let mut response = request.send().await.0;
+    let bytes = response.take_body().into_vec().await.unwrap();
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    Got { status: response.status(), headers: response.headers().clone(), text, bytes }
+}
+
 fn settings() -> HttpSettings {
     HttpSettings {
         http_addr: ([127, 0, 0, 1], 0).into(),
-        public_url: None,
+        public_url: Some(ORIGIN.to_owned()),
         trusted_proxies: TrustedProxies::default(),
         rate_limits: RateLimits::Off,
         cors_origins: AllowedOrigins::These(vec!["https://shop.example".to_owned()]),
@@ -211,24 +238,25 @@ impl TestShop {
         let mock: Arc<dyn PaymentProvider> = Arc::new(MockProvider::new("http://localhost"));
         let secret = SecretKey::parse(SECRET).unwrap();
         let keys = Keys { tokens: TokenKeys::derive(&secret).unwrap(), secret };
-        let state = State::new(database.pool().clone(), shop, Providers::new([mock]), media, keys)
+        let browsers = Browsers::of(&settings());
+        let state = State::new(database.pool().clone(), shop, Providers::new([mock]), media, keys, browsers)
             .with_rate_limits(RateLimits::Off);
         let client = TestClient::new(build(state.clone(), settings()));
         Self { database, state, client }
     }
 
+    /// Another process over the same database, with these keys of access tokens.
+    pub fn beside(&self, tokens: TokenKeys) -> Beside {
+        let keys = Keys { tokens, secret: SecretKey::parse(SECRET).unwrap() };
+        let (pool, browsers) = (self.database.pool().clone(), Browsers::of(&settings()));
+        let state =
+            State::new(pool, ShopSettings::default(), Providers::new([]), in_memory(), keys, browsers)
+                .with_rate_limits(RateLimits::Off);
+        Beside(TestClient::new(app(state, &settings()).boxed()))
+    }
+
     pub async fn send(&self, ask: Ask) -> Got {
-        let mut request = self.client.request(ask.method, ask.path);
-        for (name, value) in ask.headers {
-            request = request.header(name, value);
-        }
-        if let Some(body) = ask.body {
-            request = request.body(body);
-        }
-        let mut response = request.send().await.0;
-        let bytes = response.take_body().into_vec().await.unwrap();
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        Got { status: response.status(), headers: response.headers().clone(), text, bytes }
+        send(&self.client, ask).await
     }
 
     /// A logged-in user of this role, without the detours of registration.

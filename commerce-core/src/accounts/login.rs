@@ -69,6 +69,11 @@ pub async fn find_own_credentials(
 }
 
 impl ProvenUser {
+    /// Whose password it was.
+    pub fn id(&self) -> UserId {
+        self.id
+    }
+
     /// The account, its row locked, if it may still be used and the password is still the one that was checked.
     pub async fn lock(&self, conn: &mut AsyncPgConnection) -> QueryResult<Option<User>> {
         let same_password =

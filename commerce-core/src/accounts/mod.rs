@@ -4,8 +4,10 @@
 //! session row; its refresh tokens rotate, and a token that comes back after its use ends the whole session. What a person
 //! may do follows from their [`Role`] alone. What also sends mails is in [`flows`](crate::flows).
 
+mod addresses;
 mod administration;
 mod anonymise;
+mod change_email;
 mod email;
 mod list_users;
 mod login;
@@ -23,11 +25,16 @@ mod set_password;
 mod update_profile;
 mod user;
 
+pub use addresses::{
+    ADDRESSES_MAX, AddressBookError, AddressChange, SavedAddress, add_address, find_address, list_addresses,
+    remove_address, update_address,
+};
 pub use administration::{
     AdministerUserError, UpdateUser, UserKey, delete_user, find_user_by_key, is_acting_admin,
     lock_beside_admins, update_user,
 };
 pub use anonymise::anonymise;
+pub use change_email::{find_verified_by_email, move_to_proven_address};
 pub use email::{EmailAddress, InvalidEmailAddress};
 pub use list_users::{ListUsersError, UserFilter, UserSort, list_users};
 pub use login::{

@@ -8,7 +8,9 @@
 
 mod begin_payment;
 mod cancel_order;
+mod change_email;
 mod create_product;
+mod delete_account;
 mod expire_orders;
 mod import_products;
 mod place_order;
@@ -21,9 +23,11 @@ mod verify_email;
 
 pub use begin_payment::{BeginPayment, BeginPaymentError, begin_payment};
 pub use cancel_order::{CancelOrderError, CancelledBy, cancel_order};
+pub use change_email::{confirm_email_change, request_email_change};
 pub use create_product::{
     CreateProduct, CreateProductError, STOCK_MAX, create_combinations, create_product, create_variant,
 };
+pub use delete_account::{DeleteAccountError, delete_account, delete_account_of};
 pub use expire_orders::{
     ExpireOrdersError, expire_attempted_orders, expire_orders, expire_unattempted_orders,
 };

@@ -11,6 +11,13 @@ use crate::schema::emails;
 /// How long a sent mail is remembered, and with it that its event was told.
 pub const SENT_MAILS_KEPT: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 
+/// Takes an address out of what was sent to it; what is still to be sent is sent.
+pub async fn forget_recipient(conn: &mut AsyncPgConnection, address: &str) -> QueryResult<()> {
+    let sent = emails::table.filter(emails::recipient.eq(address)).filter(emails::sent_at.is_not_null());
+    diesel::update(sent).set(emails::recipient.eq("deleted")).execute(conn).await?;
+    Ok(())
+}
+
 /// Removes mails that were sent longer ago than [`SENT_MAILS_KEPT`]; says how many.
 pub async fn prune(conn: &mut AsyncPgConnection) -> QueryResult<usize> {
     let old = emails::table

@@ -162,7 +162,7 @@ async fn tell(
 ) -> Result<Option<Rendered>, SendEmailError> {
     let shop = context! { name => settings.sender.shop_name(), url => settings.shop_url };
     let facts = match template {
-        Template::VerifyEmailCode => {
+        Template::VerifyEmailCode | Template::EmailChangeCode => {
             let OfCode { code_id } = ids(data)?;
             let Some((user_id, expires_at)) = find_live_code(conn, code_id).await? else { return Ok(None) };
             let Some(user) = facts::user(conn, user_id).await? else { return Ok(None) };
@@ -180,7 +180,11 @@ async fn tell(
             let code = context! { digits, link, link_expires_at, expires_at => facts::moment(expires_at) };
             context! { shop, user, code }
         }
-        Template::AccountExists | Template::Welcome | Template::PasswordChanged => {
+        Template::AccountExists
+        | Template::Welcome
+        | Template::PasswordChanged
+        | Template::EmailChangeRequested
+        | Template::EmailChanged => {
             let OfUser { user_id } = ids(data)?;
             let Some(user) = facts::user(conn, user_id).await? else { return Ok(None) };
             context! { shop, user }

@@ -16,6 +16,12 @@ text_enum! {
         PasswordReset = "password_reset",
         /// `user_id`: the password is another now.
         PasswordChanged = "password_changed",
+        /// `code_id`, to the new address: proves that it is the account's owner's.
+        EmailChangeCode = "email_change_code",
+        /// `user_id`, to the old address: somebody wants the account under another one.
+        EmailChangeRequested = "email_change_requested",
+        /// `user_id`, to the old address: the account is under another one now.
+        EmailChanged = "email_changed",
         /// `order_id`: placed, and waits for payment.
         OrderReceived = "order_received",
         /// `order_id`: paid.

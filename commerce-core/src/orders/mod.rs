@@ -1,12 +1,11 @@
 //! Orders: what was bought, its state machine and its timeline. Every change holds the order's row lock ([`lock`]).
 
-mod address;
 mod list;
 mod order;
 mod status;
 mod timeline;
 
-pub use address::{Address, AddressError};
+pub use crate::address::{Address, AddressError};
 pub use list::{ListOrdersError, OrderFilter, OrderSort, list};
 pub use order::{
     LockedOrder, NewLine, NewOrder, Order, OrderLine, find, find_owned, insert, insert_line, lines, lock,

@@ -4,7 +4,19 @@ use super::source::{SourceFile, identifier};
 
 /// The top-level modules by rank: each may import the ranks below its own.
 const RANKS: [&[&str]; 9] = [
-    &["ids", "money", "page", "error", "schema", "db", "idempotency", "request", "settings", "text_enum"],
+    &[
+        "ids",
+        "money",
+        "address",
+        "page",
+        "error",
+        "schema",
+        "db",
+        "idempotency",
+        "request",
+        "settings",
+        "text_enum",
+    ],
     &["jobs", "audit_log", "rate_limit"],
     &["catalog", "accounts"],
     &["inventory", "search", "notifications", "contact"],

@@ -1,0 +1,126 @@
+//! Whether an address has an account shows neither in an answer nor in how long it takes. Known and unknown addresses are asked
+//! about in turn, and the times are compared by rank (Mann-Whitney): a difference that is there at each request, however
+//! small beside the noise of the machine, gives a large z.
+
+use std::time::{Duration, Instant};
+
+use commerce_core::schema::users;
+use diesel::ExpressionMethods as _;
+use diesel_async::RunQueryDsl as _;
+use serde_json::json;
+
+use crate::members::{PASSWORD, forgot, login, register};
+use crate::shop::{Ask, TestShop, post};
+
+const ROUNDS: usize = 24;
+
+/// By chance alone, |z| passes this once in fifteen thousand times; of 24 and 24 that differ each time it is 5.9.
+const Z_MAX: f64 = 4.0;
+
+/// Accounts `known0@…`, verified or not; the password is [`PASSWORD`].
+async fn accounts(shop: &TestShop, verified: bool) {
+    use commerce_core::accounts::NewPassword;
+    use commerce_core::ids::UserId;
+    let hash = NewPassword::parse(PASSWORD, "").unwrap().hash().await.unwrap();
+    let mut conn = shop.database.conn().await;
+    for n in 0..=ROUNDS {
+        diesel::insert_into(users::table)
+            .values((
+                users::id.eq(UserId::new()),
+                users::email.eq(format!("known{n}@example.com")),
+                users::password_hash.eq(&hash),
+                users::display_name.eq("Ada"),
+                users::email_verified_at.eq(verified.then(chrono::Utc::now)),
+            ))
+            .execute(&mut conn)
+            .await
+            .unwrap();
+    }
+}
+
+/// The normal approximation of the Mann-Whitney statistic; ties count half.
+fn z(known: &[Duration], unknown: &[Duration]) -> f64 {
+    let half_points = |a: &Duration, b: &Duration| match a.cmp(b) {
+        std::cmp::Ordering::Greater => 1.0,
+        std::cmp::Ordering::Equal => 0.5,
+        std::cmp::Ordering::Less => 0.0,
+    };
+    let u: f64 = known.iter().flat_map(|a| unknown.iter().map(move |b| half_points(a, b))).sum();
+    let (n, m) = (known.len() as f64, unknown.len() as f64);
+    (u - n * m / 2.0) / (n * m * (n + m + 1.0) / 12.0).sqrt()
+}
+
+/// Asks about a known and an unknown address in turn; the answers must be the same to the byte but for the request's id.
+async fn compare(shop: &TestShop, what: &str, request: impl Fn(&str) -> Ask) {
+    let (mut known, mut unknown) = (Vec::new(), Vec::new());
+    let mut answers = std::collections::HashSet::new();
+    for n in 0..=ROUNDS {
+        // Who comes first takes turns too.
+        let mut both =
+            [(format!("known{n}@example.com"), &mut known), (format!("other{n}@example.com"), &mut unknown)];
+        if n % 2 == 1 {
+            both.reverse();
+        }
+        for (email, times) in both {
+            let ask = request(&email).header("X-Request-Id", "same");
+            let begun = Instant::now();
+            let got = shop.send(ask).await;
+            // The first round warms up connections and caches.
+            if n > 0 {
+                times.push(begun.elapsed());
+            }
+            answers.insert((got.status.as_u16(), got.text));
+        }
+    }
+    assert_eq!(answers.len(), 1, "{what} answers differently: {answers:?}");
+    let z = z(&known, &unknown);
+    known.sort();
+    unknown.sort();
+    let (known, unknown) = (known[ROUNDS / 2], unknown[ROUNDS / 2]);
+    println!("{what}: median {known:?} for known addresses, {unknown:?} for unknown ones, z = {z:.1}");
+    assert!(
+        z.abs() < Z_MAX,
+        "{what} takes {known:?} for known addresses, {unknown:?} for unknown ones, z = {z:.1}"
+    );
+}
+
+#[test]
+fn times_that_differ_each_time_are_told_apart_and_noise_is_not() {
+    let times =
+        |offset: u64| (0..24).map(|n| Duration::from_micros(n * 37 % 24 + offset)).collect::<Vec<_>>();
+    assert!(z(&times(24), &times(0)) > 5.0 && z(&times(0), &times(24)) < -5.0);
+    assert!(z(&times(0), &times(0)).abs() < 0.1);
+    assert!(z(&times(20), &times(0)) > Z_MAX);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn registering_takes_as_long_for_an_address_that_is_taken() {
+    let shop = TestShop::new().await;
+    accounts(&shop, true).await;
+    compare(&shop, "register", |email| register(email, PASSWORD)).await;
+    shop.database.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_login_takes_as_long_for_an_address_that_nobody_has() {
+    let shop = TestShop::new().await;
+    accounts(&shop, true).await;
+    compare(&shop, "login", |email| login(email, "another password")).await;
+    shop.database.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_code_takes_as_long_for_an_address_that_nobody_has() {
+    let shop = TestShop::new().await;
+    accounts(&shop, false).await;
+    compare(&shop, "resend-code", |email| post("/v1/auth/resend-code", &json!({ "email": email }))).await;
+    shop.database.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forgotten_password_takes_as_long_for_an_address_that_nobody_has() {
+    let shop = TestShop::new().await;
+    accounts(&shop, true).await;
+    compare(&shop, "forgot", forgot).await;
+    shop.database.finish().await;
+}

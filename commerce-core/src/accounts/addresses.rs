@@ -1,0 +1,196 @@
+//! The addresses that a user has things sent to. Every change holds the user's row, so that neither their number nor the default
+//! one can be raced.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel::result::Error as QueryError;
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+
+use super::lock_active_user;
+use crate::address::Address;
+use crate::db::{Retryable, clock};
+use crate::error::{FieldError, FieldErrors};
+use crate::ids::{AddressId, UserId};
+use crate::schema::addresses;
+
+/// The most addresses of one user.
+pub const ADDRESSES_MAX: usize = 50;
+
+/// An address in a user's address book.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
+#[diesel(table_name = addresses, check_for_backend(diesel::pg::Pg))]
+pub struct SavedAddress {
+    pub id: AddressId,
+    pub address: Address,
+    /// At most one of a user's is.
+    pub is_default: bool,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+    /// Grows by one with every change.
+    pub version: i32,
+}
+
+/// What an address is to become; what is `None` stays, and an empty text takes `line2`, `region` or `phone` away.
+#[derive(Debug, Clone, Default)]
+pub struct AddressChange {
+    pub name: Option<String>,
+    pub line1: Option<String>,
+    pub line2: Option<String>,
+    pub city: Option<String>,
+    pub region: Option<String>,
+    pub postal_code: Option<String>,
+    pub country: Option<String>,
+    pub phone: Option<String>,
+    pub is_default: Option<bool>,
+    /// Change it only if it still has this version.
+    pub expected_version: Option<i32>,
+}
+
+impl AddressChange {
+    fn apply(&self, address: Address) -> Address {
+        let required = |new: &Option<String>, old: String| new.clone().unwrap_or(old);
+        let optional = |new: &Option<String>, old: Option<String>| {
+            new.clone().map_or(old, Some).filter(|text| !text.trim().is_empty())
+        };
+        Address {
+            name: required(&self.name, address.name),
+            line1: required(&self.line1, address.line1),
+            line2: optional(&self.line2, address.line2),
+            city: required(&self.city, address.city),
+            region: optional(&self.region, address.region),
+            postal_code: required(&self.postal_code, address.postal_code),
+            country: required(&self.country, address.country),
+            phone: optional(&self.phone, address.phone),
+        }
+    }
+}
+
+/// Why an address book was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum AddressBookError {
+    #[error("there is no such address")]
+    NotFound,
+    #[error("a user has at most {ADDRESSES_MAX} addresses")]
+    Full,
+    #[error("the address has changed since it was read")]
+    VersionMismatch,
+    #[error("the address is invalid")]
+    Invalid(Vec<FieldError>),
+    #[error(transparent)]
+    Database(#[from] QueryError),
+}
+
+impl Retryable for AddressBookError {
+    fn is_retryable(&self) -> bool {
+        matches!(self, Self::Database(error) if error.is_retryable())
+    }
+}
+
+/// All addresses of a user: the default one first, then in the order they were added.
+pub async fn list_addresses(conn: &mut AsyncPgConnection, user_id: UserId) -> QueryResult<Vec<SavedAddress>> {
+    addresses::table
+        .filter(addresses::user_id.eq(user_id))
+        .order((addresses::is_default.desc(), addresses::created_at, addresses::id))
+        .select(SavedAddress::as_select())
+        .load(conn)
+        .await
+}
+
+/// One address of this user.
+pub async fn find_address(
+    conn: &mut AsyncPgConnection,
+    user_id: UserId,
+    id: AddressId,
+) -> QueryResult<Option<SavedAddress>> {
+    let own = addresses::table.find(id).filter(addresses::user_id.eq(user_id));
+    own.select(SavedAddress::as_select()).first(conn).await.optional()
+}
+
+/// Adds an address.
+pub async fn add_address(
+    conn: &mut AsyncPgConnection,
+    user_id: UserId,
+    address: &Address,
+    is_default: bool,
+) -> Result<SavedAddress, AddressBookError> {
+    let address = checked(address.clone())?;
+    conn.transaction(async |conn| {
+        lock_active_user(conn, user_id).await?.ok_or(AddressBookError::NotFound)?;
+        let own = addresses::table.filter(addresses::user_id.eq(user_id));
+        let count: i64 = own.count().get_result(conn).await?;
+        if usize::try_from(count).unwrap_or(usize::MAX) >= ADDRESSES_MAX {
+            return Err(AddressBookError::Full);
+        }
+        if is_default {
+            unset_default(conn, user_id).await?;
+        }
+        let added = diesel::insert_into(addresses::table).values((
+            addresses::id.eq(AddressId::new()),
+            addresses::user_id.eq(user_id),
+            addresses::address.eq(address),
+            addresses::is_default.eq(is_default),
+        ));
+        Ok(added.returning(SavedAddress::as_returning()).get_result(conn).await?)
+    })
+    .await
+}
+
+/// Changes an address and returns it as it is now.
+pub async fn update_address(
+    conn: &mut AsyncPgConnection,
+    user_id: UserId,
+    id: AddressId,
+    change: &AddressChange,
+) -> Result<SavedAddress, AddressBookError> {
+    conn.transaction(async |conn| {
+        lock_active_user(conn, user_id).await?.ok_or(AddressBookError::NotFound)?;
+        let saved = find_address(conn, user_id, id).await?.ok_or(AddressBookError::NotFound)?;
+        if change.expected_version.is_some_and(|expected| expected != saved.version) {
+            return Err(AddressBookError::VersionMismatch);
+        }
+        let address = checked(change.apply(saved.address))?;
+        let is_default = change.is_default.unwrap_or(saved.is_default);
+        if is_default && !saved.is_default {
+            unset_default(conn, user_id).await?;
+        }
+        let changed = diesel::update(addresses::table.find(id)).set((
+            addresses::address.eq(address),
+            addresses::is_default.eq(is_default),
+            addresses::updated_at.eq(clock()),
+            addresses::version.eq(addresses::version + 1),
+        ));
+        Ok(changed.returning(SavedAddress::as_returning()).get_result(conn).await?)
+    })
+    .await
+}
+
+/// Removes an address; `false` if this user has no such one.
+pub async fn remove_address(
+    conn: &mut AsyncPgConnection,
+    user_id: UserId,
+    id: AddressId,
+) -> QueryResult<bool> {
+    let own = addresses::table.find(id).filter(addresses::user_id.eq(user_id));
+    Ok(diesel::delete(own).execute(conn).await? == 1)
+}
+
+fn checked(address: Address) -> Result<Address, AddressBookError> {
+    let mut faults = FieldErrors::default();
+    for problem in address.problems() {
+        faults.push(format!("/{}", problem.field), problem.problem);
+    }
+    if faults.is_empty() { Ok(address) } else { Err(AddressBookError::Invalid(faults.into_vec())) }
+}
+
+async fn unset_default(conn: &mut AsyncPgConnection, user_id: UserId) -> QueryResult<()> {
+    let default = addresses::table.filter(addresses::user_id.eq(user_id)).filter(addresses::is_default);
+    diesel::update(default)
+        .set((
+            addresses::is_default.eq(false),
+            addresses::updated_at.eq(clock()),
+            addresses::version.eq(addresses::version + 1),
+        ))
+        .execute(conn)
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,69 @@
+//! An account moves to another e-mail address, which was proven by a code that was mailed there.
+
+use diesel::prelude::*;
+use diesel::result::{DatabaseErrorKind, Error as QueryError};
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+
+use super::one_time_code;
+use super::{EmailAddress, User};
+use crate::db::clock;
+use crate::ids::{CodeId, UserId};
+use crate::schema::{one_time_codes, users};
+
+/// The account that has proven this address, if there is one. One that has not can be put aside by who proves it.
+pub async fn find_verified_by_email(
+    conn: &mut AsyncPgConnection,
+    email: &EmailAddress,
+) -> QueryResult<Option<UserId>> {
+    users::table
+        .filter(users::email.eq(email.as_str()))
+        .filter(users::email_verified_at.is_not_null())
+        .select(users::id)
+        .first(conn)
+        .await
+        .optional()
+}
+
+/// Moves the account, whose row the caller has locked, to the address that the used-up code was mailed to. What was mailed
+/// to the former one becomes useless. `None` if another account has proven the address in the meantime.
+pub async fn move_to_proven_address(
+    conn: &mut AsyncPgConnection,
+    id: UserId,
+    code_id: CodeId,
+) -> QueryResult<Option<User>> {
+    let new_email: Option<String> =
+        one_time_codes::table.find(code_id).select(one_time_codes::new_email).first(conn).await?;
+    let Some(new_email) = new_email else { return Ok(None) };
+    let moved = conn
+        .transaction(async |conn| {
+            // Somebody registered the address and never proved it: such an account never had a session, a cart or an order.
+            let unproven = users::table
+                .filter(users::email.eq(&new_email))
+                .filter(users::email_verified_at.is_null())
+                .filter(users::id.ne(id));
+            diesel::delete(unproven).execute(conn).await?;
+            diesel::update(users::table.find(id))
+                .set((
+                    users::email.eq(&new_email),
+                    users::email_verified_at.eq(clock().nullable()),
+                    users::updated_at.eq(clock()),
+                    users::version.eq(users::version + 1),
+                ))
+                .returning(User::as_returning())
+                .get_result(conn)
+                .await
+        })
+        .await;
+    match moved {
+        Ok(user) => {
+            one_time_code::void_all(conn, id).await?;
+            Ok(Some(user))
+        }
+        Err(QueryError::DatabaseError(DatabaseErrorKind::UniqueViolation, info))
+            if info.constraint_name() == Some("users_email_key") =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,61 @@
+//! Somebody wants their account under another e-mail address.
+
+use diesel::result::Error as QueryError;
+use diesel_async::{AsyncConnection, AsyncPgConnection};
+
+use crate::accounts::one_time_code::{self, CodePurpose};
+use crate::accounts::{self, EmailAddress, ProvenUser, SecretKey, User};
+use crate::ids::UserId;
+use crate::notifications::{NewEmail, Template, enqueue_email};
+
+/// Mails a code to the new address, and a notice to the old one, at most once a minute. An address that has an account gets a
+/// mail that says so instead of a code: whoever asks sees no difference. `false` if the password was changed in the meantime
+/// or the account cannot be used.
+pub async fn request_email_change(
+    conn: &mut AsyncPgConnection,
+    proven: &ProvenUser,
+    new_email: &EmailAddress,
+) -> Result<bool, QueryError> {
+    conn.transaction(async |conn| {
+        let Some(user) = proven.lock(conn).await? else { return Ok(false) };
+        let Some(code) = one_time_code::issue_for_address(conn, user.id, new_email).await? else {
+            return Ok(true);
+        };
+        let to_new = match accounts::find_verified_by_email(conn, new_email).await? {
+            None => NewEmail::with_code(Template::EmailChangeCode, code, new_email.as_str()),
+            Some(other) => {
+                let mail = NewEmail::to_user(Template::AccountExists, other, new_email.as_str());
+                NewEmail { dedupe_key: format!("{}:{code}", mail.dedupe_key), ..mail }
+            }
+        };
+        enqueue_email(conn, to_new).await?;
+        let mut notice = NewEmail::to_user(Template::EmailChangeRequested, user.id, &user.email);
+        notice.dedupe_key = format!("{}:{code}", notice.dedupe_key);
+        enqueue_email(conn, notice).await?;
+        Ok(true)
+    })
+    .await
+}
+
+/// Moves the account to the new address if the code is right, and tells the old one. **`None` is to be committed too**: a wrong
+/// guess is counted. Also `None` if another account has proven the address in the meantime.
+pub async fn confirm_email_change(
+    conn: &mut AsyncPgConnection,
+    key: &SecretKey,
+    user_id: UserId,
+    code: &str,
+) -> Result<Option<User>, QueryError> {
+    conn.transaction(async |conn| {
+        let Some(before) = accounts::lock_active_user(conn, user_id).await? else { return Ok(None) };
+        let code_id = one_time_code::guess(conn, key, user_id, CodePurpose::ChangeEmail, code).await?;
+        let Some(code_id) = code_id else { return Ok(None) };
+        let Some(user) = accounts::move_to_proven_address(conn, user_id, code_id).await? else {
+            return Ok(None);
+        };
+        let mut notice = NewEmail::to_user(Template::EmailChanged, user.id, &before.email);
+        notice.dedupe_key = format!("{}:{}", notice.dedupe_key, user.version);
+        enqueue_email(conn, notice).await?;
+        Ok(Some(user))
+    })
+    .await
+}

@@ -1,0 +1,106 @@
+//! Somebody deletes their account.
+
+use diesel::result::Error as QueryError;
+use diesel_async::{AsyncConnection, AsyncPgConnection};
+
+use crate::accounts::{self, AdministerUserError, ProvenUser, User, UserKey};
+use crate::audit_log::Author;
+use crate::cart::{self, CartError, Owner};
+use crate::db::Retryable;
+use crate::ids::UserId;
+use crate::notifications;
+use crate::request::Origin;
+use crate::settings::ShopSettings;
+
+/// Why an account was not deleted.
+#[derive(Debug, thiserror::Error)]
+pub enum DeleteAccountError {
+    /// The password was changed in the meantime, or the account is disabled.
+    #[error("the password is no longer the one that was checked")]
+    PasswordChanged,
+    /// Nobody would be left who may do everything.
+    #[error("this is the last admin who can log in: make somebody else an admin first")]
+    LastAdmin,
+    #[error(transparent)]
+    Database(#[from] QueryError),
+}
+
+impl From<AdministerUserError> for DeleteAccountError {
+    fn from(error: AdministerUserError) -> Self {
+        match error {
+            AdministerUserError::LastAdmin => Self::LastAdmin,
+            AdministerUserError::Database(error) => Self::Database(error),
+            // Deleted a moment ago.
+            AdministerUserError::NotFound
+            | AdministerUserError::VersionMismatch
+            | AdministerUserError::Invalid(_) => Self::PasswordChanged,
+        }
+    }
+}
+
+impl Retryable for DeleteAccountError {
+    fn is_retryable(&self) -> bool {
+        matches!(self, Self::Database(error) if error.is_retryable())
+    }
+}
+
+/// Deletes an account for good.
+///
+/// What goes: name, e-mail address, password, role, sessions with their devices and IP addresses, codes, the address book, what is
+/// in the cart (and the stock that it held), and the recipient of mails that were sent to the address. The address can be
+/// registered again, as a new account that knows nothing of this one.
+///
+/// What stays: orders, payments, shipments and their timelines, as they were: with the e-mail and postal addresses that
+/// were given for them. They are the shop's records of its sales, and what is still to be delivered or paid back needs them.
+/// They refer to a row that says no more than that there was an account.
+pub async fn delete_account(
+    conn: &mut AsyncPgConnection,
+    shop: &ShopSettings,
+    proven: &ProvenUser,
+    origin: &Origin,
+) -> Result<UserId, DeleteAccountError> {
+    conn.transaction(async |conn| {
+        let key = UserKey::Id(proven.id());
+        let (_, other_admins) = accounts::lock_beside_admins(conn, &key, None).await?;
+        let user = proven.lock(conn).await?.ok_or(DeleteAccountError::PasswordChanged)?;
+        if accounts::is_acting_admin(&user) && other_admins == 0 {
+            return Err(DeleteAccountError::LastAdmin);
+        }
+        clear_up_after(conn, shop, &user, origin).await?;
+        accounts::anonymise(conn, user.id).await?;
+        Ok(user.id)
+    })
+    .await
+}
+
+/// As [`delete_account`], of somebody else, by staff; it is in the audit log.
+pub async fn delete_account_of(
+    conn: &mut AsyncPgConnection,
+    shop: &ShopSettings,
+    key: &UserKey,
+    expected_version: Option<i32>,
+    author: &Author,
+) -> Result<UserId, AdministerUserError> {
+    conn.transaction(async |conn| {
+        let (user, _) = accounts::lock_beside_admins(conn, key, expected_version).await?;
+        clear_up_after(conn, shop, &user, &author.origin).await?;
+        accounts::delete_user(conn, key, expected_version, author).await
+    })
+    .await
+}
+
+/// What other domains have about a person. The user's row is locked, but not changed yet: a checkout of theirs may still be about to
+/// refer to it, and holds the cart.
+async fn clear_up_after(
+    conn: &mut AsyncPgConnection,
+    shop: &ShopSettings,
+    user: &User,
+    origin: &Origin,
+) -> Result<(), QueryError> {
+    notifications::forget_recipient(conn, &user.email).await?;
+    cart::clear(conn, shop, Owner::User(user.id), origin).await.map_err(|error| match error {
+        CartError::Database(error) => error,
+        // Taking out asks for nothing that could be refused.
+        other => QueryError::QueryBuilderError(other.into()),
+    })
+}
