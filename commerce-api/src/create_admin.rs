@@ -74,7 +74,7 @@ pub(crate) async fn ensure_account(
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "First admin")]
 pub struct AdminSettings {
-    /// Made an admin if there is no account with this address yet; needs the password too
+    /// Made an admin if the shop has none yet; needs the password too
     #[arg(long, env = "COMMERCE_ADMIN_EMAIL", requires = "admin_password")]
     admin_email: Option<String>,
 
@@ -93,7 +93,7 @@ impl AdminSettings {
         tokio::spawn(async move {
             const TRIES_MAX: u32 = 60;
             for attempt in 1..=TRIES_MAX {
-                match ensure_account(&pool, Role::Admin, &email, &password, "Admin").await {
+                match ensure_first_admin(&pool, &email, &password).await {
                     Ok(what) => return tracing::info!("{what}"),
                     Err(error) if attempt == 1 || attempt == TRIES_MAX => {
                         tracing::warn!("the admin of COMMERCE_ADMIN_EMAIL could not be made: {error:#}");
@@ -103,5 +103,42 @@ impl AdminSettings {
                 tokio::time::sleep(Duration::from_secs(5)).await;
             }
         });
+    }
+}
+
+/// An account that was deleted must not come back with the password of the settings: once the shop has an admin, another one
+/// comes by the hand of an admin or by `create-admin`.
+async fn ensure_first_admin(pool: &Pool, email: &str, password: &str) -> anyhow::Result<String> {
+    if accounts::has_acting_admin(&mut *pool.get().await?).await? {
+        return Ok("The shop has an admin: COMMERCE_ADMIN_EMAIL is not looked at.".to_owned());
+    }
+    ensure_account(pool, Role::Admin, email, password, "Admin").await
+}
+
+#[cfg(test)]
+mod tests {
+    use commerce_core::accounts::{UserKey, delete_user, find_user_by_key};
+    use commerce_core::audit_log::Author;
+    use commerce_core::request::Origin;
+    use commerce_core::testing::TestDatabase;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_admin_who_was_deleted_does_not_come_back_with_the_settings() {
+        let database = TestDatabase::new().await;
+        let pool = database.pool();
+        let (email, password) = ("boss@example.com", "correct horse battery");
+        let said = ensure_first_admin(pool, email, password).await.unwrap();
+        assert_eq!(said, "Created the admin boss@example.com.");
+        ensure_account(pool, Role::Admin, "heir@example.com", password, "Heir").await.unwrap();
+
+        let boss = UserKey::parse(email).unwrap();
+        let author = Author { origin: Origin::system(), role: None };
+        delete_user(&mut *database.conn().await, &boss, None, &author).await.unwrap();
+        let said = ensure_first_admin(pool, email, password).await.unwrap();
+        assert!(said.starts_with("The shop has an admin"), "{said}");
+        assert!(find_user_by_key(&mut *database.conn().await, &boss).await.unwrap().is_none());
+        database.finish().await;
     }
 }

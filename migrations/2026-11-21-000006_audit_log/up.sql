@@ -25,8 +25,15 @@ CREATE INDEX audit_log_subject_idx ON commerce.audit_log (subject_kind, subject_
 -- Users, as staff look for them.
 ALTER TABLE commerce.users
     ADD COLUMN phone text CONSTRAINT users_phone_check CHECK (phone ~ '^[+]?[0-9]{3,20}$');
-CREATE INDEX users_search_idx ON commerce.users
-    USING gin (email commerce.gin_trgm_ops, display_name commerce.gin_trgm_ops, phone commerce.gin_trgm_ops);
+-- In whichever schema the extension is.
+DO $$
+DECLARE
+    home text := (SELECT quote_ident(n.nspname) FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
+                  WHERE e.extname = 'pg_trgm');
+BEGIN
+    EXECUTE format('CREATE INDEX users_search_idx ON commerce.users
+        USING gin (email %1$s.gin_trgm_ops, display_name %1$s.gin_trgm_ops, phone %1$s.gin_trgm_ops)', home);
+END $$;
 CREATE INDEX users_created_at_idx ON commerce.users (created_at, id);
 CREATE INDEX users_display_name_idx ON commerce.users (display_name, id);
 CREATE INDEX users_role_idx ON commerce.users (role, created_at, id);

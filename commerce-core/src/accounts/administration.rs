@@ -179,6 +179,13 @@ pub async fn lock_beside_admins(
     }
 }
 
+/// Tells whether there is an admin who can log in.
+pub async fn has_acting_admin(conn: &mut AsyncPgConnection) -> QueryResult<bool> {
+    let admins: Vec<User> =
+        users::table.filter(users::role.eq(Role::Admin)).select(User::as_select()).load(conn).await?;
+    Ok(admins.iter().any(is_acting_admin))
+}
+
 /// An admin who can log in: one that is disabled or never confirmed the address helps nobody.
 pub fn is_acting_admin(user: &User) -> bool {
     user.role == Role::Admin && user.disabled_at.is_none() && user.email_verified_at.is_some()

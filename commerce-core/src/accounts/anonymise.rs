@@ -3,6 +3,8 @@
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
+use uuid::Uuid;
+
 use super::Role;
 use super::password::PasswordHash;
 use crate::audit_log;
@@ -19,7 +21,8 @@ pub async fn anonymise(conn: &mut AsyncPgConnection, id: UserId) -> QueryResult<
     diesel::delete(addresses::table.filter(addresses::user_id.eq(id))).execute(conn).await?;
     diesel::update(users::table.find(id))
         .set((
-            users::email.eq(format!("deleted-{id}@deleted.invalid")),
+            // Not from the id, which its owner knows: somebody could have registered the address before.
+            users::email.eq(format!("deleted-{}@deleted.invalid", Uuid::new_v4())),
             users::email_verified_at.eq(None::<chrono::DateTime<chrono::Utc>>),
             users::password_hash.eq(PasswordHash::of_nobody()),
             users::display_name.eq("Deleted account"),

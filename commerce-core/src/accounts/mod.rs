@@ -30,8 +30,8 @@ pub use addresses::{
     remove_address, update_address,
 };
 pub use administration::{
-    AdministerUserError, UpdateUser, UserKey, delete_user, find_user_by_key, is_acting_admin,
-    lock_beside_admins, update_user,
+    AdministerUserError, UpdateUser, UserKey, delete_user, find_user_by_key, has_acting_admin,
+    is_acting_admin, lock_beside_admins, update_user,
 };
 pub use anonymise::anonymise;
 pub use change_email::{find_verified_by_email, move_to_proven_address};
@@ -48,7 +48,7 @@ pub use phone::{InvalidPhone, Phone};
 pub use refresh::{REUSE_GRACE, Refreshed, refresh_session};
 pub use registration::{
     CreatedAccount, NewUser, create_confirmed, find_confirmed, insert_unverified, lock_by_email,
-    mark_verified, replace_unverified,
+    mark_verified, replace_unverified, try_lock_by_email,
 };
 pub use secret_key::{InvalidSecretKey, SecretKey};
 pub use session::{

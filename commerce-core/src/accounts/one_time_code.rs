@@ -47,7 +47,7 @@ pub fn derive_code(key: &SecretKey, id: CodeId) -> String {
     format!("{:06}", u64::from_be_bytes([a, b, c, d, e, f, g, h]) % 1_000_000)
 }
 
-/// Makes a new code, which ends those before it. `None` while the last one is younger than [`CODE_COOL_DOWN`] or there were
+/// Makes a new code; guesses at those before it are wrong from now on, while a link mailed before stays good. `None` while the last one is younger than [`CODE_COOL_DOWN`] or there were
 /// too many within an hour. The caller holds the user's row, so that two requests cannot both get one.
 pub async fn issue(
     conn: &mut AsyncPgConnection,

@@ -47,6 +47,24 @@ pub async fn lock_by_email(conn: &mut AsyncPgConnection, email: &EmailAddress) -
         .optional()
 }
 
+/// As [`lock_by_email`], but `None` also while somebody else holds the row. For what is asked for by anyone and done once a
+/// minute at the most: a crowd that asks at once does not queue up, which would hold connections and show in the time taken that
+/// the address is known.
+pub async fn try_lock_by_email(
+    conn: &mut AsyncPgConnection,
+    email: &EmailAddress,
+) -> QueryResult<Option<User>> {
+    users::table
+        .filter(users::email.eq(email.as_str()))
+        .filter(users::deleted_at.is_null())
+        .select(User::as_select())
+        .for_no_key_update()
+        .skip_locked()
+        .first(conn)
+        .await
+        .optional()
+}
+
 /// The address is not proven yet, and somebody registers it again: what they say now replaces what was said before, so
 /// that a stranger who registered it first has no password that works once the owner verifies it.
 pub async fn replace_unverified(conn: &mut AsyncPgConnection, id: UserId, user: &NewUser) -> QueryResult<()> {

@@ -234,11 +234,12 @@ pub async fn revoke_sessions(
     Ok(())
 }
 
-/// Forgets sessions that have been over for a week, and refresh tokens that were used so long ago that nobody will come with
+/// Forgets sessions that have been over or ended for a week, and refresh tokens that were used so long ago that nobody will come with
 /// them again; returns how many.
 pub async fn prune_sessions(conn: &mut AsyncPgConnection) -> QueryResult<usize> {
-    let week_ago = diesel::dsl::sql::<diesel::sql_types::Timestamptz>("commerce.clock() - interval '7 days'");
-    let over = sessions::table.filter(sessions::expires_at.lt(week_ago));
+    let week_ago = || crate::db::time_before(Duration::from_secs(7 * 24 * 60 * 60));
+    let ended = sessions::revoked_at.assume_not_null().lt(week_ago());
+    let over = sessions::table.filter(sessions::expires_at.lt(week_ago()).or(ended));
     let used = refresh_tokens::table
         .filter(refresh_tokens::used_at.lt(crate::db::time_before(SESSION_TTL).nullable()));
     Ok(diesel::delete(over).execute(conn).await? + diesel::delete(used).execute(conn).await?)

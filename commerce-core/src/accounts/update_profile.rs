@@ -4,7 +4,7 @@ use diesel::prelude::*;
 use diesel::result::Error as QueryError;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
-use super::{User, find_user};
+use super::{User, find_user, lock_active_user};
 use crate::db::{Retryable, clock};
 use crate::error::{FieldError, FieldErrors};
 use crate::ids::UserId;
@@ -55,15 +55,14 @@ pub async fn update_profile(
     if !faults.is_empty() {
         return Err(UpdateProfileError::Invalid(faults.into_vec()));
     }
-    let row = users::table.find(id);
-    let locked: Option<i32> = row.select(users::version).for_update().first(conn).await.optional()?;
-    let version = locked.ok_or(UpdateProfileError::NotFound)?;
-    if change.expected_version.is_some_and(|expected| expected != version) {
+    // An account that was deleted or disabled a moment ago stays as it is.
+    let user = lock_active_user(conn, id).await?.ok_or(UpdateProfileError::NotFound)?;
+    if change.expected_version.is_some_and(|expected| expected != user.version) {
         return Err(UpdateProfileError::VersionMismatch);
     }
     if let Some(display_name) = display_name {
         let named = users::display_name.eq(display_name);
-        diesel::update(row)
+        diesel::update(users::table.find(id))
             .set((named, users::updated_at.eq(clock()), users::version.eq(users::version + 1)))
             .execute(conn)
             .await?;

@@ -15,7 +15,7 @@ pub async fn register(conn: &mut AsyncPgConnection, user: &NewUser) -> Result<()
         if let Some(id) = accounts::insert_unverified(conn, user).await? {
             return mail_code(conn, id, &user.email).await.map(|_| ());
         }
-        match accounts::lock_by_email(conn, &user.email).await? {
+        match accounts::try_lock_by_email(conn, &user.email).await? {
             Some(existing) if existing.email_verified_at.is_some() => say_it_exists(conn, &existing).await,
             Some(existing) => {
                 // Password and code change together: a password that came without a code could be verified by an earlier one.
@@ -33,7 +33,7 @@ pub async fn register(conn: &mut AsyncPgConnection, user: &NewUser) -> Result<()
 /// Mails another code to an address that is not verified yet. Nothing happens for any other address, or too soon.
 pub async fn resend_code(conn: &mut AsyncPgConnection, email: &EmailAddress) -> Result<(), QueryError> {
     conn.transaction(async |conn| {
-        if let Some(user) = accounts::lock_by_email(conn, email).await?
+        if let Some(user) = accounts::try_lock_by_email(conn, email).await?
             && user.email_verified_at.is_none()
         {
             mail_code(conn, user.id, email).await?;

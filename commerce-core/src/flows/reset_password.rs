@@ -15,7 +15,7 @@ pub async fn request_password_reset(
     email: &EmailAddress,
 ) -> Result<(), QueryError> {
     conn.transaction(async |conn| {
-        if let Some(user) = accounts::lock_by_email(conn, email).await?
+        if let Some(user) = accounts::try_lock_by_email(conn, email).await?
             && user.disabled_at.is_none()
             && let Some(code) = one_time_code::issue(conn, user.id, CodePurpose::ResetPassword).await?
         {

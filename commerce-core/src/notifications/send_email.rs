@@ -1,5 +1,7 @@
 //! One mail, from its row to the mailer.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::result::Error as QueryError;
@@ -164,19 +166,26 @@ async fn tell(
     let facts = match template {
         Template::VerifyEmailCode | Template::EmailChangeCode => {
             let OfCode { code_id } = ids(data)?;
-            let Some((user_id, expires_at)) = find_live_code(conn, code_id).await? else { return Ok(None) };
+            let Some((user_id, created_at)) = find_unused_code(conn, code_id, CODE_TTL).await? else {
+                return Ok(None);
+            };
             let Some(user) = facts::user(conn, user_id).await? else { return Ok(None) };
             let digits = derive_code(&settings.secret_key, code_id);
+            let expires_at = created_at + CODE_TTL;
             context! { shop, user, code => context! { digits, expires_at => facts::moment(expires_at) } }
         }
         Template::PasswordReset => {
             let OfCode { code_id } = ids(data)?;
-            let Some((user_id, expires_at)) = find_live_code(conn, code_id).await? else { return Ok(None) };
+            // As long as the link is good, even if the code in the same mail is not any more: the mail tells both times.
+            let Some((user_id, created_at)) = find_unused_code(conn, code_id, RESET_LINK_TTL).await? else {
+                return Ok(None);
+            };
             let Some(user) = facts::user(conn, user_id).await? else { return Ok(None) };
             let digits = derive_code(&settings.secret_key, code_id);
+            let expires_at = created_at + CODE_TTL;
             let token = derive_reset_token(&settings.secret_key, code_id);
             let link = settings.password_reset_url.as_ref().map(|page| format!("{page}#token={token}"));
-            let link_expires_at = facts::moment(expires_at - CODE_TTL + RESET_LINK_TTL);
+            let link_expires_at = facts::moment(created_at + RESET_LINK_TTL);
             let code = context! { digits, link, link_expires_at, expires_at => facts::moment(expires_at) };
             context! { shop, user, code }
         }
@@ -232,16 +241,17 @@ fn ids<T: for<'de> Deserialize<'de>>(data: serde_json::Value) -> Result<T, SendE
     serde_json::from_value(data).map_err(|error| SendEmailError::Unwritable(error.to_string()))
 }
 
-/// Whose code it is and until when, unless it was used or has run out.
-async fn find_live_code(
+/// Whose code it is and since when, unless it was used or is too old.
+async fn find_unused_code(
     conn: &mut AsyncPgConnection,
     id: CodeId,
+    younger_than: Duration,
 ) -> QueryResult<Option<(UserId, DateTime<Utc>)>> {
     one_time_codes::table
         .find(id)
         .filter(one_time_codes::consumed_at.is_null())
-        .filter(one_time_codes::expires_at.gt(db::clock()))
-        .select((one_time_codes::user_id, one_time_codes::expires_at))
+        .filter(one_time_codes::created_at.gt(db::time_before(younger_than)))
+        .select((one_time_codes::user_id, one_time_codes::created_at))
         .first(conn)
         .await
         .optional()
