@@ -2,10 +2,12 @@
 
 use base64::Engine as _;
 use commerce_core::accounts::Role;
+use image::ImageFormat;
 use serde_json::{Value, json};
 
+use crate::images::{encoded, picture};
 use crate::processes::{commerce_api, serve};
-use crate::shop::TestShop;
+use crate::shop::{TestShop, get, post};
 use crate::surface::Surface;
 use crate::webdriver::{Browser, programs};
 
@@ -25,24 +27,69 @@ async fn execute(browser: &Browser, operation: &str) -> String {
     shown.as_str().unwrap().trim().to_owned()
 }
 
+/// By the button of the page.
+async fn log_in(browser: &Browser, token: &str) {
+    browser.click(".auth-wrapper .authorize").await;
+    browser.type_into("#auth-bearer-value", token).await;
+    keep(browser, "swagger-ui-authorize.png").await;
+    const ENTER: &str = "\u{E007}";
+    browser.type_into("#auth-bearer-value", ENTER).await;
+    browser.click(".modal-ux .close-modal").await;
+}
+
+/// `None` where there is none, which is said under the test's name; where CI is set that fails.
+async fn browser(test: &str) -> Option<Browser> {
+    if let Some((chromium, chromedriver)) = programs() {
+        return Some(Browser::start(&chromium, &chromedriver).await);
+    }
+    let wanted = std::env::var_os("CI").is_some_and(|ci| ci != "false" && !ci.is_empty());
+    assert!(!wanted, "chromium and chromedriver (Debian: chromium-driver) must be installed where CI is set");
+    println!("SKIPPED browser_tests::{test}: no chromium or no chromedriver");
+    None
+}
+
+/// A form with a file, as a person fills it in.
+#[tokio::test(flavor = "multi_thread")]
+async fn swagger_ui_uploads_a_picture() {
+    let Some(browser) = browser("swagger_ui_uploads_a_picture").await else { return };
+    let shop = TestShop::new().await;
+    let (_, token) = shop.login(Role::CatalogueManager).await;
+    let new = json!({ "title": "Mug", "price": { "amount": 1250, "currency": "USD" } });
+    assert_eq!(shop.send(post("/v1/products", &new).bearer(&token)).await.status, 201);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mug.png");
+    std::fs::write(&file, encoded(&picture(30, 20), ImageFormat::Png)).unwrap();
+    let mut command = commerce_api(shop.database.url());
+    command.env("COMMERCE_MEDIA_URL", format!("file://{}/media", folder.path().display()));
+    let (server, url) = serve(command).await;
+
+    browser.open(&format!("{url}/docs")).await;
+    log_in(&browser, &token).await;
+    let block = block("upload_image");
+    browser.click(&format!("{block} .opblock-summary-control")).await;
+    browser.type_into(&format!("{block} [data-param-name='id_or_slug'] input"), "mug").await;
+    browser.type_into(&format!("{block} input[type=file]"), file.to_str().unwrap()).await;
+    browser.click(&format!("{block} .execute")).await;
+    let status = json!(format!("{block} .live-responses-table .response .response-col_status"));
+    browser.until(&format!("document.querySelector({status})")).await;
+    let shown = browser.run(&format!("return document.querySelector({status}).innerText")).await;
+    assert_eq!(shown.as_str().unwrap().trim(), "201");
+    keep(&browser, "swagger-ui-upload.png").await;
+
+    let image = shop.send(get("/v1/products/mug")).await.json()["images"][0].clone();
+    assert_eq!((&image["width"], &image["height"]), (&json!(30), &json!(20)));
+    browser.quit().await;
+    drop(server);
+    shop.database.discard().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn swagger_ui_lists_every_chapter_and_sends_calls() {
-    let Some((chromium, chromedriver)) = programs() else {
-        let wanted = std::env::var_os("CI").is_some_and(|ci| ci != "false" && !ci.is_empty());
-        assert!(
-            !wanted,
-            "chromium and chromedriver (Debian: chromium-driver) must be installed where CI is set"
-        );
-        println!(
-            "SKIPPED browser_tests::swagger_ui_lists_every_chapter_and_sends_calls: no chromium or no chromedriver"
-        );
-        return;
-    };
+    let Some(browser) = browser("swagger_ui_lists_every_chapter_and_sends_calls").await else { return };
     let shop = TestShop::new().await;
     shop.database.variant(1250, 5).await;
     let (_, token) = shop.login(Role::Customer).await;
     let (server, url) = serve(commerce_api(shop.database.url())).await;
-    let browser = Browser::start(&chromium, &chromedriver).await;
 
     browser.open(&format!("{url}/docs")).await;
     browser.until("document.querySelector('.opblock-tag')").await;
@@ -66,12 +113,7 @@ async fn swagger_ui_lists_every_chapter_and_sends_calls() {
 
     // Whoever logs in with the button is sent along as such.
     assert_eq!(execute(&browser, "get_me").await, "401");
-    browser.click(".auth-wrapper .authorize").await;
-    browser.type_into("#auth-bearer-value", &token).await;
-    keep(&browser, "swagger-ui-authorize.png").await;
-    const ENTER: &str = "\u{E007}";
-    browser.type_into("#auth-bearer-value", ENTER).await;
-    browser.click(".modal-ux .close-modal").await;
+    log_in(&browser, &token).await;
     browser.click(&format!("{} .execute", block("get_me"))).await;
     let me = format!(
         "document.querySelector(\"{} .live-responses-table .response .response-col_status\")",
