@@ -108,21 +108,25 @@ impl Accounts {
         if by_cookie {
             self.0.browsers.check_origin(request)?;
         }
-        // Counted before it is checked, so that guesses sent at once do not slip past the limit.
-        self.0.limit_by_account("login", &email).await?;
+        let guess = self.0.count_guess(&email, request.data::<ClientIp>()).await?;
         let credentials = match email.parse::<EmailAddress>() {
             Ok(email) => accounts::find_credentials(&mut *self.0.conn().await?, &email).await?,
             Err(_) => StoredCredentials::of_nobody(),
         };
         let checked = credentials.check(password).await;
         if !matches!(checked, Err(LoginError::InvalidCredentials)) {
-            self.0.give_back_guess(&email).await?;
+            self.0.give_back_guess(guess).await?;
         }
         let proven = checked?;
         let (state, device, call) = (self.0.clone(), device(request), Call::of(request));
+        // The browser has one cookie: the session of the one that is replaced ends, or it would live on with nobody to end it.
+        let former = self.0.browsers.cookie_of(request);
         let open = async move |conn: &mut AsyncPgConnection| {
             let (user, opened) = if by_cookie {
                 let (user, cookie) = accounts::open_cookie_session(conn, &proven, &device).await?;
+                if let Some(former) = &former {
+                    accounts::revoke_cookie_session(conn, former).await?;
+                }
                 (user, Carried::Cookie(cookie))
             } else {
                 let (user, opened) = accounts::open_session(conn, &proven, &device).await?;

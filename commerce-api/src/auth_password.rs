@@ -128,8 +128,22 @@ fn new_password(text: &str, email: &str) -> Result<NewPassword, Problem> {
     password.map_err(|error| Problem::invalid(vec![Fault::at("/new_password", error.to_string())]))
 }
 
-/// Asks somebody who is logged in for the password once more.
+/// Asks somebody who is logged in for the password once more. Wrong ones are counted: the session may be stolen.
 pub async fn prove_password(
+    state: &State,
+    customer: &Customer,
+    password: String,
+) -> Result<ProvenUser, PasswordRefusal> {
+    let guess =
+        state.count_guess(&customer.user_id.to_string(), None).await.map_err(PasswordRefusal::Failed)?;
+    let proven = check_password(state, customer, password).await;
+    if !matches!(proven, Err(PasswordRefusal::Wrong)) {
+        state.give_back_guess(guess).await.map_err(PasswordRefusal::Failed)?;
+    }
+    proven
+}
+
+async fn check_password(
     state: &State,
     customer: &Customer,
     password: String,

@@ -32,17 +32,20 @@ pub struct Browsers {
 }
 
 impl Browsers {
-    /// Cookies are `Secure` unless the shop's own address is plain HTTP on this very machine.
+    /// Cookies are `Secure` unless the shop's own address, and that of every page that may call it, is plain HTTP on this very
+    /// machine.
     pub fn of(settings: &HttpSettings) -> Self {
         let url = Url::parse(&settings.public_url()).ok();
-        let local = url.as_ref().is_some_and(|url| {
+        let is_local = |url: &Url| {
             let host = url.host_str().unwrap_or_default();
             url.scheme() == "http" && ["localhost", "127.0.0.1", "[::1]"].contains(&host)
-        });
+        };
         let trusted_origins = match &settings.cors_origins {
             AllowedOrigins::These(origins) => origins.clone(),
             AllowedOrigins::None | AllowedOrigins::Any => Vec::new(),
         };
+        let mut pages = trusted_origins.iter().map(|origin| Url::parse(origin).ok()).chain([url.clone()]);
+        let local = pages.all(|page| page.as_ref().is_some_and(is_local));
         let own_origin = url.map(|url| url.origin().ascii_serialization()).unwrap_or_default();
         Self { own_origin, trusted_origins, secure: !local }
     }

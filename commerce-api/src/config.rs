@@ -52,7 +52,7 @@ pub struct HttpSettings {
     pub http_addr: SocketAddr,
 
     /// Where the shop is reached from outside, such as https://shop.example
-    #[arg(long, env = "COMMERCE_PUBLIC_URL")]
+    #[arg(long, env = "COMMERCE_PUBLIC_URL", value_parser = web_address)]
     pub public_url: Option<String>,
 
     /// Origins whose pages may call the API from a browser, separated by commas; `*` for any
@@ -222,6 +222,15 @@ fn provider(text: &str) -> Result<Option<ProviderName>, String> {
         "mock" => Ok(Some(ProviderName::Mock)),
         other => Err(format!("{other:?} is not a provider of this build; there is: mock")),
     }
+}
+
+/// What is trusted of a browser hangs on it, so a slip must not pass.
+fn web_address(text: &str) -> Result<String, String> {
+    let url = url::Url::parse(text).ok();
+    let is_web = url.is_some_and(|url| ["http", "https"].contains(&url.scheme()) && url.has_host());
+    is_web
+        .then(|| text.to_owned())
+        .ok_or_else(|| "must be an address such as https://shop.example".to_owned())
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {

@@ -166,7 +166,8 @@ impl From<User> for Account {
 impl From<User> for Reply<Account> {
     fn from(user: User) -> Self {
         let version = user.version;
-        Self::new(Account::from(user)).version(version)
+        // Another user of the same browser may have the same version.
+        Self::new(Account::from(user)).version_as_shown(version)
     }
 }
 

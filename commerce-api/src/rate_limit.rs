@@ -70,13 +70,24 @@ const LIMITED: [Limited; 6] = [
     },
 ];
 
-/// Wrong passwords for one address, whether or not it has an account: ten at once, then one in ninety seconds.
-const PASSWORD_GUESSES: Policy = Policy::new("login-account", 10, 15);
+/// Wrong passwords for one account, whether or not there is such an account, from one network: ten at once, then one in ninety
+/// seconds. A stranger elsewhere does not lock its owner out so soon.
+const PASSWORD_GUESSES_FROM_NETWORK: Policy = Policy::new("login-account", 10, 15);
+/// And from everywhere together: what NIST SP 800-63B (5.2.2) allows at the most, a hundred.
+const PASSWORD_GUESSES: Policy = Policy::new("login-account-anywhere", 100, 15);
+
+/// Operations that ask somebody who is logged in for the password once more; guesses at it are counted too.
+const ASKS_FOR_PASSWORD: [&str; 3] = ["change_password", "change_email", "delete_me"];
 
 /// Whether the operation may answer 429: for the spec.
 pub fn limits(operation: &str) -> bool {
-    LIMITED.iter().any(|limited| limited.operation == operation)
+    LIMITED.iter().any(|limited| limited.operation == operation) || ASKS_FOR_PASSWORD.contains(&operation)
 }
+
+/// A guess at a password that was counted, to be given back if it was the right one.
+#[derive(Debug)]
+#[must_use]
+pub struct Guess([(Policy, String); 2]);
 
 /// What the headers of an answer tell.
 #[derive(Debug, Clone, Copy)]
@@ -138,12 +149,38 @@ impl State {
     /// Counts a request about this account, known or not.
     pub async fn limit_by_account(&self, operation: &str, email: &str) -> Result<(), Problem> {
         let limited = LIMITED.iter().find(|limited| limited.operation == operation);
-        let always = |policy: &Policy| *policy == PASSWORD_GUESSES;
-        let Some(policy) = limited.map(|limited| limited.by_account) else { return Ok(()) };
-        if self.rate_limits == RateLimits::Off && !always(&policy) {
-            return Ok(());
+        match limited.map(|limited| limited.by_account) {
+            Some(policy) if self.rate_limits == RateLimits::On => {
+                self.admit(&policy, &account_key(email)).await
+            }
+            _ => Ok(()),
         }
-        let told = self.count(&policy, &account_key(email)).await?;
+    }
+
+    /// Counts a guess at the password of `account` (an address, or the id of who is logged in). To be called before the guess is
+    /// checked, so that guesses sent at once do not slip past the limit.
+    pub async fn count_guess(&self, account: &str, from: Option<&ClientIp>) -> Result<Guess, Problem> {
+        let account = account_key(account);
+        let network = from.map(|ClientIp(ip)| network_of(*ip)).unwrap_or_default();
+        let counted =
+            [(PASSWORD_GUESSES_FROM_NETWORK, format!("{account} {network}")), (PASSWORD_GUESSES, account)];
+        for (policy, who) in &counted {
+            self.admit(policy, who).await?;
+        }
+        Ok(Guess(counted))
+    }
+
+    /// The right password is no guess.
+    pub async fn give_back_guess(&self, Guess(counted): Guess) -> Result<(), Problem> {
+        let mut conn = self.conn().await?;
+        for (policy, who) in &counted {
+            rate_limit::give_back(&mut conn, policy, who).await?;
+        }
+        Ok(())
+    }
+
+    async fn admit(&self, policy: &Policy, who: &str) -> Result<(), Problem> {
+        let told = self.count(policy, who).await?;
         match told.refusal() {
             Some(problem) => {
                 let (policy, limit) = told.headers();
@@ -151,12 +188,6 @@ impl State {
             }
             None => Ok(()),
         }
-    }
-
-    /// A login with the right password is no guess.
-    pub async fn give_back_guess(&self, email: &str) -> Result<(), Problem> {
-        let mut conn = self.conn().await?;
-        Ok(rate_limit::give_back(&mut conn, &PASSWORD_GUESSES, &account_key(email)).await?)
     }
 
     async fn count(&self, policy: &Policy, who: &str) -> Result<Told, Problem> {

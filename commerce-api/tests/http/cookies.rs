@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use commerce_core::accounts::Role;
 use diesel_async::SimpleAsyncConnection as _;
 use poem::http::Method;
 use serde_json::{Value, json};
@@ -73,6 +74,32 @@ async fn a_browser_logs_in_acts_and_logs_out_without_seeing_a_token() {
     let guest = get("/v1/cart").header("Cookie", "__Host-commerce_session=nonsense");
     shop.send(guest).await.problem(401, "unauthenticated");
     assert_eq!(me(&shop, &tokens).await.status, 200);
+    shop.database.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_next_login_of_a_browser_ends_the_one_before() {
+    let shop = TestShop::new().await;
+    member(&shop).await;
+    let first = cookie(&shop).await;
+    let elsewhere = cookie(&shop).await;
+    let got = shop.send(login_by_cookie().header("Origin", ORIGIN).header("Cookie", &first)).await;
+    assert_eq!(got.status, 200, "{}", got.text);
+    let second = sent_back(&got);
+    let status = async |cookie: &str| shop.send(get("/v1/me").header("Cookie", cookie)).await.status.as_u16();
+    assert_eq!((status(&first).await, status(&second).await, status(&elsewhere).await), (401, 200, 200));
+    shop.database.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_browser_keeps_of_one_user_is_not_shown_to_the_next() {
+    let shop = TestShop::new().await;
+    let (_, ada) = shop.login(Role::Customer).await;
+    let (_, eve) = shop.login(Role::Customer).await;
+    let own = shop.send(get("/v1/me").bearer(&ada)).await;
+    let tag = own.header("etag").unwrap();
+    assert_eq!(shop.send(get("/v1/me").bearer(&ada).header("If-None-Match", tag)).await.status, 304);
+    assert_eq!(shop.send(get("/v1/me").bearer(&eve).header("If-None-Match", tag)).await.status, 200);
     shop.database.finish().await;
 }
 

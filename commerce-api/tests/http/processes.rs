@@ -134,6 +134,7 @@ async fn a_missing_or_wrong_setting_is_named() {
         ("COMMERCE_SECRET_KEY", None, "--secret-key"),
         ("COMMERCE_SECRET_KEY", Some("c2hvcnQ="), "openssl rand -base64 32"),
         ("COMMERCE_JWT_KEYS", Some("c2hvcnQ="), "openssl rand -base64 32"),
+        ("COMMERCE_PUBLIC_URL", Some("shop.example:8443"), "https://shop.example"),
         ("COMMERCE_ORDER_TTL", Some("soon"), "--order-ttl"),
         ("COMMERCE_CURRENCY", Some("BITCOIN"), "ISO 4217"),
         ("COMMERCE_CORS_ORIGINS", Some("shop.example"), "https://shop.example"),

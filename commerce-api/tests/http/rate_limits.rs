@@ -4,10 +4,11 @@ use std::time::{Duration, Instant};
 
 use commerce_core::testing::TestDatabase;
 use futures_util::future::join_all;
+use poem::http::Method;
 use serde_json::json;
 
 use crate::processes::{commerce_api, serve};
-use crate::shop::{Ask, TestShop, post};
+use crate::shop::{Ask, TestShop, ask, post};
 use crate::webdriver::http_client;
 
 fn login(email: &str, password: &str) -> Ask {
@@ -52,6 +53,70 @@ async fn ten_wrong_passwords_are_heard_whether_or_not_there_is_an_account() {
     shop.database.shift_clock(Duration::from_secs(15 * 60)).await;
     assert_eq!(shop.send(login("ada@example.com", PASSWORD)).await.status, 200);
     assert!(commerce_core::rate_limit::prune(&mut *shop.database.conn().await).await.unwrap() > 0);
+    shop.database.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_guesses_from_elsewhere_does_not_lock_the_owner_out() {
+    let database = TestDatabase::new().await;
+    let mut command = commerce_api(database.url());
+    command.env("COMMERCE_TRUSTED_PROXIES", "127.0.0.0/8,::1");
+    let created = commerce_api(database.url())
+        .args(["create-admin", "--email", "ada@example.com", "--password", PASSWORD])
+        .output()
+        .await
+        .unwrap();
+    assert!(created.status.success(), "{created:?}");
+    let (_server, url) = serve(command).await;
+    let client = http_client();
+    let login = async |password: &str, from: &str| {
+        let body = json!({ "email": "ada@example.com", "password": password });
+        let request = client.post(format!("{url}/v1/auth/login")).header("X-Forwarded-For", from);
+        request.json(&body).send().await.unwrap().status().as_u16()
+    };
+    for _ in 0..10 {
+        assert_eq!(login("wrong guess", "203.0.113.9").await, 401);
+    }
+    assert_eq!(login(PASSWORD, "203.0.113.9").await, 429);
+    assert_eq!(login(PASSWORD, "198.51.100.7").await, 200);
+    // From a hundred networks together it is enough.
+    for n in 0..100 {
+        let status = login("wrong guess", &format!("192.0.2.{n}")).await;
+        if status == 429 {
+            assert!(n >= 89, "after {n}");
+            break;
+        }
+        assert!(status == 401 && n < 99, "{status} after {n}");
+    }
+    database.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn guesses_of_who_has_a_stolen_session_are_counted() {
+    let shop = TestShop::new().await;
+    account(&shop, "ada@example.com", PASSWORD).await;
+    let answer = shop.send(login("ada@example.com", PASSWORD)).await.json();
+    let token = answer["access_token"].as_str().unwrap();
+    let guess = |n: usize| match n % 3 {
+        0 => ask(Method::DELETE, "/v1/me").json(&json!({ "password": "wrong guess" })),
+        1 => post(
+            "/v1/auth/password/change",
+            &json!({ "old_password": "wrong guess", "new_password": "staple battery correct" }),
+        ),
+        _ => post(
+            "/v1/auth/email/change",
+            &json!({ "password": "wrong guess", "new_email": "eve@example.com" }),
+        ),
+    };
+    let got = join_all((0..30).map(|n| shop.send(guess(n).bearer(token)))).await;
+    let count = |code: &str| got.iter().filter(|got| got.json()["code"] == code).count();
+    assert!((10..=11).contains(&count("wrong_password")), "{got:#?}");
+    assert_eq!(count("wrong_password") + count("rate_limited"), 30, "{got:#?}");
+    let right = json!({ "password": PASSWORD });
+    let delete = || ask(Method::DELETE, "/v1/me").json(&right).bearer(token);
+    shop.send(delete()).await.problem(429, "rate_limited");
+    shop.database.shift_clock(Duration::from_secs(100)).await;
+    assert_eq!(shop.send(delete()).await.status, 204);
     shop.database.finish().await;
 }
 

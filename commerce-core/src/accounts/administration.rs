@@ -151,16 +151,19 @@ pub async fn delete_user(
     .await
 }
 
-/// Locks an account against being changed, and every admin with it, in the order of their ids: of two requests that would
-/// each take one of the last two admins away, the second sees what the first did. Returns how many admins there are beside it.
+/// Locks an account against being changed, and if it is an admin's every other admin with it, in the order of their ids: of two
+/// requests that would each take one of the last two admins away, the second sees what the first did. Returns how many admins
+/// there are beside it. One that is made an admin in this moment has changed since it was read.
 pub async fn lock_beside_admins(
     conn: &mut AsyncPgConnection,
     key: &UserKey,
     expected_version: Option<i32>,
 ) -> Result<(User, usize), AdministerUserError> {
-    let id = find_user_by_key(conn, key).await?.ok_or(AdministerUserError::NotFound)?.id;
+    let found = find_user_by_key(conn, key).await?.ok_or(AdministerUserError::NotFound)?;
+    let id = found.id;
     let acting_admin = users::role
         .eq(Role::Admin)
+        .and((found.role == Role::Admin).into_sql::<diesel::sql_types::Bool>())
         .and(users::disabled_at.is_null())
         .and(users::email_verified_at.is_not_null());
     let locked: Vec<User> = users::table
@@ -173,10 +176,11 @@ pub async fn lock_beside_admins(
         .await?;
     let admins = locked.iter().filter(|user| user.id != id && is_acting_admin(user)).count();
     let user = locked.into_iter().find(|user| user.id == id).ok_or(AdministerUserError::NotFound)?;
-    match expected_version {
-        Some(expected) if expected != user.version => Err(AdministerUserError::VersionMismatch),
-        _ => Ok((user, admins)),
+    let promoted = user.role == Role::Admin && found.role != Role::Admin;
+    if promoted || expected_version.is_some_and(|expected| expected != user.version) {
+        return Err(AdministerUserError::VersionMismatch);
     }
+    Ok((user, admins))
 }
 
 /// Tells whether there is an admin who can log in.

@@ -53,7 +53,8 @@ pub use registration::{
 pub use secret_key::{InvalidSecretKey, SecretKey};
 pub use session::{
     Device, LAST_USE_INTERVAL, LiveSession, OpenedSession, RefreshToken, SESSION_TTL, SessionCookie,
-    SessionKey, find_live_session, logout, prune_sessions, revoke_session, revoke_sessions, touch_session,
+    SessionKey, find_live_session, logout, prune_sessions, revoke_cookie_session, revoke_session,
+    revoke_sessions, touch_session,
 };
 pub use session_list::{ListSessionsError, Session, end_own_session, list_sessions};
 pub use set_password::set_password;

@@ -234,6 +234,18 @@ pub async fn revoke_sessions(
     Ok(())
 }
 
+/// Ends the session of a cookie that its browser has no longer; one that is over or unknown changes nothing.
+pub async fn revoke_cookie_session(conn: &mut AsyncPgConnection, cookie: &SessionCookie) -> QueryResult<()> {
+    let live = sessions::table
+        .filter(sessions::cookie_hash.eq(cookie.hash().to_vec()))
+        .filter(sessions::revoked_at.is_null());
+    diesel::update(live)
+        .set((sessions::revoked_at.eq(clock().nullable()), sessions::revoke_reason.eq("replaced")))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
 /// Forgets sessions that have been over or ended for a week, and refresh tokens that were used so long ago that nobody will come with
 /// them again; returns how many.
 pub async fn prune_sessions(conn: &mut AsyncPgConnection) -> QueryResult<usize> {

@@ -51,7 +51,7 @@ async fn find(conn: &mut AsyncPgConnection, query: &EngineQuery) -> Result<Match
     Ok(Matches {
         product_ids: row.page.into_iter().map(ProductId).collect(),
         total: row.total,
-        is_total_exact: row.total < COUNTED_MAX,
+        is_total_exact: row.total.max(row.near) < COUNTED_MAX,
         facets,
         terms: words.iter().flat_map(Word::terms).collect(),
     })
@@ -63,6 +63,9 @@ struct FoundRow {
     page: Vec<Uuid>,
     #[diesel(sql_type = BigInt)]
     total: i64,
+    /// Of those that one filter alone keeps out, the most that were counted for a filter.
+    #[diesel(sql_type = BigInt)]
+    near: i64,
     #[diesel(sql_type = Jsonb)]
     facets: serde_json::Value,
 }
@@ -120,6 +123,8 @@ const STATEMENT: &str = "
         GROUP BY missed, category_ids, options, in_stock, price_range)
     SELECT ARRAY({page}) AS page,
            (SELECT coalesce(sum(n), 0)::bigint FROM groups WHERE missed IS NULL) AS total,
+           (SELECT coalesce(max(n), 0)::bigint FROM (
+               SELECT sum(n) AS n FROM groups WHERE missed IS NOT NULL GROUP BY missed) AS m) AS near,
            jsonb_build_object(
                'categories', (SELECT coalesce(jsonb_object_agg(id, n), '{}') FROM (
                    SELECT id, sum(n) AS n FROM groups CROSS JOIN LATERAL unnest(category_ids) AS id
@@ -137,10 +142,10 @@ const STATEMENT: &str = "
 /// What is known of a match without unpacking its document.
 const COLUMNS: &str = "product_id, in_stock, price_from_minor, category_ids, options, created_at";
 
-/// Products that one filter alone keeps out.
+/// Products that this filter alone keeps out.
 const NEAR: &str = "
-    SELECT ({failed})[1] AS missed, {columns} FROM commerce.product_search
-    WHERE listed AND {matches} AND cardinality({failed}) = 1 LIMIT {counted}";
+    (SELECT {filter}::text AS missed, {columns} FROM commerce.product_search
+     WHERE listed AND {matches} AND {failed} = ARRAY[{filter}::text] LIMIT {counted})";
 
 /// Without a filter there are none.
 const NEAR_NONE: &str = "SELECT NULL::text AS missed, {columns} FROM hits WHERE false";
@@ -198,7 +203,10 @@ impl Statement {
     fn new(query: &EngineQuery, words: &[Word]) -> Self {
         let mut statement = Self { sql: String::new(), binds: Vec::new() };
         let matching = statement.matching(words);
-        let failed = statement.failed(query);
+        let (filters, failed) = statement.filters(query);
+        // Each filter by itself, so that many whom one keeps out do not crowd out those of another.
+        let near: Vec<String> = filters.iter().map(|filter| NEAR.replace("{filter}", filter)).collect();
+        let near = near.join(" UNION ALL ");
         let (limit, offset) = (i64::from(query.limit), i64::from(query.offset));
         // Whole pages, so that none begins among the ranked ones and ends behind them.
         let ranked = RANKED_MAX - RANKED_MAX % limit.max(1);
@@ -221,7 +229,7 @@ impl Statement {
         let (limit, offset) = (statement.bind(Bind::Number(limit)), statement.bind(Bind::Number(offset)));
         statement.sql = STATEMENT
             .replace("{page}", page)
-            .replace("{near}", if failed == NO_FILTER { NEAR_NONE } else { NEAR })
+            .replace("{near}", if near.is_empty() { NEAR_NONE } else { &near })
             .replace(
                 "{range}",
                 &format!("width_bucket(price_from_minor, ARRAY{PRICE_BOUNDS:?}::bigint[]) - 1"),
@@ -274,8 +282,8 @@ impl Statement {
         }
     }
 
-    /// An expression for the names of the filters that a row does not pass.
-    fn failed(&mut self, query: &EngineQuery) -> String {
+    /// The names of the filters, and an expression for the names of those that a row does not pass.
+    fn filters(&mut self, query: &EngineQuery) -> (Vec<String>, String) {
         let mut conditions: Vec<(String, String)> = Vec::new();
         if let Some(categories) = &query.categories {
             let ids = self.bind(Bind::Uuids(categories.iter().map(|id| id.0).collect()));
@@ -300,13 +308,14 @@ impl Statement {
             conditions.push((label, format!("options && {pairs}")));
         }
         if conditions.is_empty() {
-            return NO_FILTER.to_owned();
+            return (Vec::new(), NO_FILTER.to_owned());
         }
+        let names = conditions.iter().map(|(name, _)| name.clone()).collect();
         let cases: Vec<String> = conditions
             .into_iter()
             .map(|(name, passes)| format!("CASE WHEN ({passes}) THEN NULL ELSE {name}::text END"))
             .collect();
-        format!("array_remove(ARRAY[{}], NULL)", cases.join(", "))
+        (names, format!("array_remove(ARRAY[{}], NULL)", cases.join(", ")))
     }
 
     async fn load(self, conn: &mut AsyncPgConnection) -> QueryResult<FoundRow> {
