@@ -1,9 +1,11 @@
 //! A JSON body that is checked against its own schema in the spec, so that every wrong field is named at once.
 
+use std::io;
 use std::ops::Deref;
+use std::time::Duration;
 
-use bytes::Bytes;
-use poem::error::ReadBodyError;
+use bytes::{Bytes, BytesMut};
+use futures_util::{Stream, StreamExt as _};
 use poem::{Request, RequestBody, Result};
 use poem_openapi::payload::{Json, Payload};
 use poem_openapi::registry::{MetaMediaType, MetaRequest, Registry};
@@ -98,15 +100,35 @@ pub fn check_content_type(
 
 /// The whole body, unless it is larger than this.
 pub async fn read(body: &mut RequestBody, bytes_max: usize) -> Result<Bytes, Problem> {
-    let read = match body.take() {
-        Ok(body) => body.into_bytes_limit(bytes_max).await,
-        Err(error) => Err(error),
-    };
-    read.map_err(|error| match error {
-        ReadBodyError::PayloadTooLarge => {
-            Problem::new(Code::BodyTooLarge, format!("The body has more than {bytes_max} bytes."))
+    let mut chunks = body.take().map_err(Problem::internal)?.into_bytes_stream();
+    let mut bytes = BytesMut::new();
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|_| Problem::new(Code::MalformedBody, "The body did not arrive whole."))?;
+        if bytes.len() + chunk.len() > bytes_max {
+            drain(chunks).await;
+            return Err(Problem::new(
+                Code::BodyTooLarge,
+                format!("The body has more than {bytes_max} bytes."),
+            ));
         }
-        ReadBodyError::BodyHasBeenTaken => Problem::internal(error),
-        _ => Problem::new(Code::MalformedBody, "The body did not arrive whole."),
-    })
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes.freeze())
+}
+
+/// Takes what is still coming of a body that is refused, for a while: many clients read the answer only after they have sent
+/// everything, and would see a broken connection instead (RFC 9112, 9.6).
+pub async fn drain(mut chunks: impl Stream<Item = io::Result<Bytes>> + Unpin) {
+    const BYTES_MAX: usize = 64 * 1024 * 1024;
+    const TIME_MAX: Duration = Duration::from_secs(5);
+    let mut bytes = 0;
+    let all = async {
+        while let Some(Ok(chunk)) = chunks.next().await {
+            bytes += chunk.len();
+            if bytes > BYTES_MAX {
+                break;
+            }
+        }
+    };
+    let _ = tokio::time::timeout(TIME_MAX, all).await;
 }

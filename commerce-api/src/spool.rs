@@ -9,6 +9,7 @@ use poem::{Body, RequestBody};
 use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncWriteExt as _;
 
+use crate::body::drain;
 use crate::problem::{Code, Problem};
 
 /// A body in a file that has no name and is gone with the last of its readers.
@@ -32,6 +33,7 @@ impl Spooled {
             bytes += u64::try_from(chunk.len()).unwrap_or(u64::MAX);
             if bytes > bytes_max {
                 let detail = format!("The body has more than {bytes_max} bytes.");
+                drain(chunks).await;
                 return Err(Problem::new(Code::BodyTooLarge, detail));
             }
             digest.update(&chunk);

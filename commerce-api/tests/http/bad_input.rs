@@ -14,8 +14,14 @@ use crate::surface::{Operation, Parameter, Surface, form_faults};
 use crate::world::{Credential, World, fingerprint};
 
 /// The answers that refuse a request as a guess at a secret, and count the guess.
-const COUNTED_GUESSES: [&str; 5] =
-    ["invalid_code", "invalid_credentials", "invalid_refresh_token", "email_not_verified", "rate_limited"];
+const COUNTED_GUESSES: [&str; 6] = [
+    "invalid_code",
+    "invalid_credentials",
+    "invalid_refresh_token",
+    "email_not_verified",
+    "rate_limited",
+    "wrong_password",
+];
 
 /// What must come of a request.
 #[derive(Debug, Clone)]
