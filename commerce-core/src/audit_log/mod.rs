@@ -1,7 +1,7 @@
 //! Who of the staff changed what: an entry a change, written in the transaction of the change, with what the subject was
 //! before and after.
 //!
-//! ```ignore
+//! ```text
 //! let before = audit_log::snapshot(conn, subject).await?;          // locks the subject, so that nobody changes it in between
 //! let product = catalog::update_product(conn, …).await?;
 //! audit_log::record(conn, &author, "update_product", subject, before).await?;
