@@ -56,13 +56,10 @@ impl Accounts {
     ///
     /// A code is good for ten minutes and five guesses, once.
     #[oai(path = "/auth/verify-email", method = "post", operation_id = "verify_email")]
-    async fn verify_email(
-        &self,
-        body: Body<VerifyEmailRequest>,
-    ) -> Result<NoContent, Refused<VerifyEmailRefusal>> {
+    async fn verify_email(&self, body: Body<VerifyEmailRequest>) -> Result<NoContent, Refused<WrongCode>> {
         self.0.limit_by_account("verify_email", &body.email).await?;
         let VerifyEmailRequest { email, code } = body.value;
-        let Ok(email) = email.parse::<EmailAddress>() else { return Err(VerifyEmailRefusal.into()) };
+        let Ok(email) = email.parse::<EmailAddress>() else { return Err(WrongCode.into()) };
         let state = self.0.clone();
         let verified = async move |conn: &mut AsyncPgConnection| {
             Ok::<_, OnlyDatabase>(flows::verify_email(conn, &state.secret, &email, &code).await?)
@@ -70,7 +67,7 @@ impl Accounts {
         // A wrong guess is committed as well: it counts.
         match in_even_time(self.0.transaction("verify_email", verified)).await? {
             VerifiedEmail::Verified => Ok(NoContent::done()),
-            VerifiedEmail::InvalidCode => Err(VerifyEmailRefusal.into()),
+            VerifiedEmail::InvalidCode => Err(WrongCode.into()),
         }
     }
 
@@ -437,10 +434,10 @@ enum Carried {
     Cookie(SessionCookie),
 }
 
-/// The code was not good.
-struct VerifyEmailRefusal;
+/// A mailed code was not good.
+pub struct WrongCode;
 
-impl Refusal for VerifyEmailRefusal {
+impl Refusal for WrongCode {
     const CODES: &'static [Code] = &[Code::InvalidCode];
 
     fn problem(self) -> Problem {

@@ -49,8 +49,7 @@ impl<T> Reply<T> {
     where
         T: ToJSON,
     {
-        let digest = Sha256::digest(self.body.to_json_string());
-        let digest: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let digest = digest::<8>(&self.body.to_json_string());
         self.etag(format!("{version}-{digest}"))
     }
 
@@ -71,6 +70,11 @@ impl<T> Reply<T> {
         self.headers.push(("Location".to_owned(), path.into()));
         self
     }
+}
+
+/// So many bytes of a body's SHA-256, in hexadecimal.
+fn digest<const BYTES: usize>(body: &str) -> String {
+    Sha256::digest(body).iter().take(BYTES).map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl<T> From<T> for Reply<T> {
@@ -118,8 +122,7 @@ impl<const STATUS: u16, T> Answer<STATUS, T> {
 
     /// With a digest of the body as its `ETag`: for what is put together from many things and has no version.
     pub fn tagged_as_shown(mut self) -> Self {
-        let digest = Sha256::digest(&self.stored.body);
-        let digest: String = digest.iter().take(12).map(|byte| format!("{byte:02x}")).collect();
+        let digest = digest::<12>(&self.stored.body);
         self.stored.headers.push(("ETag".to_owned(), format!("\"{digest}\"")));
         self
     }

@@ -5,14 +5,14 @@ use diesel_async::AsyncPgConnection;
 use poem_openapi::types::Example;
 use poem_openapi::{Object, OpenApi};
 
-use crate::accounts::MailSent;
+use crate::accounts::{MailSent, WrongCode};
 use crate::answer::{Accepted, Okay, Reply};
 use crate::auth::Customer;
 use crate::auth_password::{PasswordRefusal, address, prove_password};
 use crate::body::Body;
 use crate::even_time::in_even_time;
 use crate::me::Account;
-use crate::problem::{Code, OnlyDatabase, Problem, Refusal, Refused};
+use crate::problem::{OnlyDatabase, Refused};
 use crate::routes::Tag;
 use crate::state::State;
 
@@ -51,7 +51,7 @@ impl EmailChanges {
         &self,
         customer: Customer,
         body: Body<ConfirmEmailRequest>,
-    ) -> Result<Okay<Account>, Refused<ConfirmRefusal>> {
+    ) -> Result<Okay<Account>, Refused<WrongCode>> {
         let (state, code, user_id) = (self.0.clone(), body.value.code, customer.user_id);
         let confirm = async move |conn: &mut AsyncPgConnection| {
             let changed = flows::confirm_email_change(conn, &state.secret, user_id, &code).await?;
@@ -59,18 +59,7 @@ impl EmailChanges {
         };
         // A wrong guess is committed as well: it counts.
         let user = self.0.transaction("confirm_email", confirm).await?;
-        Ok(Okay::new(Reply::from(user.ok_or(ConfirmRefusal)?)))
-    }
-}
-
-/// The code was not good.
-struct ConfirmRefusal;
-
-impl Refusal for ConfirmRefusal {
-    const CODES: &'static [Code] = &[Code::InvalidCode];
-
-    fn problem(self) -> Problem {
-        Problem::new(Code::InvalidCode, Code::InvalidCode.meaning())
+        Ok(Okay::new(Reply::from(user.ok_or(WrongCode)?)))
     }
 }
 

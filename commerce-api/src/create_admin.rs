@@ -117,9 +117,11 @@ async fn ensure_first_admin(pool: &Pool, email: &str, password: &str) -> anyhow:
 
 #[cfg(test)]
 mod tests {
-    use commerce_core::accounts::{UserKey, delete_user, find_user_by_key};
+    use commerce_core::accounts::{UserKey, find_user_by_key};
     use commerce_core::audit_log::Author;
+    use commerce_core::flows::delete_account_of;
     use commerce_core::request::Origin;
+    use commerce_core::settings::ShopSettings;
     use commerce_core::testing::TestDatabase;
 
     use super::*;
@@ -135,7 +137,8 @@ mod tests {
 
         let boss = UserKey::parse(email).unwrap();
         let author = Author { origin: Origin::system(), role: None };
-        delete_user(&mut *database.conn().await, &boss, None, &author).await.unwrap();
+        let shop = ShopSettings::default();
+        delete_account_of(&mut *database.conn().await, &shop, &boss, None, &author).await.unwrap();
         let said = ensure_first_admin(pool, email, password).await.unwrap();
         assert!(said.starts_with("The shop has an admin"), "{said}");
         assert!(find_user_by_key(&mut *database.conn().await, &boss).await.unwrap().is_none());

@@ -86,29 +86,18 @@ impl Addresses {
         #[oai(name = "If-Match")] expected: IfMatch,
         body: Body<UpdateAddressRequest>,
     ) -> Result<Okay<UserAddress>, Refused<AddressBookError>> {
-        let UpdateAddressRequest {
-            name,
-            line1,
-            line2,
-            city,
-            region,
-            postal_code,
-            country,
-            phone,
-            is_default,
-        } = body.value;
-        let expected_version = expected.version();
+        let given = body.value;
         let change = AddressChange {
-            name,
-            line1,
-            line2,
-            city,
-            region,
-            postal_code,
-            country,
-            phone,
-            is_default,
-            expected_version,
+            name: given.name,
+            line1: given.line1,
+            line2: given.line2,
+            city: given.city,
+            region: given.region,
+            postal_code: given.postal_code,
+            country: given.country,
+            phone: given.phone,
+            is_default: given.is_default,
+            expected_version: expected.version(),
         };
         self.change(customer, id.0, change).await
     }

@@ -28,7 +28,8 @@ struct Limited {
     operation: &'static str,
     path: &'static str,
     by_ip: Policy,
-    by_account: Policy,
+    /// None for logins, whose guesses are counted by [`State::count_guess`].
+    by_account: Option<Policy>,
 }
 
 const LIMITED: [Limited; 6] = [
@@ -36,37 +37,37 @@ const LIMITED: [Limited; 6] = [
         operation: "register",
         path: "/v1/auth/register",
         by_ip: Policy::new("register-ip", 20, 10),
-        by_account: Policy::new("register-account", 6, 60),
+        by_account: Some(Policy::new("register-account", 6, 60)),
     },
     Limited {
         operation: "verify_email",
         path: "/v1/auth/verify-email",
         by_ip: Policy::new("verify-ip", 30, 5),
-        by_account: Policy::new("verify-account", 60, 60),
+        by_account: Some(Policy::new("verify-account", 60, 60)),
     },
     Limited {
         operation: "resend_code",
         path: "/v1/auth/resend-code",
         by_ip: Policy::new("resend-ip", 20, 10),
-        by_account: Policy::new("resend-account", 10, 60),
+        by_account: Some(Policy::new("resend-account", 10, 60)),
     },
     Limited {
         operation: "login",
         path: "/v1/auth/login",
         by_ip: Policy::new("login-ip", 60, 5),
-        by_account: PASSWORD_GUESSES,
+        by_account: None,
     },
     Limited {
         operation: "forgot_password",
         path: "/v1/auth/password/forgot",
         by_ip: Policy::new("forgot-ip", 20, 10),
-        by_account: Policy::new("forgot-account", 10, 60),
+        by_account: Some(Policy::new("forgot-account", 10, 60)),
     },
     Limited {
         operation: "reset_password",
         path: "/v1/auth/password/reset",
         by_ip: Policy::new("reset-ip", 30, 5),
-        by_account: Policy::new("reset-account", 60, 60),
+        by_account: Some(Policy::new("reset-account", 60, 60)),
     },
 ];
 
@@ -149,7 +150,7 @@ impl State {
     /// Counts a request about this account, known or not.
     pub async fn limit_by_account(&self, operation: &str, email: &str) -> Result<(), Problem> {
         let limited = LIMITED.iter().find(|limited| limited.operation == operation);
-        match limited.map(|limited| limited.by_account) {
+        match limited.and_then(|limited| limited.by_account) {
             Some(policy) if self.rate_limits == RateLimits::On => {
                 self.admit(&policy, &account_key(email)).await
             }

@@ -5,7 +5,6 @@ use diesel::prelude::*;
 use diesel::result::Error as QueryError;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 
-use super::anonymise::anonymise;
 use super::session::revoke_sessions;
 use super::{EmailAddress, Phone, Role, User, check_display_name, find_user};
 use crate::audit_log::{self, Author, Subject};
@@ -126,27 +125,6 @@ pub async fn update_user(
         }
         audit_log::record(conn, author, "admin_update_user", subject, before).await?;
         find_user(conn, user.id).await?.ok_or(AdministerUserError::NotFound)
-    })
-    .await
-}
-
-/// Deletes an account: see [`anonymise`]. Returns whose it was.
-pub async fn delete_user(
-    conn: &mut AsyncPgConnection,
-    key: &UserKey,
-    expected_version: Option<i32>,
-    author: &Author,
-) -> Result<UserId, AdministerUserError> {
-    conn.transaction(async |conn| {
-        let (user, other_admins) = lock_beside_admins(conn, key, expected_version).await?;
-        if is_acting_admin(&user) && other_admins == 0 {
-            return Err(AdministerUserError::LastAdmin);
-        }
-        let subject = Subject::User(user.id);
-        let before = audit_log::snapshot(conn, subject).await?;
-        audit_log::record_facts(conn, author, "admin_delete_user", subject, before, None).await?;
-        anonymise(conn, user.id).await?;
-        Ok(user.id)
     })
     .await
 }

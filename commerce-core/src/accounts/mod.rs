@@ -30,8 +30,8 @@ pub use addresses::{
     remove_address, update_address,
 };
 pub use administration::{
-    AdministerUserError, UpdateUser, UserKey, delete_user, find_user_by_key, has_acting_admin,
-    is_acting_admin, lock_beside_admins, update_user,
+    AdministerUserError, UpdateUser, UserKey, find_user_by_key, has_acting_admin, is_acting_admin,
+    lock_beside_admins, update_user,
 };
 pub use anonymise::anonymise;
 pub use change_email::{find_verified_by_email, move_to_proven_address};

@@ -4,7 +4,7 @@ use diesel::result::Error as QueryError;
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 
 use crate::accounts::{self, AdministerUserError, ProvenUser, User, UserKey};
-use crate::audit_log::Author;
+use crate::audit_log::{self, Author, Subject};
 use crate::cart::{self, CartError, Owner};
 use crate::db::Retryable;
 use crate::ids::UserId;
@@ -66,8 +66,7 @@ pub async fn delete_account(
         if accounts::is_acting_admin(&user) && other_admins == 0 {
             return Err(DeleteAccountError::LastAdmin);
         }
-        clear_up_after(conn, shop, &user, origin).await?;
-        accounts::anonymise(conn, user.id).await?;
+        delete(conn, shop, &user, origin).await?;
         Ok(user.id)
     })
     .await
@@ -82,16 +81,22 @@ pub async fn delete_account_of(
     author: &Author,
 ) -> Result<UserId, AdministerUserError> {
     conn.transaction(async |conn| {
-        let (user, _) = accounts::lock_beside_admins(conn, key, expected_version).await?;
-        clear_up_after(conn, shop, &user, &author.origin).await?;
-        accounts::delete_user(conn, key, expected_version, author).await
+        let (user, other_admins) = accounts::lock_beside_admins(conn, key, expected_version).await?;
+        if accounts::is_acting_admin(&user) && other_admins == 0 {
+            return Err(AdministerUserError::LastAdmin);
+        }
+        let subject = Subject::User(user.id);
+        let before = audit_log::snapshot(conn, subject).await?;
+        audit_log::record_facts(conn, author, "admin_delete_user", subject, before, None).await?;
+        delete(conn, shop, &user, &author.origin).await?;
+        Ok(user.id)
     })
     .await
 }
 
-/// What other domains have about a person. The user's row is locked, but not changed yet: a checkout of theirs may still be about to
-/// refer to it, and holds the cart.
-async fn clear_up_after(
+/// First what other domains have about a person, then the account. The user's row is locked, but not changed yet: a checkout of
+/// theirs may still be about to refer to it, and holds the cart.
+async fn delete(
     conn: &mut AsyncPgConnection,
     shop: &ShopSettings,
     user: &User,
@@ -102,5 +107,6 @@ async fn clear_up_after(
         CartError::Database(error) => error,
         // Taking out asks for nothing that could be refused.
         other => QueryError::QueryBuilderError(other.into()),
-    })
+    })?;
+    accounts::anonymise(conn, user.id).await
 }
