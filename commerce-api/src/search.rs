@@ -22,8 +22,9 @@ impl Search {
     /// Search products
     ///
     /// Active products that have all the words of `q` in title, SKU, categories, attributes, options or description. The last word
-    /// may be unfinished; a typing error is forgiven in words of five letters or more, two from nine on, if the shop knows
-    /// no such word. Facets count everything that matches, not only this page; each leaves its own filter out of account. Of a text that
+    /// may be unfinished. A typing error is forgiven in words of five letters or more, two from nine on; Postgres looks for one only in words
+    /// that the shop does not know, or if nothing was found, so Meilisearch may find more. Facets count everything that matches, not only
+    /// this page; each leaves its own filter out of account. A product counts in its categories and in those above them. Of a text that
     /// many thousands match, Postgres counts the first 5,000, those in the title before the others, and says that by `total_is_exact`.
     #[oai(path = "/products/search", method = "get", operation_id = "search_products")]
     #[allow(clippy::too_many_arguments)]

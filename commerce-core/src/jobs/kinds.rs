@@ -63,6 +63,9 @@ pub struct IndexProducts {
     /// It has a new title, which its products are found by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub category_id: Option<CategoryId>,
+    /// It stands elsewhere in the tree, with all that is in it and below it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved_category_id: Option<CategoryId>,
 }
 
 impl Job for IndexProducts {

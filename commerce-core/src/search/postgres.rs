@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::engine::{EngineError, EngineQuery, FacetCounts, Matches, SearchEngine};
 use super::facets::PRICE_BOUNDS;
 use super::query::SearchSort;
-use super::words::{self, Word};
+use super::words::{self, Mistyped, Word};
 use crate::db::Pool;
 use crate::ids::{CategoryId, ProductId};
 
@@ -41,13 +41,25 @@ impl SearchEngine for PostgresEngine {
 }
 
 async fn find(conn: &mut AsyncPgConnection, query: &EngineQuery) -> Result<Matches, EngineError> {
-    let words = words::look_up(conn, &query.text).await?;
+    let mut words = words::look_up(conn, &query.text, Mistyped::UnknownWords).await?;
     if words.is_empty() && !query.text.trim().is_empty() {
         // Nothing but punctuation: no product can be found by it.
         return Ok(Matches::none());
     }
-    let row: FoundRow = Statement::new(query, &words).load(conn).await?;
-    let facets = row.facets()?;
+    let mut row = Statement::new(query, &words).load(conn).await?;
+    if row.total == 0 && row.near == 0 {
+        // A word that only products had that are gone, or others than the rest of the words, may be mistyped as well.
+        let meant = words::look_up(conn, &query.text, Mistyped::AnyWord).await?;
+        if meant != words {
+            row = Statement::new(query, &meant).load(conn).await?;
+            words = meant;
+        }
+    }
+    let mut facets = row.facets()?;
+    // A facet that is filtered by is there even if it has no values.
+    for name in query.options.keys() {
+        facets.options.entry(name.clone()).or_default();
+    }
     Ok(Matches {
         product_ids: row.page.into_iter().map(ProductId).collect(),
         total: row.total,
@@ -108,7 +120,7 @@ const RANKED_MAX: i64 = 200;
 /// Page, total and facets. `missed` is the one filter that a product does not pass: such products are found for that filter's
 /// own facet only.
 const STATEMENT: &str = "
-    WITH titled AS MATERIALIZED (
+    WITH RECURSIVE titled AS MATERIALIZED (
         SELECT {columns}, {title_score} AS score FROM commerce.product_search
         WHERE listed AND {in_title} AND {failed} = '{}' LIMIT {counted}),
     others AS MATERIALIZED (
@@ -120,15 +132,24 @@ const STATEMENT: &str = "
         SELECT missed, category_ids, options, in_stock, price_range, count(*) AS n
         FROM (SELECT NULL AS missed, category_ids, options, in_stock, {range} AS price_range FROM hits
               UNION ALL SELECT missed, category_ids, options, in_stock, {range} FROM near) AS counted
-        GROUP BY missed, category_ids, options, in_stock, price_range)
+        GROUP BY missed, category_ids, options, in_stock, price_range),
+    filed AS MATERIALIZED (
+        SELECT category_ids, sum(n) AS n FROM groups WHERE missed IS NULL OR missed = 'category' GROUP BY category_ids),
+    -- What is below a category is in it, once.
+    tree AS (
+        SELECT DISTINCT id AS below, id AS category FROM filed CROSS JOIN LATERAL unnest(category_ids) AS id
+        UNION
+        SELECT tree.below, c.parent_id FROM tree JOIN commerce.categories c ON c.id = tree.category
+        WHERE c.parent_id IS NOT NULL)
     SELECT ARRAY({page}) AS page,
            (SELECT coalesce(sum(n), 0)::bigint FROM groups WHERE missed IS NULL) AS total,
            (SELECT coalesce(max(n), 0)::bigint FROM (
                SELECT sum(n) AS n FROM groups WHERE missed IS NOT NULL GROUP BY missed) AS m) AS near,
            jsonb_build_object(
                'categories', (SELECT coalesce(jsonb_object_agg(id, n), '{}') FROM (
-                   SELECT id, sum(n) AS n FROM groups CROSS JOIN LATERAL unnest(category_ids) AS id
-                   WHERE missed IS NULL OR missed = 'category' GROUP BY id) AS c),
+                   SELECT id, sum(n) AS n FROM filed CROSS JOIN LATERAL (
+                       SELECT DISTINCT tree.category AS id FROM tree WHERE tree.below = ANY (category_ids)) AS t
+                   GROUP BY id) AS c),
                'price_ranges', (SELECT coalesce(jsonb_object_agg(price_range, n), '{}') FROM (
                    SELECT price_range, sum(n) AS n FROM groups
                    WHERE (missed IS NULL OR missed = 'price') AND price_range IS NOT NULL GROUP BY 1) AS p),

@@ -31,13 +31,19 @@ struct WordRow {
     /// Words of the vocabulary with the same stem.
     #[diesel(sql_type = Array<Text>)]
     forms: Vec<String>,
-    /// Words of the vocabulary that look alike; empty when the word is known.
+    /// Words of the vocabulary that look alike, if a typing error is looked for in it.
     #[diesel(sql_type = Array<Text>)]
     alike: Vec<String>,
 }
 
-/// A word is known when it, another form of it or, for the last one, a word that it begins is in the vocabulary. Only
-/// for unknown ones a typing error is looked for.
+/// In which words a typing error is looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mistyped {
+    /// In those of which neither the vocabulary has a form nor, for the last one, a word that it begins.
+    UnknownWords,
+    AnyWord,
+}
+
 const LOOK_UP: &str = "
     WITH typed AS (
         SELECT word, place, place = max(place) OVER () AS last,
@@ -55,17 +61,18 @@ const LOOK_UP: &str = "
         FROM typed t CROSS JOIN LATERAL (
             SELECT ARRAY(SELECT DISTINCT k.word FROM commerce.search_words k WHERE k.stem = t.stem) AS forms) f)
     SELECT word, last, stem, forms,
-           CASE WHEN is_known THEN '{}' ELSE ARRAY(SELECT commerce.similar_search_words(word)) END AS alike
+           CASE WHEN is_known AND NOT $3 THEN '{}' ELSE ARRAY(SELECT commerce.similar_search_words(word)) END AS alike
     FROM known ORDER BY place LIMIT $2";
 
 /// The words of a text, in order. Stop words are left out if there are others.
-pub async fn look_up(conn: &mut AsyncPgConnection, text: &str) -> QueryResult<Vec<Word>> {
+pub async fn look_up(conn: &mut AsyncPgConnection, text: &str, mistyped: Mistyped) -> QueryResult<Vec<Word>> {
     if text.trim().is_empty() || text.contains('\0') {
         return Ok(Vec::new());
     }
     let rows: Vec<WordRow> = diesel::sql_query(LOOK_UP)
         .bind::<Text, _>(text)
         .bind::<BigInt, _>(i64::try_from(WORDS_MAX).unwrap_or(i64::MAX))
+        .bind::<Bool, _>(mistyped == Mistyped::AnyWord)
         .load(conn)
         .await?;
     let all_stop = rows.iter().all(|row| STOP_WORDS.contains(&row.word.as_str()));

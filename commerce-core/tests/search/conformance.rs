@@ -6,13 +6,14 @@ use commerce_core::page::Limit;
 use commerce_core::search::{OptionFilter, SearchEngine, SearchPage, SearchProducts, SearchSort};
 use commerce_core::testing::TestDatabase;
 
-use super::given::{category, goods, search, text, titles};
+use super::given::{category, category_below, goods, search, text, titles};
 
 /// The goods that [`conforms`] searches.
 pub async fn stock_the_shop(db: &TestDatabase) {
     let conn = &mut db.conn().await;
-    let kitchen = category(conn, "Kitchen").await;
-    let living = category(conn, "Living").await;
+    let home = category(conn, "Home").await;
+    let kitchen = category_below(conn, &home, "Kitchen").await;
+    let living = category_below(conn, &home, "Living").await;
     goods("Stoneware Mug", 1800, 5)
         .option("Glaze", &["Chalk", "Ink"])
         .description("<p>Thrown by hand &amp; glazed inside.</p>")
@@ -174,8 +175,13 @@ async fn facets_count_what_another_choice_would_find(db: &TestDatabase, engine: 
     let name = engine.name();
     let page = search(db, engine, &text("")).await;
     let facets = counts(&page);
-    assert_eq!(facets["category"], ["kitchen: 5", "living: 3"], "{name}");
-    assert_eq!(page.facets["category"][0].label.as_deref(), Some("Kitchen"), "{name}");
+    // What is in two categories below one counts there once.
+    assert_eq!(facets["category"], ["home: 7", "kitchen: 5", "living: 3"], "{name}");
+    assert_eq!(page.facets["category"][1].label.as_deref(), Some("Kitchen"), "{name}");
+    for (slug, count) in [("home", 7), ("kitchen", 5), ("living", 3)] {
+        let chosen = SearchProducts { categories: vec![slug.to_owned()], ..text("") };
+        assert_eq!(search(db, engine, &chosen).await.total, count, "{name}: {slug}");
+    }
     assert_eq!(facets["price"], ["1000-2499: 1", "2500-4999: 2", "5000-9999: 1", "10000-24999: 3"], "{name}");
     assert_eq!(facets["in_stock"], ["true: 6", "false: 1"], "{name}");
     assert_eq!(facets["options.Glaze"], ["Chalk: 1", "Ink: 1", "Moss: 1"], "{name}");
@@ -191,7 +197,7 @@ async fn facets_count_what_another_choice_would_find(db: &TestDatabase, engine: 
     let facets = counts(&page);
     assert_eq!(page.total, 1, "{name}");
     assert_eq!(facets["options.Glaze"], ["Chalk: 1", "Ink: 1", "Moss: 1"], "{name}");
-    assert_eq!(facets["category"], ["kitchen: 1"], "{name}");
+    assert_eq!(facets["category"], ["home: 1", "kitchen: 1"], "{name}");
     assert!(!facets.contains_key("options.Colour"), "{name}: {facets:?}");
 
     let dear = SearchProducts {
@@ -202,12 +208,16 @@ async fn facets_count_what_another_choice_would_find(db: &TestDatabase, engine: 
     };
     let facets = search(db, engine, &dear).await;
     let facets = counts(&facets);
-    assert_eq!(facets["category"], ["living: 3", "kitchen: 1"], "{name}");
+    assert_eq!(facets["category"], ["home: 3", "living: 3", "kitchen: 1"], "{name}");
     assert_eq!(facets["price"], ["1000-2499: 1", "2500-4999: 1", "5000-9999: 1", "10000-24999: 1"], "{name}");
     assert_eq!(facets["in_stock"], ["true: 1"], "{name}");
 
     let facets = search(db, engine, &text("knife")).await;
     assert_eq!(counts(&facets)["in_stock"], ["true: 1", "false: 1"], "{name}");
+
+    // A facet that is filtered by is there even where it has no values.
+    let nothing = SearchProducts { options: vec![option("Glaze", "Ink")], ..text("zeppelin") };
+    assert_eq!(counts(&search(db, engine, &nothing).await)["options.Glaze"], Vec::<String>::new(), "{name}");
 }
 
 async fn pages_follow_each_other(db: &TestDatabase, engine: Engine<'_>) {

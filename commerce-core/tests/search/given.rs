@@ -91,6 +91,11 @@ pub async fn category(conn: &mut AsyncPgConnection, title: &str) -> Category {
         .unwrap()
 }
 
+pub async fn category_below(conn: &mut AsyncPgConnection, parent: &Category, title: &str) -> Category {
+    let new = NewCategory { title: title.to_owned(), parent_id: Some(parent.id), ..Default::default() };
+    catalog::create_category(conn, new).await.unwrap()
+}
+
 pub async fn patch(conn: &mut AsyncPgConnection, id: ProductId, patch: ProductPatch) {
     catalog::update_product(conn, id, None, patch, Currency::USD).await.unwrap();
 }

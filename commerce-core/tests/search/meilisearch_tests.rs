@@ -17,7 +17,7 @@ use commerce_core::testing::{MeilisearchServer, TestDatabase};
 use diesel_async::{AsyncConnection as _, SimpleAsyncConnection as _};
 
 use super::conformance::{conforms, stock_the_shop};
-use super::given::{category, goods, patch, search, text, titles};
+use super::given::{category, category_below, goods, patch, search, text, titles};
 use super::relevance::{load_demo_catalogue, success_at_3};
 
 /// Does the jobs that are due, as a worker does.
@@ -383,6 +383,99 @@ async fn a_rebuild_waits_for_transactions_that_change_products_and_for_no_others
     }
     drop((neighbour, bystander, editor));
     other.finish().await;
+    db.finish().await;
+}
+
+/// What is filed below a category counts in those above it, wherever it is moved.
+#[tokio::test]
+async fn a_category_that_is_moved_counts_elsewhere() {
+    let (db, server) = (TestDatabase::new().await, MeilisearchServer::start().await);
+    let server = server.client();
+    let conn = &mut db.conn().await;
+    let (home, garden) = (category(conn, "Home").await, category(conn, "Garden").await);
+    let pots = category_below(conn, &home, "Pots").await;
+    let small = category_below(conn, &pots, "Small pots").await;
+    goods("Clay pot", 1000, 2).category(&small).create(conn).await;
+    search::keep_index(db.pool(), &server).await.unwrap();
+    let engines: [&dyn SearchEngine; 2] = [&PostgresEngine::new(db.pool().clone()), &engine(&db, &server)];
+    for engine in engines {
+        assert_eq!(categories(&db, engine).await, ["home", "pots", "small-pots"], "{}", engine.name());
+    }
+    let moved = CategoryPatch { parent_id: Some(Some(garden.id)), ..Default::default() };
+    update_category(conn, pots.id, None, moved).await.unwrap();
+    assert_eq!(do_jobs(&db, Some(&server)).await, 1);
+    assert_equal(&db, &server).await;
+    for engine in engines {
+        assert_eq!(categories(&db, engine).await, ["garden", "pots", "small-pots"], "{}", engine.name());
+    }
+    db.finish().await;
+}
+
+/// Those in the facet, sorted.
+async fn categories(db: &TestDatabase, engine: &dyn SearchEngine) -> Vec<String> {
+    let page = search(db, engine, &text("")).await;
+    let mut slugs: Vec<String> = page.facets["category"].iter().map(|value| value.value.clone()).collect();
+    slugs.sort();
+    slugs
+}
+
+/// A change whose row a long transaction holds is sent once, and looked at again a little later: nobody goes round and round.
+#[tokio::test]
+async fn a_change_that_is_being_changed_again_is_left_for_a_while() {
+    let (db, server) = (TestDatabase::new().await, MeilisearchServer::start().await);
+    let server = server.client();
+    let mug = goods("Mug", 1000, 2).create(&mut *db.conn().await).await;
+    search::keep_index(db.pool(), &server).await.unwrap();
+    patch(&mut *db.conn().await, mug.id, ProductPatch { title: Some("Beaker".into()), ..Default::default() })
+        .await;
+    let mut import = db.conn().await;
+    import.batch_execute("BEGIN; UPDATE commerce.products SET title = 'Cup'").await.unwrap();
+    assert_eq!(do_jobs(&db, Some(&server)).await, 1);
+    assert_eq!(do_jobs(&db, Some(&server)).await, 0, "the next is not due yet");
+    assert_eq!(titles(&search(&db, &engine(&db, &server), &text("beaker")).await), ["Beaker"]);
+    import.batch_execute("ROLLBACK").await.unwrap();
+    tokio::time::sleep(Duration::from_millis(2100)).await;
+    assert_eq!(do_jobs(&db, Some(&server)).await, 1);
+    assert_eq!(do_jobs(&db, Some(&server)).await, 0);
+    let left = "DO $$ BEGIN ASSERT NOT EXISTS (SELECT FROM commerce.search_changes); END $$";
+    import.batch_execute(left).await.unwrap();
+    drop(import);
+    assert_equal(&db, &server).await;
+    db.finish().await;
+}
+
+/// A worker that knows of no Meilisearch gives up the index that is being built: it is not called live.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_that_was_given_up_is_not_put_in_place() {
+    let (db, server) = (TestDatabase::new().await, MeilisearchServer::start().await);
+    let server = server.client();
+    goods("Mug", 1000, 2).create(&mut *db.conn().await).await;
+    let mut elsewhere = db.conn().await;
+    let mut give_up = |_| {
+        let delete = elsewhere.batch_execute("DELETE FROM commerce.search_indexes");
+        tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(delete)).unwrap();
+    };
+    let built = search::reindex(db.pool(), &server, &mut give_up).await;
+    assert!(matches!(built, Err(search::IndexError::GivenUp)), "{built:?}");
+    drop(elsewhere);
+    db.finish().await;
+}
+
+/// A pair of name and value that is longer than Meilisearch keeps of a facet's value can be filtered by.
+#[tokio::test]
+async fn long_options_are_filtered_by() {
+    let (db, server) = (TestDatabase::new().await, MeilisearchServer::start().await);
+    let server = server.client();
+    let (ink, chalk) = ("漆".repeat(80), format!("{}器", "漆".repeat(79)));
+    goods("Bowl", 1000, 2).option("素材", &[&ink]).create(&mut *db.conn().await).await;
+    goods("Cup", 1000, 2).option("素材", &[&chalk]).create(&mut *db.conn().await).await;
+    search::keep_index(db.pool(), &server).await.unwrap();
+    let engines: [&dyn SearchEngine; 2] = [&PostgresEngine::new(db.pool().clone()), &engine(&db, &server)];
+    for engine in engines {
+        let option = search::OptionFilter { name: "素材".to_owned(), value: chalk.clone() };
+        let filtered = search::SearchProducts { options: vec![option], ..text("") };
+        assert_eq!(titles(&search(&db, engine, &filtered).await), ["Cup"], "{}", engine.name());
+    }
     db.finish().await;
 }
 

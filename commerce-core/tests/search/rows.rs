@@ -17,7 +17,10 @@ use commerce_core::search::{
 };
 use commerce_core::settings::ShopSettings;
 use commerce_core::testing::TestDatabase;
-use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use diesel_async::{
+    AnsiTransactionManager, AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection,
+    TransactionManager,
+};
 
 use super::given::{category, goods, patch, search, text, titles};
 
@@ -129,6 +132,63 @@ async fn a_renamed_category_reaches_its_products_by_a_job() {
     catalog::update_category(conn, kitchen.id, None, patch).await.unwrap();
     let jobs = "SELECT 1 FROM commerce.jobs WHERE kind = 'index_products' AND payload ? 'category_id'";
     assert_eq!(diesel::sql_query(jobs).execute(conn).await.unwrap(), 1);
+    db.finish().await;
+}
+
+/// The jobs that are there, as `category_id` and whether they wait for a later time; each is done.
+async fn do_category_jobs(db: &TestDatabase) -> Vec<bool> {
+    #[derive(diesel::QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = diesel::sql_types::Bool)]
+        waits: bool,
+    }
+    let conn = &mut db.conn().await;
+    let waiting = diesel::sql_query(
+        "SELECT run_at > commerce.clock() AS waits FROM commerce.jobs WHERE payload ? 'category_id'",
+    );
+    let waiting: Vec<Row> = waiting.load(conn).await.unwrap();
+    conn.batch_execute("UPDATE commerce.jobs SET run_at = commerce.clock() WHERE payload ? 'category_id'")
+        .await
+        .unwrap();
+    let claimed =
+        jobs::claim(conn, "tester", &["index_products"], 100, Duration::from_secs(60)).await.unwrap();
+    for job in &claimed {
+        let payload: IndexProducts = serde_json::from_value(job.payload.clone()).unwrap();
+        index_products(db.pool(), None, job.lease(), &payload).await.unwrap();
+    }
+    waiting.into_iter().map(|row| row.waits).collect()
+}
+
+/// An import, say, has filed a product under the old title, and commits after the job for the new one has run.
+#[tokio::test]
+async fn a_renamed_category_reaches_what_is_being_filed_under_it() {
+    let db = TestDatabase::new().await;
+    let (conn, other) = (&mut db.conn().await, &mut db.conn().await);
+    let kitchen = category(conn, "Kitchen").await;
+    AnsiTransactionManager::begin_transaction(&mut **other).await.unwrap();
+    goods("Mug", 1000, 2).category(&kitchen).create(other).await;
+    let patch = CategoryPatch { title: Some("Scullery".into()), ..Default::default() };
+    catalog::update_category(conn, kitchen.id, None, patch).await.unwrap();
+    assert_eq!(do_category_jobs(&db).await, [false]);
+    AnsiTransactionManager::commit_transaction(&mut **other).await.unwrap();
+    assert_eq!(found(&db, "kitchen").await, ["Mug"], "the row as the import left it");
+    assert_eq!(do_category_jobs(&db).await, [true]);
+    assert_eq!(found(&db, "scullery").await, ["Mug"]);
+    assert_eq!(do_category_jobs(&db).await, [] as [bool; 0], "nobody was left to wait for");
+    assert_exact(&db).await;
+    db.finish().await;
+}
+
+/// A word that a product had by mistake for a while does not hide what is meant by it.
+#[tokio::test]
+async fn a_word_that_no_product_has_any_more_may_be_mistyped() {
+    let db = TestDatabase::new().await;
+    let conn = &mut db.conn().await;
+    goods("Lambswool Blanket", 11_800, 4).create(conn).await;
+    let mistaken = goods("Linen blnaket", 4_800, 4).create(conn).await;
+    assert_eq!(found(&db, "blnaket").await, ["Linen blnaket"]);
+    patch(conn, mistaken.id, ProductPatch { title: Some("Linen Sheet".into()), ..Default::default() }).await;
+    assert_eq!(found(&db, "blnaket").await, ["Lambswool Blanket"]);
     db.finish().await;
 }
 

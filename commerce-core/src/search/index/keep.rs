@@ -31,9 +31,12 @@ pub async fn keep_index(pool: &Pool, server: &Meilisearch) -> Result<Kept, Index
 }
 
 async fn keep(pool: &Pool, server: &Meilisearch, turn: &mut Turn) -> Result<Kept, IndexError> {
-    // One of a later version was built by a newer program, which will know.
-    let live = live_index(&mut *pool.get().await?).await?.filter(|(_, version)| *version >= SETTINGS_VERSION);
-    if let Some((uid, _)) = live {
+    let live = live_index(&mut *pool.get().await?).await?;
+    if live.as_ref().is_some_and(|(_, version)| *version > SETTINGS_VERSION) {
+        // It was built by a newer program, which looks after it.
+        return Ok(Kept::ElsewhereInHand);
+    }
+    if let Some((uid, SETTINGS_VERSION)) = live {
         match is_whole(pool, server, turn, &uid).await {
             Ok(Some(sent)) => return Ok(Kept::UpToDate { sent }),
             Ok(None) => tracing::warn!(

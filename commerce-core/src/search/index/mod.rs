@@ -10,6 +10,7 @@ mod keep;
 mod push;
 mod rebuild;
 mod turn;
+mod writers;
 
 use crate::db::{PoolError, Retryable, TransactionError};
 use crate::jobs::CompleteError;
@@ -41,6 +42,10 @@ pub enum IndexError {
     WritersBusy { transactions: usize },
     #[error("the connection that held the turn was lost; what was sent is marked to be sent again")]
     TurnLost,
+    #[error(
+        "a worker without MEILISEARCH_URL gave the index up while it was built: set it for every worker of this shop, and try again"
+    )]
+    GivenUp,
 }
 
 impl Retryable for IndexError {

@@ -38,15 +38,16 @@ pub async fn has_changes(conn: &mut AsyncPgConnection) -> QueryResult<bool> {
     diesel::sql_query("SELECT 1 FROM commerce.search_changes LIMIT 1").execute(conn).await.map(|n| n > 0)
 }
 
-/// Sends the changes that are recorded by now to each of these indexes, batch after batch; returns how many. Later ones are for the
-/// next call, or a busy shop would keep it for ever. No transaction is open while it sends.
+/// Sends the changes that are recorded by now to each of these indexes, batch after batch; returns how many are done with: one whose row
+/// is being changed at this moment is sent as it is, and stays. Later ones are for the next call, or a busy shop would keep it for
+/// ever. No transaction is open while it sends.
 pub async fn push_changes(
     pool: &Pool,
     server: &Meilisearch,
     turn: &mut Turn,
     indexes: &[&str],
 ) -> Result<usize, IndexError> {
-    let mut sent = 0;
+    let mut done = 0;
     let newest = newest_generation(&mut *pool.get().await?).await?;
     // Each change is met once: one that stays because somebody is changing its row is not sent again and again.
     let mut last = 0;
@@ -66,10 +67,9 @@ pub async fn push_changes(
             mark_again(&mut *pool.get().await?, &changes).await?;
             return Err(IndexError::TurnLost);
         }
-        sent += changes.len();
-        forget(&mut *pool.get().await?, &changes).await?;
+        done += forget(&mut *pool.get().await?, &changes).await?;
     }
-    Ok(sent)
+    Ok(done)
 }
 
 #[derive(QueryableByName)]
@@ -112,8 +112,8 @@ async fn next_batch(
 }
 
 /// Deletes the changes that were sent; one that was changed again has another generation. A row that is locked is being
-/// changed at this moment, so it is left, and nobody waits.
-async fn forget(conn: &mut AsyncPgConnection, changes: &[ChangeRow]) -> QueryResult<()> {
+/// changed at this moment, so it is left, and nobody waits. Returns how many it deleted.
+async fn forget(conn: &mut AsyncPgConnection, changes: &[ChangeRow]) -> QueryResult<usize> {
     diesel::sql_query(
         "DELETE FROM commerce.search_changes WHERE product_id IN (
              SELECT c.product_id FROM commerce.search_changes c
@@ -124,12 +124,16 @@ async fn forget(conn: &mut AsyncPgConnection, changes: &[ChangeRow]) -> QueryRes
     .bind::<Array<BigInt>, _>(changes.iter().map(|change| change.generation).collect::<Vec<_>>())
     .execute(conn)
     .await
-    .map(drop)
 }
 
 async fn mark_again(conn: &mut AsyncPgConnection, changes: &[ChangeRow]) -> QueryResult<()> {
+    note_changes(conn, changes.iter().map(|change| change.changed_id).collect()).await
+}
+
+/// Records that these products differ from what the index knows of them, if there is one.
+pub async fn note_changes(conn: &mut AsyncPgConnection, product_ids: Vec<Uuid>) -> QueryResult<()> {
     diesel::sql_query("SELECT commerce.note_search_changes($1)")
-        .bind::<Array<SqlUuid>, _>(changes.iter().map(|change| change.changed_id).collect::<Vec<_>>())
+        .bind::<Array<SqlUuid>, _>(product_ids)
         .execute(conn)
         .await
         .map(drop)

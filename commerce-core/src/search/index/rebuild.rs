@@ -3,13 +3,14 @@
 use std::time::{Duration, Instant};
 
 use diesel::prelude::*;
-use diesel::sql_types::{Array, Integer, Text};
+use diesel::sql_types::{Integer, Text};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 
 use super::IndexError;
 use super::index_products::send_what_others_left;
 use super::push::{count_listed, live_index, push_changes, retire, rows_after};
 use super::turn::Turn;
+use super::writers::Writers;
 use crate::db::Pool;
 use crate::search::meilisearch::{Document, Meilisearch, MeilisearchError, SETTINGS_VERSION};
 
@@ -136,8 +137,9 @@ async fn begin(
     let writers = register(pool, uid).await?;
     server.create_index(uid).await?;
     let begun = Instant::now();
+    let mut pause = Duration::from_millis(20);
     loop {
-        let transactions = still_running(&mut *pool.get().await?, &writers).await?;
+        let transactions = writers.still_running(&mut *pool.get().await?).await?;
         if transactions == 0 {
             return Ok(());
         }
@@ -148,25 +150,14 @@ async fn begin(
         tell(Progress::WaitingFor { transactions });
         // The index that answers must not grow old meanwhile.
         push_changes(pool, server, turn, old.as_slice()).await?;
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_secs(2));
     }
 }
 
-#[derive(QueryableByName)]
-struct WriterRow {
-    #[diesel(sql_type = Text)]
-    virtualtransaction: String,
-}
-
-/// Transactions that have written search rows and not ended: each keeps this lock until it does.
-const WRITERS: &str = "
-    SELECT DISTINCT virtualtransaction FROM pg_locks
-    WHERE locktype = 'relation' AND relation = 'commerce.product_search'::regclass AND mode = 'RowExclusiveLock'
-      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
-
 /// Writes down that an index is being built, so that triggers record changes, and returns the transactions that may have changed
 /// products before they could know: that would be recorded nowhere.
-async fn register(pool: &Pool, uid: &str) -> Result<Vec<String>, IndexError> {
+async fn register(pool: &Pool, uid: &str) -> Result<Writers, IndexError> {
     let mut conn = pool.get().await?;
     diesel::sql_query(
         "INSERT INTO commerce.search_indexes (uid, state, settings_version) VALUES ($1, 'building', $2)",
@@ -175,32 +166,21 @@ async fn register(pool: &Pool, uid: &str) -> Result<Vec<String>, IndexError> {
     .bind::<Integer, _>(SETTINGS_VERSION)
     .execute(&mut conn)
     .await?;
-    let writers: Vec<WriterRow> = diesel::sql_query(WRITERS).load(&mut conn).await?;
-    Ok(writers.into_iter().map(|row| row.virtualtransaction).collect())
+    Ok(Writers::now(&mut conn).await?)
 }
 
-async fn still_running(conn: &mut AsyncPgConnection, writers: &[String]) -> QueryResult<usize> {
-    if writers.is_empty() {
-        return Ok(0);
-    }
-    diesel::sql_query(format!("{WRITERS} AND virtualtransaction = ANY ($1)"))
-        .bind::<Array<Text>, _>(writers)
-        .execute(conn)
-        .await
-}
-
-/// Search turns from the old index to the new one.
-async fn put_in_place(conn: &mut AsyncPgConnection, uid: &str) -> QueryResult<()> {
+/// Search turns from the old index to the new one, unless the new one was given up meanwhile.
+async fn put_in_place(conn: &mut AsyncPgConnection, uid: &str) -> Result<(), IndexError> {
     conn.transaction(async |conn| {
         diesel::sql_query("DELETE FROM commerce.search_indexes WHERE uid <> $1")
             .bind::<Text, _>(uid)
             .execute(conn)
             .await?;
-        diesel::sql_query("UPDATE commerce.search_indexes SET state = 'live' WHERE uid = $1")
+        let placed = diesel::sql_query("UPDATE commerce.search_indexes SET state = 'live' WHERE uid = $1")
             .bind::<Text, _>(uid)
             .execute(conn)
-            .await
-            .map(drop)
+            .await?;
+        if placed == 1 { Ok(()) } else { Err(IndexError::GivenUp) }
     })
     .await
 }

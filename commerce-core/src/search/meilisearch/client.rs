@@ -121,7 +121,7 @@ impl Meilisearch {
         self.count(uid).await?;
         let index = self.indexing.index(uid);
         let mut tasks = Vec::new();
-        if !put.is_empty() {
+        for put in in_requests(put)? {
             tasks.push(index.add_or_replace(put, Some("id")).await.map_err(|error| failed(uid, error))?);
         }
         if !remove.is_empty() {
@@ -166,6 +166,29 @@ impl Meilisearch {
         }
         Err(MeilisearchError::Failed(format!("task {} did not end in time", task.task_uid)))
     }
+}
+
+/// Well below the 100 MB that Meilisearch takes by default, so that a request is sent within its time.
+const REQUEST_BYTES_MAX: usize = 8 << 20;
+
+/// The documents in as many parts as they have to be sent in.
+fn in_requests(documents: &[Document]) -> Result<Vec<&[Document]>, MeilisearchError> {
+    let mut parts = Vec::new();
+    let (mut rest, mut length, mut bytes) = (documents, 0, 0);
+    for document in documents {
+        let written =
+            serde_json::to_vec(document).map_err(|error| MeilisearchError::Failed(error.to_string()))?;
+        if length > 0 && bytes + written.len() > REQUEST_BYTES_MAX {
+            let (part, others) = rest.split_at(length);
+            parts.push(part);
+            (rest, length, bytes) = (others, 0, 0);
+        }
+        (length, bytes) = (length + 1, bytes + written.len());
+    }
+    if !rest.is_empty() {
+        parts.push(rest);
+    }
+    Ok(parts)
 }
 
 pub(super) fn failed(uid: &str, error: Error) -> MeilisearchError {

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use diesel::QueryableByName;
 use diesel::sql_types::{Array, BigInt, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use serde::Serialize;
+use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use crate::search::facets::price_range;
@@ -27,6 +28,8 @@ pub struct IndexedRow {
     pub in_stock: bool,
     #[diesel(sql_type = Array<SqlUuid>)]
     pub category_ids: Vec<Uuid>,
+    #[diesel(sql_type = Array<SqlUuid>)]
+    pub category_tree: Vec<Uuid>,
     #[diesel(sql_type = Array<Text>)]
     pub options: Vec<String>,
     #[diesel(sql_type = Timestamptz)]
@@ -37,7 +40,13 @@ pub struct IndexedRow {
 pub const COLUMNS: &str = "s.product_id, commerce.search_text(s.title) AS title,
     ARRAY(SELECT commerce.search_text(sku) FROM unnest(s.skus) AS sku) AS skus,
     commerce.search_text(s.facts) AS facts, commerce.search_text(s.body) AS body,
-    s.price_from_minor, s.in_stock, s.category_ids, s.options, s.created_at";
+    s.price_from_minor, s.in_stock, s.category_ids, s.options, s.created_at,
+    ARRAY(
+        WITH RECURSIVE tree AS (
+            SELECT unnest(s.category_ids) AS id
+            UNION
+            SELECT c.parent_id FROM tree JOIN commerce.categories c ON c.id = tree.id WHERE c.parent_id IS NOT NULL)
+        SELECT id FROM tree ORDER BY id) AS category_tree";
 
 /// What is sent.
 #[derive(Debug, Clone, Serialize)]
@@ -56,6 +65,9 @@ pub struct Document {
     /// 1 or 0, to be sorted by.
     in_stock: u8,
     category_ids: Vec<Uuid>,
+    /// The same with all that they are below: what is counted. Filters name every category below the chosen one instead, so that a
+    /// category that is moved is filtered by rightly at once.
+    category_tree: Vec<Uuid>,
     /// See [`option_key`].
     options: Vec<String>,
     /// Microseconds since 1970.
@@ -80,15 +92,25 @@ impl From<IndexedRow> for Document {
             price_range: row.price_from_minor.map(price_range),
             in_stock: row.in_stock.into(),
             category_ids: row.category_ids,
+            category_tree: row.category_tree,
             options: row.options.iter().map(|pair| option_key(pair)).collect(),
             created_at: row.created_at.timestamp_micros(),
         }
     }
 }
 
+/// Meilisearch cuts the values of facets after 468 bytes.
+const KEYED_BYTES_MAX: usize = 234;
+
 /// `name` U+001F `value` in hexadecimal: Meilisearch compares values without regard to case, and its filters have quotes of their own.
+/// Of a longer pair a digest, by which it can be filtered but not told from: it is in no facet.
 pub fn option_key(pair: &str) -> String {
-    pair.bytes().map(|byte| format!("{byte:02x}")).collect()
+    let hexadecimal = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    if pair.len() <= KEYED_BYTES_MAX {
+        return hexadecimal(pair.as_bytes());
+    }
+    let digest: String = hexadecimal(&Sha256::digest(pair));
+    format!("sha256:{digest}")
 }
 
 /// The pair that a key was made from.
@@ -157,5 +179,9 @@ mod tests {
         let pair = "Größe\u{1f}5\" \\ x'y";
         assert_eq!(pair_of(&option_key(pair)).as_deref(), Some(pair));
         assert_eq!(pair_of("zz"), None);
+        let long = format!("素材\u{1f}{}", "漆".repeat(80));
+        assert!(option_key(&long).len() <= 468);
+        assert_ne!(option_key(&long), option_key(&format!("{long}器")));
+        assert_eq!(pair_of(&option_key(&long)), None);
     }
 }

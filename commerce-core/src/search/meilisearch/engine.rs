@@ -203,7 +203,7 @@ fn part<'a>(index: &'a Index<Http>, text: &'a str, filter: &'a str) -> SearchQue
     part.with_index_uid()
         .with_query(text)
         .with_matching_strategy(MatchingStrategies::ALL)
-        .with_facets(Selectors::Some(&["category_ids", "price_range", "in_stock", "options"]))
+        .with_facets(Selectors::Some(&["category_tree", "price_range", "in_stock", "options"]))
         .with_attributes_to_retrieve(Selectors::Some(&["id"]))
         .with_highlight_pre_tag(MARK)
         .with_highlight_post_tag(UNMARK);
@@ -251,7 +251,7 @@ fn read_facets(counts: &mut FacetCounts, field: Option<&Filtered>, result: Searc
     };
     let takes = |own: &Filtered| field.is_none_or(|field| field == own);
     if takes(&Filtered::Category) {
-        let values = take("category_ids").into_iter();
+        let values = take("category_tree").into_iter();
         counts.categories =
             values.filter_map(|(id, count)| Some((id.parse::<CategoryId>().ok()?, count))).collect();
     }

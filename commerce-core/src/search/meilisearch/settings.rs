@@ -9,7 +9,7 @@ use meilisearch_sdk::settings::{
 use crate::search::synonyms::{STOP_WORDS, SYNONYMS};
 
 /// Of [`settings`] and of the documents' shape.
-pub const SETTINGS_VERSION: i32 = 1;
+pub const SETTINGS_VERSION: i32 = 2;
 
 /// Fields that are searched; a match in an earlier one counts more.
 const SEARCHED: [&str; 5] = ["title", "skus", "facts", "body", "forms"];
@@ -33,7 +33,14 @@ pub fn settings() -> Settings {
     };
     Settings::new()
         .with_searchable_attributes(SEARCHED)
-        .with_filterable_attributes(["category_ids", "price", "price_range", "in_stock", "options"])
+        .with_filterable_attributes([
+            "category_ids",
+            "category_tree",
+            "price",
+            "price_range",
+            "in_stock",
+            "options",
+        ])
         .with_sortable_attributes(["price", "created_at"])
         // What was asked for, what can be bought, what matches best, what is new.
         .with_ranking_rules([
