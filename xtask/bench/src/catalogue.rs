@@ -131,7 +131,7 @@ async fn compare_directly(
     let question = |query: &&str| {
         let query = serde_json::json!({
             "indexUid": index, "q": query, "matchingStrategy": "all", "page": 1, "hitsPerPage": 20,
-            "facets": ["category_ids", "price_range", "in_stock", "options"],
+            "facets": ["category_tree", "price_range", "in_stock", "options"],
             "attributesToRetrieve": ["id"], "attributesToHighlight": ["*"],
         });
         Question::Post("/multi-search", serde_json::json!({ "queries": [query] }).to_string())
