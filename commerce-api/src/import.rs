@@ -1,5 +1,7 @@
 //! `POST /admin/products/import`: a merchant's file comes in.
 
+use std::time::Duration;
+
 use commerce_core::audit_log::{self, Subject};
 use commerce_core::catalog::import::{self, ExistingProducts, LineError};
 use commerce_core::flows::{
@@ -34,8 +36,9 @@ impl ProductImport {
     /// Takes Shopify's product export, or plain columns: `slug`, `title`, `price`, and as needed `description`, `status`, `categories`
     /// (titles separated by `|`), `options` (`Size=S; Color=Blue`), `sku`, `compare_at_price`, `currency`, `stock`, `active`,
     /// `image_url`, `image_alt` and `attribute:NAME`. The lines of one product stand together and share its slug; the first tells of the product, each may
-    /// bring a variant, an image or both. A product is found again by its slug, a variant by its SKU or else its options, so
-    /// that a file imported twice changes nothing. Nothing is ever removed. Images are kept as links.
+    /// bring a variant, an image or both. A product is found again by its slug, by one that it had before, or else by the SKUs of its variants;
+    /// a variant by its SKU or else its options. So a file imported twice changes nothing, and a product or category that was renamed in the
+    /// shop keeps its new slug. Nothing is ever removed. Images are kept as links. One import runs at a time.
     #[oai(path = "/admin/products/import", method = "post", operation_id = "import_products")]
     #[allow(clippy::too_many_arguments)]
     async fn import(
@@ -43,7 +46,8 @@ impl ProductImport {
         staff: Can<ProductsWrite>,
         /// How to read the columns; told from the header unless given
         layout: Query<Option<Layout>>,
-        /// What a wrong line does: `abort` imports nothing, `skip` leaves its product out
+        /// What a wrong line does: `abort` imports nothing, `skip` leaves its product out; where only a count of stock cannot be, `skip`
+        /// leaves out that count and imports the rest of the product
         on_error: Query<Option<OnError>>,
         /// Whose stock is taken from the file: that of new variants only, or of all
         stock: Query<Option<StockPolicy>>,
@@ -116,7 +120,9 @@ pub struct ImportReport {
     pub unchanged: u64,
     /// Products with a fault, and faulty lines that name no product.
     pub skipped: u64,
-    /// The first thousand faults, by line.
+    /// How many faults there are.
+    pub errors_total: u64,
+    /// The first thousand of them, by line.
     pub errors: Vec<WrongLine>,
 }
 
@@ -146,6 +152,7 @@ impl From<flows::ImportReport> for ImportReport {
             updated: count(report.updated),
             unchanged: count(report.unchanged),
             skipped: count(report.skipped),
+            errors_total: count(report.faults.total),
             errors: report.faults.listed.into_iter().map(WrongLine::from).collect(),
         }
     }
@@ -161,12 +168,12 @@ impl Example for ImportReport {
     fn example() -> Self {
         let message = "\"12,50\" is not a decimal amount such as 12.50".to_owned();
         let wrong = WrongLine { line: 7, column: "Variant Price".to_owned(), message };
-        Self { created: 19, updated: 0, unchanged: 0, skipped: 1, errors: vec![wrong] }
+        Self { created: 19, updated: 0, unchanged: 0, skipped: 1, errors_total: 1, errors: vec![wrong] }
     }
 }
 
 impl Refusal for ImportError {
-    const CODES: &'static [Code] = &[Code::ValidationFailed];
+    const CODES: &'static [Code] = &[Code::ValidationFailed, Code::ImportRunning];
 
     fn problem(self) -> Problem {
         match self {
@@ -177,6 +184,12 @@ impl Refusal for ImportError {
                     Fault::in_file(line, Some(column).filter(|column| !column.is_empty()), message)
                 });
                 Problem { detail, ..Problem::invalid(faults.collect()) }
+            }
+            Self::AnotherRuns => {
+                let detail =
+                    "Another import is running: nothing was imported. Send the file again when it has ended.";
+                let retry_after = Some(Duration::from_secs(30));
+                Problem { retry_after, ..Problem::new(Code::ImportRunning, detail) }
             }
             Self::Database(error) => error.into(),
         }

@@ -124,6 +124,17 @@ impl Problem {
         Self { retry_after: Some(Duration::from_secs(1)), ..Self::new(Code::Unavailable, detail) }
     }
 
+    /// Somebody else's transaction held a row for longer than a request waits.
+    fn locked(cause: impl std::fmt::Display) -> Self {
+        let detail = "Another write to the same things, such as an import of products, takes long: nothing was changed. \
+                      Try again shortly.";
+        Self {
+            detail: detail.to_owned(),
+            retry_after: Some(Duration::from_secs(5)),
+            ..Self::unavailable(cause)
+        }
+    }
+
     /// Adds a fact beside the standard members.
     pub fn with(mut self, name: &str, fact: impl Serialize) -> Self {
         self.facts.insert(name.to_owned(), serde_json::to_value(fact).unwrap_or_default());
@@ -322,6 +333,11 @@ impl From<PoolError> for Problem {
 impl From<QueryError> for Problem {
     /// A statement that waited too long for a lock, or a database that is going away, is a matter of time.
     fn from(error: QueryError) -> Self {
+        if let QueryError::DatabaseError(_, info) = &error
+            && info.message() == "canceling statement due to lock timeout"
+        {
+            return Problem::locked(error);
+        }
         let passing = match &error {
             QueryError::DatabaseError(
                 DatabaseErrorKind::ClosedConnection

@@ -105,6 +105,8 @@ codes! {
     LastAdmin = CONFLICT "last_admin" "This is the last admin",
     /// The address book holds at most 50 addresses: remove one first.
     AddressBookFull = CONFLICT "address_book_full" "The address book is full",
+    /// One import at a time: send the file again when the other has ended.
+    ImportRunning = CONFLICT "import_running" "Another import is running",
     /// Units that are reserved for orders or carts cannot be taken from stock.
     StockReserved = CONFLICT "stock_reserved" "The stock is reserved",
     /// The resource has changed since its `ETag` was read: read it again.

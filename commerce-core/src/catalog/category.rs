@@ -14,7 +14,7 @@ use crate::db::Retryable;
 use crate::error::{FieldError, FieldErrors};
 use crate::ids::{CategoryId, ProductId};
 use crate::page::{Cursor, InvalidCursor, Limit, Page};
-use crate::schema::{categories, product_categories, products};
+use crate::schema::{categories, former_category_slugs, product_categories, products};
 
 /// A row of `commerce.categories`.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
@@ -264,40 +264,52 @@ pub(super) fn title_slug(title: &str) -> String {
     slugs::from_title(title, "category", limits::CATEGORY_SLUG_CHARS_MAX)
 }
 
-/// The categories under the slugs of these titles, by title. Those that there are.
+/// The categories under the slugs of these titles, or that were under them before, by title. Those that there are.
 pub(super) async fn find_by_titles<'a>(
     conn: &mut AsyncPgConnection,
     titles: &BTreeSet<&'a str>,
 ) -> QueryResult<HashMap<&'a str, CategoryId>> {
-    let rows: Vec<(String, CategoryId)> = categories::table
-        .filter(categories::slug.eq_any(titles.iter().map(|title| title_slug(title))))
+    let slugs: Vec<String> = titles.iter().map(|title| title_slug(title)).collect();
+    let former: Vec<(String, CategoryId)> = former_category_slugs::table
+        .filter(former_category_slugs::slug.eq_any(&slugs))
+        .select((former_category_slugs::slug, former_category_slugs::category_id))
+        .load(conn)
+        .await?;
+    let present: Vec<(String, CategoryId)> = categories::table
+        .filter(categories::slug.eq_any(&slugs))
         .select((categories::slug, categories::id))
         .load(conn)
         .await?;
-    let by_slug: HashMap<String, CategoryId> = rows.into_iter().collect();
+    let by_slug: HashMap<String, CategoryId> = former.into_iter().chain(present).collect();
     Ok(titles.iter().filter_map(|title| Some((*title, *by_slug.get(&title_slug(title))?))).collect())
 }
 
-/// The category under the slug of this title, made if there is none: for imports, where a title names a category.
+/// The category under the slug of this title, or that was under it before, made if there is none: for imports, where a title names a
+/// category.
 pub(super) async fn find_or_create_by_title(
     conn: &mut AsyncPgConnection,
     title: &str,
 ) -> Result<CategoryId, WriteCategoryError> {
-    let slug = title_slug(title);
-    if let Some(category) = find_category(conn, &CategoryKey::Slug(slug.clone())).await? {
-        return Ok(category.id);
+    let find = async |conn: &mut AsyncPgConnection| -> QueryResult<Option<CategoryId>> {
+        Ok(find_by_titles(conn, &BTreeSet::from([title])).await?.remove(title))
+    };
+    if let Some(id) = find(conn).await? {
+        return Ok(id);
     }
     check(None, Some(title), None)?;
     let id = CategoryId::new();
     diesel::insert_into(categories::table)
-        .values((categories::id.eq(id), categories::title.eq(title.trim()), categories::slug.eq(&slug)))
+        .values((
+            categories::id.eq(id),
+            categories::title.eq(title.trim()),
+            categories::slug.eq(title_slug(title)),
+        ))
         .on_conflict(categories::slug)
         .do_nothing()
         .execute(conn)
         .await?;
     // Someone else may have made it in between.
-    let category = find_category(conn, &CategoryKey::Slug(slug)).await?;
-    Ok(category.map_or(id, |category| category.id))
+    Ok(find(conn).await?.unwrap_or(id))
 }
 
 async fn free_slug(conn: &mut AsyncPgConnection, base: &str) -> QueryResult<String> {

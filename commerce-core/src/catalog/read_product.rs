@@ -61,16 +61,16 @@ pub async fn find_product(
     Ok(with_parts(conn, rows, audience).await?.pop())
 }
 
-/// The products of these slugs as staff sees them, in no order.
-pub(super) async fn find_by_slugs<'a>(
+/// These products as staff sees them, in no order.
+pub(super) async fn find_by_ids(
     conn: &mut AsyncPgConnection,
-    slugs: impl Iterator<Item = &'a String>,
+    ids: &[ProductId],
 ) -> QueryResult<Vec<Product>> {
-    let rows = products::table
-        .filter(products::slug.eq_any(slugs.collect::<Vec<_>>()))
-        .select(ProductRow::as_select())
-        .load(conn)
-        .await?;
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows =
+        products::table.filter(products::id.eq_any(ids)).select(ProductRow::as_select()).load(conn).await?;
     with_parts(conn, rows, Audience::Staff).await
 }
 

@@ -4,7 +4,7 @@ use diesel::prelude::*;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 
 use super::insert_product::{insert_variants, normalise_variant, normalised_options};
-use super::product::{NewVariant, Options, Product, VariantPatch, variant_title};
+use super::product::{NewVariant, Options, Product, Variant, VariantPatch, variant_title};
 use super::refusal::{ProductRefusal, UpdateProductError};
 use super::update_product::{finish_write, lock_product};
 use super::{check_product, limits};
@@ -147,6 +147,43 @@ pub(super) async fn patch_variant(
         updated_at: crate::db::current_time(conn).await?,
     };
     diesel::update(variants::table.find(variant_id)).set(changes).execute(conn).await?;
+    Ok(())
+}
+
+/// Writes variants of locked products as they are given, in one statement: its unique keys are looked at when all are written, so
+/// that variants may trade their SKUs and options.
+pub(super) async fn write_variants(conn: &mut AsyncPgConnection, changed: &[Variant]) -> QueryResult<()> {
+    use diesel::sql_types::{Array, BigInt, Bool, Jsonb, Nullable, Text, Uuid};
+    if changed.is_empty() {
+        return Ok(());
+    }
+    let column = changed.iter();
+    diesel::sql_query(
+        "UPDATE commerce.variants AS variant
+         SET sku = new.sku, title = new.title, options = new.options, price_minor = new.price_minor,
+             compare_at_minor = new.compare_at_minor, active = new.active, updated_at = commerce.clock()
+         FROM unnest($1, $2, $3, $4, $5, $6, $7)
+             AS new (id, sku, title, options, price_minor, compare_at_minor, active)
+         WHERE variant.id = new.id",
+    )
+    .bind::<Array<Uuid>, _>(column.clone().map(|variant| variant.id.0).collect::<Vec<_>>())
+    .bind::<Array<Nullable<Text>>, _>(
+        column.clone().map(|variant| variant.sku.as_deref()).collect::<Vec<_>>(),
+    )
+    .bind::<Array<Text>, _>(column.clone().map(|variant| variant.title.as_str()).collect::<Vec<_>>())
+    .bind::<Array<Jsonb>, _>(
+        column.clone().map(|variant| serde_json::json!(variant.options)).collect::<Vec<_>>(),
+    )
+    .bind::<Array<BigInt>, _>(column.clone().map(|variant| variant.price.amount_minor).collect::<Vec<_>>())
+    .bind::<Array<Nullable<BigInt>>, _>(
+        column
+            .clone()
+            .map(|variant| variant.compare_at_price.map(|price| price.amount_minor))
+            .collect::<Vec<_>>(),
+    )
+    .bind::<Array<Bool>, _>(column.map(|variant| variant.active).collect::<Vec<_>>())
+    .execute(conn)
+    .await?;
     Ok(())
 }
 

@@ -9,11 +9,11 @@ use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 
 use super::create_product::receive;
 use crate::catalog::import::{
-    ExistingProducts, Faults, ImportedProduct, Layout, LineError, Outcome, ProductReader, RowRead, Upserted,
-    upsert_products,
+    ExistingProducts, Faults, ImportedProduct, Layout, LineError, Outcome, ProductReader, RowRead, SlugLines,
+    Upserted, upsert_products,
 };
 use crate::catalog::{ProductRefusal, UpdateProductError};
-use crate::db::Retryable;
+use crate::db::{Retryable, pg_try_advisory_xact_lock};
 use crate::ids::{ProductId, VariantId};
 use crate::inventory::{self, AdjustError, MAIN_LOCATION, StockAdjustment};
 use crate::money::Currency;
@@ -100,6 +100,9 @@ pub struct ImportProgress {
 pub enum ImportError {
     #[error("{} fault(s) in the file", .0.total)]
     WrongLines(Faults),
+    /// One import at a time: each holds what it writes until its end, and the other would give up waiting.
+    #[error("another import is running; start this one when it has ended")]
+    AnotherRuns,
     #[error(transparent)]
     Database(#[from] QueryError),
 }
@@ -122,6 +125,9 @@ impl From<QueryError> for Undo {
     }
 }
 
+/// Taken by every import until its end; the number is arbitrary but must stay.
+const IMPORT_LOCK: i64 = 0x696d_706f_7274_6564;
+
 /// Imports a CSV file; what its columns mean is told at [`Layout`]. `currency` is the shop's. The file is read as it is written, a
 /// batch of products at a time, and `progress` is told after each.
 pub async fn import_products(
@@ -135,6 +141,10 @@ pub async fn import_products(
     let mut reader = ProductReader::new(csv, options.layout, currency).map_err(ImportError::WrongLines)?;
     let done = conn
         .transaction::<_, Undo, _>(async |conn| {
+            let alone: bool = diesel::select(pg_try_advisory_xact_lock(IMPORT_LOCK)).get_result(conn).await?;
+            if !alone {
+                return Err(Undo::Failed(ImportError::AnotherRuns));
+            }
             let mut import =
                 Import { options, currency, origin, report: ImportReport::default(), counts: vec![] };
             let mut products = 0;
@@ -146,7 +156,7 @@ pub async fn import_products(
                 (batch, more) = next_batch(&mut reader);
                 products += batch.len();
                 if !batch.is_empty() {
-                    import.write(conn, &batch).await?;
+                    import.write(conn, &batch, &mut reader.slugs).await?;
                 }
                 // Where every row is wrong nothing is waited for, and others want this thread too.
                 tokio::task::yield_now().await;
@@ -207,8 +217,13 @@ struct Import<'a> {
 }
 
 impl Import<'_> {
-    async fn write(&mut self, conn: &mut AsyncPgConnection, batch: &[ImportedProduct]) -> QueryResult<()> {
-        let outcomes = upsert_products(conn, batch, self.options.existing, self.currency).await?;
+    async fn write(
+        &mut self,
+        conn: &mut AsyncPgConnection,
+        batch: &[ImportedProduct],
+        slugs: &mut SlugLines,
+    ) -> QueryResult<()> {
+        let outcomes = upsert_products(conn, batch, slugs, self.options.existing, self.currency).await?;
         let mut received: Vec<(VariantId, i64)> = Vec::new();
         let mut written: Vec<ProductId> = Vec::new();
         for (product, outcome) in batch.iter().zip(outcomes) {

@@ -66,14 +66,31 @@ pub struct ProductReader<R> {
     currency: Currency,
     /// The product of the last row, which may go on in the next.
     group: Option<Group>,
-    /// The lines that slugs were first seen on.
-    slugs: HashMap<String, u64>,
+    /// The lines that products were first seen on.
+    pub slugs: SlugLines,
     /// The lines that SKUs were first seen on.
     skus: HashMap<String, u64>,
     /// Products with a fault, and faulty lines that name no product.
     pub skipped: usize,
     /// What was wrong so far.
     pub faults: Faults,
+}
+
+/// The lines on which a file tells of products, by their slugs in the file and in the shop.
+#[derive(Debug, Default)]
+pub struct SlugLines(HashMap<String, u64>);
+
+impl SlugLines {
+    /// Keeps the slug for the product that begins on this line. The line of another that has it already.
+    pub(super) fn claim(&mut self, slug: &str, line: u64) -> Option<u64> {
+        match self.0.get(slug) {
+            Some(first) => Some(*first).filter(|first| *first != line),
+            None => {
+                self.0.insert(slug.to_owned(), line);
+                None
+            }
+        }
+    }
 }
 
 /// What came of reading a row.
@@ -116,7 +133,7 @@ impl<R: Read> ProductReader<R> {
             reader,
             currency,
             group: None,
-            slugs: HashMap::new(),
+            slugs: SlugLines::default(),
             skus: HashMap::new(),
             skipped: 0,
             faults: Faults::default(),
@@ -196,10 +213,9 @@ impl<R: Read> ProductReader<R> {
         } else {
             slugs::from_title(handle, "", limits::PRODUCT_SLUG_CHARS_MAX)
         };
-        let first_line = *self.slugs.entry(slug.clone()).or_insert(line);
         // Without a letter there is no slug; that is told when the product is complete.
-        let is_twin = first_line != line && !slug.is_empty();
-        if is_twin {
+        let twin = if slug.is_empty() { None } else { self.slugs.claim(&slug, line) };
+        if let Some(first_line) = twin {
             let message = format!(
                 "the product {slug:?} begins on line {first_line} already; the lines of a product stand together"
             );
@@ -213,7 +229,7 @@ impl<R: Read> ProductReader<R> {
             variants: Vec::new(),
             images: Vec::new(),
             option_names: Vec::new(),
-            is_faulty: is_twin,
+            is_faulty: twin.is_some(),
         };
         self.group.replace(group)
     }
@@ -246,7 +262,7 @@ impl Group {
         }
         if let Some(variant) = line.variant {
             if self.variants.is_empty() {
-                self.option_names = variant.options.iter().map(|(name, _)| name.clone()).collect();
+                self.option_names = variant.options.iter().map(|(name, _)| name.trim().to_owned()).collect();
             }
             // One too many is enough to refuse the product; a file of one endless product is not to fill the memory.
             if self.variants.len() <= limits::VARIANTS_PER_PRODUCT_MAX {
@@ -319,17 +335,19 @@ impl Group {
 
 impl LineVariant {
     fn into_imported(self) -> ImportedVariant {
+        let mut variant = NewVariant {
+            sku: self.sku,
+            options: self.options.into_iter().collect::<BTreeMap<_, _>>(),
+            price: self.price,
+            compare_at_price: self.compare_at_price.flatten(),
+            active: self.active.unwrap_or(true),
+        };
+        insert_product::normalise_variant(&mut variant);
         ImportedVariant {
             has_compare_at_column: self.compare_at_price.is_some(),
             has_active_column: self.active.is_some(),
             stock: self.stock,
-            variant: NewVariant {
-                sku: self.sku,
-                options: self.options.into_iter().collect::<BTreeMap<_, _>>(),
-                price: self.price,
-                compare_at_price: self.compare_at_price.flatten(),
-                active: self.active.unwrap_or(true),
-            },
+            variant,
         }
     }
 }

@@ -5,8 +5,8 @@
 //! lines of one product stand together and share its slug, the first of them tells of the product, and each may bring a
 //! variant, an image or both.
 //!
-//! A product is found again by its slug, a variant by its SKU or else by its options, so that importing a file twice
-//! changes nothing. An import adds and changes; it never removes a variant, a category or an attribute. Columns that a file does
+//! A product is found again by its slug, by one that it had before, or else by the SKUs of its variants; a variant by its SKU or
+//! else by its options. So importing a file twice changes nothing, and a product that was renamed keeps its new slug. An import adds and changes; it never removes a variant, a category or an attribute. Columns that a file does
 //! not have are left alone.
 
 mod group;
@@ -18,7 +18,7 @@ mod upsert;
 use super::product::{Attributes, NewImage, NewVariant, ProductStatus};
 use crate::text_enum::text_enum;
 
-pub use group::{ProductReader, RowRead};
+pub use group::{ProductReader, RowRead, SlugLines};
 pub use upsert::{Outcome, Upserted, upsert_products};
 
 text_enum! {

@@ -5,19 +5,19 @@ use std::collections::{BTreeSet, HashMap};
 use diesel::prelude::*;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 
-use super::{ExistingProducts, ImportedProduct, ImportedVariant};
+use super::{ExistingProducts, ImportedProduct, ImportedVariant, SlugLines};
 use crate::catalog::category::{WriteCategoryError, find_by_titles, find_or_create_by_title};
 use crate::catalog::insert_product::{insert_product, insert_products, insert_variants};
-use crate::catalog::product::{Image, NewImage, NewVariant, Product, ProductPatch, Variant, VariantPatch};
-use crate::catalog::read_product::find_by_slugs;
+use crate::catalog::product::{Image, NewImage, NewVariant, Product, ProductPatch, Variant, variant_title};
+use crate::catalog::read_product::find_by_ids;
 use crate::catalog::refusal::{ProductRefusal, UpdateProductError};
 use crate::catalog::update_product::{apply_patch, finish_write, lock_product};
-use crate::catalog::variants::patch_variant;
+use crate::catalog::variants::write_variants;
 use crate::catalog::{check_product, description, limits};
 use crate::error::{FieldError, FieldErrors};
 use crate::ids::{CategoryId, ProductId, VariantId};
 use crate::money::Currency;
-use crate::schema::products;
+use crate::schema::{former_product_slugs, products, variants};
 
 /// What became of an imported product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,25 +37,22 @@ pub struct Upserted {
 }
 
 /// Makes the products that the shop does not have, and changes those that differ from the file, each in a savepoint of its own
-/// or all together. Stock is left to the caller. The products have
-/// different slugs; keep their variants below a few thousand.
+/// or all together. Stock is left to the caller. The products have different slugs, all of them in `slugs`; keep their variants
+/// below a few thousand.
 pub async fn upsert_products(
     conn: &mut AsyncPgConnection,
     products: &[ImportedProduct],
+    slugs: &mut SlugLines,
     existing: ExistingProducts,
     currency: Currency,
 ) -> QueryResult<Vec<Result<Upserted, UpdateProductError>>> {
-    let slugs = products.iter().map(|product| &product.slug);
-    let known: HashMap<String, Product> = find_by_slugs(conn, slugs)
-        .await?
-        .into_iter()
-        .map(|product| (product.slug.clone(), product))
-        .collect();
+    let known = find_known(conn, products).await?;
     let titles = products.iter().flat_map(|product| &product.category_titles).map(String::as_str).collect();
     let categories = find_by_titles(conn, &titles).await?;
 
-    let is_new = |product: &&ImportedProduct| !known.contains_key(&product.slug);
-    let new: Vec<&ImportedProduct> = products.iter().filter(is_new).collect();
+    let with_known = || products.iter().zip(&known);
+    let new: Vec<&ImportedProduct> =
+        with_known().filter(|(_, known)| known.is_none()).map(|(product, _)| product).collect();
     let mut made = match make(conn, &new, titles, currency).await {
         Ok(made) => made,
         Err(UpdateProductError::Database(error)) => return Err(error),
@@ -63,24 +60,100 @@ pub async fn upsert_products(
         Err(_) => HashMap::new(),
     };
     let mut outcomes = Vec::with_capacity(products.len());
-    for product in products {
+    for (product, known) in with_known() {
         let done = made.remove(product.slug.as_str()).or_else(|| {
-            let before = known.get(&product.slug)?;
+            let before = known.as_ref()?;
             if existing == ExistingProducts::Leave {
                 let (product_id, outcome) = (before.id, Outcome::Unchanged);
                 return Some(Upserted { product_id, outcome, variants: Vec::new() });
             }
-            unchanged(before, product, &categories)
+            unchanged(before, product, &categories).filter(|_| claim(slugs, product, before).is_ok())
         });
         outcomes.push(match done {
             Some(upserted) => Ok(upserted),
-            None => match upsert_product(conn, product, currency).await {
+            None => match upsert_product(conn, product, slugs, currency).await {
                 Err(UpdateProductError::Database(error)) => return Err(error),
                 outcome => outcome,
             },
         });
     }
     Ok(outcomes)
+}
+
+/// The products of the shop that the file means: those under its slugs; else those that had its slugs before, so that a file of
+/// yesterday finds what was renamed today; else those with its SKUs, where these are all of one product.
+async fn find_known(
+    conn: &mut AsyncPgConnection,
+    imported: &[ImportedProduct],
+) -> QueryResult<Vec<Option<Product>>> {
+    let slugs: Vec<&str> = imported.iter().map(|product| product.slug.as_str()).collect();
+    let rows: Vec<(String, ProductId)> = products::table
+        .filter(products::slug.eq_any(&slugs))
+        .select((products::slug, products::id))
+        .load(conn)
+        .await?;
+    let mut by_slug: HashMap<String, ProductId> = rows.into_iter().collect();
+    if by_slug.len() < slugs.len() {
+        for (slug, id) in find_by_former_slugs(conn, &slugs).await? {
+            by_slug.entry(slug).or_insert(id);
+        }
+    }
+    let unknown = imported.iter().filter(|product| !by_slug.contains_key(&product.slug));
+    let skus: Vec<&str> = unknown.flat_map(skus_of).collect();
+    let by_sku: HashMap<String, ProductId> = if skus.is_empty() {
+        HashMap::new()
+    } else {
+        let rows: Vec<(Option<String>, ProductId)> = variants::table
+            .filter(variants::sku.eq_any(skus))
+            .select((variants::sku, variants::product_id))
+            .load(conn)
+            .await?;
+        rows.into_iter().filter_map(|(sku, id)| Some((sku?, id))).collect()
+    };
+    let ids: Vec<Option<ProductId>> = imported
+        .iter()
+        .map(|product| {
+            by_slug.get(&product.slug).copied().or_else(|| {
+                let mut owners = skus_of(product).filter_map(|sku| by_sku.get(sku).copied());
+                owners.next().filter(|first| owners.all(|other| other == *first))
+            })
+        })
+        .collect();
+    let found = find_by_ids(conn, &ids.iter().flatten().copied().collect::<Vec<_>>()).await?;
+    let by_id: HashMap<ProductId, Product> = found.into_iter().map(|product| (product.id, product)).collect();
+    Ok(ids.into_iter().map(|id| by_id.get(&id?).cloned()).collect())
+}
+
+fn skus_of(product: &ImportedProduct) -> impl Iterator<Item = &str> {
+    product.variants.iter().filter_map(|row| row.variant.sku.as_deref())
+}
+
+async fn find_by_former_slugs(
+    conn: &mut AsyncPgConnection,
+    slugs: &[&str],
+) -> QueryResult<Vec<(String, ProductId)>> {
+    former_product_slugs::table
+        .filter(former_product_slugs::slug.eq_any(slugs))
+        .select((former_product_slugs::slug, former_product_slugs::product_id))
+        .load(conn)
+        .await
+}
+
+/// Refuses a second product of the file that means the same one of the shop, by its slug, a former slug or a SKU.
+fn claim(slugs: &mut SlugLines, imported: &ImportedProduct, known: &Product) -> Result<(), ProductRefusal> {
+    let Some(line) = slugs.claim(&known.slug, imported.places.product_line) else { return Ok(()) };
+    let slug = &known.slug;
+    let message =
+        format!("means the shop's product {slug:?}, by a former slug or a SKU, and so does line {line}");
+    Err(ProductRefusal::Invalid(vec![FieldError { pointer: "/slug".to_owned(), message }]))
+}
+
+/// Refuses slugs that led to another product until now: someone renamed it after it was looked for.
+async fn refuse_former_slugs(conn: &mut AsyncPgConnection, slugs: &[&str]) -> Result<(), UpdateProductError> {
+    match find_by_former_slugs(conn, slugs).await?.pop() {
+        Some((slug, _)) => Err(ProductRefusal::SlugTaken(slug).into()),
+        None => Ok(()),
+    }
 }
 
 /// Makes all of these products, or none.
@@ -107,6 +180,8 @@ async fn make<'a>(
             })
             .collect();
         let inserted = insert_products(conn, new, currency).await?;
+        let slugs: Vec<&str> = products.iter().map(|product| product.slug.as_str()).collect();
+        refuse_former_slugs(conn, &slugs).await?;
         let upserted = inserted.into_iter().map(|inserted| Upserted {
             product_id: inserted.id,
             outcome: Outcome::Created,
@@ -125,22 +200,26 @@ fn unchanged(
 ) -> Option<Upserted> {
     let titles = imported.category_titles.iter();
     let category_ids = titles.map(|title| categories.get(title.as_str()).copied()).collect::<Option<_>>()?;
-    let known: Vec<&Variant> = match_variants(before, imported).into_iter().collect::<Option<_>>()?;
-    check_options(before, imported, 0).ok()?;
-    let same_variants =
-        imported.variants.iter().zip(&known).all(|(row, known)| variant_changes(known, row).is_empty());
-    let same = same_variants && product_changes(before, imported, category_ids) == ProductPatch::default();
-    let variants = known.iter().map(|known| (known.id, false)).collect();
+    let known = match_variants(before, imported);
+    check_variants(before, imported, &known).ok()?;
+    let variants = known.iter().map(|known| Some((known.as_ref()?.id, false))).collect::<Option<_>>()?;
+    let same = changed_variants(before, imported, &known).is_empty()
+        && product_changes(before, imported, category_ids) == ProductPatch::default();
     same.then_some(Upserted { product_id: before.id, outcome: Outcome::Unchanged, variants })
 }
 
-/// Makes the product of this slug, or changes it where it differs from the file.
+/// Makes the product, or changes the one that it means where that differs from the file.
 async fn upsert_product(
     conn: &mut AsyncPgConnection,
     imported: &ImportedProduct,
+    slugs: &mut SlugLines,
     currency: Currency,
 ) -> Result<Upserted, UpdateProductError> {
     conn.transaction::<_, UpdateProductError, _>(async |conn| {
+        let known = find_known(conn, std::slice::from_ref(imported)).await?.into_iter().flatten().next();
+        if let Some(known) = &known {
+            claim(slugs, imported, known)?;
+        }
         let mut category_ids = Vec::with_capacity(imported.category_titles.len());
         for title in &imported.category_titles {
             let id = category_id(conn, title).await?;
@@ -148,16 +227,11 @@ async fn upsert_product(
                 category_ids.push(id);
             }
         }
-        let known: Option<ProductId> = products::table
-            .filter(products::slug.eq(&imported.slug))
-            .select(products::id)
-            .first(conn)
-            .await
-            .optional()?;
-        if let Some(id) = known {
-            return update(conn, id, imported, category_ids, currency).await;
+        if let Some(known) = known {
+            return update(conn, known.id, imported, category_ids, currency).await;
         }
         let inserted = insert_product(conn, imported.as_new(category_ids), currency).await?;
+        refuse_former_slugs(conn, &[&imported.slug]).await?;
         let variants = inserted.variant_ids.into_iter().map(|id| (id, true)).collect();
         Ok(Upserted { product_id: inserted.id, outcome: Outcome::Created, variants })
     })
@@ -183,14 +257,9 @@ async fn update(
 ) -> Result<Upserted, UpdateProductError> {
     let before = lock_product(conn, id, None).await?;
     let known = match_variants(&before, imported);
-    check_options(&before, imported, known.iter().filter(|known| known.is_none()).count())?;
+    check_variants(&before, imported, &known)?;
     let patch = product_changes(&before, imported, category_ids);
-    let patches: Vec<Option<(VariantId, VariantPatch)>> = imported
-        .variants
-        .iter()
-        .zip(&known)
-        .map(|(variant, known)| known.map(|known| (known.id, variant_changes(known, variant))))
-        .collect();
+    let changed = changed_variants(&before, imported, &known);
     let new: Vec<NewVariant> = imported
         .variants
         .iter()
@@ -199,35 +268,19 @@ async fn update(
         .map(|(variant, _)| variant.variant.clone())
         .collect();
 
-    let nothing = patch == ProductPatch::default()
-        && new.is_empty()
-        && patches.iter().flatten().all(|(_, patch)| patch.is_empty());
+    let nothing = patch == ProductPatch::default() && new.is_empty() && changed.is_empty();
     let outcome = if nothing { Outcome::Unchanged } else { Outcome::Updated };
     let mut new_ids = Vec::new();
     if !nothing {
         apply_patch(conn, &before, patch, currency).await?;
-        for (at, (variant_id, patch)) in
-            patches.iter().enumerate().filter_map(|(at, p)| Some((at, p.as_ref()?)))
-        {
-            if !patch.is_empty() {
-                patch_variant(
-                    conn,
-                    &before,
-                    *variant_id,
-                    &format!("/variants/{at}"),
-                    patch.clone(),
-                    currency,
-                )
-                .await?;
-            }
-        }
+        write_variants(conn, &changed).await?;
         let position = before.variants.len();
         new_ids = insert_variants(conn, id, &imported.option_names, position, &new).await?;
         finish_write(conn, id).await?;
     }
     let mut new_ids = new_ids.into_iter();
-    let ids = patches.iter().filter_map(|patch| match patch {
-        Some((id, _)) => Some((*id, false)),
+    let ids = known.iter().filter_map(|known| match known {
+        Some(known) => Some((known.id, false)),
         None => new_ids.next().map(|id| (id, true)),
     });
     Ok(Upserted { product_id: id, outcome, variants: ids.collect() })
@@ -245,8 +298,13 @@ fn match_variants<'a>(before: &'a Product, imported: &ImportedProduct) -> Vec<Op
     rows().zip(&by_sku).map(|(row, found)| found.or_else(|| by_options(row))).collect()
 }
 
-/// A file may reorder the options of a product and add variants, but not rename what its variants chose.
-fn check_options(before: &Product, imported: &ImportedProduct, new: usize) -> Result<(), ProductRefusal> {
+/// A file may reorder the options of a product and add variants, but not rename what its variants chose. Variants may trade their
+/// options and SKUs, as long as in the end each has its own.
+fn check_variants(
+    before: &Product,
+    imported: &ImportedProduct,
+    known: &[Option<&Variant>],
+) -> Result<(), ProductRefusal> {
     let mut errors = FieldErrors::default();
     if !before.variants.is_empty()
         && !check_product::are_same_names(&before.option_names, &imported.option_names)
@@ -255,11 +313,21 @@ fn check_options(before: &Product, imported: &ImportedProduct, new: usize) -> Re
             if before.option_names.is_empty() { "none".to_owned() } else { before.option_names.join(", ") };
         errors.push("/option_names", format!("the product in the shop has other options: {known}"));
     }
+    let new = known.iter().filter(|known| known.is_none()).count();
     if before.variants.len() + new > limits::VARIANTS_PER_PRODUCT_MAX {
         let max = limits::VARIANTS_PER_PRODUCT_MAX;
         errors.push("/variants", format!("with those in the shop the product has more than {max} variants"));
     }
-    if errors.is_empty() { Ok(()) } else { Err(ProductRefusal::Invalid(errors.into_vec())) }
+    let is_in_file = |variant: &Variant| known.iter().flatten().any(|known| known.id == variant.id);
+    for (at, row) in imported.variants.iter().enumerate() {
+        let has_options = |variant: &&Variant| variant.options == row.variant.options;
+        if let Some(other) = before.variants.iter().filter(|variant| !is_in_file(variant)).find(has_options) {
+            let sku = other.sku.as_ref().map_or(String::new(), |sku| format!(", with the SKU {sku:?}"));
+            let message = format!("are those of another variant that the product has in the shop{sku}");
+            errors.push(format!("/variants/{at}/options"), message);
+        }
+    }
+    check_product::finish(errors)
 }
 
 /// What the file changes in the product itself.
@@ -306,16 +374,37 @@ fn with_uploads(imported: &[NewImage], before: &[Image]) -> Vec<NewImage> {
     images
 }
 
-/// What the file changes in a variant.
-fn variant_changes(before: &Variant, imported: &ImportedVariant) -> VariantPatch {
-    let new = &imported.variant;
-    let compare_at = imported.has_compare_at_column && new.compare_at_price != before.compare_at_price;
-    let active = imported.has_active_column && new.active != before.active;
-    VariantPatch {
-        sku: (new.sku.is_some() && new.sku != before.sku).then(|| new.sku.clone()),
-        options: (new.options != before.options).then(|| new.options.clone()),
-        price: (new.price != before.price).then_some(new.price),
-        compare_at_price: compare_at.then_some(new.compare_at_price),
-        active: active.then_some(new.active),
+/// The product's variants that are not as the file has them, as they are to be. Titles follow the order of the file's options, also
+/// of those that are not in it.
+fn changed_variants(
+    before: &Product,
+    imported: &ImportedProduct,
+    known: &[Option<&Variant>],
+) -> Vec<Variant> {
+    let row_of = |variant: &Variant| {
+        let mut pairs = known.iter().zip(&imported.variants);
+        pairs.find(|(known, _)| known.is_some_and(|known| known.id == variant.id)).map(|(_, row)| row)
+    };
+    let wanted = before.variants.iter().map(|variant| {
+        let mut wanted = row_of(variant).map_or_else(|| variant.clone(), |row| with_row(variant, row));
+        wanted.title = variant_title(&imported.option_names, &wanted.options);
+        (variant, wanted)
+    });
+    wanted.filter(|(variant, wanted)| *variant != wanted).map(|(_, wanted)| wanted).collect()
+}
+
+fn with_row(known: &Variant, row: &ImportedVariant) -> Variant {
+    let new = &row.variant;
+    Variant {
+        sku: new.sku.clone().or_else(|| known.sku.clone()),
+        options: new.options.clone(),
+        price: new.price,
+        compare_at_price: if row.has_compare_at_column {
+            new.compare_at_price
+        } else {
+            known.compare_at_price
+        },
+        active: if row.has_active_column { new.active } else { known.active },
+        ..known.clone()
     }
 }
