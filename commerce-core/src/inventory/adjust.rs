@@ -2,17 +2,15 @@
 
 use std::collections::HashMap;
 
-use diesel::prelude::*;
+use diesel::QueryResult;
 use diesel::result::Error as QueryError;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use futures_util::future::try_join_all;
 
 use super::ledger::{LevelChange, MovementKind};
 use super::lock::{LockedStock, lock};
-use crate::db::Retryable;
+use crate::db::{Prepared, Retryable};
 use crate::ids::{LocationId, VariantId};
 use crate::request::Origin;
-use crate::schema::stock_levels;
 
 /// A change of the units on hand.
 #[derive(Debug, Clone)]
@@ -159,29 +157,25 @@ async fn plan(
     Ok((stock, planned))
 }
 
-async fn ensure_levels(
-    conn: &mut AsyncPgConnection,
-    adjustments: &[StockAdjustment],
-) -> Result<(), AdjustError> {
+/// Makes the levels that there are not yet, in the order of their keys. Those of a variant or location that does not exist are left
+/// out.
+async fn ensure_levels(conn: &mut AsyncPgConnection, adjustments: &[StockAdjustment]) -> QueryResult<()> {
+    use diesel::sql_types::{Array, Uuid};
     let mut keys: Vec<_> =
         adjustments.iter().map(|adjustment| (adjustment.variant_id, adjustment.location_id)).collect();
     keys.sort_unstable();
     keys.dedup();
-    // In one go, and in the order of the keys.
-    let conn = &*conn;
-    try_join_all(keys.into_iter().map(async |(variant_id, location_id)| {
-        diesel::insert_into(stock_levels::table)
-            .values((stock_levels::variant_id.eq(variant_id), stock_levels::location_id.eq(location_id)))
-            .on_conflict_do_nothing()
-            .execute(&mut &*conn)
-            .await
-            .map_err(|error| match error {
-                QueryError::DatabaseError(diesel::result::DatabaseErrorKind::ForeignKeyViolation, _) => {
-                    AdjustError::UnknownLevel(variant_id)
-                }
-                other => other.into(),
-            })
-    }))
-    .await?;
+    let insert = diesel::sql_query(
+        "INSERT INTO commerce.stock_levels (variant_id, location_id)
+         SELECT variant.id, location.id
+         FROM unnest($1, $2) AS wanted (variant_id, location_id)
+         JOIN commerce.variants AS variant ON variant.id = wanted.variant_id
+         JOIN commerce.stock_locations AS location ON location.id = wanted.location_id
+         ORDER BY variant.id, location.id
+         ON CONFLICT DO NOTHING",
+    )
+    .bind::<Array<Uuid>, _>(keys.iter().map(|(variant_id, _)| variant_id.0).collect::<Vec<_>>())
+    .bind::<Array<Uuid>, _>(keys.iter().map(|(_, location_id)| location_id.0).collect::<Vec<_>>());
+    Prepared(insert).execute(conn).await?;
     Ok(())
 }

@@ -1,7 +1,10 @@
 //! The ledger: one row a change of a level, so that every unit can be accounted for.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Nullable, Text, Uuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use futures_util::future::{try_join, try_join_all};
 
@@ -57,7 +60,8 @@ pub(super) struct LevelChange {
 }
 
 impl LockedStock {
-    /// Writes level and ledger together. All statements travel at once: the rows are locked already.
+    /// Writes level and ledger together. The rows are locked already, so the statements of a few changes, as a cart has them, travel
+    /// all at once; of many, as of a delivery or an import, a few statements write all, so that the locks are held shortly.
     pub(super) async fn write(
         &mut self,
         conn: &AsyncPgConnection,
@@ -70,11 +74,70 @@ impl LockedStock {
                 level.reserved += change.reserved_delta;
             }
         }
+        if changes.len() > CHANGES_ONE_BY_ONE_MAX {
+            for batch in changes.chunks(CHANGES_AT_ONCE_MAX) {
+                try_join(write_levels(conn, batch), write_movements(conn, batch, origin)).await?;
+            }
+            return Ok(());
+        }
         let levels = try_join_all(changes.iter().map(|change| write_level(conn, change)));
         let movements = try_join_all(changes.iter().map(|change| write_movement(conn, change, origin)));
         try_join(levels, movements).await?;
         Ok(())
     }
+}
+
+/// Up to here prepared statements for each are as fast as one for all.
+const CHANGES_ONE_BY_ONE_MAX: usize = 16;
+/// No statement without end.
+const CHANGES_AT_ONCE_MAX: usize = 10_000;
+
+async fn write_levels(conn: &AsyncPgConnection, changes: &[LevelChange]) -> QueryResult<usize> {
+    // An UPDATE takes one row for each level, and several changes may be of the same.
+    let mut sums: BTreeMap<(VariantId, LocationId), (i64, i64)> = BTreeMap::new();
+    for change in changes {
+        let (on_hand, reserved) = sums.entry((change.variant_id, change.location_id)).or_default();
+        *on_hand += change.on_hand_delta;
+        *reserved += change.reserved_delta;
+    }
+    let update = diesel::sql_query(
+        "UPDATE commerce.stock_levels AS level
+         SET on_hand = level.on_hand + change.on_hand, reserved = level.reserved + change.reserved,
+             updated_at = commerce.clock()
+         FROM unnest($1, $2, $3, $4) AS change (variant_id, location_id, on_hand, reserved)
+         WHERE level.variant_id = change.variant_id AND level.location_id = change.location_id",
+    )
+    .bind::<Array<Uuid>, _>(sums.keys().map(|(variant_id, _)| variant_id.0).collect::<Vec<_>>())
+    .bind::<Array<Uuid>, _>(sums.keys().map(|(_, location_id)| location_id.0).collect::<Vec<_>>())
+    .bind::<Array<BigInt>, _>(sums.values().map(|(on_hand, _)| *on_hand).collect::<Vec<_>>())
+    .bind::<Array<BigInt>, _>(sums.values().map(|(_, reserved)| *reserved).collect::<Vec<_>>());
+    Prepared(update).execute(&mut &*conn).await
+}
+
+async fn write_movements(
+    conn: &AsyncPgConnection,
+    changes: &[LevelChange],
+    origin: &Origin,
+) -> QueryResult<usize> {
+    let column = changes.iter();
+    let insert = diesel::sql_query(
+        "INSERT INTO commerce.stock_movements
+             (id, variant_id, location_id, kind, on_hand_delta, reserved_delta, reason, reservation_id, order_id, actor)
+         SELECT change.*, $10 FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9) AS change",
+    )
+    .bind::<Array<Uuid>, _>(column.clone().map(|_| MovementId::new().0).collect::<Vec<_>>())
+    .bind::<Array<Uuid>, _>(column.clone().map(|change| change.variant_id.0).collect::<Vec<_>>())
+    .bind::<Array<Uuid>, _>(column.clone().map(|change| change.location_id.0).collect::<Vec<_>>())
+    .bind::<Array<Text>, _>(column.clone().map(|change| change.kind.as_str()).collect::<Vec<_>>())
+    .bind::<Array<BigInt>, _>(column.clone().map(|change| change.on_hand_delta).collect::<Vec<_>>())
+    .bind::<Array<BigInt>, _>(column.clone().map(|change| change.reserved_delta).collect::<Vec<_>>())
+    .bind::<Array<Nullable<Text>>, _>(column.clone().map(|change| change.reason.as_deref()).collect::<Vec<_>>())
+    .bind::<Array<Nullable<Uuid>>, _>(
+        column.clone().map(|change| change.reservation_id.map(|id| id.0)).collect::<Vec<_>>(),
+    )
+    .bind::<Array<Nullable<Uuid>>, _>(column.map(|change| change.order_id.map(|id| id.0)).collect::<Vec<_>>())
+    .bind::<Text, _>(origin.actor.to_string());
+    Prepared(insert).execute(&mut &*conn).await
 }
 
 async fn write_level(conn: &AsyncPgConnection, change: &LevelChange) -> QueryResult<usize> {

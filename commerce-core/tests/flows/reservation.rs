@@ -185,3 +185,57 @@ async fn stock_cannot_be_counted_below_what_is_reserved() {
     assert_eq!(db.stock(variant_id).await, (3, 3));
     db.finish().await;
 }
+
+/// In a few statements, so that their locks are held shortly; several of them may be of one level.
+#[tokio::test]
+async fn many_counts_are_written_at_once() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use diesel::connection::InstrumentationEvent;
+    use diesel_async::AsyncConnection as _;
+
+    const VARIANTS: usize = 60;
+    let db = TestDatabase::new().await;
+    let mut variants = Vec::new();
+    for _ in 0..VARIANTS {
+        variants.push(db.variant(100, 5).await);
+    }
+    db.order(&ShopSettings::default(), &[(variants[0], 3)]).await;
+    let conn = &mut db.conn().await;
+    let statements = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&statements);
+    conn.set_instrumentation(move |event: InstrumentationEvent<'_>| {
+        if let InstrumentationEvent::StartQuery { .. } = event {
+            counted.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    let by = |delta: i64| {
+        let of = move |variant_id: &commerce_core::ids::VariantId| StockAdjustment {
+            variant_id: *variant_id,
+            location_id: MAIN_LOCATION,
+            delta,
+            reason: Some("delivery".to_owned()),
+        };
+        variants.iter().map(of).collect::<Vec<_>>()
+    };
+    let twice = [by(4), by(-2)].concat();
+    inventory::adjust(conn, &twice, &Origin::system()).await.unwrap();
+    let statements = statements.load(Ordering::Relaxed);
+    assert!((4..20).contains(&statements), "{statements} statements for {} changes", twice.len());
+    let page = inventory::list_movements(conn, variants[7], Default::default(), None).await.unwrap();
+    let deltas: Vec<_> = page.data.iter().map(|movement| movement.on_hand_delta).collect();
+    assert_eq!(deltas, [-2, 4, 5]);
+    assert!(page.data.iter().take(2).all(|movement| movement.reason.as_deref() == Some("delivery")));
+
+    // One that cannot be changes none of them, and one that is not there is named.
+    let refused = inventory::adjust(conn, &by(-5), &Origin::system()).await.unwrap_err();
+    assert!(matches!(refused, inventory::AdjustError::BelowReserved { reserved: 3, .. }), "{refused}");
+    let nowhere = commerce_core::ids::VariantId::new();
+    let unknown = StockAdjustment { variant_id: nowhere, location_id: MAIN_LOCATION, delta: 1, reason: None };
+    let refused =
+        inventory::adjust(conn, &[by(1), vec![unknown]].concat(), &Origin::system()).await.unwrap_err();
+    assert!(matches!(refused, inventory::AdjustError::UnknownLevel(id) if id == nowhere), "{refused}");
+    assert_eq!((db.stock(variants[0]).await, db.stock(variants[59]).await), ((7, 3), (7, 0)));
+    db.finish().await;
+}
