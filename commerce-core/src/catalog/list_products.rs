@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use diesel::pg::Pg;
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Nullable, Record, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::category::CategoryKey;
@@ -74,23 +75,48 @@ pub async fn list_products(
         // No text in the database has one, and Postgres cannot be asked for it.
         return Ok(Page { data: Vec::new(), next_cursor: None });
     }
-    let mut query = filtered(products::table.into_boxed(), list);
-    if let Some(category) = &list.category {
-        let key = CategoryKey::from(category.as_str());
-        query = if list.with_descendants {
-            filed_under_any(query, list_ids_below(conn, &key).await?)
-        } else {
-            filed_under(query, key)
-        };
+    let below = match &list.category {
+        Some(category) if list.with_descendants => {
+            Some(list_ids_below(conn, &CategoryKey::from(category.as_str())).await?)
+        }
+        _ => None,
+    };
+    let matching = || {
+        let query = filtered(products::table.into_boxed(), list);
+        match (&below, &list.category) {
+            (Some(ids), _) => filed_under_any(query, ids.clone()),
+            (None, Some(category)) => filed_under(query, CategoryKey::from(category.as_str())),
+            (None, None) => query,
+        }
+    };
+    let start = list.cursor.as_deref().map(|cursor| Start::decode(cursor, list.sort)).transpose()?;
+    let first = start.as_ref().map_or_else(matching, |start| after(matching(), list.sort, start));
+    let limit = list.limit.rows_and_one();
+    let mut rows = load(conn, first, list, limit).await?;
+    let missing = limit - i64::try_from(rows.len()).unwrap_or(limit);
+    if let Some(Start::Price(Some(_), _)) = start
+        && missing > 0
+    {
+        let without_price = matching().filter(products::price_from_minor.is_null());
+        rows.extend(load(conn, without_price, list, missing).await?);
     }
-    let query = after_cursor(query, list.sort, list.cursor.as_deref())?;
-    let rows: Vec<ProductRow> = sorted(query, list.sort)
-        .limit(list.limit.rows_and_one())
-        .select(ProductRow::as_select())
-        .load(conn)
-        .await?;
     let Page { data, next_cursor } = Page::from_rows(rows, list.limit, |row| cursor_of(row, list.sort));
     Ok(Page { data: with_parts(conn, data, list.audience).await?, next_cursor })
+}
+
+async fn load(
+    conn: &mut AsyncPgConnection,
+    query: Query<'_>,
+    list: &ListProducts,
+    limit: i64,
+) -> QueryResult<Vec<ProductRow>> {
+    let page = sorted(query, list.sort).limit(limit);
+    if list.category.is_none() {
+        return page.select(ProductRow::as_select()).load(conn).await;
+    }
+    // A category may have to be sorted whole: by what is in an index, so that only the rows of the page are read.
+    let rows = products::table.filter(products::id.eq_any(page.select(products::id))).into_boxed();
+    sorted(rows, list.sort).select(ProductRow::as_select()).load(conn).await
 }
 
 fn filtered<'a>(mut query: Query<'a>, list: &'a ListProducts) -> Query<'a> {
@@ -195,52 +221,60 @@ fn cursor_of(row: &ProductRow, sort: ProductSort) -> String {
     }
 }
 
-/// What follows the row that the cursor names. The bound on the sort key alone lets Postgres start at it in the index.
-fn after_cursor<'a>(
-    query: Query<'a>,
-    sort: ProductSort,
-    cursor: Option<&str>,
-) -> Result<Query<'a>, InvalidCursor> {
-    use products::{created_at, id, price_from_minor, title};
-    let Some(cursor) = cursor else { return Ok(query) };
-    Ok(match sort {
-        ProductSort::CreatedAt => {
-            let Cursor { key, id: last, .. } = Cursor::<DateTime<Utc>>::decode(cursor, sort.as_str())?;
-            query.filter(created_at.ge(key)).filter(created_at.gt(key).or(id.gt(ProductId(last))))
-        }
-        ProductSort::CreatedAtDescending => {
-            let Cursor { key, id: last, .. } = Cursor::<DateTime<Utc>>::decode(cursor, sort.as_str())?;
-            query.filter(created_at.le(key)).filter(created_at.lt(key).or(id.lt(ProductId(last))))
-        }
-        ProductSort::Price => {
-            let Cursor { key, id: last, .. } = Cursor::<Option<i64>>::decode(cursor, sort.as_str())?;
-            let same = price_from_minor.is_not_distinct_from(key).and(id.gt(ProductId(last)));
-            match key {
-                Some(_) => query.filter(price_from_minor.gt(key).or(price_from_minor.is_null()).or(same)),
-                None => query.filter(same),
-            }
-        }
-        ProductSort::PriceDescending => {
-            let Cursor { key, id: last, .. } = Cursor::<Option<i64>>::decode(cursor, sort.as_str())?;
-            let same = price_from_minor.is_not_distinct_from(key).and(id.lt(ProductId(last)));
-            match key {
-                Some(_) => query.filter(price_from_minor.lt(key).or(price_from_minor.is_null()).or(same)),
-                None => query.filter(same),
-            }
-        }
-        ProductSort::Title => {
-            let (key, last) = title_cursor(cursor, sort)?;
-            query.filter(title.ge(key.clone())).filter(title.gt(key).or(id.gt(last)))
-        }
-        ProductSort::TitleDescending => {
-            let (key, last) = title_cursor(cursor, sort)?;
-            query.filter(title.le(key.clone())).filter(title.lt(key).or(id.lt(last)))
-        }
-    })
+/// The row that a cursor names.
+enum Start {
+    CreatedAt(DateTime<Utc>, ProductId),
+    Price(Option<i64>, ProductId),
+    Title(String, ProductId),
 }
 
-/// A client may send any text as a cursor, so a key is checked for what Postgres can compare with.
-fn title_cursor(cursor: &str, sort: ProductSort) -> Result<(String, ProductId), InvalidCursor> {
-    let Cursor { key, id, .. } = Cursor::<String>::decode(cursor, sort.as_str())?;
-    if key.contains('\0') { Err(InvalidCursor) } else { Ok((key, ProductId(id))) }
+impl Start {
+    fn decode(cursor: &str, sort: ProductSort) -> Result<Self, InvalidCursor> {
+        match sort {
+            ProductSort::CreatedAt | ProductSort::CreatedAtDescending => {
+                let Cursor { key, id, .. } = Cursor::decode(cursor, sort.as_str())?;
+                Ok(Self::CreatedAt(key, ProductId(id)))
+            }
+            ProductSort::Price | ProductSort::PriceDescending => {
+                let Cursor { key, id, .. } = Cursor::decode(cursor, sort.as_str())?;
+                Ok(Self::Price(key, ProductId(id)))
+            }
+            ProductSort::Title | ProductSort::TitleDescending => {
+                let Cursor { key, id, .. } = Cursor::<String>::decode(cursor, sort.as_str())?;
+                // A client may send any text as a cursor, and Postgres cannot compare with this one.
+                if key.contains('\0') { Err(InvalidCursor) } else { Ok(Self::Title(key, ProductId(id))) }
+            }
+        }
+    }
+}
+
+/// What follows that row: a range of the sort's index, which a page begins at wherever it is. Of a row with a price only the others
+/// with one; those without are another range.
+fn after<'a>(query: Query<'a>, sort: ProductSort, start: &Start) -> Query<'a> {
+    use products::{created_at, id, price_from_minor, title};
+    let is_ascending = matches!(sort, ProductSort::CreatedAt | ProductSort::Price | ProductSort::Title);
+    match start {
+        Start::CreatedAt(key, last) => {
+            let place = (created_at, id).into_sql::<Record<(Timestamptz, SqlUuid)>>();
+            if is_ascending {
+                query.filter(place.gt((*key, *last)))
+            } else {
+                query.filter(place.lt((*key, *last)))
+            }
+        }
+        Start::Price(Some(key), last) => {
+            let place = (price_from_minor, id).into_sql::<Record<(Nullable<BigInt>, SqlUuid)>>();
+            let start = (Some(*key), *last);
+            if is_ascending { query.filter(place.gt(start)) } else { query.filter(place.lt(start)) }
+        }
+        Start::Price(None, last) => {
+            let query = query.filter(price_from_minor.is_null());
+            if is_ascending { query.filter(id.gt(*last)) } else { query.filter(id.lt(*last)) }
+        }
+        Start::Title(key, last) => {
+            let place = (title, id).into_sql::<Record<(Text, SqlUuid)>>();
+            let start = (key.clone(), *last);
+            if is_ascending { query.filter(place.gt(start)) } else { query.filter(place.lt(start)) }
+        }
+    }
 }

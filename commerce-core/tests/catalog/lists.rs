@@ -6,7 +6,7 @@ use commerce_core::catalog::{
 use commerce_core::money::Currency;
 use commerce_core::page::Limit;
 use commerce_core::testing::TestDatabase;
-use diesel_async::AsyncPgConnection;
+use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
 
 use super::given::{create, product, reserve, simple, variant};
 
@@ -182,5 +182,68 @@ async fn a_lapsed_hold_of_a_cart_counts_as_available() {
     let page = catalog::list_products(conn, &sold_out).await.unwrap();
     assert_eq!(page.data[0].variants[0].available, 1);
     // The hold is past its time, and sweeping it is not what is tested here.
+    db.discard().await;
+}
+
+/// Rows of products that this connection's statements have looked at.
+async fn rows_read(conn: &mut AsyncPgConnection) -> i64 {
+    #[derive(diesel::QueryableByName)]
+    struct Read {
+        #[diesel(sql_type = diesel::sql_types::BigInt)]
+        rows: i64,
+    }
+    let read = "SELECT seq_tup_read + coalesce(idx_tup_fetch, 0) AS rows FROM pg_stat_xact_user_tables
+                WHERE schemaname = 'commerce' AND relname = 'products'";
+    diesel_async::RunQueryDsl::get_result::<Read>(diesel::sql_query(read), conn).await.unwrap().rows
+}
+
+/// However deep it is: it begins at its place in the index of its order.
+#[tokio::test]
+async fn a_page_reads_its_own_rows_only() {
+    const PRODUCTS: usize = 5000;
+    const ROWS: u16 = 100;
+    let db = TestDatabase::new().await;
+    let conn = &mut db.conn().await;
+    // Many of one price, and some without.
+    let products = format!(
+        "INSERT INTO commerce.products (id, slug, title, status, price_from_minor)
+         SELECT gen_random_uuid(), 'thing-' || n, 'Thing ' || n % 1000, 'active',
+                CASE WHEN n % 10 > 0 THEN n % 700 / 100 * 100 END
+         FROM generate_series(1, {PRODUCTS}) n;"
+    );
+    conn.batch_execute(&products).await.unwrap();
+    conn.batch_execute("VACUUM ANALYZE commerce.products").await.unwrap();
+    for sort in [
+        ProductSort::Price,
+        ProductSort::PriceDescending,
+        ProductSort::CreatedAt,
+        ProductSort::CreatedAtDescending,
+        ProductSort::Title,
+        ProductSort::TitleDescending,
+    ] {
+        let mut list = ListProducts { limit: Limit::new(ROWS).unwrap(), ..list(sort) };
+        let (mut seen, mut most) = (0, 0);
+        loop {
+            let page = conn
+                .transaction::<_, ListProductsError, _>(async |conn| {
+                    let before = rows_read(conn).await;
+                    let page = catalog::list_products(conn, &list).await?;
+                    most = most.max(rows_read(conn).await - before);
+                    Ok(page)
+                })
+                .await
+                .unwrap();
+            seen += page.data.len();
+            list.cursor = page.next_cursor;
+            if list.cursor.is_none() {
+                break;
+            }
+        }
+        assert_eq!(seen, PRODUCTS, "{sort:?}");
+        assert!(
+            (100..=4 * i64::from(ROWS)).contains(&most),
+            "{sort:?}: {most} rows were read for a page of {ROWS}"
+        );
+    }
     db.discard().await;
 }

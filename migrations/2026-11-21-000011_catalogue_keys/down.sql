@@ -1,3 +1,4 @@
+DROP INDEX commerce.products_active_sort_idx;
 ALTER TABLE commerce.variants
     DROP CONSTRAINT variants_sku_key,
     DROP CONSTRAINT variants_options_key,
