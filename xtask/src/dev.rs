@@ -12,7 +12,7 @@ use std::fs::{self, File, TryLockError};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
@@ -58,7 +58,10 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     settings.fill_in(&state)?;
     let search = match settings.get("MEILISEARCH_URL") {
         Some(_) => None,
-        None => start_meilisearch(&state, &mut settings)?,
+        None => {
+            step("Starting a private Meilisearch");
+            start_meilisearch(meilisearch::find_or_install(), &state, &mut settings)?
+        }
     };
 
     step("Building commerce-api and commerce-worker (the first time takes a few minutes)");
@@ -81,18 +84,31 @@ struct Servers {
 }
 
 /// A private Meilisearch, or none: then Postgres searches.
-fn start_meilisearch(state: &Path, settings: &mut Settings) -> Result<Option<meilisearch::Server>> {
-    step("Starting a private Meilisearch");
-    match meilisearch::find_or_install() {
-        Ok(program) => {
-            let server = meilisearch::Server::start(&program, &state.join("meilisearch"))?;
-            println!("    at {}, data in {}", server.url(), state.join("meilisearch").display());
-            settings.set("MEILISEARCH_URL", server.url());
-            Ok(Some(server))
-        }
+fn start_meilisearch(
+    program: Result<PathBuf>,
+    state: &Path,
+    settings: &mut Settings,
+) -> Result<Option<meilisearch::Server>> {
+    let program = match program {
+        Ok(program) => program,
         Err(error) => {
             interrupt::check()?;
             println!("    There is none, so Postgres searches. {error:#}");
+            return Ok(None);
+        }
+    };
+    let folder = state.join("meilisearch");
+    match meilisearch::Server::start(&program, &folder) {
+        Ok(server) => {
+            println!("    at {}, data in {}", server.url(), folder.display());
+            settings.set("MEILISEARCH_URL", server.url());
+            Ok(Some(server))
+        }
+        // Its data may be of another version; the shop has all that is in there.
+        Err(error) => {
+            interrupt::check()?;
+            println!("    It does not start, so Postgres searches. {error:#}");
+            println!("    Delete {} or run with --reset to begin its data anew.", folder.display());
             Ok(None)
         }
     }
@@ -240,4 +256,24 @@ fn answers_ready(address: SocketAddr) -> bool {
 /// Announces what happens next.
 fn step(what: &str) {
     println!("==> {what}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As one that finds data of another version: it says so and ends.
+    #[test]
+    fn a_meilisearch_that_does_not_start_leaves_the_search_to_postgres() {
+        let state = std::env::temp_dir().join(format!("xtask-dev-{}", std::process::id()));
+        fs::create_dir_all(&state).unwrap();
+        let program = state.join("meilisearch-of-another-time");
+        fs::write(&program, "#!/bin/sh\necho 'Your database version is incompatible'; exit 1\n").unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        let mut settings = Settings::read().unwrap();
+        let before = settings.get("MEILISEARCH_URL");
+        let started = start_meilisearch(Ok(program), &state, &mut settings).unwrap();
+        assert!(started.is_none() && settings.get("MEILISEARCH_URL") == before);
+        fs::remove_dir_all(&state).unwrap();
+    }
 }

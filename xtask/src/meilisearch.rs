@@ -120,7 +120,9 @@ impl Server {
         while !self.answers() {
             interrupt::check()?;
             if !self.is_running() || Instant::now() > deadline {
-                bail!("Meilisearch did not start; see {}", self.log.display());
+                let said = fs::read_to_string(&self.log).unwrap_or_default();
+                let last = said.trim().lines().last().unwrap_or("it said nothing").to_owned();
+                bail!("Meilisearch did not start: {last} (see {})", self.log.display());
             }
             std::thread::sleep(Duration::from_millis(50));
         }

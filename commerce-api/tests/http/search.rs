@@ -1,13 +1,9 @@
 //! Searching over HTTP.
 
 use commerce_core::accounts::Role;
-use commerce_core::search::keep_index;
-use commerce_core::testing::MeilisearchServer;
 use serde_json::{Value, json};
 
-use crate::processes::{commerce_api, serve};
 use crate::shop::{TestShop, get, post};
-use crate::webdriver::http_client;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn shoppers_search_with_filters_facets_pages_and_marks() {
@@ -60,38 +56,52 @@ async fn shoppers_search_with_filters_facets_pages_and_marks() {
     shop.database.finish().await;
 }
 
-/// Whoever looks after the shop is told which engine answers, and why.
-#[tokio::test(flavor = "multi_thread")]
-async fn readiness_tells_who_searches() {
-    let shop = TestShop::new().await;
-    shop.database.variant(1250, 3).await;
-    let mut server = MeilisearchServer::start().await;
-    let (_without, url) = serve(commerce_api(shop.database.url())).await;
-    let mut command = commerce_api(shop.database.url());
-    command.env("MEILISEARCH_URL", server.url());
-    let (_with, with) = serve(command).await;
-    let ready = async |url: &str| -> (String, String) {
-        let got = http_client().get(format!("{url}/readyz")).send().await.unwrap();
-        assert_eq!(got.status(), 200, "search is no reason to take a shop out of service");
-        let told: Value = got.json().await.unwrap();
-        (told["status"].as_str().unwrap().to_owned(), told["search"].as_str().unwrap().to_owned())
-    };
-    let searches = async |url: &str| {
-        let got = http_client().get(format!("{url}/v1/products/search")).send().await.unwrap();
-        assert_eq!(got.json::<Value>().await.unwrap()["total"], 1);
-    };
-    assert_eq!(ready(&url).await, ("ready".to_owned(), "ok".to_owned()), "Postgres is all it was told of");
+mod meilisearch_tests {
+    use commerce_core::search::keep_index;
+    use commerce_core::testing::MeilisearchServer;
+    use serde_json::Value;
 
-    let (status, told) = ready(&with).await;
-    assert_eq!(status, "degraded");
-    assert!(told.starts_with("Postgres searches: ") && told.contains("no index yet"), "{told}");
-    searches(&with).await;
-    keep_index(shop.database.pool(), &server.client()).await.unwrap();
-    assert_eq!(ready(&with).await, ("ready".to_owned(), "ok".to_owned()));
-    server.kill();
-    let (status, told) = ready(&with).await;
-    assert_eq!(status, "degraded");
-    assert!(told.starts_with("Postgres searches: the search engine does not answer"), "{told}");
-    searches(&with).await;
-    shop.database.discard().await;
+    use crate::processes::{commerce_api, serve};
+    use crate::shop::TestShop;
+    use crate::webdriver::http_client;
+
+    /// Whoever looks after the shop is told which engine answers, and why.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn readiness_tells_who_searches() {
+        let shop = TestShop::new().await;
+        shop.database.variant(1250, 3).await;
+        let mut server = MeilisearchServer::start().await;
+        let (_without, url) = serve(commerce_api(shop.database.url())).await;
+        let mut command = commerce_api(shop.database.url());
+        command.env("MEILISEARCH_URL", server.url());
+        let (_with, with) = serve(command).await;
+        let ready = async |url: &str| -> (String, String) {
+            let got = http_client().get(format!("{url}/readyz")).send().await.unwrap();
+            assert_eq!(got.status(), 200, "search is no reason to take a shop out of service");
+            let told: Value = got.json().await.unwrap();
+            (told["status"].as_str().unwrap().to_owned(), told["search"].as_str().unwrap().to_owned())
+        };
+        let searches = async |url: &str| {
+            let got = http_client().get(format!("{url}/v1/products/search")).send().await.unwrap();
+            assert_eq!(got.json::<Value>().await.unwrap()["total"], 1);
+        };
+        assert_eq!(
+            ready(&url).await,
+            ("ready".to_owned(), "ok".to_owned()),
+            "Postgres is all it was told of"
+        );
+
+        let (status, told) = ready(&with).await;
+        assert_eq!(status, "degraded");
+        assert!(told.starts_with("Postgres searches: ") && told.contains("no index yet"), "{told}");
+        searches(&with).await;
+        keep_index(shop.database.pool(), &server.client()).await.unwrap();
+        assert_eq!(ready(&with).await, ("ready".to_owned(), "ok".to_owned()));
+        server.kill();
+        let (status, told) = ready(&with).await;
+        assert_eq!(status, "degraded");
+        assert!(told.starts_with("Postgres searches: the search engine does not answer"), "{told}");
+        searches(&with).await;
+        shop.database.discard().await;
+    }
 }
