@@ -145,3 +145,53 @@ async fn a_missing_or_wrong_setting_is_named() {
         assert!(text.contains(says), "{name}: {text}");
     }
 }
+
+/// So many lines of products with ten variants and long notes.
+fn wide_catalogue(lines: usize) -> tempfile::NamedTempFile {
+    use std::io::Write as _;
+    let mut file = tempfile::Builder::new().suffix(".csv").tempfile().unwrap();
+    let notes = "Every word of this is about the product. ".repeat(200);
+    writeln!(file, "slug,title,price,sku,options,stock,attribute:Notes").unwrap();
+    for line in 0..lines {
+        let (product, variant) = (line / 10, line % 10);
+        let title = if variant == 0 { format!("Product {product}") } else { String::new() };
+        let notes = if variant == 0 { notes.as_str() } else { "" };
+        writeln!(file, "product-{product},{title},9.50,SKU-{product}-{variant},Size={variant},5,{notes}")
+            .unwrap();
+    }
+    file
+}
+
+/// Imports the file and returns the most memory that the program had, in kB.
+async fn peak_of_import(file: &tempfile::NamedTempFile) -> u64 {
+    let database = commerce_core::testing::TestDatabase::new().await;
+    let mut command = commerce_api(database.url());
+    let mut child = command.arg("import").arg(file.path()).stdout(Stdio::piped()).spawn().unwrap();
+    let status = format!("/proc/{}/status", child.id().unwrap());
+    let mut peak = 0;
+    let ended = loop {
+        if let Some(ended) = child.try_wait().unwrap() {
+            break ended;
+        }
+        let text = std::fs::read_to_string(&status).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kb = line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok());
+        peak = kb.map_or(peak, |kb: u64| peak.max(kb));
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    };
+    assert!(ended.success(), "{ended}");
+    database.finish().await;
+    peak
+}
+
+/// A file is read as it is written: ten times as long, it takes no more memory than its slugs and SKUs do.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_does_not_hold_its_file_in_memory() {
+    let (short, long) = (wide_catalogue(2_000), wide_catalogue(20_000));
+    let kb = |file: &tempfile::NamedTempFile| file.as_file().metadata().unwrap().len() / 1024;
+    let longer_kb = kb(&long) - kb(&short);
+    let (small, large) = (peak_of_import(&short).await, peak_of_import(&long).await);
+    println!("peak: {small} kB for {} kB, {large} kB for {} kB", kb(&short), kb(&long));
+    assert!(small > 1000 && longer_kb > 12_000, "{small} {longer_kb}");
+    assert!(large < small + longer_kb / 2, "{small} kB became {large} kB, with {longer_kb} kB more to read");
+}

@@ -7,10 +7,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use commerce_core::flows::{ImportOptions, import_products};
-use commerce_core::money::Currency;
-use commerce_core::request::Origin;
-use commerce_core::{db, settings};
+use commerce_core::db;
 use diesel::{ExpressionMethods as _, QueryDsl as _};
 use diesel_async::SimpleAsyncConnection as _;
 use tokio::process::{Child, Command};
@@ -75,26 +72,40 @@ pub async fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
+/// By `commerce-api import`, as a merchant would.
 async fn fill(arguments: &Arguments) -> Result<()> {
     db::migrate(&arguments.database_url).await?;
-    let mut conn = db::connect(&arguments.database_url).await?;
+    let mut file = tempfile::NamedTempFile::new()?;
+    products::write_csv(&mut file, arguments.products)?;
     let begun = Instant::now();
-    let csv = products::csv(arguments.products);
-    let mut told = Instant::now();
-    let mut progress = |progress: commerce_core::flows::ImportProgress| {
-        if told.elapsed() > Duration::from_secs(2) {
-            eprintln!("{} products …", progress.products);
-            told = Instant::now();
+    let mut import = Command::new(&arguments.api)
+        .arg("import")
+        .arg(file.path())
+        .env("DATABASE_URL", &arguments.database_url)
+        .kill_on_drop(true)
+        .spawn()
+        .with_context(|| format!("{} does not start", arguments.api.display()))?;
+    let mut peak_kb = 0;
+    let ended = loop {
+        if let Some(ended) = import.try_wait()? {
+            break ended;
         }
+        // Gone in the moment in which it ends.
+        peak_kb = server::peak_memory_kb(import.id().unwrap_or(0)).unwrap_or(peak_kb);
+        tokio::time::sleep(Duration::from_millis(20)).await;
     };
-    let currency: Currency = settings::ShopSettings::default().currency;
-    let options = ImportOptions::default();
-    let report =
-        import_products(&mut conn, csv.as_bytes(), options, currency, &Origin::system(), &mut progress)
-            .await?;
-    ensure!(report.created == usize::try_from(arguments.products)?, "not all products came in: {report:?}");
+    ensure!(ended.success(), "the import failed: {ended}");
+    let took = begun.elapsed();
+    let mut conn = db::connect(&arguments.database_url).await?;
     conn.batch_execute("VACUUM ANALYZE").await?;
-    println!("{} products came in within {:.0} s.", arguments.products, begun.elapsed().as_secs_f64());
+    println!(
+        "`commerce-api import` of {} rows ({} MB): {:.0} s, {:.0} rows/s, at most {} MB of memory (VmHWM).",
+        arguments.products,
+        file.as_file().metadata()?.len() / 1_000_000,
+        took.as_secs_f64(),
+        f64::from(u32::try_from(arguments.products)?) / took.as_secs_f64(),
+        peak_kb / 1000,
+    );
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! A large catalogue, believable enough to be searched, made the same every time.
 
-use std::fmt::Write as _;
+use std::io::{self, Write as _};
 
 const LOOKS: [&str; 16] = [
     "Red", "Blue", "Green", "Walnut", "Oak", "Linen", "Cotton", "Steel", "Copper", "Small", "Large", "Round",
@@ -30,23 +30,24 @@ fn title(number: u64) -> String {
 }
 
 /// So many products in the layout that the import reads.
-pub fn csv(count: u64) -> String {
-    let mut csv = String::from("slug,title,description,categories,sku,price,stock,image_url,image_alt\n");
+pub fn write_csv(file: impl io::Write, count: u64) -> io::Result<()> {
+    let mut csv = io::BufWriter::new(file);
+    writeln!(csv, "slug,title,description,categories,sku,price,stock,image_url,image_alt")?;
     for number in 0..count {
         let words: Vec<&str> =
             (0..30).map(|at| word(if at % 3 == 0 { THINGS } else { LOOKS }, number * 31 + at)).collect();
         let (title, slug) = (title(number), slug(number));
         let (category, cents, stock) =
             (word(THINGS, number + 5), 100 + scatter(number) % 90_000, scatter(number + 3) % 40);
-        let _ = writeln!(
+        writeln!(
             csv,
             "{slug},{title},<p>{}.</p>,{category}s,S-{number},{}.{:02},{stock},https://img.example/{number}.jpg,{title}",
             words.join(" "),
             cents / 100,
             cents % 100,
-        );
+        )?;
     }
-    csv
+    csv.flush()
 }
 
 /// What shoppers type: words, beginnings, errors.

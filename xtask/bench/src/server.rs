@@ -41,10 +41,19 @@ impl Api {
 
     /// Resident memory.
     pub fn memory_kb(&self) -> Result<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id().unwrap_or(0)))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-        Ok(line.trim().trim_end_matches(" kB").parse()?)
+        from_status(self.process.id().unwrap_or(0), "VmRSS:")
     }
+}
+
+/// The most resident memory that a process had so far.
+pub fn peak_memory_kb(process: u32) -> Result<u64> {
+    from_status(process, "VmHWM:")
+}
+
+fn from_status(process: u32, name: &str) -> Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
+    Ok(line.with_context(|| format!("no {name}"))?.trim().trim_end_matches(" kB").parse()?)
 }
 
 pub async fn wait_until_it_listens(address: SocketAddr) -> Result<()> {
