@@ -29,6 +29,7 @@ mod sessions;
 mod shop;
 mod shopping;
 mod spec;
+mod statements;
 mod surface;
 mod webdriver;
 mod world;
