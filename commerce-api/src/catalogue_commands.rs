@@ -49,7 +49,7 @@ pub struct ImportArguments {
     #[arg(long)]
     layout: Option<Layout>,
 
-    /// What a wrong line does: `abort` imports nothing, `skip` leaves its product out
+    /// What a wrong line does: `abort` imports nothing, `skip` leaves its product out; where only a count of stock cannot be, that count
     #[arg(long, default_value = "abort")]
     on_error: OnError,
 

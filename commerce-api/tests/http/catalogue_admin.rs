@@ -2,8 +2,11 @@
 
 use commerce_api::catalogue_commands::DEMO_CATALOGUE;
 use commerce_core::accounts::Role;
-use commerce_core::catalog::import::ProductReader;
+use commerce_core::catalog::import::{Faults, ProductReader};
+use commerce_core::flows::{ImportError, ImportOptions, import_products};
 use commerce_core::money::Currency;
+use commerce_core::request::Origin;
+use diesel_async::AsyncConnection as _;
 use poem::http::Method;
 use serde_json::{Value, json};
 
@@ -57,6 +60,11 @@ async fn wrong_lines_are_named_and_nothing_or_the_rest_is_imported() {
     assert_eq!(shop.send(get("/v1/products")).await.json()["data"], json!([]));
     let skipped = import_csv(&shop, &token, "?on_error=skip", csv).await;
     assert_eq!((counts(&skipped), &skipped.json()["errors"][0]["line"]), ([1, 0, 0, 1], &json!(3)));
+
+    let many = "slug,title,price\n".to_owned() + &"c,C,x\n".repeat(Faults::LISTED_MAX + 5);
+    let report = import_csv(&shop, &token, "?on_error=skip", &many).await.json();
+    assert_eq!(report["errors"].as_array().unwrap().len(), Faults::LISTED_MAX);
+    assert_eq!(report["errors_total"], json!(Faults::LISTED_MAX + 5));
 
     for csv in ["", "nonsense", "\u{0}", "Handle\n"] {
         import_csv(&shop, &token, "?on_error=skip", csv).await.problem(422, "validation_failed");
@@ -297,5 +305,55 @@ async fn the_demo_catalogue_is_sound() {
         );
     }
     shop.send(get("/demo-images/none-ffffff.svg")).await.problem(404, "not_found");
+    shop.database.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slug_that_addresses_use_is_refused_or_made_another() {
+    let shop = TestShop::new().await;
+    let token = admin(&shop).await;
+    let price = json!({ "amount": 100, "currency": "USD" });
+    let made =
+        shop.send(post("/v1/products", &json!({ "title": "Search", "price": price })).bearer(&token)).await;
+    assert_eq!((made.status.as_u16(), &made.json()["slug"]), (201, &json!("search-2")), "{}", made.text);
+    assert_eq!(shop.send(get("/v1/products/search-2")).await.json()["title"], "Search");
+    for slug in ["search", "import", "export", "01939f5c-7e2b-7c4a-9a55-0d8a6a4f4b1e"] {
+        let body = json!({ "title": "Thing", "slug": slug, "price": price });
+        let refused = shop.send(post("/v1/products", &body).bearer(&token)).await;
+        assert_eq!(refused.problem(422, "validation_failed"), ["/slug"], "{slug}");
+    }
+    let made = shop.send(post("/v1/categories", &json!({ "title": "None" })).bearer(&token)).await;
+    assert_eq!((made.status.as_u16(), &made.json()["slug"]), (201, &json!("none-2")), "{}", made.text);
+    let refused =
+        shop.send(post("/v1/categories", &json!({ "title": "X", "slug": "none" })).bearer(&token)).await;
+    assert_eq!(refused.problem(422, "validation_failed"), ["/slug"]);
+    shop.database.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_comes_upon_a_running_import_is_told_so() {
+    let shop = TestShop::new().await;
+    let token = admin(&shop).await;
+    let csv = "slug,title,price\nmug,Mug,1.00\n";
+    import_csv(&shop, &token, "", csv).await;
+    let conn = &mut shop.database.conn().await;
+    conn.transaction::<_, ImportError, _>(async |conn| {
+        let (file, told) = (csv.replace("1.00", "2.00"), &mut |_| {});
+        let (options, origin) = (ImportOptions::default(), Origin::system());
+        import_products(conn, file.as_bytes(), options, Currency::USD, &origin, told).await?;
+
+        let second = import_csv(&shop, &token, "", csv).await;
+        assert!(second.header("retry-after").is_some());
+        second.problem(409, "import_running");
+        let body = json!({ "title": "Cup" });
+        let patched = shop.send(ask(Method::PATCH, "/v1/products/mug").json(&body).bearer(&token)).await;
+        assert!(patched.text.contains("such as an import"), "{}", patched.text);
+        assert_eq!(patched.header("retry-after"), Some("5"));
+        patched.problem(503, "unavailable");
+        Ok(())
+    })
+    .await
+    .unwrap();
+    assert_eq!(counts(&import_csv(&shop, &token, "", csv).await), [0, 1, 0, 0]);
     shop.database.finish().await;
 }

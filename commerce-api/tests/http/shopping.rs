@@ -299,6 +299,32 @@ async fn a_customer_takes_over_the_guests_cart_and_sees_only_own_orders() {
 }
 
 #[tokio::test]
+async fn an_order_stays_readable_when_its_product_is_archived() {
+    let shop = TestShop::new().await;
+    let variant = shop.database.variant(1250, 5).await;
+    let token = fill_cart(&shop, variant, 2).await;
+    let order = shop.send(checkout(&token, "c")).await.json();
+    let path = format!("/v1/orders/{}", order["id"].as_str().unwrap());
+    let before = shop.send(get(&path).header("Cart-Token", &token)).await.json();
+    assert_eq!(before["lines"][0]["variant_id"], json!(variant.to_string()));
+
+    let (_, staff) = shop.login(Role::Admin).await;
+    let products = shop.send(get("/v1/admin/products").bearer(&staff)).await.json();
+    let product = format!("/v1/products/{}", products["data"][0]["id"].as_str().unwrap());
+    let archived = shop.send(ask(Method::DELETE, &product).bearer(&staff)).await;
+    assert!(archived.status.is_success(), "{}", archived.text);
+    shop.send(get(&product)).await.problem(404, "not_found");
+
+    assert_eq!(shop.send(get(&path).header("Cart-Token", &token)).await.json(), before);
+    let for_staff = shop.send(get(&path.replace("/v1/", "/v1/admin/")).bearer(&staff)).await;
+    assert_eq!(for_staff.status, 200, "{}", for_staff.text);
+    assert_eq!(for_staff.json()["lines"], before["lines"]);
+    let paid = shop.send(pay(&token, &order, "p", &json!({ "provider": "mock" }))).await;
+    assert_eq!(paid.json()["status"], "succeeded", "{}", paid.text);
+    shop.database.finish().await;
+}
+
+#[tokio::test]
 async fn orders_are_exported_page_after_page() {
     let shop = TestShop::new().await;
     let variant = shop.database.variant(1250, 500).await;

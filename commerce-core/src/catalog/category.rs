@@ -258,10 +258,11 @@ async fn insert_category(
 
 /// The slug under which an import looks for the category of this title.
 pub(super) fn title_slug(title: &str) -> String {
-    if slugs::is_slug(title, limits::CATEGORY_SLUG_CHARS_MAX) {
+    let reserved = slugs::RESERVED_FOR_CATEGORIES;
+    if slugs::is_slug(title, limits::CATEGORY_SLUG_CHARS_MAX) && !slugs::is_reserved(title, reserved) {
         return title.to_owned();
     }
-    slugs::from_title(title, "category", limits::CATEGORY_SLUG_CHARS_MAX)
+    slugs::from_title(title, "category", limits::CATEGORY_SLUG_CHARS_MAX, reserved)
 }
 
 /// The categories under the slugs of these titles, or that were under them before, by title. Those that there are.
@@ -439,6 +440,9 @@ fn check(slug: Option<&str>, title: Option<&str>, html: Option<&str>) -> Result<
     let mut errors = FieldErrors::default();
     if slug.is_some_and(|slug| !slugs::is_slug(slug, limits::CATEGORY_SLUG_CHARS_MAX)) {
         errors.push("/slug", "must be lower-case letters and digits in words joined by hyphens");
+    }
+    if slug.is_some_and(|slug| slugs::is_reserved(slug, slugs::RESERVED_FOR_CATEGORIES)) {
+        errors.push("/slug", "means something else in an address; choose another");
     }
     if let Some(title) = title {
         errors.check_text("/title", title.trim(), 1..=limits::CATEGORY_TITLE_CHARS_MAX);

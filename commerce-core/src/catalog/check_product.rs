@@ -24,6 +24,8 @@ pub(super) fn title(errors: &mut FieldErrors, title: &str) {
 pub(super) fn slug(errors: &mut FieldErrors, slug: &str) {
     if !slugs::is_slug(slug, limits::PRODUCT_SLUG_CHARS_MAX) {
         errors.push("/slug", "must be lower-case letters and digits in words joined by hyphens");
+    } else if slugs::is_reserved(slug, slugs::RESERVED_FOR_PRODUCTS) {
+        errors.push("/slug", "means something else in an address; choose another");
     }
 }
 

@@ -77,12 +77,18 @@ fn normalised(mut new: NewProduct) -> NewProduct {
         new.option_names = first.options.keys().cloned().collect();
     }
     new.option_names = new.option_names.iter().map(|name| name.trim().to_owned()).collect();
+    new.images.iter_mut().for_each(normalise_image);
     new
 }
 
 pub(super) fn normalise_variant(variant: &mut NewVariant) {
     variant.sku = variant.sku.take().map(|sku| sku.trim().to_owned());
     variant.options = normalised_options(std::mem::take(&mut variant.options));
+}
+
+/// An import reads the text of a cell without the blanks around it; so it finds the image as it is.
+pub(super) fn normalise_image(image: &mut NewImage) {
+    image.alt = image.alt.trim().to_owned();
 }
 
 pub(super) fn normalised_options(options: super::Options) -> super::Options {
@@ -121,7 +127,12 @@ async fn insert_row(
         diesel::insert_into(products::table).values((row, products::slug.eq(slug))).execute(conn).await?;
         return Ok(());
     }
-    let base = slugs::from_title(&new.title, "product", limits::PRODUCT_SLUG_CHARS_MAX);
+    let base = slugs::from_title(
+        &new.title,
+        "product",
+        limits::PRODUCT_SLUG_CHARS_MAX,
+        slugs::RESERVED_FOR_PRODUCTS,
+    );
     // Another transaction may take the slug in between: then look again, and in a crowd stop counting.
     for attempt in 0.. {
         let slug = if attempt < 5 {

@@ -2,11 +2,26 @@
 
 use uuid::Uuid;
 
-/// The slug of a title, at most `chars_max` long; `fallback` when no letter of the title can be written in ASCII.
-pub(super) fn from_title(title: &str, fallback: &str, chars_max: usize) -> String {
+/// What stands in addresses where the slug of a product may stand: `/products/search`, `/admin/products/import`.
+pub(super) const RESERVED_FOR_PRODUCTS: &[&str] = &["search", "import", "export"];
+/// The top level, where a category may be named: `?parent=none`.
+pub(super) const RESERVED_FOR_CATEGORIES: &[&str] = &["none"];
+
+/// Whether an address with this slug means something else: one of these words, or an id.
+pub(super) fn is_reserved(slug: &str, reserved: &[&str]) -> bool {
+    reserved.contains(&slug) || Uuid::try_parse(slug).is_ok()
+}
+
+/// The slug of a title, at most `chars_max` long; `fallback` when no letter of the title can be written in ASCII. None of the
+/// reserved ones.
+pub(super) fn from_title(title: &str, fallback: &str, chars_max: usize, reserved: &[&str]) -> String {
     let slug = slug::slugify(title);
     let slug = cut(&slug, chars_max);
-    if slug.is_empty() { fallback.to_owned() } else { slug.to_owned() }
+    match slug {
+        "" => fallback.to_owned(),
+        slug if is_reserved(slug, reserved) => with_tail(slug, "2", chars_max),
+        slug => slug.to_owned(),
+    }
 }
 
 /// The beginning of a slug.
@@ -55,11 +70,17 @@ mod tests {
 
     #[test]
     fn slugs_of_titles() {
-        let slug = |title: &str| from_title(title, "product", 255);
+        let slug = |title: &str| from_title(title, "product", 255, RESERVED_FOR_PRODUCTS);
+        assert_eq!((slug("Search"), slug("Searching")), ("search-2".to_owned(), "searching".to_owned()));
+        assert_eq!(
+            slug("01939F5C-7E2B-7C4A-9A55-0D8A6A4F4B1E"),
+            "01939f5c-7e2b-7c4a-9a55-0d8a6a4f4b1e-2",
+            "else an address would read it as an id"
+        );
         assert_eq!(slug("Ocean Blue Shirt"), "ocean-blue-shirt");
         assert_eq!(slug("  Crème brûlée, 2 × 100 g!"), "creme-brulee-2-x-100-g");
         assert_eq!(slug("!!!"), "product");
-        assert_eq!(from_title("one two three", "product", 8), "one-two");
+        assert_eq!(from_title("one two three", "product", 8, &[]), "one-two");
         for title in ["Ocean Blue Shirt", "ÆØÅ", "日本", "!!!", "a--b", &"long ".repeat(100)] {
             assert!(is_slug(&slug(title), 255), "{title}: {}", slug(title));
         }
@@ -76,7 +97,7 @@ mod tests {
     #[test]
     fn a_long_slug_makes_room_for_its_number_only() {
         let long = "ab-".repeat(85).trim_end_matches('-').to_owned() + "c";
-        assert_eq!((long.len(), from_title(&long, "product", 255)), (255, long.clone()));
+        assert_eq!((long.len(), from_title(&long, "product", 255, &[])), (255, long.clone()));
         let second = first_free(&long, std::slice::from_ref(&long), 255);
         assert!(second.ends_with("-2") && is_slug(&second, 255), "{second}");
         assert!(second.starts_with(numbered_pattern(&long, 255).trim_end_matches('%')), "{second}");

@@ -5,7 +5,7 @@ use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 
 use super::former_slugs::leave_product_slug;
 use super::image::release_files;
-use super::insert_product::{as_position, insert_categories, insert_images};
+use super::insert_product::{as_position, insert_categories, insert_images, normalise_image};
 use super::product::{Audience, Image, NewImage, Product, ProductPatch, ProductStatus, variant_title};
 use super::read_product::{ProductRow, with_parts};
 use super::refusal::{ProductRefusal, UpdateProductError};
@@ -36,9 +36,10 @@ pub async fn update_product(
 pub(super) async fn apply_patch(
     conn: &mut AsyncPgConnection,
     before: &Product,
-    patch: ProductPatch,
+    mut patch: ProductPatch,
     currency: Currency,
 ) -> Result<(), UpdateProductError> {
+    patch.images.iter_mut().flatten().for_each(normalise_image);
     check(before, &patch)?;
     write_row(conn, before.id, &patch).await?;
     if let Some(slug) = patch.slug.as_ref().filter(|slug| **slug != before.slug) {

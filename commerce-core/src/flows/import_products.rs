@@ -27,7 +27,7 @@ text_enum! {
     pub enum OnError {
         /// Nothing is imported.
         Abort = "abort",
-        /// Its product is left out, the others are imported.
+        /// Its product is left out, the others are imported. A count of stock that cannot be is left out by itself.
         Skip = "skip",
     }
 }

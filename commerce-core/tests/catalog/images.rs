@@ -531,3 +531,30 @@ async fn an_uploaded_picture_stays_when_the_catalogue_goes_out_and_comes_in_agai
     given.work().await;
     given.db.finish().await;
 }
+
+/// A WebP with notes of how it is to be turned.
+fn noted_webp(webp: &[u8], width: u32, height: u32) -> Vec<u8> {
+    let chunk = |kind: &[u8; 4], body: &[u8]| {
+        let padding: &[u8] = if body.len() % 2 == 1 { &[0] } else { &[] };
+        [kind.as_slice(), &u32::try_from(body.len()).unwrap().to_le_bytes(), body, padding].concat()
+    };
+    let size = |pixels: u32| (pixels - 1).to_le_bytes()[..3].to_vec();
+    let header = [&[0x08, 0, 0, 0][..], &size(width), &size(height)].concat();
+    let body = [b"WEBP", &chunk(b"VP8X", &header)[..], &webp[12..], &chunk(b"EXIF", &exif()[6..])].concat();
+    [b"RIFF", &u32::try_from(body.len()).unwrap().to_le_bytes()[..], &body].concat()
+}
+
+#[tokio::test]
+async fn a_photograph_that_is_turned_does_not_swell() {
+    // As restless as a photograph: a PNG of it is large.
+    let restless = RgbImage::from_fn(600, 400, |x, y| {
+        let wave = |n: u32| u8::try_from((x * n + y * (n + 2) + (x * y) % 31) % 256).unwrap();
+        Rgb([wave(1), wave(2), wave(3)])
+    });
+    let webp = encoded(&DynamicImage::from(restless), ImageFormat::WebP);
+    let kept = media().check(noted_webp(&webp, 600, 400).into()).await.unwrap();
+    assert_eq!((kept.format, kept.width, kept.height), (Format::Jpeg, 400, 600));
+    assert_eq!(::image::load_from_memory(&kept.bytes).unwrap().dimensions(), (400, 600));
+    assert!(kept.bytes.len() < 600 * 400 * 2, "{}", kept.bytes.len());
+    assert!(!contains(&kept.bytes, b"GPS"));
+}

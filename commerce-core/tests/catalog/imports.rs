@@ -13,7 +13,7 @@ use commerce_core::request::Origin;
 use commerce_core::testing::TestDatabase;
 use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
 
-use super::given::{simple, usd};
+use super::given::{create, product, simple, usd, variant};
 
 const APPAREL: &[u8] = include_bytes!("../data/shopify-apparel.csv");
 
@@ -582,6 +582,48 @@ async fn every_count_below_what_is_reserved_is_named() {
     let available = find(conn, "cap-1").await.unwrap().variants[0].available;
     assert_eq!(available, 1);
     db.discard().await;
+}
+
+#[tokio::test]
+async fn what_an_export_trims_was_trimmed_before() {
+    let db = TestDatabase::new().await;
+    let conn = &mut db.conn().await;
+    let mut spaced = product("Tea", vec![variant(&[], 900)]);
+    let image = |alt: &str| catalog::NewImage { url: "https://x.example/a.jpg".into(), alt: alt.into() };
+    spaced.images = vec![image(" A tin ")];
+    create(conn, spaced, &[1]).await.unwrap();
+    assert_eq!(find(conn, "tea").await.unwrap().images[0].alt, "A tin");
+    let patch = catalog::ProductPatch { images: Some(vec![image("\tA box\n")]), ..Default::default() };
+    let id = find(conn, "tea").await.unwrap().id;
+    catalog::update_product(conn, id, None, patch, Currency::USD).await.unwrap();
+    let image_id = find(conn, "tea").await.unwrap().images[0].id;
+    let patch = catalog::image::ImagePatch { alt: Some(" A jar ".into()), position: None };
+    catalog::image::update_image(conn, id, image_id, None, &patch).await.unwrap();
+    assert_eq!(find(conn, "tea").await.unwrap().images[0].alt, "A jar");
+    let native = export(conn, Layout::Native).await;
+    assert_eq!(counts(&import(conn, &native, SET_STOCK).await.unwrap()), [0, 0, 1, 0]);
+
+    // Pairs in JSON bring their blanks with them.
+    let csv = "slug,title,price,options\ncup,Cup,1.00,\"[[\"\"Size \"\",\"\" S\"\"]]\"\n";
+    import(conn, csv, ImportOptions::default()).await.unwrap();
+    assert_eq!(counts(&import(conn, csv, ImportOptions::default()).await.unwrap()), [0, 0, 1, 0]);
+    db.finish().await;
+}
+
+#[tokio::test]
+async fn words_of_addresses_are_no_slugs() {
+    let db = TestDatabase::new().await;
+    let conn = &mut db.conn().await;
+    let csv = "slug,title,categories,price\nSearch,Search,None,1.00\n";
+    for created in [1, 0] {
+        assert_eq!(import(conn, csv, ImportOptions::default()).await.unwrap().created, created);
+    }
+    let none = catalog::find_category(conn, &CategoryKey::from("none-2")).await.unwrap().unwrap();
+    assert_eq!(find(conn, "search-2").await.unwrap().category_ids, [none.id]);
+    let given = "slug,title,price\nsearch,Search,1.00\n";
+    let errors = wrong_lines(import(conn, given, ImportOptions::default()).await);
+    assert_eq!((errors[0].line, errors[0].column.as_str()), (2, "slug"));
+    db.finish().await;
 }
 
 /// A title that fills its field makes the address that a file calls the product by.

@@ -70,7 +70,7 @@ pub async fn add_image(
                 product_images::id.eq(id),
                 product_images::product_id.eq(product_id),
                 product_images::url.eq(format!("{MEDIA_PATH}{}", image.file)),
-                product_images::alt.eq(&image.alt),
+                product_images::alt.eq(image.alt.trim()),
                 product_images::position.eq(as_position(place)),
                 product_images::storage_key.eq(image.file.to_string()),
                 product_images::width.eq(as_pixels(image.width)),
@@ -95,7 +95,7 @@ impl AddImage {
         crate::catalog::Image {
             id,
             url: format!("{MEDIA_PATH}{}", self.file),
-            alt: self.alt.clone(),
+            alt: self.alt.trim().to_owned(),
             position: as_position(place),
             size: Some((self.width, self.height)),
             variants: Vec::new(),
@@ -105,7 +105,7 @@ impl AddImage {
 
 pub(super) fn check_alt(alt: &str) -> Result<(), WriteImageError> {
     let mut errors = FieldErrors::default();
-    errors.check_text("/alt", alt, 0..=limits::IMAGE_ALT_CHARS_MAX);
+    errors.check_text("/alt", alt.trim(), 0..=limits::IMAGE_ALT_CHARS_MAX);
     if errors.is_empty() { Ok(()) } else { Err(WriteImageError::Invalid(errors.into_vec())) }
 }
 

@@ -91,7 +91,7 @@ pub async fn update_image(
         }
         if let Some(alt) = &patch.alt {
             diesel::update(product_images::table.find(image_id))
-                .set(product_images::alt.eq(alt))
+                .set(product_images::alt.eq(alt.trim()))
                 .execute(conn)
                 .await?;
         }

@@ -3,6 +3,7 @@
 use std::io::Cursor;
 
 use bytes::Bytes;
+use image::codecs::jpeg::JpegEncoder;
 use image::codecs::png::PngEncoder;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageEncoder, ImageFormat, ImageReader, ImageResult, Limits};
@@ -16,6 +17,9 @@ pub const FILE_BYTES_MAX: usize = 20 * 1024 * 1024;
 /// A picture has at most this many pixels: one from a camera of 24 megapixels is taken.
 pub const PIXELS_MAX: u64 = 25_000_000;
 
+/// Of what is turned and written anew: nothing is to be seen of it, since it is the picture that all copies are made from.
+const TURNED_JPEG_QUALITY: u8 = 92;
+
 /// What the pixels of one decoded picture may take, in bytes: those of 16 bits a channel reach it sooner.
 const DECODED_BYTES_MAX: u64 = 160 * 1024 * 1024;
 
@@ -26,6 +30,10 @@ pub enum ImageRefusal {
     Empty,
     #[error("has {0} bytes; at most {FILE_BYTES_MAX} are allowed")]
     TooManyBytes(usize),
+    #[error(
+        "has {0} bytes once it is turned as it says; at most {FILE_BYTES_MAX} are allowed: turn it before the upload"
+    )]
+    TooManyBytesTurned(usize),
     #[error("is no JPEG, PNG or WebP picture")]
     UnknownFormat,
     #[error("has {width} × {height} pixels; at most {PIXELS_MAX} are allowed")]
@@ -93,12 +101,30 @@ fn check(file: Bytes) -> Result<CheckedImage, ImageRefusal> {
     // Only JPEG says in a way that everybody heeds how it is to be turned; the others are turned here.
     let mut picture = decoded.picture;
     picture.apply_orientation(turned);
-    let mut bytes = Cursor::new(Vec::new());
-    let mut encoder = PngEncoder::new(&mut bytes);
-    keep_colours(&mut encoder, decoded.icc_profile).map_err(damaged)?;
-    picture.write_with_encoder(encoder).map_err(damaged)?;
     let (width, height) = (picture.width(), picture.height());
-    Ok(CheckedImage { format: Format::Png, bytes: bytes.into_inner().into(), width, height })
+    // A photograph from a WebP would be several times as large as PNG.
+    let as_jpeg = format == Format::WebP && !picture.color().has_alpha();
+    let mut bytes = Cursor::new(Vec::new());
+    let format = if as_jpeg {
+        let mut encoder = JpegEncoder::new_with_quality(&mut bytes, TURNED_JPEG_QUALITY);
+        keep_colours(&mut encoder, decoded.icc_profile).map_err(damaged)?;
+        picture.write_with_encoder(encoder).map_err(damaged)?;
+        Format::Jpeg
+    } else {
+        let mut encoder = PngEncoder::new(&mut bytes);
+        keep_colours(&mut encoder, decoded.icc_profile).map_err(damaged)?;
+        picture.write_with_encoder(encoder).map_err(damaged)?;
+        Format::Png
+    };
+    Ok(CheckedImage { format, bytes: of_turned(bytes.into_inner())?, width, height })
+}
+
+/// What was written anew may have become larger than an upload may be.
+fn of_turned(bytes: Vec<u8>) -> Result<Bytes, ImageRefusal> {
+    if bytes.len() > FILE_BYTES_MAX {
+        return Err(ImageRefusal::TooManyBytesTurned(bytes.len()));
+    }
+    Ok(bytes.into())
 }
 
 /// By the first bytes.
@@ -172,4 +198,17 @@ pub(super) fn keep_colours(encoder: &mut impl ImageEncoder, icc_profile: Option<
 
 fn damaged(error: image::ImageError) -> ImageRefusal {
     ImageRefusal::Damaged(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_too_large_once_it_is_turned_is_refused() {
+        assert_eq!(of_turned(vec![7; FILE_BYTES_MAX]).map(|bytes| bytes.len()), Ok(FILE_BYTES_MAX));
+        let refused = of_turned(vec![7; FILE_BYTES_MAX + 1]).unwrap_err();
+        assert_eq!(refused, ImageRefusal::TooManyBytesTurned(FILE_BYTES_MAX + 1));
+        assert!(refused.to_string().contains("turn it before the upload"), "{refused}");
+    }
 }

@@ -211,7 +211,7 @@ impl<R: Read> ProductReader<R> {
         let slug = if slugs::is_slug(handle, limits::PRODUCT_SLUG_CHARS_MAX) {
             handle.to_owned()
         } else {
-            slugs::from_title(handle, "", limits::PRODUCT_SLUG_CHARS_MAX)
+            slugs::from_title(handle, "", limits::PRODUCT_SLUG_CHARS_MAX, slugs::RESERVED_FOR_PRODUCTS)
         };
         // Without a letter there is no slug; that is told when the product is complete.
         let twin = if slug.is_empty() { None } else { self.slugs.claim(&slug, line) };
