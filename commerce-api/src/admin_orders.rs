@@ -1,6 +1,7 @@
 //! `/admin/orders`: what the shop sees and does.
 
 use chrono::{DateTime, Utc};
+use commerce_core::accounts::{Permission, Role};
 use commerce_core::audit_log::{self, Subject};
 use commerce_core::db::Retryable;
 use commerce_core::flows::{
@@ -19,7 +20,7 @@ use poem_openapi::{Enum, Object, OpenApi};
 use uuid::Uuid;
 
 use crate::answer::{Created, List, Okay};
-use crate::auth::{Can, OrdersRead, OrdersWrite};
+use crate::auth::{Can, OrdersRead, OrdersWrite, permission_denied};
 use crate::body::Body;
 use crate::edge::IfMatch;
 use crate::idempotency_key::IdempotencyKey;
@@ -101,6 +102,9 @@ impl AdminOrders {
     ///
     /// `processing`: the customer can no longer cancel it. `shipped`: all of it leaves in one parcel, and its units leave the
     /// stock. `delivered`: it has arrived. `cancelled`: its stock goes back on the shelf, and what was paid goes back.
+    ///
+    /// `shipped` and `delivered` need the permission `shipments.write` too, and `cancelled` needs `payments.refund` if any money has
+    /// come in for the order.
     #[oai(path = "/admin/orders/:id/status", method = "patch", operation_id = "admin_move_order")]
     async fn move_on(
         &self,
@@ -109,9 +113,18 @@ impl AdminOrders {
         #[oai(name = "If-Match")] expected: IfMatch,
         body: Body<MoveOrderRequest>,
     ) -> Result<Okay<Order>, Refused<MoveOrderError>> {
-        let (id, author, step) = (OrderId(id.0), staff.author(), body.value);
+        let (id, author, step, role) = (OrderId(id.0), staff.author(), body.value, staff.staff.role);
         let effect = async move |conn: &mut AsyncPgConnection| {
-            check_version(conn, id, expected).await?;
+            // The lock is kept, so that what is checked holds until the step is taken.
+            let order = orders::lock(conn, id).await?.ok_or(MoveOrderError::NotFound)?.0;
+            if let Some(permission) = step.needs(&order)
+                && !role.may(permission)
+            {
+                return Err(MoveOrderError::MayNot(role, permission));
+            }
+            if expected.version().is_some_and(|expected| expected != order.version) {
+                return Err(MoveOrderError::VersionMismatch);
+            }
             let before = audit_log::snapshot(conn, Subject::Order(id)).await?;
             let order = step.take(conn, id, &author.origin).await?;
             audit_log::record(conn, &author, "admin_move_order", Subject::Order(id), before).await?;
@@ -167,6 +180,9 @@ impl AdminOrders {
 pub enum MoveOrderError {
     #[error("there is no such order")]
     NotFound,
+    /// This step needs more than the permission to change orders.
+    #[error("the role {0} does not include {1}")]
+    MayNot(Role, Permission),
     #[error("the order has changed since it was read")]
     VersionMismatch,
     #[error(transparent)]
@@ -180,7 +196,7 @@ pub enum MoveOrderError {
 impl Retryable for MoveOrderError {
     fn is_retryable(&self) -> bool {
         match self {
-            Self::NotFound | Self::VersionMismatch => false,
+            Self::NotFound | Self::MayNot(..) | Self::VersionMismatch => false,
             Self::Advance(error) => error.is_retryable(),
             Self::Cancel(error) => error.is_retryable(),
             Self::Database(error) => error.is_retryable(),
@@ -195,6 +211,7 @@ impl Refusal for MoveOrderError {
     fn problem(self) -> Problem {
         match self {
             Self::NotFound | Self::Advance(AdvanceOrderError::NotFound) => Problem::not_found("order"),
+            Self::MayNot(role, permission) => permission_denied(Some(role), permission),
             Self::VersionMismatch => Problem::new(Code::VersionMismatch, Code::VersionMismatch.meaning()),
             Self::Advance(AdvanceOrderError::Transition(error)) => {
                 Problem::new(Code::OrderState, error.to_string()).with("status", error.from)
@@ -205,19 +222,6 @@ impl Refusal for MoveOrderError {
             Self::Cancel(error) => error.problem(),
             Self::Advance(AdvanceOrderError::Database(error)) | Self::Database(error) => error.into(),
         }
-    }
-}
-
-/// Takes the order's lock, so that what was checked holds until the step is taken.
-async fn check_version(
-    conn: &mut AsyncPgConnection,
-    id: OrderId,
-    expected: IfMatch,
-) -> Result<(), MoveOrderError> {
-    let order = orders::lock(conn, id).await?.ok_or(MoveOrderError::NotFound)?.0;
-    match expected.version() {
-        Some(version) if version != order.version => Err(MoveOrderError::VersionMismatch),
-        _ => Ok(()),
     }
 }
 
@@ -245,6 +249,15 @@ pub struct MoveOrderRequest {
 }
 
 impl MoveOrderRequest {
+    /// What the step needs besides `orders.write`.
+    fn needs(&self, order: &orders::Order) -> Option<Permission> {
+        match self.status {
+            OrderStep::Processing => None,
+            OrderStep::Shipped | OrderStep::Delivered => Some(Permission::ShipmentsWrite),
+            OrderStep::Cancelled => (order.paid_minor > 0).then_some(Permission::PaymentsRefund),
+        }
+    }
+
     async fn take(
         &self,
         conn: &mut AsyncPgConnection,

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use commerce_core::accounts::{
-    self, AdministerUserError, ListUsersError, UpdateUser, User, UserFilter, UserKey, UserSort,
+    self, AdministerUserError, ListUsersError, Permission, UpdateUser, User, UserFilter, UserKey, UserSort,
 };
 use commerce_core::flows;
 use commerce_core::page::Limit;
@@ -13,7 +13,7 @@ use poem_openapi::{Enum, Object, OpenApi};
 use uuid::Uuid;
 
 use crate::answer::{List, NOTHING, NoContent, Okay, Reply};
-use crate::auth::{Can, UsersRead, UsersWrite};
+use crate::auth::{Can, UsersRead, UsersWrite, permission_denied};
 use crate::body::Body;
 use crate::edge::IfMatch;
 use crate::me::AccountRole;
@@ -244,6 +244,8 @@ impl Refusal for AdministerUserError {
 
     fn problem(self) -> Problem {
         match self {
+            Self::AuthorGone => Problem::new(Code::Unauthenticated, "Your account can no longer be used."),
+            Self::AuthorMayNot => permission_denied(None, Permission::UsersWrite),
             Self::NotFound => Problem::not_found("user"),
             Self::VersionMismatch => Problem::new(Code::VersionMismatch, Code::VersionMismatch.meaning()),
             Self::LastAdmin => Problem::new(Code::LastAdmin, Code::LastAdmin.meaning()),

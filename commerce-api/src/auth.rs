@@ -206,18 +206,33 @@ const SESSIONS_REMEMBERED_MAX: usize = 10_000;
 
 /// Sessions that were looked up in the last two seconds.
 #[derive(Default)]
-pub struct SessionCache(Mutex<HashMap<SessionKey, (Instant, LiveSession)>>);
+pub struct SessionCache(Mutex<Remembered>);
+
+#[derive(Default)]
+struct Remembered {
+    sessions: HashMap<SessionKey, (Instant, LiveSession)>,
+    /// How often something was forgotten.
+    forgotten: u64,
+}
 
 impl SessionCache {
-    fn get(&self, key: SessionKey) -> Option<(Duration, LiveSession)> {
-        let sessions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (read_at, session) = sessions.get(&key)?;
+    /// What is remembered, or how often something was forgotten by now: to be told to [`Self::put`].
+    fn get(&self, key: SessionKey) -> Result<(Duration, LiveSession), u64> {
+        let remembered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some((read_at, session)) = remembered.sessions.get(&key) else {
+            return Err(remembered.forgotten);
+        };
         let age = read_at.elapsed();
-        (age < SESSION_REMEMBERED).then(|| (age, session.clone()))
+        if age < SESSION_REMEMBERED { Ok((age, session.clone())) } else { Err(remembered.forgotten) }
     }
 
-    fn put(&self, key: SessionKey, session: LiveSession) {
-        let mut sessions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Unless something was forgotten since: then it may be just this, and what was read is no longer so.
+    fn put(&self, key: SessionKey, session: LiveSession, forgotten: u64) {
+        let mut remembered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if remembered.forgotten != forgotten {
+            return;
+        }
+        let sessions = &mut remembered.sessions;
         if sessions.len() >= SESSIONS_REMEMBERED_MAX {
             sessions.retain(|_, (read_at, _)| read_at.elapsed() < SESSION_REMEMBERED);
         }
@@ -237,13 +252,21 @@ impl SessionCache {
     }
 
     fn retain(&self, keep: impl Fn(&LiveSession) -> bool) {
-        let mut sessions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        sessions.retain(|_, (_, session)| keep(session));
+        let mut remembered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        remembered.forgotten += 1;
+        remembered.sessions.retain(|_, (_, session)| keep(session));
     }
 }
 
 fn unauthenticated(detail: &str) -> Problem {
     Problem::new(Code::Unauthenticated, detail)
+}
+
+/// The refusal that names what is missing.
+pub fn permission_denied(role: Option<Role>, permission: Permission) -> Problem {
+    let role = role.map(|role| format!(" {role}")).unwrap_or_default();
+    let detail = format!("Your role{role} does not include {permission}.");
+    Problem::new(Code::PermissionDenied, detail)
 }
 
 /// The text after `Bearer `, if there is an Authorization header.
@@ -309,9 +332,10 @@ impl Customer {
 
 /// What the database says about a session, and how long ago it said so; none if the session is over.
 async fn live_session(state: &State, key: SessionKey) -> Result<Option<(Duration, LiveSession)>, Problem> {
-    if let Some(known) = state.sessions.get(key) {
-        return Ok(Some(known));
-    }
+    let forgotten = match state.sessions.get(key) {
+        Ok(known) => return Ok(Some(known)),
+        Err(forgotten) => forgotten,
+    };
     let mut conn = state.conn().await?;
     let Some(session) = find_live_session(&mut conn, key).await? else { return Ok(None) };
     if session.is_to_be_touched()
@@ -320,7 +344,7 @@ async fn live_session(state: &State, key: SessionKey) -> Result<Option<(Duration
         // Nothing to refuse a request for.
         tracing::warn!(%error, "the last use of a session could not be written down");
     }
-    state.sessions.put(key, session.clone());
+    state.sessions.put(key, session.clone(), forgotten);
     Ok(Some((Duration::ZERO, session)))
 }
 
@@ -429,8 +453,7 @@ security!([] Customer, schemes = [BEARER_SCHEME => BEARER, SESSION_COOKIE_SCHEME
 security!([P: Grants] Can<P>, schemes = [P::PERMISSION.as_str() => BEARER, SESSION_COOKIE_SCHEME => SESSION_COOKIE], optional = false, |request| {
     let staff = customer(request).await?.ok_or_else(|| unauthenticated("Log in first."))?;
     if !staff.role.may(P::PERMISSION) {
-        let detail = format!("Your role {} does not include {}.", staff.role, P::PERMISSION);
-        return Err(Problem::new(Code::PermissionDenied, detail).into());
+        return Err(permission_denied(Some(staff.role), P::PERMISSION).into());
     }
     Ok(Self { staff, permission: PhantomData })
 });
@@ -451,3 +474,27 @@ security!(
     optional = true,
     |request| Ok(Self { shopper: shopper(request).await?, call: Call::of(request) })
 );
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_read_before_something_was_forgotten_is_not_remembered_after_it() {
+        let (cache, session_id, user_id) = (SessionCache::default(), SessionId::new(), UserId::new());
+        let at = chrono::Utc::now();
+        let session = LiveSession { session_id, user_id, role: Role::Admin, last_used_at: at, seen_at: at };
+        let key = SessionKey::Id(session_id);
+        let before = cache.get(key).unwrap_err();
+        cache.forget(session_id);
+        cache.put(key, session.clone(), before);
+        let after = cache.get(key).unwrap_err();
+        cache.forget_user(user_id);
+        cache.put(key, session.clone(), after);
+        let now = cache.get(key).unwrap_err();
+        cache.put(key, session.clone(), now);
+        assert_eq!(cache.get(key).unwrap().1, session);
+        cache.forget(session_id);
+        assert!(cache.get(key).is_err());
+    }
+}

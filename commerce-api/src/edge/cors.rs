@@ -43,8 +43,9 @@ const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, PAT
 const REQUEST_HEADERS: HeaderValue = HeaderValue::from_static(
     "Authorization, Cart-Token, Content-Type, Idempotency-Key, If-Match, If-None-Match, X-Request-Id, traceparent",
 );
-const EXPOSED_HEADERS: HeaderValue =
-    HeaderValue::from_static("ETag, Idempotent-Replayed, Link, Location, Retry-After, X-Request-Id");
+const EXPOSED_HEADERS: HeaderValue = HeaderValue::from_static(
+    "ETag, Idempotent-Replayed, Link, Location, RateLimit, RateLimit-Policy, Retry-After, X-Request-Id",
+);
 
 /// What to say to the browser about one request.
 pub struct CheckedOrigin {

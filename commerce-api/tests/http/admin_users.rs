@@ -1,15 +1,16 @@
 //! The accounts of others: found, changed, disabled, deleted; and an admin is always left.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use commerce_core::accounts::Role;
+use commerce_api::tokens::TokenKeys;
+use commerce_core::accounts::{Role, SecretKey};
 use commerce_core::ids::UserId;
 use diesel_async::SimpleAsyncConnection as _;
 use futures_util::future::join_all;
 use poem::http::Method;
 use serde_json::{Value, json};
 
-use crate::shop::{Ask, TestShop, ask, get, post};
+use crate::shop::{Ask, SECRET, TestShop, ask, get, post};
 
 fn user(id: impl std::fmt::Display) -> Ask {
     get(&format!("/v1/admin/users/{id}"))
@@ -104,6 +105,90 @@ async fn who_is_disabled_or_demoted_is_stopped_at_once() {
     shop.send(get("/v1/me").bearer(&token)).await.problem(401, "unauthenticated");
     shop.send(refresh).await.problem(401, "invalid_refresh_token");
     assert_eq!(shop.send(login()).await.status, 200);
+    shop.database.finish().await;
+}
+
+/// The server remembers for two seconds who is behind a token; a change of accounts must not rely on that.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_disabled_or_demoted_cannot_undo_it_in_another_process() {
+    let shop = TestShop::new().await;
+    let (_, boss) = shop.login(Role::Admin).await;
+    let process = shop.beside(TokenKeys::derive(&SecretKey::parse(SECRET).unwrap()).unwrap());
+    for (ending, status, code) in [
+        (json!({ "disabled": true }), 401, "unauthenticated"),
+        (json!({ "role": "support" }), 403, "permission_denied"),
+    ] {
+        let (id, token) = shop.login(Role::Admin).await;
+        let (other, _) = shop.login(Role::Customer).await;
+        assert_eq!(process.send(user(id).bearer(&token)).await.status, 200);
+        assert_eq!(shop.send(patch(id, &ending).bearer(&boss)).await.status, 200);
+        let undo = json!({ "disabled": false, "role": "admin" });
+        for wish in [patch(id, &undo), patch(other, &json!({ "role": "admin" })), delete(other), delete(id)] {
+            process.send(wish.bearer(&token)).await.problem(status, code);
+        }
+        let left = shop.send(user(id).bearer(&boss)).await.json();
+        assert!(left["disabled"] == true || left["role"] == "support", "{left:#}");
+        assert_eq!(shop.send(user(other).bearer(&boss)).await.json()["role"], "customer");
+    }
+    shop.database.finish().await;
+}
+
+/// The change that takes the right away and the one that uses it come at once: the second waits for the first, and sees it.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_put_out_while_their_change_waits_does_not_make_it() {
+    let shop = TestShop::new().await;
+    shop.login(Role::Admin).await;
+    for (ending, status, code) in [
+        ("disabled_at = commerce.clock()", 401, "unauthenticated"),
+        ("role = 'support'", 403, "permission_denied"),
+    ] {
+        let (id, token) = shop.login(Role::Admin).await;
+        let (other, _) = shop.login(Role::Customer).await;
+        for wish in [patch(other, &json!({ "role": "admin" })), delete(other)] {
+            let mut conn = shop.database.conn().await;
+            conn.batch_execute(&format!("BEGIN; UPDATE commerce.users SET {ending} WHERE id = '{id}'"))
+                .await
+                .unwrap();
+            let (got, ()) = futures_util::join!(shop.send(wish.bearer(&token)), async {
+                let waits = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+                let mut watch = shop.database.conn().await;
+                while diesel_async::RunQueryDsl::execute(diesel::sql_query(waits), &mut watch).await.unwrap()
+                    == 0
+                {
+                    tokio::task::yield_now().await;
+                }
+                conn.batch_execute("COMMIT").await.unwrap();
+            });
+            got.problem(status, code);
+            let undo =
+                format!("UPDATE commerce.users SET disabled_at = NULL, role = 'admin' WHERE id = '{id}'");
+            conn.batch_execute(&undo).await.unwrap();
+        }
+    }
+    shop.database.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_role_counts_in_another_process_within_two_seconds() {
+    let shop = TestShop::new().await;
+    let (_, boss) = shop.login(Role::Admin).await;
+    let process = shop.beside(TokenKeys::derive(&SecretKey::parse(SECRET).unwrap()).unwrap());
+    let (id, token) = shop.login(Role::Support).await;
+    let list = || get("/v1/admin/users").bearer(&token);
+    assert_eq!(process.send(list()).await.status, 200);
+    assert_eq!(shop.send(patch(id, &json!({ "role": "customer" })).bearer(&boss)).await.status, 200);
+    let changed = Instant::now();
+    shop.send(list()).await.problem(403, "permission_denied");
+    let last_let_in = loop {
+        let asked = changed.elapsed();
+        let got = process.send(list()).await;
+        if got.status != 200 {
+            got.problem(403, "permission_denied");
+            break asked;
+        }
+    };
+    println!("the other process saw the new role after {last_let_in:?}");
+    assert!(last_let_in <= Duration::from_secs(2), "{last_let_in:?}");
     shop.database.finish().await;
 }
 

@@ -48,6 +48,10 @@ async fn only_listed_origins_may_call_from_a_browser() {
     let page = shop.send(get("/healthz").header("Origin", "https://shop.example")).await;
     assert_eq!(page.header("access-control-allow-origin"), Some("https://shop.example"));
     assert_eq!(page.header("x-content-type-options"), Some("nosniff"));
+    let exposed: Vec<&str> = page.header("access-control-expose-headers").unwrap().split(", ").collect();
+    for name in ["ETag", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-Id"] {
+        assert!(exposed.contains(&name), "{name} is kept from pages: {exposed:?}");
+    }
     shop.database.finish().await;
 }
 

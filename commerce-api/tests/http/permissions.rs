@@ -5,6 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use commerce_core::accounts::Role::{self, Admin, CatalogueManager, Customer, Fulfilment, Support};
 use commerce_core::ids::{SessionId, UserId};
+use poem::http::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -66,12 +67,12 @@ const TABLE: &[(&str, May, Leads)] = &[
     ("confirm_email", Users, Anywhere),
     ("list_addresses", Users, Anywhere),
     ("add_address", Users, Anywhere),
-    ("get_address", Users, Anywhere),
-    ("replace_address", Users, Anywhere),
-    ("update_address", Users, Anywhere),
-    ("remove_address", Users, Anywhere),
+    ("get_address", Users, ToOwned(&[])),
+    ("replace_address", Users, ToOwned(&[])),
+    ("update_address", Users, ToOwned(&[])),
+    ("remove_address", Users, ToOwned(&[])),
     ("list_sessions", Users, Anywhere),
-    ("end_session", Users, Anywhere),
+    ("end_session", Users, ToOwned(&[])),
     ("update_me", Users, Anywhere),
 
     ("list_products", Anybody, Anywhere),
@@ -316,6 +317,22 @@ fn the_spec_says_who_may_call() {
     }
 }
 
+/// Whatever has an id below these paths is somebody's own.
+#[test]
+fn what_is_ones_own_is_kept_from_others() {
+    let mut own = 0;
+    for operation in Surface::read().operations() {
+        if !["/me/", "/auth/sessions/"].iter().any(|above| operation.path.starts_with(above)) {
+            continue;
+        }
+        if operation.path.contains('{') {
+            own += 1;
+            assert_eq!(expected(&operation).1, ToOwned(&[]), "{}", operation.id);
+        }
+    }
+    assert!(own >= 5, "{own}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn somebody_elses_is_not_found() {
     let shop = TestShop::new().await;
@@ -329,7 +346,8 @@ async fn somebody_elses_is_not_found() {
     for operation in surface.operations() {
         let ToOwned(seen_by) = expected(&operation).1 else { continue };
         // The thing is the customer's in one round, the guest's in the other; everybody else is somebody else.
-        for owner in [&world.customer, &world.guest] {
+        let for_guests = operation.accepts("cart_token");
+        for owner in [&world.customer, &world.guest].into_iter().take(1 + usize::from(for_guests)) {
             let request = |credential: &Credential| {
                 let mut path = world.path(&operation.path, Some(&owner.credential), None);
                 if operation.has_parameter("order_id") {
@@ -349,6 +367,7 @@ async fn somebody_elses_is_not_found() {
                     .filter(|buyer| buyer.order != owner.order)
                     .map(|buyer| buyer.credential.clone()),
             );
+            others.retain(|(header, _)| for_guests || *header != "Cart-Token");
             for role in STAFF.into_iter().filter(|role| !seen_by.contains(role)) {
                 others.push(bearer(&shop.login(role).await.1));
             }
@@ -364,7 +383,7 @@ async fn somebody_elses_is_not_found() {
                 faults.push(format!("{}: a stranger changed something", operation.id));
             }
             // The reads are open to those who may see all, and to the owner.
-            if operation.method == poem::http::Method::GET {
+            if operation.method == Method::GET {
                 let mut insiders = vec![owner.credential.clone()];
                 for role in seen_by {
                     insiders.push(bearer(&shop.login(*role).await.1));
@@ -378,7 +397,7 @@ async fn somebody_elses_is_not_found() {
             }
         }
     }
-    assert!(tried > 20, "only {tried} requests were sent");
+    assert!(tried > 50, "only {tried} requests were sent");
     assert!(faults.is_empty(), "{faults:#?}");
     shop.database.finish().await;
 }
@@ -396,6 +415,53 @@ async fn a_session_that_ended_lets_nobody_in() {
         shop.database.conn().await.batch_execute(ending).await.unwrap();
         let got = shop.send(crate::shop::get("/v1/me").bearer(&token)).await;
         got.problem(401, "unauthenticated");
+    }
+    shop.database.finish().await;
+}
+
+/// Each step of an order asks for what it does: sending goods off, giving money back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_of_an_order_needs_the_permission_for_what_it_does() {
+    let shop = TestShop::new().await;
+    let variant = shop.database.variant(1250, 1_000).await.to_string();
+    const ALL: &[Role] = &[Support, Fulfilment, Admin];
+    let table: [(&[&str], bool, &str, &[Role]); 6] = [
+        (&[], false, "cancelled", ALL),
+        (&[], true, "cancelled", ADMINS),
+        (&["processing"], true, "cancelled", ADMINS),
+        (&[], true, "processing", ALL),
+        (&[], true, "shipped", &[Fulfilment, Admin]),
+        (&["shipped"], true, "delivered", &[Fulfilment, Admin]),
+    ];
+    let admin = shop.login(Admin).await.1;
+    for (before, paid, step, allowed) in table {
+        for role in ALL {
+            let staff = shop.login(*role).await.1;
+            let buyer = Buyer::new(&shop, &variant, bearer(&shop.login(Customer).await.1)).await;
+            if paid {
+                let confirm = ask(Method::POST, &format!("/v1/payments/{}/confirm", buyer.payment));
+                let confirmed = shop.send(confirm.header(buyer.credential.0, &buyer.credential.1)).await;
+                assert_eq!(confirmed.json()["status"], "succeeded", "{}", confirmed.text);
+            }
+            let path = format!("/v1/admin/orders/{}/status", buyer.order);
+            let to = |step: &str| ask(Method::PATCH, &path).json(&json!({ "status": step }));
+            for earlier in before {
+                assert_eq!(shop.send(to(earlier).bearer(&admin)).await.status, 200);
+            }
+            let unchanged = fingerprint(&shop).await;
+            let got = shop.send(to(step).bearer(&staff)).await;
+            if allowed.contains(role) {
+                assert_eq!(got.status, 200, "{role}, {step}, paid: {paid}: {}", got.text);
+                continue;
+            }
+            got.problem(403, "permission_denied");
+            let missing = if step == "cancelled" { "payments.refund" } else { "shipments.write" };
+            assert!(got.json()["detail"].as_str().unwrap().contains(missing), "{}", got.text);
+            // That is told before whether the order has changed.
+            let stale = shop.send(to(step).bearer(&staff).header("If-Match", "\"1\"")).await;
+            stale.problem(403, "permission_denied");
+            assert_eq!(fingerprint(&shop).await, unchanged, "{role}, {step}");
+        }
     }
     shop.database.finish().await;
 }

@@ -261,8 +261,8 @@ impl TestShop {
 
     /// A logged-in user of this role, without the detours of registration.
     pub async fn login(&self, role: Role) -> (UserId, String) {
-        use commerce_core::schema::{sessions, users};
-        let (user_id, session_id) = (UserId::new(), SessionId::new());
+        use commerce_core::schema::users;
+        let user_id = UserId::new();
         let mut conn = self.database.conn().await;
         diesel::insert_into(users::table)
             .values((
@@ -276,16 +276,23 @@ impl TestShop {
             .execute(&mut conn)
             .await
             .unwrap();
+        let session_id = self.session(user_id).await;
+        let now = commerce_core::db::current_time(&mut conn).await.unwrap();
+        (user_id, self.state.tokens.sign(user_id, session_id, now).unwrap())
+    }
+    /// A session of this user, as if they had logged in somewhere.
+    pub async fn session(&self, user_id: UserId) -> SessionId {
+        use commerce_core::schema::sessions;
+        let session_id = SessionId::new();
         diesel::insert_into(sessions::table)
             .values((
                 sessions::id.eq(session_id),
                 sessions::user_id.eq(user_id),
                 sessions::expires_at.eq(commerce_core::db::time_after(std::time::Duration::from_secs(3600))),
             ))
-            .execute(&mut conn)
+            .execute(&mut self.database.conn().await)
             .await
             .unwrap();
-        let now = commerce_core::db::current_time(&mut conn).await.unwrap();
-        (user_id, self.state.tokens.sign(user_id, session_id, now).unwrap())
+        session_id
     }
 }

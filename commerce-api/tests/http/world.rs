@@ -39,13 +39,16 @@ pub struct World {
     pub user: String,
     /// In the customer's address book.
     pub address: String,
+    /// Of the customer, on another device than the one that they call with.
+    pub session: String,
 }
 
 impl World {
     pub async fn new(shop: &TestShop) -> Self {
         let variant = shop.database.variant(1250, 1_000_000).await.to_string();
         let (_, admin) = shop.login(Role::Admin).await;
-        let (_, customer) = shop.login(Role::Customer).await;
+        let (customer_id, customer) = shop.login(Role::Customer).await;
+        let session = shop.session(customer_id).await.to_string();
         let customer = Buyer::new(shop, &variant, bearer(&customer)).await;
         let guest = Buyer::new(shop, &variant, ("Cart-Token", new_token())).await;
         let spare_token = new_token();
@@ -60,7 +63,19 @@ impl World {
         let address = json!({ "name": "Ada", "line1": "1 Street", "city": "London", "postal_code": "SW1", "country": "GB" });
         let address = send_new(shop, "/v1/me/addresses", &address, &customer.credential).await;
         let address = address["id"].as_str().unwrap().to_owned();
-        Self { admin, customer, guest, spare_token, variant, product, image, category, user, address }
+        Self {
+            admin,
+            customer,
+            guest,
+            spare_token,
+            variant,
+            product,
+            image,
+            category,
+            user,
+            address,
+            session,
+        }
     }
 
     /// Whoever this operation lets in: staff, else a guest, else a customer, else nobody.
@@ -89,6 +104,7 @@ impl World {
             "categories" => self.category.clone(),
             "users" => self.user.clone(),
             "addresses" => self.address.clone(),
+            "sessions" => self.session.clone(),
             _ => Uuid::now_v7().to_string(),
         }
     }

@@ -6,11 +6,12 @@ use diesel::result::Error as QueryError;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 
 use super::session::revoke_sessions;
-use super::{EmailAddress, Phone, Role, User, check_display_name, find_user};
+use super::{EmailAddress, Permission, Phone, Role, User, check_display_name, find_user};
 use crate::audit_log::{self, Author, Subject};
 use crate::db::Retryable;
 use crate::error::{FieldError, FieldErrors};
 use crate::ids::UserId;
+use crate::request::Actor;
 use crate::schema::users;
 
 /// Which account.
@@ -42,6 +43,12 @@ pub struct UpdateUser {
 /// Why an account was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum AdministerUserError {
+    /// Who asks for the change was disabled or deleted in the meantime.
+    #[error("the account of who asks can no longer be used")]
+    AuthorGone,
+    /// The role of who asks does not include it, or no longer.
+    #[error("who asks may not change accounts")]
+    AuthorMayNot,
     #[error("there is no such account")]
     NotFound,
     #[error("the account has changed since it was read")]
@@ -81,7 +88,8 @@ struct UserChanges {
     updated_at: DateTime<Utc>,
 }
 
-/// Changes an account and returns it as it is now. Disabling ends its sessions.
+/// Changes an account and returns it as it is now. Disabling ends its sessions. The author must be allowed to when it is done, not
+/// only when it was asked for.
 pub async fn update_user(
     conn: &mut AsyncPgConnection,
     key: &UserKey,
@@ -101,7 +109,7 @@ pub async fn update_user(
         return Err(AdministerUserError::Invalid(faults.into_vec()));
     }
     conn.transaction(async |conn| {
-        let (user, other_admins) = lock_beside_admins(conn, key, change.expected_version).await?;
+        let (user, other_admins) = lock_for(conn, key, change.expected_version, author).await?;
         let subject = Subject::User(user.id);
         let before = audit_log::snapshot(conn, subject).await?;
         let stays_admin = change.role.unwrap_or(user.role) == Role::Admin && change.disabled != Some(true);
@@ -129,6 +137,22 @@ pub async fn update_user(
     .await
 }
 
+/// As [`lock_beside_admins`], for a change that somebody makes to the account of another (or the system, which may). Whoever it is
+/// is locked too, and must still be allowed to make it: it may be their own disabling or demotion that they would undo.
+pub async fn lock_for(
+    conn: &mut AsyncPgConnection,
+    key: &UserKey,
+    expected_version: Option<i32>,
+    author: &Author,
+) -> Result<(User, usize), AdministerUserError> {
+    let by = match author.origin.actor {
+        Actor::User(id) => Some(id),
+        Actor::System => None,
+        Actor::Guest => return Err(AdministerUserError::AuthorMayNot),
+    };
+    lock(conn, key, expected_version, by).await
+}
+
 /// Locks an account against being changed, and if it is an admin's every other admin with it, in the order of their ids: of two
 /// requests that would each take one of the last two admins away, the second sees what the first did. Returns how many admins
 /// there are beside it. One that is made an admin in this moment has changed since it was read.
@@ -137,24 +161,43 @@ pub async fn lock_beside_admins(
     key: &UserKey,
     expected_version: Option<i32>,
 ) -> Result<(User, usize), AdministerUserError> {
-    let found = find_user_by_key(conn, key).await?.ok_or(AdministerUserError::NotFound)?;
-    let id = found.id;
+    lock(conn, key, expected_version, None).await
+}
+
+/// All rows in one statement, so that they are locked in the order of their ids.
+async fn lock(
+    conn: &mut AsyncPgConnection,
+    key: &UserKey,
+    expected_version: Option<i32>,
+    by: Option<UserId>,
+) -> Result<(User, usize), AdministerUserError> {
+    let found = find_user_by_key(conn, key).await?;
+    let id = found.as_ref().map(|user| user.id);
+    let was_admin = found.as_ref().is_some_and(|user| user.role == Role::Admin);
     let acting_admin = users::role
         .eq(Role::Admin)
-        .and((found.role == Role::Admin).into_sql::<diesel::sql_types::Bool>())
+        .and(was_admin.into_sql::<diesel::sql_types::Bool>())
         .and(users::disabled_at.is_null())
         .and(users::email_verified_at.is_not_null());
+    let named: Vec<UserId> = id.into_iter().chain(by).collect();
     let locked: Vec<User> = users::table
-        .filter(users::id.eq(id).or(acting_admin))
+        .filter(users::id.eq_any(named).or(acting_admin))
         .filter(users::deleted_at.is_null())
         .order(users::id)
         .select(User::as_select())
         .for_no_key_update()
         .load(conn)
         .await?;
-    let admins = locked.iter().filter(|user| user.id != id && is_acting_admin(user)).count();
-    let user = locked.into_iter().find(|user| user.id == id).ok_or(AdministerUserError::NotFound)?;
-    let promoted = user.role == Role::Admin && found.role != Role::Admin;
+    if let Some(by) = by {
+        let author = locked.iter().find(|user| user.id == by && user.disabled_at.is_none());
+        let author = author.ok_or(AdministerUserError::AuthorGone)?;
+        if !author.role.may(Permission::UsersWrite) {
+            return Err(AdministerUserError::AuthorMayNot);
+        }
+    }
+    let admins = locked.iter().filter(|user| Some(user.id) != id && is_acting_admin(user)).count();
+    let user = locked.into_iter().find(|user| Some(user.id) == id).ok_or(AdministerUserError::NotFound)?;
+    let promoted = user.role == Role::Admin && !was_admin;
     if promoted || expected_version.is_some_and(|expected| expected != user.version) {
         return Err(AdministerUserError::VersionMismatch);
     }

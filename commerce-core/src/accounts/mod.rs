@@ -31,7 +31,7 @@ pub use addresses::{
 };
 pub use administration::{
     AdministerUserError, UpdateUser, UserKey, find_user_by_key, has_acting_admin, is_acting_admin,
-    lock_beside_admins, update_user,
+    lock_beside_admins, lock_for, update_user,
 };
 pub use anonymise::anonymise;
 pub use change_email::{find_verified_by_email, move_to_proven_address};

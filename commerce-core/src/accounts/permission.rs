@@ -11,9 +11,12 @@ text_enum! {
         InventoryRead = "inventory.read",
         InventoryWrite = "inventory.write",
         OrdersRead = "orders.read",
+        /// To note something about an order, to begin its processing, and to cancel it while no money has come in for it.
         OrdersWrite = "orders.write",
         PaymentsRead = "payments.read",
+        /// To give money back, also by cancelling an order that was paid.
         PaymentsRefund = "payments.refund",
+        /// To send orders off, and to say that they have arrived.
         ShipmentsWrite = "shipments.write",
         ReturnsWrite = "returns.write",
         ContactRead = "contact.read",
@@ -30,11 +33,11 @@ text_enum! {
     pub enum Role {
         /// Shops; has no permission on anything but their own.
         Customer = "customer",
-        /// Answers shoppers: reads everything about orders, writes notes and contact messages.
+        /// Answers shoppers: reads everything about orders, notes something about them, cancels unpaid ones, answers contact messages.
         Support = "support",
         /// Keeps products, categories and stock.
         CatalogueManager = "catalogue_manager",
-        /// Moves paid orders on to the shopper.
+        /// Moves paid orders on to the shopper: processes and ships them. Cancelling a paid one is for who may give money back.
         Fulfilment = "fulfilment",
         /// May do everything.
         Admin = "admin",

@@ -32,6 +32,8 @@ impl From<AdministerUserError> for DeleteAccountError {
             AdministerUserError::Database(error) => Self::Database(error),
             // Deleted a moment ago.
             AdministerUserError::NotFound
+            | AdministerUserError::AuthorGone
+            | AdministerUserError::AuthorMayNot
             | AdministerUserError::VersionMismatch
             | AdministerUserError::Invalid(_) => Self::PasswordChanged,
         }
@@ -72,7 +74,7 @@ pub async fn delete_account(
     .await
 }
 
-/// As [`delete_account`], of somebody else, by staff; it is in the audit log.
+/// As [`delete_account`], of somebody else, by staff who may do so when it is done; it is in the audit log.
 pub async fn delete_account_of(
     conn: &mut AsyncPgConnection,
     shop: &ShopSettings,
@@ -81,7 +83,7 @@ pub async fn delete_account_of(
     author: &Author,
 ) -> Result<UserId, AdministerUserError> {
     conn.transaction(async |conn| {
-        let (user, other_admins) = accounts::lock_beside_admins(conn, key, expected_version).await?;
+        let (user, other_admins) = accounts::lock_for(conn, key, expected_version, author).await?;
         if accounts::is_acting_admin(&user) && other_admins == 0 {
             return Err(AdministerUserError::LastAdmin);
         }
