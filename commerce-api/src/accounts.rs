@@ -2,13 +2,15 @@
 //!
 //! Nothing here tells whether an e-mail address has an account: the answers, and how long they take, are the same.
 
+use std::sync::Arc;
+
 use commerce_core::accounts::{
     self, Device, EmailAddress, HashError, LoginError, NewPassword, NewUser, OpenedSession, RefreshToken,
     Refreshed, SessionCookie, StoredCredentials, User, check_display_name,
 };
 use commerce_core::cart::{self, CartError, TokenHash};
 use commerce_core::error::FieldErrors;
-use commerce_core::flows::{self, VerifiedEmail};
+use commerce_core::flows::{self, Registered, VerifiedEmail};
 use commerce_core::request::{Actor, Origin};
 use diesel_async::AsyncPgConnection;
 use poem::Request;
@@ -29,12 +31,19 @@ use crate::tokens::ACCESS_TOKEN_TTL;
 
 pub struct Accounts(pub State);
 
+/// How often a registration is compared with one that was quicker.
+const COMPARISONS_MAX: usize = 4;
+
 #[OpenApi(tag = "Tag::Auth")]
 impl Accounts {
     /// Register
     ///
     /// A code of six digits is mailed to the address; `POST /auth/verify-email` takes it. The answer is the same whether or
     /// not the address has an account: if it has one, the mail says so.
+    ///
+    /// The code proves the mailbox, not whose password was given. An address that is registered again with another password before
+    /// it is verified keeps none of them: once it is verified, a second mail lets its owner set one, as for a forgotten password.
+    /// Until then a login is refused as `invalid_credentials`.
     #[oai(path = "/auth/register", method = "post", operation_id = "register")]
     async fn register(
         &self,
@@ -42,12 +51,22 @@ impl Accounts {
     ) -> Result<Accepted<MailSent>, Refused<OnlyDatabase>> {
         in_even_time(async {
             self.0.limit_by_account("register", &body.email).await?;
-            let user = body.value.new_user().await?;
-            let register = async move |conn: &mut AsyncPgConnection| {
-                flows::register(conn, &user).await?;
-                Ok(MailSent::example())
-            };
-            self.0.write("register", None, register).await
+            let (user, password) = body.value.new_user().await?;
+            // More than once if another registration of the address came in between, as the first of several at once does.
+            for _ in 0..COMPARISONS_MAX {
+                let earlier =
+                    accounts::find_earlier_registration(&mut *self.0.conn().await?, &user.email).await?;
+                let compared = earlier.compare(password.clone()).await.map_err(Problem::from)?;
+                let compared = Arc::new(compared);
+                let user = user.clone();
+                let register = async move |conn: &mut AsyncPgConnection| {
+                    Ok::<_, OnlyDatabase>(flows::register(conn, &user, &compared).await?)
+                };
+                if self.0.transaction("register", register).await? == Registered::Done {
+                    return Ok(Accepted::new(MailSent::example()));
+                }
+            }
+            Err(Problem::unavailable("an address is being registered again and again").into())
         })
         .await
     }
@@ -235,7 +254,7 @@ struct RegisterRequest {
 
 impl RegisterRequest {
     /// Checks what the schema cannot, and hashes the password.
-    async fn new_user(self) -> Result<NewUser, Problem> {
+    async fn new_user(self) -> Result<(NewUser, NewPassword), Problem> {
         let mut faults = FieldErrors::default();
         let email = self.email.parse::<EmailAddress>();
         if let Err(error) = &email {
@@ -248,7 +267,8 @@ impl RegisterRequest {
         let display_name = check_display_name(&self.display_name, &mut faults);
         match (email, password, faults.is_empty()) {
             (Ok(email), Ok(password), true) => {
-                Ok(NewUser { email, password: password.hash().await?, display_name })
+                let hash = password.clone().hash().await?;
+                Ok((NewUser { email, password: hash, display_name }, password))
             }
             _ => Err(Problem::invalid(faults.into_vec().into_iter().map(Fault::from).collect())),
         }

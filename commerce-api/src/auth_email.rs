@@ -33,6 +33,7 @@ impl EmailChanges {
         in_even_time(async {
             let new_email = address(&body.new_email, "/new_email")?;
             let proven = prove_password(&self.0, &customer, body.value.password).await?;
+            self.0.limit_by_account("change_email", new_email.as_str()).await?;
             let change = async move |conn: &mut AsyncPgConnection| {
                 Ok::<_, OnlyDatabase>(flows::request_email_change(conn, &proven, &new_email).await?)
             };

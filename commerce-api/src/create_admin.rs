@@ -144,4 +144,33 @@ mod tests {
         assert!(find_user_by_key(&mut *database.conn().await, &boss).await.unwrap().is_none());
         database.finish().await;
     }
+    #[tokio::test]
+    async fn who_only_registered_the_address_does_not_keep_the_first_admin_from_it() {
+        use commerce_core::accounts::{find_credentials, find_user_by_key, insert_unverified};
+        let database = TestDatabase::new().await;
+        let (email, password) = ("boss@example.com", "correct horse battery");
+        let strangers =
+            NewPassword::parse("the password of a stranger", email).unwrap().hash().await.unwrap();
+        let stranger = NewUser {
+            email: email.parse().unwrap(),
+            password: strangers,
+            display_name: "Win at https://evil.example".to_owned(),
+        };
+        insert_unverified(&mut *database.conn().await, &stranger).await.unwrap().unwrap();
+        let said = ensure_first_admin(database.pool(), email, password).await.unwrap();
+        assert_eq!(said, "Created the admin boss@example.com.");
+        let boss = find_user_by_key(&mut *database.conn().await, &UserKey::parse(email).unwrap()).await;
+        let boss = boss.unwrap().unwrap();
+        assert_eq!((boss.role, boss.display_name.as_str()), (Role::Admin, "Admin"));
+        assert!(accounts::is_acting_admin(&boss));
+        let credentials =
+            async || find_credentials(&mut *database.conn().await, &stranger.email).await.unwrap();
+        assert!(credentials().await.check("the password of a stranger".to_owned()).await.is_err());
+        assert!(credentials().await.check(password.to_owned()).await.is_ok());
+        // One that is confirmed is never replaced.
+        let customer =
+            accounts::create_confirmed(&mut *database.conn().await, &stranger, Role::Customer).await;
+        assert_eq!(customer.unwrap(), CreatedAccount::OtherRole(Role::Admin));
+        database.finish().await;
+    }
 }

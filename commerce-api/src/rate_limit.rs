@@ -71,6 +71,9 @@ const LIMITED: [Limited; 6] = [
     },
 ];
 
+/// Who is logged in may ask for mails to an address that is not theirs; it counts as an account, known or not.
+const MAILS_TO_NEW_ADDRESS: Policy = Policy::new("change-email-account", 10, 60);
+
 /// Wrong passwords for one account, whether or not there is such an account, from one network: ten at once, then one in ninety
 /// seconds. A stranger elsewhere does not lock its owner out so soon.
 const PASSWORD_GUESSES_FROM_NETWORK: Policy = Policy::new("login-account", 10, 15);
@@ -150,7 +153,11 @@ impl State {
     /// Counts a request about this account, known or not.
     pub async fn limit_by_account(&self, operation: &str, email: &str) -> Result<(), Problem> {
         let limited = LIMITED.iter().find(|limited| limited.operation == operation);
-        match limited.and_then(|limited| limited.by_account) {
+        let policy = match operation {
+            "change_email" => Some(MAILS_TO_NEW_ADDRESS),
+            _ => limited.and_then(|limited| limited.by_account),
+        };
+        match policy {
             Some(policy) if self.rate_limits == RateLimits::On => {
                 self.admit(&policy, &account_key(email)).await
             }

@@ -431,6 +431,9 @@ diesel::table! {
         version -> Int4,
         deleted_at -> Nullable<Timestamptz>,
         phone -> Nullable<Text>,
+        registered_at -> Nullable<Timestamptz>,
+        refused_password_hash -> Nullable<Text>,
+        contested -> Bool,
     }
 }
 

@@ -28,8 +28,8 @@ const ANNA: &str = "anna@example.com";
 
 /// An account with a live code, and an order of two lines in yen. Names and titles try to be more than text.
 const ACCOUNT_AND_ORDER: &str = r#"
-INSERT INTO commerce.users (id, email, password_hash, display_name)
-VALUES ('00000000-0000-7000-8000-0000000000a1', 'anna@example.com', 'x', E'Anna <b>Ång</b>\nström');
+INSERT INTO commerce.users (id, email, email_verified_at, password_hash, display_name)
+VALUES ('00000000-0000-7000-8000-0000000000a1', 'anna@example.com', commerce.clock(), 'x', E'Anna <b>Ång</b>\nström');
 INSERT INTO commerce.one_time_codes (id, user_id, purpose, expires_at)
 VALUES ('00000000-0000-7000-8000-0000000000c1', '00000000-0000-7000-8000-0000000000a1', 'verify_email',
         commerce.clock() + interval '10 minutes');
@@ -199,6 +199,14 @@ async fn every_mail_can_be_written() {
                 format!("{code} is your code for Corner Shop"),
                 format!("enter this code:\n\n    {code}\n\nIt can be used once, until "),
             ),
+            Template::SetPassword => (
+                with_code(template),
+                "Choose a password for Corner Shop".to_owned(),
+                format!(
+                    "    https://shop.example/reset-password#token={}\n\nOr enter this code",
+                    derive_reset_token(&settings().secret_key, id(CODE))
+                ),
+            ),
             Template::EmailChangeRequested => (
                 to_user(template),
                 "Another address for your account at Corner Shop?".to_owned(),
@@ -271,6 +279,30 @@ async fn every_mail_can_be_written() {
         assert!(!sent.html.contains("<b>Ång"), "{template} lets markup through: {}", sent.html);
     }
     assert_eq!(peer.mails().len(), Template::ALL.len());
+    database.discard().await;
+}
+
+/// Whoever registers or asks for an address that is not theirs must not be able to write to its owner.
+#[tokio::test]
+async fn a_mail_to_an_address_that_nobody_has_proven_has_no_name_in_it() {
+    let unproven = "UPDATE commerce.users SET email_verified_at = NULL";
+    let database = database_with(&[ACCOUNT_AND_ORDER, unproven]).await;
+    let peer = SmtpPeer::start().await.unwrap();
+    let mailer = SmtpMailer::new(&peer.url()).unwrap();
+    for template in [Template::VerifyEmailCode, Template::PasswordReset, Template::EmailChangeCode] {
+        if template == Template::EmailChangeCode {
+            // Who asks has proven another address than the one that the code goes to.
+            let proven = "UPDATE commerce.users SET email_verified_at = commerce.clock()";
+            database.conn().await.batch_execute(proven).await.unwrap();
+        }
+        enqueue(&database, NewEmail::with_code(template, id(CODE), "owner@example.com")).await;
+        assert_eq!(send_next(&database, &mailer).await.unwrap(), SentEmail::Sent);
+        let sent = peer.mails().pop().unwrap();
+        assert!(sent.text.contains("Hello") && sent.html.contains("Hello"), "{template}: {}", sent.text);
+        for part in [sent.subject(), &sent.text, &sent.html] {
+            assert!(!part.contains("Anna") && !part.contains("Ång"), "{template}: {part}");
+        }
+    }
     database.discard().await;
 }
 

@@ -76,6 +76,20 @@ async fn nothing_tells_whether_the_new_address_has_an_account() {
     shop.database.finish().await;
 }
 
+/// Whoever asks, the owner of an address that has an account is told of it at most once an hour.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_owner_of_a_taken_address_is_not_flooded_by_many_who_want_it() {
+    let shop = TestShop::new().await;
+    member_called(&shop, "eve@example.com").await;
+    for n in 0..3 {
+        let other = member_called(&shop, &format!("person{n}@example.com")).await;
+        assert_eq!(shop.send(change(&other, "eve@example.com", PASSWORD)).await.status, 202);
+    }
+    shop.send(register("eve@example.com", "the password of a stranger")).await;
+    assert_eq!(told(&shop, "eve@example.com").await, ["verify_email_code", "welcome", "account_exists"]);
+    shop.database.finish().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn who_only_registered_an_address_does_not_keep_its_owner_from_it() {
     let shop = TestShop::new().await;

@@ -17,20 +17,34 @@ const ROUNDS: usize = 24;
 /// By chance alone, |z| passes this once in fifteen thousand times; of 24 and 24 that differ each time it is 5.9.
 const Z_MAX: f64 = 4.0;
 
-/// Accounts `known0@…`, verified or not; the password is [`PASSWORD`].
-async fn accounts(shop: &TestShop, verified: bool) {
+/// What is known of the addresses `known0@…`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Known {
+    Verified,
+    /// Registered, and the code was never entered.
+    Unverified,
+    Disabled,
+    /// Verified, and registered once more by somebody in vain.
+    Refused,
+}
+
+/// Accounts `known0@…`; the password is [`PASSWORD`].
+async fn accounts(shop: &TestShop, known: Known) {
     use commerce_core::accounts::NewPassword;
     use commerce_core::ids::UserId;
-    let hash = NewPassword::parse(PASSWORD, "").unwrap().hash().await.unwrap();
+    let hash = async |password| NewPassword::parse(password, "").unwrap().hash().await.unwrap();
+    let (own, refused) = (hash(PASSWORD).await, hash("the password of a stranger").await);
     let mut conn = shop.database.conn().await;
     for n in 0..=ROUNDS {
         diesel::insert_into(users::table)
             .values((
                 users::id.eq(UserId::new()),
                 users::email.eq(format!("known{n}@example.com")),
-                users::password_hash.eq(&hash),
+                users::password_hash.eq(&own),
                 users::display_name.eq("Ada"),
-                users::email_verified_at.eq(verified.then(chrono::Utc::now)),
+                users::email_verified_at.eq((known != Known::Unverified).then(chrono::Utc::now)),
+                users::disabled_at.eq((known == Known::Disabled).then(chrono::Utc::now)),
+                users::refused_password_hash.eq((known == Known::Refused).then_some(&refused)),
             ))
             .execute(&mut conn)
             .await
@@ -96,23 +110,57 @@ fn times_that_differ_each_time_are_told_apart_and_noise_is_not() {
 #[tokio::test(flavor = "multi_thread")]
 async fn registering_takes_as_long_for_an_address_that_is_taken() {
     let shop = TestShop::new().await;
-    accounts(&shop, true).await;
+    accounts(&shop, Known::Verified).await;
     compare(&shop, "register", |email| register(email, PASSWORD)).await;
     shop.database.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn registering_takes_as_long_for_an_address_that_is_disabled_or_not_verified() {
+    for known in [Known::Disabled, Known::Unverified] {
+        let shop = TestShop::new().await;
+        accounts(&shop, known).await;
+        compare(&shop, "register", |email| register(email, "the words of a stranger")).await;
+        shop.database.finish().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_login_takes_as_long_for_an_address_that_nobody_has() {
-    let shop = TestShop::new().await;
-    accounts(&shop, true).await;
-    compare(&shop, "login", |email| login(email, "another password")).await;
-    shop.database.finish().await;
+    for known in [Known::Verified, Known::Unverified, Known::Disabled, Known::Refused] {
+        println!("{known:?}");
+        let shop = TestShop::new().await;
+        accounts(&shop, known).await;
+        compare(&shop, "login", |email| login(email, "another password")).await;
+        shop.database.finish().await;
+    }
+}
+
+/// Who registers an address and logs in with the password that they gave must not learn whether it was free.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_after_registering_takes_as_long_for_an_address_that_was_taken() {
+    for known in [Known::Verified, Known::Unverified, Known::Disabled] {
+        println!("{known:?}");
+        let shop = TestShop::new().await;
+        accounts(&shop, known).await;
+        let strangers = "the words of a stranger";
+        for n in 0..=ROUNDS {
+            for who in ["known", "other"] {
+                let got = shop.send(register(&format!("{who}{n}@example.com"), strangers)).await;
+                assert_eq!(got.status, 202, "{}", got.text);
+            }
+        }
+        compare(&shop, "login after register", |email| login(email, strangers)).await;
+        shop.send(login("known0@example.com", strangers)).await.problem(403, "email_not_verified");
+        shop.send(login("other0@example.com", strangers)).await.problem(403, "email_not_verified");
+        shop.database.finish().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_code_takes_as_long_for_an_address_that_nobody_has() {
     let shop = TestShop::new().await;
-    accounts(&shop, false).await;
+    accounts(&shop, Known::Unverified).await;
     compare(&shop, "resend-code", |email| post("/v1/auth/resend-code", &json!({ "email": email }))).await;
     shop.database.finish().await;
 }
@@ -120,7 +168,7 @@ async fn another_code_takes_as_long_for_an_address_that_nobody_has() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_forgotten_password_takes_as_long_for_an_address_that_nobody_has() {
     let shop = TestShop::new().await;
-    accounts(&shop, true).await;
+    accounts(&shop, Known::Verified).await;
     compare(&shop, "forgot", forgot).await;
     shop.database.finish().await;
 }

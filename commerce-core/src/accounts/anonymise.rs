@@ -25,6 +25,8 @@ pub async fn anonymise(conn: &mut AsyncPgConnection, id: UserId) -> QueryResult<
             users::email.eq(format!("deleted-{}@deleted.invalid", Uuid::new_v4())),
             users::email_verified_at.eq(None::<chrono::DateTime<chrono::Utc>>),
             users::password_hash.eq(PasswordHash::of_nobody()),
+            users::refused_password_hash.eq(None::<PasswordHash>),
+            users::registered_at.eq(None::<chrono::DateTime<chrono::Utc>>),
             users::display_name.eq("Deleted account"),
             users::phone.eq(None::<String>),
             users::role.eq(Role::Customer),

@@ -5,6 +5,7 @@ use diesel::result::{DatabaseErrorKind, Error as QueryError};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 
 use super::one_time_code;
+use super::password::PasswordHash;
 use super::{EmailAddress, User};
 use crate::db::clock;
 use crate::ids::{CodeId, UserId};
@@ -46,6 +47,8 @@ pub async fn move_to_proven_address(
                 .set((
                     users::email.eq(&new_email),
                     users::email_verified_at.eq(clock().nullable()),
+                    // Whoever registered the former address in vain.
+                    users::refused_password_hash.eq(None::<PasswordHash>),
                     users::updated_at.eq(clock()),
                     users::version.eq(users::version + 1),
                 ))

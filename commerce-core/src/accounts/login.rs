@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use diesel::result::Error as QueryError;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 
-use super::password::{HashError, PasswordHash, verify_password};
+use super::password::{HashError, PasswordHash, verify_passwords};
 use super::session::{
     Device, LiveSession, OpenedSession, SessionCookie, insert_refresh_token, insert_session,
 };
@@ -38,13 +38,33 @@ impl Retryable for LoginError {
 
 /// What is stored about an address: perhaps nothing.
 #[derive(Debug)]
-pub struct StoredCredentials(Option<(UserId, PasswordHash)>);
+pub struct StoredCredentials(Option<Credentials>);
 
-/// A user who has just shown the right password. Only [`StoredCredentials::check`] makes one.
+#[derive(Debug, Queryable)]
+struct Credentials {
+    id: UserId,
+    hash: PasswordHash,
+    verified: bool,
+    /// See [`keep_refused`](super::keep_refused).
+    refused: Option<PasswordHash>,
+}
+
+/// A user with a verified address who has just shown the right password. Only [`StoredCredentials::check`] makes one.
 #[derive(Debug, Clone)]
 pub struct ProvenUser {
     id: UserId,
     hash: PasswordHash,
+}
+
+type CredentialColumns = (
+    users::id,
+    users::password_hash,
+    diesel::dsl::IsNotNull<users::email_verified_at>,
+    users::refused_password_hash,
+);
+
+fn credentials() -> CredentialColumns {
+    (users::id, users::password_hash, users::email_verified_at.is_not_null(), users::refused_password_hash)
 }
 
 /// Looks up what belongs to an address.
@@ -55,7 +75,7 @@ pub async fn find_credentials(
     let row = users::table
         .filter(users::email.eq(email.as_str()))
         .filter(users::deleted_at.is_null())
-        .select((users::id, users::password_hash));
+        .select(credentials());
     Ok(StoredCredentials(row.first(conn).await.optional()?))
 }
 
@@ -64,7 +84,7 @@ pub async fn find_own_credentials(
     conn: &mut AsyncPgConnection,
     id: UserId,
 ) -> QueryResult<StoredCredentials> {
-    let row = users::table.find(id).select((users::id, users::password_hash));
+    let row = users::table.find(id).select(credentials());
     Ok(StoredCredentials(row.first(conn).await.optional()?))
 }
 
@@ -92,11 +112,17 @@ impl StoredCredentials {
     }
 
     /// Checks the password. It takes a while: call it without a connection in hand.
+    ///
+    /// Two hashes are computed unless it is the password of a verified account, whatever there is to compare them with: how long it
+    /// takes does not tell a free address from one that is registered, verified, or was registered in vain.
     pub async fn check(self, password: String) -> Result<ProvenUser, LoginError> {
-        let (id, hash) = self.0.unzip();
-        let right = verify_password(password, hash.clone()).await?;
-        match (id, hash) {
-            (Some(id), Some(hash)) if right => Ok(ProvenUser { id, hash }),
+        let (hash, refused) = self.0.as_ref().map(|of| (of.hash.clone(), of.refused.clone())).unzip();
+        let verified = self.0.as_ref().is_some_and(|of| of.verified);
+        let (own, refused) = verify_passwords(password, hash, verified, refused.flatten()).await?;
+        match self.0 {
+            Some(Credentials { id, hash, .. }) if own && verified => Ok(ProvenUser { id, hash }),
+            // The same for who has just registered, whether or not the address was free.
+            Some(_) if own || refused => Err(LoginError::EmailNotVerified),
             _ => Err(LoginError::InvalidCredentials),
         }
     }
@@ -144,11 +170,11 @@ async fn admit(conn: &mut AsyncPgConnection, proven: &ProvenUser) -> Result<User
         .await
         .optional()?;
     let user = user.ok_or(LoginError::InvalidCredentials)?;
-    if user.disabled_at.is_some() {
-        return Err(LoginError::Disabled);
-    }
     if user.email_verified_at.is_none() {
         return Err(LoginError::EmailNotVerified);
+    }
+    if user.disabled_at.is_some() {
+        return Err(LoginError::Disabled);
     }
     Ok(user)
 }

@@ -47,8 +47,9 @@ pub use permission::{Permission, Role};
 pub use phone::{InvalidPhone, Phone};
 pub use refresh::{REUSE_GRACE, Refreshed, refresh_session};
 pub use registration::{
-    CreatedAccount, NewUser, create_confirmed, find_confirmed, insert_unverified, lock_by_email,
-    mark_verified, replace_unverified, try_lock_by_email,
+    ComparedRegistration, CreatedAccount, EarlierRegistration, NewUser, contest, create_confirmed,
+    find_confirmed, find_earlier_registration, insert_unverified, keep_refused, lock_by_email, mark_verified,
+    replace_unverified, takes_note, try_lock_by_email,
 };
 pub use secret_key::{InvalidSecretKey, SecretKey};
 pub use session::{

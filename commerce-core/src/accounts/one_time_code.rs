@@ -86,19 +86,37 @@ async fn issue_about(
     if cooling_down || i64::try_from(within_hour).unwrap_or(i64::MAX) >= CODES_AN_HOUR {
         return Ok(None);
     }
+    insert(conn, user_id, purpose, new_email).await.map(Some)
+}
+
+/// As [`issue`], however soon after another: for what a person does once and needs the code for.
+pub async fn issue_at_once(
+    conn: &mut AsyncPgConnection,
+    user_id: UserId,
+    purpose: CodePurpose,
+) -> QueryResult<CodeId> {
+    insert(conn, user_id, purpose, None).await
+}
+
+async fn insert(
+    conn: &mut AsyncPgConnection,
+    user_id: UserId,
+    purpose: CodePurpose,
+    new_email: Option<&EmailAddress>,
+) -> QueryResult<CodeId> {
     let id = CodeId::new();
     diesel::insert_into(one_time_codes::table)
         .values((
             one_time_codes::id.eq(id),
             one_time_codes::user_id.eq(user_id),
             one_time_codes::purpose.eq(purpose),
-            one_time_codes::created_at.eq(now),
+            one_time_codes::created_at.eq(clock()),
             one_time_codes::expires_at.eq(time_after(CODE_TTL)),
             one_time_codes::new_email.eq(new_email.map(EmailAddress::as_str)),
         ))
         .execute(conn)
         .await?;
-    Ok(Some(id))
+    Ok(id)
 }
 
 /// Counts a guess at the person's newest code, and uses the code up if the guess is right. The count is part of the caller's

@@ -57,6 +57,10 @@ impl NewPassword {
         }
     }
 
+    pub(super) fn into_text(self) -> String {
+        self.0
+    }
+
     /// The hash to store. Takes tens of milliseconds of a core: never call it inside a transaction.
     pub async fn hash(self) -> Result<PasswordHash, HashError> {
         run(move || {
@@ -141,14 +145,28 @@ impl HashError {
 
 /// Tells whether the password belongs to the hash. Without one (nobody has this e-mail address) it takes as long and says no.
 pub async fn verify_password(password: String, stored: Option<PasswordHash>) -> Result<bool, HashError> {
+    run(move || verify(&password, stored.as_ref())).await
+}
+
+/// As [`verify_password`] with the first hash; unless that ends it, with the second one too, in one go.
+pub async fn verify_passwords(
+    password: String,
+    first: Option<PasswordHash>,
+    enough: bool,
+    second: Option<PasswordHash>,
+) -> Result<(bool, bool), HashError> {
     run(move || {
-        let nobody = stored.is_none();
-        let stored = stored.map_or_else(|| NOBODYS_HASH.to_owned(), |hash| hash.0);
-        let stored = Phc::new(&stored).map_err(HashError::failed)?;
-        let fits = argon2()?.verify_password(password.as_bytes(), &stored).is_ok();
-        Ok(fits && !nobody)
+        let first = verify(&password, first.as_ref())?;
+        Ok((first, if first && enough { false } else { verify(&password, second.as_ref())? }))
     })
     .await
+}
+
+fn verify(password: &str, stored: Option<&PasswordHash>) -> Result<bool, HashError> {
+    let hash = stored.map_or(NOBODYS_HASH, |hash| hash.0.as_str());
+    let hash = Phc::new(hash).map_err(HashError::failed)?;
+    let fits = argon2()?.verify_password(password.as_bytes(), &hash).is_ok();
+    Ok(fits && stored.is_some())
 }
 
 /// 19 MiB, two passes, one lane: the least that OWASP's Password Storage Cheat Sheet asks for.

@@ -3,7 +3,8 @@
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
-use super::password::PasswordHash;
+use super::one_time_code::{self, CODE_COOL_DOWN};
+use super::password::{HashError, NewPassword, PasswordHash, verify_password};
 use super::{EmailAddress, Role, User};
 use crate::db::clock;
 use crate::ids::UserId;
@@ -25,6 +26,7 @@ pub async fn insert_unverified(conn: &mut AsyncPgConnection, user: &NewUser) -> 
             users::email.eq(user.email.as_str()),
             users::password_hash.eq(&user.password),
             users::display_name.eq(&user.display_name),
+            users::registered_at.eq(clock().nullable()),
         ))
         .on_conflict(users::email)
         .do_nothing()
@@ -32,6 +34,98 @@ pub async fn insert_unverified(conn: &mut AsyncPgConnection, user: &NewUser) -> 
         .get_result(conn)
         .await
         .optional()
+}
+
+/// The password of a registration that waits for its code, if one does at this address.
+#[derive(Debug)]
+pub struct EarlierRegistration(Option<PasswordHash>);
+
+/// Whether somebody registers again with the password of the time before.
+#[derive(Debug)]
+pub struct ComparedRegistration {
+    with: Option<PasswordHash>,
+    same: bool,
+}
+
+/// Looks up what an address was registered with and not verified yet.
+pub async fn find_earlier_registration(
+    conn: &mut AsyncPgConnection,
+    email: &EmailAddress,
+) -> QueryResult<EarlierRegistration> {
+    let waiting = users::table
+        .filter(users::email.eq(email.as_str()))
+        .filter(users::email_verified_at.is_null())
+        .select(users::password_hash);
+    Ok(EarlierRegistration(waiting.first(conn).await.optional()?))
+}
+
+impl EarlierRegistration {
+    /// Compares the passwords. It takes a while, as long where there is nothing to compare: call it without a connection in hand.
+    pub async fn compare(self, password: NewPassword) -> Result<ComparedRegistration, HashError> {
+        let same = verify_password(password.into_text(), self.0.clone()).await?;
+        Ok(ComparedRegistration { with: self.0, same })
+    }
+}
+
+impl ComparedRegistration {
+    /// Whether this is another password than the one it was compared with.
+    pub fn differs(&self) -> bool {
+        self.with.is_some() && !self.same
+    }
+
+    /// Whether there was nothing to compare it with, and there is now.
+    pub async fn came_too_early(
+        &self,
+        conn: &mut AsyncPgConnection,
+        email: &EmailAddress,
+    ) -> QueryResult<bool> {
+        Ok(self.with.is_none() && find_earlier_registration(conn, email).await?.0.is_some())
+    }
+
+    /// Whether what it was compared with is what the account has. Its row is locked.
+    pub async fn still_holds(&self, conn: &mut AsyncPgConnection, id: UserId) -> QueryResult<bool> {
+        let stored: PasswordHash = users::table.find(id).select(users::password_hash).first(conn).await?;
+        Ok(self.with.as_ref() == Some(&stored))
+    }
+}
+
+/// An address was registered with two passwords, and the code that is mailed there does not tell which of them is its owner's:
+/// once it is verified, neither is kept (see [`mark_verified`]). Waits for who holds the row, but only until it is contested.
+pub async fn contest(conn: &mut AsyncPgConnection, email: &EmailAddress) -> QueryResult<()> {
+    let waiting = users::table
+        .filter(users::email.eq(email.as_str()))
+        .filter(users::email_verified_at.is_null())
+        .filter(users::contested.eq(false));
+    diesel::update(waiting)
+        .set((
+            users::contested.eq(true),
+            users::updated_at.eq(clock()),
+            users::version.eq(users::version + 1),
+        ))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Whether the password of this registration is taken note of, which happens once a minute whether or not the account is
+/// verified: then a login with it is told that the address is not verified. The caller holds the row.
+pub async fn takes_note(conn: &mut AsyncPgConnection, id: UserId) -> QueryResult<bool> {
+    let before = users::registered_at
+        .is_null()
+        .or(users::registered_at.assume_not_null().le(crate::db::time_before(CODE_COOL_DOWN)));
+    let noted = diesel::update(users::table.find(id).filter(before));
+    Ok(noted.set(users::registered_at.eq(clock().nullable())).execute(conn).await? == 1)
+}
+
+/// The address has a verified account: the password with which it was registered once more opens nothing.
+pub async fn keep_refused(
+    conn: &mut AsyncPgConnection,
+    id: UserId,
+    password: &PasswordHash,
+) -> QueryResult<()> {
+    let refused = users::refused_password_hash.eq(Some(password));
+    diesel::update(users::table.find(id)).set(refused).execute(conn).await?;
+    Ok(())
 }
 
 /// The account with this address, its row locked.
@@ -65,8 +159,7 @@ pub async fn try_lock_by_email(
         .optional()
 }
 
-/// The address is not proven yet, and somebody registers it again: what they say now replaces what was said before, so
-/// that a stranger who registered it first has no password that works once the owner verifies it.
+/// The address is not proven yet, and somebody registers it again: what they say now replaces what was said before.
 pub async fn replace_unverified(conn: &mut AsyncPgConnection, id: UserId, user: &NewUser) -> QueryResult<()> {
     diesel::update(users::table.find(id).filter(users::email_verified_at.is_null()))
         .set((
@@ -80,9 +173,24 @@ pub async fn replace_unverified(conn: &mut AsyncPgConnection, id: UserId, user: 
     Ok(())
 }
 
-/// The address is proven.
-pub async fn mark_verified(conn: &mut AsyncPgConnection, id: UserId) -> QueryResult<()> {
-    diesel::update(users::table.find(id).filter(users::email_verified_at.is_null()))
+/// The address of the account, whose row the caller has locked, is proven. If it was contested, a stranger may have chosen its
+/// password and its name: neither is kept, and `true` is returned, since its owner now needs a way to set a password.
+pub async fn mark_verified(conn: &mut AsyncPgConnection, id: UserId) -> QueryResult<bool> {
+    let unverified = || users::table.find(id).filter(users::email_verified_at.is_null());
+    let contested: Option<String> =
+        unverified().filter(users::contested).select(users::email).first(conn).await.optional()?;
+    if let Some(email) = &contested {
+        let name: String = email.split('@').next().unwrap_or(email).chars().take(200).collect();
+        diesel::update(unverified())
+            .set((
+                users::password_hash.eq(PasswordHash::of_nobody()),
+                users::display_name.eq(name),
+                users::contested.eq(false),
+            ))
+            .execute(conn)
+            .await?;
+    }
+    diesel::update(unverified())
         .set((
             users::email_verified_at.eq(clock().nullable()),
             users::updated_at.eq(clock()),
@@ -90,7 +198,7 @@ pub async fn mark_verified(conn: &mut AsyncPgConnection, id: UserId) -> QueryRes
         ))
         .execute(conn)
         .await?;
-    Ok(())
+    Ok(contested.is_some())
 }
 
 /// What became of [`create_confirmed`].
@@ -103,29 +211,44 @@ pub enum CreatedAccount {
     OtherRole(Role),
 }
 
-/// Makes an account whose address needs no code, such as the first admin, unless the address has an account.
+/// Makes an account whose address needs no code, such as the first admin, unless the address has an account. One that was only
+/// registered, and never verified, is replaced: nobody has ever logged in to it.
 pub async fn create_confirmed(
     conn: &mut AsyncPgConnection,
     user: &NewUser,
     role: Role,
 ) -> QueryResult<CreatedAccount> {
-    let created: Option<UserId> = diesel::insert_into(users::table)
-        .values((
-            users::id.eq(UserId::new()),
-            users::email.eq(user.email.as_str()),
-            users::password_hash.eq(&user.password),
-            users::display_name.eq(&user.display_name),
-            users::role.eq(role),
-            users::email_verified_at.eq(clock().nullable()),
-        ))
+    let confirmed = (
+        users::password_hash.eq(&user.password),
+        users::display_name.eq(&user.display_name),
+        users::role.eq(role),
+        users::email_verified_at.eq(clock().nullable()),
+    );
+    let anew = (
+        confirmed,
+        users::phone.eq(None::<String>),
+        users::disabled_at.eq(None::<chrono::DateTime<chrono::Utc>>),
+        users::contested.eq(false),
+        users::updated_at.eq(clock()),
+        users::version.eq(users::version + 1),
+    );
+    let upsert = diesel::insert_into(users::table)
+        .values((users::id.eq(UserId::new()), users::email.eq(user.email.as_str()), confirmed))
         .on_conflict(users::email)
-        .do_nothing()
-        .returning(users::id)
-        .get_result(conn)
-        .await
-        .optional()?;
+        .do_update()
+        .set(anew);
+    // One statement, which waits for whoever is registering or verifying the address.
+    let created: Option<UserId> =
+        diesel::query_dsl::methods::FilterDsl::filter(upsert, users::email_verified_at.is_null())
+            .returning(users::id)
+            .get_result(conn)
+            .await
+            .optional()?;
     match created {
-        Some(id) => Ok(CreatedAccount::Created(id)),
+        Some(id) => {
+            one_time_code::void_all(conn, id).await?;
+            Ok(CreatedAccount::Created(id))
+        }
         None => Ok(find_confirmed(conn, &user.email, role).await?.unwrap_or(CreatedAccount::Exists)),
     }
 }
@@ -136,7 +259,10 @@ pub async fn find_confirmed(
     email: &EmailAddress,
     role: Role,
 ) -> QueryResult<Option<CreatedAccount>> {
-    let by_email = users::table.filter(users::email.eq(email.as_str())).select(users::role);
+    let by_email = users::table
+        .filter(users::email.eq(email.as_str()))
+        .filter(users::email_verified_at.is_not_null())
+        .select(users::role);
     let known: Option<Role> = by_email.first(conn).await.optional()?;
     Ok(known.map(
         |known| {

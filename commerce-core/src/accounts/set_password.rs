@@ -21,6 +21,7 @@ pub async fn set_password(
     let version = diesel::update(users::table.find(id))
         .set((
             users::password_hash.eq(password),
+            users::refused_password_hash.eq(None::<PasswordHash>),
             users::updated_at.eq(clock()),
             users::version.eq(users::version + 1),
         ))

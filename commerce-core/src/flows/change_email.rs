@@ -3,6 +3,7 @@
 use diesel::result::Error as QueryError;
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 
+use super::register::say_it_exists;
 use crate::accounts::one_time_code::{self, CodePurpose};
 use crate::accounts::{self, EmailAddress, ProvenUser, SecretKey, User};
 use crate::ids::UserId;
@@ -21,14 +22,13 @@ pub async fn request_email_change(
         let Some(code) = one_time_code::issue_for_address(conn, user.id, new_email).await? else {
             return Ok(true);
         };
-        let to_new = match accounts::find_verified_by_email(conn, new_email).await? {
-            None => NewEmail::with_code(Template::EmailChangeCode, code, new_email.as_str()),
-            Some(other) => {
-                let mail = NewEmail::to_user(Template::AccountExists, other, new_email.as_str());
-                NewEmail { dedupe_key: format!("{}:{code}", mail.dedupe_key), ..mail }
+        match accounts::find_verified_by_email(conn, new_email).await? {
+            None => {
+                let mail = NewEmail::with_code(Template::EmailChangeCode, code, new_email.as_str());
+                enqueue_email(conn, mail).await?;
             }
-        };
-        enqueue_email(conn, to_new).await?;
+            Some(other) => say_it_exists(conn, other, new_email).await?,
+        }
         let mut notice = NewEmail::to_user(Template::EmailChangeRequested, user.id, &user.email);
         notice.dedupe_key = format!("{}:{code}", notice.dedupe_key);
         enqueue_email(conn, notice).await?;

@@ -37,7 +37,7 @@ pub use import_products::{
 };
 pub use place_order::{PlaceOrder, PlaceOrderError, PlacedOrder, place_order, place_order_along_with};
 pub use refund_payment::{RefundPaymentError, complete_refund, run_refund};
-pub use register::{register, resend_code};
+pub use register::{Registered, register, resend_code};
 pub use reset_password::{change_password, request_password_reset, reset_password};
 pub use settle_payment::{SettlePaymentError, settle_payment};
 pub use ship_order::{AdvanceOrderError, Dispatch, deliver_order, process_order, ship_order};

@@ -4,28 +4,59 @@ use diesel::result::Error as QueryError;
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 
 use crate::accounts::one_time_code::{self, CodePurpose};
-use crate::accounts::{self, EmailAddress, NewUser, User};
+use crate::accounts::{self, ComparedRegistration, EmailAddress, NewUser};
 use crate::ids::UserId;
 use crate::notifications::{NewEmail, Template, enqueue_email};
 
+/// What became of [`register`]. Whoever asked must not be told more than that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Registered {
+    Done,
+    /// Nothing was done: another registration of the address came in between, and its password is to be compared first.
+    CompareAgain,
+}
+
 /// Makes an account that waits for its address to be verified, and mails the code. An address that has an account gets a mail
-/// that says so. Within a minute of the last code nothing happens at all.
-pub async fn register(conn: &mut AsyncPgConnection, user: &NewUser) -> Result<(), QueryError> {
+/// that says so. Within a minute of the last registration nothing more is mailed, and no other password is taken note of.
+///
+/// Who enters the code has proven the mailbox, not that the password is theirs: a stranger may have registered the address before
+/// them, or after. So an address that was registered with two passwords is contested, and keeps neither when it is verified.
+/// `compared` tells whether this is the password of the time before (a double click).
+pub async fn register(
+    conn: &mut AsyncPgConnection,
+    user: &NewUser,
+    compared: &ComparedRegistration,
+) -> Result<Registered, QueryError> {
     conn.transaction(async |conn| {
         if let Some(id) = accounts::insert_unverified(conn, user).await? {
-            return mail_code(conn, id, &user.email).await.map(|_| ());
+            mail_code(conn, id, &user.email).await?;
+            return Ok(Registered::Done);
         }
         match accounts::try_lock_by_email(conn, &user.email).await? {
-            Some(existing) if existing.email_verified_at.is_some() => say_it_exists(conn, &existing).await,
-            Some(existing) => {
-                // Password and code change together: a password that came without a code could be verified by an earlier one.
-                if mail_code(conn, existing.id, &user.email).await? {
-                    accounts::replace_unverified(conn, existing.id, user).await?;
+            Some(existing) if existing.email_verified_at.is_some() => {
+                if accounts::takes_note(conn, existing.id).await? {
+                    accounts::keep_refused(conn, existing.id, &user.password).await?;
                 }
-                Ok(())
+                say_it_exists(conn, existing.id, &user.email).await?;
             }
-            None => Ok(()),
+            Some(existing) => {
+                if !compared.still_holds(conn, existing.id).await? {
+                    return Ok(Registered::CompareAgain);
+                }
+                if compared.differs() {
+                    accounts::contest(conn, &user.email).await?;
+                }
+                if accounts::takes_note(conn, existing.id).await? {
+                    accounts::replace_unverified(conn, existing.id, user).await?;
+                    mail_code(conn, existing.id, &user.email).await?;
+                }
+            }
+            // Somebody else is about it, perhaps to keep this one out.
+            None if compared.differs() => accounts::contest(conn, &user.email).await?,
+            None if compared.came_too_early(conn, &user.email).await? => return Ok(Registered::CompareAgain),
+            None => {}
         }
+        Ok(Registered::Done)
     })
     .await
 }
@@ -57,10 +88,14 @@ async fn mail_code(
     Ok(true)
 }
 
-/// At most one such mail an hour, whoever keeps registering the address.
-async fn say_it_exists(conn: &mut AsyncPgConnection, user: &User) -> Result<(), QueryError> {
+/// At most one such mail an hour, whoever keeps registering the address or wants to move an account there.
+pub(super) async fn say_it_exists(
+    conn: &mut AsyncPgConnection,
+    id: UserId,
+    email: &EmailAddress,
+) -> Result<(), QueryError> {
     let hour = crate::db::current_time(conn).await?.timestamp() / 3600;
-    let mut mail = NewEmail::to_user(Template::AccountExists, user.id, &user.email);
+    let mut mail = NewEmail::to_user(Template::AccountExists, id, email.as_str());
     mail.dedupe_key = format!("{}:{hour}", mail.dedupe_key);
     enqueue_email(conn, mail).await
 }

@@ -28,7 +28,7 @@ pub async fn request_password_reset(
 }
 
 /// Sets the password anew, ends every session, voids whatever else was mailed, and tells the owner. Who could read the mail
-/// owns the address, so it is verified too. `None` if the proof was used in the meantime or the account cannot be used.
+/// owns the address, so it is verified too, and welcomed. `None` if the proof was used in the meantime or the account cannot be used.
 pub async fn reset_password(
     conn: &mut AsyncPgConnection,
     proof: &ResetProof,
@@ -41,6 +41,9 @@ pub async fn reset_password(
         }
         accounts::mark_verified(conn, user.id).await?;
         let version = accounts::set_password(conn, user.id, password, None).await?;
+        if user.email_verified_at.is_none() {
+            enqueue_email(conn, NewEmail::to_user(Template::Welcome, user.id, &user.email)).await?;
+        }
         tell(conn, &user, version).await?;
         Ok(Some(user))
     })

@@ -15,7 +15,8 @@ pub enum VerifiedEmail {
     InvalidCode,
 }
 
-/// Verifies the address if the code is right, and sends the welcome mail.
+/// Verifies the address if the code is right, and sends the welcome mail. If it was registered with more than one password, none of
+/// them is kept, and another mail lets its owner set one.
 pub async fn verify_email(
     conn: &mut AsyncPgConnection,
     key: &SecretKey,
@@ -29,8 +30,12 @@ pub async fn verify_email(
         if one_time_code::guess(conn, key, user.id, CodePurpose::VerifyEmail, code).await?.is_none() {
             return Ok(VerifiedEmail::InvalidCode);
         }
-        accounts::mark_verified(conn, user.id).await?;
+        let contested = accounts::mark_verified(conn, user.id).await?;
         enqueue_email(conn, NewEmail::to_user(Template::Welcome, user.id, &user.email)).await?;
+        if contested {
+            let code = one_time_code::issue_at_once(conn, user.id, CodePurpose::ResetPassword).await?;
+            enqueue_email(conn, NewEmail::with_code(Template::SetPassword, code, &user.email)).await?;
+        }
         Ok(VerifiedEmail::Verified)
     })
     .await

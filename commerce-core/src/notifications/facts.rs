@@ -16,9 +16,11 @@ pub(super) struct UserFacts {
 }
 
 pub(super) async fn user(conn: &mut AsyncPgConnection, id: UserId) -> QueryResult<Option<UserFacts>> {
-    let name: Option<String> =
-        users::table.find(id).select(users::display_name).first(conn).await.optional()?;
-    Ok(name.map(|name| UserFacts { name: one_line(&name) }))
+    let facts = users::table.find(id).select((users::display_name, users::email_verified_at.is_not_null()));
+    let facts: Option<(String, bool)> = facts.first(conn).await.optional()?;
+    // Whoever registers somebody else's address chooses a name too: it is no way to write to them.
+    let name = |(name, proven): (String, bool)| if proven { one_line(&name) } else { "there".to_owned() };
+    Ok(facts.map(|facts| UserFacts { name: name(facts) }))
 }
 
 /// An order with everything formatted for reading.

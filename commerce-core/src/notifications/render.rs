@@ -47,6 +47,8 @@ static TEMPLATES: LazyLock<Result<Environment<'static>, minijinja::Error>> = Laz
         "password_reset.txt",
         "payment_refunded.html",
         "payment_refunded.txt",
+        "set_password.html",
+        "set_password.txt",
         "signature.txt",
         "verify_email_code.html",
         "verify_email_code.txt",

@@ -174,7 +174,7 @@ async fn tell(
             let expires_at = created_at + CODE_TTL;
             context! { shop, user, code => context! { digits, expires_at => facts::moment(expires_at) } }
         }
-        Template::PasswordReset => {
+        Template::PasswordReset | Template::SetPassword => {
             let OfCode { code_id } = ids(data)?;
             // As long as the link is good, even if the code in the same mail is not any more: the mail tells both times.
             let Some((user_id, created_at)) = find_unused_code(conn, code_id, RESET_LINK_TTL).await? else {

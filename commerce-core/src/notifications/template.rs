@@ -14,6 +14,8 @@ text_enum! {
         Welcome = "welcome",
         /// `code_id`: a forgotten password can be set anew, by a link or by a code.
         PasswordReset = "password_reset",
+        /// `code_id`: the address is verified, but several passwords were given for it, so that none was kept. As for a forgotten one.
+        SetPassword = "set_password",
         /// `user_id`: the password is another now.
         PasswordChanged = "password_changed",
         /// `code_id`, to the new address: proves that it is the account's owner's.
