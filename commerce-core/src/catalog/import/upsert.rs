@@ -71,7 +71,7 @@ pub async fn upsert_products(
         });
         outcomes.push(match done {
             Some(upserted) => Ok(upserted),
-            None => match upsert_product(conn, product, slugs, currency).await {
+            None => match upsert_product(conn, product, known.as_ref(), slugs, currency).await {
                 Err(UpdateProductError::Database(error)) => return Err(error),
                 outcome => outcome,
             },
@@ -208,16 +208,21 @@ fn unchanged(
     same.then_some(Upserted { product_id: before.id, outcome: Outcome::Unchanged, variants })
 }
 
-/// Makes the product, or changes the one that it means where that differs from the file.
+/// Makes the product, or changes the one that it means where that differs from the file: `known`, or one that somebody made since.
 async fn upsert_product(
     conn: &mut AsyncPgConnection,
     imported: &ImportedProduct,
+    known: Option<&Product>,
     slugs: &mut SlugLines,
     currency: Currency,
 ) -> Result<Upserted, UpdateProductError> {
     conn.transaction::<_, UpdateProductError, _>(async |conn| {
-        let known = find_known(conn, std::slice::from_ref(imported)).await?.into_iter().flatten().next();
-        if let Some(known) = &known {
+        let made_since = match known {
+            Some(_) => None,
+            None => find_known(conn, std::slice::from_ref(imported)).await?.into_iter().flatten().next(),
+        };
+        let known = known.or(made_since.as_ref());
+        if let Some(known) = known {
             claim(slugs, imported, known)?;
         }
         let mut category_ids = Vec::with_capacity(imported.category_titles.len());
