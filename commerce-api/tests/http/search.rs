@@ -57,6 +57,8 @@ async fn shoppers_search_with_filters_facets_pages_and_marks() {
 }
 
 mod meilisearch_tests {
+    use std::time::Duration;
+
     use commerce_core::search::keep_index;
     use commerce_core::testing::MeilisearchServer;
     use serde_json::Value;
@@ -102,6 +104,38 @@ mod meilisearch_tests {
         assert_eq!(status, "degraded");
         assert!(told.starts_with("Postgres searches: the search engine does not answer"), "{told}");
         searches(&with).await;
+        let before = counted(&with).await;
+        assert!(before.fallbacks > 0, "{before:?}");
+
+        // It is back: once it was left alone for a while, it searches again.
+        server.start_again().await;
+        while counted(&with).await.by_meilisearch == before.by_meilisearch {
+            searches(&with).await;
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        let after = counted(&with).await;
+        searches(&with).await;
+        let last = Counted { by_meilisearch: after.by_meilisearch + 1, ..after };
+        assert_eq!(counted(&with).await, last, "nothing falls back any more");
         shop.database.discard().await;
+    }
+
+    /// What the server at this address says that it has counted.
+    #[derive(Debug, Clone, Copy, PartialEq)]
+    struct Counted {
+        fallbacks: u32,
+        by_meilisearch: u32,
+    }
+
+    async fn counted(url: &str) -> Counted {
+        let text = http_client().get(format!("{url}/metrics")).send().await.unwrap().text().await.unwrap();
+        let of = |name: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(name));
+            line.map_or(0, |count| count.trim().parse().unwrap())
+        };
+        Counted {
+            fallbacks: of("commerce_search_fallbacks_total"),
+            by_meilisearch: of("commerce_searches_total{engine=\"meilisearch\"}"),
+        }
     }
 }

@@ -10,6 +10,9 @@ const SNIPPET_CHARS: usize = 160;
 
 /// Lower case without accents, as the words of [`Term`]s are.
 fn fold(word: &str) -> String {
+    if word.is_ascii() {
+        return word.to_ascii_lowercase();
+    }
     word.nfkd().filter(|c| !is_combining_mark(*c)).flat_map(char::to_lowercase).collect()
 }
 
@@ -68,11 +71,15 @@ fn pieces<'a>(text: &'a str, terms: &'a [Term]) -> impl Iterator<Item = (&'a str
 }
 
 fn belongs_to_word(c: char) -> bool {
-    c.is_alphanumeric() || is_combining_mark(c) || c == '\'' || c == '’'
+    if c.is_ascii() {
+        return c.is_ascii_alphanumeric() || c == '\'';
+    }
+    c.is_alphanumeric() || is_combining_mark(c) || c == '’'
 }
 
 fn is_found(word: &str, terms: &[Term]) -> bool {
-    let folded = fold(word).replace(['\'', '’'], "");
+    let mut folded = fold(word);
+    folded.retain(|c| c != '\'' && c != '’');
     terms.iter().any(|term| {
         folded == term.word || (term.prefix && !term.word.is_empty() && folded.starts_with(&term.word))
     })
@@ -106,8 +113,10 @@ pub fn plain_text(html: &str) -> String {
             _ => {}
         }
     }
-    let text = text.replace("&nbsp;", " ").replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"");
-    let text = text.replace("&#39;", "'").replace("&amp;", "&");
+    if text.contains('&') {
+        text = text.replace("&nbsp;", " ").replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"");
+        text = text.replace("&#39;", "'").replace("&amp;", "&");
+    }
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 

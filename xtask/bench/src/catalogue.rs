@@ -143,7 +143,7 @@ async fn compare_directly(
         let query = serde_json::json!({
             "indexUid": index, "q": query, "matchingStrategy": "all", "page": 1, "hitsPerPage": 20,
             "facets": ["category_tree", "price_range", "in_stock", "options"],
-            "attributesToRetrieve": ["id"], "attributesToHighlight": ["*"],
+            "attributesToRetrieve": ["id"], "attributesToHighlight": ["title", "skus", "facts", "body", "forms"],
         });
         Question::Post("/multi-search", serde_json::json!({ "queries": [query] }).to_string())
     };
@@ -174,7 +174,8 @@ impl Meilisearch {
     async fn start(program: &Path) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        let process = Command::new(program)
+        // It puts its files where it is started.
+        let process = Command::new(program.canonicalize()?)
             .current_dir(folder.path())
             .args(["--http-addr", &address.to_string(), "--no-analytics", "--env", "development"])
             .stdout(Stdio::null())

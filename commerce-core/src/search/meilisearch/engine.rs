@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::client::{Meilisearch, MeilisearchError, failed};
 use super::document::{option_key, other_forms, pair_of};
 use super::http::Http;
+use super::settings::SEARCHED;
 use crate::db::Pool;
 use crate::ids::{CategoryId, ProductId};
 use crate::search::engine::{EngineError, EngineQuery, FacetCounts, Matches, SearchEngine, Term};
@@ -112,7 +113,7 @@ impl MeilisearchEngine {
             match field {
                 None => {
                     part.with_page(page).with_hits_per_page(per_page).with_sort(sort(query.sort));
-                    part.with_attributes_to_highlight(Selectors::All);
+                    part.with_attributes_to_highlight(Selectors::Some(&SEARCHED));
                 }
                 Some(_) => {
                     part.with_page(1).with_hits_per_page(1);
