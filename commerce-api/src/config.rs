@@ -84,7 +84,7 @@ pub struct SecretSettings {
     pub secret_key: SecretKey,
 
     /// Ed25519 seeds (32 bytes in base64, separated by commas) of access tokens: the first signs, all are accepted. Derived from
-    /// the secret key unless given
+    /// the secret key unless given; the word `derived` in the list is that one
     #[arg(long, env = "COMMERCE_JWT_KEYS", hide_env_values = true)]
     pub jwt_keys: Option<String>,
 }
@@ -96,7 +96,7 @@ impl SecretSettings {
 
     fn token_keys(&self) -> Result<TokenKeys, InvalidKeys> {
         match self.jwt_keys.as_deref().filter(|keys| !keys.trim().is_empty()) {
-            Some(keys) => TokenKeys::parse(keys),
+            Some(keys) => TokenKeys::parse(keys, &self.secret_key),
             None => TokenKeys::derive(&self.secret_key),
         }
     }

@@ -219,3 +219,28 @@ fn network_of(ip: IpAddr) -> String {
 fn account_key(email: &str) -> String {
     Sha256::digest(email.trim().to_lowercase()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_post_without_login_is_limited_under_the_name_and_path_of_the_spec() {
+        let spec: serde_json::Value = serde_json::from_str(&crate::openapi::document().json()).unwrap();
+        let mut in_spec = Vec::new();
+        for (path, methods) in spec["paths"].as_object().unwrap() {
+            let post = &methods["post"];
+            let operation = post["operationId"].as_str().unwrap_or_default();
+            let open = post.is_object() && post.get("security").is_none();
+            if path.starts_with("/auth/") && open && operation != "refresh_session" {
+                in_spec.push((operation.to_owned(), format!("/v1{path}")));
+            }
+        }
+        let mut limited: Vec<_> =
+            LIMITED.iter().map(|limited| (limited.operation.to_owned(), limited.path.to_owned())).collect();
+        in_spec.sort();
+        limited.sort();
+        assert_eq!(limited, in_spec);
+        assert!(LIMITED.iter().all(|limited| limited.by_account.is_some() || limited.operation == "login"));
+    }
+}

@@ -58,19 +58,26 @@ pub struct TokenKeys {
     others: Vec<Key>,
 }
 
+/// What the key is derived for that signs where no other was set.
+const DERIVED: &str = "jwt ed25519 seed";
+
 /// A setting that is not a list of keys.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "COMMERCE_JWT_KEYS must be one or more Ed25519 seeds of 32 bytes in base64, separated by commas \
-     (make one with `openssl rand -base64 32`)"
+     (make one with `openssl rand -base64 32`), or the word `derived`"
 )]
 pub struct InvalidKeys;
 
 impl TokenKeys {
-    /// Reads `COMMERCE_JWT_KEYS`.
-    pub fn parse(list: &str) -> Result<Self, InvalidKeys> {
+    /// Reads `COMMERCE_JWT_KEYS`. The word `derived` stands for the key that is derived from the secret.
+    pub fn parse(list: &str, secret: &SecretKey) -> Result<Self, InvalidKeys> {
         let mut keys = Vec::new();
         for text in list.split(',').map(str::trim) {
+            if text == "derived" {
+                keys.push(Key::from_seed(secret.derive(DERIVED))?);
+                continue;
+            }
             let seed = STANDARD.decode(text).map_err(|_| InvalidKeys)?;
             keys.push(Key::from_seed(seed.try_into().map_err(|_| InvalidKeys)?)?);
         }
@@ -80,7 +87,7 @@ impl TokenKeys {
 
     /// One key derived from the server's secret, for shops that do not rotate keys.
     pub fn derive(secret: &SecretKey) -> Result<Self, InvalidKeys> {
-        Ok(Self { first: Key::from_seed(secret.derive("jwt ed25519 seed"))?, others: Vec::new() })
+        Ok(Self { first: Key::from_seed(secret.derive(DERIVED))?, others: Vec::new() })
     }
 
     /// A token for a session; `now` is the database's time.
@@ -156,8 +163,32 @@ mod tests {
     use super::*;
 
     fn keys(list: &[u8]) -> TokenKeys {
-        TokenKeys::parse(&list.iter().map(|byte| STANDARD.encode([*byte; 32])).collect::<Vec<_>>().join(","))
-            .unwrap_or_else(|error| panic!("{error}"))
+        parse(&list.iter().map(|byte| STANDARD.encode([*byte; 32])).collect::<Vec<_>>().join(","))
+    }
+
+    fn parse(list: &str) -> TokenKeys {
+        TokenKeys::parse(list, &secret()).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn secret() -> SecretKey {
+        SecretKey::parse(&STANDARD.encode([7; 32])).unwrap()
+    }
+
+    #[test]
+    fn the_derived_key_can_be_left_as_any_other() {
+        let derived = TokenKeys::derive(&secret()).unwrap_or_else(|error| panic!("{error}"));
+        let new = STANDARD.encode([1; 32]);
+        let stages =
+            [derived, parse(&format!("derived,{new}")), parse(&format!("{new}, derived")), parse(&new)];
+        let sign = |keys: &TokenKeys| keys.sign(UserId::new(), SessionId::new(), Utc::now()).unwrap();
+        for (from, signer) in stages.iter().enumerate() {
+            let token = sign(signer);
+            for (at, stage) in stages.iter().enumerate() {
+                let known = from.abs_diff(at) <= 1;
+                assert!(!known || stage.verify(&token).is_some(), "a token of stage {from} at stage {at}");
+            }
+        }
+        assert_eq!(stages[3].verify(&sign(&stages[0])), None);
     }
 
     #[test]
@@ -169,13 +200,13 @@ mod tests {
         assert_eq!((claims.sub, claims.sid), (user, session));
         assert_eq!(claims.exp - claims.iat, 900);
         assert_eq!(new.verify(&token), None);
-        assert!(TokenKeys::parse("c2hvcnQ=").is_err() && TokenKeys::parse("").is_err());
+        assert!(["c2hvcnQ=", "", "derive"].iter().all(|list| TokenKeys::parse(list, &secret()).is_err()));
     }
 
     #[test]
     fn the_public_key_is_that_of_the_rfc_8037_example() {
         let seed = URL_SAFE_NO_PAD.decode("nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A").unwrap();
-        let keys = TokenKeys::parse(&STANDARD.encode(seed)).unwrap_or_else(|error| panic!("{error}"));
+        let keys = parse(&STANDARD.encode(seed));
         assert_eq!(keys.jwks()["keys"][0]["x"], "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo");
     }
 }

@@ -416,7 +416,10 @@ async fn keys_are_rotated_while_several_processes_run_and_nobody_is_logged_out()
     member(&shop).await;
     let process = |seeds: &[u8]| {
         let list: Vec<String> = seeds.iter().map(|seed| STANDARD.encode([*seed; 32])).collect();
-        shop.beside(TokenKeys::parse(&list.join(",")).unwrap_or_else(|error| panic!("{error}")))
+        shop.beside(
+            TokenKeys::parse(&list.join(","), &SecretKey::parse(SECRET).unwrap())
+                .unwrap_or_else(|error| panic!("{error}")),
+        )
     };
     // Old key alone; new one known; new one signs; old one gone. Neighbours run at the same time while processes restart.
     let stages = [process(&[1]), process(&[1, 2]), process(&[2, 1]), process(&[2])];

@@ -190,8 +190,10 @@ fn forgeries(shop: &TestShop, user: UserId, session: SessionId, real: &str) -> V
     };
     let long_ago = chrono::Utc::now() - chrono::Duration::hours(1);
     let expired = shop.state.tokens.sign(user, session, long_ago).unwrap();
-    let other_keys =
-        commerce_api::tokens::TokenKeys::parse(&base64::engine::general_purpose::STANDARD.encode([9; 32]));
+    let other_keys = commerce_api::tokens::TokenKeys::parse(
+        &base64::engine::general_purpose::STANDARD.encode([9; 32]),
+        &commerce_core::accounts::SecretKey::parse(crate::shop::SECRET).unwrap(),
+    );
     let other_key = other_keys.unwrap().sign(user, session, chrono::Utc::now()).unwrap();
     let unheard_of = shop.state.tokens.sign(user, SessionId::new(), chrono::Utc::now()).unwrap();
     let another_user = shop.state.tokens.sign(UserId::new(), session, chrono::Utc::now()).unwrap();

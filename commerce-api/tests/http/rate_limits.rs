@@ -169,6 +169,71 @@ async fn an_address_is_counted_by_all_processes_together_and_cannot_be_made_up()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn each_operation_that_needs_no_login_is_limited_by_address_and_by_account() {
+    let database = TestDatabase::new().await;
+    let mut command = commerce_api(database.url());
+    command.env("COMMERCE_TRUSTED_PROXIES", "127.0.0.0/8,::1");
+    let (_server, url) = serve(command).await;
+    let client = http_client();
+    let ask = async |path: &str, body: &serde_json::Value, from: String| {
+        let request = client.post(format!("{url}/v1/auth/{path}")).header("X-Forwarded-For", from);
+        request.json(body).send().await.unwrap().status().as_u16()
+    };
+    // So many at once by address and by account; what is sent goes no further than it must to be counted.
+    for (at, (path, by_address, by_account, fields)) in [
+        ("register", 20, 6, json!({ "password": "Password123", "display_name": "Ada" })),
+        ("verify-email", 30, 60, json!({ "code": "123456" })),
+        ("resend-code", 20, 10, json!({})),
+        ("login", 60, 10, json!({ "password": "wrong guess" })),
+        ("password/forgot", 20, 10, json!({})),
+        ("password/reset", 30, 60, json!({ "code": "123456", "new_password": "Password123" })),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let empty = json!({});
+        let from_one = (0..by_address + 5).map(|_| ask(path, &empty, format!("203.0.113.{at}")));
+        let answers = join_all(from_one).await;
+        let through = answers.iter().filter(|status| **status == 422).count();
+        // One or two more may have become free meanwhile.
+        assert!((by_address..=by_address + 2).contains(&through), "{path}: {answers:?}");
+        assert_eq!(through + answers.iter().filter(|status| **status == 429).count(), by_address + 5);
+
+        let mut body = fields;
+        body["email"] = json!(format!("person{at}@example.com"));
+        // Passwords are counted by network too, the others from everywhere together.
+        let from = |n: usize| if path == "login" { 0 } else { n };
+        let about_one = (0..by_account + 5).map(|n| ask(path, &body, format!("198.51.{at}.{}", from(n))));
+        let answers = join_all(about_one).await;
+        let refused = answers.iter().filter(|status| **status == 429).count();
+        assert!((3..=5).contains(&refused), "{path}: {refused} refused of {answers:?}");
+    }
+    database.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_who_want_the_same_new_address_are_limited_together() {
+    let shop = TestShop::new().await;
+    let (_server, url) = serve(commerce_api(shop.database.url())).await;
+    let client = http_client();
+    let mut statuses = Vec::new();
+    for n in 0..12 {
+        let email = format!("person{n}@example.com");
+        account(&shop, &email, PASSWORD).await;
+        let body = json!({ "email": email, "password": PASSWORD });
+        let login = client.post(format!("{url}/v1/auth/login")).json(&body).send().await.unwrap();
+        let tokens: serde_json::Value = login.json().await.unwrap();
+        let body = json!({ "new_email": "Eve@example.com", "password": PASSWORD });
+        let change = client.post(format!("{url}/v1/auth/email/change")).json(&body);
+        let change = change.bearer_auth(tokens["access_token"].as_str().unwrap()).send().await.unwrap();
+        statuses.push(change.status().as_u16());
+    }
+    assert_eq!(statuses[..10], [202; 10]);
+    assert_eq!(statuses[10..], [429; 2]);
+    shop.database.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_logins_at_once_leave_product_pages_fast() {
     let database = TestDatabase::new().await;
     let variant = database.variant(1250, 10).await;

@@ -49,7 +49,7 @@ impl Retryable for DeleteAccountError {
 /// Deletes an account for good.
 ///
 /// What goes: name, e-mail address, password, role, sessions with their devices and IP addresses, codes, the address book, what is
-/// in the cart (and the stock that it held), and the recipient of mails that were sent to the address. The address can be
+/// in the cart (and the stock that it held), the recipient of mails that were sent, and mails about the account that were not. The address can be
 /// registered again, as a new account that knows nothing of this one.
 ///
 /// What stays: orders, payments, shipments and their timelines, as they were: with the e-mail and postal addresses that
@@ -104,7 +104,7 @@ async fn delete(
     user: &User,
     origin: &Origin,
 ) -> Result<(), QueryError> {
-    notifications::forget_recipient(conn, &user.email).await?;
+    notifications::forget_recipient(conn, user.id, &user.email).await?;
     cart::clear(conn, shop, Owner::User(user.id), origin).await.map_err(|error| match error {
         CartError::Database(error) => error,
         // Taking out asks for nothing that could be refused.

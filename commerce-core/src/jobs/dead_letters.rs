@@ -95,3 +95,14 @@ async fn why_untouched(conn: &mut AsyncPgConnection, id: JobId) -> QueryResult<M
         jobs::table.find(id).select(jobs::lease_token).first(conn).await.optional()?;
     Ok(if found.is_some() { ManageJobError::Leased(id) } else { ManageJobError::NotFound(id) })
 }
+
+/// Takes the errors of failed jobs away that name this text, such as the address of somebody who is to be forgotten.
+pub async fn forget_errors_about(conn: &mut AsyncPgConnection, text: &str) -> QueryResult<()> {
+    diesel::sql_query(
+        "UPDATE commerce.jobs SET last_error = 'what it said is forgotten' WHERE position($1 IN last_error) > 0",
+    )
+    .bind::<diesel::sql_types::Text, _>(text)
+    .execute(conn)
+    .await?;
+    Ok(())
+}

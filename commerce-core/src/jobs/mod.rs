@@ -15,7 +15,7 @@ mod queue;
 mod wake;
 
 pub use claim::{ClaimedJob, Lease, claim};
-pub use dead_letters::{JobRow, JobState, ManageJobError, cancel, find, list, retry};
+pub use dead_letters::{JobRow, JobState, ManageJobError, cancel, find, forget_errors_about, list, retry};
 pub use enqueue::{Job, NewJob, enqueue, enqueue_all};
 pub use finish::{CompleteError, Failure, LeaseLost, complete, fail, release, renew};
 pub use queue::{QueueState, queue_states};
