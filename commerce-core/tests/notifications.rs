@@ -176,7 +176,7 @@ async fn every_mail_can_be_written() {
     let peer = SmtpPeer::start().await.unwrap();
     let mailer = SmtpMailer::new(&peer.url()).unwrap();
     let code = derive_code(&settings().secret_key, id(CODE));
-    let with_code = |template| NewEmail::with_code(template, id::<CodeId>(CODE), ANNA);
+    let with_code = |template| NewEmail::with_code(template, id::<CodeId>(CODE), id(USER), ANNA);
     let to_user = |template| NewEmail::to_user(template, id::<UserId>(USER), ANNA);
     let about_order = |template| NewEmail::about_order(template, id::<OrderId>(ORDER), ANNA);
     for template in Template::ALL.iter().copied() {
@@ -295,7 +295,7 @@ async fn a_mail_to_an_address_that_nobody_has_proven_has_no_name_in_it() {
             let proven = "UPDATE commerce.users SET email_verified_at = commerce.clock()";
             database.conn().await.batch_execute(proven).await.unwrap();
         }
-        enqueue(&database, NewEmail::with_code(template, id(CODE), "owner@example.com")).await;
+        enqueue(&database, NewEmail::with_code(template, id(CODE), id(USER), "owner@example.com")).await;
         assert_eq!(send_next(&database, &mailer).await.unwrap(), SentEmail::Sent);
         let sent = peer.mails().pop().unwrap();
         assert!(sent.text.contains("Hello") && sent.html.contains("Hello"), "{template}: {}", sent.text);
@@ -338,7 +338,7 @@ async fn a_code_that_cannot_be_used_is_not_mailed() {
     let database = database_with(&[ACCOUNT_AND_ORDER]).await;
     let peer = SmtpPeer::start().await.unwrap();
     let mailer = SmtpMailer::new(&peer.url()).unwrap();
-    let code = || NewEmail::with_code(Template::VerifyEmailCode, id(CODE), ANNA);
+    let code = || NewEmail::with_code(Template::VerifyEmailCode, id(CODE), id(USER), ANNA);
     enqueue(&database, code()).await;
     database.shift_clock(Duration::from_secs(601)).await;
     assert_eq!(send_next(&database, &mailer).await.unwrap(), SentEmail::Pointless);

@@ -1,3 +1,2 @@
 DROP INDEX commerce.emails_recipient_idx;
 DROP INDEX commerce.emails_user_id_idx;
-DROP INDEX commerce.emails_code_id_idx;

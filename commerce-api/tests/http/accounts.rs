@@ -5,7 +5,7 @@ use std::time::Duration;
 use commerce_core::accounts::{Role, SecretKey};
 use commerce_core::schema;
 use diesel::{ExpressionMethods as _, NullableExpressionMethods as _, QueryDsl as _};
-use diesel_async::RunQueryDsl as _;
+use diesel_async::{RunQueryDsl as _, SimpleAsyncConnection as _};
 use futures_util::future::join_all;
 use poem::http::Method;
 use serde_json::{Value, json};
@@ -14,7 +14,9 @@ use crate::members::{
     EMAIL, NEW_PASSWORD, PASSWORD, access, code, code_in, forgot, logged_in, login, mails, me, member,
     member_called, refresh, register, reset_by_code, reset_by_token, reset_token, told, verify, wrong,
 };
+use crate::processes::{commerce_api, serve};
 use crate::shop::{SECRET, TestShop, ask, get, post};
+use crate::webdriver::http_client;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_registers_verifies_logs_in_changes_their_name_and_leaves() {
@@ -175,6 +177,53 @@ async fn an_address_registered_with_two_passwords_keeps_neither() {
         }
         shop.database.finish().await;
     }
+}
+
+/// Who keeps an address's owner from registering does not get the account that the owner then verifies.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registration_that_is_turned_away_contests_the_one_before() {
+    let shop = TestShop::new().await;
+    let (_server, limited) = serve(commerce_api(shop.database.url())).await;
+    let register = async |password: &str| {
+        let body = json!({ "email": EMAIL, "password": password, "display_name": "Ada" });
+        let sent = http_client().post(format!("{limited}/v1/auth/register")).json(&body).send();
+        sent.await.unwrap().status().as_u16()
+    };
+    // The stranger uses up the limit, and the owner comes too late.
+    while register(STRANGERS).await == 202 {}
+    let contested = schema::users::table.select(schema::users::contested);
+    diesel::update(schema::users::table)
+        .set(schema::users::contested.eq(false))
+        .execute(&mut shop.database.conn().await)
+        .await
+        .unwrap();
+    assert_eq!(register(PASSWORD).await, 429);
+    assert!(contested.first::<bool>(&mut shop.database.conn().await).await.unwrap());
+    let right = code(&shop, EMAIL).await;
+    assert_eq!(shop.send(verify(EMAIL, &right)).await.status, 204);
+    for password in [STRANGERS, PASSWORD] {
+        shop.send(login(EMAIL, password)).await.problem(401, "invalid_credentials");
+    }
+    shop.database.finish().await;
+}
+
+/// Whoever holds the account's row in the meantime: a registration is taken note of, so that the login after it tells nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registration_waits_for_who_is_about_the_account() {
+    let shop = TestShop::new().await;
+    member(&shop).await;
+    shop.database.shift_clock(Duration::from_secs(61)).await;
+    let mut other = shop.database.conn().await;
+    other.batch_execute("BEGIN; SELECT FROM commerce.users FOR NO KEY UPDATE").await.unwrap();
+    let release = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        other.batch_execute("ROLLBACK").await.unwrap();
+    };
+    let (registered, ()) = futures_util::join!(shop.send(register(EMAIL, STRANGERS)), release);
+    assert_eq!(registered.status, 202);
+    shop.send(login(EMAIL, STRANGERS)).await.problem(403, "email_not_verified");
+    drop(other);
+    shop.database.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -136,6 +136,9 @@ async fn a_deleted_account_leaves_orders_and_nothing_of_the_person() {
         "UPDATE commerce.emails SET sent_at = commerce.clock() WHERE template IN ('verify_email_code', 'order_received');
          INSERT INTO commerce.emails (id, dedupe_key, template, recipient, data, sent_at)
          VALUES (gen_random_uuid(), 'former', 'email_changed', 'ada.former@example.com', '{{\"user_id\": \"{user}\"}}', commerce.clock());
+         INSERT INTO commerce.emails (id, dedupe_key, template, recipient, data, sent_at)
+         VALUES (gen_random_uuid(), 'pruned', 'password_reset', 'ada.former@example.com',
+                 '{{\"user_id\": \"{user}\", \"code_id\": \"00000000-0000-7000-8000-000000000000\"}}', commerce.clock());
          UPDATE commerce.jobs SET state = 'dead', last_error = 'the mail was refused: {EMAIL}: no such mailbox'
          WHERE payload ->> 'email_id' = (SELECT id::text FROM commerce.emails WHERE template = 'welcome')"
     );
@@ -175,7 +178,7 @@ async fn a_deleted_account_leaves_orders_and_nothing_of_the_person() {
     }
     // What was sent is still known to have been sent.
     let sent = "SELECT 1 FROM commerce.emails WHERE recipient = 'deleted' AND sent_at IS NOT NULL";
-    assert_eq!(diesel::sql_query(sent).execute(&mut conn).await.unwrap(), 3);
+    assert_eq!(diesel::sql_query(sent).execute(&mut conn).await.unwrap(), 4);
     diesel::sql_query("DELETE FROM commerce.jobs WHERE state = 'dead'").execute(&mut conn).await.unwrap();
     drop(conn);
     let (_, staff) = shop.login(Role::Support).await;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::client::{address, get, post};
+use crate::client::{Ask, address, get, post};
 use crate::purchase::admin;
 use crate::shop::Shop;
 
@@ -50,6 +50,23 @@ async fn no_password_code_or_token_is_in_the_logs() {
     let reset = json!({ "email": email, "code": code, "new_password": second });
     assert_eq!(client.send(post("/v1/auth/password/reset", &reset)).await.status, 204);
     found.extend(mailed);
+
+    // A browser that logs in, and moves the account to another address.
+    let by_cookie = json!({ "email": email, "password": second, "mode": "cookie" });
+    let session =
+        client.send(post("/v1/auth/login", &by_cookie).header("sec-fetch-site", "same-origin")).await;
+    assert_eq!(session.status, 200);
+    let cookie = session.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
+    let from_page = |ask: Ask| ask.header("cookie", &cookie).header("sec-fetch-site", "same-origin");
+    let moved = "canary.moved@example.com";
+    let change = json!({ "new_email": moved, "password": second });
+    client.send(from_page(post("/v1/auth/email/change", &change))).await.expect(202);
+    let mail = shop.mail(moved, "").await;
+    let mailed = secrets_of(&format!("{} {}", mail.subject(), mail.text));
+    let code = mailed.iter().find(|secret| secret.len() == 6).expect("a code in the mail");
+    client.send(from_page(post("/v1/auth/email/confirm", &json!({ "code": code })))).await.expect(200);
+    found.extend(mailed);
+    found.push(cookie.split_once('=').unwrap().1.to_owned());
 
     // A guest's purchase, with a payment.
     let price = json!({ "amount": 900, "currency": "USD" });

@@ -36,7 +36,8 @@ pub async fn insert_unverified(conn: &mut AsyncPgConnection, user: &NewUser) -> 
         .optional()
 }
 
-/// The password of a registration that waits for its code, if one does at this address.
+/// The password with which an address was registered before: of a registration that waits for its code, or of one that was refused
+/// because there is an account.
 #[derive(Debug)]
 pub struct EarlierRegistration(Option<PasswordHash>);
 
@@ -47,16 +48,26 @@ pub struct ComparedRegistration {
     same: bool,
 }
 
-/// Looks up what an address was registered with and not verified yet.
+/// Whether the account is verified, its password, and that of a refused registration.
+type Passwords = (bool, PasswordHash, Option<PasswordHash>);
+
+/// The one that [`register`](crate::flows::register) compares with.
+fn registered_with((is_verified, own, refused): Passwords) -> Option<PasswordHash> {
+    if is_verified { refused } else { Some(own) }
+}
+
+/// Looks up what an address was registered with.
 pub async fn find_earlier_registration(
     conn: &mut AsyncPgConnection,
     email: &EmailAddress,
 ) -> QueryResult<EarlierRegistration> {
-    let waiting = users::table
-        .filter(users::email.eq(email.as_str()))
-        .filter(users::email_verified_at.is_null())
-        .select(users::password_hash);
-    Ok(EarlierRegistration(waiting.first(conn).await.optional()?))
+    let passwords = users::table.filter(users::email.eq(email.as_str())).select((
+        users::email_verified_at.is_not_null(),
+        users::password_hash,
+        users::refused_password_hash,
+    ));
+    let passwords: Option<Passwords> = passwords.first(conn).await.optional()?;
+    Ok(EarlierRegistration(passwords.and_then(registered_with)))
 }
 
 impl EarlierRegistration {
@@ -73,19 +84,14 @@ impl ComparedRegistration {
         self.with.is_some() && !self.same
     }
 
-    /// Whether there was nothing to compare it with, and there is now.
-    pub async fn came_too_early(
-        &self,
-        conn: &mut AsyncPgConnection,
-        email: &EmailAddress,
-    ) -> QueryResult<bool> {
-        Ok(self.with.is_none() && find_earlier_registration(conn, email).await?.0.is_some())
-    }
-
     /// Whether what it was compared with is what the account has. Its row is locked.
     pub async fn still_holds(&self, conn: &mut AsyncPgConnection, id: UserId) -> QueryResult<bool> {
-        let stored: PasswordHash = users::table.find(id).select(users::password_hash).first(conn).await?;
-        Ok(self.with.as_ref() == Some(&stored))
+        let passwords = users::table.find(id).select((
+            users::email_verified_at.is_not_null(),
+            users::password_hash,
+            users::refused_password_hash,
+        ));
+        Ok(self.with == registered_with(passwords.first(conn).await?))
     }
 }
 

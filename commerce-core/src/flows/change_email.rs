@@ -24,7 +24,7 @@ pub async fn request_email_change(
         };
         match accounts::find_verified_by_email(conn, new_email).await? {
             None => {
-                let mail = NewEmail::with_code(Template::EmailChangeCode, code, new_email.as_str());
+                let mail = NewEmail::with_code(Template::EmailChangeCode, code, user.id, new_email.as_str());
                 enqueue_email(conn, mail).await?;
             }
             Some(other) => say_it_exists(conn, other, new_email).await?,

@@ -32,29 +32,28 @@ pub async fn register(
             mail_code(conn, id, &user.email).await?;
             return Ok(Registered::Done);
         }
-        match accounts::try_lock_by_email(conn, &user.email).await? {
-            Some(existing) if existing.email_verified_at.is_some() => {
-                if accounts::takes_note(conn, existing.id).await? {
-                    accounts::keep_refused(conn, existing.id, &user.password).await?;
-                }
-                say_it_exists(conn, existing.id, &user.email).await?;
+        // It waits for whoever is about the account: that may be a stranger who would keep this one out, or who would know
+        // whether there is an account by whether this was done.
+        let Some(existing) = accounts::lock_by_email(conn, &user.email).await? else {
+            return Ok(Registered::Done);
+        };
+        if !compared.still_holds(conn, existing.id).await? {
+            return Ok(Registered::CompareAgain);
+        }
+        let takes_note = accounts::takes_note(conn, existing.id).await?;
+        if existing.email_verified_at.is_some() {
+            if takes_note {
+                accounts::keep_refused(conn, existing.id, &user.password).await?;
             }
-            Some(existing) => {
-                if !compared.still_holds(conn, existing.id).await? {
-                    return Ok(Registered::CompareAgain);
-                }
-                if compared.differs() {
-                    accounts::contest(conn, &user.email).await?;
-                }
-                if accounts::takes_note(conn, existing.id).await? {
-                    accounts::replace_unverified(conn, existing.id, user).await?;
-                    mail_code(conn, existing.id, &user.email).await?;
-                }
-            }
-            // Somebody else is about it, perhaps to keep this one out.
-            None if compared.differs() => accounts::contest(conn, &user.email).await?,
-            None if compared.came_too_early(conn, &user.email).await? => return Ok(Registered::CompareAgain),
-            None => {}
+            say_it_exists(conn, existing.id, &user.email).await?;
+            return Ok(Registered::Done);
+        }
+        if compared.differs() {
+            accounts::contest(conn, &user.email).await?;
+        }
+        if takes_note {
+            accounts::replace_unverified(conn, existing.id, user).await?;
+            mail_code(conn, existing.id, &user.email).await?;
         }
         Ok(Registered::Done)
     })
@@ -83,7 +82,7 @@ async fn mail_code(
     let Some(code) = one_time_code::issue(conn, user_id, CodePurpose::VerifyEmail).await? else {
         return Ok(false);
     };
-    let mail = NewEmail::with_code(Template::VerifyEmailCode, code, email.as_str());
+    let mail = NewEmail::with_code(Template::VerifyEmailCode, code, user_id, email.as_str());
     enqueue_email(conn, mail).await?;
     Ok(true)
 }

@@ -19,7 +19,7 @@ pub async fn request_password_reset(
             && user.disabled_at.is_none()
             && let Some(code) = one_time_code::issue(conn, user.id, CodePurpose::ResetPassword).await?
         {
-            let mail = NewEmail::with_code(Template::PasswordReset, code, &user.email);
+            let mail = NewEmail::with_code(Template::PasswordReset, code, user.id, &user.email);
             enqueue_email(conn, mail).await?;
         }
         Ok(())
@@ -38,6 +38,10 @@ pub async fn reset_password(
         let Some(user) = accounts::lock_active_user(conn, proof.user_id).await? else { return Ok(None) };
         if !one_time_code::consume(conn, proof.code_id).await? {
             return Ok(None);
+        }
+        // Whoever registered the address need not be who reads its mail: the name that they gave is not kept.
+        if let Ok(email) = user.email.parse::<EmailAddress>() {
+            accounts::contest(conn, &email).await?;
         }
         accounts::mark_verified(conn, user.id).await?;
         let version = accounts::set_password(conn, user.id, password, None).await?;

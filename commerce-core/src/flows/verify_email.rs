@@ -34,7 +34,8 @@ pub async fn verify_email(
         enqueue_email(conn, NewEmail::to_user(Template::Welcome, user.id, &user.email)).await?;
         if contested {
             let code = one_time_code::issue_at_once(conn, user.id, CodePurpose::ResetPassword).await?;
-            enqueue_email(conn, NewEmail::with_code(Template::SetPassword, code, &user.email)).await?;
+            let mail = NewEmail::with_code(Template::SetPassword, code, user.id, &user.email);
+            enqueue_email(conn, mail).await?;
         }
         Ok(VerifiedEmail::Verified)
     })

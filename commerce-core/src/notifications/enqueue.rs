@@ -24,9 +24,9 @@ pub struct NewEmail {
 }
 
 impl NewEmail {
-    /// A mail with a one-time code; each code is mailed once.
-    pub fn with_code(template: Template, code_id: CodeId, recipient: &str) -> Self {
-        Self::new(template, code_id, recipient, json!({ "code_id": code_id }))
+    /// A mail with a one-time code of a user; each code is mailed once.
+    pub fn with_code(template: Template, code_id: CodeId, user_id: UserId, recipient: &str) -> Self {
+        Self::new(template, code_id, recipient, json!({ "code_id": code_id, "user_id": user_id }))
     }
 
     /// A mail to a user; one a template, unless another dedupe key is set.

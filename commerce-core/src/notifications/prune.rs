@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use diesel::prelude::*;
-use diesel::sql_types::{Text, Uuid as SqlUuid};
+use diesel::sql_types::Text;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use crate::db;
@@ -15,20 +15,32 @@ use crate::schema::emails;
 pub const SENT_MAILS_KEPT: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 
 /// Forgets a person with their account: whatever was sent to their address, or about them to another, has no recipient any more, and what is
-/// still to be sent about the account is not. Mails about orders are sent. To be called before the codes are removed.
+/// still to be sent about the account is not. Mails about orders are sent.
 pub async fn forget_recipient(conn: &mut AsyncPgConnection, user: UserId, address: &str) -> QueryResult<()> {
+    // Also those that the account had before, or was to have.
+    let addresses: Vec<AddressRow> = diesel::sql_query(
+        "SELECT recipient FROM commerce.emails WHERE data ->> 'user_id' = $1 UNION SELECT $2 AS recipient",
+    )
+    .bind::<Text, _>(user.to_string())
+    .bind::<Text, _>(address)
+    .load(conn)
+    .await?;
     // First the jobs, as who sends a mail has them first.
-    jobs::forget_errors_about(conn, address).await?;
-    let of_account = "data ->> 'user_id' = $1::text
-        OR data ->> 'code_id' IN (SELECT id::text FROM commerce.one_time_codes WHERE user_id = $1)";
-    let unsent = format!("DELETE FROM commerce.emails WHERE sent_at IS NULL AND ({of_account})");
-    diesel::sql_query(unsent).bind::<SqlUuid, _>(user.0).execute(conn).await?;
-    let sent = format!(
-        "UPDATE commerce.emails SET recipient = 'deleted'
-         WHERE sent_at IS NOT NULL AND (recipient = $2 OR {of_account})"
-    );
-    diesel::sql_query(sent).bind::<SqlUuid, _>(user.0).bind::<Text, _>(address).execute(conn).await?;
+    for AddressRow { recipient } in addresses {
+        jobs::forget_errors_about(conn, &recipient).await?;
+    }
+    let unsent = "DELETE FROM commerce.emails WHERE sent_at IS NULL AND data ->> 'user_id' = $1";
+    diesel::sql_query(unsent).bind::<Text, _>(user.to_string()).execute(conn).await?;
+    let sent = "UPDATE commerce.emails SET recipient = 'deleted'
+         WHERE sent_at IS NOT NULL AND (recipient = $2 OR data ->> 'user_id' = $1)";
+    diesel::sql_query(sent).bind::<Text, _>(user.to_string()).bind::<Text, _>(address).execute(conn).await?;
     Ok(())
+}
+
+#[derive(QueryableByName)]
+struct AddressRow {
+    #[diesel(sql_type = Text)]
+    recipient: String,
 }
 
 /// Removes mails that were sent longer ago than [`SENT_MAILS_KEPT`]; says how many.

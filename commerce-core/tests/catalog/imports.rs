@@ -319,8 +319,43 @@ async fn two_products_of_a_file_never_become_one() {
             // Where both are read before either is written, the one that was renamed is at fault.
             let wanted = if apart == 0 && first == "mug" { 2 } else { faulty };
             assert_eq!((lines, errors[0].column.as_str()), (vec![wanted], "slug"), "{errors:?}");
+            let said = if apart > 0 && first == "mug" {
+                "is meant by line 2 already"
+            } else {
+                "means the shop's product"
+            };
+            assert!(errors[0].message.contains(said), "{errors:?}");
         }
     }
+    db.finish().await;
+}
+
+#[tokio::test]
+async fn a_sku_goes_over_to_another_product_of_the_file() {
+    let db = TestDatabase::new().await;
+    let conn = &mut db.conn().await;
+    import(conn, "slug,title,price,sku\ntee,Tee,4.00,T-1\n", ImportOptions::default()).await.unwrap();
+    let handed_on = "slug,title,price,sku\ntee,Tee,4.00,T-2\ncap,Cap,9.00,T-1\n";
+    let report = import(conn, handed_on, ImportOptions::default()).await.unwrap();
+    assert_eq!(counts(&report), [1, 1, 0, 0]);
+    let sku = |product: Option<catalog::Product>| product.unwrap().variants[0].sku.clone().unwrap();
+    assert_eq!(sku(find(conn, "tee").await), "T-2");
+    assert_eq!(sku(find(conn, "cap").await), "T-1");
+    db.finish().await;
+}
+
+/// It was called so before the word was reserved.
+#[tokio::test]
+async fn what_has_a_reserved_slug_is_imported_again() {
+    let db = TestDatabase::new().await;
+    let conn = &mut db.conn().await;
+    import(conn, "slug,title,price\nmap,Map,4.00\n", ImportOptions::default()).await.unwrap();
+    conn.batch_execute("UPDATE commerce.products SET slug = 'export'").await.unwrap();
+    let again = "slug,title,price\nexport,Map of the world,4.00\n";
+    assert_eq!(counts(&import(conn, again, ImportOptions::default()).await.unwrap()), [0, 1, 0, 0]);
+    let new = "slug,title,price\nsearch,Search,4.00\n";
+    let errors = wrong_lines(import(conn, new, ImportOptions::default()).await);
+    assert_eq!((errors[0].line, errors[0].column.as_str()), (2, "slug"), "{errors:?}");
     db.finish().await;
 }
 

@@ -78,18 +78,32 @@ pub struct ProductReader<R> {
 
 /// The lines on which a file tells of products, by their slugs in the file and in the shop.
 #[derive(Debug, Default)]
-pub struct SlugLines(HashMap<String, u64>);
+pub struct SlugLines(HashMap<String, Claim>);
+
+/// Whose a slug is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Claim {
+    /// The line that the product begins on.
+    pub line: u64,
+    /// The file calls it otherwise: it has the slug in the shop.
+    pub is_renamed: bool,
+}
 
 impl SlugLines {
-    /// Keeps the slug for the product that begins on this line. The line of another that has it already.
-    pub(super) fn claim(&mut self, slug: &str, line: u64) -> Option<u64> {
+    /// Keeps the slug for a product; the claim of another that has it already.
+    pub(super) fn claim(&mut self, slug: &str, claim: Claim) -> Option<Claim> {
         match self.0.get(slug) {
-            Some(first) => Some(*first).filter(|first| *first != line),
+            Some(first) => Some(*first).filter(|first| first.line != claim.line),
             None => {
-                self.0.insert(slug.to_owned(), line);
+                self.0.insert(slug.to_owned(), claim);
                 None
             }
         }
+    }
+
+    /// Whether a product of the file that begins on another line is called this, as far as it was read.
+    pub(super) fn is_of_another(&self, slug: &str, line: u64) -> bool {
+        self.0.get(slug).is_some_and(|claim| claim.line != line && !claim.is_renamed)
     }
 }
 
@@ -214,11 +228,17 @@ impl<R: Read> ProductReader<R> {
             slugs::from_title(handle, "", limits::PRODUCT_SLUG_CHARS_MAX, slugs::RESERVED_FOR_PRODUCTS)
         };
         // Without a letter there is no slug; that is told when the product is complete.
-        let twin = if slug.is_empty() { None } else { self.slugs.claim(&slug, line) };
-        if let Some(first_line) = twin {
-            let message = format!(
-                "the product {slug:?} begins on line {first_line} already; the lines of a product stand together"
-            );
+        let claim = Claim { line, is_renamed: false };
+        let twin = if slug.is_empty() { None } else { self.slugs.claim(&slug, claim) };
+        if let Some(first) = twin {
+            let at = first.line;
+            let message = if first.is_renamed {
+                format!("the product {slug:?} is meant by line {at} already, by a former slug or a SKU")
+            } else {
+                format!(
+                    "the product {slug:?} begins on line {at} already; the lines of a product stand together"
+                )
+            };
             self.faults.push(LineError { line, column: self.columns.slug.clone(), message });
         }
         let group = Group {
@@ -317,7 +337,9 @@ impl Group {
             variants,
             places,
         };
-        match insert_product::check(&product.as_new(Vec::new()), currency) {
+        // The shop may have it under a slug that no new product gets; that is looked at when it is made.
+        let new = NewProduct { slug: None, ..product.as_new(Vec::new()) };
+        match insert_product::check(&new, currency) {
             Ok(()) => {}
             Err(ProductRefusal::Invalid(invalid)) => {
                 errors.extend(invalid.into_iter().map(|e| product.places.error(&e.pointer, e.message)));

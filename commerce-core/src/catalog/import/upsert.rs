@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use diesel::prelude::*;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 
+use super::group::Claim;
 use super::{ExistingProducts, ImportedProduct, ImportedVariant, SlugLines};
 use crate::catalog::category::{WriteCategoryError, find_by_titles, find_or_create_by_title};
 use crate::catalog::insert_product::{insert_product, insert_products, insert_variants};
@@ -46,7 +47,7 @@ pub async fn upsert_products(
     existing: ExistingProducts,
     currency: Currency,
 ) -> QueryResult<Vec<Result<Upserted, UpdateProductError>>> {
-    let known = find_known(conn, products).await?;
+    let known = find_known(conn, products, slugs).await?;
     let titles = products.iter().flat_map(|product| &product.category_titles).map(String::as_str).collect();
     let categories = find_by_titles(conn, &titles).await?;
 
@@ -81,10 +82,12 @@ pub async fn upsert_products(
 }
 
 /// The products of the shop that the file means: those under its slugs; else those that had its slugs before, so that a file of
-/// yesterday finds what was renamed today; else those with its SKUs, where these are all of one product.
+/// yesterday finds what was renamed today; else those with its SKUs, where these are all of one product that the file does not name by
+/// its own slug: such a SKU goes over to another product.
 async fn find_known(
     conn: &mut AsyncPgConnection,
     imported: &[ImportedProduct],
+    in_file: &SlugLines,
 ) -> QueryResult<Vec<Option<Product>>> {
     let slugs: Vec<&str> = imported.iter().map(|product| product.slug.as_str()).collect();
     let rows: Vec<(String, ProductId)> = products::table
@@ -100,22 +103,26 @@ async fn find_known(
     }
     let unknown = imported.iter().filter(|product| !by_slug.contains_key(&product.slug));
     let skus: Vec<&str> = unknown.flat_map(skus_of).collect();
-    let by_sku: HashMap<String, ProductId> = if skus.is_empty() {
+    let by_sku: HashMap<String, (ProductId, String)> = if skus.is_empty() {
         HashMap::new()
     } else {
-        let rows: Vec<(Option<String>, ProductId)> = variants::table
+        let rows: Vec<(Option<String>, ProductId, String)> = variants::table
+            .inner_join(products::table)
             .filter(variants::sku.eq_any(skus))
-            .select((variants::sku, variants::product_id))
+            .select((variants::sku, products::id, products::slug))
             .load(conn)
             .await?;
-        rows.into_iter().filter_map(|(sku, id)| Some((sku?, id))).collect()
+        rows.into_iter().filter_map(|(sku, id, slug)| Some((sku?, (id, slug)))).collect()
     };
     let ids: Vec<Option<ProductId>> = imported
         .iter()
         .map(|product| {
             by_slug.get(&product.slug).copied().or_else(|| {
-                let mut owners = skus_of(product).filter_map(|sku| by_sku.get(sku).copied());
-                owners.next().filter(|first| owners.all(|other| other == *first))
+                let mut owners = skus_of(product).filter_map(|sku| by_sku.get(sku));
+                let (first, slug) = owners.next()?;
+                let is_one = owners.all(|(other, _)| other == first);
+                let is_named = in_file.is_of_another(slug, product.places.product_line);
+                (is_one && !is_named).then_some(*first)
             })
         })
         .collect();
@@ -141,8 +148,9 @@ async fn find_by_former_slugs(
 
 /// Refuses a second product of the file that means the same one of the shop, by its slug, a former slug or a SKU.
 fn claim(slugs: &mut SlugLines, imported: &ImportedProduct, known: &Product) -> Result<(), ProductRefusal> {
-    let Some(line) = slugs.claim(&known.slug, imported.places.product_line) else { return Ok(()) };
     let slug = &known.slug;
+    let claim = Claim { line: imported.places.product_line, is_renamed: *slug != imported.slug };
+    let Some(Claim { line, .. }) = slugs.claim(slug, claim) else { return Ok(()) };
     let message =
         format!("means the shop's product {slug:?}, by a former slug or a SKU, and so does line {line}");
     Err(ProductRefusal::Invalid(vec![FieldError { pointer: "/slug".to_owned(), message }]))
@@ -219,7 +227,9 @@ async fn upsert_product(
     conn.transaction::<_, UpdateProductError, _>(async |conn| {
         let made_since = match known {
             Some(_) => None,
-            None => find_known(conn, std::slice::from_ref(imported)).await?.into_iter().flatten().next(),
+            None => {
+                find_known(conn, std::slice::from_ref(imported), slugs).await?.into_iter().flatten().next()
+            }
         };
         let known = known.or(made_since.as_ref());
         if let Some(known) = known {

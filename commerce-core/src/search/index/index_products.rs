@@ -7,7 +7,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
 use super::IndexError;
-use super::push::{BATCH, has_changes, live_index, note_changes, push_changes};
+use super::push::{has_changes, live_index, note_changes, push_changes};
 use super::turn::Turn;
 use super::writers::Writers;
 use crate::catalog::{CategoryKey, list_ids_below};
@@ -160,7 +160,7 @@ async fn note_category(pool: &Pool, id: CategoryId) -> Result<(), IndexError> {
             .order(dsl::product_id)
             .select(dsl::product_id)
             .distinct()
-            .limit(BATCH)
+            .limit(REFRESH_BATCH)
             .load(&mut conn)
             .await?;
         let Some(end) = ids.last() else { return Ok(()) };

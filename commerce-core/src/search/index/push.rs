@@ -3,7 +3,7 @@
 use diesel::QueryableByName;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Text, Uuid as SqlUuid};
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
 use super::IndexError;
@@ -12,7 +12,7 @@ use crate::db::Pool;
 use crate::search::meilisearch::{COLUMNS, Document, IndexedRow, Meilisearch};
 
 /// How many products are sent at a time.
-pub const BATCH: i64 = 1000;
+const BATCH: i64 = 1000;
 
 #[derive(Debug, QueryableByName)]
 struct ChangeRow {
@@ -132,11 +132,21 @@ async fn mark_again(conn: &mut AsyncPgConnection, changes: &[ChangeRow]) -> Quer
 
 /// Records that these products differ from what the index knows of them, if there is one.
 pub async fn note_changes(conn: &mut AsyncPgConnection, product_ids: Vec<Uuid>) -> QueryResult<()> {
-    diesel::sql_query("SELECT commerce.note_search_changes($1)")
-        .bind::<Array<SqlUuid>, _>(product_ids)
+    conn.transaction(async |conn| {
+        // Rows before changes, as everybody does: a checkout that finds a row locked leaves a job, and waits for nobody.
+        diesel::sql_query(
+            "SELECT FROM commerce.product_search WHERE product_id = ANY ($1) ORDER BY product_id FOR UPDATE",
+        )
+        .bind::<Array<SqlUuid>, _>(&product_ids)
         .execute(conn)
-        .await
-        .map(drop)
+        .await?;
+        diesel::sql_query("SELECT commerce.note_search_changes($1)")
+            .bind::<Array<SqlUuid>, _>(&product_ids)
+            .execute(conn)
+            .await
+            .map(drop)
+    })
+    .await
 }
 
 /// A page of the listed rows after this product, by id.

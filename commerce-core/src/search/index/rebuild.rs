@@ -86,7 +86,12 @@ pub(super) async fn rebuild(
     if !turn.is_held().await {
         return Err(IndexError::TurnLost);
     }
-    put_in_place(&mut *pool.get().await?, &uid).await?;
+    let placed = put_in_place(&mut *pool.get().await?, &uid).await;
+    if let Err(IndexError::GivenUp) = placed {
+        // Nobody knows of it any more.
+        server.delete_index(&uid).await?;
+    }
+    placed?;
     for gone in leftovers.iter().chain(&old) {
         // It is in nobody's way; the next rebuild finds no row of it, so this is the only attempt.
         if let Err(error) = server.delete_index(gone).await {
