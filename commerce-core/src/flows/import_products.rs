@@ -5,7 +5,7 @@ use std::io::Read;
 
 use diesel::prelude::*;
 use diesel::result::Error as QueryError;
-use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 
 use super::create_product::receive;
 use crate::catalog::import::{
@@ -149,6 +149,7 @@ pub async fn import_products(
                 Import { options, currency, origin, report: ImportReport::default(), counts: vec![] };
             let mut products = 0;
             let mut more = true;
+            plan_for_growth(conn).await?;
             // Once a batch, instead of after each of its statements.
             search::refresh_rows(conn, Refreshed::Later).await?;
             while more {
@@ -178,6 +179,12 @@ pub async fn import_products(
         Ok(report) | Err(Undo::DryRun(report)) => Ok(report),
         Err(Undo::Failed(error)) => Err(error),
     }
+}
+
+/// An import makes tables grow by far more than Postgres knows until it is committed: plans that were made for small tables, or for what
+/// their statistics say, would read them whole, batch after batch. Until the import ends, or its transaction.
+async fn plan_for_growth(conn: &mut AsyncPgConnection) -> QueryResult<()> {
+    conn.batch_execute("SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL enable_seqscan = off").await
 }
 
 /// A batch ends with the product that reaches either: few round trips, and no statement without end.
@@ -267,6 +274,8 @@ impl Import<'_> {
 
     async fn finish(mut self, conn: &mut AsyncPgConnection) -> QueryResult<ImportReport> {
         search::refresh_rows(conn, Refreshed::AtOnce).await?;
+        conn.batch_execute("SET LOCAL plan_cache_mode TO DEFAULT; SET LOCAL enable_seqscan TO DEFAULT")
+            .await?;
         let recounted = set_stock(conn, self.counts, &mut self.report.faults, self.origin).await?;
         self.report.unchanged -= recounted;
         self.report.updated += recounted;

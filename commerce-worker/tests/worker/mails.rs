@@ -16,8 +16,8 @@ const USER: &str = "00000000-0000-7000-8000-0000000000a1";
 /// One account, and as many welcome mails to it, each for an event of its own.
 async fn enqueue_mails(database: &TestDatabase, mails: usize) {
     let sql = format!(
-        "INSERT INTO commerce.users (id, email, password_hash, display_name)
-             VALUES ('{USER}', 'anna@example.com', 'x', 'Anna') ON CONFLICT DO NOTHING;
+        "INSERT INTO commerce.users (id, email, password_hash, display_name, email_verified_at)
+             VALUES ('{USER}', 'anna@example.com', 'x', 'Anna', commerce.clock()) ON CONFLICT DO NOTHING;
          WITH mails AS (
              INSERT INTO commerce.emails (id, dedupe_key, template, recipient, data)
              SELECT gen_random_uuid(), 'test:' || n, 'welcome', 'reader-' || n || '@example.com', '{{\"user_id\": \"{USER}\"}}'
