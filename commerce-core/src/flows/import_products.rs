@@ -274,9 +274,9 @@ impl Import<'_> {
 
     async fn finish(mut self, conn: &mut AsyncPgConnection) -> QueryResult<ImportReport> {
         search::refresh_rows(conn, Refreshed::AtOnce).await?;
+        let recounted = set_stock(conn, self.counts, &mut self.report.faults, self.origin).await?;
         conn.batch_execute("SET LOCAL plan_cache_mode TO DEFAULT; SET LOCAL enable_seqscan TO DEFAULT")
             .await?;
-        let recounted = set_stock(conn, self.counts, &mut self.report.faults, self.origin).await?;
         self.report.unchanged -= recounted;
         self.report.updated += recounted;
         self.report.faults.sort();
