@@ -1,109 +1,32 @@
-//! `/auth`: how somebody gets an account, logs in, stays logged in and leaves.
+//! `/auth`: how somebody logs in, stays logged in and leaves.
 //!
 //! Nothing here tells whether an e-mail address has an account: the answers, and how long they take, are the same.
 
-use std::sync::Arc;
-
 use commerce_core::accounts::{
-    self, Device, EmailAddress, HashError, LoginError, NewPassword, NewUser, OpenedSession, RefreshToken,
-    Refreshed, SessionCookie, StoredCredentials, User, check_display_name,
+    self, Device, EmailAddress, HashError, LoginError, OpenedSession, RefreshToken, Refreshed, SessionCookie,
+    StoredCredentials, User,
 };
 use commerce_core::cart::{self, CartError, TokenHash};
-use commerce_core::error::FieldErrors;
-use commerce_core::flows::{self, Registered, VerifiedEmail};
 use commerce_core::request::{Actor, Origin};
 use diesel_async::AsyncPgConnection;
 use poem::Request;
 use poem_openapi::types::Example;
 use poem_openapi::{Enum, Object, OpenApi};
 
-use crate::answer::{Accepted, NoContent, Okay, Reply};
+use crate::answer::{NoContent, Okay, Reply};
 use crate::auth::{Call, Customer};
-use crate::auth_password::address;
 use crate::body::Body;
 use crate::client_ip::ClientIp;
-use crate::even_time::in_even_time;
 use crate::me::Account;
-use crate::problem::{Code, Fault, OnlyDatabase, Problem, Refusal, Refused};
+use crate::problem::{Code, OnlyDatabase, Problem, Refusal, Refused};
 use crate::routes::Tag;
 use crate::state::State;
 use crate::tokens::ACCESS_TOKEN_TTL;
 
 pub struct Accounts(pub State);
 
-/// How often a registration is compared with one that was quicker.
-const COMPARISONS_MAX: usize = 4;
-
 #[OpenApi(tag = "Tag::Auth")]
 impl Accounts {
-    /// Register
-    ///
-    /// A code of six digits is mailed to the address; `POST /auth/verify-email` takes it. The answer is the same whether or
-    /// not the address has an account: if it has one, the mail says so.
-    ///
-    /// The code proves the mailbox, not whose password was given. An address that is registered again with another password before
-    /// it is verified keeps none of them: once it is verified, a second mail lets its owner set one, as for a forgotten password.
-    /// Until then a login is refused as `invalid_credentials`.
-    #[oai(path = "/auth/register", method = "post", operation_id = "register")]
-    async fn register(
-        &self,
-        body: Body<RegisterRequest>,
-    ) -> Result<Accepted<MailSent>, Refused<OnlyDatabase>> {
-        let address = body.email.clone();
-        in_even_time(async {
-            let registered = self.register_once(body).await;
-            if let Err(refused) = &registered
-                && matches!(refused.0.code.status().as_u16(), 429 | 503)
-                && let Ok(email) = address.parse::<EmailAddress>()
-            {
-                // A stranger may have brought that about: what was registered before is not to be taken for this person's.
-                let contest = async move |conn: &mut AsyncPgConnection| {
-                    Ok::<_, OnlyDatabase>(accounts::contest(conn, &email).await?)
-                };
-                self.0.transaction("contest_registration", contest).await?;
-            }
-            registered
-        })
-        .await
-    }
-
-    /// Verify the e-mail address
-    ///
-    /// A code is good for ten minutes and five guesses, once.
-    #[oai(path = "/auth/verify-email", method = "post", operation_id = "verify_email")]
-    async fn verify_email(&self, body: Body<VerifyEmailRequest>) -> Result<NoContent, Refused<WrongCode>> {
-        self.0.limit_by_account("verify_email", &body.email).await?;
-        let VerifyEmailRequest { email, code } = body.value;
-        let Ok(email) = email.parse::<EmailAddress>() else { return Err(WrongCode.into()) };
-        let state = self.0.clone();
-        let verified = async move |conn: &mut AsyncPgConnection| {
-            Ok::<_, OnlyDatabase>(flows::verify_email(conn, &state.secret, &email, &code).await?)
-        };
-        // A wrong guess is committed as well: it counts.
-        match in_even_time(self.0.transaction("verify_email", verified)).await? {
-            VerifiedEmail::Verified => Ok(NoContent::done()),
-            VerifiedEmail::InvalidCode => Err(WrongCode.into()),
-        }
-    }
-
-    /// Send another code
-    ///
-    /// To an address that is registered and not verified yet, at most one a minute and six an hour. The answer is always the
-    /// same.
-    #[oai(path = "/auth/resend-code", method = "post", operation_id = "resend_code")]
-    async fn resend_code(
-        &self,
-        body: Body<ResendCodeRequest>,
-    ) -> Result<Accepted<MailSent>, Refused<OnlyDatabase>> {
-        self.0.limit_by_account("resend_code", &body.email).await?;
-        let email = address(&body.email, "/email")?;
-        let mail = async move |conn: &mut AsyncPgConnection| {
-            flows::resend_code(conn, &email).await?;
-            Ok(MailSent::example())
-        };
-        in_even_time(self.0.write("resend_code", None, mail)).await
-    }
-
     /// Log in
     ///
     /// The access token goes into `Authorization: Bearer …`; before it ends, `POST /auth/refresh` gives the next one. In mode
@@ -210,31 +133,6 @@ impl Accounts {
     }
 }
 
-impl Accounts {
-    async fn register_once(
-        &self,
-        body: Body<RegisterRequest>,
-    ) -> Result<Accepted<MailSent>, Refused<OnlyDatabase>> {
-        self.0.limit_by_account("register", &body.email).await?;
-        let (user, password) = body.value.new_user().await?;
-        // More than once if another registration of the address came in between, as the first of several at once does.
-        for _ in 0..COMPARISONS_MAX {
-            let earlier =
-                accounts::find_earlier_registration(&mut *self.0.conn().await?, &user.email).await?;
-            let compared = earlier.compare(password.clone()).await.map_err(Problem::from)?;
-            let compared = Arc::new(compared);
-            let user = user.clone();
-            let register = async move |conn: &mut AsyncPgConnection| {
-                Ok::<_, OnlyDatabase>(flows::register(conn, &user, &compared).await?)
-            };
-            if self.0.transaction("register", register).await? == Registered::Done {
-                return Ok(Accepted::new(MailSent::example()));
-            }
-        }
-        Err(Problem::unavailable("an address is being registered again and again").into())
-    }
-}
-
 /// A cart that cannot be merged is no reason to keep somebody out: it stays the guest's.
 async fn merge_cart(
     conn: &mut AsyncPgConnection,
@@ -257,95 +155,6 @@ fn device(request: &Request) -> Device {
     Device {
         user_agent: request.header("user-agent").map(str::to_owned),
         ip: request.data::<ClientIp>().map(|client| client.0.to_string()),
-    }
-}
-
-/// Somebody who wants an account.
-#[derive(Object)]
-#[oai(deny_unknown_fields, example)]
-struct RegisterRequest {
-    #[oai(validator(min_length = 3, max_length = 254))]
-    email: String,
-    /// Eight characters or more; not one that is tried first.
-    #[oai(validator(min_length = 8, max_length = 128))]
-    password: String,
-    #[oai(validator(min_length = 1, max_length = 200))]
-    display_name: String,
-}
-
-impl RegisterRequest {
-    /// Checks what the schema cannot, and hashes the password.
-    async fn new_user(self) -> Result<(NewUser, NewPassword), Problem> {
-        let mut faults = FieldErrors::default();
-        let email = self.email.parse::<EmailAddress>();
-        if let Err(error) = &email {
-            faults.push("/email", error.to_string());
-        }
-        let password = NewPassword::parse(&self.password, &self.email.to_lowercase());
-        if let Err(error) = &password {
-            faults.push("/password", error.to_string());
-        }
-        let display_name = check_display_name(&self.display_name, &mut faults);
-        match (email, password, faults.is_empty()) {
-            (Ok(email), Ok(password), true) => {
-                let hash = password.clone().hash().await?;
-                Ok((NewUser { email, password: hash, display_name }, password))
-            }
-            _ => Err(Problem::invalid(faults.into_vec().into_iter().map(Fault::from).collect())),
-        }
-    }
-}
-
-impl Example for RegisterRequest {
-    fn example() -> Self {
-        Self {
-            email: "ada@example.com".to_owned(),
-            password: "correct horse battery".to_owned(),
-            display_name: "Ada Lovelace".to_owned(),
-        }
-    }
-}
-
-/// Says what happens next; the same for every address.
-#[derive(Object)]
-#[oai(example)]
-pub struct MailSent {
-    message: String,
-}
-
-impl Example for MailSent {
-    fn example() -> Self {
-        Self { message: "A mail is on its way to this address, if it can be used.".to_owned() }
-    }
-}
-
-/// The code from the mail.
-#[derive(Object)]
-#[oai(deny_unknown_fields, example)]
-struct VerifyEmailRequest {
-    #[oai(validator(min_length = 3, max_length = 254))]
-    email: String,
-    /// Six digits.
-    #[oai(validator(min_length = 6, max_length = 6))]
-    code: String,
-}
-
-impl Example for VerifyEmailRequest {
-    fn example() -> Self {
-        Self { email: "ada@example.com".to_owned(), code: "123456".to_owned() }
-    }
-}
-
-#[derive(Object)]
-#[oai(deny_unknown_fields, example)]
-struct ResendCodeRequest {
-    #[oai(validator(min_length = 3, max_length = 254))]
-    email: String,
-}
-
-impl Example for ResendCodeRequest {
-    fn example() -> Self {
-        Self { email: "ada@example.com".to_owned() }
     }
 }
 
@@ -473,17 +282,6 @@ impl Example for LoggedIn {
 enum Carried {
     Tokens(OpenedSession),
     Cookie(SessionCookie),
-}
-
-/// A mailed code was not good.
-pub struct WrongCode;
-
-impl Refusal for WrongCode {
-    const CODES: &'static [Code] = &[Code::InvalidCode];
-
-    fn problem(self) -> Problem {
-        Problem::new(Code::InvalidCode, Code::InvalidCode.meaning().trim())
-    }
 }
 
 /// The refresh token was not good.

@@ -5,10 +5,10 @@ use diesel_async::AsyncPgConnection;
 use poem_openapi::types::Example;
 use poem_openapi::{Object, OpenApi};
 
-use crate::accounts::{MailSent, WrongCode};
 use crate::answer::{Accepted, Okay, Reply};
 use crate::auth::Customer;
 use crate::auth_password::{PasswordRefusal, address, prove_password};
+use crate::auth_registration::{MailSent, WrongCode};
 use crate::body::Body;
 use crate::even_time::in_even_time;
 use crate::me::Account;

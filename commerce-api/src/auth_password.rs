@@ -8,9 +8,9 @@ use diesel_async::AsyncPgConnection;
 use poem_openapi::types::Example;
 use poem_openapi::{Object, OpenApi};
 
-use crate::accounts::MailSent;
 use crate::answer::{Accepted, NoContent};
 use crate::auth::Customer;
+use crate::auth_registration::MailSent;
 use crate::body::Body;
 use crate::even_time::in_even_time;
 use crate::problem::{Code, Fault, OnlyDatabase, Problem, Refusal, Refused};

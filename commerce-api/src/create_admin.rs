@@ -144,9 +144,10 @@ mod tests {
         assert!(find_user_by_key(&mut *database.conn().await, &boss).await.unwrap().is_none());
         database.finish().await;
     }
+
     #[tokio::test]
     async fn who_only_registered_the_address_does_not_keep_the_first_admin_from_it() {
-        use commerce_core::accounts::{find_credentials, find_user_by_key, insert_unverified};
+        use commerce_core::accounts::{find_credentials, insert_unverified};
         let database = TestDatabase::new().await;
         let (email, password) = ("boss@example.com", "correct horse battery");
         let strangers =

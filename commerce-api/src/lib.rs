@@ -9,6 +9,7 @@ pub mod audit_log;
 pub mod auth;
 pub mod auth_email;
 pub mod auth_password;
+pub mod auth_registration;
 pub mod body;
 pub mod browsers;
 pub mod cart;

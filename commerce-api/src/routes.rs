@@ -73,6 +73,7 @@ use crate::admin_users::AdminUsers;
 use crate::audit_log::AuditLog;
 use crate::auth_email::EmailChanges;
 use crate::auth_password::Passwords;
+use crate::auth_registration::Registrations;
 use crate::cart::Carts;
 use crate::categories::Categories;
 use crate::images::ProductImages;
@@ -91,7 +92,7 @@ use crate::state::State;
 
 /// Every resource under `/v1`. The framework takes sixteen at a time, so what belongs together stands together.
 pub type Surface = (
-    (Accounts, Passwords, EmailChanges),
+    (Registrations, Accounts, Passwords, EmailChanges),
     (Me, Sessions, Addresses),
     Products,
     Search,
@@ -111,7 +112,7 @@ pub type Surface = (
 pub fn surface(state: &State) -> Surface {
     let state = || state.clone();
     (
-        (Accounts(state()), Passwords(state()), EmailChanges(state())),
+        (Registrations(state()), Accounts(state()), Passwords(state()), EmailChanges(state())),
         (Me(state()), Sessions(state()), Addresses(state())),
         Products(state()),
         Search(state()),

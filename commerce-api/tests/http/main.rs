@@ -23,6 +23,7 @@ mod processes;
 mod products;
 mod profile;
 mod rate_limits;
+mod registrations;
 mod s3;
 mod search;
 mod sessions;

@@ -51,6 +51,13 @@ pub struct ComparedRegistration {
 /// Whether the account is verified, its password, and that of a refused registration.
 type Passwords = (bool, PasswordHash, Option<PasswordHash>);
 
+type PasswordColumns =
+    (diesel::dsl::IsNotNull<users::email_verified_at>, users::password_hash, users::refused_password_hash);
+
+fn passwords() -> PasswordColumns {
+    (users::email_verified_at.is_not_null(), users::password_hash, users::refused_password_hash)
+}
+
 /// The one that [`register`](crate::flows::register) compares with.
 fn registered_with((is_verified, own, refused): Passwords) -> Option<PasswordHash> {
     if is_verified { refused } else { Some(own) }
@@ -61,13 +68,9 @@ pub async fn find_earlier_registration(
     conn: &mut AsyncPgConnection,
     email: &EmailAddress,
 ) -> QueryResult<EarlierRegistration> {
-    let passwords = users::table.filter(users::email.eq(email.as_str())).select((
-        users::email_verified_at.is_not_null(),
-        users::password_hash,
-        users::refused_password_hash,
-    ));
-    let passwords: Option<Passwords> = passwords.first(conn).await.optional()?;
-    Ok(EarlierRegistration(passwords.and_then(registered_with)))
+    let of_address = users::table.filter(users::email.eq(email.as_str())).select(passwords());
+    let stored: Option<Passwords> = of_address.first(conn).await.optional()?;
+    Ok(EarlierRegistration(stored.and_then(registered_with)))
 }
 
 impl EarlierRegistration {
@@ -86,20 +89,16 @@ impl ComparedRegistration {
 
     /// Whether what it was compared with is what the account has. Its row is locked.
     pub async fn still_holds(&self, conn: &mut AsyncPgConnection, id: UserId) -> QueryResult<bool> {
-        let passwords = users::table.find(id).select((
-            users::email_verified_at.is_not_null(),
-            users::password_hash,
-            users::refused_password_hash,
-        ));
-        Ok(self.with == registered_with(passwords.first(conn).await?))
+        let stored: Passwords = users::table.find(id).select(passwords()).first(conn).await?;
+        Ok(self.with == registered_with(stored))
     }
 }
 
 /// An address was registered with two passwords, and the code that is mailed there does not tell which of them is its owner's:
 /// once it is verified, neither is kept (see [`mark_verified`]). Waits for who holds the row, but only until it is contested.
-pub async fn contest(conn: &mut AsyncPgConnection, email: &EmailAddress) -> QueryResult<()> {
+pub async fn contest(conn: &mut AsyncPgConnection, email: &str) -> QueryResult<()> {
     let waiting = users::table
-        .filter(users::email.eq(email.as_str()))
+        .filter(users::email.eq(email))
         .filter(users::email_verified_at.is_null())
         .filter(users::contested.eq(false));
     diesel::update(waiting)

@@ -49,7 +49,7 @@ pub async fn register(
             return Ok(Registered::Done);
         }
         if compared.differs() {
-            accounts::contest(conn, &user.email).await?;
+            accounts::contest(conn, user.email.as_str()).await?;
         }
         if takes_note {
             accounts::replace_unverified(conn, existing.id, user).await?;

@@ -40,9 +40,7 @@ pub async fn reset_password(
             return Ok(None);
         }
         // Whoever registered the address need not be who reads its mail: the name that they gave is not kept.
-        if let Ok(email) = user.email.parse::<EmailAddress>() {
-            accounts::contest(conn, &email).await?;
-        }
+        accounts::contest(conn, &user.email).await?;
         accounts::mark_verified(conn, user.id).await?;
         let version = accounts::set_password(conn, user.id, password, None).await?;
         if user.email_verified_at.is_none() {

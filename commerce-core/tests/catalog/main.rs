@@ -9,6 +9,7 @@
 mod categories;
 mod given;
 mod images;
+mod import_matches;
 mod imports;
 mod lists;
 mod products;

@@ -6,8 +6,8 @@
 //! variant, an image or both.
 //!
 //! A product is found again by its slug, by one that it had before, or else by the SKUs of its variants; a variant by its SKU or
-//! else by its options. So importing a file twice changes nothing, and a product that was renamed keeps its new slug. An import adds and changes; it never removes a variant, a category or an attribute. Columns that a file does
-//! not have are left alone.
+//! else by its options. So importing a file twice changes nothing, and a product that was renamed keeps its new slug. An import
+//! adds and changes; it never removes a variant, a category or an attribute. Columns that a file does not have are left alone.
 
 mod group;
 pub(super) mod native;

@@ -32,13 +32,13 @@ pub async fn index_products(
     if !job.product_ids.is_empty() {
         refresh(&mut *pool.get().await?, &job.product_ids).await?;
     }
-    let mut to_do_again = None;
+    let mut again = None;
     if let Some(id) = job.category_id {
         // Who was filing products under the old title when the new one was committed ends after them, unseen by this job.
         let writers = Writers::now(&mut *pool.get().await?).await?;
         refresh_category(pool, id).await?;
         if writers.still_running(&mut *pool.get().await?).await? > 0 {
-            to_do_again = Some(IndexProducts { category_id: Some(id), ..IndexProducts::default() });
+            again = Some(id);
         }
     }
     if let Some(id) = job.moved_category_id {
@@ -66,8 +66,9 @@ pub async fn index_products(
             // One for all jobs that leave something.
             later.push((IndexProducts::default(), delay, "index_products".to_owned()));
         }
-        if let (Some(again), Some(id)) = (&to_do_again, job.category_id) {
-            later.push((again.clone(), LOOK_AGAIN_AFTER, format!("index_products:{id}")));
+        if let Some(id) = again {
+            let job = IndexProducts { category_id: Some(id), ..IndexProducts::default() };
+            later.push((job, LOOK_AGAIN_AFTER, format!("index_products:{id}")));
         }
         for (job, delay, key) in later {
             let at = current_time(conn).await? + delay;
