@@ -10,7 +10,7 @@ use super::store::{FileKey, Media, MediaError};
 use crate::db::{self, Pool, PoolError, Retryable, TransactionError};
 use crate::ids::ImageId;
 use crate::jobs::{self, CompleteError, Lease, kinds::DeleteFiles};
-use crate::schema::media_files;
+use crate::schema::{media_files, product_images};
 
 /// A file can be given to an image for this long after its row was written. It is much less than [`FORGOTTEN_AFTER`], so that
 /// no file is deleted that an image has.
@@ -77,11 +77,14 @@ pub(super) async fn give_files(
     Ok(true)
 }
 
-/// Takes the files from images that are about to be removed, and has a job delete them.
+/// Takes the files from images that are about to be removed, and has a job delete them. Locks the images, so that copies that
+/// are being given to them go too.
 pub(in crate::catalog) async fn release_files(
     conn: &mut AsyncPgConnection,
     images: &[ImageId],
 ) -> QueryResult<()> {
+    let locked = product_images::table.filter(product_images::id.eq_any(images)).order(product_images::id);
+    locked.select(product_images::id).for_update().load::<ImageId>(conn).await?;
     let keys: Vec<String> = diesel::update(media_files::table.filter(media_files::image_id.eq_any(images)))
         .set((media_files::image_id.eq(None::<ImageId>), media_files::idle_since.eq(db::clock())))
         .returning(media_files::key)
