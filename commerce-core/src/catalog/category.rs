@@ -334,7 +334,6 @@ struct CategoryChanges {
     description: Option<String>,
     position: Option<i32>,
     parent_id: Option<Option<CategoryId>>,
-    updated_at: DateTime<Utc>,
 }
 
 /// Applies a patch. `if_version`: only while the category is at this version.
@@ -367,10 +366,13 @@ pub async fn update_category(
             description: patch.description.as_deref().map(description::sanitise),
             position: patch.position,
             parent_id: patch.parent_id,
-            updated_at: crate::db::current_time(conn).await?,
         };
         let updated = diesel::update(categories::table.find(id))
-            .set((changes, categories::version.eq(categories::version + 1)))
+            .set((
+                changes,
+                categories::version.eq(categories::version + 1),
+                categories::updated_at.eq(crate::db::clock()),
+            ))
             .returning(Category::as_returning())
             .get_result(conn)
             .await?;

@@ -32,7 +32,7 @@ pub async fn update_product(
     .await
 }
 
-/// Writes a patch to a locked product; [`finish_write`] is to follow.
+/// Writes a patch to a locked product; [`count_write`] or [`finish_write`] is to follow.
 pub(super) async fn apply_patch(
     conn: &mut AsyncPgConnection,
     before: &Product,
@@ -85,16 +85,23 @@ pub(super) async fn lock_product(
     product.ok_or(UpdateProductError::UnknownProduct)
 }
 
-/// Ends every write to a product: keeps its lowest price, counts the version up, and reads the result.
+/// Ends a write to a product by [`count_write`], and reads the result.
 pub(super) async fn finish_write(
     conn: &mut AsyncPgConnection,
     id: ProductId,
 ) -> Result<Product, UpdateProductError> {
+    let row = count_write(conn, id).await?;
+    let product = with_parts(conn, vec![row], Audience::Staff).await?.pop();
+    product.ok_or(UpdateProductError::UnknownProduct)
+}
+
+/// Ends every write to a product: keeps its lowest price, and counts the version up.
+pub(super) async fn count_write(conn: &mut AsyncPgConnection, id: ProductId) -> QueryResult<ProductRow> {
     let lowest = variants::table
         .filter(variants::product_id.eq(id).and(variants::active))
         .select(diesel::dsl::min(variants::price_minor))
         .single_value();
-    let row: ProductRow = diesel::update(products::table.find(id))
+    diesel::update(products::table.find(id))
         .set((
             products::price_from_minor.eq(lowest),
             products::version.eq(products::version + 1),
@@ -102,9 +109,7 @@ pub(super) async fn finish_write(
         ))
         .returning(ProductRow::as_returning())
         .get_result(conn)
-        .await?;
-    let product = with_parts(conn, vec![row], Audience::Staff).await?.pop();
-    product.ok_or(UpdateProductError::UnknownProduct)
+        .await
 }
 
 fn check(before: &Product, patch: &ProductPatch) -> Result<(), ProductRefusal> {
@@ -146,7 +151,6 @@ struct ProductChanges {
     status: Option<ProductStatus>,
     attributes: Option<serde_json::Value>,
     option_names: Option<serde_json::Value>,
-    updated_at: chrono::DateTime<chrono::Utc>,
 }
 
 async fn write_row(conn: &mut AsyncPgConnection, id: ProductId, patch: &ProductPatch) -> QueryResult<()> {
@@ -157,10 +161,9 @@ async fn write_row(conn: &mut AsyncPgConnection, id: ProductId, patch: &ProductP
         status: patch.status,
         attributes: patch.attributes.clone().map(serde_json::Value::Object),
         option_names: patch.option_names.as_ref().map(|names| serde_json::json!(names)),
-        updated_at: crate::db::current_time(conn).await?,
     };
-    diesel::update(products::table.find(id)).set(changes).execute(conn).await?;
-    Ok(())
+    let written = diesel::update(products::table.find(id)).set(changes).execute(conn).await;
+    written.optional_empty_changeset().map(drop)
 }
 
 /// Makes the list the product's images: one that stays linked keeps its id.

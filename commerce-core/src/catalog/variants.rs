@@ -116,7 +116,6 @@ struct VariantChanges {
     price_minor: Option<i64>,
     compare_at_minor: Option<Option<i64>>,
     active: Option<bool>,
-    updated_at: chrono::DateTime<chrono::Utc>,
 }
 
 /// Writes a variant of a locked product; `at` is where the patch stands in the request.
@@ -144,8 +143,8 @@ pub(super) async fn patch_variant(
         price_minor: patch.price.map(|price| price.amount_minor),
         compare_at_minor: patch.compare_at_price.map(|price| price.map(|price| price.amount_minor)),
         active: patch.active,
-        updated_at: crate::db::current_time(conn).await?,
     };
+    let changes = (changes, variants::updated_at.eq(crate::db::clock()));
     diesel::update(variants::table.find(variant_id)).set(changes).execute(conn).await?;
     Ok(())
 }

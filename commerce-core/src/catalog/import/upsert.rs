@@ -12,7 +12,7 @@ use crate::catalog::insert_product::{insert_product, insert_products, insert_var
 use crate::catalog::product::{Image, NewImage, NewVariant, Product, ProductPatch, Variant, variant_title};
 use crate::catalog::read_product::find_by_ids;
 use crate::catalog::refusal::{ProductRefusal, UpdateProductError};
-use crate::catalog::update_product::{apply_patch, finish_write, lock_product};
+use crate::catalog::update_product::{apply_patch, count_write, lock_product};
 use crate::catalog::variants::write_variants;
 use crate::catalog::{check_product, description, limits};
 use crate::error::{FieldError, FieldErrors};
@@ -54,7 +54,7 @@ pub async fn upsert_products(
     let with_known = || products.iter().zip(&known);
     let new: Vec<&ImportedProduct> =
         with_known().filter(|(_, known)| known.is_none()).map(|(product, _)| product).collect();
-    let mut made = match make(conn, &new, titles, currency).await {
+    let mut made = match make(conn, &new, titles, categories.clone(), currency).await {
         Ok(made) => made,
         Err(UpdateProductError::Database(error)) => return Err(error),
         // One of them cannot be made: one by one it will be seen which.
@@ -70,13 +70,14 @@ pub async fn upsert_products(
             }
             unchanged(before, product, &categories).filter(|_| claim(slugs, product, before).is_ok())
         });
-        outcomes.push(match done {
+        let outcome = match done {
             Some(upserted) => Ok(upserted),
-            None => match upsert_product(conn, product, known.as_ref(), slugs, currency).await {
-                Err(UpdateProductError::Database(error)) => return Err(error),
-                outcome => outcome,
-            },
-        });
+            None => upsert_product(conn, product, known.as_ref(), &categories, slugs, currency).await,
+        };
+        match outcome {
+            Err(UpdateProductError::Database(error)) => return Err(error),
+            outcome => outcomes.push(outcome),
+        }
     }
     Ok(outcomes)
 }
@@ -164,21 +165,23 @@ async fn refuse_former_slugs(conn: &mut AsyncPgConnection, slugs: &[&str]) -> Re
     }
 }
 
-/// Makes all of these products, or none.
+/// Makes all of these products and their categories that the shop does not have, or none.
 async fn make<'a>(
     conn: &mut AsyncPgConnection,
     products: &[&'a ImportedProduct],
-    titles: BTreeSet<&str>,
+    titles: BTreeSet<&'a str>,
+    mut categories: HashMap<&'a str, CategoryId>,
     currency: Currency,
 ) -> Result<HashMap<&'a str, Upserted>, UpdateProductError> {
     if products.is_empty() {
         return Ok(HashMap::new());
     }
     conn.transaction::<_, UpdateProductError, _>(async |conn| {
-        let mut categories = HashMap::new();
-        // In one order, so that two imports at once do not wait for each other in a circle.
+        // In one order, so that two who make the same ones do not wait for each other in a circle.
         for title in titles {
-            categories.insert(title, category_id(conn, title).await?);
+            if !categories.contains_key(title) {
+                categories.insert(title, category_id(conn, title).await?);
+            }
         }
         let new = products
             .iter()
@@ -221,6 +224,7 @@ async fn upsert_product(
     conn: &mut AsyncPgConnection,
     imported: &ImportedProduct,
     known: Option<&Product>,
+    categories: &HashMap<&str, CategoryId>,
     slugs: &mut SlugLines,
     currency: Currency,
 ) -> Result<Upserted, UpdateProductError> {
@@ -237,7 +241,10 @@ async fn upsert_product(
         }
         let mut category_ids = Vec::with_capacity(imported.category_titles.len());
         for title in &imported.category_titles {
-            let id = category_id(conn, title).await?;
+            let id = match categories.get(title.as_str()) {
+                Some(id) => *id,
+                None => category_id(conn, title).await?,
+            };
             if !category_ids.contains(&id) {
                 category_ids.push(id);
             }
@@ -291,7 +298,7 @@ async fn update(
         write_variants(conn, &changed).await?;
         let position = before.variants.len();
         new_ids = insert_variants(conn, id, &imported.option_names, position, &new).await?;
-        finish_write(conn, id).await?;
+        count_write(conn, id).await?;
     }
     let mut new_ids = new_ids.into_iter();
     let ids = known.iter().filter_map(|known| match known {
