@@ -3,6 +3,7 @@
 //! Every use case of this crate takes the caller's connection. [`in_transaction`] is for programs that have none open:
 //! it takes one from the pool and re-runs the closure when Postgres asks for that (deadlock, serialization failure).
 
+mod json;
 mod prepared;
 
 use std::time::Duration;
@@ -18,6 +19,7 @@ use diesel_async::{
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use futures_util::FutureExt as _;
 
+pub(crate) use json::Json;
 pub(crate) use prepared::Prepared;
 
 /// A pool of connections, made by [`pool`](fn@pool).

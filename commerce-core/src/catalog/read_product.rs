@@ -1,17 +1,17 @@
-//! Reads whole products: one query each for variants, stock, images and categories, however many products there are.
+//! Reads whole products: one query for them, one for their variants and one for their images, however many products there are.
 
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
+use diesel::dsl::{array, sql};
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Uuid as SqlUuid};
+use diesel::sql_types::{BigInt, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use tokio::try_join;
-use uuid::Uuid;
 
 use super::image::MEDIA_PATH;
 use super::product::{Attributes, Audience, Image, ImageVariant, Options, Product, ProductStatus, Variant};
-use crate::db::Prepared;
+use crate::db::{Json, Prepared};
 use crate::ids::{CategoryId, ImageId, ProductId, VariantId};
 use crate::money::{Currency, Money};
 use crate::schema::{product_categories, product_images, products, variants};
@@ -87,7 +87,7 @@ pub async fn list_products_by_ids(conn: &AsyncPgConnection, ids: &[ProductId]) -
     let (mut rows, parts) =
         try_join!(query.load::<ProductRow>(&mut first), load_parts(conn, ids, Audience::Shoppers))?;
     rows.sort_by_key(|row| ids.iter().position(|id| *id == row.id));
-    put_together(rows, parts)
+    Ok(put_together(rows, parts))
 }
 
 /// A row of `commerce.products`.
@@ -99,12 +99,23 @@ pub(super) struct ProductRow {
     pub title: String,
     pub description: String,
     pub status: ProductStatus,
-    pub attributes: serde_json::Value,
-    pub option_names: serde_json::Value,
+    pub attributes: Json<Attributes>,
+    pub option_names: Json<Vec<String>>,
     pub price_from_minor: Option<i64>,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
     pub version: i32,
+    #[diesel(select_expression = array::<SqlUuid, _>(own_categories()))]
+    #[diesel(select_expression_type = array<SqlUuid, own_categories>)]
+    pub category_ids: Vec<CategoryId>,
+}
+
+#[diesel::dsl::auto_type]
+fn own_categories() -> _ {
+    product_categories::table
+        .filter(product_categories::product_id.eq(products::id))
+        .select(product_categories::category_id)
+        .order(product_categories::category_id)
 }
 
 #[derive(Queryable, Selectable)]
@@ -114,7 +125,7 @@ struct VariantRow {
     product_id: ProductId,
     sku: Option<String>,
     title: String,
-    options: serde_json::Value,
+    options: Json<Options>,
     price_minor: i64,
     compare_at_minor: Option<i64>,
     currency: Currency,
@@ -131,7 +142,7 @@ struct ImageRow {
     position: i32,
     width: Option<i32>,
     height: Option<i32>,
-    variants: serde_json::Value,
+    variants: Json<Vec<StoredVariant>>,
 }
 
 /// A smaller copy, as `product_images.variants` holds it.
@@ -142,29 +153,16 @@ struct StoredVariant {
     key: String,
 }
 
-#[derive(QueryableByName)]
-struct AvailableRow {
-    #[diesel(sql_type = SqlUuid)]
-    variant_id: VariantId,
-    #[diesel(sql_type = BigInt)]
-    available: i64,
-}
-
-/// Units that can be bought, of every variant of some products that has a stock level. Few holds are lapsed and not yet
-/// swept, and they have an index of their own, so counting them as free costs next to nothing.
+/// Units of a variant that can be bought. Lapsed holds that are not yet swept are few and have an index of their own: the inner
+/// query reads them once for all variants, since it does not depend on one.
 const AVAILABLE: &str = "
-    WITH lapsed AS MATERIALIZED (
-        SELECT variant_id, sum(quantity) AS quantity
-        FROM commerce.stock_reservations
-        WHERE status = 'held' AND cart_id IS NOT NULL AND expires_at <= commerce.clock()
-        GROUP BY variant_id)
-    SELECT level.variant_id,
-           (sum(level.on_hand - level.reserved) + coalesce(max(lapsed.quantity), 0))::bigint AS available
-    FROM commerce.variants AS variant
-    JOIN commerce.stock_levels AS level ON level.variant_id = variant.id
-    LEFT JOIN lapsed ON lapsed.variant_id = variant.id
-    WHERE variant.product_id = ANY($1)
-    GROUP BY level.variant_id";
+    coalesce((SELECT sum(level.on_hand - level.reserved) FROM commerce.stock_levels AS level
+              WHERE level.variant_id = variants.id), 0)::bigint
+    + coalesce(((SELECT jsonb_object_agg(lapsed.variant_id, lapsed.quantity)
+                 FROM (SELECT hold.variant_id, sum(hold.quantity) AS quantity
+                       FROM commerce.stock_reservations AS hold
+                       WHERE hold.status = 'held' AND hold.cart_id IS NOT NULL AND hold.expires_at <= commerce.clock()
+                       GROUP BY hold.variant_id) AS lapsed) ->> variants.id::text)::bigint, 0)";
 
 /// Adds variants, stock, images and categories to rows, keeping their order.
 pub(super) async fn with_parts(
@@ -177,23 +175,22 @@ pub(super) async fn with_parts(
     }
     let ids: Vec<ProductId> = rows.iter().map(|row| row.id).collect();
     let parts = load_parts(conn, &ids, audience).await?;
-    put_together(rows, parts)
+    Ok(put_together(rows, parts))
 }
 
 /// What belongs to products, in the order in which it is shown.
 struct Parts {
-    variants: Vec<VariantRow>,
+    /// With the units that can be bought.
+    variants: Vec<(VariantRow, i64)>,
     images: Vec<ImageRow>,
-    categories: Vec<(ProductId, CategoryId)>,
-    available: Vec<AvailableRow>,
 }
 
-/// The four queries share one round trip.
+/// The two queries share one round trip.
 async fn load_parts(conn: &AsyncPgConnection, ids: &[ProductId], audience: Audience) -> QueryResult<Parts> {
     let mut variants_query = variants::table
         .filter(variants::product_id.eq_any(ids))
         .order((variants::product_id, variants::position, variants::id))
-        .select(VariantRow::as_select())
+        .select((VariantRow::as_select(), sql::<BigInt>(AVAILABLE)))
         .into_boxed();
     if audience == Audience::Shoppers {
         variants_query = variants_query.filter(variants::active);
@@ -202,48 +199,30 @@ async fn load_parts(conn: &AsyncPgConnection, ids: &[ProductId], audience: Audie
         .filter(product_images::product_id.eq_any(ids))
         .order((product_images::product_id, product_images::position, product_images::id))
         .select(ImageRow::as_select());
-    let categories_query = product_categories::table
-        .filter(product_categories::product_id.eq_any(ids))
-        .order((product_categories::product_id, product_categories::category_id))
-        .select((product_categories::product_id, product_categories::category_id));
-    let uuids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
-    let available_query = Prepared(diesel::sql_query(AVAILABLE).bind::<Array<SqlUuid>, _>(uuids));
-
-    let (mut first, mut second, mut third, mut fourth) = (conn, conn, conn, conn);
-    let (variants, images, categories, available) = try_join!(
-        variants_query.load(&mut first),
-        images_query.load(&mut second),
-        categories_query.load(&mut third),
-        available_query.load(&mut fourth),
-    )?;
-    Ok(Parts { variants, images, categories, available })
+    let (mut first, mut second) = (conn, conn);
+    let (variants, images) =
+        try_join!(Prepared(variants_query).load(&mut first), images_query.load(&mut second))?;
+    Ok(Parts { variants, images })
 }
 
 /// Parts of products that are not among the rows are left out.
-fn put_together(rows: Vec<ProductRow>, parts: Parts) -> QueryResult<Vec<Product>> {
-    let available: HashMap<VariantId, i64> =
-        parts.available.into_iter().map(|row| (row.variant_id, row.available)).collect();
-    let mut products: Vec<Product> = rows.into_iter().map(product_of).collect::<QueryResult<_>>()?;
+fn put_together(rows: Vec<ProductRow>, parts: Parts) -> Vec<Product> {
+    let mut products: Vec<Product> = rows.into_iter().map(product_of).collect();
     let places: HashMap<ProductId, usize> =
         products.iter().zip(0..).map(|(product, at)| (product.id, at)).collect();
     let place = |id: &ProductId| places.get(id).copied();
-    for row in parts.variants {
+    for (row, available) in parts.variants {
         let Some(product) = place(&row.product_id).and_then(|at| products.get_mut(at)) else { continue };
-        let units = available.get(&row.id).copied().unwrap_or(0).max(0);
-        product.variants.push(variant_of(row, units)?);
+        product.variants.push(variant_of(row, available.max(0)));
     }
     for row in parts.images {
         let Some(product) = place(&row.product_id).and_then(|at| products.get_mut(at)) else { continue };
-        product.images.push(image_of(row)?);
-    }
-    for (product_id, category_id) in parts.categories {
-        let Some(product) = place(&product_id).and_then(|at| products.get_mut(at)) else { continue };
-        product.category_ids.push(category_id);
+        product.images.push(image_of(row));
     }
     for product in &mut products {
         product.price_from = lowest_price(&product.variants);
     }
-    Ok(products)
+    products
 }
 
 fn lowest_price(variants: &[Variant]) -> Option<Money> {
@@ -251,58 +230,52 @@ fn lowest_price(variants: &[Variant]) -> Option<Money> {
     active.map(|variant| variant.price).min_by_key(|price| price.amount_minor)
 }
 
-fn product_of(row: ProductRow) -> QueryResult<Product> {
-    Ok(Product {
+fn product_of(row: ProductRow) -> Product {
+    Product {
         id: row.id,
         slug: row.slug,
         title: row.title,
         description: row.description,
         status: row.status,
-        attributes: from_json::<Attributes>(row.attributes)?,
-        option_names: from_json(row.option_names)?,
-        category_ids: Vec::new(),
+        attributes: row.attributes.0,
+        option_names: row.option_names.0,
+        category_ids: row.category_ids,
         images: Vec::new(),
         variants: Vec::new(),
         price_from: None,
         created_at: row.created_at,
         updated_at: row.updated_at,
         version: row.version,
-    })
+    }
 }
 
-fn image_of(row: ImageRow) -> QueryResult<Image> {
+fn image_of(row: ImageRow) -> Image {
     let pixels = |pixels: Option<i32>| pixels.and_then(|pixels| u32::try_from(pixels).ok());
-    let variants: Vec<StoredVariant> = from_json(row.variants)?;
-    Ok(Image {
+    Image {
         id: row.id,
         url: row.url,
         alt: row.alt,
         position: row.position,
         size: pixels(row.width).zip(pixels(row.height)),
-        variants: variants
-            .into_iter()
+        variants: { row.variants.0.into_iter() }
             .map(|StoredVariant { width, height, key }| {
                 let url = format!("{MEDIA_PATH}{key}");
                 ImageVariant { width, height, url }
             })
             .collect(),
-    })
+    }
 }
 
-fn variant_of(row: VariantRow, available: i64) -> QueryResult<Variant> {
-    Ok(Variant {
+fn variant_of(row: VariantRow, available: i64) -> Variant {
+    Variant {
         id: row.id,
         product_id: row.product_id,
         sku: row.sku,
         title: row.title,
-        options: from_json::<Options>(row.options)?,
+        options: row.options.0,
         price: Money::new(row.price_minor, row.currency),
         compare_at_price: row.compare_at_minor.map(|amount| Money::new(amount, row.currency)),
         available,
         active: row.active,
-    })
-}
-
-pub(super) fn from_json<T: serde::de::DeserializeOwned>(value: serde_json::Value) -> QueryResult<T> {
-    serde_json::from_value(value).map_err(|error| diesel::result::Error::DeserializationError(error.into()))
+    }
 }
