@@ -65,6 +65,8 @@ pub struct Term {
     pub word: String,
     /// Also marks words that begin with it.
     pub prefix: bool,
+    /// Also marks words that differ by no more than so many typing errors.
+    pub typos: usize,
 }
 
 /// Why an engine did not answer.

@@ -1,9 +1,12 @@
 //! Found words, marked in a text.
 
+use std::collections::HashMap;
+
 use unicode_normalization::UnicodeNormalization as _;
 use unicode_normalization::char::is_combining_mark;
 
 use super::engine::Term;
+use super::typos::is_meant;
 
 /// How many characters of a long text are shown around its first found word.
 const SNIPPET_CHARS: usize = 160;
@@ -16,58 +19,86 @@ fn fold(word: &str) -> String {
     word.nfkd().filter(|c| !is_combining_mark(*c)).flat_map(char::to_lowercase).collect()
 }
 
-/// The text as HTML, found words between `<mark>` and `</mark>`.
-pub fn mark(text: &str, terms: &[Term]) -> String {
-    let mut html = String::with_capacity(text.len() + 16);
-    for (piece, found) in pieces(text, terms) {
-        if found {
-            html.push_str("<mark>");
-            escape(piece, &mut html);
-            html.push_str("</mark>");
-        } else {
-            escape(piece, &mut html);
-        }
+/// Marks the words of one search in the texts of what it found.
+pub struct Marker {
+    terms: Vec<Term>,
+    /// Words that were looked at, as they stand, and whether they are found: the same ones come again and again.
+    known: HashMap<String, bool>,
+}
+
+impl Marker {
+    pub fn new(terms: Vec<Term>) -> Self {
+        Self { terms, known: HashMap::new() }
     }
-    html
-}
 
-/// A part of a long text around its first found word, marked; `None` if none is found.
-pub fn snippet(text: &str, terms: &[Term]) -> Option<String> {
-    let mut at = 0;
-    let first = pieces(text, terms).find_map(|(piece, found)| {
-        let start = at;
-        at += piece.len();
-        found.then_some(start)
-    })?;
-    let lead = text.get(..first)?.char_indices().rev().nth(SNIPPET_CHARS / 3).map_or(0, |(at, _)| at);
-    // Begins and ends between words.
-    let from = match lead {
-        0 => 0,
-        _ => text.get(lead..first)?.find(' ').map_or(first, |space| lead + space + 1),
-    };
-    let rest = text.get(from..)?;
-    let (part, cut) = match rest.char_indices().nth(SNIPPET_CHARS) {
-        None => (rest, false),
-        Some((end, _)) => {
-            let part = rest.get(..end)?;
-            (part.rsplit_once(' ').map_or(part, |(whole_words, _)| whole_words), true)
+    /// The text as HTML, found words between `<mark>` and `</mark>`.
+    pub fn mark(&mut self, text: &str) -> String {
+        let mut html = String::with_capacity(text.len() + 16);
+        for (piece, found) in self.pieces(text) {
+            if found {
+                html.push_str("<mark>");
+                escape(piece, &mut html);
+                html.push_str("</mark>");
+            } else {
+                escape(piece, &mut html);
+            }
         }
-    };
-    let lead = if from > 0 { "… " } else { "" };
-    Some(format!("{lead}{}{}", mark(part, terms), if cut { " …" } else { "" }))
-}
+        html
+    }
 
-/// Words and what is between them, and which of them are found.
-fn pieces<'a>(text: &'a str, terms: &'a [Term]) -> impl Iterator<Item = (&'a str, bool)> {
-    let mut rest = text;
-    std::iter::from_fn(move || {
-        let first = rest.chars().next()?;
-        let is_word = belongs_to_word(first);
-        let end = rest.find(|c| belongs_to_word(c) != is_word).unwrap_or(rest.len());
-        let (piece, after) = rest.split_at(end);
-        rest = after;
-        Some((piece, is_word && is_found(piece, terms)))
-    })
+    /// A part of a long text around its first found word, marked; `None` if none is found.
+    pub fn snippet(&mut self, text: &str) -> Option<String> {
+        let mut at = 0;
+        let first = self.pieces(text).find_map(|(piece, found)| {
+            let start = at;
+            at += piece.len();
+            found.then_some(start)
+        })?;
+        let lead = text.get(..first)?.char_indices().rev().nth(SNIPPET_CHARS / 3).map_or(0, |(at, _)| at);
+        // Begins and ends between words.
+        let from = match lead {
+            0 => 0,
+            _ => text.get(lead..first)?.find(' ').map_or(first, |space| lead + space + 1),
+        };
+        let rest = text.get(from..)?;
+        let (part, cut) = match rest.char_indices().nth(SNIPPET_CHARS) {
+            None => (rest, false),
+            Some((end, _)) => {
+                let part = rest.get(..end)?;
+                (part.rsplit_once(' ').map_or(part, |(whole_words, _)| whole_words), true)
+            }
+        };
+        let lead = if from > 0 { "… " } else { "" };
+        Some(format!("{lead}{}{}", self.mark(part), if cut { " …" } else { "" }))
+    }
+
+    /// Words and what is between them, and which of them are found.
+    fn pieces<'a>(&'a mut self, text: &'a str) -> impl Iterator<Item = (&'a str, bool)> {
+        let mut rest = text;
+        std::iter::from_fn(move || {
+            let first = rest.chars().next()?;
+            let is_word = belongs_to_word(first);
+            let end = rest.find(|c| belongs_to_word(c) != is_word).unwrap_or(rest.len());
+            let (piece, after) = rest.split_at(end);
+            rest = after;
+            Some((piece, is_word && self.is_found(piece)))
+        })
+    }
+
+    fn is_found(&mut self, word: &str) -> bool {
+        if let Some(found) = self.known.get(word) {
+            return *found;
+        }
+        let mut folded = fold(word);
+        folded.retain(|c| c != '\'' && c != '’');
+        let found = self.terms.iter().any(|term| {
+            folded == term.word
+                || (term.prefix && !term.word.is_empty() && folded.starts_with(&term.word))
+                || (term.typos > 0 && is_meant(&term.word, &folded, term.prefix, term.typos))
+        });
+        self.known.insert(word.to_owned(), found);
+        found
+    }
 }
 
 fn belongs_to_word(c: char) -> bool {
@@ -75,14 +106,6 @@ fn belongs_to_word(c: char) -> bool {
         return c.is_ascii_alphanumeric() || c == '\'';
     }
     c.is_alphanumeric() || is_combining_mark(c) || c == '’'
-}
-
-fn is_found(word: &str, terms: &[Term]) -> bool {
-    let mut folded = fold(word);
-    folded.retain(|c| c != '\'' && c != '’');
-    terms.iter().any(|term| {
-        folded == term.word || (term.prefix && !term.word.is_empty() && folded.starts_with(&term.word))
-    })
 }
 
 fn escape(text: &str, html: &mut String) {
@@ -124,30 +147,35 @@ pub fn plain_text(html: &str) -> String {
 mod tests {
     use super::*;
 
-    fn terms(words: &[&str]) -> Vec<Term> {
-        words
+    fn marker(words: &[&str]) -> Marker {
+        let terms = words
             .iter()
-            .map(|word| Term { word: word.trim_end_matches('*').to_owned(), prefix: word.ends_with('*') })
-            .collect()
+            .map(|word| Term {
+                word: word.trim_end_matches('*').to_owned(),
+                prefix: word.ends_with('*'),
+                typos: 0,
+            })
+            .collect();
+        Marker::new(terms)
     }
 
     #[test]
     fn whole_words_are_marked_and_everything_is_escaped() {
         assert_eq!(
-            mark("Chef's <Crème> & creme-pot", &terms(&["creme", "chefs"])),
+            marker(&["creme", "chefs"]).mark("Chef's <Crème> & creme-pot"),
             "<mark>Chef&#39;s</mark> &lt;<mark>Crème</mark>&gt; &amp; <mark>creme</mark>-pot"
         );
-        assert_eq!(mark("Stoneware stone", &terms(&["ston*"])), "<mark>Stoneware</mark> <mark>stone</mark>");
-        assert_eq!(mark("anything", &[]), "anything");
+        assert_eq!(marker(&["ston*"]).mark("Stoneware stone"), "<mark>Stoneware</mark> <mark>stone</mark>");
+        assert_eq!(marker(&[]).mark("anything"), "anything");
     }
 
     #[test]
     fn a_snippet_is_cut_between_words_around_the_first_found_one() {
         let text = format!("{}needle {}", "hay ".repeat(50), "straw ".repeat(50));
-        let snippet = snippet(&text, &terms(&["needle"])).unwrap();
+        let snippet = marker(&["needle"]).snippet(&text).unwrap();
         assert!(snippet.starts_with("… hay ") && snippet.ends_with(" straw …"), "{snippet}");
         assert!(snippet.contains("<mark>needle</mark>") && snippet.chars().count() < 200, "{snippet}");
-        assert_eq!(super::snippet("hay", &terms(&["needle"])), None);
+        assert_eq!(marker(&["needle"]).snippet("hay"), None);
     }
 
     #[test]

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
-use super::engine::{EngineError, EngineQuery, SearchEngine, Term};
+use super::engine::{EngineError, EngineQuery, SearchEngine};
 use super::facets::{self, CategoryNames, Facet};
-use super::highlight::{mark, plain_text, snippet};
+use super::highlight::{Marker, plain_text};
 use super::query::SearchProducts;
 use crate::catalog::{self, CategoryKey, Product, list_ids_below};
 use crate::db::{Pool, PoolError};
@@ -78,8 +78,9 @@ pub async fn search_products(
         catalog::list_products_by_ids(&conn, &matches.product_ids),
         category_names(&conn, matches.facets.categories.keys()),
     )?;
+    let mut marker = Marker::new(matches.terms);
     Ok(SearchPage {
-        found: products.into_iter().map(|product| highlighted(product, &matches.terms)).collect(),
+        found: products.into_iter().map(|product| highlighted(product, &mut marker)).collect(),
         total: matches.total,
         is_total_exact: matches.is_total_exact,
         facets: facets::present(matches.facets, &names),
@@ -134,10 +135,10 @@ async fn category_names(
     Ok(rows.into_iter().map(|(id, slug, title)| (id, (slug, title))).collect())
 }
 
-fn highlighted(product: Product, terms: &[Term]) -> FoundProduct {
+fn highlighted(product: Product, marker: &mut Marker) -> FoundProduct {
     let highlights = Highlights {
-        title: mark(&product.title, terms),
-        description: snippet(&plain_text(&product.description), terms),
+        title: marker.mark(&product.title),
+        description: marker.snippet(&plain_text(&product.description)),
     };
     FoundProduct { product, highlights }
 }

@@ -1,8 +1,11 @@
 //! How far a typed word may be from a word that is meant.
 
 /// Errors that are forgiven: none in words of up to four letters, one from five on, two from nine on. The same as
-/// Meilisearch's defaults.
+/// Meilisearch's defaults. Numbers are never mistyped: 45 cm is not 46 cm.
 pub fn typos_allowed(word: &str) -> usize {
+    if word.chars().any(|c| c.is_ascii_digit()) {
+        return 0;
+    }
     match word.chars().count() {
         0..5 => 0,
         5..9 => 1,
@@ -10,26 +13,42 @@ pub fn typos_allowed(word: &str) -> usize {
     }
 }
 
+/// Whether a typed word may stand for this one, or for the beginning of it if it is still being typed. A wrong first letter counts
+/// twice, since few people mistype it.
+pub fn is_meant(typed: &str, word: &str, is_unfinished: bool, allowed: usize) -> bool {
+    let first = usize::from(typed.chars().next() != word.chars().next());
+    if first > allowed {
+        return false;
+    }
+    let typed_length = typed.chars().count();
+    let length = word.chars().count();
+    if typed_length > length + allowed || (!is_unfinished && length > typed_length + allowed) {
+        return false;
+    }
+    let errors = if is_unfinished { distance_to_prefix(typed, word) } else { distance(typed, word) };
+    first + errors <= allowed
+}
+
 /// Letters to insert, remove, replace, or swap with their neighbour, to make one word of the other.
-pub fn distance(from: &str, to: &str) -> usize {
-    let to: Vec<char> = to.chars().collect();
-    last_row(from, &to).last().copied().unwrap_or(0)
+fn distance(from: &str, to: &str) -> usize {
+    last_row(from, to).last().copied().unwrap_or(0)
 }
 
 /// The same to the nearest beginning of `to`: for a word that is still being typed.
-pub fn distance_to_prefix(from: &str, to: &str) -> usize {
-    let to: Vec<char> = to.chars().collect();
-    last_row(from, &to).into_iter().min().unwrap_or(0)
+fn distance_to_prefix(from: &str, to: &str) -> usize {
+    last_row(from, to).into_iter().min().unwrap_or(0)
 }
 
 /// The distances from all of `from` to each beginning of `to` (optimal string alignment).
-#[allow(clippy::indexing_slicing, reason = "every index is below the length that the row was made with")]
-fn last_row(from: &str, to: &[char]) -> Vec<usize> {
-    let mut before_last: Vec<usize> = Vec::new();
+#[allow(clippy::indexing_slicing, reason = "every index is below the length that the rows were made with")]
+fn last_row(from: &str, to: &str) -> Vec<usize> {
+    let to: Vec<char> = to.chars().collect();
+    let mut before_last = vec![0; to.len() + 1];
     let mut last: Vec<usize> = (0..=to.len()).collect();
+    let mut row = vec![0; to.len() + 1];
     let mut previous = None;
     for (i, a) in from.chars().enumerate() {
-        let mut row = vec![i + 1; to.len() + 1];
+        row[0] = i + 1;
         for (j, &b) in to.iter().enumerate() {
             let replaced = last[j] + usize::from(a != b);
             row[j + 1] = replaced.min(last[j + 1] + 1).min(row[j] + 1);
@@ -37,7 +56,9 @@ fn last_row(from: &str, to: &[char]) -> Vec<usize> {
                 row[j + 1] = row[j + 1].min(before_last[j - 1] + 1);
             }
         }
-        before_last = std::mem::replace(&mut last, row);
+        // The oldest of the three is written over next.
+        std::mem::swap(&mut before_last, &mut last);
+        std::mem::swap(&mut last, &mut row);
         previous = Some(a);
     }
     last
@@ -69,6 +90,19 @@ mod tests {
         assert_eq!(distance_to_prefix("stonw", "stoneware"), 1);
         assert_eq!(distance_to_prefix("stone", "stoneware"), 0);
         assert_eq!(distance_to_prefix("ware", "stoneware"), 4);
+    }
+
+    #[test]
+    fn what_is_near_is_meant() {
+        let meant = |typed: &str, word: &str, is_unfinished| {
+            is_meant(typed, word, is_unfinished, typos_allowed(typed))
+        };
+        assert!(meant("blnaket", "blanket", false));
+        assert!(meant("stonw", "stoneware", true));
+        assert!(!meant("stonw", "stoneware", false));
+        assert!(!meant("bottery", "pottery", true));
+        assert!(!meant("lmap", "lamp", false));
+        assert!(!meant("10045", "10046", false));
     }
 
     #[test]

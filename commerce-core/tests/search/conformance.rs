@@ -258,8 +258,17 @@ async fn found_words_are_marked(db: &TestDatabase, engine: Engine<'_>) {
         "{}",
         engine.name()
     );
-    let page = search(db, engine, &text("blnaket")).await;
-    assert_eq!(page.found[0].highlights.title, "Lambswool <mark>Blanket</mark>", "{}", engine.name());
+    // A typing error, one in each word, one in a word that is still being typed, another form, a synonym.
+    for (typed, title) in [
+        ("blnaket", "Lambswool <mark>Blanket</mark>"),
+        ("lambswol blnaket", "<mark>Lambswool</mark> <mark>Blanket</mark>"),
+        ("stonw", "<mark>Stoneware</mark> Mug"),
+        ("stoneware mugs", "<mark>Stoneware</mark> <mark>Mug</mark>"),
+        ("throw", "Lambswool <mark>Blanket</mark>"),
+    ] {
+        let page = search(db, engine, &text(typed)).await;
+        assert_eq!(page.found[0].highlights.title, title, "{typed} {}", engine.name());
+    }
     let page = search(db, engine, &text("")).await;
     assert!(page.found.iter().all(|found| !found.highlights.title.contains("<mark>")), "{}", engine.name());
 }

@@ -65,8 +65,8 @@ pub async fn run(arguments: &Arguments) -> Result<()> {
         direct = Some(compare_directly(arguments, &api, &meilisearch).await?);
     }
     figures::print_readings(&rows, arguments.products, arguments.clients, arguments.seconds);
-    if let Some((direct, api)) = direct {
-        figures::print_directly(&direct, &api);
+    if let Some(searches) = direct {
+        figures::print_directly(&searches);
     }
     println!("\nMemory of commerce-api after the readings from Postgres: {} MB (RSS).", memory_kb / 1000);
     Ok(())
@@ -131,36 +131,44 @@ fn searches(name: &'static str) -> Reading {
     Reading { name, questions: products::SEARCHES.iter().map(path).collect() }
 }
 
-/// The same searches, by the API and by Meilisearch alone, which is asked for what the API asks it for.
+/// The same searches by the API and by Meilisearch alone: asked for what the API answers, whole products, facets and found words marked in
+/// title and description; and for what the API asks it for, which reads the products and marks the words itself.
 async fn compare_directly(
     arguments: &Arguments,
     api: &server::Api,
     meilisearch: &Meilisearch,
-) -> Result<(Figures, Figures)> {
+) -> Result<[(&'static str, Figures); 3]> {
     let half = Duration::from_secs(arguments.seconds) / 2;
     let index = meilisearch.live_index(arguments).await?;
-    let question = |query: &&str| {
-        let query = serde_json::json!({
-            "indexUid": index, "q": query, "matchingStrategy": "all", "page": 1, "hitsPerPage": 20,
-            "facets": ["category_tree", "price_range", "in_stock", "options"],
-            "attributesToRetrieve": ["id"], "attributesToHighlight": ["title", "skus", "facts", "body", "forms"],
-        });
-        Question::Post("/multi-search", serde_json::json!({ "queries": [query] }).to_string())
+    let direct = |fields: &[&str], marked: &[&str]| -> Vec<Question> {
+        let question = |query: &&str| {
+            let query = serde_json::json!({
+                "indexUid": index, "q": query, "matchingStrategy": "all", "page": 1, "hitsPerPage": 20,
+                "facets": ["category_tree", "price_range", "in_stock", "options"],
+                "attributesToRetrieve": fields, "attributesToHighlight": marked,
+            });
+            Question::Post("/multi-search", serde_json::json!({ "queries": [query] }).to_string())
+        };
+        products::SEARCHES.iter().map(question).collect()
     };
-    let direct: Vec<Question> = products::SEARCHES.iter().map(question).collect();
-    let through = searches("").questions;
-    let (mut alone, mut by_api) = (Figures::default(), Figures::default());
-    for turn in 0..4 {
-        let is_alone = turn == 0 || turn == 3;
-        eprintln!("search: {} …", if is_alone { "Meilisearch directly" } else { "HTTP" });
-        if is_alone {
-            alone.add(load::read(meilisearch.address, &direct, arguments.clients, half).await?);
-        } else {
-            by_api.add(load::read(api.address, &through, arguments.clients, half).await?);
-        }
+    let contestants = [
+        ("Meilisearch directly, whole products", meilisearch.address, direct(&["*"], &["title", "body"])),
+        ("Meilisearch directly, only their ids", meilisearch.address, direct(&["id"], &[])),
+        ("through the API", api.address, searches("").questions),
+    ];
+    let mut figures = contestants.each_ref().map(|(name, ..)| (*name, Figures::default()));
+    // There and back, so that a machine that slows down or speeds up in between favours none.
+    for turn in [0, 1, 2, 2, 1, 0] {
+        let (Some((name, address, questions)), Some((_, sum))) =
+            (contestants.get(turn), figures.get_mut(turn))
+        else {
+            continue;
+        };
+        eprintln!("search: {name} …");
+        sum.add(load::read(*address, questions, arguments.clients, half).await?);
     }
-    ensure!(alone.errors + by_api.errors == 0, "some of the answers were no 200");
-    Ok((alone, by_api))
+    ensure!(figures.iter().all(|(_, figures)| figures.errors == 0), "some of the answers were no 200");
+    Ok(figures)
 }
 
 /// A Meilisearch of this run alone.

@@ -1,6 +1,6 @@
 //! Search by Meilisearch.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -9,19 +9,19 @@ use futures_util::future::BoxFuture;
 use meilisearch_sdk::indexes::Index;
 use meilisearch_sdk::search::{MatchingStrategies, SearchQuery, SearchResults, Selectors};
 use serde::Deserialize;
-use serde_json::Value;
 use uuid::Uuid;
 
 use super::client::{Meilisearch, MeilisearchError, failed};
 use super::document::{option_key, other_forms, pair_of};
 use super::http::Http;
-use super::settings::SEARCHED;
 use crate::db::Pool;
 use crate::ids::{CategoryId, ProductId};
 use crate::search::engine::{EngineError, EngineQuery, FacetCounts, Matches, SearchEngine, Term};
 use crate::search::index::live_index;
-use crate::search::query::SearchSort;
+use crate::search::query::{SearchSort, WORDS_MAX};
+use crate::search::synonyms::{STOP_WORDS, synonyms_of};
 use crate::search::text::search_text;
+use crate::search::typos::typos_allowed;
 
 /// Meilisearch, asked about the index that `commerce.search_indexes` calls live.
 #[derive(Clone)]
@@ -64,7 +64,7 @@ impl MeilisearchEngine {
             if at == 0 {
                 matches.total =
                     result.total_hits.and_then(|total| i64::try_from(total).ok()).unwrap_or_default();
-                matches.terms = terms(&result);
+                matches.terms = terms(&text);
                 matches.product_ids = result.hits.iter().map(|hit| ProductId(hit.result.id)).collect();
             }
             read_facets(&mut matches.facets, field.as_ref(), result);
@@ -113,7 +113,6 @@ impl MeilisearchEngine {
             match field {
                 None => {
                     part.with_page(page).with_hits_per_page(per_page).with_sort(sort(query.sort));
-                    part.with_attributes_to_highlight(Selectors::Some(&SEARCHED));
                 }
                 Some(_) => {
                     part.with_page(1).with_hits_per_page(1);
@@ -205,42 +204,33 @@ fn part<'a>(index: &'a Index<Http>, text: &'a str, filter: &'a str) -> SearchQue
         .with_query(text)
         .with_matching_strategy(MatchingStrategies::ALL)
         .with_facets(Selectors::Some(&["category_tree", "price_range", "in_stock", "options"]))
-        .with_attributes_to_retrieve(Selectors::Some(&["id"]))
-        .with_highlight_pre_tag(MARK)
-        .with_highlight_post_tag(UNMARK);
+        .with_attributes_to_retrieve(Selectors::Some(&["id"]));
     if !filter.is_empty() {
         part.with_filter(filter);
     }
     part
 }
 
-/// Around found words; no folded text has one.
-const MARK: &str = "\u{1}";
-const UNMARK: &str = "\u{2}";
-
-/// The words that were found, and their other forms: `knives` is found because a knife is there.
-fn terms(result: &SearchResults<Hit>) -> Vec<Term> {
-    let mut words = BTreeSet::new();
-    for (field, value) in result.hits.iter().flat_map(|hit| hit.formatted_result.iter().flatten()) {
-        if field != "id" {
-            marked_words(value, &mut words);
+/// What is to be marked: all that the words of a folded text stand for to Meilisearch. It could mark them itself, which would take a third of
+/// its time.
+fn terms(text: &str) -> Vec<Term> {
+    let words: Vec<&str> = text.split(' ').filter(|word| !word.is_empty()).take(WORDS_MAX).collect();
+    let all_stop = words.iter().all(|word| STOP_WORDS.contains(word));
+    let mut terms = Vec::new();
+    for (at, word) in words.iter().enumerate() {
+        if STOP_WORDS.contains(word) && !all_stop {
+            continue;
         }
+        let is_last = at + 1 == words.len();
+        let forgiving = |word: String, prefix: bool| Term { typos: typos_allowed(&word), word, prefix };
+        let exact = |word: String| Term { word, prefix: false, typos: 0 };
+        terms.push(forgiving((*word).to_owned(), is_last));
+        terms.extend(other_forms(word).into_iter().map(|form| forgiving(form, false)));
+        terms.extend(synonyms_of([*word]).into_iter().map(|other| exact(other.to_owned())));
+        // Two words that somebody else writes as one.
+        terms.extend(words.get(at + 1).map(|next| exact(format!("{word}{next}"))));
     }
-    let forms: Vec<String> = words.iter().flat_map(|word| other_forms(word)).collect();
-    let forms = forms.into_iter().filter(|form| !words.contains(form));
-    let forms: Vec<Term> = forms.map(|word| Term { word, prefix: false }).collect();
-    words.into_iter().map(|word| Term { word, prefix: true }).chain(forms).collect()
-}
-
-fn marked_words(value: &Value, words: &mut BTreeSet<String>) {
-    match value {
-        Value::String(text) => {
-            let marked = text.split(MARK).skip(1).filter_map(|part| part.split(UNMARK).next());
-            words.extend(marked.filter(|word| !word.is_empty()).map(str::to_owned));
-        }
-        Value::Array(values) => values.iter().for_each(|value| marked_words(value, words)),
-        _ => {}
-    }
+    terms
 }
 
 /// Takes from a part of the answer the facets that it is for: its own, or from the search itself all that are not filtered by.

@@ -12,7 +12,7 @@ use crate::search::synonyms::{STOP_WORDS, SYNONYMS};
 pub const SETTINGS_VERSION: i32 = 2;
 
 /// Fields that are searched; a match in an earlier one counts more.
-pub(super) const SEARCHED: [&str; 5] = ["title", "skus", "facts", "body", "forms"];
+const SEARCHED: [&str; 5] = ["title", "skus", "facts", "body", "forms"];
 
 pub fn settings() -> Settings {
     let synonyms: HashMap<String, Vec<String>> = SYNONYMS
