@@ -1,7 +1,8 @@
-//! `POST /admin/products/import`: a merchant's file comes in.
+//! `/admin/products/import`: a merchant's file comes in.
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use commerce_core::audit_log::{self, Subject};
 use commerce_core::catalog::import::{self, ExistingProducts, LineError};
 use commerce_core::flows::{
@@ -19,7 +20,7 @@ use crate::answer::Okay;
 use crate::auth::{Can, ProductsWrite};
 use crate::body;
 use crate::idempotency_key::IdempotencyKey;
-use crate::problem::{Code, Fault, Problem, Refusal, Refused};
+use crate::problem::{Code, Fault, OnlyDatabase, Problem, Refusal, Refused};
 use crate::routes::Tag;
 use crate::spool::Spooled;
 use crate::state::State;
@@ -83,6 +84,39 @@ impl ProductImport {
             Ok::<_, ImportError>(report)
         };
         self.0.write("import_products", request, effect).await
+    }
+
+    /// See how far an import is
+    ///
+    /// The one that runs now, if one does, be it a request or `commerce-api import`. Its `POST` answers when it has ended.
+    #[oai(path = "/admin/products/import", method = "get", operation_id = "get_running_import")]
+    async fn running(
+        &self,
+        _staff: Can<ProductsWrite>,
+    ) -> Result<Okay<RunningImport>, Refused<OnlyDatabase>> {
+        let running = flows::running_import(&mut *self.0.conn().await?).await?;
+        Ok(Okay::new(RunningImport {
+            running: running.is_some(),
+            started_at: running.as_ref().and_then(|import| import.started_at),
+            products: running.map(|import| import.products),
+        }))
+    }
+}
+
+/// How far an import is.
+#[derive(Debug, Object)]
+#[oai(example, skip_serializing_if_is_none)]
+pub struct RunningImport {
+    /// Whether one runs. If not, the rest is absent.
+    pub running: bool,
+    pub started_at: Option<DateTime<Utc>>,
+    /// Products of its file that it has been through. They are in the shop when it has ended.
+    pub products: Option<i64>,
+}
+
+impl Example for RunningImport {
+    fn example() -> Self {
+        Self { running: true, started_at: DateTime::from_timestamp(1_774_000_000, 0), products: Some(12_400) }
     }
 }
 
@@ -186,8 +220,8 @@ impl Refusal for ImportError {
                 Problem { detail, ..Problem::invalid(faults.collect()) }
             }
             Self::AnotherRuns => {
-                let detail =
-                    "Another import is running: nothing was imported. Send the file again when it has ended.";
+                let detail = "Another import is running: nothing was imported. GET /v1/admin/products/import tells how far it is; \
+                     send the file again when it has ended.";
                 let retry_after = Some(Duration::from_secs(30));
                 Problem { retry_after, ..Problem::new(Code::ImportRunning, detail) }
             }

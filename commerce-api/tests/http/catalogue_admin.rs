@@ -336,12 +336,17 @@ async fn who_comes_upon_a_running_import_is_told_so() {
     let token = admin(&shop).await;
     let csv = "slug,title,price\nmug,Mug,1.00\n";
     import_csv(&shop, &token, "", csv).await;
+    let running = async || shop.send(get("/v1/admin/products/import").bearer(&token)).await.json();
+    assert_eq!(running().await, json!({ "running": false }));
     let conn = &mut shop.database.conn().await;
     conn.transaction::<_, ImportError, _>(async |conn| {
         let (file, told) = (csv.replace("1.00", "2.00"), &mut |_| {});
         let (options, origin) = (ImportOptions::default(), Origin::system());
         import_products(conn, file.as_bytes(), options, Currency::USD, &origin, told).await?;
 
+        let now = running().await;
+        assert_eq!((&now["running"], &now["products"]), (&json!(true), &json!(1)));
+        assert!(now["started_at"].is_string(), "{now}");
         let second = import_csv(&shop, &token, "", csv).await;
         assert!(second.header("retry-after").is_some());
         second.problem(409, "import_running");
@@ -354,6 +359,7 @@ async fn who_comes_upon_a_running_import_is_told_so() {
     })
     .await
     .unwrap();
+    assert_eq!(running().await, json!({ "running": false }));
     assert_eq!(counts(&import_csv(&shop, &token, "", csv).await), [0, 1, 0, 0]);
     shop.database.finish().await;
 }

@@ -90,6 +90,7 @@ const TABLE: &[(&str, May, Leads)] = &[
     ("update_image", Staff(WRITES_PRODUCTS), Anywhere),
     ("remove_image", Staff(WRITES_PRODUCTS), Anywhere),
     ("import_products", Staff(WRITES_PRODUCTS), Anywhere),
+    ("get_running_import", Staff(WRITES_PRODUCTS), Anywhere),
     ("export_products", Staff(READS_PRODUCTS), Anywhere),
     ("admin_list_products", Staff(READS_PRODUCTS), Anywhere),
     ("admin_get_product", Staff(READS_PRODUCTS), Anywhere),

@@ -8,6 +8,7 @@ use diesel::result::Error as QueryError;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 
 use super::create_product::receive;
+use super::running_import::{IMPORT_LOCK, tell};
 use crate::catalog::import::{
     ExistingProducts, Faults, ImportedProduct, Layout, LineError, Outcome, ProductReader, RowRead, SlugLines,
     Upserted, upsert_products,
@@ -125,11 +126,9 @@ impl From<QueryError> for Undo {
     }
 }
 
-/// Taken by every import until its end; the number is arbitrary but must stay.
-const IMPORT_LOCK: i64 = 0x696d_706f_7274_6564;
-
 /// Imports a CSV file; what its columns mean is told at [`Layout`]. `currency` is the shop's. The file is read as it is written, a
-/// batch of products at a time, and `progress` is told after each.
+/// batch of products at a time, and `progress` is told after each. Others see it too, by [`running_import`](super::running_import()): until
+/// its transaction ends the connection has another `application_name`.
 pub async fn import_products(
     conn: &mut AsyncPgConnection,
     csv: impl Read + Send,
@@ -158,6 +157,7 @@ pub async fn import_products(
                 products += batch.len();
                 if !batch.is_empty() {
                     import.write(conn, &batch, &mut reader.slugs).await?;
+                    tell(conn, products).await?;
                 }
                 // Where every row is wrong nothing is waited for, and others want this thread too.
                 tokio::task::yield_now().await;

@@ -17,6 +17,7 @@ mod place_order;
 mod refund_payment;
 mod register;
 mod reset_password;
+mod running_import;
 mod settle_payment;
 mod ship_order;
 mod verify_email;
@@ -39,6 +40,7 @@ pub use place_order::{PlaceOrder, PlaceOrderError, PlacedOrder, place_order, pla
 pub use refund_payment::{RefundPaymentError, complete_refund, run_refund};
 pub use register::{Registered, register, resend_code};
 pub use reset_password::{change_password, request_password_reset, reset_password};
+pub use running_import::{RunningImport, running_import};
 pub use settle_payment::{SettlePaymentError, settle_payment};
 pub use ship_order::{AdvanceOrderError, Dispatch, deliver_order, process_order, ship_order};
 pub use verify_email::{VerifiedEmail, verify_email};

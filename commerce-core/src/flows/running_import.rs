@@ -1,0 +1,48 @@
+//! How far an import is, told to others before it is committed.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Nullable, Text, Timestamptz};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+
+/// Taken by every import until its end; the number is arbitrary but must stay.
+pub(super) const IMPORT_LOCK: i64 = 0x696d_706f_7274_6564;
+
+/// An import that is on its way, in whichever program.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+pub struct RunningImport {
+    /// When its transaction began; not known if another database user imports.
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    pub started_at: Option<DateTime<Utc>>,
+    /// Products of its file that it has been through.
+    #[diesel(sql_type = BigInt)]
+    pub products: i64,
+}
+
+/// Tells how many products the import has been through, by the name of its connection: that is seen at once, where everything that it
+/// writes is seen when it commits.
+pub(super) async fn tell(conn: &mut AsyncPgConnection, products: usize) -> QueryResult<()> {
+    diesel::sql_query("SELECT set_config('application_name', $1, true)")
+        .bind::<Text, _>(format!("commerce import: {products} products"))
+        .execute(conn)
+        .await
+        .map(drop)
+}
+
+/// The import that runs now, if one does.
+pub async fn running_import(conn: &mut AsyncPgConnection) -> QueryResult<Option<RunningImport>> {
+    diesel::sql_query(
+        "SELECT activity.xact_start AS started_at,
+                coalesce(substring(activity.application_name FROM '^commerce import: (\\d+) products$'), '0')::bigint
+                    AS products
+         FROM pg_catalog.pg_locks AS lock
+         JOIN pg_catalog.pg_stat_activity AS activity USING (pid)
+         JOIN pg_catalog.pg_database AS shop ON shop.oid = lock.database
+         WHERE shop.datname = current_database() AND lock.locktype = 'advisory' AND lock.granted
+           AND lock.objsubid = 1 AND (lock.classid::bigint << 32) + lock.objid::bigint = $1",
+    )
+    .bind::<BigInt, _>(IMPORT_LOCK)
+    .get_result(conn)
+    .await
+    .optional()
+}
