@@ -7,7 +7,7 @@ use super::former_slugs::leave_product_slug;
 use super::image::release_files;
 use super::insert_product::{as_position, insert_categories, insert_images, normalise_image};
 use super::product::{Audience, Image, NewImage, Product, ProductPatch, ProductStatus, variant_title};
-use super::read_product::{ProductRow, with_parts};
+use super::read_product::{ProductRow, find_by_ids, with_parts};
 use super::refusal::{ProductRefusal, UpdateProductError};
 use super::variants::patch_variant;
 use super::{check_product, description};
@@ -70,18 +70,14 @@ pub(super) async fn lock_product(
     id: ProductId,
     if_version: Option<i32>,
 ) -> Result<Product, UpdateProductError> {
-    let row: Option<ProductRow> = products::table
-        .find(id)
-        .select(ProductRow::as_select())
-        .for_no_key_update()
-        .first(conn)
-        .await
-        .optional()?;
-    let row = row.ok_or(UpdateProductError::UnknownProduct)?;
-    if if_version.is_some_and(|version| version != row.version) {
-        return Err(UpdateProductError::VersionMismatch { current: row.version });
+    let row = products::table.find(id).select(products::version);
+    let version: Option<i32> = row.for_no_key_update().first(conn).await.optional()?;
+    let current = version.ok_or(UpdateProductError::UnknownProduct)?;
+    if if_version.is_some_and(|version| version != current) {
+        return Err(UpdateProductError::VersionMismatch { current });
     }
-    let product = with_parts(conn, vec![row], Audience::Staff).await?.pop();
+    // Only now: a statement that waited for a lock sees everything but the locked row as it was before the wait.
+    let product = find_by_ids(conn, &[id]).await?.pop();
     product.ok_or(UpdateProductError::UnknownProduct)
 }
 

@@ -183,9 +183,10 @@ pub async fn import_products(
 
 /// An import makes tables grow by far more than Postgres knows until it is committed: plans that were made for small tables, or for what
 /// their statistics say, would read them whole, batch after batch. The scans that are left seem expensive to the planner then, and
-/// compiling them would cost more than running them. Until the import ends, or its transaction.
+/// compiling them would cost more than running them. Until the import ends, or its transaction. Plans that the connection keeps are
+/// made anew before and after.
 async fn plan_for_growth(conn: &mut AsyncPgConnection) -> QueryResult<()> {
-    conn.batch_execute("SET LOCAL enable_seqscan = off; SET LOCAL jit = off").await
+    conn.batch_execute("SET LOCAL enable_seqscan = off; SET LOCAL jit = off; DISCARD PLANS").await
 }
 
 /// A batch ends with the product that reaches either: few round trips, and no statement without end.
@@ -276,7 +277,8 @@ impl Import<'_> {
     async fn finish(mut self, conn: &mut AsyncPgConnection) -> QueryResult<ImportReport> {
         search::refresh_rows(conn, Refreshed::AtOnce).await?;
         let recounted = set_stock(conn, self.counts, &mut self.report.faults, self.origin).await?;
-        conn.batch_execute("SET LOCAL enable_seqscan TO DEFAULT; SET LOCAL jit TO DEFAULT").await?;
+        conn.batch_execute("SET LOCAL enable_seqscan TO DEFAULT; SET LOCAL jit TO DEFAULT; DISCARD PLANS")
+            .await?;
         self.report.unchanged -= recounted;
         self.report.updated += recounted;
         self.report.faults.sort();

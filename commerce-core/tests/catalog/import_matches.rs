@@ -1,10 +1,15 @@
 //! Which products and variants of the shop a file means.
 
+use std::time::Duration;
+
 use commerce_core::catalog::{self, CategoryKey};
 use commerce_core::flows::ImportOptions;
+use commerce_core::ids::CategoryId;
 use commerce_core::money::Currency;
 use commerce_core::testing::TestDatabase;
-use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
+use diesel_async::{
+    AnsiTransactionManager, AsyncPgConnection, SimpleAsyncConnection, TransactionManager as _,
+};
 
 use super::given::usd;
 use super::imports::{counts, find, import, wrong_lines};
@@ -60,6 +65,34 @@ async fn a_product_under_another_handle_is_found_by_its_skus() {
     let mixed = "slug,title,price,sku,options\nset,Set,4.00,T-M,Size=M\nset,,5.00,C-1,Size=L\n";
     let errors = wrong_lines(import(conn, mixed, ImportOptions::default()).await);
     assert_eq!((errors[0].line, errors[0].column.as_str()), (2, "sku"));
+    db.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_staff_files_while_an_import_waits_for_it_stays() {
+    let db = TestDatabase::new().await;
+    let (staff, importer) = (&mut db.conn().await, &mut db.conn().await);
+    let csv = |category: &str| format!("slug,title,categories,price\nmug,Mug,{category},4.00\n");
+    for category in ["Kitchen", "Gifts", "Sale"] {
+        import(staff, &csv(category), ImportOptions::default()).await.unwrap();
+    }
+    let mug = find(staff, "mug").await.unwrap();
+    let [kitchen, gifts, sale] = mug.category_ids[..] else { panic!("{mug:?}") };
+    let filed_under =
+        |ids: &[CategoryId]| catalog::ProductPatch { category_ids: Some(ids.to_vec()), ..Default::default() };
+    catalog::update_product(staff, mug.id, None, filed_under(&[kitchen]), Currency::USD).await.unwrap();
+
+    AnsiTransactionManager::begin_transaction(&mut **staff).await.unwrap();
+    catalog::update_product(staff, mug.id, None, filed_under(&[kitchen, gifts]), Currency::USD)
+        .await
+        .unwrap();
+    let (file, waiting) = (csv("Sale"), async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        AnsiTransactionManager::commit_transaction(&mut **staff).await.unwrap();
+    });
+    let (report, ()) = tokio::join!(import(importer, &file, ImportOptions::default()), waiting);
+    assert_eq!(counts(&report.unwrap()), [0, 1, 0, 0]);
+    assert_eq!(find(importer, "mug").await.unwrap().category_ids, [kitchen, gifts, sale]);
     db.finish().await;
 }
 

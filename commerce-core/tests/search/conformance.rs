@@ -265,6 +265,7 @@ async fn found_words_are_marked(db: &TestDatabase, engine: Engine<'_>) {
         ("stonw", "<mark>Stoneware</mark> Mug"),
         ("stoneware mugs", "<mark>Stoneware</mark> <mark>Mug</mark>"),
         ("throw", "Lambswool <mark>Blanket</mark>"),
+        ("cup", "Stoneware <mark>Mug</mark>"),
     ] {
         let page = search(db, engine, &text(typed)).await;
         assert_eq!(page.found[0].highlights.title, title, "{typed} {}", engine.name());

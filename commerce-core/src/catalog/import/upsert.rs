@@ -49,16 +49,19 @@ pub async fn upsert_products(
 ) -> QueryResult<Vec<Result<Upserted, UpdateProductError>>> {
     let known = find_known(conn, products, slugs).await?;
     let titles = products.iter().flat_map(|product| &product.category_titles).map(String::as_str).collect();
-    let categories = find_by_titles(conn, &titles).await?;
+    let mut categories = find_by_titles(conn, &titles).await?;
 
     let with_known = || products.iter().zip(&known);
     let new: Vec<&ImportedProduct> =
         with_known().filter(|(_, known)| known.is_none()).map(|(product, _)| product).collect();
-    let mut made = match make(conn, &new, titles, categories.clone(), currency).await {
+    let mut made = match make(conn, &new, titles.clone(), categories.clone(), currency).await {
         Ok(made) => made,
         Err(UpdateProductError::Database(error)) => return Err(error),
-        // One of them cannot be made: one by one it will be seen which.
-        Err(_) => HashMap::new(),
+        // One of them cannot be made: one by one it will be seen which. A category may have been deleted meanwhile.
+        Err(_) => {
+            categories = find_by_titles(conn, &titles).await?;
+            HashMap::new()
+        }
     };
     let mut outcomes = Vec::with_capacity(products.len());
     for (product, known) in with_known() {

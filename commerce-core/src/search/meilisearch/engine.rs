@@ -226,9 +226,13 @@ fn terms(text: &str) -> Vec<Term> {
         let exact = |word: String| Term { word, prefix: false, typos: 0 };
         terms.push(forgiving((*word).to_owned(), is_last));
         terms.extend(other_forms(word).into_iter().map(|form| forgiving(form, false)));
-        terms.extend(synonyms_of([*word]).into_iter().map(|other| exact(other.to_owned())));
+        for other in synonyms_of([*word]) {
+            terms.push(exact(other.to_owned()));
+            terms.extend(other_forms(other).into_iter().map(exact));
+        }
         // Two words that somebody else writes as one.
-        terms.extend(words.get(at + 1).map(|next| exact(format!("{word}{next}"))));
+        let joined = words.get(at + 1).map(|next| format!("{word}{next}"));
+        terms.extend(joined.map(|word| Term { word, prefix: at + 2 == words.len(), typos: 0 }));
     }
     terms
 }
