@@ -7,6 +7,8 @@ use diesel::serialize::{self, Output, ToSql};
 use diesel::sql_types::Jsonb;
 use serde::{Deserialize, Serialize};
 
+use crate::db::Json;
+
 /// Where something goes to, or who pays for it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, AsExpression, FromSqlRow)]
 #[diesel(sql_type = Jsonb)]
@@ -81,8 +83,7 @@ impl ToSql<Jsonb, Pg> for Address {
 
 impl FromSql<Jsonb, Pg> for Address {
     fn from_sql(bytes: PgValue<'_>) -> deserialize::Result<Self> {
-        let json = <serde_json::Value as FromSql<Jsonb, Pg>>::from_sql(bytes)?;
-        Ok(serde_json::from_value(json)?)
+        Ok(Json::from_sql(bytes)?.0)
     }
 }
 

@@ -163,7 +163,7 @@ const AVAILABLE: &str = "
                        WHERE hold.status = 'held' AND hold.cart_id IS NOT NULL AND hold.expires_at <= commerce.clock()
                        GROUP BY hold.variant_id) AS lapsed) ->> variants.id::text)::bigint, 0)";
 
-/// Adds variants, stock, images and categories to rows, keeping their order.
+/// Adds variants with their stock and images to rows, keeping their order.
 pub(super) async fn with_parts(
     conn: &mut AsyncPgConnection,
     rows: Vec<ProductRow>,

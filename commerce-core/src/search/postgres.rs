@@ -15,7 +15,7 @@ use super::engine::{EngineError, EngineQuery, FacetCounts, Matches, SearchEngine
 use super::facets::PRICE_BOUNDS;
 use super::query::SearchSort;
 use super::words::{self, Mistyped, Word};
-use crate::db::Pool;
+use crate::db::{Json, Pool};
 use crate::ids::{CategoryId, ProductId};
 
 /// The engine that is always there.
@@ -55,7 +55,7 @@ async fn find(conn: &mut AsyncPgConnection, query: &EngineQuery) -> Result<Match
             words = meant;
         }
     }
-    let mut facets = row.facets()?;
+    let mut facets = FacetCounts::from(row.facets.0);
     // A facet that is filtered by is there even if it has no values.
     for name in query.options.keys() {
         facets.options.entry(name.clone()).or_default();
@@ -79,7 +79,7 @@ struct FoundRow {
     #[diesel(sql_type = BigInt)]
     near: i64,
     #[diesel(sql_type = Jsonb)]
-    facets: serde_json::Value,
+    facets: Json<Counts>,
 }
 
 #[derive(Deserialize)]
@@ -91,22 +91,20 @@ struct Counts {
     options: BTreeMap<String, i64>,
 }
 
-impl FoundRow {
-    fn facets(&self) -> QueryResult<FacetCounts> {
-        let counts: Counts = serde_json::from_value(self.facets.clone())
-            .map_err(|error| diesel::result::Error::DeserializationError(error.into()))?;
+impl From<Counts> for FacetCounts {
+    fn from(counts: Counts) -> Self {
         let mut options: BTreeMap<String, BTreeMap<String, i64>> = BTreeMap::new();
         for (pair, count) in counts.options {
             if let Some((name, value)) = pair.split_once('\u{1f}') {
                 options.entry(name.to_owned()).or_default().insert(value.to_owned(), count);
             }
         }
-        Ok(FacetCounts {
+        Self {
             categories: counts.categories,
             price_ranges: counts.price_ranges,
             in_stock: counts.in_stock,
             options,
-        })
+        }
     }
 }
 

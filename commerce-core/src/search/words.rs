@@ -123,6 +123,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_is_near_the_stem_is_meant() {
+        let [word, stem] = ["knives", "knive"].map(str::to_owned);
+        let row = WordRow { word, last: false, stem, forms: vec![], alike: vec!["knife".into()] };
+        assert_eq!(word_of(row).others, ["knife"]);
+    }
+
+    #[test]
     fn a_word_becomes_a_tsquery() {
         let word = Word { typed: "lamp".into(), prefix: true, others: vec!["lamps".into(), "o'x\\".into()] };
         assert_eq!(word.tsquery(false), r"('lamp':* | 'lamps' | 'o''x\\')");

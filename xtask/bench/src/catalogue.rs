@@ -151,24 +151,27 @@ async fn compare_directly(
         };
         products::SEARCHES.iter().map(question).collect()
     };
-    let contestants = [
-        ("Meilisearch directly, whole products", meilisearch.address, direct(&["*"], &["title", "body"])),
-        ("Meilisearch directly, only their ids", meilisearch.address, direct(&["id"], &[])),
-        ("through the API", api.address, searches("").questions),
+    let none = Figures::default;
+    let mut contestants = [
+        (
+            "Meilisearch directly, whole products",
+            meilisearch.address,
+            direct(&["*"], &["title", "body"]),
+            none(),
+        ),
+        ("Meilisearch directly, only their ids", meilisearch.address, direct(&["id"], &[]), none()),
+        ("through the API", api.address, searches("").questions, none()),
     ];
-    let mut figures = contestants.each_ref().map(|(name, ..)| (*name, Figures::default()));
     // There and back, so that a machine that slows down or speeds up in between favours none.
-    for turn in [0, 1, 2, 2, 1, 0] {
-        let (Some((name, address, questions)), Some((_, sum))) =
-            (contestants.get(turn), figures.get_mut(turn))
-        else {
-            continue;
-        };
-        eprintln!("search: {name} …");
-        sum.add(load::read(*address, questions, arguments.clients, half).await?);
+    for _ in 0..2 {
+        for (name, address, questions, figures) in &mut contestants {
+            eprintln!("search: {name} …");
+            figures.add(load::read(*address, questions, arguments.clients, half).await?);
+        }
+        contestants.reverse();
     }
-    ensure!(figures.iter().all(|(_, figures)| figures.errors == 0), "some of the answers were no 200");
-    Ok(figures)
+    ensure!(contestants.iter().all(|(.., figures)| figures.errors == 0), "some of the answers were no 200");
+    Ok(contestants.map(|(name, .., figures)| (name, figures)))
 }
 
 /// A Meilisearch of this run alone.

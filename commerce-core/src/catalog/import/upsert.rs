@@ -54,7 +54,7 @@ pub async fn upsert_products(
     let with_known = || products.iter().zip(&known);
     let new: Vec<&ImportedProduct> =
         with_known().filter(|(_, known)| known.is_none()).map(|(product, _)| product).collect();
-    let mut made = match make(conn, &new, titles.clone(), categories.clone(), currency).await {
+    let mut made = match make(conn, &new, &titles, &categories, currency).await {
         Ok(made) => made,
         Err(UpdateProductError::Database(error)) => return Err(error),
         // One of them cannot be made: one by one it will be seen which. A category may have been deleted meanwhile.
@@ -172,18 +172,19 @@ async fn refuse_former_slugs(conn: &mut AsyncPgConnection, slugs: &[&str]) -> Re
 async fn make<'a>(
     conn: &mut AsyncPgConnection,
     products: &[&'a ImportedProduct],
-    titles: BTreeSet<&'a str>,
-    mut categories: HashMap<&'a str, CategoryId>,
+    titles: &BTreeSet<&'a str>,
+    categories: &HashMap<&'a str, CategoryId>,
     currency: Currency,
 ) -> Result<HashMap<&'a str, Upserted>, UpdateProductError> {
     if products.is_empty() {
         return Ok(HashMap::new());
     }
     conn.transaction::<_, UpdateProductError, _>(async |conn| {
+        let mut categories = categories.clone();
         // In one order, so that two who make the same ones do not wait for each other in a circle.
         for title in titles {
-            if !categories.contains_key(title) {
-                categories.insert(title, category_id(conn, title).await?);
+            if !categories.contains_key(*title) {
+                categories.insert(*title, category_id(conn, title).await?);
             }
         }
         let new = products
