@@ -4,10 +4,10 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use commerce_api::catalogue_commands::{self, ImportArguments, SeedArguments};
-use commerce_api::config::DatabaseSettings;
-use commerce_api::create_admin::{CreateAdminArguments, create_admin};
-use commerce_api::serve::{ServeArguments, serve};
+use commerce_api::program::catalogue_commands::{self, ImportArguments, SeedArguments};
+use commerce_api::program::config::DatabaseSettings;
+use commerce_api::program::create_admin::{CreateAdminArguments, create_admin};
+use commerce_api::program::serve::{ServeArguments, serve};
 use commerce_core::db;
 
 /// The OpenAPI server of the shop.
@@ -78,7 +78,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
             Ok(())
         }
         Command::Openapi => {
-            std::io::stdout().write_all(commerce_api::openapi::document().yaml().as_bytes())?;
+            std::io::stdout().write_all(commerce_api::http::openapi::document().yaml().as_bytes())?;
             Ok(())
         }
     }

@@ -41,17 +41,17 @@
 //! }
 //! ```
 //!
-//! - **Who may call**: [`Can<P>`](crate::auth::Can), [`Customer`](crate::auth::Customer), [`Shopper`](crate::auth::Shopper) or
-//!   [`Visitor`](crate::auth::Visitor) first; none of them means that everybody may.
-//! - **Bodies**: [`Body<T>`](crate::body::Body) with `#[derive(Object)] #[oai(deny_unknown_fields, example)]`. It is checked against
+//! - **Who may call**: [`Can<P>`](crate::http::auth::Can), [`Customer`](crate::http::auth::Customer), [`Shopper`](crate::http::auth::Shopper) or
+//!   [`Visitor`](crate::http::auth::Visitor) first; none of them means that everybody may.
+//! - **Bodies**: [`Body<T>`](crate::http::body::Body) with `#[derive(Object)] #[oai(deny_unknown_fields, example)]`. It is checked against
 //!   the schema that `T` has in the spec, so give every field its `#[oai(validator(…))]`: types, lengths, ranges, enums, formats
 //!   and unknown fields are then refused with a pointer each. What no schema can say is the use case's error.
-//! - **Reads** take `self.0.conn().await?` and answer [`Okay<T>`](crate::answer::Okay):
+//! - **Reads** take `self.0.conn().await?` and answer [`Okay<T>`](crate::http::answer::Okay):
 //!   `Ok(Okay::new(Reply::new(body).version(row.version)))`. `If-None-Match` is seen to outside. A list answers
 //!   `Okay<List<T>>` by `Okay::page(page.map(T::from))`; its `Link` is added outside.
-//! - **Writes** go through [`State::write`](crate::state::State::write): one transaction in a task of its own. With
+//! - **Writes** go through [`State::write`](crate::http::state::State::write): one transaction in a task of its own. With
 //!   `key.request(…)` the answer is stored for a replay, without (`None`) it is not. Every POST of a caller with a credential
-//!   takes an [`IdempotencyKey`](crate::idempotency_key::IdempotencyKey); checkout, pay and refund take a
+//!   takes an [`IdempotencyKey`](crate::http::idempotency_key::IdempotencyKey); checkout, pay and refund take a
 //!   `RequiredIdempotencyKey`. Where a provider is called between two transactions, use [`db::in_transaction`](commerce_core::db)
 //!   and `commerce_core::idempotency` directly, inside one `tokio::spawn`.
 //! - **Changes with a version** take `#[oai(name = "If-Match")] expected: IfMatch` and hand `expected.version()` to the use case.
@@ -67,28 +67,28 @@ use std::sync::OnceLock;
 
 use poem_openapi::{OpenApi as _, Tags};
 
-use crate::accounts::Accounts;
-use crate::admin_orders::AdminOrders;
-use crate::admin_users::AdminUsers;
-use crate::audit_log::AuditLog;
-use crate::auth_email::EmailChanges;
-use crate::auth_password::Passwords;
-use crate::auth_registration::Registrations;
-use crate::cart::Carts;
-use crate::categories::Categories;
-use crate::images::ProductImages;
-use crate::import::ProductImport;
-use crate::inventory::Inventory;
-use crate::me::Me;
-use crate::me_addresses::Addresses;
-use crate::me_sessions::Sessions;
-use crate::orders::Orders;
-use crate::orders_export::OrdersExport;
-use crate::payments::Payments;
-use crate::products::Products;
-use crate::products_export::ProductsExport;
-use crate::search::Search;
-use crate::state::State;
+use crate::http::state::State;
+use crate::resources::accounts::addresses::Addresses;
+use crate::resources::accounts::admin_users::AdminUsers;
+use crate::resources::accounts::email::EmailChanges;
+use crate::resources::accounts::login::Accounts;
+use crate::resources::accounts::me::Me;
+use crate::resources::accounts::password::Passwords;
+use crate::resources::accounts::registration::Registrations;
+use crate::resources::accounts::sessions::Sessions;
+use crate::resources::audit_log::AuditLog;
+use crate::resources::cart::Carts;
+use crate::resources::catalog::categories::Categories;
+use crate::resources::catalog::export::ProductsExport;
+use crate::resources::catalog::images::ProductImages;
+use crate::resources::catalog::import::ProductImport;
+use crate::resources::catalog::products::Products;
+use crate::resources::inventory::Inventory;
+use crate::resources::orders::admin_orders::AdminOrders;
+use crate::resources::orders::export::OrdersExport;
+use crate::resources::orders::shopper_orders::Orders;
+use crate::resources::payments::Payments;
+use crate::resources::search::Search;
 
 /// Every resource under `/v1`. The framework takes sixteen at a time, so what belongs together stands together.
 pub type Surface = (

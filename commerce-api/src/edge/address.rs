@@ -1,7 +1,7 @@
 //! Addresses that say what no text can say: bytes in the path that are not UTF-8, which the router cannot read, and U+0000 in
 //! the query, which Postgres cannot store. They are refused before anything else is looked at, the caller included.
 
-use crate::problem::{Code, Fault, Problem};
+use crate::http::problem::{Code, Fault, Problem};
 use crate::routes;
 
 /// What is wrong with the path or query of a request, if anything.

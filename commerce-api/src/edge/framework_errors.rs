@@ -8,7 +8,7 @@ use poem_openapi::error::{
     ContentTypeError, ParseMultipartError, ParseParamError, ParsePathError, ParseRequestPayloadError,
 };
 
-use crate::problem::{Code, Fault, Problem};
+use crate::http::problem::{Code, Fault, Problem};
 use crate::routes;
 
 /// The response for an error; a problem that a handler returned passes as it is.

@@ -3,7 +3,7 @@
 use poem::Response;
 use poem::http::{HeaderValue, header};
 
-use crate::answer::NextCursor;
+use crate::http::answer::NextCursor;
 
 /// Adds the address of the next page: this request's, with another cursor.
 pub fn add_next(response: &mut Response, path: &str, query: Option<&str>) {

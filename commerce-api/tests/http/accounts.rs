@@ -226,7 +226,7 @@ async fn a_token_ends_by_the_databases_clock() {
 async fn keys_are_rotated_while_several_processes_run_and_nobody_is_logged_out() {
     use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD;
-    use commerce_api::tokens::TokenKeys;
+    use commerce_api::http::tokens::TokenKeys;
     let shop = TestShop::new().await;
     member(&shop).await;
     let process = |seeds: &[u8]| {

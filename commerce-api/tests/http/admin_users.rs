@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use commerce_api::tokens::TokenKeys;
+use commerce_api::http::tokens::TokenKeys;
 use commerce_core::accounts::{Role, SecretKey};
 use commerce_core::ids::UserId;
 use diesel_async::SimpleAsyncConnection as _;

@@ -1,6 +1,6 @@
 //! Categories, imports and inventory over HTTP.
 
-use commerce_api::catalogue_commands::DEMO_CATALOGUE;
+use commerce_api::program::catalogue_commands::DEMO_CATALOGUE;
 use commerce_core::accounts::Role;
 use commerce_core::catalog::import::{Faults, ProductReader};
 use commerce_core::flows::{ImportError, ImportOptions, import_products};

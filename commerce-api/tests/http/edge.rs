@@ -64,7 +64,7 @@ async fn every_answer_carries_the_headers_that_keep_browsers_safe() {
         .header("Origin", "https://evil.example")
         .header("Access-Control-Request-Method", "PATCH");
     let too_large = ask(Method::POST, "/v1/auth/login")
-        .body("application/json", &format!("\"{}\"", "x".repeat(commerce_api::body::JSON_BYTES_MAX)));
+        .body("application/json", &format!("\"{}\"", "x".repeat(commerce_api::http::body::JSON_BYTES_MAX)));
     let asks = [
         (200, get("/healthz")),
         (200, get("/docs")),

@@ -60,7 +60,7 @@ async fn schemathesis_finds_no_breach_of_the_spec() {
     command
         .env("COMMERCE_PAYMENT_PROVIDERS", "mock")
         .env("COMMERCE_RATE_LIMITS", "off")
-        .env("RUST_LOG", "warn,commerce_api::serve=info");
+        .env("RUST_LOG", "warn,commerce_api::program::serve=info");
     let (server, url) = serve(command).await;
     let (_, admin) = shop.login(Role::Admin).await;
     let credentials = [

@@ -191,7 +191,7 @@ fn forgeries(shop: &TestShop, user: UserId, session: SessionId, real: &str) -> V
     };
     let long_ago = chrono::Utc::now() - chrono::Duration::hours(1);
     let expired = shop.state.tokens.sign(user, session, long_ago).unwrap();
-    let other_keys = commerce_api::tokens::TokenKeys::parse(
+    let other_keys = commerce_api::http::tokens::TokenKeys::parse(
         &base64::engine::general_purpose::STANDARD.encode([9; 32]),
         &commerce_core::accounts::SecretKey::parse(crate::shop::SECRET).unwrap(),
     );

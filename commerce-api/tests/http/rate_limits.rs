@@ -238,7 +238,7 @@ async fn a_thousand_logins_at_once_leave_product_pages_fast() {
     let database = TestDatabase::new().await;
     let variant = database.variant(1250, 10).await;
     let mut command = commerce_api(database.url());
-    command.env("COMMERCE_RATE_LIMITS", "off").env("RUST_LOG", "warn,commerce_api::serve=info");
+    command.env("COMMERCE_RATE_LIMITS", "off").env("RUST_LOG", "warn,commerce_api::program::serve=info");
     let (_server, url) = serve(command).await;
     let client = http_client();
     let page = async || {

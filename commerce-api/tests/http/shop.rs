@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use commerce_api::app::app;
-use commerce_api::browsers::Browsers;
-use commerce_api::client_ip::TrustedProxies;
-use commerce_api::config::HttpSettings;
 use commerce_api::edge::AllowedOrigins;
-use commerce_api::rate_limit::RateLimits;
-use commerce_api::state::{Keys, State};
-use commerce_api::tokens::TokenKeys;
+use commerce_api::edge::client_ip::TrustedProxies;
+use commerce_api::edge::rate_limit::RateLimits;
+use commerce_api::edge::same_origin::Browsers;
+use commerce_api::http::state::{Keys, State};
+use commerce_api::http::tokens::TokenKeys;
+use commerce_api::program::app::app;
+use commerce_api::program::config::HttpSettings;
 use commerce_core::accounts::{Role, SecretKey};
 use commerce_core::catalog::image::Media;
 use commerce_core::ids::{SessionId, UserId};

@@ -1,6 +1,6 @@
 //! The spec: checked in as generated, and complete for every operation.
 
-use commerce_api::openapi;
+use commerce_api::http::openapi;
 use serde_json::Value;
 
 use crate::shop::{TestShop, get};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use commerce_api::openapi;
+use commerce_api::http::openapi;
 use poem::http::Method;
 use serde_json::{Map, Value};
 
@@ -195,7 +195,7 @@ pub fn form_faults(got: &Got) -> Vec<String> {
         return faults;
     };
     let code = document["code"].as_str().unwrap_or_default();
-    let known = commerce_api::problem::Code::ALL.iter().find(|known| known.as_str() == code);
+    let known = commerce_api::http::problem::Code::ALL.iter().find(|known| known.as_str() == code);
     if known.is_none_or(|known| known.status().as_u16() != status) {
         faults.push(format!("the code {code:?} does not go with {status}"));
     }

@@ -1,12 +1,12 @@
 //! `State::write` and idempotency, on a resource made for the purpose.
 
-use commerce_api::answer::{Created, Reply};
-use commerce_api::auth::{Can, OrdersWrite, Shopper};
-use commerce_api::body::Body;
 use commerce_api::edge::{AllowedOrigins, Edge};
-use commerce_api::idempotency_key::{IdempotencyKey, RequiredIdempotencyKey};
-use commerce_api::problem::{Code, Problem, Refusal, Refused};
-use commerce_api::state::State;
+use commerce_api::http::answer::{Created, Reply};
+use commerce_api::http::auth::{Can, OrdersWrite, Shopper};
+use commerce_api::http::body::Body;
+use commerce_api::http::idempotency_key::{IdempotencyKey, RequiredIdempotencyKey};
+use commerce_api::http::problem::{Code, Problem, Refusal, Refused};
+use commerce_api::http::state::State;
 use commerce_core::accounts::Role;
 use commerce_core::db::Retryable;
 use diesel_async::{AsyncPgConnection, RunQueryDsl as _, SimpleAsyncConnection as _};

@@ -41,7 +41,7 @@ fn whole_bodies(draft: &Draft) -> Vec<Attack> {
         let root = Expected::Refused(&[422], Some(String::new()));
         attack(&format!("the body {other}"), draft.bare().json(&other), root);
     }
-    let too_large = format!("\"{}\"", "x".repeat(commerce_api::body::JSON_BYTES_MAX));
+    let too_large = format!("\"{}\"", "x".repeat(commerce_api::http::body::JSON_BYTES_MAX));
     attack("too large", typed(too_large.into()), Expected::Refused(&[413], None));
     let mut unknown = draft.body();
     unknown["no/such~field"] = json!(1);

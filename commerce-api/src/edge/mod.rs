@@ -1,0 +1,215 @@
+//! What happens to every request before and after its handler: request id, time limit, errors made into problem
+//! documents, caching and security headers, one log line, metrics.
+
+mod address;
+pub mod client_ip;
+mod conditional;
+mod cors;
+mod framework_errors;
+mod headers;
+mod link;
+mod panic;
+pub mod rate_limit;
+pub mod same_origin;
+
+use std::time::{Duration, Instant};
+
+use poem::http::{HeaderValue, Method};
+use poem::{Endpoint, IntoResponse, Request, Response, Result};
+use poem_openapi::OperationId;
+use uuid::Uuid;
+
+pub use self::conditional::IfMatch;
+pub use self::cors::AllowedOrigins;
+use crate::edge::client_ip::TrustedProxies;
+use crate::edge::rate_limit::Told;
+use crate::http::problem::Problem;
+use crate::http::state::State;
+
+/// A request that takes longer is answered with 503; what it began in the database is still brought to its end.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A merchant's whole catalogue takes its time.
+const IMPORT_TIMEOUT: Duration = Duration::from_secs(15 * 60);
+
+/// The id of a request: the client's, if it sent a sane one, else a new UUIDv7. In the answer, the log, and timelines.
+#[derive(Debug, Clone)]
+pub struct RequestId(pub String);
+
+impl RequestId {
+    const HEADER: &'static str = "x-request-id";
+
+    fn of(request: &Request) -> Self {
+        let is_sane = |id: &&str| {
+            (1..=128).contains(&id.len())
+                && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:+/=".contains(&byte))
+        };
+        let given = request.headers().get(Self::HEADER).and_then(|value| value.to_str().ok()).filter(is_sane);
+        Self(given.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned))
+    }
+}
+
+/// The path as the client wrote it, of which the router strips the beginning.
+#[derive(Debug, Clone)]
+pub struct OriginalPath(pub String);
+
+/// The outermost endpoint: wraps the whole application.
+pub struct Edge<E> {
+    inner: E,
+    origins: AllowedOrigins,
+    proxies: TrustedProxies,
+    /// Counts requests, where they are limited.
+    limits: Option<State>,
+}
+
+impl<E> Edge<E> {
+    pub fn new(inner: E, origins: AllowedOrigins) -> Self {
+        Self { inner, origins, proxies: TrustedProxies::default(), limits: None }
+    }
+
+    /// Limits how often an address may ask; `proxies` are believed about whom they got a request from.
+    pub fn limiting(self, state: State, proxies: TrustedProxies) -> Self {
+        Self { proxies, limits: Some(state), ..self }
+    }
+}
+
+/// What is known about a request before it is handed on.
+struct Asked {
+    id: RequestId,
+    method: Method,
+    path: String,
+    query: Option<String>,
+    trace_id: Option<String>,
+    started: Instant,
+}
+
+impl<E: Endpoint> Endpoint for Edge<E> {
+    type Output = Response;
+
+    async fn call(&self, mut request: Request) -> Result<Response> {
+        let asked = Asked::of(&request);
+        request.set_data(asked.id.clone());
+        request.set_data(OriginalPath(asked.path.clone()));
+        if let Some(client) = self.proxies.client_of(&request) {
+            request.set_data(client);
+        }
+        let conditions = conditional::Conditions::of(&request);
+        let origin = self.origins.check(&request);
+
+        let mut told = None;
+        let mut response = match (origin.preflight(), address::fault(&asked.path, asked.query.as_deref())) {
+            (Some(response), _) => response,
+            (None, Some(problem)) => problem.into_response(),
+            (None, None) => match self.limit(&request).await {
+                Ok(limit) => {
+                    told = limit;
+                    self.answer(request, &asked.path).await
+                }
+                Err((problem, limit)) => {
+                    told = limit;
+                    problem.into_response()
+                }
+            },
+        };
+
+        complete_problem(&mut response, &asked);
+        if let Some(told) = told {
+            told.apply(&mut response);
+        }
+        link::add_next(&mut response, &asked.path, asked.query.as_deref());
+        conditions.apply(&mut response);
+        origin.apply(&mut response);
+        headers::add(&mut response, &asked.path);
+        if let Ok(id) = HeaderValue::from_str(&asked.id.0) {
+            response.headers_mut().insert(RequestId::HEADER, id);
+        }
+        asked.report(&response);
+        Ok(response)
+    }
+}
+
+impl<E: Endpoint> Edge<E> {
+    async fn limit(&self, request: &Request) -> Result<Option<Told>, (Problem, Option<Told>)> {
+        match &self.limits {
+            Some(state) => state.limit_by_ip(request).await,
+            None => Ok(None),
+        }
+    }
+
+    /// The handler's answer, or the problem that stands for its error, its panic or its slowness.
+    async fn answer(&self, request: Request, path: &str) -> Response {
+        let method = request.method().clone();
+        let handled = panic::catch(self.inner.call(request));
+        let limit = if path.ends_with("/admin/products/import") { IMPORT_TIMEOUT } else { REQUEST_TIMEOUT };
+        match tokio::time::timeout(limit, handled).await {
+            Ok(Ok(Ok(output))) => output.into_response(),
+            Ok(Ok(Err(error))) => framework_errors::respond(error, &method, path),
+            Ok(Err(panic)) => Problem::internal(panic).into_response(),
+            Err(_) => Problem::unavailable(format_args!("{method} {path} took too long")).into_response(),
+        }
+    }
+}
+
+/// Writes place and request id into a problem document.
+fn complete_problem(response: &mut Response, asked: &Asked) {
+    let Some(problem) = response.data::<Problem>().cloned() else { return };
+    let operation = response.data::<OperationId>().copied();
+    *response = problem.render(&asked.path, &asked.id.0);
+    if let Some(operation) = operation {
+        response.set_data(operation);
+    }
+}
+
+impl Asked {
+    fn of(request: &Request) -> Self {
+        let uri = request.uri();
+        // traceparent: version-traceid-parentid-flags (W3C Trace Context).
+        let trace_id = request
+            .header("traceparent")
+            .and_then(|parent| parent.split('-').nth(1))
+            .filter(|id| id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        Self {
+            id: RequestId::of(request),
+            method: request.method().clone(),
+            path: uri.path().to_owned(),
+            query: uri.query().map(str::to_owned),
+            trace_id: trace_id.map(str::to_owned),
+            started: Instant::now(),
+        }
+    }
+
+    /// One log line and the counters of a request that was answered.
+    fn report(&self, response: &Response) {
+        let elapsed = self.started.elapsed();
+        let status = response.status().as_u16();
+        let operation = response.data::<OperationId>().map_or("other", |operation| operation.0);
+        let labels = [
+            ("operation", operation.to_owned()),
+            ("method", self.known_method()),
+            ("status", status.to_string()),
+        ];
+        metrics::counter!("commerce_http_requests_total", &labels).increment(1);
+        metrics::histogram!("commerce_http_request_seconds", "operation" => operation)
+            .record(elapsed.as_secs_f64());
+        tracing::info!(
+            request_id = %self.id.0,
+            trace_id = self.trace_id.as_deref(),
+            method = %self.method,
+            path = %self.path,
+            operation,
+            status,
+            milliseconds = elapsed.as_millis(),
+            "request"
+        );
+    }
+
+    /// Clients may invent methods; labels must stay few.
+    fn known_method(&self) -> String {
+        match self.method {
+            Method::GET | Method::HEAD | Method::POST | Method::PUT | Method::PATCH | Method::DELETE => {
+                self.method.to_string()
+            }
+            _ => "other".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! How often somebody may knock: by address for every operation that needs no login, and by account.
+//!
+//! Limits by address can be switched off (`COMMERCE_RATE_LIMITS=off`), and the limits of mails to an account with them. How often a
+//! password may be guessed is always limited, as are codes (see `commerce_core::accounts::one_time_code`).
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use commerce_core::rate_limit::{self, Policy, Taken};
+use poem::http::{HeaderValue, Method};
+use poem::{Request, Response};
+use sha2::{Digest, Sha256};
+
+use crate::edge::client_ip::ClientIp;
+use crate::http::problem::{Code, Problem};
+use crate::http::state::State;
+
+/// Whether addresses and mails are limited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RateLimits {
+    On,
+    Off,
+}
+
+/// A POST without login: its operationId, its path, how often an address may send it, and how often it may be sent about one account.
+struct Limited {
+    operation: &'static str,
+    path: &'static str,
+    by_ip: Policy,
+    /// None for logins, whose guesses are counted by [`State::count_guess`].
+    by_account: Option<Policy>,
+}
+
+const LIMITED: [Limited; 6] = [
+    Limited {
+        operation: "register",
+        path: "/v1/auth/register",
+        by_ip: Policy::new("register-ip", 20, 10),
+        by_account: Some(Policy::new("register-account", 6, 60)),
+    },
+    Limited {
+        operation: "verify_email",
+        path: "/v1/auth/verify-email",
+        by_ip: Policy::new("verify-ip", 30, 5),
+        by_account: Some(Policy::new("verify-account", 60, 60)),
+    },
+    Limited {
+        operation: "resend_code",
+        path: "/v1/auth/resend-code",
+        by_ip: Policy::new("resend-ip", 20, 10),
+        by_account: Some(Policy::new("resend-account", 10, 60)),
+    },
+    Limited {
+        operation: "login",
+        path: "/v1/auth/login",
+        by_ip: Policy::new("login-ip", 60, 5),
+        by_account: None,
+    },
+    Limited {
+        operation: "forgot_password",
+        path: "/v1/auth/password/forgot",
+        by_ip: Policy::new("forgot-ip", 20, 10),
+        by_account: Some(Policy::new("forgot-account", 10, 60)),
+    },
+    Limited {
+        operation: "reset_password",
+        path: "/v1/auth/password/reset",
+        by_ip: Policy::new("reset-ip", 30, 5),
+        by_account: Some(Policy::new("reset-account", 60, 60)),
+    },
+];
+
+/// Who is logged in may ask for mails to an address that is not theirs; it counts as an account, known or not.
+const MAILS_TO_NEW_ADDRESS: Policy = Policy::new("change-email-account", 10, 60);
+
+/// Wrong passwords for one account, whether or not there is such an account, from one network: ten at once, then one in ninety
+/// seconds. A stranger elsewhere does not lock its owner out so soon.
+const PASSWORD_GUESSES_FROM_NETWORK: Policy = Policy::new("login-account", 10, 15);
+/// And from everywhere together: what NIST SP 800-63B (5.2.2) allows at the most, a hundred.
+const PASSWORD_GUESSES: Policy = Policy::new("login-account-anywhere", 100, 15);
+
+/// Operations that ask somebody who is logged in for the password once more; guesses at it are counted too.
+const ASKS_FOR_PASSWORD: [&str; 3] = ["change_password", "change_email", "delete_me"];
+
+/// Whether the operation may answer 429: for the spec.
+pub fn limits(operation: &str) -> bool {
+    LIMITED.iter().any(|limited| limited.operation == operation) || ASKS_FOR_PASSWORD.contains(&operation)
+}
+
+/// A guess at a password that was counted, to be given back if it was the right one.
+#[derive(Debug)]
+#[must_use]
+pub struct Guess([(Policy, String); 2]);
+
+/// What the headers of an answer tell.
+#[derive(Debug, Clone, Copy)]
+pub struct Told {
+    policy: Policy,
+    taken: Taken,
+}
+
+impl Told {
+    /// `RateLimit-Policy` and `RateLimit`, as the IETF's draft-ietf-httpapi-ratelimit-headers has them.
+    fn headers(&self) -> (String, String) {
+        let Policy { name, quota, window } = self.policy;
+        (
+            format!("\"{name}\";q={quota};w={}", window.as_secs()),
+            format!("\"{name}\";r={};t={}", self.taken.remaining, whole_seconds(self.taken.free_after)),
+        )
+    }
+
+    pub fn apply(&self, response: &mut Response) {
+        let (policy, limit) = self.headers();
+        let headers = response.headers_mut();
+        for (name, value) in [("ratelimit-policy", policy), ("ratelimit", limit)] {
+            if let Ok(value) = HeaderValue::try_from(value) {
+                headers.append(name, value);
+            }
+        }
+    }
+
+    /// The refusal, if it is one.
+    fn refusal(&self) -> Option<Problem> {
+        let wait = whole_seconds(self.taken.retry_after).max(1);
+        let detail = format!("Too many requests: try again in {wait} seconds.");
+        let retry_after = Some(Duration::from_secs(wait));
+        (!self.taken.allowed).then(|| Problem { retry_after, ..Problem::new(Code::RateLimited, detail) })
+    }
+}
+
+fn whole_seconds(time: Duration) -> u64 {
+    time.as_secs_f64().ceil() as u64
+}
+
+impl State {
+    /// Counts a request by its client's address, before anything else is looked at.
+    pub async fn limit_by_ip(&self, request: &Request) -> Result<Option<Told>, (Problem, Option<Told>)> {
+        if self.rate_limits == RateLimits::Off || request.method() != Method::POST {
+            return Ok(None);
+        }
+        let limited = LIMITED.iter().find(|limited| limited.path == request.uri().path());
+        let (Some(limited), Some(ClientIp(ip))) = (limited, request.data::<ClientIp>()) else {
+            return Ok(None);
+        };
+        let told = self.count(&limited.by_ip, &network_of(*ip)).await.map_err(|problem| (problem, None))?;
+        match told.refusal() {
+            Some(problem) => Err((problem, Some(told))),
+            None => Ok(Some(told)),
+        }
+    }
+
+    /// Counts a request about this account, known or not.
+    pub async fn limit_by_account(&self, operation: &str, email: &str) -> Result<(), Problem> {
+        let limited = LIMITED.iter().find(|limited| limited.operation == operation);
+        let policy = match operation {
+            "change_email" => Some(MAILS_TO_NEW_ADDRESS),
+            _ => limited.and_then(|limited| limited.by_account),
+        };
+        match policy {
+            Some(policy) if self.rate_limits == RateLimits::On => {
+                self.admit(&policy, &account_key(email)).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Counts a guess at the password of `account` (an address, or the id of who is logged in). To be called before the guess is
+    /// checked, so that guesses sent at once do not slip past the limit.
+    pub async fn count_guess(&self, account: &str, from: Option<&ClientIp>) -> Result<Guess, Problem> {
+        let account = account_key(account);
+        let network = from.map(|ClientIp(ip)| network_of(*ip)).unwrap_or_default();
+        let counted =
+            [(PASSWORD_GUESSES_FROM_NETWORK, format!("{account} {network}")), (PASSWORD_GUESSES, account)];
+        for (policy, who) in &counted {
+            self.admit(policy, who).await?;
+        }
+        Ok(Guess(counted))
+    }
+
+    /// The right password is no guess.
+    pub async fn give_back_guess(&self, Guess(counted): Guess) -> Result<(), Problem> {
+        let mut conn = self.conn().await?;
+        for (policy, who) in &counted {
+            rate_limit::give_back(&mut conn, policy, who).await?;
+        }
+        Ok(())
+    }
+
+    async fn admit(&self, policy: &Policy, who: &str) -> Result<(), Problem> {
+        let told = self.count(policy, who).await?;
+        match told.refusal() {
+            Some(problem) => {
+                let (policy, limit) = told.headers();
+                Err(problem.with("rate_limit_policy", policy).with("rate_limit", limit))
+            }
+            None => Ok(()),
+        }
+    }
+
+    async fn count(&self, policy: &Policy, who: &str) -> Result<Told, Problem> {
+        let mut conn = self.conn().await?;
+        Ok(Told { policy: *policy, taken: rate_limit::take(&mut conn, policy, who).await? })
+    }
+}
+
+/// An IPv6 client has a whole /64 to choose addresses from.
+fn network_of(ip: IpAddr) -> String {
+    match ip {
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => {
+            let [a, b, c, d, ..] = ip.segments();
+            format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
+        }
+    }
+}
+
+/// No address is kept readable here.
+fn account_key(email: &str) -> String {
+    Sha256::digest(email.trim().to_lowercase()).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_post_without_login_is_limited_under_the_name_and_path_of_the_spec() {
+        let spec: serde_json::Value = serde_json::from_str(&crate::http::openapi::document().json()).unwrap();
+        let mut in_spec = Vec::new();
+        for (path, methods) in spec["paths"].as_object().unwrap() {
+            let post = &methods["post"];
+            let operation = post["operationId"].as_str().unwrap_or_default();
+            let open = post.is_object() && post.get("security").is_none();
+            if path.starts_with("/auth/") && open && operation != "refresh_session" {
+                in_spec.push((operation.to_owned(), format!("/v1{path}")));
+            }
+        }
+        let mut limited: Vec<_> =
+            LIMITED.iter().map(|limited| (limited.operation.to_owned(), limited.path.to_owned())).collect();
+        in_spec.sort();
+        limited.sort();
+        assert_eq!(limited, in_spec);
+        assert!(LIMITED.iter().all(|limited| limited.by_account.is_some() || limited.operation == "login"));
+    }
+}

@@ -1,0 +1,500 @@
+//! Who is calling, and whether they may: extractors that stand first among a handler's arguments, so that 401 and 403 are
+//! decided before a path or body is looked at. They also put the permission into the spec.
+//!
+//! - [`Can<P>`]: a logged-in user whose role includes the permission `P`
+//! - [`Customer`]: any logged-in user
+//! - [`Shopper`]: a logged-in user, or a guest with a `Cart-Token`
+//! - [`Visitor`]: as [`Shopper`], or nobody yet (who gets a token with their first cart)
+//!
+//! Who is behind a token or a cookie is looked up in its session, and remembered for two seconds: a disabled user, a changed role and
+//! a logout take effect within that time in every process.
+
+use std::collections::HashMap;
+use std::marker::PhantomData;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use commerce_core::accounts::{
+    LiveSession, Permission, Role, SessionCookie, SessionKey, find_live_session, touch_session,
+};
+use commerce_core::audit_log::Author;
+use commerce_core::ids::{SessionId, UserId};
+use commerce_core::request::{Actor, Origin};
+use poem::http::{Method, header};
+use poem::{Request, RequestBody, Result};
+use poem_openapi::registry::{MetaSecurityScheme, Registry};
+use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
+use sha2::{Digest, Sha256};
+
+use crate::edge::{OriginalPath, RequestId};
+use crate::http::answer::{NOTHING, Nothing, Reply};
+use crate::http::problem::{Code, Fault, Problem};
+use crate::http::state::State;
+
+/// What of the request a write needs to know.
+#[derive(Debug, Clone)]
+pub struct Call {
+    pub method: Method,
+    /// As the client wrote it, without the query.
+    pub path: String,
+    pub request_id: Option<String>,
+}
+
+impl Call {
+    pub fn of(request: &Request) -> Self {
+        Self {
+            method: request.method().clone(),
+            path: request.data::<OriginalPath>().map(|path| path.0.clone()).unwrap_or_default(),
+            request_id: request.data::<RequestId>().map(|id| id.0.clone()),
+        }
+    }
+}
+
+/// Somebody who proved who they are.
+pub trait Credential {
+    fn call(&self) -> &Call;
+
+    fn actor(&self) -> Actor;
+
+    /// Tells callers apart in the scope of an idempotency key.
+    fn identity(&self) -> String;
+
+    /// For timelines and ledgers.
+    fn origin(&self) -> Origin {
+        Origin { actor: self.actor(), request_id: self.call().request_id.clone() }
+    }
+}
+
+/// A logged-in user.
+#[derive(Debug, Clone)]
+pub struct Customer {
+    pub user_id: UserId,
+    pub session_id: SessionId,
+    pub role: Role,
+    /// Whether a browser's cookie said who is calling, and not a token.
+    pub by_cookie: bool,
+    call: Call,
+}
+
+/// A logged-in user whose role includes the permission `P`.
+#[derive(Debug, Clone)]
+pub struct Can<P> {
+    pub staff: Customer,
+    permission: PhantomData<fn() -> P>,
+}
+
+/// Whoever has a cart: a logged-in user or a guest.
+#[derive(Debug, Clone)]
+pub enum Shopper {
+    Customer(Customer),
+    Guest(Guest),
+}
+
+/// The bearer of a `Cart-Token`.
+#[derive(Debug, Clone)]
+pub struct Guest {
+    /// As it was sent; the database holds its SHA-256 only.
+    pub token: String,
+    call: Call,
+}
+
+/// A [`Shopper`], or somebody who has no cart yet.
+#[derive(Debug, Clone)]
+pub struct Visitor {
+    pub shopper: Option<Shopper>,
+    pub call: Call,
+}
+
+impl Credential for Customer {
+    fn call(&self) -> &Call {
+        &self.call
+    }
+
+    fn actor(&self) -> Actor {
+        Actor::User(self.user_id)
+    }
+
+    fn identity(&self) -> String {
+        format!("user:{}", self.user_id)
+    }
+}
+
+impl<P> Can<P> {
+    /// For the audit log.
+    pub fn author(&self) -> Author {
+        Author { origin: self.origin(), role: Some(self.staff.role.as_str()) }
+    }
+}
+
+impl<P> Credential for Can<P> {
+    fn call(&self) -> &Call {
+        &self.staff.call
+    }
+
+    fn actor(&self) -> Actor {
+        self.staff.actor()
+    }
+
+    fn identity(&self) -> String {
+        self.staff.identity()
+    }
+}
+
+impl Credential for Guest {
+    fn call(&self) -> &Call {
+        &self.call
+    }
+
+    fn actor(&self) -> Actor {
+        Actor::Guest
+    }
+
+    fn identity(&self) -> String {
+        let hash = Sha256::digest(&self.token);
+        format!("guest:{}", hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+    }
+}
+
+impl Credential for Shopper {
+    fn call(&self) -> &Call {
+        match self {
+            Self::Customer(customer) => customer.call(),
+            Self::Guest(guest) => guest.call(),
+        }
+    }
+
+    fn actor(&self) -> Actor {
+        match self {
+            Self::Customer(customer) => customer.actor(),
+            Self::Guest(guest) => guest.actor(),
+        }
+    }
+
+    fn identity(&self) -> String {
+        match self {
+            Self::Customer(customer) => customer.identity(),
+            Self::Guest(guest) => guest.identity(),
+        }
+    }
+}
+
+/// A type for each permission, so that it can be named in a handler's signature.
+pub trait Grants: Send + Sync + 'static {
+    const PERMISSION: Permission;
+}
+
+macro_rules! grants {
+    ($($name:ident),+ $(,)?) => {$(
+        #[derive(Debug, Clone, Copy)]
+        pub struct $name;
+
+        impl Grants for $name {
+            const PERMISSION: Permission = Permission::$name;
+        }
+    )+};
+}
+
+grants! {
+    ProductsRead, ProductsWrite, CategoriesWrite, InventoryRead, InventoryWrite, OrdersRead, OrdersWrite,
+    PaymentsRead, PaymentsRefund, ShipmentsWrite, ReturnsWrite, ContactRead, ContactWrite, UsersRead, UsersWrite,
+    OperationsRead, OperationsWrite,
+}
+
+/// For how long an answer of the database about a session is relied upon.
+const SESSION_REMEMBERED: Duration = Duration::from_secs(2);
+const SESSIONS_REMEMBERED_MAX: usize = 10_000;
+
+/// Sessions that were looked up in the last two seconds.
+#[derive(Default)]
+pub struct SessionCache(Mutex<Remembered>);
+
+#[derive(Default)]
+struct Remembered {
+    sessions: HashMap<SessionKey, (Instant, LiveSession)>,
+    /// How often something was forgotten.
+    forgotten: u64,
+}
+
+impl SessionCache {
+    /// What is remembered, or how often something was forgotten by now: to be told to [`Self::put`].
+    fn get(&self, key: SessionKey) -> Result<(Duration, LiveSession), u64> {
+        let remembered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some((read_at, session)) = remembered.sessions.get(&key) else {
+            return Err(remembered.forgotten);
+        };
+        let age = read_at.elapsed();
+        if age < SESSION_REMEMBERED { Ok((age, session.clone())) } else { Err(remembered.forgotten) }
+    }
+
+    /// Unless something was forgotten since: then it may be just this, and what was read is no longer so.
+    fn put(&self, key: SessionKey, session: LiveSession, forgotten: u64) {
+        let mut remembered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if remembered.forgotten != forgotten {
+            return;
+        }
+        let sessions = &mut remembered.sessions;
+        if sessions.len() >= SESSIONS_REMEMBERED_MAX {
+            sessions.retain(|_, (read_at, _)| read_at.elapsed() < SESSION_REMEMBERED);
+        }
+        if sessions.len() < SESSIONS_REMEMBERED_MAX {
+            sessions.insert(key, (Instant::now(), session));
+        }
+    }
+
+    /// After a session was ended by this process.
+    pub fn forget(&self, id: SessionId) {
+        self.retain(|session| session.session_id != id);
+    }
+
+    /// After sessions of a user were ended by this process.
+    pub fn forget_user(&self, id: UserId) {
+        self.retain(|session| session.user_id != id);
+    }
+
+    fn retain(&self, keep: impl Fn(&LiveSession) -> bool) {
+        let mut remembered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        remembered.forgotten += 1;
+        remembered.sessions.retain(|_, (_, session)| keep(session));
+    }
+}
+
+fn unauthenticated(detail: &str) -> Problem {
+    Problem::new(Code::Unauthenticated, detail)
+}
+
+/// The refusal that names what is missing.
+pub fn permission_denied(role: Option<Role>, permission: Permission) -> Problem {
+    let role = role.map(|role| format!(" {role}")).unwrap_or_default();
+    let detail = format!("Your role{role} does not include {permission}.");
+    Problem::new(Code::PermissionDenied, detail)
+}
+
+/// The text after `Bearer `, if there is an Authorization header.
+fn bearer(request: &Request) -> Result<Option<&str>, Problem> {
+    let Some(value) = request.headers().get(header::AUTHORIZATION) else { return Ok(None) };
+    let token = value.to_str().ok().and_then(|text| text.split_once(' '));
+    match token {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(Some(token.trim())),
+        _ => Err(unauthenticated("The Authorization header must be `Bearer <access token>`.")),
+    }
+}
+
+/// The logged-in user, if a token was sent; a token that is not good is an error, never nobody.
+async fn customer(request: &Request) -> Result<Option<Customer>, Problem> {
+    let state =
+        request.data::<State>().ok_or_else(|| Problem::internal("the state is not in the request"))?;
+    // A token that is sent counts, whatever cookies the browser adds.
+    if let Some(token) = bearer(request)? {
+        return by_token(state, request, token).await.map(Some);
+    }
+    match state.browsers.cookie_of(request) {
+        Some(cookie) => by_cookie(state, request, &cookie).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Who has a cookie. One that is not good is taken from the browser, which would send it for ever.
+async fn by_cookie(state: &State, request: &Request, cookie: &SessionCookie) -> Result<Customer, Problem> {
+    let found = live_session(state, SessionKey::Cookie(cookie.hash())).await?;
+    let Some((_, session)) = found else {
+        let cleared = Box::new((header::SET_COOKIE, state.browsers.clear_cookie()));
+        let problem = unauthenticated("The session of the cookie is over: log in again.");
+        return Err(Problem { header: Some(cleared), ..problem });
+    };
+    state.browsers.check_origin(request)?;
+    Ok(Customer::of(session, true, request))
+}
+
+async fn by_token(state: &State, request: &Request, token: &str) -> Result<Customer, Problem> {
+    let not_good = || unauthenticated("The access token is not good: log in or refresh.");
+    let claims = state.tokens.verify(token).ok_or_else(not_good)?;
+    let (age, session) = live_session(state, SessionKey::Id(claims.sid)).await?.ok_or_else(not_good)?;
+    // The database's clock decides, also when this machine's is wrong.
+    let now = session.seen_at.timestamp() + age.as_secs().cast_signed();
+    if !claims.are_good_at(now) || claims.sub != session.user_id {
+        return Err(not_good());
+    }
+    Ok(Customer::of(session, false, request))
+}
+
+impl Customer {
+    /// The answer to somebody whose session has ended: their browser forgets its cookie.
+    pub fn farewell(&self, state: &State) -> Reply<Nothing> {
+        let farewell = Reply::new(NOTHING);
+        if self.by_cookie { farewell.set_cookie(state.browsers.clear_cookie()) } else { farewell }
+    }
+
+    fn of(session: LiveSession, by_cookie: bool, request: &Request) -> Self {
+        let LiveSession { session_id, user_id, role, .. } = session;
+        Self { user_id, session_id, role, by_cookie, call: Call::of(request) }
+    }
+}
+
+/// What the database says about a session, and how long ago it said so; none if the session is over.
+async fn live_session(state: &State, key: SessionKey) -> Result<Option<(Duration, LiveSession)>, Problem> {
+    let forgotten = match state.sessions.get(key) {
+        Ok(known) => return Ok(Some(known)),
+        Err(forgotten) => forgotten,
+    };
+    let mut conn = state.conn().await?;
+    let Some(session) = find_live_session(&mut conn, key).await? else { return Ok(None) };
+    if session.is_to_be_touched()
+        && let Err(error) = touch_session(&mut conn, session.session_id).await
+    {
+        // Nothing to refuse a request for.
+        tracing::warn!(%error, "the last use of a session could not be written down");
+    }
+    state.sessions.put(key, session.clone(), forgotten);
+    Ok(Some((Duration::ZERO, session)))
+}
+
+fn guest(request: &Request) -> Result<Option<Guest>, Problem> {
+    const HEADER: &str = "Cart-Token";
+    let Some(value) = request.headers().get(HEADER) else { return Ok(None) };
+    let token = value.to_str().ok().filter(|token| (16..=128).contains(&token.len()));
+    let Some(token) = token else {
+        let message = "must be the token that came with the cart";
+        return Err(Problem::new(Code::InvalidParameter, format!("The {HEADER} {message}."))
+            .with_errors(vec![Fault::parameter(HEADER, message)]));
+    };
+    Ok(Some(Guest { token: token.to_owned(), call: Call::of(request) }))
+}
+
+async fn shopper(request: &Request) -> Result<Option<Shopper>, Problem> {
+    match customer(request).await? {
+        Some(customer) => Ok(Some(Shopper::Customer(customer))),
+        None => Ok(guest(request)?.map(Shopper::Guest)),
+    }
+}
+
+const BEARER: MetaSecurityScheme = MetaSecurityScheme {
+    ty: "http",
+    description: Some("The access token that `POST /auth/login` answers with."),
+    name: None,
+    key_in: None,
+    scheme: Some("bearer"),
+    bearer_format: Some("JWT"),
+    flows: None,
+    openid_connect_url: None,
+};
+
+const CART_TOKEN: MetaSecurityScheme = MetaSecurityScheme {
+    ty: "apiKey",
+    description: Some("The token of a guest: it comes with the first cart and names its owner from then on."),
+    name: Some("Cart-Token"),
+    key_in: Some("header"),
+    scheme: None,
+    bearer_format: None,
+    flows: None,
+    openid_connect_url: None,
+};
+
+const SESSION_COOKIE: MetaSecurityScheme = MetaSecurityScheme {
+    ty: "apiKey",
+    description: Some(
+        "The cookie that `POST /auth/login` sets in mode `cookie` (on http://localhost it is called `commerce_session`). A request \
+         that changes something must come from the shop's own origin or one of `COMMERCE_CORS_ORIGINS`, as its `Origin` or \
+         `Sec-Fetch-Site` says.",
+    ),
+    name: Some(crate::edge::same_origin::COOKIE),
+    key_in: Some("cookie"),
+    scheme: None,
+    bearer_format: None,
+    flows: None,
+    openid_connect_url: None,
+};
+
+/// Name of the scheme of logged-in users of a browser in the spec.
+pub const SESSION_COOKIE_SCHEME: &str = "session_cookie";
+/// Name of the scheme of logged-in users in the spec.
+pub const BEARER_SCHEME: &str = "bearer";
+/// Name of the scheme of guests in the spec.
+pub const CART_TOKEN_SCHEME: &str = "cart_token";
+
+macro_rules! security {
+    (
+        [$($generics:tt)*] $name:ty, schemes = [$($scheme:expr => $meta:expr),+], optional = $optional:literal,
+        |$request:ident| $extract:expr
+    ) => {
+        impl<'a, $($generics)*> ApiExtractor<'a> for $name {
+            const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
+
+            type ParamType = ();
+            type ParamRawType = ();
+
+            fn register(registry: &mut Registry) {
+                $(registry.create_security_scheme($scheme, $meta);)+
+            }
+
+            fn security_schemes() -> Vec<&'static str> {
+                vec![$($scheme),+]
+            }
+
+            fn has_security_fallback() -> bool {
+                $optional
+            }
+
+            async fn from_request(
+                $request: &'a Request,
+                _body: &mut RequestBody,
+                _options: ExtractParamOptions<()>,
+            ) -> Result<Self> {
+                $extract
+            }
+        }
+    };
+}
+
+security!([] Customer, schemes = [BEARER_SCHEME => BEARER, SESSION_COOKIE_SCHEME => SESSION_COOKIE], optional = false, |request| {
+    Ok(customer(request).await?.ok_or_else(|| unauthenticated("Log in first."))?)
+});
+
+// The scheme is named after the permission; the spec's finishing touch makes it `bearer` and keeps the name beside it.
+security!([P: Grants] Can<P>, schemes = [P::PERMISSION.as_str() => BEARER, SESSION_COOKIE_SCHEME => SESSION_COOKIE], optional = false, |request| {
+    let staff = customer(request).await?.ok_or_else(|| unauthenticated("Log in first."))?;
+    if !staff.role.may(P::PERMISSION) {
+        return Err(permission_denied(Some(staff.role), P::PERMISSION).into());
+    }
+    Ok(Self { staff, permission: PhantomData })
+});
+
+security!(
+    [] Shopper,
+    schemes = [BEARER_SCHEME => BEARER, SESSION_COOKIE_SCHEME => SESSION_COOKIE, CART_TOKEN_SCHEME => CART_TOKEN],
+    optional = false,
+    |request| {
+        let nobody = || unauthenticated("Log in, or send the Cart-Token of a guest.");
+        Ok(shopper(request).await?.ok_or_else(nobody)?)
+    }
+);
+
+security!(
+    [] Visitor,
+    schemes = [BEARER_SCHEME => BEARER, SESSION_COOKIE_SCHEME => SESSION_COOKIE, CART_TOKEN_SCHEME => CART_TOKEN],
+    optional = true,
+    |request| Ok(Self { shopper: shopper(request).await?, call: Call::of(request) })
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_read_before_something_was_forgotten_is_not_remembered_after_it() {
+        let (cache, session_id, user_id) = (SessionCache::default(), SessionId::new(), UserId::new());
+        let at = chrono::Utc::now();
+        let session = LiveSession { session_id, user_id, role: Role::Admin, last_used_at: at, seen_at: at };
+        let key = SessionKey::Id(session_id);
+        let before = cache.get(key).unwrap_err();
+        cache.forget(session_id);
+        cache.put(key, session.clone(), before);
+        let after = cache.get(key).unwrap_err();
+        cache.forget_user(user_id);
+        cache.put(key, session.clone(), after);
+        let now = cache.get(key).unwrap_err();
+        cache.put(key, session.clone(), now);
+        assert_eq!(cache.get(key).unwrap().1, session);
+        cache.forget(session_id);
+        assert!(cache.get(key).is_err());
+    }
+}

@@ -1,0 +1,134 @@
+//! A JSON body that is checked against its own schema in the spec, so that every wrong field is named at once.
+
+use std::io;
+use std::ops::Deref;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::{Stream, StreamExt as _};
+use poem::{Request, RequestBody, Result};
+use poem_openapi::payload::{Json, Payload};
+use poem_openapi::registry::{MetaMediaType, MetaRequest, Registry};
+use poem_openapi::types::ParseFromJSON;
+use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
+use serde_json::Value;
+
+use crate::http::problem::{Code, Fault, Problem};
+use crate::http::schema_check;
+
+/// A JSON body has at most this many bytes.
+pub const JSON_BYTES_MAX: usize = 1024 * 1024;
+
+/// A parsed JSON body, and the bytes it came from (for the fingerprint of an idempotent request).
+#[derive(Debug, Clone)]
+pub struct Body<T> {
+    pub value: T,
+    raw: Bytes,
+}
+
+impl<T> Body<T> {
+    /// The body as it was sent.
+    pub fn raw(&self) -> &[u8] {
+        &self.raw
+    }
+}
+
+impl<T> Deref for Body<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+impl<'a, T: ParseFromJSON + 'static> ApiExtractor<'a> for Body<T> {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
+
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+
+    fn request_meta() -> Option<MetaRequest> {
+        let content = vec![MetaMediaType { content_type: "application/json", schema: T::schema_ref() }];
+        Some(MetaRequest { description: None, content, required: true })
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        _options: ExtractParamOptions<()>,
+    ) -> Result<Self> {
+        check_content_type(request, "application/json", Json::<T>::check_content_type)?;
+        let raw = read(body, JSON_BYTES_MAX).await?;
+        let value: Value = serde_json::from_slice(&raw).map_err(malformed)?;
+        let faults = schema_check::faults::<T>(&value);
+        if !faults.is_empty() {
+            return Err(Problem::invalid(faults).into());
+        }
+        let value = T::parse_from_json(Some(value))
+            .map_err(|error| Problem::invalid(vec![Fault::at("", error.into_message())]))?;
+        Ok(Self { value, raw })
+    }
+}
+
+fn malformed(error: serde_json::Error) -> Problem {
+    Problem::new(Code::MalformedBody, format!("The body is not JSON: {error}."))
+        .with_errors(vec![Fault::at("", error.to_string())])
+}
+
+/// Refuses a body whose `Content-Type` is missing or not accepted.
+pub fn check_content_type(
+    request: &Request,
+    expected: &str,
+    accepts: impl Fn(&str) -> bool,
+) -> Result<(), Problem> {
+    match request.content_type() {
+        Some(given) if accepts(given) => Ok(()),
+        Some(given) => Err(Problem::new(
+            Code::UnsupportedMediaType,
+            format!("The body must be {expected}, not {given:?}."),
+        )),
+        None => Err(Problem::new(
+            Code::UnsupportedMediaType,
+            format!("The header Content-Type is missing; the body must be {expected}."),
+        )),
+    }
+}
+
+/// The whole body, unless it is larger than this.
+pub async fn read(body: &mut RequestBody, bytes_max: usize) -> Result<Bytes, Problem> {
+    let mut chunks = body.take().map_err(Problem::internal)?.into_bytes_stream();
+    let mut bytes = BytesMut::new();
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|_| Problem::new(Code::MalformedBody, "The body did not arrive whole."))?;
+        if bytes.len() + chunk.len() > bytes_max {
+            drain(chunks).await;
+            return Err(Problem::new(
+                Code::BodyTooLarge,
+                format!("The body has more than {bytes_max} bytes."),
+            ));
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes.freeze())
+}
+
+/// Takes what is still coming of a body that is refused, for a while: many clients read the answer only after they have sent
+/// everything, and would see a broken connection instead (RFC 9112, 9.6).
+pub async fn drain(mut chunks: impl Stream<Item = io::Result<Bytes>> + Unpin) {
+    const BYTES_MAX: usize = 64 * 1024 * 1024;
+    const TIME_MAX: Duration = Duration::from_secs(5);
+    let mut bytes = 0;
+    let all = async {
+        while let Some(Ok(chunk)) = chunks.next().await {
+            bytes += chunk.len();
+            if bytes > BYTES_MAX {
+                break;
+            }
+        }
+    };
+    let _ = tokio::time::timeout(TIME_MAX, all).await;
+}

@@ -1,0 +1,114 @@
+//! The header `Idempotency-Key`: sending a request twice does it once.
+
+use commerce_core::idempotency::{IdempotencyError, IdempotentRequest};
+use poem::{Request, RequestBody, Result};
+use poem_openapi::registry::{MetaParamIn, MetaSchemaRef, Registry};
+use poem_openapi::types::Type;
+use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
+
+use crate::http::auth::Credential;
+use crate::http::problem::{Code, Fault, Problem};
+
+const HEADER: &str = "Idempotency-Key";
+const CHARACTERS_MAX: usize = 255;
+
+/// The key, if one was sent. Declare it as `#[oai(name = "Idempotency-Key")] key: IdempotencyKey`.
+#[derive(Debug, Clone)]
+pub struct IdempotencyKey(Option<String>);
+
+/// The key of an operation that does not go without one: checkout, pay, refund.
+#[derive(Debug, Clone)]
+pub struct RequiredIdempotencyKey(String);
+
+impl IdempotencyKey {
+    /// The request as the caller made it: the same again is answered with the stored answer. `body` is the raw body.
+    pub fn request(&self, caller: &impl Credential, body: &[u8]) -> Option<IdempotentRequest> {
+        self.0.as_deref().map(|key| identify(key, caller, body))
+    }
+}
+
+impl RequiredIdempotencyKey {
+    /// As [`IdempotencyKey::request`].
+    pub fn request(&self, caller: &impl Credential, body: &[u8]) -> IdempotentRequest {
+        identify(&self.0, caller, body)
+    }
+}
+
+fn identify(key: &str, caller: &impl Credential, body: &[u8]) -> IdempotentRequest {
+    let call = caller.call();
+    IdempotentRequest::new(&caller.identity(), call.method.as_str(), &call.path, key, body)
+}
+
+fn read(request: &Request) -> Result<Option<String>, Problem> {
+    let invalid = |message: &str| {
+        Problem::new(Code::InvalidParameter, format!("The {HEADER} {message}."))
+            .with_errors(vec![Fault::parameter(HEADER, message)])
+    };
+    let mut values = request.headers().get_all(HEADER).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(invalid("must be sent only once"));
+    }
+    let text = value.to_str().map_err(|_| invalid("must be ASCII text"))?.trim();
+    // The draft standard has it as a quoted string, most clients send it bare.
+    let key = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(text);
+    match key.len() {
+        0 => Err(invalid("must not be empty")),
+        1..=CHARACTERS_MAX => Ok(Some(key.to_owned())),
+        _ => Err(invalid("must have at most 255 characters")),
+    }
+}
+
+macro_rules! header_parameter {
+    ($name:ident, required = $required:literal, |$key:ident| $extract:expr) => {
+        impl<'a> ApiExtractor<'a> for $name {
+            const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::Parameter];
+            const PARAM_IS_REQUIRED: bool = $required;
+
+            type ParamType = String;
+            type ParamRawType = String;
+
+            fn register(registry: &mut Registry) {
+                <String as Type>::register(registry);
+            }
+
+            fn param_in() -> Option<MetaParamIn> {
+                Some(MetaParamIn::Header)
+            }
+
+            fn param_schema_ref() -> Option<MetaSchemaRef> {
+                Some(String::schema_ref())
+            }
+
+            async fn from_request(
+                request: &'a Request,
+                _body: &mut RequestBody,
+                _options: ExtractParamOptions<String>,
+            ) -> Result<Self> {
+                let $key = read(request)?;
+                $extract
+            }
+        }
+    };
+}
+
+header_parameter!(IdempotencyKey, required = false, |key| Ok(Self(key)));
+header_parameter!(RequiredIdempotencyKey, required = true, |key| {
+    let missing = || Problem::new(Code::IdempotencyKeyRequired, Code::IdempotencyKeyRequired.meaning());
+    Ok(Self(key.ok_or_else(missing)?))
+});
+
+impl From<IdempotencyError> for Problem {
+    fn from(error: IdempotencyError) -> Self {
+        match error {
+            IdempotencyError::InUse => Self {
+                retry_after: Some(std::time::Duration::from_secs(1)),
+                ..Self::new(Code::IdempotencyKeyInUse, Code::IdempotencyKeyInUse.meaning())
+            },
+            IdempotencyError::Reused => {
+                Self::new(Code::IdempotencyKeyReused, Code::IdempotencyKeyReused.meaning())
+            }
+            IdempotencyError::Database(error) => error.into(),
+        }
+    }
+}

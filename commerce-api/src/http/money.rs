@@ -1,0 +1,114 @@
+//! Money and addresses as clients write them.
+
+use commerce_core::money::{self, Currency};
+use commerce_core::orders;
+use poem_openapi::Object;
+use poem_openapi::types::Example;
+
+use crate::http::problem::{Fault, Problem};
+
+/// An amount in minor units (cents, yen) of a currency.
+#[derive(Debug, Clone, PartialEq, Eq, Object)]
+#[oai(deny_unknown_fields, example)]
+pub struct Money {
+    /// Minor units: 1250 is 12.50 USD, or 1250 JPY.
+    pub amount: i64,
+    /// ISO 4217, such as USD.
+    #[oai(validator(pattern = "^[A-Z]{3}$"))]
+    pub currency: String,
+}
+
+impl Money {
+    pub fn new(amount_minor: i64, currency: Currency) -> Self {
+        Self { amount: amount_minor, currency: currency.to_string() }
+    }
+
+    /// As commerce-core counts it; `pointer` is where it stands in the body.
+    pub fn checked(&self, pointer: &str) -> Result<money::Money, Problem> {
+        match self.currency.parse() {
+            Ok(currency) => Ok(money::Money::new(self.amount, currency)),
+            Err(error) => {
+                Err(Problem::invalid(vec![Fault::at(format!("{pointer}/currency"), error.to_string())]))
+            }
+        }
+    }
+}
+
+impl From<money::Money> for Money {
+    fn from(money: money::Money) -> Self {
+        Self::new(money.amount_minor, money.currency)
+    }
+}
+
+impl Example for Money {
+    fn example() -> Self {
+        Self::new(1250, Currency::USD)
+    }
+}
+
+/// A postal address.
+#[derive(Debug, Clone, PartialEq, Eq, Object)]
+#[oai(deny_unknown_fields, skip_serializing_if_is_none, example)]
+pub struct Address {
+    #[oai(validator(min_length = 1, max_length = 200))]
+    pub name: String,
+    #[oai(validator(min_length = 1, max_length = 200))]
+    pub line1: String,
+    #[oai(validator(max_length = 200))]
+    pub line2: Option<String>,
+    #[oai(validator(min_length = 1, max_length = 200))]
+    pub city: String,
+    #[oai(validator(max_length = 200))]
+    pub region: Option<String>,
+    #[oai(validator(min_length = 1, max_length = 200))]
+    pub postal_code: String,
+    /// ISO 3166-1 alpha-2, such as GB.
+    #[oai(validator(pattern = "^[A-Z]{2}$"))]
+    pub country: String,
+    #[oai(validator(max_length = 200))]
+    pub phone: Option<String>,
+}
+
+impl Address {
+    /// As commerce-core keeps it; adds to `faults` what no schema can tell. `pointer` is where it stands in the body.
+    pub fn checked(&self, pointer: &str, faults: &mut Vec<Fault>) -> orders::Address {
+        let address = orders::Address {
+            name: self.name.clone(),
+            line1: self.line1.clone(),
+            line2: self.line2.clone(),
+            city: self.city.clone(),
+            region: self.region.clone(),
+            postal_code: self.postal_code.clone(),
+            country: self.country.clone(),
+            phone: self.phone.clone(),
+        };
+        faults.extend(
+            address.problems().into_iter().map(|orders::AddressError { field, problem }| {
+                Fault::at(format!("{pointer}/{field}"), problem)
+            }),
+        );
+        address
+    }
+}
+
+impl From<orders::Address> for Address {
+    fn from(address: orders::Address) -> Self {
+        let orders::Address { name, line1, line2, city, region, postal_code, country, phone } = address;
+        Self { name, line1, line2, city, region, postal_code, country, phone }
+    }
+}
+
+impl Example for Address {
+    fn example() -> Self {
+        Self {
+            name: "Ada Lovelace".to_owned(),
+            line1: "12 St James's Square".to_owned(),
+            line2: None,
+            city: "London".to_owned(),
+            region: None,
+            postal_code: "SW1Y 4JH".to_owned(),
+            country: "GB".to_owned(),
+            phone: None,
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! A large body goes into a temporary file as it arrives, so that its size costs disk and not memory.
+
+use std::fs::File;
+use std::io::{self, Seek as _, SeekFrom};
+use std::sync::Arc;
+
+use futures_util::StreamExt as _;
+use poem::{Body, RequestBody};
+use sha2::{Digest as _, Sha256};
+use tokio::io::AsyncWriteExt as _;
+
+use crate::http::body::drain;
+use crate::http::problem::{Code, Problem};
+
+/// A body in a file that has no name and is gone with the last of its readers.
+#[derive(Debug, Clone)]
+pub struct Spooled {
+    file: Arc<File>,
+    /// SHA-256 of the body.
+    pub digest: [u8; 32],
+}
+
+impl Spooled {
+    /// Takes the whole body, unless it is larger than this.
+    pub async fn take(body: &mut RequestBody, bytes_max: u64) -> Result<Self, Problem> {
+        let body: Body = body.take().map_err(Problem::internal)?;
+        let mut chunks = body.into_bytes_stream();
+        let mut file = tokio::fs::File::from_std(tempfile::tempfile().map_err(Problem::internal)?);
+        let (mut digest, mut bytes) = (Sha256::new(), 0);
+        while let Some(chunk) = chunks.next().await {
+            let chunk =
+                chunk.map_err(|_| Problem::new(Code::MalformedBody, "The body did not arrive whole."))?;
+            bytes += u64::try_from(chunk.len()).unwrap_or(u64::MAX);
+            if bytes > bytes_max {
+                let detail = format!("The body has more than {bytes_max} bytes.");
+                drain(chunks).await;
+                return Err(Problem::new(Code::BodyTooLarge, detail));
+            }
+            digest.update(&chunk);
+            file.write_all(&chunk).await.map_err(Problem::internal)?;
+        }
+        file.flush().await.map_err(Problem::internal)?;
+        Ok(Self { file: Arc::new(file.into_std().await), digest: digest.finalize().into() })
+    }
+
+    /// The body from its beginning. One reader at a time: they share their place in the file.
+    pub fn read(&self) -> io::Result<File> {
+        let mut file = self.file.try_clone()?;
+        file.seek(SeekFrom::Start(0))?;
+        Ok(file)
+    }
+}

@@ -1,0 +1,66 @@
+//! Everything that is served, put together.
+
+use poem::middleware::Compression;
+use poem::web::{CompressionAlgo, CompressionLevel, Path};
+use poem::{Endpoint, EndpointExt, IntoResponse, Response, Route, get, handler};
+use poem_openapi::OpenApiService;
+
+use crate::edge::Edge;
+use crate::http::openapi;
+use crate::http::problem::{Code, Problem};
+use crate::http::state::State;
+use crate::program::config::HttpSettings;
+use crate::program::{demo_images, telemetry};
+use crate::resources::accounts::reset_page;
+use crate::resources::catalog::media;
+use crate::resources::health;
+use crate::routes;
+
+/// The application, as the server and the tests run it.
+pub fn app(state: State, settings: &HttpSettings) -> impl Endpoint<Output = Response> + use<> {
+    telemetry::count();
+    let api = OpenApiService::new(routes::surface(&state), "", "");
+    let document = openapi::document();
+    let docs = openapi::swagger_ui(&document);
+    let (yaml, json) = (document.yaml(), document.json());
+    let jwks = state.tokens.jwks().to_string();
+    let routes = Route::new()
+        .nest(routes::BASE, api)
+        .at("/docs", get(fixed("text/html; charset=utf-8", docs.clone())))
+        .at("/docs/", get(fixed("text/html; charset=utf-8", docs)))
+        .at("/openapi.yaml", get(fixed("application/yaml", yaml)))
+        .at("/openapi.json", get(fixed("application/json", json)))
+        .at("/.well-known/jwks.json", get(fixed("application/json", jwks)))
+        .at("/problems/:code", get(explain_problem))
+        .at("/demo-images/:name", get(demo_images::draw))
+        .at("/media/:name", get(media::serve))
+        .at("/reset-password", get(reset_page::show))
+        .at("/healthz", get(health::alive))
+        .at("/readyz", get(health::ready))
+        .at("/metrics", get(telemetry::metrics));
+    let compression = Compression::new()
+        .algorithms([CompressionAlgo::GZIP, CompressionAlgo::BR])
+        .with_quality(CompressionLevel::Fastest);
+    let edge = Edge::new(routes.data(state.clone()), settings.cors_origins.clone())
+        .limiting(state, settings.trusted_proxies.clone());
+    edge.with(compression).before(media::uncompressed).map_to_response()
+}
+
+/// The same text for everybody.
+fn fixed(content_type: &'static str, text: String) -> impl Endpoint {
+    poem::endpoint::make_sync(move |_| Response::builder().content_type(content_type).body(text.clone()))
+}
+
+/// Where the `type` of a problem leads.
+#[handler]
+fn explain_problem(Path(code): Path<String>) -> Response {
+    match Code::ALL.iter().find(|known| known.as_str() == code) {
+        Some(code) => {
+            let status = code.status();
+            let text =
+                format!("{} ({status})\n\n{}\n\n{}\n", code.as_str(), code.title(), code.meaning().trim());
+            text.into_response()
+        }
+        None => Problem::not_found("problem code").into_response(),
+    }
+}

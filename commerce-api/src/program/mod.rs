@@ -1,0 +1,9 @@
+//! The commands of the program, its settings, and how the server is put together and started.
+
+pub mod app;
+pub mod catalogue_commands;
+pub mod config;
+pub mod create_admin;
+pub mod demo_images;
+pub mod serve;
+pub mod telemetry;

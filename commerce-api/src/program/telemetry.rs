@@ -1,0 +1,69 @@
+//! Logs and metrics.
+
+use std::sync::OnceLock;
+
+use clap::ValueEnum;
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use poem::web::Data;
+use poem::{Response, handler};
+use tracing_subscriber::EnvFilter;
+
+use crate::http::state::State;
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Pretty,
+    /// For machines: one JSON object a line.
+    Json,
+}
+
+/// Starts logging to standard error. `RUST_LOG` chooses what is logged.
+pub fn log(format: LogFormat) {
+    let filter =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,poem::server=warn"));
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Pretty => logs.with_target(false).init(),
+        LogFormat::Json => logs.json().flatten_event(true).init(),
+    }
+}
+
+/// Upper bounds of the buckets of request durations, in seconds.
+const BUCKETS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
+
+/// The process's metrics; one recorder, however many applications are made (tests make several).
+fn recorder() -> Option<&'static PrometheusHandle> {
+    static RECORDER: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
+    RECORDER
+        .get_or_init(|| {
+            let builder = PrometheusBuilder::new()
+                .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &BUCKETS)
+                .ok()?;
+            let recorder = builder.build_recorder();
+            let handle = recorder.handle();
+            ::metrics::set_global_recorder(recorder).ok()?;
+            Some(handle)
+        })
+        .as_ref()
+}
+
+/// Starts counting.
+pub fn count() {
+    if let Some(handle) = recorder() {
+        handle.run_upkeep();
+    }
+}
+
+/// What Prometheus reads.
+#[handler]
+pub fn metrics(Data(state): Data<&State>) -> Response {
+    let status = state.pool.status();
+    ::metrics::gauge!("commerce_database_connections_max").set(status.max_size as f64);
+    ::metrics::gauge!("commerce_database_connections_open").set(status.size as f64);
+    ::metrics::gauge!("commerce_database_connections_idle").set(status.available as f64);
+    ::metrics::gauge!("commerce_database_connections_awaited").set(status.waiting as f64);
+    let text = recorder().map(PrometheusHandle::render).unwrap_or_default();
+    Response::builder().content_type("text/plain; version=0.0.4; charset=utf-8").body(text)
+}

@@ -1,0 +1,256 @@
+//! `/admin/users`: the accounts of others.
+
+use chrono::{DateTime, Utc};
+use commerce_core::accounts::{
+    self, AdministerUserError, ListUsersError, Permission, UpdateUser, User, UserFilter, UserKey, UserSort,
+};
+use commerce_core::flows;
+use commerce_core::page::Limit;
+use diesel_async::AsyncPgConnection;
+use poem_openapi::param::{Path, Query};
+use poem_openapi::types::{Example, MaybeUndefined};
+use poem_openapi::{Enum, Object, OpenApi};
+use uuid::Uuid;
+
+use crate::edge::IfMatch;
+use crate::http::answer::{List, NOTHING, NoContent, Okay, Reply};
+use crate::http::auth::{Can, UsersRead, UsersWrite, permission_denied};
+use crate::http::body::Body;
+use crate::http::problem::{Code, Fault, Missing, Problem, Refusal, Refused};
+use crate::http::state::State;
+use crate::resources::accounts::me::AccountRole;
+use crate::resources::orders::shopper_orders::twenty;
+use crate::routes::Tag;
+
+pub struct AdminUsers(pub State);
+
+#[OpenApi(tag = "Tag::AdminUsers")]
+impl AdminUsers {
+    /// List users
+    ///
+    /// Deleted accounts are not among them.
+    #[oai(path = "/admin/users", method = "get", operation_id = "admin_list_users")]
+    #[allow(clippy::too_many_arguments)]
+    async fn list(
+        &self,
+        _staff: Can<UsersRead>,
+        /// A part of the name, the e-mail address or the telephone number; one or two characters are looked for where words begin
+        #[oai(validator(max_length = 254))]
+        q: Query<Option<String>>,
+        role: Query<Option<AccountRole>>,
+        disabled: Query<Option<bool>>,
+        /// Newest first unless asked otherwise
+        sort: Query<Option<UserSorting>>,
+        #[oai(validator(minimum(value = "1"), maximum(value = "100")), default = "twenty")] limit: Query<u16>,
+        cursor: Query<Option<String>>,
+    ) -> Result<Okay<List<UserAccount>>, Refused<ListUsersError>> {
+        let filter = UserFilter { text: q.0, role: role.0.map(Into::into), disabled: disabled.0 };
+        let sort = sort.0.map_or(UserSort::NewestFirst, Into::into);
+        let limit = Limit::new(limit.0).unwrap_or_default();
+        let mut conn = self.0.conn().await?;
+        let page = accounts::list_users(&mut conn, &filter, sort, limit, cursor.0.as_deref()).await?;
+        Ok(Okay::page(page.map(UserAccount::from)))
+    }
+
+    /// Read a user
+    #[oai(path = "/admin/users/:id_or_email", method = "get", operation_id = "admin_get_user")]
+    async fn get(
+        &self,
+        _staff: Can<UsersRead>,
+        id_or_email: Path<String>,
+    ) -> Result<Okay<UserAccount>, Refused<Missing>> {
+        let key = UserKey::parse(&id_or_email.0).ok_or(Missing("user"))?;
+        let found = accounts::find_user_by_key(&mut *self.0.conn().await?, &key).await?;
+        Ok(Okay::new(Reply::<UserAccount>::from(found.ok_or(Missing("user"))?)))
+    }
+
+    /// Change a user
+    ///
+    /// Changes the given fields only. A disabled user is logged out everywhere, and a new role counts, within two seconds. The
+    /// last admin who can log in can neither be disabled nor get another role.
+    #[oai(path = "/admin/users/:id_or_email", method = "patch", operation_id = "admin_update_user")]
+    async fn update(
+        &self,
+        staff: Can<UsersWrite>,
+        id_or_email: Path<String>,
+        #[oai(name = "If-Match")] expected: IfMatch,
+        body: Body<UpdateUserRequest>,
+    ) -> Result<Okay<UserAccount>, Refused<AdministerUserError>> {
+        let key = UserKey::parse(&id_or_email.0).ok_or(AdministerUserError::NotFound)?;
+        let (change, author) = (body.value.change(expected), staff.author());
+        let update = async move |conn: &mut AsyncPgConnection| {
+            accounts::update_user(conn, &key, &change, &author).await
+        };
+        let user = self.0.transaction("admin_update_user", update).await?;
+        self.0.sessions.forget_user(user.id);
+        Ok(Okay::new(Reply::<UserAccount>::from(user)))
+    }
+
+    /// Delete a user
+    ///
+    /// Takes everything personal from the account: name, e-mail address, telephone number, password, sessions. What was ordered is kept,
+    /// with what was written on the order. The address can be registered again. The last admin who can log in is not deleted.
+    #[oai(path = "/admin/users/:id_or_email", method = "delete", operation_id = "admin_delete_user")]
+    async fn delete(
+        &self,
+        staff: Can<UsersWrite>,
+        id_or_email: Path<String>,
+        #[oai(name = "If-Match")] expected: IfMatch,
+    ) -> Result<NoContent, Refused<AdministerUserError>> {
+        let key = UserKey::parse(&id_or_email.0).ok_or(AdministerUserError::NotFound)?;
+        let (state, author) = (self.0.clone(), staff.author());
+        let delete = async move |conn: &mut AsyncPgConnection| {
+            flows::delete_account_of(conn, &state.shop, &key, expected.version(), &author).await
+        };
+        let id = self.0.transaction("admin_delete_user", delete).await?;
+        self.0.sessions.forget_user(id);
+        Ok(NoContent::new(NOTHING))
+    }
+}
+
+/// In which order users come; `-` is descending.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[oai(rename = "UserSort", remote = "UserSort")]
+pub enum UserSorting {
+    #[oai(rename = "created_at")]
+    OldestFirst,
+    #[oai(rename = "-created_at")]
+    NewestFirst,
+    #[oai(rename = "email")]
+    Email,
+    #[oai(rename = "-email")]
+    EmailDescending,
+    #[oai(rename = "display_name")]
+    Name,
+    #[oai(rename = "-display_name")]
+    NameDescending,
+}
+
+/// What is to change; what is left out stays.
+#[derive(Debug, Clone, Object)]
+#[oai(deny_unknown_fields, example)]
+pub struct UpdateUserRequest {
+    #[oai(validator(min_length = 1, max_length = 200))]
+    pub display_name: Option<String>,
+    /// Null takes the number away.
+    #[oai(validator(min_length = 3, max_length = 40))]
+    pub phone: MaybeUndefined<String>,
+    pub role: Option<AccountRole>,
+    /// Whether the user is kept out.
+    pub disabled: Option<bool>,
+}
+
+impl UpdateUserRequest {
+    fn change(self, expected: IfMatch) -> UpdateUser {
+        UpdateUser {
+            display_name: self.display_name,
+            phone: match self.phone {
+                MaybeUndefined::Undefined => None,
+                MaybeUndefined::Null => Some(None),
+                MaybeUndefined::Value(phone) => Some(Some(phone)),
+            },
+            role: self.role.map(Into::into),
+            disabled: self.disabled,
+            expected_version: expected.version(),
+        }
+    }
+}
+
+impl Example for UpdateUserRequest {
+    fn example() -> Self {
+        Self {
+            display_name: Some("Ada King".to_owned()),
+            phone: MaybeUndefined::Value("+44 20 7946 0018".to_owned()),
+            role: Some(AccountRole::Support),
+            disabled: Some(false),
+        }
+    }
+}
+
+/// An account, as staff see it.
+#[derive(Debug, Clone, Object)]
+#[oai(rename = "User", skip_serializing_if_is_none, example)]
+pub struct UserAccount {
+    pub id: Uuid,
+    pub email: String,
+    /// Whether the address was proven; without that nobody logs in.
+    pub email_verified: bool,
+    pub display_name: String,
+    /// Digits, perhaps after a `+`.
+    pub phone: Option<String>,
+    pub role: AccountRole,
+    pub disabled: bool,
+    pub disabled_at: Option<DateTime<Utc>>,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+}
+
+impl From<User> for UserAccount {
+    fn from(user: User) -> Self {
+        Self {
+            id: user.id.0,
+            email: user.email,
+            email_verified: user.email_verified_at.is_some(),
+            display_name: user.display_name,
+            phone: user.phone,
+            role: user.role.into(),
+            disabled: user.disabled_at.is_some(),
+            disabled_at: user.disabled_at,
+            created_at: user.created_at,
+            updated_at: user.updated_at,
+        }
+    }
+}
+
+impl From<User> for Reply<UserAccount> {
+    fn from(user: User) -> Self {
+        let version = user.version;
+        Self::new(UserAccount::from(user)).version(version)
+    }
+}
+
+impl Example for UserAccount {
+    fn example() -> Self {
+        let at = DateTime::from_timestamp(1_767_225_600, 0).unwrap_or_default();
+        Self {
+            id: Uuid::from_u128(0x0193_9f5c_7e2b_7c4a_9a55_0d8a_6a4f_4b1e),
+            email: "ada@example.com".to_owned(),
+            email_verified: true,
+            display_name: "Ada Lovelace".to_owned(),
+            phone: Some("+442079460018".to_owned()),
+            role: AccountRole::Customer,
+            disabled: false,
+            disabled_at: None,
+            created_at: at,
+            updated_at: at,
+        }
+    }
+}
+
+impl Refusal for ListUsersError {
+    const CODES: &'static [Code] = &[Code::InvalidCursor];
+
+    fn problem(self) -> Problem {
+        match self {
+            Self::InvalidCursor(error) => error.into(),
+            Self::Database(error) => error.into(),
+        }
+    }
+}
+
+impl Refusal for AdministerUserError {
+    const CODES: &'static [Code] =
+        &[Code::NotFound, Code::VersionMismatch, Code::LastAdmin, Code::ValidationFailed];
+
+    fn problem(self) -> Problem {
+        match self {
+            Self::AuthorGone => Problem::new(Code::Unauthenticated, "Your account can no longer be used."),
+            Self::AuthorMayNot => permission_denied(None, Permission::UsersWrite),
+            Self::NotFound => Problem::not_found("user"),
+            Self::VersionMismatch => Problem::new(Code::VersionMismatch, Code::VersionMismatch.meaning()),
+            Self::LastAdmin => Problem::new(Code::LastAdmin, Code::LastAdmin.meaning()),
+            Self::Invalid(errors) => Problem::invalid(errors.into_iter().map(Fault::from).collect()),
+            Self::Database(error) => error.into(),
+        }
+    }
+}

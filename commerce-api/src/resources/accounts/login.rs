@@ -1,0 +1,321 @@
+//! `/auth`: how somebody logs in, stays logged in and leaves.
+//!
+//! Nothing here tells whether an e-mail address has an account: the answers, and how long they take, are the same.
+
+use commerce_core::accounts::{
+    self, Device, EmailAddress, HashError, LoginError, OpenedSession, RefreshToken, Refreshed, SessionCookie,
+    StoredCredentials, User,
+};
+use commerce_core::cart::{self, CartError, TokenHash};
+use commerce_core::request::{Actor, Origin};
+use diesel_async::AsyncPgConnection;
+use poem::Request;
+use poem_openapi::types::Example;
+use poem_openapi::{Enum, Object, OpenApi};
+
+use crate::edge::client_ip::ClientIp;
+use crate::http::answer::{NoContent, Okay, Reply};
+use crate::http::auth::{Call, Customer};
+use crate::http::body::Body;
+use crate::http::problem::{Code, OnlyDatabase, Problem, Refusal, Refused};
+use crate::http::state::State;
+use crate::http::tokens::ACCESS_TOKEN_TTL;
+use crate::resources::accounts::me::Account;
+use crate::routes::Tag;
+
+pub struct Accounts(pub State);
+
+#[OpenApi(tag = "Tag::Auth")]
+impl Accounts {
+    /// Log in
+    ///
+    /// The access token goes into `Authorization: Bearer …`; before it ends, `POST /auth/refresh` gives the next one. In mode
+    /// `cookie` the answer has no tokens: it sets an HttpOnly cookie, which the browser sends by itself from then on; this needs
+    /// an `Origin` that may use it (403 `cross_origin`). With `cart_token` the guest's cart is merged into the user's.
+    #[oai(path = "/auth/login", method = "post", operation_id = "login")]
+    async fn login(
+        &self,
+        body: Body<LoginRequest>,
+        request: &Request,
+    ) -> Result<Okay<LoggedIn>, Refused<LoginError>> {
+        let LoginRequest { email, password, mode, cart_token } = body.value;
+        let by_cookie = mode == Some(LoginMode::Cookie);
+        if by_cookie {
+            self.0.browsers.check_origin(request)?;
+        }
+        let guess = self.0.count_guess(&email, request.data::<ClientIp>()).await?;
+        let credentials = match email.parse::<EmailAddress>() {
+            Ok(email) => accounts::find_credentials(&mut *self.0.conn().await?, &email).await?,
+            Err(_) => StoredCredentials::of_nobody(),
+        };
+        let checked = credentials.check(password).await;
+        if !matches!(checked, Err(LoginError::InvalidCredentials)) {
+            self.0.give_back_guess(guess).await?;
+        }
+        let proven = checked?;
+        let (state, device, call) = (self.0.clone(), device(request), Call::of(request));
+        // The browser has one cookie: the session of the one that is replaced ends, or it would live on with nobody to end it.
+        let former = self.0.browsers.cookie_of(request);
+        let open = async move |conn: &mut AsyncPgConnection| {
+            let (user, opened) = if by_cookie {
+                let (user, cookie) = accounts::open_cookie_session(conn, &proven, &device).await?;
+                if let Some(former) = &former {
+                    accounts::revoke_cookie_session(conn, former).await?;
+                }
+                (user, Carried::Cookie(cookie))
+            } else {
+                let (user, opened) = accounts::open_session(conn, &proven, &device).await?;
+                (user, Carried::Tokens(opened))
+            };
+            if let Some(token) = cart_token {
+                let origin = Origin { actor: Actor::User(user.id), request_id: call.request_id };
+                merge_cart(conn, &state, &token, &user, &origin).await?;
+            }
+            Ok::<_, LoginError>((user, opened))
+        };
+        match self.0.transaction("login", open).await? {
+            (user, Carried::Tokens(opened)) => Ok(Okay::new(LoggedIn::from(self.tokens(user, &opened)?))),
+            (user, Carried::Cookie(cookie)) => {
+                Ok(Okay::new(Reply::new(LoggedIn::of(user)).set_cookie(self.0.browsers.set_cookie(&cookie))))
+            }
+        }
+    }
+
+    /// Go on with a session
+    ///
+    /// A refresh token is good once. Used again within ten seconds (two tabs) it gives another successor; used again later it
+    /// ends the whole session, since somebody else has a copy of it.
+    #[oai(path = "/auth/refresh", method = "post", operation_id = "refresh_session")]
+    async fn refresh(&self, body: Body<RefreshRequest>) -> Result<Okay<Tokens>, Refused<RefreshRefusal>> {
+        let token = RefreshToken::received(&body.refresh_token);
+        let refresh = async move |conn: &mut AsyncPgConnection| {
+            Ok::<_, OnlyDatabase>(accounts::refresh_session(conn, &token).await?)
+        };
+        match self.0.transaction("refresh_session", refresh).await? {
+            Refreshed::Continued(user, opened) => Ok(Okay::new(self.tokens(user, &opened)?)),
+            Refreshed::Refused => Err(RefreshRefusal.into()),
+            Refreshed::Reused(session_id) => {
+                self.0.sessions.forget(session_id);
+                tracing::warn!(%session_id, "a refresh token came back after its use: its session was revoked");
+                Err(RefreshRefusal.into())
+            }
+        }
+    }
+
+    /// Log out
+    ///
+    /// Ends the session: its refresh token at once, its access tokens or its cookie within two seconds. The browser forgets
+    /// the cookie.
+    #[oai(path = "/auth/logout", method = "post", operation_id = "logout")]
+    async fn logout(&self, customer: Customer) -> Result<NoContent, Refused<OnlyDatabase>> {
+        let (session_id, farewell) = (customer.session_id, customer.farewell(&self.0));
+        let end = async move |conn: &mut AsyncPgConnection| {
+            accounts::logout(conn, session_id).await?;
+            Ok(farewell)
+        };
+        let answer = self.0.write("logout", None, end).await;
+        self.0.sessions.forget(session_id);
+        answer
+    }
+}
+
+impl Accounts {
+    fn tokens(&self, user: User, opened: &OpenedSession) -> Result<Tokens, Problem> {
+        let session = &opened.session;
+        let access_token = self.0.tokens.sign(session.user_id, session.session_id, session.seen_at);
+        Ok(Tokens {
+            access_token: access_token.map_err(Problem::internal)?,
+            token_type: TokenType::Bearer,
+            expires_in: ACCESS_TOKEN_TTL.as_secs(),
+            refresh_token: opened.refresh_token.expose().to_owned(),
+            user: Account::from(user),
+        })
+    }
+}
+
+/// A cart that cannot be merged is no reason to keep somebody out: it stays the guest's.
+async fn merge_cart(
+    conn: &mut AsyncPgConnection,
+    state: &State,
+    token: &str,
+    user: &User,
+    origin: &Origin,
+) -> Result<(), LoginError> {
+    match cart::merge(conn, &state.shop, TokenHash::of(token), user.id, origin).await {
+        Ok(()) => Ok(()),
+        Err(CartError::Database(error)) => Err(error.into()),
+        Err(error) => {
+            tracing::warn!(%error, user_id = %user.id, "a guest's cart could not be merged at login");
+            Ok(())
+        }
+    }
+}
+
+fn device(request: &Request) -> Device {
+    Device {
+        user_agent: request.header("user-agent").map(str::to_owned),
+        ip: request.data::<ClientIp>().map(|client| client.0.to_string()),
+    }
+}
+
+/// How the session is carried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[oai(rename_all = "snake_case")]
+enum LoginMode {
+    /// By tokens in the answer, which the client keeps.
+    Token,
+    /// By a cookie, which the browser keeps and no script can read.
+    Cookie,
+}
+
+#[derive(Object)]
+#[oai(deny_unknown_fields, example)]
+struct LoginRequest {
+    #[oai(validator(min_length = 1, max_length = 254))]
+    email: String,
+    #[oai(validator(min_length = 1, max_length = 128))]
+    password: String,
+    /// `token` unless given.
+    mode: Option<LoginMode>,
+    /// The `Cart-Token` under which the shopper filled a cart as a guest.
+    #[oai(validator(min_length = 16, max_length = 128))]
+    cart_token: Option<String>,
+}
+
+impl Example for LoginRequest {
+    fn example() -> Self {
+        Self {
+            email: "ada@example.com".to_owned(),
+            password: "correct horse battery".to_owned(),
+            mode: Some(LoginMode::Token),
+            cart_token: None,
+        }
+    }
+}
+
+#[derive(Object)]
+#[oai(deny_unknown_fields, example)]
+struct RefreshRequest {
+    #[oai(validator(min_length = 1, max_length = 200))]
+    refresh_token: String,
+}
+
+impl Example for RefreshRequest {
+    fn example() -> Self {
+        Self { refresh_token: "q2vYk3Yb0m6Vd5n9h0zP4m8c1T7r2x5u8w1a4d7g0j3".to_owned() }
+    }
+}
+
+/// How `Authorization` begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+enum TokenType {
+    Bearer,
+}
+
+/// A session begun or continued.
+#[derive(Object)]
+#[oai(example)]
+struct Tokens {
+    /// A JWT (EdDSA); its key is in `/.well-known/jwks.json`.
+    access_token: String,
+    token_type: TokenType,
+    /// Seconds until the access token ends.
+    expires_in: u64,
+    /// For `POST /auth/refresh`, once.
+    refresh_token: String,
+    user: Account,
+}
+
+impl Example for Tokens {
+    fn example() -> Self {
+        Self {
+            access_token: "eyJ0eXAiOiJKV1QiLCJhbGciOiJFZERTQSIsImtpZCI6IuKApiJ9.….…".to_owned(),
+            token_type: TokenType::Bearer,
+            expires_in: ACCESS_TOKEN_TTL.as_secs(),
+            refresh_token: RefreshRequest::example().refresh_token,
+            user: Account::example(),
+        }
+    }
+}
+
+/// A session begun: by tokens, or by the cookie beside this answer, which has none of them then.
+#[derive(Object)]
+#[oai(skip_serializing_if_is_none, example)]
+struct LoggedIn {
+    /// A JWT (EdDSA); its key is in `/.well-known/jwks.json`.
+    access_token: Option<String>,
+    token_type: Option<TokenType>,
+    /// Seconds until the access token ends.
+    expires_in: Option<u64>,
+    /// For `POST /auth/refresh`, once.
+    refresh_token: Option<String>,
+    user: Account,
+}
+
+impl LoggedIn {
+    fn of(user: User) -> Self {
+        let user = Account::from(user);
+        Self { access_token: None, token_type: None, expires_in: None, refresh_token: None, user }
+    }
+}
+
+impl From<Tokens> for LoggedIn {
+    fn from(tokens: Tokens) -> Self {
+        let Tokens { access_token, token_type, expires_in, refresh_token, user } = tokens;
+        Self {
+            access_token: Some(access_token),
+            token_type: Some(token_type),
+            expires_in: Some(expires_in),
+            refresh_token: Some(refresh_token),
+            user,
+        }
+    }
+}
+
+impl Example for LoggedIn {
+    fn example() -> Self {
+        Tokens::example().into()
+    }
+}
+
+/// By what a new session is carried.
+enum Carried {
+    Tokens(OpenedSession),
+    Cookie(SessionCookie),
+}
+
+/// The refresh token was not good.
+struct RefreshRefusal;
+
+impl Refusal for RefreshRefusal {
+    const CODES: &'static [Code] = &[Code::InvalidRefreshToken];
+
+    fn problem(self) -> Problem {
+        Problem::new(Code::InvalidRefreshToken, Code::InvalidRefreshToken.meaning().trim())
+    }
+}
+
+impl Refusal for LoginError {
+    const CODES: &'static [Code] =
+        &[Code::InvalidCredentials, Code::EmailNotVerified, Code::AccountDisabled, Code::CrossOrigin];
+
+    fn problem(self) -> Problem {
+        let as_meant = |code: Code| Problem::new(code, code.meaning().trim());
+        match self {
+            Self::InvalidCredentials => as_meant(Code::InvalidCredentials),
+            Self::EmailNotVerified => as_meant(Code::EmailNotVerified),
+            Self::Disabled => as_meant(Code::AccountDisabled),
+            Self::Hash(error) => error.into(),
+            Self::Database(error) => error.into(),
+        }
+    }
+}
+
+impl From<HashError> for Problem {
+    fn from(error: HashError) -> Self {
+        match error {
+            HashError::Busy => Problem::unavailable(error),
+            HashError::Failed(_) => Problem::internal(error),
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! `/me`: the caller's own account.
+
+use chrono::{DateTime, Utc};
+use commerce_core::accounts::{self, Role, UpdateProfile, UpdateProfileError, User};
+use commerce_core::flows::{DeleteAccountError, delete_account};
+use diesel_async::AsyncPgConnection;
+use poem_openapi::types::Example;
+use poem_openapi::{Enum, Object, OpenApi};
+use uuid::Uuid;
+
+use crate::edge::IfMatch;
+use crate::http::answer::{NoContent, Okay, Reply};
+use crate::http::auth::{Credential as _, Customer};
+use crate::http::body::Body;
+use crate::http::problem::{Code, Fault, Problem, Refusal, Refused};
+use crate::http::state::State;
+use crate::resources::accounts::password::prove_password;
+use crate::routes::Tag;
+
+pub struct Me(pub State);
+
+#[OpenApi(tag = "Tag::Me")]
+impl Me {
+    /// Read the own account
+    #[oai(path = "/me", method = "get", operation_id = "get_me")]
+    async fn get(&self, customer: Customer) -> Result<Okay<Account>, Problem> {
+        let mut conn = self.0.conn().await?;
+        let user = accounts::find_user(&mut conn, customer.user_id).await?;
+        let user = user.ok_or_else(|| Problem::not_found("account"))?;
+        Ok(Okay::new(Reply::from(user)))
+    }
+
+    /// Change the own account
+    #[oai(path = "/me", method = "patch", operation_id = "update_me")]
+    async fn update(
+        &self,
+        customer: Customer,
+        #[oai(name = "If-Match")] expected: IfMatch,
+        body: Body<UpdateMeRequest>,
+    ) -> Result<Okay<Account>, Refused<UpdateProfileError>> {
+        let id = customer.user_id;
+        let change =
+            UpdateProfile { display_name: body.value.display_name, expected_version: expected.version() };
+        let update =
+            async move |conn: &mut AsyncPgConnection| accounts::update_profile(conn, id, &change).await;
+        self.0.write("update_profile", None, update).await
+    }
+
+    /// Delete the own account
+    ///
+    /// For good, and at once: name, e-mail address, password, sessions, addresses and cart are gone, and the address can be
+    /// registered anew. Orders stay as they were placed, with the addresses given for them: they are the shop's records of its sales, and
+    /// what is still to be delivered or paid back needs them. The last admin cannot go.
+    #[oai(path = "/me", method = "delete", operation_id = "delete_me")]
+    async fn delete(
+        &self,
+        customer: Customer,
+        body: Body<DeleteMeRequest>,
+    ) -> Result<NoContent, Refused<DeleteAccountError>> {
+        let proven = prove_password(&self.0, &customer, body.value.password).await;
+        let proven = proven.map_err(Refusal::problem)?;
+        let (state, origin, farewell) = (self.0.clone(), customer.origin(), customer.farewell(&self.0));
+        let delete = async move |conn: &mut AsyncPgConnection| {
+            delete_account(conn, &state.shop, &proven, &origin).await?;
+            Ok(farewell)
+        };
+        let answer = self.0.write("delete_account", None, delete).await;
+        self.0.sessions.forget_user(customer.user_id);
+        answer
+    }
+}
+
+/// What is to change; what is left out stays.
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields, example)]
+pub struct UpdateMeRequest {
+    #[oai(validator(min_length = 1, max_length = 200))]
+    display_name: Option<String>,
+}
+
+impl Example for UpdateMeRequest {
+    fn example() -> Self {
+        Self { display_name: Some("Ada King".to_owned()) }
+    }
+}
+
+/// The password once more, so that a device left alone cannot delete the account.
+#[derive(Object)]
+#[oai(deny_unknown_fields, example)]
+pub struct DeleteMeRequest {
+    #[oai(validator(min_length = 1, max_length = 128))]
+    password: String,
+}
+
+impl Example for DeleteMeRequest {
+    fn example() -> Self {
+        Self { password: "correct horse battery".to_owned() }
+    }
+}
+
+impl Refusal for DeleteAccountError {
+    const CODES: &'static [Code] = &[Code::WrongPassword, Code::LastAdmin];
+
+    fn problem(self) -> Problem {
+        let as_meant = |code: Code| Problem::new(code, code.meaning());
+        match self {
+            Self::PasswordChanged => as_meant(Code::WrongPassword),
+            Self::LastAdmin => as_meant(Code::LastAdmin),
+            Self::Database(error) => error.into(),
+        }
+    }
+}
+
+impl Refusal for UpdateProfileError {
+    const CODES: &'static [Code] = &[Code::NotFound, Code::VersionMismatch];
+
+    fn problem(self) -> Problem {
+        match self {
+            Self::NotFound => Problem::not_found("account"),
+            Self::VersionMismatch => Problem::new(Code::VersionMismatch, Code::VersionMismatch.meaning()),
+            Self::Invalid(errors) => Problem::invalid(errors.into_iter().map(Fault::from).collect()),
+            Self::Database(error) => error.into(),
+        }
+    }
+}
+
+/// What a person is to the shop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[oai(rename = "Role", rename_all = "snake_case", remote = "Role")]
+pub enum AccountRole {
+    Customer,
+    Support,
+    CatalogueManager,
+    Fulfilment,
+    Admin,
+}
+
+/// An account, as its owner sees it.
+#[derive(Debug, Clone, Object)]
+#[oai(example)]
+pub struct Account {
+    pub id: Uuid,
+    pub email: String,
+    pub display_name: String,
+    pub role: AccountRole,
+    /// What the role allows.
+    pub permissions: Vec<String>,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+}
+
+impl From<User> for Account {
+    fn from(user: User) -> Self {
+        Self {
+            id: user.id.0,
+            email: user.email,
+            display_name: user.display_name,
+            role: user.role.into(),
+            permissions: user.role.permissions().iter().map(ToString::to_string).collect(),
+            created_at: user.created_at,
+            updated_at: user.updated_at,
+        }
+    }
+}
+
+impl From<User> for Reply<Account> {
+    fn from(user: User) -> Self {
+        let version = user.version;
+        // Another user of the same browser may have the same version.
+        Self::new(Account::from(user)).version_as_shown(version)
+    }
+}
+
+impl Example for Account {
+    fn example() -> Self {
+        let at = DateTime::from_timestamp(1_767_225_600, 0).unwrap_or_default();
+        Self {
+            id: Uuid::from_u128(0x0193_9f5c_7e2b_7c4a_9a55_0d8a_6a4f_4b1e),
+            email: "ada@example.com".to_owned(),
+            display_name: "Ada Lovelace".to_owned(),
+            role: AccountRole::Customer,
+            permissions: Vec::new(),
+            created_at: at,
+            updated_at: at,
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! Registering, logging in, one's own account, and the accounts of others for staff.
+
+pub mod addresses;
+pub mod admin_users;
+pub mod email;
+pub mod login;
+pub mod me;
+pub mod password;
+pub mod registration;
+pub(crate) mod reset_page;
+pub mod sessions;

@@ -1,0 +1,221 @@
+//! `/auth`: how somebody gets an account.
+//!
+//! Nothing here tells whether an e-mail address has an account: the answers, and how long they take, are the same.
+
+use std::sync::Arc;
+
+use commerce_core::accounts::{self, EmailAddress, NewPassword, NewUser, check_display_name};
+use commerce_core::error::FieldErrors;
+use commerce_core::flows::{self, Registered, VerifiedEmail};
+use diesel_async::AsyncPgConnection;
+use poem_openapi::types::Example;
+use poem_openapi::{Object, OpenApi};
+
+use crate::http::answer::{Accepted, NoContent};
+use crate::http::body::Body;
+use crate::http::even_time::in_even_time;
+use crate::http::problem::{Code, Fault, OnlyDatabase, Problem, Refusal, Refused};
+use crate::http::state::State;
+use crate::resources::accounts::password::address;
+use crate::routes::Tag;
+
+pub struct Registrations(pub State);
+
+/// How often a registration is compared with one that was quicker.
+const COMPARISONS_MAX: usize = 4;
+
+#[OpenApi(tag = "Tag::Auth")]
+impl Registrations {
+    /// Register
+    ///
+    /// A code of six digits is mailed to the address; `POST /auth/verify-email` takes it. The answer is the same whether or
+    /// not the address has an account: if it has one, the mail says so.
+    ///
+    /// The code proves the mailbox, not whose password was given. An address that is registered again with another password before
+    /// it is verified keeps none of them: once it is verified, a second mail lets its owner set one, as for a forgotten password.
+    /// Until then a login is refused as `invalid_credentials`.
+    #[oai(path = "/auth/register", method = "post", operation_id = "register")]
+    async fn register(
+        &self,
+        body: Body<RegisterRequest>,
+    ) -> Result<Accepted<MailSent>, Refused<OnlyDatabase>> {
+        let address = body.email.clone();
+        in_even_time(async {
+            let registered = self.register_once(body).await;
+            if let Err(refused) = &registered
+                && matches!(refused.0.code.status().as_u16(), 429 | 503)
+                && let Ok(email) = address.parse::<EmailAddress>()
+            {
+                // A stranger may have brought that about: what was registered before is not to be taken for this person's.
+                let contest = async move |conn: &mut AsyncPgConnection| {
+                    Ok::<_, OnlyDatabase>(accounts::contest(conn, email.as_str()).await?)
+                };
+                self.0.transaction("contest_registration", contest).await?;
+            }
+            registered
+        })
+        .await
+    }
+
+    /// Verify the e-mail address
+    ///
+    /// A code is good for ten minutes and five guesses, once.
+    #[oai(path = "/auth/verify-email", method = "post", operation_id = "verify_email")]
+    async fn verify_email(&self, body: Body<VerifyEmailRequest>) -> Result<NoContent, Refused<WrongCode>> {
+        self.0.limit_by_account("verify_email", &body.email).await?;
+        let VerifyEmailRequest { email, code } = body.value;
+        let Ok(email) = email.parse::<EmailAddress>() else { return Err(WrongCode.into()) };
+        let state = self.0.clone();
+        let verified = async move |conn: &mut AsyncPgConnection| {
+            Ok::<_, OnlyDatabase>(flows::verify_email(conn, &state.secret, &email, &code).await?)
+        };
+        // A wrong guess is committed as well: it counts.
+        match in_even_time(self.0.transaction("verify_email", verified)).await? {
+            VerifiedEmail::Verified => Ok(NoContent::done()),
+            VerifiedEmail::InvalidCode => Err(WrongCode.into()),
+        }
+    }
+
+    /// Send another code
+    ///
+    /// To an address that is registered and not verified yet, at most one a minute and six an hour. The answer is always the
+    /// same.
+    #[oai(path = "/auth/resend-code", method = "post", operation_id = "resend_code")]
+    async fn resend_code(
+        &self,
+        body: Body<ResendCodeRequest>,
+    ) -> Result<Accepted<MailSent>, Refused<OnlyDatabase>> {
+        self.0.limit_by_account("resend_code", &body.email).await?;
+        let email = address(&body.email, "/email")?;
+        let mail = async move |conn: &mut AsyncPgConnection| {
+            flows::resend_code(conn, &email).await?;
+            Ok(MailSent::example())
+        };
+        in_even_time(self.0.write("resend_code", None, mail)).await
+    }
+}
+
+impl Registrations {
+    async fn register_once(
+        &self,
+        body: Body<RegisterRequest>,
+    ) -> Result<Accepted<MailSent>, Refused<OnlyDatabase>> {
+        self.0.limit_by_account("register", &body.email).await?;
+        let (user, password) = body.value.new_user().await?;
+        // More than once if another registration of the address came in between, as the first of several at once does.
+        for _ in 0..COMPARISONS_MAX {
+            let earlier =
+                accounts::find_earlier_registration(&mut *self.0.conn().await?, &user.email).await?;
+            let compared = earlier.compare(password.clone()).await.map_err(Problem::from)?;
+            let compared = Arc::new(compared);
+            let user = user.clone();
+            let register = async move |conn: &mut AsyncPgConnection| {
+                Ok::<_, OnlyDatabase>(flows::register(conn, &user, &compared).await?)
+            };
+            if self.0.transaction("register", register).await? == Registered::Done {
+                return Ok(Accepted::new(MailSent::example()));
+            }
+        }
+        Err(Problem::unavailable("an address is being registered again and again").into())
+    }
+}
+
+/// Somebody who wants an account.
+#[derive(Object)]
+#[oai(deny_unknown_fields, example)]
+struct RegisterRequest {
+    #[oai(validator(min_length = 3, max_length = 254))]
+    email: String,
+    /// Eight characters or more; not one that is tried first.
+    #[oai(validator(min_length = 8, max_length = 128))]
+    password: String,
+    #[oai(validator(min_length = 1, max_length = 200))]
+    display_name: String,
+}
+
+impl RegisterRequest {
+    /// Checks what the schema cannot, and hashes the password.
+    async fn new_user(self) -> Result<(NewUser, NewPassword), Problem> {
+        let mut faults = FieldErrors::default();
+        let email = self.email.parse::<EmailAddress>();
+        if let Err(error) = &email {
+            faults.push("/email", error.to_string());
+        }
+        let password = NewPassword::parse(&self.password, &self.email.to_lowercase());
+        if let Err(error) = &password {
+            faults.push("/password", error.to_string());
+        }
+        let display_name = check_display_name(&self.display_name, &mut faults);
+        match (email, password, faults.is_empty()) {
+            (Ok(email), Ok(password), true) => {
+                let hash = password.clone().hash().await?;
+                Ok((NewUser { email, password: hash, display_name }, password))
+            }
+            _ => Err(Problem::invalid(faults.into_vec().into_iter().map(Fault::from).collect())),
+        }
+    }
+}
+
+impl Example for RegisterRequest {
+    fn example() -> Self {
+        Self {
+            email: "ada@example.com".to_owned(),
+            password: "correct horse battery".to_owned(),
+            display_name: "Ada Lovelace".to_owned(),
+        }
+    }
+}
+
+/// Says what happens next; the same for every address.
+#[derive(Object)]
+#[oai(example)]
+pub struct MailSent {
+    message: String,
+}
+
+impl Example for MailSent {
+    fn example() -> Self {
+        Self { message: "A mail is on its way to this address, if it can be used.".to_owned() }
+    }
+}
+
+/// The code from the mail.
+#[derive(Object)]
+#[oai(deny_unknown_fields, example)]
+struct VerifyEmailRequest {
+    #[oai(validator(min_length = 3, max_length = 254))]
+    email: String,
+    /// Six digits.
+    #[oai(validator(min_length = 6, max_length = 6))]
+    code: String,
+}
+
+impl Example for VerifyEmailRequest {
+    fn example() -> Self {
+        Self { email: "ada@example.com".to_owned(), code: "123456".to_owned() }
+    }
+}
+
+#[derive(Object)]
+#[oai(deny_unknown_fields, example)]
+struct ResendCodeRequest {
+    #[oai(validator(min_length = 3, max_length = 254))]
+    email: String,
+}
+
+impl Example for ResendCodeRequest {
+    fn example() -> Self {
+        Self { email: "ada@example.com".to_owned() }
+    }
+}
+
+/// A mailed code was not good.
+pub struct WrongCode;
+
+impl Refusal for WrongCode {
+    const CODES: &'static [Code] = &[Code::InvalidCode];
+
+    fn problem(self) -> Problem {
+        Problem::new(Code::InvalidCode, Code::InvalidCode.meaning().trim())
+    }
+}

@@ -1,0 +1,145 @@
+//! `/admin/audit-log`: who of the staff changed what.
+
+use chrono::{DateTime, Utc};
+use commerce_core::audit_log::{self, AuditFilter, ListAuditError, SubjectKind as Kind};
+use commerce_core::ids::UserId;
+use commerce_core::page::Limit;
+use poem_openapi::param::Query;
+use poem_openapi::types::Example;
+use poem_openapi::{Enum, Object, OpenApi};
+use uuid::Uuid;
+
+use crate::http::answer::{List, Okay};
+use crate::http::auth::{Can, OperationsRead};
+use crate::http::problem::{Code, Problem, Refusal, Refused};
+use crate::http::state::State;
+use crate::resources::orders::shopper_orders::twenty;
+use crate::routes::Tag;
+
+pub struct AuditLog(pub State);
+
+#[OpenApi(tag = "Tag::Operations")]
+impl AuditLog {
+    /// Read the audit log
+    ///
+    /// Every change that staff made, newest first. What an entry says of a deleted account holds nothing personal.
+    #[oai(path = "/admin/audit-log", method = "get", operation_id = "list_audit_log")]
+    #[allow(clippy::too_many_arguments)]
+    async fn list(
+        &self,
+        _staff: Can<OperationsRead>,
+        /// Id of the user who made the change
+        actor: Query<Option<Uuid>>,
+        /// The operation, by its operationId
+        #[oai(validator(max_length = 100))]
+        action: Query<Option<String>>,
+        subject_kind: Query<Option<SubjectKind>>,
+        /// Id of what was changed
+        #[oai(validator(max_length = 100))]
+        subject_id: Query<Option<String>>,
+        /// At this time or after
+        from: Query<Option<DateTime<Utc>>>,
+        /// Before this time
+        before: Query<Option<DateTime<Utc>>>,
+        #[oai(validator(minimum(value = "1"), maximum(value = "100")), default = "twenty")] limit: Query<u16>,
+        cursor: Query<Option<String>>,
+    ) -> Result<Okay<List<AuditEntry>>, Refused<ListAuditError>> {
+        let filter = AuditFilter {
+            actor: actor.0.map(UserId),
+            action: action.0,
+            subject_kind: subject_kind.0.map(Into::into),
+            subject_id: subject_id.0,
+            from: from.0,
+            before: before.0,
+        };
+        let limit = Limit::new(limit.0).unwrap_or_default();
+        let mut conn = self.0.conn().await?;
+        let page = audit_log::list(&mut conn, &filter, limit, cursor.0.as_deref()).await?;
+        Ok(Okay::page(page.map(AuditEntry::from)))
+    }
+}
+
+/// What kinds of things staff change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[oai(rename = "AuditSubjectKind", rename_all = "snake_case", remote = "Kind")]
+pub enum SubjectKind {
+    User,
+    /// With its variants and images.
+    Product,
+    Category,
+    /// The levels of a variant.
+    Stock,
+    Order,
+    /// Many products at once: an import.
+    Catalogue,
+    /// The order of the categories.
+    CategoryOrder,
+}
+
+/// One change by one of the staff.
+#[derive(Debug, Clone, Object)]
+#[oai(skip_serializing_if_is_none, example)]
+pub struct AuditEntry {
+    pub id: Uuid,
+    pub at: DateTime<Utc>,
+    /// `user:<id>` or `system`.
+    pub actor: String,
+    /// The actor's role at that time.
+    pub actor_role: Option<String>,
+    pub request_id: Option<String>,
+    /// The operation, by its operationId.
+    pub action: String,
+    pub subject_kind: SubjectKind,
+    /// None where a change is about many things.
+    pub subject_id: Option<String>,
+    /// What it was like; none if it was made by this change.
+    pub before: Option<serde_json::Value>,
+    /// What it was like then; none if it was deleted.
+    pub after: Option<serde_json::Value>,
+}
+
+impl From<audit_log::AuditEntry> for AuditEntry {
+    fn from(entry: audit_log::AuditEntry) -> Self {
+        Self {
+            id: entry.id.0,
+            at: entry.at,
+            actor: entry.actor,
+            actor_role: entry.actor_role,
+            request_id: entry.request_id,
+            action: entry.action,
+            subject_kind: entry.subject_kind.into(),
+            subject_id: entry.subject_id,
+            before: entry.before,
+            after: entry.after,
+        }
+    }
+}
+
+impl Example for AuditEntry {
+    fn example() -> Self {
+        let id = Uuid::from_u128(0x0193_9f5c_7e2b_7c4a_9a55_0d8a_6a4f_4b1e);
+        Self {
+            id: Uuid::from_u128(0x0193_9f5c_7e2b_7c4a_9a55_0d8a_6a4f_4b52),
+            at: DateTime::from_timestamp(1_767_225_600, 0).unwrap_or_default(),
+            actor: format!("user:{id}"),
+            actor_role: Some("fulfilment".to_owned()),
+            request_id: Some("01939f5c-7e2b-7c4a-9a55-0d8a6a4f4b1e".to_owned()),
+            action: "adjust_stock".to_owned(),
+            subject_kind: SubjectKind::Stock,
+            subject_id: Some("01939f5c-7e2b-7c4a-9a55-0d8a6a4f4b20".to_owned()),
+            before: Some(serde_json::json!([{ "location_id": id, "on_hand": 5, "reserved": 1 }])),
+            after: Some(serde_json::json!([{ "location_id": id, "on_hand": 15, "reserved": 1 }])),
+        }
+    }
+}
+
+impl Refusal for ListAuditError {
+    const CODES: &'static [Code] = &[Code::InvalidCursor];
+
+    fn problem(self) -> Problem {
+        match self {
+            Self::InvalidCursor(error) => error.into(),
+            Self::Database(error) => error.into(),
+        }
+    }
+}

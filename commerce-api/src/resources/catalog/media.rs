@@ -1,0 +1,133 @@
+//! `/media/{name}`: the files of uploaded images, from a folder or a bucket alike. A file never changes under its name, so it
+//! may be kept for ever; a CDN in front takes the load.
+
+use std::ops::Range;
+
+use commerce_core::catalog::image::{FileKey, Media, MediaError};
+use futures_util::TryStreamExt as _;
+use poem::http::{StatusCode, header};
+use poem::web::{Data, Path};
+use poem::{Body, IntoResponse, Request, Response, handler};
+
+use crate::http::problem::{Code, Problem};
+use crate::http::state::State;
+
+/// Pictures are compressed already, and a range counts the bytes that are stored.
+pub async fn uncompressed(mut request: Request) -> poem::Result<Request> {
+    if request.uri().path().starts_with("/media/") {
+        request.headers_mut().remove(header::ACCEPT_ENCODING);
+    }
+    Ok(request)
+}
+
+/// Sends one file, or the range of it that is asked for.
+#[handler]
+pub async fn serve(request: &Request, Path(name): Path<String>, Data(state): Data<&State>) -> Response {
+    let Some(key) = FileKey::parse(&name) else { return Problem::not_found("picture").into_response() };
+    match send(request, &state.media, &key).await {
+        Ok(response) => response,
+        Err(MediaError::Missing(_)) => Problem::not_found("picture").into_response(),
+        Err(error) => Problem::unavailable(error).into_response(),
+    }
+}
+
+async fn send(request: &Request, media: &Media, key: &FileKey) -> Result<Response, MediaError> {
+    let tag = format!("\"{}\"", key.id());
+    let wanted = match request.header(header::RANGE).filter(|_| may_be_part(request, &tag)).map(Wanted::parse)
+    {
+        None | Some(None) => None,
+        Some(Some(wanted)) => {
+            let size = media.size(key).await?;
+            match wanted.within(size) {
+                Some(range) => Some(range),
+                None => return Ok(no_such_part(size)),
+            }
+        }
+    };
+    let is_part = wanted.is_some();
+    let file = media.get(key, wanted).await?;
+    let mut response = Response::builder()
+        .content_type(key.format().content_type())
+        .header(header::CACHE_CONTROL, "public, max-age=31536000, immutable")
+        .header(header::ETAG, tag)
+        .header(header::ACCEPT_RANGES, "bytes")
+        .header(header::CONTENT_LENGTH, file.range.end.saturating_sub(file.range.start));
+    if is_part {
+        let last = file.range.end.saturating_sub(1);
+        let range = format!("bytes {}-{last}/{}", file.range.start, file.size);
+        response = response.status(StatusCode::PARTIAL_CONTENT).header(header::CONTENT_RANGE, range);
+    }
+    Ok(response.body(Body::from_bytes_stream(file.bytes.map_err(std::io::Error::other))))
+}
+
+/// Whether the client has the other parts of this very file (RFC 9110, 13.1.5).
+fn may_be_part(request: &Request, tag: &str) -> bool {
+    request.header(header::IF_RANGE).is_none_or(|known| known == tag)
+}
+
+fn no_such_part(size: u64) -> Response {
+    let detail = format!("The file has {size} bytes.");
+    Problem::new(Code::RangeNotSatisfiable, detail).with("size", size).into_response()
+}
+
+/// A range as it is asked for (RFC 9110, 14.1.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    From(u64),
+    Between(u64, u64),
+    Last(u64),
+}
+
+impl Wanted {
+    /// One range of bytes. Several at once, other units and what cannot be read are as if nothing had been asked.
+    fn parse(header: &str) -> Option<Self> {
+        let (first, last) = header.strip_prefix("bytes=")?.trim().split_once('-')?;
+        let number =
+            |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?;
+        match (first, last) {
+            ("", last) => number(last).map(Self::Last),
+            (first, "") => number(first).map(Self::From),
+            (first, last) => {
+                let (first, last) = (number(first)?, number(last)?);
+                (first <= last).then_some(Self::Between(first, last))
+            }
+        }
+    }
+
+    /// The bytes that a file of this size has of it.
+    fn within(self, size: u64) -> Option<Range<u64>> {
+        let range = match self {
+            Self::From(first) => first..size,
+            Self::Between(first, last) => first..last.saturating_add(1).min(size),
+            Self::Last(count) => size.saturating_sub(count)..size,
+        };
+        (!range.is_empty()).then_some(range)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_read_as_the_standard_says() {
+        let within = |header: &str| Wanted::parse(header).map(|wanted| wanted.within(10));
+        for (header, expected) in [
+            ("bytes=0-0", Some(Some(0..1))),
+            ("bytes=2-4", Some(Some(2..5))),
+            ("bytes=2-99", Some(Some(2..10))),
+            ("bytes=9-", Some(Some(9..10))),
+            ("bytes=-3", Some(Some(7..10))),
+            ("bytes=-99", Some(Some(0..10))),
+            ("bytes=10-", Some(None)),
+            ("bytes=-0", Some(None)),
+            ("bytes=4-2", None),
+            ("bytes=0-1,3-4", None),
+            ("bytes=-", None),
+            ("bytes=+1-2", None),
+            ("lines=0-1", None),
+        ] {
+            assert_eq!(within(header), expected, "{header}");
+        }
+    }
+}

@@ -1,0 +1,469 @@
+//! What staff sends to make and to change products.
+
+use std::collections::BTreeMap;
+
+use commerce_core::catalog::{
+    Attributes, NewImage, NewProduct, NewVariant, OptionValues, ProductPatch, ProductRefusal,
+    ProductStatus as Status, VariantPatch,
+};
+use commerce_core::flows::{CreateProduct, CreateProductError};
+use commerce_core::ids::CategoryId;
+use commerce_core::money;
+use poem_openapi::Object;
+use poem_openapi::types::{Any, Example, MaybeUndefined};
+use uuid::Uuid;
+
+use super::shapes::ProductStatus;
+use crate::http::money::Money;
+use crate::http::problem::{Fault, Problem};
+
+type FreeFacts = BTreeMap<String, Any<serde_json::Value>>;
+
+/// A product to be made.
+#[derive(Debug, Clone, Object)]
+#[oai(deny_unknown_fields, example)]
+pub struct CreateProductRequest {
+    #[oai(validator(min_length = 1, max_length = 255))]
+    pub title: String,
+    /// Made from the title unless given.
+    #[oai(validator(min_length = 1, max_length = 255))]
+    pub slug: Option<String>,
+    /// HTML; what could run in a browser is taken out.
+    #[oai(validator(max_length = 65536))]
+    pub description: Option<String>,
+    /// `active` unless given.
+    pub status: Option<ProductStatus>,
+    #[oai(validator(max_items = 20))]
+    pub category_ids: Option<Vec<Uuid>>,
+    pub attributes: Option<FreeFacts>,
+    /// Names of the options in the order they are shown; by alphabet unless given.
+    #[oai(validator(max_items = 3))]
+    pub option_names: Option<Vec<String>>,
+    #[oai(validator(max_items = 50))]
+    pub images: Option<Vec<ImageLink>>,
+    /// Of the one variant of a simple product.
+    pub price: Option<Money>,
+    pub compare_at_price: Option<Money>,
+    #[oai(validator(min_length = 1, max_length = 100))]
+    pub sku: Option<String>,
+    /// Units on hand of the one variant.
+    #[oai(validator(minimum(value = "0")))]
+    pub stock: Option<i64>,
+    /// Instead of `price`, `sku` and `stock`.
+    #[oai(validator(max_items = 100))]
+    pub variants: Option<Vec<CreateVariantRequest>>,
+}
+
+/// A variant to be made.
+#[derive(Debug, Clone, Object)]
+#[oai(deny_unknown_fields, example)]
+pub struct CreateVariantRequest {
+    #[oai(validator(min_length = 1, max_length = 100))]
+    pub sku: Option<String>,
+    /// A value for each of the product's options.
+    pub options: Option<BTreeMap<String, String>>,
+    pub price: Money,
+    pub compare_at_price: Option<Money>,
+    /// Units on hand; none unless given.
+    #[oai(validator(minimum(value = "0")))]
+    pub stock: Option<i64>,
+    /// On sale unless given otherwise.
+    pub active: Option<bool>,
+}
+
+/// An image to be linked; it is not fetched.
+#[derive(Debug, Clone, Object)]
+#[oai(deny_unknown_fields)]
+pub struct ImageLink {
+    /// Begins with https://, http:// or a single /.
+    #[oai(validator(min_length = 1, max_length = 2048))]
+    pub url: String,
+    /// What is seen, for those who do not see it.
+    #[oai(validator(max_length = 500))]
+    pub alt: Option<String>,
+}
+
+/// A product as it is to be. What is left out becomes empty, except where told otherwise.
+#[derive(Debug, Clone, Object)]
+#[oai(deny_unknown_fields, example)]
+pub struct ReplaceProductRequest {
+    #[oai(validator(min_length = 1, max_length = 255))]
+    pub title: String,
+    /// Stays unless given.
+    #[oai(validator(min_length = 1, max_length = 255))]
+    pub slug: Option<String>,
+    /// HTML; what could run in a browser is taken out.
+    #[oai(validator(max_length = 65536))]
+    pub description: Option<String>,
+    /// Stays unless given.
+    pub status: Option<ProductStatus>,
+    #[oai(validator(max_items = 20))]
+    pub category_ids: Option<Vec<Uuid>>,
+    pub attributes: Option<FreeFacts>,
+    /// Stay unless given; the same names in another order.
+    #[oai(validator(max_items = 3))]
+    pub option_names: Option<Vec<String>>,
+    #[oai(validator(max_items = 50))]
+    pub images: Option<Vec<ImageLink>>,
+    /// Stays unless given; for a product with one variant.
+    pub price: Option<Money>,
+    /// Stays unless given; null removes it.
+    pub compare_at_price: MaybeUndefined<Money>,
+    /// Stays unless given; null removes it.
+    #[oai(validator(min_length = 1, max_length = 100))]
+    pub sku: MaybeUndefined<String>,
+}
+
+/// What to change in a product; what is left out stays.
+#[derive(Debug, Clone, Object)]
+#[oai(deny_unknown_fields, example)]
+pub struct UpdateProductRequest {
+    #[oai(validator(min_length = 1, max_length = 255))]
+    pub title: Option<String>,
+    #[oai(validator(min_length = 1, max_length = 255))]
+    pub slug: Option<String>,
+    /// HTML; what could run in a browser is taken out.
+    #[oai(validator(max_length = 65536))]
+    pub description: Option<String>,
+    pub status: Option<ProductStatus>,
+    #[oai(validator(max_items = 20))]
+    pub category_ids: Option<Vec<Uuid>>,
+    /// All of them: those left out are removed.
+    pub attributes: Option<FreeFacts>,
+    /// The same names in another order.
+    #[oai(validator(max_items = 3))]
+    pub option_names: Option<Vec<String>>,
+    /// All of them: those left out are unlinked.
+    #[oai(validator(max_items = 50))]
+    pub images: Option<Vec<ImageLink>>,
+    /// Of a product with one variant.
+    pub price: Option<Money>,
+    /// Of a product with one variant; null removes it.
+    pub compare_at_price: MaybeUndefined<Money>,
+    /// Of a product with one variant; null removes it.
+    #[oai(validator(min_length = 1, max_length = 100))]
+    pub sku: MaybeUndefined<String>,
+}
+
+/// What to change in a variant; what is left out stays.
+#[derive(Debug, Clone, Object)]
+#[oai(deny_unknown_fields, example)]
+pub struct UpdateVariantRequest {
+    /// Null removes it.
+    #[oai(validator(min_length = 1, max_length = 100))]
+    pub sku: MaybeUndefined<String>,
+    pub options: Option<BTreeMap<String, String>>,
+    pub price: Option<Money>,
+    /// Null removes it.
+    pub compare_at_price: MaybeUndefined<Money>,
+    pub active: Option<bool>,
+}
+
+/// Options whose every combination becomes a variant.
+#[derive(Debug, Clone, Object)]
+#[oai(deny_unknown_fields, example)]
+pub struct CreateVariantMatrixRequest {
+    /// Up to three; their combinations are at most a hundred.
+    #[oai(validator(min_items = 1, max_items = 3))]
+    pub options: Vec<VariantOption>,
+    /// Of each variant.
+    pub price: Money,
+}
+
+/// An option and the values to choose from.
+#[derive(Debug, Clone, Object)]
+#[oai(deny_unknown_fields)]
+pub struct VariantOption {
+    #[oai(validator(min_length = 1, max_length = 50))]
+    pub name: String,
+    #[oai(validator(min_items = 1, max_items = 100))]
+    pub values: Vec<String>,
+}
+
+impl CreateVariantMatrixRequest {
+    pub fn matrix(&self) -> Result<(Vec<OptionValues>, money::Money), Problem> {
+        let options = self
+            .options
+            .iter()
+            .map(|option| OptionValues { name: option.name.clone(), values: option.values.clone() });
+        Ok((options.collect(), self.price.checked("/price")?))
+    }
+}
+
+impl Example for CreateVariantMatrixRequest {
+    fn example() -> Self {
+        let option = |name: &str, values: &[&str]| VariantOption {
+            name: name.to_owned(),
+            values: values.iter().map(|value| (*value).to_owned()).collect(),
+        };
+        Self {
+            options: vec![option("Size", &["S", "M", "L"]), option("Color", &["Blue", "Red"])],
+            price: Money::example(),
+        }
+    }
+}
+
+/// In which of its two forms a new product was written: it decides where a fault is pointed at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// With `price`, `sku` and `stock` of its own.
+    Simple,
+    WithVariants,
+}
+
+impl Form {
+    /// Points at the place in the body as it was sent.
+    pub fn point(self, mut error: CreateProductError) -> CreateProductError {
+        let to_body = |pointer: &mut String| {
+            if let (Self::Simple, Some(rest)) = (self, pointer.strip_prefix("/variants/0")) {
+                *pointer = rest.to_owned();
+            }
+        };
+        match &mut error {
+            CreateProductError::Refused(ProductRefusal::Invalid(errors)) => {
+                errors.iter_mut().for_each(|error| to_body(&mut error.pointer));
+            }
+            CreateProductError::Refused(ProductRefusal::CurrencyMismatch { pointer, .. }) => to_body(pointer),
+            _ => {}
+        }
+        error
+    }
+}
+
+impl CreateProductRequest {
+    pub fn command(&self) -> Result<(CreateProduct, Form), Problem> {
+        let (variants, stock, form) = self.variants_and_stock()?;
+        let product = NewProduct {
+            slug: self.slug.clone(),
+            title: self.title.clone(),
+            description: self.description.clone().unwrap_or_default(),
+            status: self.status.map_or(Status::Active, Into::into),
+            attributes: facts(self.attributes.as_ref()),
+            option_names: self.option_names.clone().unwrap_or_default(),
+            category_ids: category_ids(self.category_ids.as_ref()),
+            images: images(self.images.as_ref()),
+            variants,
+        };
+        Ok((CreateProduct { product, stock }, form))
+    }
+
+    fn variants_and_stock(&self) -> Result<(Vec<NewVariant>, Vec<i64>, Form), Problem> {
+        let given = [
+            ("/price", self.price.is_some()),
+            ("/compare_at_price", self.compare_at_price.is_some()),
+            ("/sku", self.sku.is_some()),
+            ("/stock", self.stock.is_some()),
+        ];
+        let given = given.into_iter().filter(|(_, is_given)| *is_given).map(|(pointer, _)| pointer);
+        if let Some(variants) = self.variants.as_ref() {
+            let faults: Vec<Fault> =
+                given.map(|pointer| Fault::at(pointer, "is given with each of the variants")).collect();
+            if !faults.is_empty() {
+                return Err(Problem::invalid(faults));
+            }
+            let stock = variants.iter().map(|variant| variant.stock.unwrap_or(0)).collect();
+            let variants = variants.iter().enumerate().map(|(at, v)| v.variant(&format!("/variants/{at}")));
+            return Ok((variants.collect::<Result<_, _>>()?, stock, Form::WithVariants));
+        }
+        let Some(price) = &self.price else {
+            let mut given = given;
+            return match given.next() {
+                // A product without a variant: to be completed later.
+                None => Ok((Vec::new(), Vec::new(), Form::WithVariants)),
+                Some(_) => Err(Problem::invalid(vec![Fault::at("/price", "is missing")])),
+            };
+        };
+        let variant = NewVariant {
+            sku: self.sku.clone(),
+            options: BTreeMap::new(),
+            price: price.checked("/price")?,
+            compare_at_price: checked(self.compare_at_price.as_ref(), "/compare_at_price")?,
+            active: true,
+        };
+        Ok((vec![variant], vec![self.stock.unwrap_or(0)], Form::Simple))
+    }
+}
+
+impl CreateVariantRequest {
+    /// The variant to be made; `at` is where it stands in the body.
+    pub fn variant(&self, at: &str) -> Result<NewVariant, Problem> {
+        Ok(NewVariant {
+            sku: self.sku.clone(),
+            options: self.options.clone().unwrap_or_default(),
+            price: self.price.checked(&format!("{at}/price"))?,
+            compare_at_price: checked(self.compare_at_price.as_ref(), &format!("{at}/compare_at_price"))?,
+            active: self.active.unwrap_or(true),
+        })
+    }
+}
+
+impl ReplaceProductRequest {
+    pub fn patch(&self) -> Result<ProductPatch, Problem> {
+        Ok(ProductPatch {
+            slug: self.slug.clone(),
+            title: Some(self.title.clone()),
+            description: Some(self.description.clone().unwrap_or_default()),
+            status: self.status.map(Into::into),
+            attributes: Some(facts(self.attributes.as_ref())),
+            option_names: self.option_names.clone(),
+            category_ids: Some(category_ids(self.category_ids.as_ref())),
+            images: Some(images(self.images.as_ref())),
+            only_variant: only_variant(self.price.as_ref(), &self.compare_at_price, &self.sku)?,
+        })
+    }
+}
+
+impl UpdateProductRequest {
+    pub fn patch(&self) -> Result<ProductPatch, Problem> {
+        Ok(ProductPatch {
+            slug: self.slug.clone(),
+            title: self.title.clone(),
+            description: self.description.clone(),
+            status: self.status.map(Into::into),
+            attributes: self.attributes.as_ref().map(|attributes| facts(Some(attributes))),
+            option_names: self.option_names.clone(),
+            category_ids: self.category_ids.as_ref().map(|ids| category_ids(Some(ids))),
+            images: self.images.as_ref().map(|links| images(Some(links))),
+            only_variant: only_variant(self.price.as_ref(), &self.compare_at_price, &self.sku)?,
+        })
+    }
+}
+
+impl UpdateVariantRequest {
+    pub fn patch(&self) -> Result<VariantPatch, Problem> {
+        Ok(VariantPatch {
+            sku: nullable(&self.sku),
+            options: self.options.clone(),
+            price: checked(self.price.as_ref(), "/price")?,
+            compare_at_price: checked_nullable(&self.compare_at_price)?,
+            active: self.active,
+        })
+    }
+}
+
+/// What a product's own fields say of its only variant.
+fn only_variant(
+    price: Option<&Money>,
+    compare_at_price: &MaybeUndefined<Money>,
+    sku: &MaybeUndefined<String>,
+) -> Result<Option<VariantPatch>, Problem> {
+    let patch = VariantPatch {
+        sku: nullable(sku),
+        price: checked(price, "/price")?,
+        compare_at_price: checked_nullable(compare_at_price)?,
+        ..VariantPatch::default()
+    };
+    Ok(Some(patch).filter(|patch| !patch.is_empty()))
+}
+
+fn nullable<T: Clone>(field: &MaybeUndefined<T>) -> Option<Option<T>> {
+    match field {
+        MaybeUndefined::Undefined => None,
+        MaybeUndefined::Null => Some(None),
+        MaybeUndefined::Value(value) => Some(Some(value.clone())),
+    }
+}
+
+fn checked(price: Option<&Money>, pointer: &str) -> Result<Option<money::Money>, Problem> {
+    price.map(|price| price.checked(pointer)).transpose()
+}
+
+fn checked_nullable(price: &MaybeUndefined<Money>) -> Result<Option<Option<money::Money>>, Problem> {
+    let price = nullable(price);
+    price.map(|price| checked(price.as_ref(), "/compare_at_price")).transpose()
+}
+
+fn facts(attributes: Option<&FreeFacts>) -> Attributes {
+    let facts = attributes.into_iter().flatten();
+    facts.map(|(key, Any(value))| (key.clone(), value.clone())).collect()
+}
+
+fn category_ids(ids: Option<&Vec<Uuid>>) -> Vec<CategoryId> {
+    ids.into_iter().flatten().map(|id| CategoryId(*id)).collect()
+}
+
+fn images(links: Option<&Vec<ImageLink>>) -> Vec<NewImage> {
+    let links = links.into_iter().flatten();
+    links.map(|link| NewImage { url: link.url.clone(), alt: link.alt.clone().unwrap_or_default() }).collect()
+}
+
+impl Example for CreateProductRequest {
+    fn example() -> Self {
+        Self {
+            title: "Stoneware Mug".to_owned(),
+            slug: None,
+            description: Some("<p>Holds 350 ml, and the warmth.</p>".to_owned()),
+            status: Some(ProductStatus::Active),
+            category_ids: None,
+            attributes: Some(BTreeMap::from([("material".to_owned(), Any("stoneware".into()))])),
+            option_names: None,
+            images: None,
+            price: Some(Money::example()),
+            compare_at_price: None,
+            sku: Some("MUG-350".to_owned()),
+            stock: Some(20),
+            variants: None,
+        }
+    }
+}
+
+impl Example for CreateVariantRequest {
+    fn example() -> Self {
+        Self {
+            sku: Some("SOCK-CREW-L".to_owned()),
+            options: Some(BTreeMap::from([("Size".to_owned(), "L".to_owned())])),
+            price: Money::example(),
+            compare_at_price: None,
+            stock: Some(5),
+            active: None,
+        }
+    }
+}
+
+impl Example for ReplaceProductRequest {
+    fn example() -> Self {
+        Self {
+            title: "Stoneware Mug".to_owned(),
+            slug: None,
+            description: Some("<p>Holds 350 ml.</p>".to_owned()),
+            status: None,
+            category_ids: None,
+            attributes: None,
+            option_names: None,
+            images: None,
+            price: None,
+            compare_at_price: MaybeUndefined::Undefined,
+            sku: MaybeUndefined::Undefined,
+        }
+    }
+}
+
+impl Example for UpdateProductRequest {
+    fn example() -> Self {
+        Self {
+            title: None,
+            slug: None,
+            description: None,
+            status: Some(ProductStatus::Archived),
+            category_ids: None,
+            attributes: None,
+            option_names: None,
+            images: None,
+            price: None,
+            compare_at_price: MaybeUndefined::Undefined,
+            sku: MaybeUndefined::Undefined,
+        }
+    }
+}
+
+impl Example for UpdateVariantRequest {
+    fn example() -> Self {
+        Self {
+            sku: MaybeUndefined::Undefined,
+            options: None,
+            price: Some(Money::example()),
+            compare_at_price: MaybeUndefined::Undefined,
+            active: None,
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! A product as clients read it.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use commerce_core::catalog;
+use poem_openapi::types::{Any, Example};
+use poem_openapi::{Enum, Object};
+use uuid::Uuid;
+
+use crate::http::answer::Reply;
+use crate::http::money::Money;
+
+/// Where a product stands: shoppers see active ones only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[oai(rename_all = "snake_case", remote = "catalog::ProductStatus")]
+pub enum ProductStatus {
+    Draft,
+    Active,
+    Archived,
+}
+
+/// The order of a list of products; `-` is descending.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[oai(remote = "catalog::ProductSort")]
+pub enum ProductSort {
+    #[oai(rename = "created_at")]
+    CreatedAt,
+    #[oai(rename = "-created_at")]
+    CreatedAtDescending,
+    #[oai(rename = "price")]
+    Price,
+    #[oai(rename = "-price")]
+    PriceDescending,
+    #[oai(rename = "title")]
+    Title,
+    #[oai(rename = "-title")]
+    TitleDescending,
+}
+
+/// What the shop sells.
+#[derive(Debug, Clone, Object)]
+#[oai(skip_serializing_if_is_none, example)]
+pub struct Product {
+    pub id: Uuid,
+    /// The readable part of its address.
+    pub slug: String,
+    pub title: String,
+    /// Sanitised HTML.
+    pub description: String,
+    pub status: ProductStatus,
+    pub category_ids: Vec<Uuid>,
+    /// Free facts: vendor, material, tags …
+    pub attributes: BTreeMap<String, Any<serde_json::Value>>,
+    /// Names of the options in the order they are shown; empty for a product with one variant.
+    pub option_names: Vec<String>,
+    pub images: Vec<Image>,
+    pub variants: Vec<Variant>,
+    /// The lowest price among active variants; absent when there is none.
+    pub price_from: Option<Money>,
+    /// Whether any active variant can be bought now.
+    pub in_stock: bool,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+    #[oai(skip)]
+    version: i32,
+}
+
+/// What is bought: a product in one combination of its options.
+#[derive(Debug, Clone, Object)]
+#[oai(skip_serializing_if_is_none, rename = "Variant")]
+pub struct Variant {
+    pub id: Uuid,
+    pub sku: Option<String>,
+    /// The values of the options, such as `Small / Blue`.
+    pub title: String,
+    /// Chosen value by option name.
+    pub options: BTreeMap<String, String>,
+    pub price: Money,
+    /// What it cost before, or elsewhere.
+    pub compare_at_price: Option<Money>,
+    /// Units that can be bought now.
+    pub available: i64,
+    pub active: bool,
+}
+
+/// A picture of a product.
+#[derive(Debug, Clone, Object)]
+#[oai(skip_serializing_if_is_none, rename = "Image", example)]
+pub struct Image {
+    pub id: Uuid,
+    /// An address, or a path on this server.
+    pub url: String,
+    /// What is seen, for those who do not see it.
+    pub alt: String,
+    pub position: i32,
+    /// In pixels, of an uploaded image.
+    pub width: Option<u32>,
+    /// In pixels, of an uploaded image.
+    pub height: Option<u32>,
+    /// Smaller copies of an uploaded image, by width. They come some moments after the upload.
+    pub variants: Vec<ImageVariant>,
+}
+
+/// A smaller copy of an image.
+#[derive(Debug, Clone, Object)]
+#[oai(rename = "ImageVariant")]
+pub struct ImageVariant {
+    /// In pixels.
+    pub width: u32,
+    /// In pixels.
+    pub height: u32,
+    /// A path on this server.
+    pub url: String,
+}
+
+impl Product {
+    /// The product with its `ETag`.
+    pub fn reply(self) -> Reply<Self> {
+        let version = self.version;
+        Reply::new(self).version_as_shown(version)
+    }
+}
+
+impl From<catalog::Product> for Product {
+    fn from(product: catalog::Product) -> Self {
+        Self {
+            in_stock: product.in_stock(),
+            id: product.id.0,
+            slug: product.slug,
+            title: product.title,
+            description: product.description,
+            status: product.status.into(),
+            category_ids: product.category_ids.into_iter().map(|id| id.0).collect(),
+            attributes: product.attributes.into_iter().map(|(key, value)| (key, Any(value))).collect(),
+            option_names: product.option_names,
+            images: product.images.into_iter().map(Image::from).collect(),
+            variants: product.variants.into_iter().map(Variant::from).collect(),
+            price_from: product.price_from.map(Money::from),
+            created_at: product.created_at,
+            updated_at: product.updated_at,
+            version: product.version,
+        }
+    }
+}
+
+impl From<catalog::Variant> for Variant {
+    fn from(variant: catalog::Variant) -> Self {
+        Self {
+            id: variant.id.0,
+            sku: variant.sku,
+            title: variant.title,
+            options: variant.options,
+            price: variant.price.into(),
+            compare_at_price: variant.compare_at_price.map(Money::from),
+            available: variant.available,
+            active: variant.active,
+        }
+    }
+}
+
+impl From<catalog::Image> for Image {
+    fn from(image: catalog::Image) -> Self {
+        let variants = image.variants.into_iter();
+        Self {
+            id: image.id.0,
+            url: image.url,
+            alt: image.alt,
+            position: image.position,
+            width: image.size.map(|(width, _)| width),
+            height: image.size.map(|(_, height)| height),
+            variants: variants
+                .map(|catalog::ImageVariant { width, height, url }| ImageVariant { width, height, url })
+                .collect(),
+        }
+    }
+}
+
+impl Example for Image {
+    fn example() -> Self {
+        let path = |last: u8| format!("/media/01939f5c-7e2b-7c4a-9a55-0d8a6a4f00{last:02x}.jpg");
+        Self {
+            id: Uuid::from_u128(0x0193_9f5c_7e2b_7c4a_9a55_0d8a_6a4f_0003),
+            url: path(16),
+            alt: "A pair of moss green socks".to_owned(),
+            position: 0,
+            width: Some(1600),
+            height: Some(1200),
+            variants: vec![ImageVariant { width: 160, height: 120, url: path(17) }],
+        }
+    }
+}
+
+impl Example for Product {
+    fn example() -> Self {
+        let id = |last: u128| Uuid::from_u128(0x0193_9f5c_7e2b_7c4a_9a55_0d8a_6a4f_0000 + last);
+        let at = DateTime::from_timestamp(1_767_225_600, 0).unwrap_or_default();
+        Self {
+            id: id(1),
+            slug: "merino-crew-socks".to_owned(),
+            title: "Merino Crew Socks".to_owned(),
+            description: "<p>Fine merino with a reinforced heel.</p>".to_owned(),
+            status: ProductStatus::Active,
+            category_ids: vec![id(2)],
+            attributes: BTreeMap::from([("material".to_owned(), Any("80 % merino wool".into()))]),
+            option_names: vec!["Size".to_owned()],
+            images: vec![Image::example()],
+            variants: vec![Variant {
+                id: id(4),
+                sku: Some("SOCK-CREW-M".to_owned()),
+                title: "M".to_owned(),
+                options: BTreeMap::from([("Size".to_owned(), "M".to_owned())]),
+                price: Money::example(),
+                compare_at_price: None,
+                available: 12,
+                active: true,
+            }],
+            price_from: Some(Money::example()),
+            in_stock: true,
+            created_at: at,
+            updated_at: at,
+            version: 1,
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Whether the process lives, and whether it can do its work.
+
+use commerce_core::db::{self, PooledConnection};
+use commerce_core::jobs::Job as _;
+use commerce_core::jobs::kinds::SendEmail;
+use commerce_core::schema::jobs;
+use diesel::prelude::*;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use poem::http::StatusCode;
+use poem::web::{Data, Json};
+use poem::{IntoResponse, Response, handler};
+use serde::Serialize;
+
+use crate::http::state::State;
+
+#[handler]
+pub fn alive() -> &'static str {
+    "ok\n"
+}
+
+#[derive(Debug, Serialize)]
+struct Readiness {
+    /// `ready`, `degraded` (sells, but something waits) or `unavailable`.
+    status: &'static str,
+    database: String,
+    migrations: String,
+    worker: String,
+    mail: String,
+    search: String,
+}
+
+/// 200 when the shop can sell. A worker, mail server or search engine that is away makes mails and expiry wait, or search less
+/// good, so it is told, but is no reason to take the shop out of service.
+#[handler]
+pub async fn ready(Data(state): Data<&State>) -> Response {
+    let readiness = match state.pool.get().await {
+        Err(error) => Readiness { database: format!("no connection: {error}"), ..Readiness::unknown() },
+        Ok(conn) => look(conn, state).await.unwrap_or_else(|error| Readiness {
+            database: format!("does not answer: {error}"),
+            ..Readiness::unknown()
+        }),
+    };
+    let status =
+        if readiness.status == "unavailable" { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+    Json(readiness).with_status(status).into_response()
+}
+
+async fn look(mut conn: PooledConnection, state: &State) -> Result<Readiness, diesel::result::Error> {
+    let pending = db::pending_migrations(&mut conn).await?;
+    if !pending.is_empty() {
+        return Ok(Readiness {
+            database: "ok".to_owned(),
+            migrations: format!("{} pending: run `commerce-api migrate`", pending.len()),
+            ..Readiness::unknown()
+        });
+    }
+    let overdue = job_overdue(&mut conn).await?;
+    let worker = match &overdue {
+        Some(kind) => {
+            format!("a job of kind {kind} has waited for more than a minute: is commerce-worker running?")
+        }
+        None => "ok".to_owned(),
+    };
+    let mail_waits = mail_waits(&mut conn).await?;
+    let mail = if mail_waits {
+        "a mail could not be sent and is tried again: `commerce-worker jobs list` tells why".to_owned()
+    } else {
+        "ok".to_owned()
+    };
+    // It takes a connection of its own: no probe is to wait for another's.
+    drop(conn);
+    let searches = state.search.check().await;
+    let degraded = overdue.is_some() || mail_waits || searches.is_err();
+    let search = match searches {
+        Ok(()) => "ok".to_owned(),
+        Err(error) => format!("Postgres searches: {error}"),
+    };
+    let status = if degraded { "degraded" } else { "ready" };
+    Ok(Readiness { status, database: "ok".to_owned(), migrations: "ok".to_owned(), worker, mail, search })
+}
+
+impl Readiness {
+    fn unknown() -> Self {
+        let unknown = || "unknown".to_owned();
+        Self {
+            status: "unavailable",
+            database: unknown(),
+            migrations: unknown(),
+            worker: unknown(),
+            mail: unknown(),
+            search: unknown(),
+        }
+    }
+}
+
+/// Whether a mail has failed and waits for its next attempt.
+async fn mail_waits(conn: &mut AsyncPgConnection) -> Result<bool, diesel::result::Error> {
+    let failed = jobs::table
+        .filter(jobs::kind.eq(SendEmail::KIND))
+        .filter(jobs::state.eq("ready"))
+        .filter(jobs::last_error.is_not_null());
+    diesel::select(diesel::dsl::exists(failed)).get_result(conn).await
+}
+
+/// The kind of a job that should have run a minute ago.
+async fn job_overdue(conn: &mut AsyncPgConnection) -> Result<Option<String>, diesel::result::Error> {
+    jobs::table
+        .filter(jobs::state.ne("dead"))
+        .filter(
+            (jobs::run_at + diesel::pg::data_types::PgInterval::from_microseconds(60_000_000))
+                .lt(db::clock()),
+        )
+        .select(jobs::kind)
+        .first(conn)
+        .await
+        .optional()
+}

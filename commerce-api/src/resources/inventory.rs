@@ -1,0 +1,298 @@
+//! `/admin/inventory`: how much there is of what, and every change of it.
+
+use chrono::{DateTime, Utc};
+use commerce_core::audit_log::{self, Subject};
+use commerce_core::db::Retryable;
+use commerce_core::ids::{LocationId, VariantId};
+use commerce_core::inventory::{
+    self, AdjustError, ListLevelsError, ListMovementsError, MAIN_LOCATION, MovementKind as Kind,
+    StockAdjustment,
+};
+use commerce_core::page::Limit;
+use diesel::result::Error as QueryError;
+use diesel_async::AsyncPgConnection;
+use poem_openapi::param::{Path, Query};
+use poem_openapi::types::Example;
+use poem_openapi::{Enum, Object, OpenApi};
+use uuid::Uuid;
+
+use crate::http::answer::{Created, List, Okay};
+use crate::http::auth::{Can, InventoryRead, InventoryWrite};
+use crate::http::body::Body;
+use crate::http::idempotency_key::IdempotencyKey;
+use crate::http::problem::{Code, Fault, Problem, Refusal, Refused};
+use crate::http::state::State;
+use crate::resources::orders::shopper_orders::twenty;
+use crate::routes::Tag;
+
+pub struct Inventory(pub State);
+
+#[OpenApi(tag = "Tag::Inventory")]
+impl Inventory {
+    /// List stock levels
+    #[oai(path = "/admin/inventory", method = "get", operation_id = "list_stock_levels")]
+    async fn list(
+        &self,
+        _staff: Can<InventoryRead>,
+        /// Only levels with at most so many units available
+        available_max: Query<Option<i64>>,
+        #[oai(validator(minimum(value = "1"), maximum(value = "100")), default = "twenty")] limit: Query<u16>,
+        cursor: Query<Option<String>>,
+    ) -> Result<Okay<List<StockLevel>>, Refused<ListLevelsError>> {
+        let mut conn = self.0.conn().await?;
+        let limit = Limit::new(limit.0).unwrap_or_default();
+        let page = inventory::list_levels(&mut conn, available_max.0, limit, cursor.0.as_deref()).await?;
+        Ok(Okay::page(page.map(StockLevel::from)))
+    }
+
+    /// Adjust stock
+    ///
+    /// Adds to or takes from what is on hand, with a line in the ledger. What is reserved cannot be taken away.
+    #[oai(path = "/admin/inventory/:variant_id/adjustments", method = "post", operation_id = "adjust_stock")]
+    async fn adjust(
+        &self,
+        staff: Can<InventoryWrite>,
+        variant_id: Path<Uuid>,
+        #[oai(name = "Idempotency-Key")] key: IdempotencyKey,
+        body: Body<AdjustStockRequest>,
+    ) -> Result<Created<StockLevel>, Refused<AdjustStockError>> {
+        let request = key.request(&staff, body.raw());
+        let location_id = body.location_id.map_or(MAIN_LOCATION, LocationId);
+        let adjustment = StockAdjustment {
+            variant_id: VariantId(variant_id.0),
+            location_id,
+            delta: body.delta,
+            reason: body.value.reason,
+        };
+        let author = staff.author();
+        let effect = async move |conn: &mut AsyncPgConnection| {
+            let subject = Subject::Stock(adjustment.variant_id);
+            let before = audit_log::snapshot(conn, subject).await?;
+            inventory::adjust(conn, std::slice::from_ref(&adjustment), &author.origin).await?;
+            audit_log::record(conn, &author, "adjust_stock", subject, before).await?;
+            let level = inventory::find_level(conn, adjustment.variant_id, location_id).await?;
+            level.map(StockLevel::from).ok_or(AdjustStockError::UnknownVariant)
+        };
+        self.0.write("adjust_stock", request, effect).await
+    }
+
+    /// List the movements of a variant's stock
+    ///
+    /// The ledger, newest first: every unit that came, was set aside, given back or sent out.
+    #[oai(
+        path = "/admin/inventory/:variant_id/movements",
+        method = "get",
+        operation_id = "list_stock_movements"
+    )]
+    async fn movements(
+        &self,
+        _staff: Can<InventoryRead>,
+        variant_id: Path<Uuid>,
+        #[oai(validator(minimum(value = "1"), maximum(value = "100")), default = "twenty")] limit: Query<u16>,
+        cursor: Query<Option<String>>,
+    ) -> Result<Okay<List<Movement>>, Refused<ListMovementsError>> {
+        let mut conn = self.0.conn().await?;
+        let limit = Limit::new(limit.0).unwrap_or_default();
+        let variant_id = VariantId(variant_id.0);
+        let page = inventory::list_movements(&mut conn, variant_id, limit, cursor.0.as_deref()).await?;
+        Ok(Okay::page(page.map(Movement::from)))
+    }
+}
+
+/// How much there is of a variant at a location.
+#[derive(Debug, Clone, Object)]
+#[oai(skip_serializing_if_is_none, example)]
+pub struct StockLevel {
+    pub variant_id: Uuid,
+    pub location_id: Uuid,
+    pub product_id: Uuid,
+    pub product_title: String,
+    pub variant_title: String,
+    pub sku: Option<String>,
+    /// Units in the house.
+    pub on_hand: i64,
+    /// Of these, spoken for by orders and carts.
+    pub reserved: i64,
+    /// on_hand − reserved
+    pub available: i64,
+}
+
+/// A change of what is on hand.
+#[derive(Debug, Clone, Object)]
+#[oai(deny_unknown_fields, example)]
+pub struct AdjustStockRequest {
+    /// Units to add; negative takes away.
+    #[oai(validator(minimum(value = "-1000000000"), maximum(value = "1000000000")))]
+    pub delta: i64,
+    /// Why; kept in the ledger.
+    #[oai(validator(max_length = 500))]
+    pub reason: Option<String>,
+    /// The main location unless given.
+    pub location_id: Option<Uuid>,
+}
+
+/// What a movement does to its level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[oai(rename_all = "snake_case", remote = "Kind")]
+pub enum MovementKind {
+    /// Counted, received or written off.
+    Adjust,
+    /// Set aside for a cart or an order.
+    Reserve,
+    /// Given back.
+    Release,
+    /// Left with a shipment.
+    Consume,
+}
+
+/// A line of the ledger.
+#[derive(Debug, Clone, Object)]
+#[oai(skip_serializing_if_is_none, example, rename = "StockMovement")]
+pub struct Movement {
+    pub id: Uuid,
+    pub variant_id: Uuid,
+    pub location_id: Uuid,
+    pub kind: MovementKind,
+    pub on_hand_delta: i64,
+    pub reserved_delta: i64,
+    pub reason: Option<String>,
+    pub order_id: Option<Uuid>,
+    /// Who did it: `user:<id>`, `guest` or `system`.
+    pub actor: String,
+    pub created_at: DateTime<Utc>,
+}
+
+impl From<inventory::StockLevel> for StockLevel {
+    fn from(level: inventory::StockLevel) -> Self {
+        Self {
+            available: level.available(),
+            variant_id: level.variant_id.0,
+            location_id: level.location_id.0,
+            product_id: level.product_id.0,
+            product_title: level.product_title,
+            variant_title: level.variant_title,
+            sku: level.sku,
+            on_hand: level.on_hand,
+            reserved: level.reserved,
+        }
+    }
+}
+
+impl From<inventory::Movement> for Movement {
+    fn from(movement: inventory::Movement) -> Self {
+        Self {
+            id: movement.id.0,
+            variant_id: movement.variant_id.0,
+            location_id: movement.location_id.0,
+            kind: movement.kind.into(),
+            on_hand_delta: movement.on_hand_delta,
+            reserved_delta: movement.reserved_delta,
+            reason: movement.reason,
+            order_id: movement.order_id.map(|id| id.0),
+            actor: movement.actor,
+            created_at: movement.created_at,
+        }
+    }
+}
+
+/// Why stock was not adjusted.
+#[derive(Debug, thiserror::Error)]
+pub enum AdjustStockError {
+    #[error("there is no such variant or location")]
+    UnknownVariant,
+    #[error(transparent)]
+    Adjust(#[from] AdjustError),
+    #[error(transparent)]
+    Database(#[from] QueryError),
+}
+
+impl Retryable for AdjustStockError {
+    fn is_retryable(&self) -> bool {
+        match self {
+            Self::UnknownVariant => false,
+            Self::Adjust(error) => error.is_retryable(),
+            Self::Database(error) => error.is_retryable(),
+        }
+    }
+}
+
+impl Refusal for AdjustStockError {
+    const CODES: &'static [Code] = &[Code::NotFound, Code::StockReserved, Code::ValidationFailed];
+
+    fn problem(self) -> Problem {
+        match self {
+            Self::UnknownVariant | Self::Adjust(AdjustError::UnknownLevel(_)) => {
+                Problem::not_found("variant or location")
+            }
+            Self::Adjust(error @ AdjustError::BelowReserved { .. }) => {
+                Problem::new(Code::StockReserved, error.to_string())
+            }
+            Self::Adjust(error @ AdjustError::TooLarge(_)) => {
+                Problem::invalid(vec![Fault::at("/delta", error.to_string())])
+            }
+            Self::Adjust(AdjustError::Database(error)) | Self::Database(error) => error.into(),
+        }
+    }
+}
+
+impl Refusal for ListLevelsError {
+    const CODES: &'static [Code] = &[Code::InvalidCursor];
+
+    fn problem(self) -> Problem {
+        match self {
+            Self::InvalidCursor(error) => error.into(),
+            Self::Database(error) => error.into(),
+        }
+    }
+}
+
+impl Refusal for ListMovementsError {
+    const CODES: &'static [Code] = &[Code::NotFound, Code::InvalidCursor];
+
+    fn problem(self) -> Problem {
+        match self {
+            Self::UnknownVariant(_) => Problem::not_found("variant"),
+            Self::InvalidCursor(error) => error.into(),
+            Self::Database(error) => error.into(),
+        }
+    }
+}
+
+impl Example for StockLevel {
+    fn example() -> Self {
+        Self {
+            variant_id: Uuid::from_u128(0x0193_9f5c_7e2b_7c4a_9a55_0d8a_6a4f_0004),
+            location_id: MAIN_LOCATION.0,
+            product_id: Uuid::from_u128(0x0193_9f5c_7e2b_7c4a_9a55_0d8a_6a4f_0001),
+            product_title: "Merino Crew Socks".to_owned(),
+            variant_title: "M".to_owned(),
+            sku: Some("SOCK-CREW-M".to_owned()),
+            on_hand: 15,
+            reserved: 3,
+            available: 12,
+        }
+    }
+}
+
+impl Example for AdjustStockRequest {
+    fn example() -> Self {
+        Self { delta: 24, reason: Some("delivery 4711".to_owned()), location_id: None }
+    }
+}
+
+impl Example for Movement {
+    fn example() -> Self {
+        Self {
+            id: Uuid::from_u128(0x0193_9f5c_7e2b_7c4a_9a55_0d8a_6a4f_0005),
+            variant_id: Uuid::from_u128(0x0193_9f5c_7e2b_7c4a_9a55_0d8a_6a4f_0004),
+            location_id: MAIN_LOCATION.0,
+            kind: MovementKind::Adjust,
+            on_hand_delta: 24,
+            reserved_delta: 0,
+            reason: Some("delivery 4711".to_owned()),
+            order_id: None,
+            actor: "system".to_owned(),
+            created_at: DateTime::from_timestamp(1_767_225_600, 0).unwrap_or_default(),
+        }
+    }
+}

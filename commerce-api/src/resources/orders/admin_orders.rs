@@ -1,0 +1,335 @@
+//! `/admin/orders`: what the shop sees and does.
+
+use chrono::{DateTime, Utc};
+use commerce_core::accounts::{Permission, Role};
+use commerce_core::audit_log::{self, Subject};
+use commerce_core::db::Retryable;
+use commerce_core::flows::{
+    AdvanceOrderError, CancelOrderError, CancelledBy, Dispatch, PlacedOrder, cancel_order, deliver_order,
+    process_order, ship_order,
+};
+use commerce_core::ids::{OrderId, UserId};
+use commerce_core::orders::{self, EventKind, ListOrdersError, OrderFilter, OrderSort};
+use commerce_core::page::Limit;
+use commerce_core::request::Origin;
+use diesel::result::Error as QueryError;
+use diesel_async::AsyncPgConnection;
+use poem_openapi::param::{Path, Query};
+use poem_openapi::types::Example;
+use poem_openapi::{Enum, Object, OpenApi};
+use uuid::Uuid;
+
+use crate::edge::IfMatch;
+use crate::http::answer::{Created, List, Okay};
+use crate::http::auth::{Can, OrdersRead, OrdersWrite, permission_denied};
+use crate::http::body::Body;
+use crate::http::idempotency_key::IdempotencyKey;
+use crate::http::problem::{Code, Problem, Refusal, Refused};
+use crate::http::state::State;
+use crate::resources::orders::shopper_orders::{
+    CancelReason, FulfillmentStatus, Order, OrderPaymentStatus, OrderSorting, OrderStatus, twenty, with_lines,
+};
+use crate::routes::Tag;
+
+pub struct AdminOrders(pub State);
+
+#[OpenApi(tag = "Tag::AdminOrders")]
+impl AdminOrders {
+    /// List orders
+    #[oai(path = "/admin/orders", method = "get", operation_id = "admin_list_orders")]
+    #[allow(clippy::too_many_arguments)]
+    async fn list(
+        &self,
+        _staff: Can<OrdersRead>,
+        status: Query<Option<OrderStatus>>,
+        payment_status: Query<Option<OrderPaymentStatus>>,
+        fulfillment_status: Query<Option<FulfillmentStatus>>,
+        cancel_reason: Query<Option<CancelReason>>,
+        /// Whether a cancellation gave stock back
+        stock_released: Query<Option<bool>>,
+        /// Id of the customer
+        user_id: Query<Option<Uuid>>,
+        /// Placed at or after
+        placed_from: Query<Option<DateTime<Utc>>>,
+        /// Placed before
+        placed_before: Query<Option<DateTime<Utc>>>,
+        /// In minor units
+        total_min: Query<Option<i64>>,
+        /// In minor units
+        total_max: Query<Option<i64>>,
+        /// An order number, or a part of an e-mail address
+        #[oai(validator(max_length = 254))]
+        q: Query<Option<String>>,
+        /// Newest first unless asked otherwise
+        sort: Query<Option<OrderSorting>>,
+        #[oai(validator(minimum(value = "1"), maximum(value = "100")), default = "twenty")] limit: Query<u16>,
+        cursor: Query<Option<String>>,
+    ) -> Result<Okay<List<Order>>, Refused<ListOrdersError>> {
+        let filter = OrderFilter {
+            user_id: user_id.0.map(UserId),
+            status: status.0.map(Into::into),
+            payment_status: payment_status.0.map(Into::into),
+            fulfillment_status: fulfillment_status.0.map(Into::into),
+            cancel_reason: cancel_reason.0.map(Into::into),
+            stock_released: stock_released.0,
+            placed_from: placed_from.0,
+            placed_before: placed_before.0,
+            total_min_minor: total_min.0,
+            total_max_minor: total_max.0,
+            text: q.0.filter(|text| !text.trim().is_empty()),
+        };
+        let sort = sort.0.map_or(OrderSort::NewestFirst, Into::into);
+        let mut conn = self.0.conn().await?;
+        let limit = Limit::new(limit.0).unwrap_or_default();
+        let page = orders::list(&mut conn, &filter, sort, limit, cursor.0.as_deref()).await?;
+        Ok(Okay::page(with_lines(&mut conn, page).await?))
+    }
+
+    /// Read an order
+    #[oai(path = "/admin/orders/:id", method = "get", operation_id = "admin_get_order")]
+    async fn get(
+        &self,
+        _staff: Can<OrdersRead>,
+        id: Path<Uuid>,
+    ) -> Result<Okay<Order>, Refused<MoveOrderError>> {
+        let mut conn = self.0.conn().await?;
+        let order = orders::find(&mut conn, OrderId(id.0)).await?.ok_or(MoveOrderError::NotFound)?;
+        let lines = orders::lines(&mut conn, &[order.id]).await?;
+        Ok(Okay::new(Order::placed(PlacedOrder { order, lines })))
+    }
+
+    /// Move an order on
+    ///
+    /// `processing`: the customer can no longer cancel it. `shipped`: all of it leaves in one parcel, and its units leave the
+    /// stock. `delivered`: it has arrived. `cancelled`: its stock goes back on the shelf, and what was paid goes back.
+    ///
+    /// `shipped` and `delivered` need the permission `shipments.write` too, and `cancelled` needs `payments.refund` if any money has
+    /// come in for the order.
+    #[oai(path = "/admin/orders/:id/status", method = "patch", operation_id = "admin_move_order")]
+    async fn move_on(
+        &self,
+        staff: Can<OrdersWrite>,
+        id: Path<Uuid>,
+        #[oai(name = "If-Match")] expected: IfMatch,
+        body: Body<MoveOrderRequest>,
+    ) -> Result<Okay<Order>, Refused<MoveOrderError>> {
+        let (id, author, step, role) = (OrderId(id.0), staff.author(), body.value, staff.staff.role);
+        let effect = async move |conn: &mut AsyncPgConnection| {
+            // The lock is kept, so that what is checked holds until the step is taken.
+            let order = orders::lock(conn, id).await?.ok_or(MoveOrderError::NotFound)?.0;
+            if let Some(permission) = step.needs(&order)
+                && !role.may(permission)
+            {
+                return Err(MoveOrderError::MayNot(role, permission));
+            }
+            if expected.version().is_some_and(|expected| expected != order.version) {
+                return Err(MoveOrderError::VersionMismatch);
+            }
+            let before = audit_log::snapshot(conn, Subject::Order(id)).await?;
+            let order = step.take(conn, id, &author.origin).await?;
+            audit_log::record(conn, &author, "admin_move_order", Subject::Order(id), before).await?;
+            let lines = orders::lines(conn, &[id]).await?;
+            Ok::<_, MoveOrderError>(Order::placed(PlacedOrder { order, lines }))
+        };
+        self.0.write("move_order", None, effect).await
+    }
+
+    /// Read an order's timeline
+    #[oai(path = "/admin/orders/:id/events", method = "get", operation_id = "admin_list_order_events")]
+    async fn events(
+        &self,
+        _staff: Can<OrdersRead>,
+        id: Path<Uuid>,
+    ) -> Result<Okay<List<OrderEvent>>, Refused<MoveOrderError>> {
+        let mut conn = self.0.conn().await?;
+        let order = orders::find(&mut conn, OrderId(id.0)).await?.ok_or(MoveOrderError::NotFound)?;
+        let data = orders::events(&mut conn, order.id).await?.into_iter().map(OrderEvent::from).collect();
+        Ok(Okay::new(List { data, next_cursor: None }))
+    }
+
+    /// Note something about an order
+    ///
+    /// The note goes into the timeline; shoppers do not see it.
+    #[oai(path = "/admin/orders/:id/notes", method = "post", operation_id = "admin_note_order")]
+    async fn note(
+        &self,
+        staff: Can<OrdersWrite>,
+        id: Path<Uuid>,
+        #[oai(name = "Idempotency-Key")] key: IdempotencyKey,
+        body: Body<NoteRequest>,
+    ) -> Result<Created<OrderEvent>, Refused<MoveOrderError>> {
+        let request = key.request(&staff, body.raw());
+        let (id, author, text) = (OrderId(id.0), staff.author(), body.value.text);
+        let effect = async move |conn: &mut AsyncPgConnection| {
+            orders::lock(conn, id).await?.ok_or(MoveOrderError::NotFound)?;
+            let note = serde_json::json!({ "text": text });
+            orders::record(conn, id, EventKind::Note, note, &author.origin).await?;
+            let event = orders::events(conn, id).await?.pop().ok_or(MoveOrderError::NotFound)?;
+            // What it says is in the timeline.
+            let noted = Some(serde_json::json!({ "event_id": event.id }));
+            let subject = Subject::Order(id);
+            audit_log::record_facts(conn, &author, "admin_note_order", subject, None, noted).await?;
+            Ok::<_, MoveOrderError>(OrderEvent::from(event))
+        };
+        self.0.write("note_order", request, effect).await
+    }
+}
+
+/// Why an order was not moved on.
+#[derive(Debug, thiserror::Error)]
+pub enum MoveOrderError {
+    #[error("there is no such order")]
+    NotFound,
+    /// This step needs more than the permission to change orders.
+    #[error("the role {0} does not include {1}")]
+    MayNot(Role, Permission),
+    #[error("the order has changed since it was read")]
+    VersionMismatch,
+    #[error(transparent)]
+    Advance(#[from] AdvanceOrderError),
+    #[error(transparent)]
+    Cancel(#[from] CancelOrderError),
+    #[error(transparent)]
+    Database(#[from] QueryError),
+}
+
+impl Retryable for MoveOrderError {
+    fn is_retryable(&self) -> bool {
+        match self {
+            Self::NotFound | Self::MayNot(..) | Self::VersionMismatch => false,
+            Self::Advance(error) => error.is_retryable(),
+            Self::Cancel(error) => error.is_retryable(),
+            Self::Database(error) => error.is_retryable(),
+        }
+    }
+}
+
+impl Refusal for MoveOrderError {
+    const CODES: &'static [Code] =
+        &[Code::NotFound, Code::VersionMismatch, Code::OrderState, Code::TrackingNumberTaken];
+
+    fn problem(self) -> Problem {
+        match self {
+            Self::NotFound | Self::Advance(AdvanceOrderError::NotFound) => Problem::not_found("order"),
+            Self::MayNot(role, permission) => permission_denied(Some(role), permission),
+            Self::VersionMismatch => Problem::new(Code::VersionMismatch, Code::VersionMismatch.meaning()),
+            Self::Advance(AdvanceOrderError::Transition(error)) => {
+                Problem::new(Code::OrderState, error.to_string()).with("status", error.from)
+            }
+            Self::Advance(error @ AdvanceOrderError::TrackingNumberTaken(_)) => {
+                Problem::new(Code::TrackingNumberTaken, error.to_string())
+            }
+            Self::Cancel(error) => error.problem(),
+            Self::Advance(AdvanceOrderError::Database(error)) | Self::Database(error) => error.into(),
+        }
+    }
+}
+
+/// The steps a person takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[oai(rename_all = "snake_case")]
+pub enum OrderStep {
+    Processing,
+    Shipped,
+    Delivered,
+    Cancelled,
+}
+
+/// Where the order goes next.
+#[derive(Debug, Clone, Object)]
+#[oai(deny_unknown_fields, skip_serializing_if_is_none, example)]
+pub struct MoveOrderRequest {
+    pub status: OrderStep,
+    /// Of a parcel, when it is shipped.
+    #[oai(validator(min_length = 1, max_length = 100))]
+    pub carrier: Option<String>,
+    /// Of a parcel, when it is shipped; unique in the shop.
+    #[oai(validator(min_length = 1, max_length = 100))]
+    pub tracking_number: Option<String>,
+}
+
+impl MoveOrderRequest {
+    /// What the step needs besides `orders.write`.
+    fn needs(&self, order: &orders::Order) -> Option<Permission> {
+        match self.status {
+            OrderStep::Processing => None,
+            OrderStep::Shipped | OrderStep::Delivered => Some(Permission::ShipmentsWrite),
+            OrderStep::Cancelled => (order.paid_minor > 0).then_some(Permission::PaymentsRefund),
+        }
+    }
+
+    async fn take(
+        &self,
+        conn: &mut AsyncPgConnection,
+        id: OrderId,
+        origin: &Origin,
+    ) -> Result<orders::Order, MoveOrderError> {
+        Ok(match self.status {
+            OrderStep::Processing => process_order(conn, id, origin).await?,
+            OrderStep::Shipped => {
+                let (carrier, tracking_number) = (self.carrier.clone(), self.tracking_number.clone());
+                ship_order(conn, id, &Dispatch { carrier, tracking_number }, origin).await?
+            }
+            OrderStep::Delivered => deliver_order(conn, id, origin).await?,
+            OrderStep::Cancelled => cancel_order(conn, id, CancelledBy::Admin, origin).await?,
+        })
+    }
+}
+
+impl Example for MoveOrderRequest {
+    fn example() -> Self {
+        Self {
+            status: OrderStep::Shipped,
+            carrier: Some("DHL".to_owned()),
+            tracking_number: Some("00340434161094042557".to_owned()),
+        }
+    }
+}
+
+/// A note for colleagues.
+#[derive(Debug, Clone, Object)]
+#[oai(deny_unknown_fields, example)]
+pub struct NoteRequest {
+    #[oai(validator(min_length = 1, max_length = 2000))]
+    pub text: String,
+}
+
+impl Example for NoteRequest {
+    fn example() -> Self {
+        Self { text: "Customer called: please ring twice.".to_owned() }
+    }
+}
+
+/// Something that happened to an order.
+#[derive(Debug, Clone, Object)]
+#[oai(skip_serializing_if_is_none, example)]
+pub struct OrderEvent {
+    pub id: Uuid,
+    /// Such as `placed`, `payment_succeeded`, `paid`, `shipped`, `cancelled`, `stock_released`, `note`.
+    pub kind: String,
+    pub data: serde_json::Value,
+    /// `user:<id>`, `guest` or `system`.
+    pub actor: String,
+    pub request_id: Option<String>,
+    pub created_at: DateTime<Utc>,
+}
+
+impl From<orders::OrderEvent> for OrderEvent {
+    fn from(event: orders::OrderEvent) -> Self {
+        let orders::OrderEvent { id, kind, data, actor, request_id, created_at } = event;
+        Self { id: id.0, kind: kind.to_string(), data, actor, request_id, created_at }
+    }
+}
+
+impl Example for OrderEvent {
+    fn example() -> Self {
+        Self {
+            id: Uuid::from_u128(0x0193_9f5c_7e2b_7c4a_9a55_0d8a_6a4f_4b51),
+            kind: EventKind::Placed.to_string(),
+            data: serde_json::json!({ "total_minor": 12000, "currency": "USD" }),
+            actor: "guest".to_owned(),
+            request_id: Some("01939f5c-7e2b-7c4a-9a55-0d8a6a4f4b1e".to_owned()),
+            created_at: DateTime::from_timestamp(1_767_225_600, 0).unwrap_or_default(),
+        }
+    }
+}

@@ -1,0 +1,479 @@
+//! `/orders`: checking out, and what a shopper sees and does afterwards.
+
+use chrono::{DateTime, Utc};
+use commerce_core::accounts;
+use commerce_core::cart::Owner;
+use commerce_core::flows::{
+    CancelOrderError, CancelledBy, PlaceOrder, PlaceOrderError, PlacedOrder, cancel_order,
+    place_order_along_with,
+};
+use commerce_core::idempotency;
+use commerce_core::ids::OrderId;
+use commerce_core::orders::{self, ListOrdersError, OrderFilter, OrderSort};
+use commerce_core::page::{Limit, Page};
+use diesel_async::AsyncPgConnection;
+use futures_util::FutureExt as _;
+use poem_openapi::param::{Path, Query};
+use poem_openapi::types::{Email, Example};
+use poem_openapi::{Enum, Object, OpenApi};
+use uuid::Uuid;
+
+use crate::http::answer::{Created, List, Okay, Reply};
+use crate::http::auth::{Credential, Customer, Shopper};
+use crate::http::body::Body;
+use crate::http::idempotency_key::{IdempotencyKey, RequiredIdempotencyKey};
+use crate::http::money::{Address, Money};
+use crate::http::problem::{Code, Fault, Problem, Refusal, Refused};
+use crate::http::state::State;
+use crate::resources::cart::out_of_stock;
+use crate::routes::Tag;
+
+pub struct Orders(pub State);
+
+#[OpenApi(tag = "Tag::Orders")]
+impl Orders {
+    /// Check out
+    ///
+    /// Makes an order of the cart and reserves its stock: all of it, or nothing. The order then waits to be paid until
+    /// `expires_at`.
+    #[oai(path = "/orders/checkout", method = "post", operation_id = "checkout")]
+    async fn checkout(
+        &self,
+        shopper: Shopper,
+        #[oai(name = "Idempotency-Key")] key: RequiredIdempotencyKey,
+        body: Body<CheckoutRequest>,
+    ) -> Result<Created<Order>, Refused<PlaceOrderError>> {
+        let request = key.request(&shopper, body.raw());
+        let wish = self.wish(&shopper, &body).await?;
+        let (state, kept) = (self.0.clone(), request.clone());
+        let effect = async move |conn: &mut AsyncPgConnection| {
+            let kept = kept.clone();
+            // The transaction is rolled back on any error.
+            let (_, answer) = place_order_along_with(conn, &state.shop, wish.clone(), |conn, placed| {
+                let answer = Created::new(Order::placed(placed.clone()));
+                let store = async move {
+                    idempotency::store_answer(conn, &kept, answer.stored()).await.map(|()| answer)
+                };
+                store.boxed()
+            })
+            .await?;
+            Ok::<_, PlaceOrderError>(answer)
+        };
+        self.0.write_and_store("checkout", request, effect).await
+    }
+
+    /// List the own orders
+    #[oai(path = "/orders", method = "get", operation_id = "list_orders")]
+    #[allow(clippy::too_many_arguments)]
+    async fn list(
+        &self,
+        customer: Customer,
+        status: Query<Option<OrderStatus>>,
+        /// Placed at or after
+        placed_from: Query<Option<DateTime<Utc>>>,
+        /// Placed before
+        placed_before: Query<Option<DateTime<Utc>>>,
+        /// Newest first unless asked otherwise
+        sort: Query<Option<OrderSorting>>,
+        #[oai(validator(minimum(value = "1"), maximum(value = "100")), default = "twenty")] limit: Query<u16>,
+        cursor: Query<Option<String>>,
+    ) -> Result<Okay<List<Order>>, Refused<ListOrdersError>> {
+        let filter = OrderFilter {
+            user_id: Some(customer.user_id),
+            status: status.0.map(Into::into),
+            placed_from: placed_from.0,
+            placed_before: placed_before.0,
+            ..Default::default()
+        };
+        let mut conn = self.0.conn().await?;
+        let sort = sort.0.map_or(OrderSort::NewestFirst, Into::into);
+        let page = orders::list(
+            &mut conn,
+            &filter,
+            sort,
+            Limit::new(limit.0).unwrap_or_default(),
+            cursor.0.as_deref(),
+        )
+        .await?;
+        Ok(Okay::page(with_lines(&mut conn, page).await?))
+    }
+
+    /// Read an order
+    ///
+    /// The guest who placed it reads it with the `Cart-Token` for 30 days.
+    #[oai(path = "/orders/:id", method = "get", operation_id = "get_order")]
+    async fn get(&self, shopper: Shopper, id: Path<Uuid>) -> Result<Okay<Order>, Refused<CancelOrderError>> {
+        let mut conn = self.0.conn().await?;
+        let order = orders::find_owned(&mut conn, OrderId(id.0), shopper.owner()).await?;
+        let order = order.ok_or(CancelOrderError::NotFound)?;
+        let lines = orders::lines(&mut conn, &[order.id]).await?;
+        Ok(Okay::new(Order::placed(PlacedOrder { order, lines })))
+    }
+
+    /// Cancel an order
+    ///
+    /// Possible until the shop begins to process it. Its stock goes back on the shelf, and what was paid goes back.
+    #[oai(path = "/orders/:id/cancel", method = "post", operation_id = "cancel_order")]
+    async fn cancel(
+        &self,
+        shopper: Shopper,
+        id: Path<Uuid>,
+        #[oai(name = "Idempotency-Key")] key: IdempotencyKey,
+    ) -> Result<Okay<Order>, Refused<CancelOrderError>> {
+        let request = key.request(&shopper, b"");
+        let (id, by, origin) = (OrderId(id.0), CancelledBy::Customer(shopper.owner()), shopper.origin());
+        let effect = async move |conn: &mut AsyncPgConnection| {
+            let order = cancel_order(conn, id, by, &origin).await?;
+            let lines = orders::lines(conn, &[order.id]).await?;
+            Ok::<_, CancelOrderError>(Order::placed(PlacedOrder { order, lines }))
+        };
+        self.0.write("cancel_order", request, effect).await
+    }
+}
+
+impl Orders {
+    /// What the body asks for, checked as far as that goes without locks.
+    async fn wish(&self, shopper: &Shopper, body: &CheckoutRequest) -> Result<PlaceOrder, Problem> {
+        let mut faults = Vec::new();
+        let shipping_address = body.shipping_address.checked("/shipping_address", &mut faults);
+        let billing_address =
+            body.billing_address.as_ref().map(|address| address.checked("/billing_address", &mut faults));
+        let expected_total =
+            body.expected_total.as_ref().map(|money| money.checked("/expected_total")).transpose()?;
+        let email = match (&body.email, shopper.owner()) {
+            (Some(email), _) => Some(email.0.clone()),
+            (None, Owner::User(user_id)) => {
+                accounts::find_user(&mut *self.0.conn().await?, user_id).await?.map(|user| user.email)
+            }
+            (None, Owner::Guest(_)) => None,
+        };
+        let Some(email) = email else {
+            faults.push(Fault::at("/email", "is required of a guest: mails about the order go there"));
+            return Err(Problem::invalid(faults));
+        };
+        if email.chars().count() > EMAIL_LENGTH_MAX {
+            faults
+                .push(Fault::at("/email", format!("must not be longer than {EMAIL_LENGTH_MAX} characters")));
+        }
+        if !faults.is_empty() {
+            return Err(Problem::invalid(faults));
+        }
+        let owner = shopper.owner();
+        Ok(PlaceOrder {
+            owner,
+            email,
+            shipping_address,
+            billing_address,
+            expected_total,
+            origin: shopper.origin(),
+        })
+    }
+}
+
+/// How many rows a list has unless asked otherwise.
+pub fn twenty() -> u16 {
+    20
+}
+
+/// The longest address that SMTP carries (RFC 5321).
+const EMAIL_LENGTH_MAX: usize = 254;
+
+/// The orders of a page with their lines: two queries, however many orders.
+pub async fn with_lines(
+    conn: &mut AsyncPgConnection,
+    page: Page<orders::Order>,
+) -> Result<Page<Order>, Problem> {
+    let ids: Vec<OrderId> = page.data.iter().map(|order| order.id).collect();
+    let mut lines = orders::lines(conn, &ids).await?;
+    Ok(page.map(|order| {
+        let own = lines.extract_if(.., |line| line.order_id == order.id).collect();
+        Order::of(order, own)
+    }))
+}
+
+/// What is needed to make an order of the cart.
+#[derive(Debug, Clone, Object)]
+#[oai(deny_unknown_fields, skip_serializing_if_is_none, example)]
+pub struct CheckoutRequest {
+    /// Where mails about the order go; a customer's own address unless given.
+    pub email: Option<Email>,
+    pub shipping_address: Address,
+    pub billing_address: Option<Address>,
+    /// What the shopper was shown: if the total is another by now, the answer is 409 `price_changed`.
+    pub expected_total: Option<Money>,
+}
+
+impl Example for CheckoutRequest {
+    fn example() -> Self {
+        Self {
+            email: Some(Email("ada@example.com".to_owned())),
+            shipping_address: Address::example(),
+            billing_address: None,
+            expected_total: Some(Money { amount: 12000, currency: "USD".to_owned() }),
+        }
+    }
+}
+
+/// Where an order stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[oai(rename_all = "snake_case", remote = "orders::OrderStatus")]
+pub enum OrderStatus {
+    PendingPayment,
+    Paid,
+    Processing,
+    Shipped,
+    Delivered,
+    Cancelled,
+}
+
+/// What an order's payments and refunds amount to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[oai(rename = "OrderPaymentStatus", rename_all = "snake_case", remote = "orders::PaymentStatus")]
+pub enum OrderPaymentStatus {
+    Unpaid,
+    PartiallyPaid,
+    Paid,
+    Overpaid,
+    PartiallyRefunded,
+    Refunded,
+}
+
+/// How much of an order is on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[oai(rename_all = "snake_case", remote = "orders::FulfillmentStatus")]
+pub enum FulfillmentStatus {
+    Unfulfilled,
+    Partial,
+    Fulfilled,
+    Delivered,
+    Returned,
+}
+
+/// Why an order was cancelled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[oai(rename_all = "snake_case", remote = "orders::CancelReason")]
+pub enum CancelReason {
+    Expired,
+    PaymentFailed,
+    Customer,
+    Admin,
+}
+
+/// In which order a list of orders comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[oai(remote = "OrderSort")]
+pub enum OrderSorting {
+    #[oai(rename = "placed_at")]
+    OldestFirst,
+    #[oai(rename = "-placed_at")]
+    NewestFirst,
+    #[oai(rename = "total")]
+    SmallestFirst,
+    #[oai(rename = "-total")]
+    LargestFirst,
+}
+
+/// An order.
+#[derive(Debug, Clone, Object)]
+#[oai(skip_serializing_if_is_none, example)]
+pub struct Order {
+    pub id: Uuid,
+    /// The number people use.
+    pub number: String,
+    pub status: OrderStatus,
+    pub payment_status: OrderPaymentStatus,
+    pub fulfillment_status: FulfillmentStatus,
+    pub email: String,
+    pub currency: String,
+    pub lines: Vec<OrderLine>,
+    pub subtotal: Money,
+    pub discount_total: Money,
+    pub shipping_total: Money,
+    pub tax_total: Money,
+    pub total: Money,
+    pub amount_paid: Money,
+    pub amount_refunded: Money,
+    /// What is still to be paid.
+    pub amount_due: Money,
+    pub shipping_address: Address,
+    pub billing_address: Option<Address>,
+    /// Until when it can be paid, while it waits for that.
+    pub expires_at: Option<DateTime<Utc>>,
+    pub cancel_reason: Option<CancelReason>,
+    pub placed_at: DateTime<Utc>,
+    pub paid_at: Option<DateTime<Utc>>,
+    pub cancelled_at: Option<DateTime<Utc>>,
+    /// When a cancellation gave its stock back.
+    pub stock_released_at: Option<DateTime<Utc>>,
+    pub updated_at: DateTime<Utc>,
+}
+
+/// What was bought at which price, as it was then.
+#[derive(Debug, Clone, Object)]
+#[oai(skip_serializing_if_is_none, example)]
+pub struct OrderLine {
+    pub id: Uuid,
+    pub variant_id: Uuid,
+    pub sku: Option<String>,
+    pub title: String,
+    pub quantity: i64,
+    pub unit_price: Money,
+    pub line_total: Money,
+    pub shipped_quantity: i64,
+}
+
+impl Order {
+    pub fn of(order: orders::Order, lines: Vec<orders::OrderLine>) -> Self {
+        let money = |amount_minor| Money::new(amount_minor, order.currency);
+        let line = |line: orders::OrderLine| OrderLine {
+            id: line.id.0,
+            variant_id: line.variant_id.0,
+            sku: line.sku,
+            title: line.title,
+            quantity: line.quantity,
+            unit_price: money(line.unit_price_minor),
+            line_total: money(line.line_total_minor),
+            shipped_quantity: line.shipped_quantity,
+        };
+        let waits = order.status == orders::OrderStatus::PendingPayment;
+        Self {
+            id: order.id.0,
+            number: order.number.to_string(),
+            status: order.status.into(),
+            payment_status: order.payment_status.into(),
+            fulfillment_status: order.fulfillment_status.into(),
+            currency: order.currency.to_string(),
+            lines: lines.into_iter().map(line).collect(),
+            subtotal: money(order.subtotal_minor),
+            discount_total: money(order.discount_minor),
+            shipping_total: money(order.shipping_minor),
+            tax_total: money(order.tax_minor),
+            total: money(order.total_minor),
+            amount_paid: money(order.paid_minor),
+            amount_refunded: money(order.refunded_minor),
+            amount_due: money(order.due_minor()),
+            email: order.email,
+            shipping_address: order.shipping_address.into(),
+            billing_address: order.billing_address.map(Into::into),
+            expires_at: order.expires_at.filter(|_| waits),
+            cancel_reason: order.cancel_reason.map(Into::into),
+            placed_at: order.placed_at,
+            paid_at: order.paid_at,
+            cancelled_at: order.cancelled_at,
+            stock_released_at: order.stock_released_at,
+            updated_at: order.updated_at,
+        }
+    }
+
+    /// With its place and version.
+    pub fn placed(placed: PlacedOrder) -> Reply<Self> {
+        let (location, version) = (format!("/v1/orders/{}", placed.order.id), placed.order.version);
+        Reply::new(Self::of(placed.order, placed.lines)).version(version).location(location)
+    }
+}
+
+impl Example for OrderLine {
+    fn example() -> Self {
+        let money = |amount| Money::new(amount, commerce_core::money::Currency::USD);
+        Self {
+            id: Uuid::from_u128(0x0193_9f5c_7e2b_7c4a_9a55_0d8a_6a4f_4b31),
+            variant_id: Uuid::from_u128(0x0193_9f5c_7e2b_7c4a_9a55_0d8a_6a4f_4b1f),
+            sku: Some("CVT-S".to_owned()),
+            title: "Classic Varsity Top – Small".to_owned(),
+            quantity: 2,
+            unit_price: money(6000),
+            line_total: money(12000),
+            shipped_quantity: 0,
+        }
+    }
+}
+
+impl Example for Order {
+    fn example() -> Self {
+        let money = |amount| Money::new(amount, commerce_core::money::Currency::USD);
+        let at = DateTime::from_timestamp(1_767_225_600, 0).unwrap_or_default();
+        Self {
+            id: Uuid::from_u128(0x0193_9f5c_7e2b_7c4a_9a55_0d8a_6a4f_4b30),
+            number: "1001".to_owned(),
+            status: OrderStatus::PendingPayment,
+            payment_status: OrderPaymentStatus::Unpaid,
+            fulfillment_status: FulfillmentStatus::Unfulfilled,
+            email: "ada@example.com".to_owned(),
+            currency: "USD".to_owned(),
+            lines: vec![OrderLine::example()],
+            subtotal: money(12000),
+            discount_total: money(0),
+            shipping_total: money(0),
+            tax_total: money(0),
+            total: money(12000),
+            amount_paid: money(0),
+            amount_refunded: money(0),
+            amount_due: money(12000),
+            shipping_address: Address::example(),
+            billing_address: None,
+            expires_at: Some(at + chrono::Duration::minutes(15)),
+            cancel_reason: None,
+            placed_at: at,
+            paid_at: None,
+            cancelled_at: None,
+            stock_released_at: None,
+            updated_at: at,
+        }
+    }
+}
+
+impl Refusal for PlaceOrderError {
+    const CODES: &'static [Code] = &[
+        Code::CartEmpty,
+        Code::OutOfStock,
+        Code::NotForSale,
+        Code::PriceChanged,
+        Code::CurrencyMismatch,
+        Code::ValidationFailed,
+    ];
+
+    fn problem(self) -> Problem {
+        match self {
+            Self::CartEmpty => Problem::new(Code::CartEmpty, "There is nothing in the cart to order."),
+            Self::OutOfStock(shortages) => out_of_stock(shortages),
+            Self::NotForSale(variants) => {
+                let detail = "Some items are no longer for sale: take them out of the cart.";
+                Problem::new(Code::NotForSale, detail).with("variant_ids", variants)
+            }
+            Self::PriceChanged { expected, actual } => {
+                let detail = format!("The total is {actual} now, not {expected}.");
+                Problem::new(Code::PriceChanged, detail).with("total", price_fact(actual))
+            }
+            Self::CurrencyMismatch { .. } => Problem::new(Code::CurrencyMismatch, self.to_string()),
+            Self::AmountOverflow(error) => Problem::invalid(vec![Fault::at("", error.to_string())]),
+            Self::Database(error) => error.into(),
+        }
+    }
+}
+
+fn price_fact(money: commerce_core::money::Money) -> serde_json::Value {
+    serde_json::json!({ "amount": money.amount_minor, "currency": money.currency })
+}
+
+impl Refusal for CancelOrderError {
+    const CODES: &'static [Code] = &[Code::NotFound, Code::OrderState];
+
+    fn problem(self) -> Problem {
+        match self {
+            Self::NotFound => Problem::not_found("order"),
+            Self::TooLate(status) => Problem::new(Code::OrderState, self.to_string()).with("status", status),
+            Self::Database(error) => error.into(),
+        }
+    }
+}
+
+impl Refusal for ListOrdersError {
+    const CODES: &'static [Code] = &[Code::InvalidCursor];
+
+    fn problem(self) -> Problem {
+        match self {
+            Self::InvalidCursor(error) => error.into(),
+            Self::Database(error) => error.into(),
+        }
+    }
+}

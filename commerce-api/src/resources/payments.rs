@@ -1,0 +1,423 @@
+//! `/orders/{id}/pay` and `/payments`: money in.
+//!
+//! Paying is two transactions with the provider's call between them. The attempt that the first one writes is the recovery
+//! point: the same request again finds it by its key and goes on from there, whatever broke in between.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use commerce_core::accounts::Permission;
+use commerce_core::db::{self, TransactionError};
+use commerce_core::flows::{
+    BeginPayment, BeginPaymentError, SettlePaymentError, begin_payment, settle_payment,
+};
+use commerce_core::idempotency::{self, Begun, IdempotencyError, IdempotentRequest};
+use commerce_core::ids::{OrderId, PaymentId};
+use commerce_core::orders;
+use commerce_core::payments::{self, Outcome, PaymentProvider, ProviderError, RequiredAction};
+use commerce_core::request::Origin;
+use diesel_async::AsyncPgConnection;
+use poem_openapi::param::{Path, Query};
+use poem_openapi::types::Example;
+use poem_openapi::{Enum, Object, OpenApi};
+use uuid::Uuid;
+
+use crate::http::answer::{Created, List, Okay, Reply};
+use crate::http::auth::{Credential, Shopper};
+use crate::http::body::Body;
+use crate::http::idempotency_key::{IdempotencyKey, RequiredIdempotencyKey};
+use crate::http::money::Money;
+use crate::http::problem::{Code, Fault, Missing, Problem, Refusal, Refused};
+use crate::http::state::State;
+use crate::routes::Tag;
+
+pub struct Payments(pub State);
+
+#[OpenApi(tag = "Tag::Payments")]
+impl Payments {
+    /// Pay an order
+    ///
+    /// Begins an attempt at the provider. An order takes several attempts and partial amounts. Where the shopper must act, the
+    /// payment says how in `action`. If the provider cannot be reached, send the same request again: it resumes its attempt.
+    #[oai(path = "/orders/:id/pay", method = "post", operation_id = "pay_order")]
+    async fn pay(
+        &self,
+        shopper: Shopper,
+        id: Path<Uuid>,
+        #[oai(name = "Idempotency-Key")] key: RequiredIdempotencyKey,
+        body: Body<PayRequest>,
+    ) -> Result<Created<Payment>, Refused<BeginPaymentError>> {
+        let request = key.request(&shopper, body.raw());
+        let provider = body.provider.into();
+        if self.0.providers.get(provider).is_none() {
+            let message = format!("{provider} is not switched on in this shop");
+            return Err(Problem::invalid(vec![Fault::at("/provider", message)]).into());
+        }
+        let wish = BeginPayment {
+            order_id: OrderId(id.0),
+            owner: shopper.owner(),
+            provider,
+            amount: body.amount.as_ref().map(|amount| amount.checked("/amount")).transpose()?,
+            request: body.for_provider(),
+            request_key: *request.scope(),
+            origin: shopper.origin(),
+        };
+        let state = self.0.clone();
+        // A client that hangs up in the middle does not stop it.
+        match tokio::spawn(async move { pay(state, request, wish).await }).await {
+            Ok(answer) => answer,
+            Err(panic) => Err(Problem::internal(panic).into()),
+        }
+    }
+
+    /// Confirm a payment
+    ///
+    /// Asks the provider how the attempt stands after the shopper did what `action` required.
+    #[oai(path = "/payments/:id/confirm", method = "post", operation_id = "confirm_payment")]
+    async fn confirm(
+        &self,
+        shopper: Shopper,
+        id: Path<Uuid>,
+        #[oai(name = "Idempotency-Key")] key: IdempotencyKey,
+    ) -> Result<Okay<Payment>, Refused<SettlePaymentError>> {
+        let request = key.request(&shopper, b"");
+        let payment = self.find(&shopper, PaymentId(id.0)).await?;
+        let outcome = match self.0.providers.get(payment.provider) {
+            Some(provider) => ask(provider.confirm(&payment).await)?,
+            None => {
+                return Err(Problem::unavailable(format_args!("{} is switched off", payment.provider)).into());
+            }
+        };
+        let (state, origin) = (self.0.clone(), shopper.origin());
+        let effect = async move |conn: &mut AsyncPgConnection| {
+            settle_payment(conn, &state.shop, payment.id, outcome.clone(), &origin).await.map(Payment::from)
+        };
+        self.0.write("confirm_payment", request, effect).await
+    }
+
+    /// List the payments of an order
+    ///
+    /// Of an own order; with the permission `payments.read` of any.
+    #[oai(path = "/payments", method = "get", operation_id = "list_payments")]
+    async fn list(
+        &self,
+        shopper: Shopper,
+        order_id: Query<Uuid>,
+    ) -> Result<Okay<List<Payment>>, Refused<Missing>> {
+        let mut conn = self.0.conn().await?;
+        let order_id = OrderId(order_id.0);
+        if !sees_all(&shopper) && orders::find_owned(&mut conn, order_id, shopper.owner()).await?.is_none() {
+            return Err(Missing("order").into());
+        }
+        let rows = payments::list_for_order(&mut conn, order_id).await?;
+        let data = rows.into_iter().map(Payment::from).collect();
+        Ok(Okay::new(List { data, next_cursor: None }))
+    }
+
+    /// Read a payment
+    ///
+    /// Of an own order; with the permission `payments.read` of any.
+    #[oai(path = "/payments/:id", method = "get", operation_id = "get_payment")]
+    async fn get(&self, shopper: Shopper, id: Path<Uuid>) -> Result<Okay<Payment>, Refused<Missing>> {
+        Ok(Okay::new(Payment::from(self.find(&shopper, PaymentId(id.0)).await?)))
+    }
+}
+
+impl Payments {
+    /// The payment, if the caller may see it.
+    async fn find(&self, shopper: &Shopper, id: PaymentId) -> Result<payments::Payment, Problem> {
+        let not_found = || Problem::not_found("payment");
+        let mut conn = self.0.conn().await?;
+        let payment = payments::find(&mut conn, id).await?.ok_or_else(not_found)?;
+        if !sees_all(shopper) {
+            orders::find_owned(&mut conn, payment.order_id, shopper.owner()).await?.ok_or_else(not_found)?;
+        }
+        Ok(payment)
+    }
+}
+
+fn sees_all(shopper: &Shopper) -> bool {
+    matches!(shopper, Shopper::Customer(customer) if customer.role.may(Permission::PaymentsRead))
+}
+
+/// Begin, call, settle.
+async fn pay(
+    state: State,
+    request: IdempotentRequest,
+    wish: BeginPayment,
+) -> Result<Created<Payment>, Refused<BeginPaymentError>> {
+    let origin = wish.origin.clone();
+    let payment = match begin(&state, &request, wish).await? {
+        Attempt::Begun(payment) => payment,
+        Attempt::Answered(stored) => return Ok(Created::replay(stored)),
+    };
+    let outcome = match state.providers.get(payment.provider) {
+        // What was settled before a crash is only answered anew.
+        Some(provider) if payment.status.is_open() => ask(start(provider, &payment).await)?,
+        _ => Outcome::Expired,
+    };
+    settle(state, request, payment.id, outcome, origin).await.map_err(|refused| refused.0.into())
+}
+
+enum Attempt {
+    Begun(payments::Payment),
+    Answered(idempotency::StoredAnswer),
+}
+
+async fn begin(
+    state: &State,
+    request: &IdempotentRequest,
+    wish: BeginPayment,
+) -> Result<Attempt, Refused<BeginPaymentError>> {
+    let begun = db::in_transaction(&state.pool, "begin_payment", async |conn: &mut AsyncPgConnection| {
+        match idempotency::begin(conn, request).await {
+            Ok(Begun::Replay(stored)) => return Ok(Attempt::Answered(stored)),
+            Ok(Begun::Fresh) => {}
+            Err(IdempotencyError::Reused) => return Err(BeginPaymentError::RequestReused),
+            Err(IdempotencyError::InUse) => return Err(BeginPaymentError::RequestInUse),
+            Err(IdempotencyError::Database(error)) => return Err(error.into()),
+        }
+        begin_payment(conn, wish.clone()).await.map(Attempt::Begun)
+    });
+    begun.await.map_err(|error| match error {
+        TransactionError::NoConnection(error) => Problem::from(error).into(),
+        TransactionError::RolledBack(error) => error.into(),
+    })
+}
+
+/// The longest that a shopper waits for a provider.
+const PROVIDER_TIMEOUT: Duration = Duration::from_secs(20);
+
+async fn start(
+    provider: &dyn PaymentProvider,
+    payment: &payments::Payment,
+) -> Result<Outcome, ProviderError> {
+    let unreachable = |_| ProviderError::Unreachable {
+        provider: payment.provider,
+        detail: "it did not answer in time".to_owned(),
+    };
+    tokio::time::timeout(PROVIDER_TIMEOUT, provider.start(payment)).await.map_err(unreachable)?
+}
+
+/// A provider that refuses has said no; one that cannot be reached has said nothing.
+fn ask(answer: Result<Outcome, ProviderError>) -> Result<Outcome, Problem> {
+    match answer {
+        Ok(outcome) => Ok(outcome),
+        Err(ProviderError::Refused { detail, .. }) => {
+            tracing::warn!(%detail, "a payment provider refused a request");
+            Ok(Outcome::Failed { reference: None, code: "provider_refused".to_owned() })
+        }
+        Err(error @ ProviderError::Unreachable { .. }) => {
+            tracing::warn!(%error, "a payment provider did not answer");
+            let detail = "The payment provider did not answer. Send the same request with the same Idempotency-Key again.";
+            Err(Problem {
+                retry_after: Some(Duration::from_secs(2)),
+                ..Problem::new(Code::ProviderUnavailable, detail)
+            })
+        }
+    }
+}
+
+async fn settle(
+    state: State,
+    request: IdempotentRequest,
+    payment_id: PaymentId,
+    outcome: Outcome,
+    origin: Origin,
+) -> Result<Created<Payment>, Refused<SettlePaymentError>> {
+    let shop = state.shop.clone();
+    let effect = async move |conn: &mut AsyncPgConnection| {
+        let payment = settle_payment(conn, &shop, payment_id, outcome.clone(), &origin).await?;
+        let location = format!("/v1/payments/{}", payment.id);
+        Ok::<_, SettlePaymentError>(Reply::new(Payment::from(payment)).location(location))
+    };
+    state.write("settle_payment", Some(request), effect).await
+}
+
+/// Who takes the money.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[oai(rename_all = "snake_case", remote = "payments::ProviderName")]
+pub enum Provider {
+    /// Does what the request says; for trying things out.
+    Mock,
+    Stripe,
+    Razorpay,
+    /// Money that a person took.
+    Manual,
+}
+
+/// What the mock provider is to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[oai(rename_all = "snake_case")]
+pub enum MockOutcome {
+    Succeed,
+    Fail,
+    /// Succeeds when it is confirmed.
+    RequireAction,
+}
+
+/// How to pay.
+#[derive(Debug, Clone, Object)]
+#[oai(deny_unknown_fields, skip_serializing_if_is_none, example)]
+pub struct PayRequest {
+    pub provider: Provider,
+    /// All that is due unless given.
+    pub amount: Option<Money>,
+    /// For the provider `mock`; `succeed` unless given.
+    pub outcome: Option<MockOutcome>,
+}
+
+impl PayRequest {
+    /// The part that the provider reads.
+    fn for_provider(&self) -> serde_json::Value {
+        let outcome = self.outcome.map(|outcome| match outcome {
+            MockOutcome::Succeed => "succeed",
+            MockOutcome::Fail => "fail",
+            MockOutcome::RequireAction => "require_action",
+        });
+        match outcome {
+            Some(outcome) => serde_json::json!({ "outcome": outcome }),
+            None => serde_json::json!({}),
+        }
+    }
+}
+
+impl Example for PayRequest {
+    fn example() -> Self {
+        Self { provider: Provider::Mock, amount: None, outcome: Some(MockOutcome::Succeed) }
+    }
+}
+
+/// Where an attempt stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[oai(rename_all = "snake_case", remote = "payments::PaymentStatus")]
+pub enum PaymentStatus {
+    Pending,
+    RequiresAction,
+    Processing,
+    Succeeded,
+    Failed,
+    Expired,
+    Cancelled,
+    PartiallyRefunded,
+    Refunded,
+}
+
+/// What kind of action a shopper must take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[oai(rename_all = "snake_case")]
+pub enum ActionType {
+    /// Go to `url` and come back.
+    Redirect,
+}
+
+/// What the shopper must do.
+#[derive(Debug, Clone, Object)]
+#[oai(skip_serializing_if_is_none, example)]
+pub struct PaymentAction {
+    pub r#type: ActionType,
+    pub url: Option<String>,
+}
+
+impl Example for PaymentAction {
+    fn example() -> Self {
+        Self { r#type: ActionType::Redirect, url: Some("https://pay.example.com/session".to_owned()) }
+    }
+}
+
+/// One attempt to pay an order, or a part of it.
+#[derive(Debug, Clone, Object)]
+#[oai(skip_serializing_if_is_none, example)]
+pub struct Payment {
+    pub id: Uuid,
+    pub order_id: Uuid,
+    pub provider: Provider,
+    /// The provider's own id of it.
+    pub provider_reference: Option<String>,
+    pub amount: Money,
+    pub amount_refunded: Money,
+    pub status: PaymentStatus,
+    /// The provider's word for why it failed, such as `card_declined`.
+    pub failure_code: Option<String>,
+    pub action: Option<PaymentAction>,
+    pub created_at: DateTime<Utc>,
+}
+
+impl From<payments::Payment> for Payment {
+    fn from(payment: payments::Payment) -> Self {
+        let action = payment.action.and_then(|action| serde_json::from_value(action).ok());
+        Self {
+            id: payment.id.0,
+            order_id: payment.order_id.0,
+            provider: payment.provider.into(),
+            provider_reference: payment.provider_reference,
+            amount: Money::new(payment.amount_minor, payment.currency),
+            amount_refunded: Money::new(payment.refunded_minor, payment.currency),
+            status: payment.status.into(),
+            failure_code: payment.failure_code,
+            action: action.map(|RequiredAction::Redirect { url }| PaymentAction {
+                r#type: ActionType::Redirect,
+                url: Some(url),
+            }),
+            created_at: payment.created_at,
+        }
+    }
+}
+
+impl Example for Payment {
+    fn example() -> Self {
+        Self {
+            id: Uuid::from_u128(0x0193_9f5c_7e2b_7c4a_9a55_0d8a_6a4f_4b41),
+            order_id: Uuid::from_u128(0x0193_9f5c_7e2b_7c4a_9a55_0d8a_6a4f_4b30),
+            provider: Provider::Mock,
+            provider_reference: Some("mock_01939f5c7e2b7c4a9a550d8a6a4f4b41".to_owned()),
+            amount: Money { amount: 12000, currency: "USD".to_owned() },
+            amount_refunded: Money { amount: 0, currency: "USD".to_owned() },
+            status: PaymentStatus::Succeeded,
+            failure_code: None,
+            action: None,
+            created_at: DateTime::from_timestamp(1_767_225_600, 0).unwrap_or_default(),
+        }
+    }
+}
+
+impl Refusal for BeginPaymentError {
+    const CODES: &'static [Code] = &[
+        Code::NotFound,
+        Code::OrderState,
+        Code::OrderExpired,
+        Code::ValidationFailed,
+        Code::CurrencyMismatch,
+        Code::IdempotencyKeyReused,
+        Code::IdempotencyKeyInUse,
+        Code::ProviderUnavailable,
+    ];
+
+    fn problem(self) -> Problem {
+        match self {
+            Self::OrderNotFound => Problem::not_found("order"),
+            Self::NotPayable(status) => {
+                Problem::new(Code::OrderState, self.to_string()).with("status", status)
+            }
+            Self::Expired => Problem::new(Code::OrderExpired, Code::OrderExpired.meaning()),
+            Self::AmountOutOfRange { .. } => {
+                Problem::invalid(vec![Fault::at("/amount/amount", self.to_string())])
+            }
+            Self::CurrencyMismatch { .. } => Problem::new(Code::CurrencyMismatch, self.to_string()),
+            Self::RequestReused => IdempotencyError::Reused.into(),
+            Self::RequestInUse => IdempotencyError::InUse.into(),
+            Self::Database(error) => error.into(),
+        }
+    }
+}
+
+impl Refusal for SettlePaymentError {
+    const CODES: &'static [Code] = &[Code::NotFound, Code::ProviderUnavailable];
+
+    fn problem(self) -> Problem {
+        match self {
+            Self::NotFound(_) => Problem::not_found("payment"),
+            Self::Database(error) => error.into(),
+        }
+    }
+}

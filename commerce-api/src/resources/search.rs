@@ -1,0 +1,214 @@
+//! `/products/search`: products by words.
+
+use std::collections::BTreeMap;
+
+use commerce_core::page::Limit;
+use commerce_core::search::{self, OptionFilter, SearchProducts, SearchProductsError};
+use poem_openapi::param::Query;
+use poem_openapi::types::Example;
+use poem_openapi::{Enum, Object, OpenApi};
+
+use crate::http::answer::Okay;
+use crate::http::problem::{Code, Fault, Problem, Refusal, Refused};
+use crate::http::state::State;
+use crate::resources::catalog::products::Product;
+use crate::resources::orders::shopper_orders::twenty;
+use crate::routes::Tag;
+
+pub struct Search(pub State);
+
+#[OpenApi(tag = "Tag::Products")]
+impl Search {
+    /// Search products
+    ///
+    /// Active products that have all the words of `q` in title, SKU, categories, attributes, options or description. The last word
+    /// may be unfinished. A typing error is forgiven in words of five letters or more, two from nine on; Postgres looks for one only in words
+    /// that the shop does not know, or if nothing was found, so Meilisearch may find more. Facets count everything that matches, not only
+    /// this page; each leaves its own filter out of account. A product counts in its categories and in those above them. Of a text that
+    /// many thousands match, Postgres counts the first 5,000, those in the title before the others, and says that by `total_is_exact`.
+    #[oai(path = "/products/search", method = "get", operation_id = "search_products")]
+    #[allow(clippy::too_many_arguments)]
+    async fn search(
+        &self,
+        /// What was typed; all products if it is left out
+        #[oai(validator(max_length = 200))]
+        q: Query<Option<String>>,
+        /// Ids or slugs of categories: products in any of them, or anywhere below
+        #[oai(validator(max_items = 20))]
+        category: Query<Option<Vec<String>>>,
+        /// Lower bound of `price_from`, in minor units
+        #[oai(validator(minimum(value = "0")))]
+        price_min: Query<Option<i64>>,
+        /// Upper bound of `price_from`, in minor units
+        #[oai(validator(minimum(value = "0")))]
+        price_max: Query<Option<i64>>,
+        /// Accepted values of options, such as `Size:Small`; several of one option mean any of them
+        #[oai(validator(max_items = 20))]
+        option: Query<Option<Vec<String>>>,
+        /// Only what can be bought now (true), or only what is sold out (false)
+        in_stock: Query<Option<bool>>,
+        /// Best match first, of what can be bought, unless asked otherwise
+        sort: Query<Option<SearchSort>>,
+        /// From 1
+        #[oai(validator(minimum(value = "1"), maximum(value = "1000")), default = "one")]
+        page: Query<u32>,
+        #[oai(validator(minimum(value = "1"), maximum(value = "100")), default = "twenty")] limit: Query<u16>,
+    ) -> Result<Okay<SearchResult>, Refused<SearchProductsError>> {
+        let search = SearchProducts {
+            text: q.0.unwrap_or_default(),
+            categories: category.0.unwrap_or_default(),
+            price_min_minor: price_min.0,
+            price_max_minor: price_max.0,
+            options: option.0.iter().flatten().map(|text| option_filter(text)).collect::<Result<_, _>>()?,
+            in_stock: in_stock.0,
+            sort: sort.0.unwrap_or(SearchSort::Relevance).into(),
+            page: page.0,
+            per_page: Limit::new(limit.0).unwrap_or_default(),
+        };
+        let page = search::search_products(&self.0.pool, self.0.search.as_ref(), &search).await?;
+        Ok(Okay::new(SearchResult::from(page)).tagged_as_shown())
+    }
+}
+
+fn one() -> u32 {
+    1
+}
+
+fn option_filter(text: &str) -> Result<OptionFilter, Problem> {
+    let (name, value) = text.split_once(':').ok_or_else(|| {
+        let fault = Fault::parameter("option", "must be a name and a value, such as Size:Small");
+        Problem::new(Code::InvalidParameter, "An option is given as its name, a colon and a value.")
+            .with_errors(vec![fault])
+    })?;
+    Ok(OptionFilter { name: name.to_owned(), value: value.to_owned() })
+}
+
+impl Refusal for SearchProductsError {
+    const CODES: &'static [Code] = &[Code::InvalidParameter];
+
+    fn problem(self) -> Problem {
+        match self {
+            Self::NoConnection(error) => error.into(),
+            Self::Database(error) => error.into(),
+            Self::Engine(error) => Problem::unavailable(error),
+        }
+    }
+}
+
+/// The order of what was found; `-` is descending.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[oai(remote = "search::SearchSort")]
+pub enum SearchSort {
+    #[oai(rename = "relevance")]
+    Relevance,
+    #[oai(rename = "price")]
+    Price,
+    #[oai(rename = "-price")]
+    PriceDescending,
+    #[oai(rename = "newest")]
+    Newest,
+}
+
+/// One page of what was found.
+#[derive(Debug, Object)]
+#[oai(example)]
+pub struct SearchResult {
+    pub data: Vec<FoundProduct>,
+    /// How many there are on all pages.
+    pub total: i64,
+    /// False if there are more than that: Postgres counts some thousands, in the facets too, and leaves it at that.
+    pub total_is_exact: bool,
+    /// By field: `category`, `price` (ranges in minor units), `in_stock`, and `options.<name>` for each option.
+    pub facets: BTreeMap<String, Vec<FacetValue>>,
+    pub page: u32,
+    /// How many are on a page.
+    pub limit: u16,
+    /// How many pages there are.
+    pub pages: i64,
+}
+
+/// A product, and where the words were found in it.
+#[derive(Debug, Object)]
+pub struct FoundProduct {
+    #[oai(flatten)]
+    pub product: Product,
+    pub highlights: Highlights,
+}
+
+/// HTML: found words are between `<mark>` and `</mark>`, everything else is escaped.
+#[derive(Debug, Object)]
+#[oai(skip_serializing_if_is_none)]
+pub struct Highlights {
+    pub title: String,
+    /// The part of the description around the first found word, if there is one.
+    pub description: Option<String>,
+}
+
+/// A value of a facet.
+#[derive(Debug, Object)]
+#[oai(skip_serializing_if_is_none)]
+pub struct FacetValue {
+    /// As it is filtered by: the slug of a category, `1000-2499` for a range of prices, `true`, the value of an option.
+    pub value: String,
+    /// As it is shown, where that differs: the title of a category.
+    pub label: Option<String>,
+    /// How many products there are with it.
+    pub count: i64,
+}
+
+impl From<search::SearchPage> for SearchResult {
+    fn from(page: search::SearchPage) -> Self {
+        let value = |value: search::FacetValue| FacetValue {
+            value: value.value,
+            label: value.label,
+            count: value.count,
+        };
+        let facets = page.facets.into_iter();
+        Self {
+            data: page.found.into_iter().map(FoundProduct::from).collect(),
+            total: page.total,
+            total_is_exact: page.is_total_exact,
+            facets: facets.map(|(field, values)| (field, values.into_iter().map(value).collect())).collect(),
+            page: page.page,
+            limit: page.per_page,
+            pages: (page.total + i64::from(page.per_page) - 1) / i64::from(page.per_page.max(1)),
+        }
+    }
+}
+
+impl From<search::FoundProduct> for FoundProduct {
+    fn from(found: search::FoundProduct) -> Self {
+        let search::Highlights { title, description } = found.highlights;
+        Self { product: found.product.into(), highlights: Highlights { title, description } }
+    }
+}
+
+impl Example for SearchResult {
+    fn example() -> Self {
+        let value = |value: &str, label: Option<&str>| FacetValue {
+            value: value.into(),
+            label: label.map(Into::into),
+            count: 1,
+        };
+        Self {
+            data: vec![FoundProduct {
+                product: Product::example(),
+                highlights: Highlights {
+                    title: "<mark>Merino</mark> Crew Socks".to_owned(),
+                    description: Some("Fine <mark>merino</mark> with a reinforced heel.".to_owned()),
+                },
+            }],
+            total: 1,
+            total_is_exact: true,
+            facets: BTreeMap::from([
+                ("category".to_owned(), vec![value("clothing", Some("Clothing"))]),
+                ("price".to_owned(), vec![value("1000-2499", None)]),
+                ("in_stock".to_owned(), vec![value("true", None)]),
+                ("options.Size".to_owned(), vec![value("M", None)]),
+            ]),
+            page: 1,
+            limit: 20,
+            pages: 1,
+        }
+    }
+}
