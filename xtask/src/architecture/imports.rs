@@ -7,6 +7,7 @@ const RANKS: [&[&str]; 9] = [
     &[
         "ids",
         "money",
+        "pricing",
         "address",
         "page",
         "error",

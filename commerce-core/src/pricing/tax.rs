@@ -1,0 +1,111 @@
+//! Tax: per group, over what discounts left of lines and shipping.
+//!
+//! European Norm 16931 computes VAT in the same way (rule BR-CO-17): for each category and rate, the tax is
+//! the taxable amount times the rate, rounded once. Where prices include the tax it is the tax that is
+//! rounded, and the taxable amount is the rest; the two ways differ by one minor unit at most.
+
+use super::apportion::{apportion, narrow};
+use super::{PricedTax, PricingError, Rate, TaxShare, Taxable};
+use crate::money::total;
+use crate::text_enum::text_enum;
+
+/// What is taxed together: it is summed up, and the tax of the sum is rounded once.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct TaxGroup {
+    /// Whose tax it is, such as `DE` or `US-NY`.
+    pub jurisdiction: String,
+    pub treatment: TaxTreatment,
+    /// Of all taxes of the jurisdiction together: state and county are added up.
+    pub rate: Rate,
+    /// The prices include the tax; otherwise it comes on top of them.
+    pub included: bool,
+}
+
+text_enum! {
+    /// How the law treats a sale. Only the first has a rate above 0; the others are shown with a tax of 0.
+    pub enum TaxTreatment {
+        /// It is taxed at the rate.
+        Standard = "standard",
+        /// It is taxed at a rate of 0.
+        ZeroRated = "zero_rated",
+        /// The buyer owes the tax.
+        ReverseCharge = "reverse_charge",
+        /// It leaves the customs territory.
+        Export = "export",
+        /// The law exempts it from tax.
+        Exempt = "exempt",
+    }
+}
+
+/// What the tax is rounded over.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum TaxRounding {
+    /// Over all of an order that is in one group.
+    #[default]
+    Order,
+    /// Over each line and each charge for delivery, for shops that must. The sum of many may be some minor
+    /// units off.
+    Line,
+}
+
+/// An amount that bears tax.
+pub(super) struct TaxedAmount<'a> {
+    pub(super) of: Taxable,
+    pub(super) group: &'a TaxGroup,
+    pub(super) amount_minor: i64,
+}
+
+/// The tax of every group, in the order in which the amounts name the groups.
+pub(super) fn tax(
+    amounts: &[TaxedAmount<'_>],
+    rounding: TaxRounding,
+) -> Result<Vec<PricedTax>, PricingError> {
+    let mut groups: Vec<&TaxGroup> = Vec::new();
+    for amount in amounts {
+        if !groups.contains(&amount.group) {
+            groups.push(amount.group);
+        }
+    }
+    let of_group = |group: &TaxGroup| {
+        let own: Vec<_> = amounts.iter().filter(|amount| amount.group == group).collect();
+        tax_group(group, &own, rounding)
+    };
+    groups.into_iter().map(of_group).collect()
+}
+
+fn tax_group(
+    group: &TaxGroup,
+    amounts: &[&TaxedAmount<'_>],
+    rounding: TaxRounding,
+) -> Result<PricedTax, PricingError> {
+    if group.treatment != TaxTreatment::Standard && group.rate != Rate::NOTHING {
+        return Err(PricingError::RateOfTreatment { treatment: group.treatment });
+    }
+    let weights: Vec<i64> = amounts.iter().map(|amount| amount.amount_minor).collect();
+    let sum_minor = total(weights.iter().copied())?;
+    let taxes = match rounding {
+        TaxRounding::Order => apportion(group.tax_of(sum_minor)?, &weights)?,
+        TaxRounding::Line => weights.iter().map(|weight| group.tax_of(*weight)).collect::<Result<_, _>>()?,
+    };
+    let taxable_minor =
+        |amount_minor, tax_minor| if group.included { amount_minor - tax_minor } else { amount_minor };
+    let tax_minor = total(taxes.iter().copied())?;
+    let share = |(amount, tax_minor): (&&TaxedAmount<'_>, i64)| TaxShare {
+        of: amount.of,
+        taxable_minor: taxable_minor(amount.amount_minor, tax_minor),
+        tax_minor,
+    };
+    Ok(PricedTax {
+        group: group.clone(),
+        taxable_minor: taxable_minor(sum_minor, tax_minor),
+        tax_minor,
+        shares: amounts.iter().zip(taxes).map(share).collect(),
+    })
+}
+
+impl TaxGroup {
+    /// The tax on an amount, or the tax in it.
+    fn tax_of(&self, amount_minor: i64) -> Result<i64, PricingError> {
+        narrow(if self.included { self.rate.included_in(amount_minor) } else { self.rate.of(amount_minor) })
+    }
+}
