@@ -1,8 +1,8 @@
 //! A body of `multipart/form-data` that brings a picture.
 
 use bytes::Bytes;
-use commerce_core::catalog::image::FILE_BYTES_MAX;
 use commerce_core::catalog::limits::IMAGE_ALT_CHARS_MAX;
+use commerce_core::catalog::limits::IMAGE_FILE_BYTES_MAX;
 use poem::web::{Field, Multipart};
 use poem::{FromRequest, Request, RequestBody, Result};
 use poem_openapi::registry::{MetaMediaType, MetaRequest, MetaSchema, MetaSchemaRef, Registry};
@@ -59,7 +59,7 @@ impl<'a> ApiExtractor<'a> for ImageUpload {
     ) -> Result<Self> {
         let is_form = |given: &str| given.split(';').next().is_some_and(|kind| kind.trim() == CONTENT_TYPE);
         body::check_content_type(request, CONTENT_TYPE, is_form)?;
-        let bytes = body::read(body, FILE_BYTES_MAX + REST_BYTES_MAX).await?;
+        let bytes = body::read(body, IMAGE_FILE_BYTES_MAX + REST_BYTES_MAX).await?;
         let mut form =
             <Multipart as FromRequest>::from_request(request, &mut RequestBody::new(bytes.into())).await?;
         let (mut parts, mut faults) = (Parts::default(), Vec::new());
@@ -97,9 +97,11 @@ impl Parts {
             return fault("is there twice");
         }
         match name.as_str() {
-            "file" if bytes.len() > FILE_BYTES_MAX => {
-                let detail =
-                    format!("The file has {} bytes; at most {FILE_BYTES_MAX} are allowed.", bytes.len());
+            "file" if bytes.len() > IMAGE_FILE_BYTES_MAX => {
+                let detail = format!(
+                    "The file has {} bytes; at most {IMAGE_FILE_BYTES_MAX} are allowed.",
+                    bytes.len()
+                );
                 return Err(Problem::new(Code::BodyTooLarge, detail).into());
             }
             "file" => self.file = Some(bytes),

@@ -4,7 +4,8 @@ use std::io::Cursor;
 use std::sync::Arc;
 
 use commerce_core::accounts::Role;
-use commerce_core::catalog::image::{FILE_BYTES_MAX, Media};
+use commerce_core::catalog::image::Media;
+use commerce_core::catalog::limits::IMAGE_FILE_BYTES_MAX;
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
 use object_store::memory::InMemory;
 use poem::http::Method;
@@ -131,7 +132,7 @@ async fn what_is_no_picture_is_refused_at_its_place_and_leaves_nothing() {
     assert_eq!(got.problem(422, "validation_failed"), ["/alt"]);
     let huge = vec![0; 50_000_000];
     given.upload(&huge).await.problem(413, "body_too_large");
-    given.upload(&huge[..FILE_BYTES_MAX + 1]).await.problem(413, "body_too_large");
+    given.upload(&huge[..IMAGE_FILE_BYTES_MAX + 1]).await.problem(413, "body_too_large");
     let no_boundary =
         ask(Method::POST, &given.path()).untyped("x").header("Content-Type", "multipart/form-data");
     given.shop.send(no_boundary.bearer(&given.staff)).await.problem(400, "malformed_body");

@@ -11,10 +11,10 @@ use diesel::sql_types::Text;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::Value;
 
-use super::category::title_slug;
 use super::import::{Layout, native};
 use super::product::{Attributes, Audience, Image, Product, ProductStatus, Variant};
 use super::read_product::{ProductRow, with_parts};
+use super::write_category::title_slug;
 use crate::ids::{CategoryId, LocationId, ProductId, VariantId};
 use crate::money::Money;
 use crate::schema::{categories, products, stock_levels};

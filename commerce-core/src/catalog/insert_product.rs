@@ -133,13 +133,8 @@ async fn insert_row(
         limits::PRODUCT_SLUG_CHARS_MAX,
         slugs::RESERVED_FOR_PRODUCTS,
     );
-    // Another transaction may take the slug in between: then look again, and in a crowd stop counting.
-    for attempt in 0.. {
-        let slug = if attempt < 5 {
-            free_slug(conn, &base).await?
-        } else {
-            slugs::unlikely(&base, limits::PRODUCT_SLUG_CHARS_MAX)
-        };
+    let taken = similar_slugs(conn, &base).await?;
+    for slug in slugs::candidates(&base, &taken, limits::PRODUCT_SLUG_CHARS_MAX) {
         let inserted = diesel::insert_into(products::table)
             .values((row.clone(), products::slug.eq(slug)))
             .on_conflict(products::slug)
@@ -153,17 +148,14 @@ async fn insert_row(
     Ok(())
 }
 
-async fn free_slug(conn: &mut AsyncPgConnection, base: &str) -> QueryResult<String> {
-    let taken: Vec<String> = products::table
-        .filter(
-            products::slug
-                .eq(base)
-                .or(products::slug.like(slugs::numbered_pattern(base, limits::PRODUCT_SLUG_CHARS_MAX))),
-        )
+/// The slugs among which a new one must find a number of its own.
+async fn similar_slugs(conn: &mut AsyncPgConnection, base: &str) -> QueryResult<Vec<String>> {
+    let numbered = slugs::numbered_pattern(base, limits::PRODUCT_SLUG_CHARS_MAX);
+    products::table
+        .filter(products::slug.eq(base).or(products::slug.like(numbered)))
         .select(products::slug)
         .load(conn)
-        .await?;
-    Ok(slugs::first_free(base, &taken, limits::PRODUCT_SLUG_CHARS_MAX))
+        .await
 }
 
 /// Appends variants from a position on. They are checked.

@@ -10,7 +10,12 @@ pub const CATEGORIES_PER_PRODUCT_MAX: usize = 20;
 pub const IMAGES_PER_PRODUCT_MAX: usize = 50;
 /// Bytes of an image's address.
 pub const IMAGE_URL_BYTES_MAX: usize = 2048;
+/// Characters of the text that stands for an image.
 pub const IMAGE_ALT_CHARS_MAX: usize = 500;
+/// Bytes of an uploaded image.
+pub const IMAGE_FILE_BYTES_MAX: usize = 20 * 1024 * 1024;
+/// Pixels of an uploaded image: one from a camera of 24 megapixels is taken.
+pub const IMAGE_PIXELS_MAX: u64 = 25_000_000;
 /// Variants of a product, active or not.
 pub const VARIANTS_PER_PRODUCT_MAX: usize = 100;
 /// Options of a product, such as Size, Color and Material.

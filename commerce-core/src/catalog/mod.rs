@@ -14,6 +14,7 @@ pub mod import;
 mod insert_product;
 pub mod limits;
 mod list_products;
+mod lock_product;
 mod product;
 mod read_product;
 mod refusal;
@@ -21,11 +22,11 @@ mod slugs;
 mod update_product;
 mod variant_matrix;
 mod variants;
+mod write_category;
 
 pub use category::{
     Below, Category, CategoryKey, CategoryPatch, DeleteCategoryError, ListCategoriesError, NewCategory,
-    WithChildren, WithProducts, WriteCategoryError, create_category, delete_category, find_category,
-    list_categories, update_category,
+    WithChildren, WithProducts, WriteCategoryError, find_category, list_categories,
 };
 pub use category_tree::{CategoryNode, list_breadcrumbs, list_ids_below, list_tree, reorder_categories};
 pub use export::ProductExport;
@@ -41,3 +42,4 @@ pub use refusal::{ProductRefusal, UpdateProductError, WriteProductError};
 pub use update_product::update_product;
 pub use variant_matrix::{OptionValues, add_combinations};
 pub use variants::{add_variant, update_variant};
+pub use write_category::{create_category, delete_category, update_category};

@@ -42,13 +42,20 @@ pub(super) fn is_slug(text: &str, chars_max: usize) -> bool {
     text.len() <= chars_max && text.split('-').all(is_word)
 }
 
-/// The first of `base`, `base-2`, `base-3` … that is not among the taken ones.
-pub(super) fn first_free(base: &str, taken: &[String], chars_max: usize) -> String {
-    let is_free = |slug: &String| !taken.contains(slug);
+/// The slugs to try one after the other, of which none is among the taken ones: `base`, `base-2`, `base-3` and so on.
+/// Another transaction may take one in between. In a crowd counting ends after a few of them, and every further slug is one
+/// that nobody else is about to take.
+pub(super) fn candidates<'a>(
+    base: &'a str,
+    taken: &'a [String],
+    chars_max: usize,
+) -> impl Iterator<Item = String> + Send + 'a {
+    const COUNTED: usize = 5;
     std::iter::once(base.to_owned())
-        .chain((2..).map(|number: u64| with_tail(base, &number.to_string(), chars_max)))
-        .find(is_free)
-        .unwrap_or_else(|| unlikely(base, chars_max))
+        .chain((2..).map(move |number: u64| with_tail(base, &number.to_string(), chars_max)))
+        .filter(|slug| !taken.contains(slug))
+        .take(COUNTED)
+        .chain(std::iter::repeat_with(move || unlikely(base, chars_max)))
 }
 
 /// A slug that nobody else is about to take: for when many ask for the same title at the same moment.
@@ -58,7 +65,7 @@ pub(super) fn unlikely(base: &str, chars_max: usize) -> String {
     with_tail(base, tail, chars_max)
 }
 
-/// The pattern for SQL's LIKE of everything that [`first_free`] may have numbered. No number has twenty digits.
+/// The pattern for SQL's LIKE of everything that [`candidates`] may have numbered. No number has twenty digits.
 pub(super) fn numbered_pattern(base: &str, chars_max: usize) -> String {
     let kept = cut(base, chars_max.saturating_sub(20));
     if kept == base { format!("{base}-%") } else { format!("{kept}%") }
@@ -90,15 +97,22 @@ mod tests {
     #[test]
     fn numbers_fill_the_first_gap() {
         let taken = ["shirt".to_owned(), "shirt-2".to_owned(), "shirt-4".to_owned()];
-        assert_eq!(first_free("shirt", &taken, 255), "shirt-3");
-        assert_eq!(first_free("hat", &taken, 255), "hat");
+        let first = |base: &str| candidates(base, &taken, 255).next().unwrap();
+        assert_eq!((first("shirt"), first("hat")), ("shirt-3".to_owned(), "hat".to_owned()));
+    }
+
+    #[test]
+    fn a_few_numbers_are_tried_and_then_what_nobody_else_takes() {
+        let tried: Vec<String> = candidates("shirt", &["shirt-3".to_owned()], 255).take(7).collect();
+        assert_eq!(tried[..5], ["shirt", "shirt-2", "shirt-4", "shirt-5", "shirt-6"]);
+        assert!(tried[5].len() > "shirt-12345".len() && tried[5] != tried[6], "{tried:?}");
     }
 
     #[test]
     fn a_long_slug_makes_room_for_its_number_only() {
         let long = "ab-".repeat(85).trim_end_matches('-').to_owned() + "c";
         assert_eq!((long.len(), from_title(&long, "product", 255, &[])), (255, long.clone()));
-        let second = first_free(&long, std::slice::from_ref(&long), 255);
+        let second = candidates(&long, std::slice::from_ref(&long), 255).next().unwrap();
         assert!(second.ends_with("-2") && is_slug(&second, 255), "{second}");
         assert!(second.starts_with(numbered_pattern(&long, 255).trim_end_matches('%')), "{second}");
         assert!(is_slug(&unlikely(&long, 255), 255));

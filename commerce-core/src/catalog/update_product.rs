@@ -6,8 +6,8 @@ use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use super::former_slugs::leave_product_slug;
 use super::image::release_files;
 use super::insert_product::{as_position, insert_categories, insert_images, normalise_image};
-use super::product::{Audience, Image, NewImage, Product, ProductPatch, ProductStatus, variant_title};
-use super::read_product::{ProductRow, find_by_ids, with_parts};
+use super::lock_product::{finish_write, lock_product};
+use super::product::{Image, NewImage, Product, ProductPatch, ProductStatus, variant_title};
 use super::refusal::{ProductRefusal, UpdateProductError};
 use super::variants::patch_variant;
 use super::{check_product, description};
@@ -32,7 +32,7 @@ pub async fn update_product(
     .await
 }
 
-/// Writes a patch to a locked product; [`count_write`] or [`finish_write`] is to follow.
+/// Writes a patch to a locked product. `count_write` or [`finish_write`] must follow.
 pub(super) async fn apply_patch(
     conn: &mut AsyncPgConnection,
     before: &Product,
@@ -62,50 +62,6 @@ pub(super) async fn apply_patch(
         patch_variant(conn, before, variant_id, "", variant_patch, currency).await?;
     }
     Ok(())
-}
-
-/// Locks a product's row, so that writes to it and its variants queue, and reads all of it.
-pub(super) async fn lock_product(
-    conn: &mut AsyncPgConnection,
-    id: ProductId,
-    if_version: Option<i32>,
-) -> Result<Product, UpdateProductError> {
-    let row = products::table.find(id).select(products::version);
-    let version: Option<i32> = row.for_no_key_update().first(conn).await.optional()?;
-    let current = version.ok_or(UpdateProductError::UnknownProduct)?;
-    if if_version.is_some_and(|version| version != current) {
-        return Err(UpdateProductError::VersionMismatch { current });
-    }
-    // Only now: a statement that waited for a lock sees everything but the locked row as it was before the wait.
-    let product = find_by_ids(conn, &[id]).await?.pop();
-    product.ok_or(UpdateProductError::UnknownProduct)
-}
-
-/// Ends a write to a product by [`count_write`], and reads the result.
-pub(super) async fn finish_write(
-    conn: &mut AsyncPgConnection,
-    id: ProductId,
-) -> Result<Product, UpdateProductError> {
-    let row = count_write(conn, id).await?;
-    let product = with_parts(conn, vec![row], Audience::Staff).await?.pop();
-    product.ok_or(UpdateProductError::UnknownProduct)
-}
-
-/// Ends every write to a product: keeps its lowest price, and counts the version up.
-pub(super) async fn count_write(conn: &mut AsyncPgConnection, id: ProductId) -> QueryResult<ProductRow> {
-    let lowest = variants::table
-        .filter(variants::product_id.eq(id).and(variants::active))
-        .select(diesel::dsl::min(variants::price_minor))
-        .single_value();
-    diesel::update(products::table.find(id))
-        .set((
-            products::price_from_minor.eq(lowest),
-            products::version.eq(products::version + 1),
-            products::updated_at.eq(crate::db::clock()),
-        ))
-        .returning(ProductRow::as_returning())
-        .get_result(conn)
-        .await
 }
 
 fn check(before: &Product, patch: &ProductPatch) -> Result<(), ProductRefusal> {

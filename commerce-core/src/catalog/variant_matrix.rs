@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 
 use super::insert_product::insert_variants;
+use super::lock_product::{finish_write, lock_product};
 use super::product::{NewVariant, Options, Product};
 use super::refusal::{ProductRefusal, UpdateProductError};
-use super::update_product::{finish_write, lock_product};
 use super::variants::set_option_names;
 use super::{check_product, limits};
 use crate::error::FieldErrors;

@@ -4,9 +4,9 @@ use diesel::prelude::*;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 
 use super::insert_product::{insert_variants, normalise_variant, normalised_options};
+use super::lock_product::{finish_write, lock_product};
 use super::product::{NewVariant, Options, Product, Variant, VariantPatch, variant_title};
 use super::refusal::{ProductRefusal, UpdateProductError};
-use super::update_product::{finish_write, lock_product};
 use super::{check_product, limits};
 use crate::error::FieldErrors;
 use crate::ids::{ProductId, VariantId};

@@ -10,7 +10,7 @@ use commerce_core::catalog::image::{
     self, AddImage, FileKey, Format, ImagePatch, ImageRefusal, Media, WriteImageError, WrittenImage,
 };
 use commerce_core::catalog::import::Layout;
-use commerce_core::catalog::{self, Audience, NewImage, ProductKey, ProductPatch};
+use commerce_core::catalog::{self, Audience, NewImage, ProductKey, ProductPatch, limits};
 use commerce_core::db::Pool;
 use commerce_core::flows::{ImportOptions, import_products};
 use commerce_core::ids::{ImageId, ProductId};
@@ -100,8 +100,8 @@ async fn what_is_no_picture_is_refused() {
         assert_eq!(refusal(file.to_vec()).await, ImageRefusal::UnknownFormat);
     }
     assert_eq!(refusal(Vec::new()).await, ImageRefusal::Empty);
-    let large = vec![0xff; image::FILE_BYTES_MAX + 1];
-    assert_eq!(refusal(large).await, ImageRefusal::TooManyBytes(image::FILE_BYTES_MAX + 1));
+    let large = vec![0xff; limits::IMAGE_FILE_BYTES_MAX + 1];
+    assert_eq!(refusal(large).await, ImageRefusal::TooManyBytes(limits::IMAGE_FILE_BYTES_MAX + 1));
     for (width, height) in [(50_000, 50_000), (25_000_001, 1), (u32::MAX >> 1, 2)] {
         let refused = refusal(boastful_png(width, height)).await;
         assert!(

@@ -64,7 +64,7 @@ async fn compare(
         let is_floor = turn == 0 || turn == 3;
         eprintln!("{spread}, {clients} at once: {} …", if is_floor { "pgbench" } else { "HTTP" });
         let mut figures = if is_floor {
-            floor::run(arguments, &carts, half).await.context("pgbench")?
+            floor::run(&arguments.pgbench, &arguments.database_url, &carts, half).await.context("pgbench")?
         } else {
             load::run(api.address, &carts, half).await.context("the load")?
         };

@@ -6,17 +6,16 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use tokio::process::Command;
 
-use crate::checkout::Arguments;
 use crate::figures::Figures;
 use crate::goods::Carts;
 
-pub async fn run(arguments: &Arguments, carts: &Carts, time: Duration) -> Result<Figures> {
+pub async fn run(pgbench: &Path, database_url: &str, carts: &Carts, time: Duration) -> Result<Figures> {
     let folder = std::env::temp_dir().join(format!("commerce-bench-{}", std::process::id()));
     std::fs::create_dir_all(&folder)?;
     let script = folder.join("checkout.sql");
     std::fs::write(&script, include_str!("checkout.sql"))?;
     let log = folder.join("log");
-    let output = Command::new(&arguments.pgbench)
+    let output = Command::new(pgbench)
         .args(["--no-vacuum", "--protocol=prepared", "--jobs=2", "--log"])
         .arg(format!("--log-prefix={}", log.display()))
         .arg(format!("--client={}", carts.clients))
@@ -25,7 +24,7 @@ pub async fn run(arguments: &Arguments, carts: &Carts, time: Duration) -> Result
         .arg(format!("--define=each={}", carts.each))
         .arg("--define=taken=0")
         .arg(format!("--file={}", script.display()))
-        .arg(&arguments.database_url)
+        .arg(database_url)
         .output()
         .await?;
     let said = String::from_utf8_lossy(&output.stderr).into_owned();

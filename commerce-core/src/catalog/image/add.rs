@@ -4,12 +4,12 @@ use diesel::prelude::*;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 
 use super::MEDIA_PATH;
-use super::change::{WriteImageError, WrittenImage, put_in_order, written};
 use super::files::{announce_files, give_files};
 use super::store::FileKey;
+use super::write::{WriteImageError, WrittenImage, check_alt, put_in_order, written};
 use crate::catalog::insert_product::as_position;
 use crate::catalog::limits;
-use crate::catalog::update_product::lock_product;
+use crate::catalog::lock_product::lock_product;
 use crate::error::FieldErrors;
 use crate::ids::{ImageId, ProductId};
 use crate::jobs::{self, kinds::ResizeImage};
@@ -101,12 +101,6 @@ impl AddImage {
             variants: Vec::new(),
         }
     }
-}
-
-pub(super) fn check_alt(alt: &str) -> Result<(), WriteImageError> {
-    let mut errors = FieldErrors::default();
-    errors.check_text("/alt", alt.trim(), 0..=limits::IMAGE_ALT_CHARS_MAX);
-    if errors.is_empty() { Ok(()) } else { Err(WriteImageError::Invalid(errors.into_vec())) }
 }
 
 fn check_room(images: usize) -> Result<(), WriteImageError> {

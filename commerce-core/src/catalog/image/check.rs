@@ -8,47 +8,16 @@ use image::codecs::png::PngEncoder;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageEncoder, ImageFormat, ImageReader, ImageResult, Limits};
 
+use super::refusal::ImageRefusal;
 use super::store::{Format, Media};
-use super::strip::{Damaged, strip};
-
-/// A file has at most this many bytes.
-pub const FILE_BYTES_MAX: usize = 20 * 1024 * 1024;
-
-/// A picture has at most this many pixels: one from a camera of 24 megapixels is taken.
-pub const PIXELS_MAX: u64 = 25_000_000;
+use super::strip::strip;
+use crate::catalog::limits::{IMAGE_FILE_BYTES_MAX, IMAGE_PIXELS_MAX};
 
 /// Of what is turned and written anew: nothing is to be seen of it, since it is the picture that all copies are made from.
 const TURNED_JPEG_QUALITY: u8 = 92;
 
 /// What the pixels of one decoded picture may take, in bytes: those of 16 bits a channel reach it sooner.
 const DECODED_BYTES_MAX: u64 = 160 * 1024 * 1024;
-
-/// Why a file is not taken.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ImageRefusal {
-    #[error("is empty")]
-    Empty,
-    #[error("has {0} bytes; at most {FILE_BYTES_MAX} are allowed")]
-    TooManyBytes(usize),
-    #[error(
-        "has {0} bytes once it is turned as it says; at most {FILE_BYTES_MAX} are allowed: turn it before the upload"
-    )]
-    TooManyBytesTurned(usize),
-    #[error("is no JPEG, PNG or WebP picture")]
-    UnknownFormat,
-    #[error("has {width} × {height} pixels; at most {PIXELS_MAX} are allowed")]
-    TooManyPixels { width: u32, height: u32 },
-    #[error("is animated; only pictures that stand still are taken")]
-    Animated,
-    #[error("is damaged or cut short: {0}")]
-    Damaged(String),
-}
-
-impl From<Damaged> for ImageRefusal {
-    fn from(Damaged(what): Damaged) -> Self {
-        Self::Damaged(what.to_owned())
-    }
-}
 
 /// A picture that can be stored and shown.
 #[derive(Debug, Clone)]
@@ -86,7 +55,7 @@ fn check(file: Bytes) -> Result<CheckedImage, ImageRefusal> {
     if file.is_empty() {
         return Err(ImageRefusal::Empty);
     }
-    if file.len() > FILE_BYTES_MAX {
+    if file.len() > IMAGE_FILE_BYTES_MAX {
         return Err(ImageRefusal::TooManyBytes(file.len()));
     }
     let format = format_of(&file).ok_or(ImageRefusal::UnknownFormat)?;
@@ -121,7 +90,7 @@ fn check(file: Bytes) -> Result<CheckedImage, ImageRefusal> {
 
 /// What was written anew may have become larger than an upload may be.
 fn of_turned(bytes: Vec<u8>) -> Result<Bytes, ImageRefusal> {
-    if bytes.len() > FILE_BYTES_MAX {
+    if bytes.len() > IMAGE_FILE_BYTES_MAX {
         return Err(ImageRefusal::TooManyBytesTurned(bytes.len()));
     }
     Ok(bytes.into())
@@ -172,7 +141,7 @@ fn open(file: &[u8], format: Format) -> Result<impl ImageDecoder + '_, ImageRefu
     reader.limits(limits);
     let decoder = reader.into_decoder().map_err(damaged)?;
     let (width, height) = decoder.dimensions();
-    let too_many = u64::from(width) * u64::from(height) > PIXELS_MAX;
+    let too_many = u64::from(width) * u64::from(height) > IMAGE_PIXELS_MAX;
     if too_many || decoder.total_bytes() > DECODED_BYTES_MAX {
         return Err(ImageRefusal::TooManyPixels { width, height });
     }
@@ -206,9 +175,12 @@ mod tests {
 
     #[test]
     fn what_is_too_large_once_it_is_turned_is_refused() {
-        assert_eq!(of_turned(vec![7; FILE_BYTES_MAX]).map(|bytes| bytes.len()), Ok(FILE_BYTES_MAX));
-        let refused = of_turned(vec![7; FILE_BYTES_MAX + 1]).unwrap_err();
-        assert_eq!(refused, ImageRefusal::TooManyBytesTurned(FILE_BYTES_MAX + 1));
+        assert_eq!(
+            of_turned(vec![7; IMAGE_FILE_BYTES_MAX]).map(|bytes| bytes.len()),
+            Ok(IMAGE_FILE_BYTES_MAX)
+        );
+        let refused = of_turned(vec![7; IMAGE_FILE_BYTES_MAX + 1]).unwrap_err();
+        assert_eq!(refused, ImageRefusal::TooManyBytesTurned(IMAGE_FILE_BYTES_MAX + 1));
         assert!(refused.to_string().contains("turn it before the upload"), "{refused}");
     }
 }

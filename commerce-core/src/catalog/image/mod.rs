@@ -8,19 +8,23 @@ mod add;
 mod change;
 mod check;
 mod files;
+mod refusal;
 mod resize;
 mod shrink;
 mod store;
 mod strip;
+mod write;
 
 pub use add::{AddImage, add_image, begin_upload};
-pub use change::{ImagePatch, WriteImageError, WrittenImage, remove_image, update_image};
-pub use check::{CheckedImage, FILE_BYTES_MAX, ImageRefusal, PIXELS_MAX};
+pub use change::{ImagePatch, remove_image, update_image};
+pub use check::CheckedImage;
 pub(super) use files::release_files;
 pub use files::{FilesError, delete_files, sweep_files};
+pub use refusal::ImageRefusal;
 pub use resize::{ResizeImageError, resize_image};
 pub use shrink::WIDTHS;
 pub use store::{FileKey, Format, Media, MediaError, MediaSettingError};
+pub use write::{WriteImageError, WrittenImage};
 
 /// Where the files are served: an image's address is this and the name of its file.
 pub const MEDIA_PATH: &str = "/media/";

@@ -4,8 +4,8 @@ use diesel::prelude::*;
 use diesel::result::Error as QueryError;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
-use super::check::ImageRefusal;
 use super::files::{announce_files, give_files};
+use super::refusal::ImageRefusal;
 use super::shrink::SmallerCopy;
 use super::store::{FileKey, Media, MediaError};
 use crate::db::{self, Pool, PoolError, Retryable, TransactionError};

@@ -9,7 +9,8 @@ use image::codecs::png::PngEncoder;
 use image::imageops::FilterType;
 use image::{DynamicImage, ImageEncoder, ImageResult};
 
-use super::check::{Decoded, ImageRefusal, decode, format_of, keep_colours};
+use super::check::{Decoded, decode, format_of, keep_colours};
+use super::refusal::ImageRefusal;
 use super::store::{Format, Media};
 
 /// Widths of the copies in pixels. Those that are not smaller than the picture are left out.

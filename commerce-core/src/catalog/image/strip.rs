@@ -3,12 +3,18 @@
 
 use image::metadata::Orientation;
 
-use super::check::ImageRefusal;
+use super::refusal::ImageRefusal;
 use super::store::Format;
 
 /// What does not hold together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Damaged(pub &'static str);
+
+impl From<Damaged> for ImageRefusal {
+    fn from(Damaged(what): Damaged) -> Self {
+        Self::Damaged(what.to_owned())
+    }
+}
 
 const CUT_SHORT: Damaged = Damaged("it ends in the middle");
 

@@ -1,61 +1,15 @@
 //! Rows become products: the rows of one slug are gathered, checked as a whole, and every wrong place is named.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::io::Read;
 
+use super::line::{Head, Line, LineImage, LineVariant, Reader};
 use super::table::{BrokenRow, Row, Table};
-use super::{Columns, Faults, ImportedProduct, ImportedVariant, Layout, LineError, Places, native, shopify};
+use super::{Columns, Faults, ImportedProduct, Layout, LineError, Places, native, shopify};
 use crate::catalog::insert_product;
-use crate::catalog::product::{Attributes, NewImage, NewProduct, NewVariant, ProductStatus};
+use crate::catalog::product::{NewProduct, ProductStatus};
 use crate::catalog::{ProductRefusal, limits, slugs};
-use crate::money::{Currency, Money};
-
-/// What one row says of its product.
-#[derive(Debug)]
-pub(super) struct Line {
-    /// Only on the first row of a product.
-    pub head: Option<Head>,
-    pub variant: Option<LineVariant>,
-    pub images: Vec<LineImage>,
-}
-
-#[derive(Debug)]
-pub(super) struct Head {
-    pub title: String,
-    pub description: Option<String>,
-    pub status: Option<ProductStatus>,
-    pub attributes: Attributes,
-    pub category_titles: Vec<String>,
-}
-
-#[derive(Debug)]
-pub(super) struct LineVariant {
-    pub sku: Option<String>,
-    /// Names and values in the order of the columns.
-    pub options: Vec<(String, String)>,
-    pub price: Money,
-    /// Absent without such a column.
-    pub compare_at_price: Option<Option<Money>>,
-    pub active: Option<bool>,
-    pub stock: Option<i64>,
-}
-
-#[derive(Debug)]
-pub(super) struct LineImage {
-    pub image: NewImage,
-    pub position: Option<i64>,
-}
-
-/// The columns of a layout in one file: finds them, and reads rows by them.
-pub(super) trait Reader {
-    fn columns(&self) -> Columns;
-
-    /// `option_names` are those of the product's rows so far.
-    fn read(&self, row: &Row, option_names: &[String]) -> Result<Line, Vec<LineError>>;
-
-    /// The product that a row is meant for, also when the row is broken.
-    fn handle<'a>(&self, cells: &'a [String]) -> Option<&'a str>;
-}
+use crate::money::Currency;
 
 /// Reads a file product by product. No more of it is in memory than the rows of one product, and of the others their slugs and
 /// SKUs.
@@ -352,25 +306,6 @@ impl Group {
             }
         }
         Some(product)
-    }
-}
-
-impl LineVariant {
-    fn into_imported(self) -> ImportedVariant {
-        let mut variant = NewVariant {
-            sku: self.sku,
-            options: self.options.into_iter().collect::<BTreeMap<_, _>>(),
-            price: self.price,
-            compare_at_price: self.compare_at_price.flatten(),
-            active: self.active.unwrap_or(true),
-        };
-        insert_product::normalise_variant(&mut variant);
-        ImportedVariant {
-            has_compare_at_column: self.compare_at_price.is_some(),
-            has_active_column: self.active.is_some(),
-            stock: self.stock,
-            variant,
-        }
     }
 }
 

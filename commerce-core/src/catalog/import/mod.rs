@@ -10,6 +10,7 @@
 //! adds and changes; it never removes a variant, a category or an attribute. Columns that a file does not have are left alone.
 
 mod group;
+mod line;
 pub(super) mod native;
 mod shopify;
 mod table;

@@ -1,10 +1,12 @@
 //! Our own layout: plain columns, described at [`super::Layout::Native`].
 
-use super::group::{Head, Line, LineImage, LineVariant, Reader};
+use super::line::{
+    Head, Line, LineImage, LineVariant, Reader, error, missing_column, parse_price, parse_units,
+};
 use super::table::{Header, Row};
 use super::{Columns, LineError};
 use crate::catalog::product::{Attributes, NewImage};
-use crate::money::{Currency, Money};
+use crate::money::Currency;
 
 const ATTRIBUTE: &str = "attribute:";
 /// All but the attributes that are columns of their own. An export writes its cells in this order.
@@ -68,11 +70,6 @@ pub(super) fn reader(header: &Header, currency: Currency) -> Result<Box<dyn Read
     }
     let places = COLUMNS.map(|column| header.place(&[column]));
     Ok(Box::new(Native { currency, slug, title, price, places, attributes }))
-}
-
-pub(super) fn missing_column(aliases: &[&str]) -> LineError {
-    let column = aliases.first().copied().unwrap_or_default().to_owned();
-    LineError { line: 1, column, message: "is missing from the header".to_owned() }
 }
 
 impl Reader for Native {
@@ -214,31 +211,4 @@ fn parse_options(text: &str) -> Result<Vec<(String, String)>, String> {
             Ok((name.trim().to_owned(), value.trim().to_owned()))
         })
         .collect()
-}
-
-/// A price as a plain decimal of the currency.
-pub(super) fn parse_price(text: &str, currency: Currency) -> Result<Money, String> {
-    if text.is_empty() {
-        return Err("is empty: every variant has a price".to_owned());
-    }
-    Money::parse_decimal(text, currency).map_err(|error| error.to_string())
-}
-
-/// The most units that a file may give to one variant.
-const UNITS_MAX: i64 = 1_000_000_000;
-
-/// A quantity; empty says nothing about it.
-pub(super) fn parse_units(text: &str) -> Result<Option<i64>, String> {
-    if text.is_empty() {
-        return Ok(None);
-    }
-    match text.parse::<i64>() {
-        Ok(units) if (0..=UNITS_MAX).contains(&units) => Ok(Some(units)),
-        Ok(units) if units < 0 => Err(format!("{units} is negative; write 0 for what is sold out")),
-        _ => Err(format!("{text:?} is not a whole number of at most {UNITS_MAX} units")),
-    }
-}
-
-fn error(row: &Row, column: &str, message: impl Into<String>) -> LineError {
-    LineError { line: row.line, column: column.to_owned(), message: message.into() }
 }

@@ -1,7 +1,8 @@
 //! Shopify's product CSV. Column names are those of its older exports, then those of its newer ones.
 
-use super::group::{Head, Line, LineImage, LineVariant, Reader};
-use super::native::{parse_price, parse_units};
+use super::line::{
+    Head, Line, LineImage, LineVariant, Reader, error, missing_column, parse_price, parse_units,
+};
 use super::table::{Header, Row};
 use super::{Columns, LineError};
 use crate::catalog::product::{Attributes, NewImage, ProductStatus};
@@ -68,7 +69,7 @@ pub(super) fn reader(header: &Header, currency: Currency) -> Result<Box<dyn Read
         (header.place(HANDLE), header.place(TITLE), header.place(PRICE))
     else {
         let missing = [HANDLE, TITLE, PRICE].into_iter().filter(|column| header.place(column).is_none());
-        return Err(missing.map(super::native::missing_column).collect());
+        return Err(missing.map(missing_column).collect());
     };
     let option_columns = std::array::from_fn(|at| {
         let name = |columns: [&'static [&'static str]; 3]| {
@@ -289,8 +290,4 @@ impl Shopify {
 
 fn split(text: &str, separator: char) -> Vec<String> {
     text.split(separator).map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
-}
-
-fn error(row: &Row, column: &str, message: impl Into<String>) -> LineError {
-    LineError { line: row.line, column: column.to_owned(), message: message.into() }
 }

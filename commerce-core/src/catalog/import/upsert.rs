@@ -7,13 +7,15 @@ use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 
 use super::group::Claim;
 use super::{ExistingProducts, ImportedProduct, ImportedVariant, SlugLines};
-use crate::catalog::category::{WriteCategoryError, find_by_titles, find_or_create_by_title};
+use crate::catalog::category::WriteCategoryError;
 use crate::catalog::insert_product::{insert_product, insert_products, insert_variants};
+use crate::catalog::lock_product::{count_write, lock_product};
 use crate::catalog::product::{Image, NewImage, NewVariant, Product, ProductPatch, Variant, variant_title};
 use crate::catalog::read_product::find_by_ids;
 use crate::catalog::refusal::{ProductRefusal, UpdateProductError};
-use crate::catalog::update_product::{apply_patch, count_write, lock_product};
+use crate::catalog::update_product::apply_patch;
 use crate::catalog::variants::write_variants;
+use crate::catalog::write_category::{find_by_titles, find_or_create_by_title};
 use crate::catalog::{check_product, description, limits};
 use crate::error::{FieldError, FieldErrors};
 use crate::ids::{CategoryId, ProductId, VariantId};

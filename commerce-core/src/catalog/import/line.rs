@@ -1,0 +1,109 @@
+//! What one row of a file says, whatever the file's layout is.
+
+use std::collections::BTreeMap;
+
+use super::table::Row;
+use super::{Columns, ImportedVariant, LineError};
+use crate::catalog::insert_product::normalise_variant;
+use crate::catalog::product::{Attributes, NewImage, NewVariant, ProductStatus};
+use crate::money::{Currency, Money};
+
+/// What one row says of its product.
+#[derive(Debug)]
+pub(super) struct Line {
+    /// Only on the first row of a product.
+    pub head: Option<Head>,
+    pub variant: Option<LineVariant>,
+    pub images: Vec<LineImage>,
+}
+
+#[derive(Debug)]
+pub(super) struct Head {
+    pub title: String,
+    pub description: Option<String>,
+    pub status: Option<ProductStatus>,
+    pub attributes: Attributes,
+    pub category_titles: Vec<String>,
+}
+
+#[derive(Debug)]
+pub(super) struct LineVariant {
+    pub sku: Option<String>,
+    /// Names and values in the order of the columns.
+    pub options: Vec<(String, String)>,
+    pub price: Money,
+    /// Absent without such a column.
+    pub compare_at_price: Option<Option<Money>>,
+    pub active: Option<bool>,
+    pub stock: Option<i64>,
+}
+
+#[derive(Debug)]
+pub(super) struct LineImage {
+    pub image: NewImage,
+    pub position: Option<i64>,
+}
+
+/// The columns of a layout in one file: finds them, and reads rows by them.
+pub(super) trait Reader {
+    fn columns(&self) -> Columns;
+
+    /// `option_names` are those of the product's rows so far.
+    fn read(&self, row: &Row, option_names: &[String]) -> Result<Line, Vec<LineError>>;
+
+    /// The product that a row is meant for, also when the row is broken.
+    fn handle<'a>(&self, cells: &'a [String]) -> Option<&'a str>;
+}
+
+impl LineVariant {
+    pub fn into_imported(self) -> ImportedVariant {
+        let mut variant = NewVariant {
+            sku: self.sku,
+            options: self.options.into_iter().collect::<BTreeMap<_, _>>(),
+            price: self.price,
+            compare_at_price: self.compare_at_price.flatten(),
+            active: self.active.unwrap_or(true),
+        };
+        normalise_variant(&mut variant);
+        ImportedVariant {
+            has_compare_at_column: self.compare_at_price.is_some(),
+            has_active_column: self.active.is_some(),
+            stock: self.stock,
+            variant,
+        }
+    }
+}
+
+/// A price as a plain decimal of the currency.
+pub(super) fn parse_price(text: &str, currency: Currency) -> Result<Money, String> {
+    if text.is_empty() {
+        return Err("is empty: every variant has a price".to_owned());
+    }
+    Money::parse_decimal(text, currency).map_err(|error| error.to_string())
+}
+
+/// The most units that a file may give to one variant.
+const UNITS_MAX: i64 = 1_000_000_000;
+
+/// A quantity; empty says nothing about it.
+pub(super) fn parse_units(text: &str) -> Result<Option<i64>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    match text.parse::<i64>() {
+        Ok(units) if (0..=UNITS_MAX).contains(&units) => Ok(Some(units)),
+        Ok(units) if units < 0 => Err(format!("{units} is negative; write 0 for what is sold out")),
+        _ => Err(format!("{text:?} is not a whole number of at most {UNITS_MAX} units")),
+    }
+}
+
+/// A required column that the header lacks; `aliases` are the names it may have.
+pub(super) fn missing_column(aliases: &[&str]) -> LineError {
+    let column = aliases.first().copied().unwrap_or_default().to_owned();
+    LineError { line: 1, column, message: "is missing from the header".to_owned() }
+}
+
+/// What is wrong in a cell of a row.
+pub(super) fn error(row: &Row, column: &str, message: impl Into<String>) -> LineError {
+    LineError { line: row.line, column: column.to_owned(), message: message.into() }
+}

@@ -1,0 +1,260 @@
+//! Makes, changes and deletes categories.
+
+use std::collections::{BTreeSet, HashMap};
+
+use diesel::prelude::*;
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+
+use super::category::{
+    Category, CategoryPatch, DeleteCategoryError, NewCategory, WithChildren, WithProducts, WriteCategoryError,
+};
+use super::category_tree::lock_tree;
+use super::former_slugs::leave_category_slug;
+use super::{description, limits, slugs};
+use crate::error::FieldErrors;
+use crate::ids::{CategoryId, ProductId};
+use crate::schema::{categories, former_category_slugs, product_categories, products};
+
+/// Makes a category. Without a slug of its own it gets one from its title.
+pub async fn create_category(
+    conn: &mut AsyncPgConnection,
+    new: NewCategory,
+) -> Result<Category, WriteCategoryError> {
+    check(new.slug.as_deref(), Some(&new.title), Some(&new.description))?;
+    conn.transaction::<_, WriteCategoryError, _>(async |conn| {
+        if let Some(parent) = new.parent_id {
+            lock_tree(conn).await?.check_parent(None, parent)?;
+        }
+        insert_category(conn, new).await
+    })
+    .await
+}
+
+async fn insert_category(
+    conn: &mut AsyncPgConnection,
+    new: NewCategory,
+) -> Result<Category, WriteCategoryError> {
+    let row = (
+        categories::id.eq(CategoryId::new()),
+        categories::parent_id.eq(new.parent_id),
+        categories::title.eq(new.title.trim()),
+        categories::description.eq(description::sanitise(&new.description)),
+        categories::position.eq(new.position),
+    );
+    if let Some(slug) = &new.slug {
+        let insert = diesel::insert_into(categories::table).values((row, categories::slug.eq(slug)));
+        return Ok(insert.returning(Category::as_returning()).get_result(conn).await?);
+    }
+    let base = title_slug(&new.title);
+    let taken = similar_slugs(conn, &base).await?;
+    for slug in slugs::candidates(&base, &taken, limits::CATEGORY_SLUG_CHARS_MAX) {
+        let inserted: Option<Category> = diesel::insert_into(categories::table)
+            .values((row.clone(), categories::slug.eq(slug)))
+            .on_conflict(categories::slug)
+            .do_nothing()
+            .returning(Category::as_returning())
+            .get_result(conn)
+            .await
+            .optional()?;
+        if let Some(category) = inserted {
+            return Ok(category);
+        }
+    }
+    Err(WriteCategoryError::SlugTaken)
+}
+
+/// The slug under which an import looks for the category of this title.
+pub(super) fn title_slug(title: &str) -> String {
+    let reserved = slugs::RESERVED_FOR_CATEGORIES;
+    if slugs::is_slug(title, limits::CATEGORY_SLUG_CHARS_MAX) && !slugs::is_reserved(title, reserved) {
+        return title.to_owned();
+    }
+    slugs::from_title(title, "category", limits::CATEGORY_SLUG_CHARS_MAX, reserved)
+}
+
+/// The categories under the slugs of these titles, or that were under them before, by title. Those that there are.
+pub(super) async fn find_by_titles<'a>(
+    conn: &mut AsyncPgConnection,
+    titles: &BTreeSet<&'a str>,
+) -> QueryResult<HashMap<&'a str, CategoryId>> {
+    let slugs: Vec<String> = titles.iter().map(|title| title_slug(title)).collect();
+    let former: Vec<(String, CategoryId)> = former_category_slugs::table
+        .filter(former_category_slugs::slug.eq_any(&slugs))
+        .select((former_category_slugs::slug, former_category_slugs::category_id))
+        .load(conn)
+        .await?;
+    let present: Vec<(String, CategoryId)> = categories::table
+        .filter(categories::slug.eq_any(&slugs))
+        .select((categories::slug, categories::id))
+        .load(conn)
+        .await?;
+    let by_slug: HashMap<String, CategoryId> = former.into_iter().chain(present).collect();
+    Ok(titles.iter().filter_map(|title| Some((*title, *by_slug.get(&title_slug(title))?))).collect())
+}
+
+/// The category under the slug of this title, or that was under it before, made if there is none: for imports, where a title names a
+/// category.
+pub(super) async fn find_or_create_by_title(
+    conn: &mut AsyncPgConnection,
+    title: &str,
+) -> Result<CategoryId, WriteCategoryError> {
+    let find = async |conn: &mut AsyncPgConnection| -> QueryResult<Option<CategoryId>> {
+        Ok(find_by_titles(conn, &BTreeSet::from([title])).await?.remove(title))
+    };
+    if let Some(id) = find(conn).await? {
+        return Ok(id);
+    }
+    check(None, Some(title), None)?;
+    let id = CategoryId::new();
+    diesel::insert_into(categories::table)
+        .values((
+            categories::id.eq(id),
+            categories::title.eq(title.trim()),
+            categories::slug.eq(title_slug(title)),
+        ))
+        .on_conflict(categories::slug)
+        .do_nothing()
+        .execute(conn)
+        .await?;
+    // Someone else may have made it in between.
+    Ok(find(conn).await?.unwrap_or(id))
+}
+
+/// The slugs among which a new one must find a number of its own.
+async fn similar_slugs(conn: &mut AsyncPgConnection, base: &str) -> QueryResult<Vec<String>> {
+    let numbered = slugs::numbered_pattern(base, limits::CATEGORY_SLUG_CHARS_MAX);
+    categories::table
+        .filter(categories::slug.eq(base).or(categories::slug.like(numbered)))
+        .select(categories::slug)
+        .load(conn)
+        .await
+}
+
+#[derive(AsChangeset)]
+#[diesel(table_name = categories)]
+struct CategoryChanges {
+    slug: Option<String>,
+    title: Option<String>,
+    description: Option<String>,
+    position: Option<i32>,
+    parent_id: Option<Option<CategoryId>>,
+}
+
+/// Applies a patch. `if_version`: only while the category is at this version.
+pub async fn update_category(
+    conn: &mut AsyncPgConnection,
+    id: CategoryId,
+    if_version: Option<i32>,
+    patch: CategoryPatch,
+) -> Result<Category, WriteCategoryError> {
+    check(patch.slug.as_deref(), patch.title.as_deref(), patch.description.as_deref())?;
+    conn.transaction::<_, WriteCategoryError, _>(async |conn| {
+        if let Some(Some(parent)) = patch.parent_id {
+            lock_tree(conn).await?.check_parent(Some(id), parent)?;
+        }
+        let known: Option<(i32, String)> = categories::table
+            .find(id)
+            .select((categories::version, categories::slug))
+            .for_no_key_update()
+            .first(conn)
+            .await
+            .optional()?;
+        let (current, former_slug) = known.ok_or(WriteCategoryError::UnknownCategory)?;
+        if if_version.is_some_and(|version| version != current) {
+            return Err(WriteCategoryError::VersionMismatch { current });
+        }
+        let new_slug = patch.slug.clone().filter(|slug| *slug != former_slug);
+        let changes = CategoryChanges {
+            slug: patch.slug,
+            title: patch.title.map(|title| title.trim().to_owned()),
+            description: patch.description.as_deref().map(description::sanitise),
+            position: patch.position,
+            parent_id: patch.parent_id,
+        };
+        let updated = diesel::update(categories::table.find(id))
+            .set((
+                changes,
+                categories::version.eq(categories::version + 1),
+                categories::updated_at.eq(crate::db::clock()),
+            ))
+            .returning(Category::as_returning())
+            .get_result(conn)
+            .await?;
+        if let Some(new_slug) = new_slug {
+            leave_category_slug(conn, id, &former_slug, &new_slug).await?;
+        }
+        Ok(updated)
+    })
+    .await
+}
+
+/// Deletes a category and never a product or another category.
+pub async fn delete_category(
+    conn: &mut AsyncPgConnection,
+    id: CategoryId,
+    with_products: WithProducts,
+    with_children: WithChildren,
+) -> Result<(), DeleteCategoryError> {
+    conn.transaction::<_, DeleteCategoryError, _>(async |conn| {
+        lock_tree(conn).await?;
+        // Holds off products and categories that are being filed under it.
+        let locked: Option<Option<CategoryId>> = categories::table
+            .find(id)
+            .select(categories::parent_id)
+            .for_update()
+            .first(conn)
+            .await
+            .optional()?;
+        let parent_id = locked.ok_or(DeleteCategoryError::UnknownCategory)?;
+        let children: Vec<Category> = categories::table
+            .filter(categories::parent_id.eq(id))
+            .order((categories::position, categories::id))
+            .select(Category::as_select())
+            .load(conn)
+            .await?;
+        let members: Vec<ProductId> = product_categories::table
+            .filter(product_categories::category_id.eq(id))
+            .order(product_categories::product_id)
+            .select(product_categories::product_id)
+            .load(conn)
+            .await?;
+        if (!members.is_empty() && with_products == WithProducts::Refuse)
+            || (!children.is_empty() && with_children == WithChildren::Refuse)
+        {
+            let products = i64::try_from(members.len()).unwrap_or(i64::MAX);
+            return Err(DeleteCategoryError::InUse { products, children });
+        }
+        diesel::update(categories::table.filter(categories::parent_id.eq(id)))
+            .set((
+                categories::parent_id.eq(parent_id),
+                categories::version.eq(categories::version + 1),
+                categories::updated_at.eq(crate::db::clock()),
+            ))
+            .execute(conn)
+            .await?;
+        diesel::update(products::table.filter(products::id.eq_any(&members)))
+            .set((products::version.eq(products::version + 1), products::updated_at.eq(crate::db::clock())))
+            .execute(conn)
+            .await?;
+        diesel::delete(categories::table.find(id)).execute(conn).await?;
+        Ok(())
+    })
+    .await
+}
+
+fn check(slug: Option<&str>, title: Option<&str>, html: Option<&str>) -> Result<(), WriteCategoryError> {
+    let mut errors = FieldErrors::default();
+    if slug.is_some_and(|slug| !slugs::is_slug(slug, limits::CATEGORY_SLUG_CHARS_MAX)) {
+        errors.push("/slug", "must be lower-case letters and digits in words joined by hyphens");
+    }
+    if slug.is_some_and(|slug| slugs::is_reserved(slug, slugs::RESERVED_FOR_CATEGORIES)) {
+        errors.push("/slug", "means something else in an address; choose another");
+    }
+    if let Some(title) = title {
+        errors.check_text("/title", title.trim(), 1..=limits::CATEGORY_TITLE_CHARS_MAX);
+    }
+    if let Some(html) = html {
+        description::check(&mut errors, "/description", html, limits::CATEGORY_DESCRIPTION_BYTES_MAX);
+    }
+    if errors.is_empty() { Ok(()) } else { Err(WriteCategoryError::Invalid(errors.into_vec())) }
+}
