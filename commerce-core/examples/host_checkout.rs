@@ -10,13 +10,14 @@
 use std::error::Error;
 use std::fmt;
 
+use commerce_core::address::{Address, AddressFields};
 use commerce_core::cart::{self, Owner, TokenHash};
 use commerce_core::catalog::{NewProduct, NewVariant, ProductStatus};
+use commerce_core::email_address::EmailAddress;
 use commerce_core::flows::{self, CreateProduct, PlaceOrder, PlaceOrderError, PlacedOrder};
 use commerce_core::ids::{OrderId, VariantId};
 use commerce_core::inventory::Shortage;
 use commerce_core::money::Money;
-use commerce_core::orders::Address;
 use commerce_core::request::{Actor, Origin};
 use commerce_core::settings::ShopSettings;
 use diesel::prelude::*;
@@ -161,8 +162,9 @@ async fn sell_tulips(
 /// A guest. The token behind `owner` would live in a cookie of the website.
 #[derive(Debug)]
 pub struct Shopper {
-    name: &'static str,
     owner: Owner,
+    email: EmailAddress,
+    address: Address,
 }
 
 impl Shopper {
@@ -174,7 +176,18 @@ impl Shopper {
         quantity: i64,
     ) -> Result<Self, Box<dyn Error>> {
         let (_token, hash) = TokenHash::generate();
-        let shopper = Self { name, owner: Owner::Guest(hash) };
+        let email = format!("{}@example.com", name.to_lowercase()).parse()?;
+        let address = Address::new(AddressFields {
+            name: name.into(),
+            line1: "1 Keukenhof Lane".into(),
+            line2: None,
+            city: "Lisse".into(),
+            region: None,
+            postal_code: "2161 AM".into(),
+            country: "NL".into(),
+            phone: None,
+        })?;
+        let shopper = Self { owner: Owner::Guest(hash), email, address };
         let item = cart::Item { variant_id, quantity };
         cart::add_item(conn, shop, shopper.owner, item, &shopper.origin()).await?;
         Ok(shopper)
@@ -184,17 +197,8 @@ impl Shopper {
     fn wish(&self) -> PlaceOrder {
         PlaceOrder {
             owner: self.owner,
-            email: format!("{}@example.com", self.name.to_lowercase()),
-            shipping_address: Address {
-                name: self.name.into(),
-                line1: "1 Keukenhof Lane".into(),
-                line2: None,
-                city: "Lisse".into(),
-                region: None,
-                postal_code: "2161 AM".into(),
-                country: "NL".into(),
-                phone: None,
-            },
+            email: self.email.clone(),
+            shipping_address: self.address.clone(),
             billing_address: None,
             expected_total: None,
             origin: self.origin(),

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::email_address::EmailAddress;
 use crate::money::Currency;
 use crate::text_enum::text_enum;
 
@@ -42,7 +43,7 @@ pub struct ShopSettings {
     /// What a failed payment does to its order.
     pub payment_failure: PaymentFailurePolicy,
     /// Who is told of what needs a person, such as a late payment that was given back.
-    pub alert_email: Option<String>,
+    pub alert_email: Option<EmailAddress>,
 }
 
 impl Default for ShopSettings {

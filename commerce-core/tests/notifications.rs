@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use commerce_core::accounts::one_time_code::derive_code;
 use commerce_core::accounts::{SecretKey, derive_reset_token};
+use commerce_core::email_address::EmailAddress;
 use commerce_core::ids::{CodeId, EmailId, OrderId, RefundId, UserId};
 use commerce_core::jobs::kinds::SendEmail;
 use commerce_core::jobs::{self, Failure, Job, Lease};
@@ -17,7 +18,7 @@ use commerce_core::notifications::{
     self, FolderMailer, MailSettings, Mailer, NewEmail, SendEmailError, SendMailError, SentEmail, SmtpMailer,
     Template, enqueue_email,
 };
-use commerce_core::testing::{ReceivedMail, SmtpBehaviour, SmtpPeer, TestDatabase};
+use commerce_core::testing::{ReceivedMail, SmtpBehaviour, SmtpPeer, TestDatabase, email};
 use diesel_async::{AsyncConnection as _, SimpleAsyncConnection as _};
 
 const USER: &str = "00000000-0000-7000-8000-0000000000a1";
@@ -85,12 +86,16 @@ async fn database_with(sql: &[&str]) -> TestDatabase {
     database
 }
 
+fn anna() -> EmailAddress {
+    email(ANNA)
+}
+
 async fn enqueue(database: &TestDatabase, email: NewEmail) {
     enqueue_email(&*database.conn().await, email).await.unwrap();
 }
 
 fn welcome() -> NewEmail {
-    NewEmail::to_user(Template::Welcome, id(USER), ANNA)
+    NewEmail::to_user(Template::Welcome, id(USER), &anna())
 }
 
 async fn claim(database: &TestDatabase) -> (Lease, SendEmail) {
@@ -117,12 +122,26 @@ fn scratch_folder() -> std::path::PathBuf {
     std::env::temp_dir().join(format!("commerce-mail-{}", EmailId::new()))
 }
 
+/// The peer does not offer SMTPUTF8, as many servers do not.
+#[tokio::test]
+async fn an_international_domain_is_reached_through_any_server() {
+    let database = database_with(&[ACCOUNT_AND_ORDER]).await;
+    let peer = SmtpPeer::start().await.unwrap();
+    let mailer = SmtpMailer::new(&peer.url()).unwrap();
+    enqueue(&database, NewEmail::to_user(Template::Welcome, id(USER), &email("anna@bücher.example"))).await;
+    assert_eq!(send_next(&database, &mailer).await.unwrap(), SentEmail::Sent);
+    let [mail]: [ReceivedMail; 1] = peer.mails().try_into().unwrap();
+    assert_eq!(mail.recipients, ["anna@xn--bcher-kva.example"]);
+    assert_eq!(mail.header("to"), Some("anna@xn--bcher-kva.example"));
+    database.finish().await;
+}
+
 #[tokio::test]
 async fn the_mail_of_a_new_order_tells_all_there_is_to_know() {
     let database = database_with(&[ACCOUNT_AND_ORDER]).await;
     let peer = SmtpPeer::start().await.unwrap();
     let mailer = SmtpMailer::new(&peer.url()).unwrap();
-    enqueue(&database, NewEmail::about_order(Template::OrderReceived, id(ORDER), ANNA)).await;
+    enqueue(&database, NewEmail::about_order(Template::OrderReceived, id(ORDER), &anna())).await;
     assert_eq!(send_next(&database, &mailer).await.unwrap(), SentEmail::Sent);
 
     let [mail]: [ReceivedMail; 1] = peer.mails().try_into().unwrap();
@@ -176,9 +195,9 @@ async fn every_mail_can_be_written() {
     let peer = SmtpPeer::start().await.unwrap();
     let mailer = SmtpMailer::new(&peer.url()).unwrap();
     let code = derive_code(&settings().secret_key, id(CODE));
-    let with_code = |template| NewEmail::with_code(template, id::<CodeId>(CODE), id(USER), ANNA);
-    let to_user = |template| NewEmail::to_user(template, id::<UserId>(USER), ANNA);
-    let about_order = |template| NewEmail::about_order(template, id::<OrderId>(ORDER), ANNA);
+    let with_code = |template| NewEmail::with_code(template, id::<CodeId>(CODE), id(USER), &anna());
+    let to_user = |template| NewEmail::to_user(template, id::<UserId>(USER), &anna());
+    let about_order = |template| NewEmail::about_order(template, id::<OrderId>(ORDER), &anna());
     for template in Template::ALL.iter().copied() {
         let (mail, subject, says) = match template {
             Template::VerifyEmailCode => (
@@ -259,7 +278,7 @@ async fn every_mail_can_be_written() {
                 "The money goes back to anna@example.com by itself.".to_owned(),
             ),
             Template::PaymentRefunded => (
-                NewEmail::about_refund(id::<RefundId>(REFUND), ANNA),
+                NewEmail::about_refund(id::<RefundId>(REFUND), &anna()),
                 "We are sending 12845 JPY back to you".to_owned(),
                 "Your order 1001 was cancelled.\nWe are sending 12845 JPY back to you".to_owned(),
             ),
@@ -295,7 +314,8 @@ async fn a_mail_to_an_address_that_nobody_has_proven_has_no_name_in_it() {
             let proven = "UPDATE commerce.users SET email_verified_at = commerce.clock()";
             database.conn().await.batch_execute(proven).await.unwrap();
         }
-        enqueue(&database, NewEmail::with_code(template, id(CODE), id(USER), "owner@example.com")).await;
+        enqueue(&database, NewEmail::with_code(template, id(CODE), id(USER), &email("owner@example.com")))
+            .await;
         assert_eq!(send_next(&database, &mailer).await.unwrap(), SentEmail::Sent);
         let sent = peer.mails().pop().unwrap();
         assert!(sent.text.contains("Hello") && sent.html.contains("Hello"), "{template}: {}", sent.text);
@@ -338,7 +358,7 @@ async fn a_code_that_cannot_be_used_is_not_mailed() {
     let database = database_with(&[ACCOUNT_AND_ORDER]).await;
     let peer = SmtpPeer::start().await.unwrap();
     let mailer = SmtpMailer::new(&peer.url()).unwrap();
-    let code = || NewEmail::with_code(Template::VerifyEmailCode, id(CODE), id(USER), ANNA);
+    let code = || NewEmail::with_code(Template::VerifyEmailCode, id(CODE), id(USER), &anna());
     enqueue(&database, code()).await;
     database.shift_clock(Duration::from_secs(601)).await;
     assert_eq!(send_next(&database, &mailer).await.unwrap(), SentEmail::Pointless);
@@ -445,7 +465,7 @@ async fn mails_sent_long_ago_are_forgotten() {
     let mailer = FolderMailer::new(&folder).unwrap();
     enqueue(&database, welcome()).await;
     send_next(&database, &mailer).await.unwrap();
-    enqueue(&database, NewEmail::to_user(Template::AccountExists, id(USER), ANNA)).await;
+    enqueue(&database, NewEmail::to_user(Template::AccountExists, id(USER), &anna())).await;
 
     let prune = async || notifications::prune(&mut *database.conn().await).await.unwrap();
     assert_eq!(prune().await, 0);

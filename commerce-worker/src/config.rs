@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use commerce_core::accounts::{InvalidSecretKey, SecretKey};
 use commerce_core::catalog::image::Media;
+use commerce_core::email_address::{EmailAddress, InvalidEmailAddress};
 use commerce_core::ids::JobId;
 use commerce_core::jobs::JobState;
 use commerce_core::notifications::Sender;
@@ -142,6 +143,13 @@ impl RunArgs {
     }
 }
 
+/// Nobody where the setting is empty. Not spelled `Option`, by which clap would take it for a flag without a default.
+type AlertEmail = Option<EmailAddress>;
+
+fn parse_alert_email(text: &str) -> Result<AlertEmail, InvalidEmailAddress> {
+    if text.is_empty() { Ok(None) } else { text.parse().map(Some) }
+}
+
 /// The rules of the shop, as far as jobs and sweeps follow them. Give the same to commerce-api.
 #[derive(Debug, Clone, Args)]
 pub struct ShopArgs {
@@ -152,8 +160,8 @@ pub struct ShopArgs {
     #[arg(long, env = "COMMERCE_PAYMENT_FAILURE", default_value = "keep")]
     payment_failure: PaymentFailurePolicy,
     /// Who is told of what needs a person
-    #[arg(long, env = "COMMERCE_ALERT_EMAIL")]
-    alert_email: Option<String>,
+    #[arg(long, env = "COMMERCE_ALERT_EMAIL", default_value = "", hide_default_value = true, value_parser = parse_alert_email)]
+    alert_email: AlertEmail,
     /// Providers that are switched on, separated by commas; `mock` plays one, for trying things out
     #[arg(long, env = "COMMERCE_PAYMENT_PROVIDERS", default_value = "", value_delimiter = ',', value_parser = parse_provider)]
     payment_providers: Vec<Option<ProviderName>>,
@@ -164,7 +172,7 @@ impl ShopArgs {
         ShopSettings {
             provider_grace: self.provider_grace,
             payment_failure: self.payment_failure,
-            alert_email: self.alert_email.clone().filter(|address| !address.is_empty()),
+            alert_email: self.alert_email.clone(),
             ..ShopSettings::default()
         }
     }

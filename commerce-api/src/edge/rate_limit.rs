@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use clap::ValueEnum;
+use commerce_core::email_address::EmailAddress;
 use commerce_core::rate_limit::{self, Policy, Taken};
 use poem::http::{HeaderValue, Method};
 use poem::{Request, Response};
@@ -215,9 +216,12 @@ fn network_of(ip: IpAddr) -> String {
     }
 }
 
-/// No address is kept readable here.
-fn account_key(email: &str) -> String {
-    Sha256::digest(email.trim().to_lowercase()).iter().map(|byte| format!("{byte:02x}")).collect()
+/// No address is kept readable here. However an address is written, it is counted as the one it is.
+fn account_key(account: &str) -> String {
+    let account = account.trim();
+    let email = account.parse::<EmailAddress>();
+    let account = email.map_or_else(|_| account.to_lowercase(), |email| email.to_string());
+    Sha256::digest(account).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

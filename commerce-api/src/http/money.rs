@@ -1,7 +1,7 @@
 //! Money and addresses as clients write them.
 
+use commerce_core::address::{self, AddressFields};
 use commerce_core::money::{self, Currency};
-use commerce_core::orders;
 use poem_openapi::Object;
 use poem_openapi::types::Example;
 
@@ -70,30 +70,19 @@ pub struct Address {
 }
 
 impl Address {
-    /// As commerce-core keeps it; adds to `faults` what no schema can tell. `pointer` is where it stands in the body.
-    pub fn checked(&self, pointer: &str, faults: &mut Vec<Fault>) -> orders::Address {
-        let address = orders::Address {
-            name: self.name.clone(),
-            line1: self.line1.clone(),
-            line2: self.line2.clone(),
-            city: self.city.clone(),
-            region: self.region.clone(),
-            postal_code: self.postal_code.clone(),
-            country: self.country.clone(),
-            phone: self.phone.clone(),
-        };
-        faults.extend(
-            address.problems().into_iter().map(|orders::AddressError { field, problem }| {
-                Fault::at(format!("{pointer}/{field}"), problem)
-            }),
-        );
-        address
+    /// As commerce-core keeps it. `pointer` is where it stands in the body.
+    pub fn checked(&self, pointer: &str) -> Result<address::Address, Vec<Fault>> {
+        let Self { name, line1, line2, city, region, postal_code, country, phone } = self.clone();
+        let fields = AddressFields { name, line1, line2, city, region, postal_code, country, phone };
+        let address = address::Address::new(fields);
+        address.map_err(|error| error.at(pointer).into_iter().map(Fault::from).collect())
     }
 }
 
-impl From<orders::Address> for Address {
-    fn from(address: orders::Address) -> Self {
-        let orders::Address { name, line1, line2, city, region, postal_code, country, phone } = address;
+impl From<address::Address> for Address {
+    fn from(address: address::Address) -> Self {
+        let AddressFields { name, line1, line2, city, region, postal_code, country, phone } =
+            address.into_fields();
         Self { name, line1, line2, city, region, postal_code, country, phone }
     }
 }

@@ -9,6 +9,7 @@ use clap::Args;
 use commerce_core::accounts::SecretKey;
 use commerce_core::catalog::image::Media;
 use commerce_core::db::{self, Pool, PoolSettings};
+use commerce_core::email_address::{EmailAddress, InvalidEmailAddress};
 use commerce_core::money::Currency;
 use commerce_core::payments::{MockProvider, PaymentProvider, ProviderName, Providers};
 use commerce_core::search::{
@@ -102,6 +103,13 @@ impl SecretSettings {
     }
 }
 
+/// Nobody where the setting is empty. Not spelled `Option`, by which clap would take it for a flag without a default.
+type AlertEmail = Option<EmailAddress>;
+
+fn parse_alert_email(text: &str) -> Result<AlertEmail, InvalidEmailAddress> {
+    if text.is_empty() { Ok(None) } else { text.parse().map(Some) }
+}
+
 /// The rules of the shop.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Shop")]
@@ -131,8 +139,8 @@ pub struct ShopArguments {
     payment_failure: PaymentFailurePolicy,
 
     /// Who is told of what needs a person
-    #[arg(long, env = "COMMERCE_ALERT_EMAIL")]
-    alert_email: Option<String>,
+    #[arg(long, env = "COMMERCE_ALERT_EMAIL", default_value = "", hide_default_value = true, value_parser = parse_alert_email)]
+    alert_email: AlertEmail,
 }
 
 impl ShopArguments {
@@ -144,7 +152,7 @@ impl ShopArguments {
             reservation_mode: self.reservation_mode,
             cart_hold_ttl: self.cart_hold_ttl,
             payment_failure: self.payment_failure,
-            alert_email: self.alert_email.clone().filter(|address| !address.is_empty()),
+            alert_email: self.alert_email.clone(),
         }
     }
 }

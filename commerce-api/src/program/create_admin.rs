@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
-use commerce_core::accounts::{self, CreatedAccount, EmailAddress, NewPassword, NewUser, Role};
+use commerce_core::accounts::{self, CreatedAccount, NewPassword, NewUser, Role};
 use commerce_core::db::{Pool, in_transaction};
+use commerce_core::email_address::EmailAddress;
 use diesel_async::AsyncPgConnection;
 
 use crate::http::problem::OnlyDatabase;

@@ -7,9 +7,8 @@ use diesel::result::Error as QueryError;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 
 use super::lock_active_user;
-use crate::address::Address;
+use crate::address::{Address, AddressError, AddressFields};
 use crate::db::{Retryable, clock};
-use crate::error::{FieldError, FieldErrors};
 use crate::ids::{AddressId, UserId};
 use crate::schema::addresses;
 
@@ -47,20 +46,19 @@ pub struct AddressChange {
 }
 
 impl AddressChange {
-    fn apply(&self, address: Address) -> Address {
+    fn apply(&self, address: Address) -> AddressFields {
+        let before = address.into_fields();
         let required = |new: &Option<String>, old: String| new.clone().unwrap_or(old);
-        let optional = |new: &Option<String>, old: Option<String>| {
-            new.clone().map_or(old, Some).filter(|text| !text.trim().is_empty())
-        };
-        Address {
-            name: required(&self.name, address.name),
-            line1: required(&self.line1, address.line1),
-            line2: optional(&self.line2, address.line2),
-            city: required(&self.city, address.city),
-            region: optional(&self.region, address.region),
-            postal_code: required(&self.postal_code, address.postal_code),
-            country: required(&self.country, address.country),
-            phone: optional(&self.phone, address.phone),
+        let optional = |new: &Option<String>, old: Option<String>| new.clone().or(old);
+        AddressFields {
+            name: required(&self.name, before.name),
+            line1: required(&self.line1, before.line1),
+            line2: optional(&self.line2, before.line2),
+            city: required(&self.city, before.city),
+            region: optional(&self.region, before.region),
+            postal_code: required(&self.postal_code, before.postal_code),
+            country: required(&self.country, before.country),
+            phone: optional(&self.phone, before.phone),
         }
     }
 }
@@ -74,8 +72,8 @@ pub enum AddressBookError {
     Full,
     #[error("the address has changed since it was read")]
     VersionMismatch,
-    #[error("the address is invalid")]
-    Invalid(Vec<FieldError>),
+    #[error(transparent)]
+    Invalid(#[from] AddressError),
     #[error(transparent)]
     Database(#[from] QueryError),
 }
@@ -113,7 +111,6 @@ pub async fn add_address(
     address: &Address,
     is_default: bool,
 ) -> Result<SavedAddress, AddressBookError> {
-    let address = checked(address.clone())?;
     conn.transaction(async |conn| {
         lock_active_user(conn, user_id).await?.ok_or(AddressBookError::NotFound)?;
         let own = addresses::table.filter(addresses::user_id.eq(user_id));
@@ -148,7 +145,7 @@ pub async fn update_address(
         if change.expected_version.is_some_and(|expected| expected != saved.version) {
             return Err(AddressBookError::VersionMismatch);
         }
-        let address = checked(change.apply(saved.address))?;
+        let address = Address::new(change.apply(saved.address))?;
         let is_default = change.is_default.unwrap_or(saved.is_default);
         if is_default && !saved.is_default {
             unset_default(conn, user_id).await?;
@@ -172,14 +169,6 @@ pub async fn remove_address(
 ) -> QueryResult<bool> {
     let own = addresses::table.find(id).filter(addresses::user_id.eq(user_id));
     Ok(diesel::delete(own).execute(conn).await? == 1)
-}
-
-fn checked(address: Address) -> Result<Address, AddressBookError> {
-    let mut faults = FieldErrors::default();
-    for problem in address.problems() {
-        faults.push(format!("/{}", problem.field), problem.problem);
-    }
-    if faults.is_empty() { Ok(address) } else { Err(AddressBookError::Invalid(faults.into_vec())) }
 }
 
 async fn unset_default(conn: &mut AsyncPgConnection, user_id: UserId) -> QueryResult<()> {

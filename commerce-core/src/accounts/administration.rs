@@ -6,9 +6,10 @@ use diesel::result::Error as QueryError;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 
 use super::session::revoke_sessions;
-use super::{EmailAddress, Permission, Phone, Role, User, check_display_name, find_user};
+use super::{Permission, Phone, Role, User, check_display_name, find_user};
 use crate::audit_log::{self, Author, Subject};
 use crate::db::Retryable;
+use crate::email_address::EmailAddress;
 use crate::error::{FieldError, FieldErrors};
 use crate::ids::UserId;
 use crate::request::Actor;

@@ -4,10 +4,11 @@ use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as QueryError};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 
+use super::User;
 use super::one_time_code;
 use super::password::PasswordHash;
-use super::{EmailAddress, User};
 use crate::db::clock;
+use crate::email_address::EmailAddress;
 use crate::ids::{CodeId, UserId};
 use crate::schema::{one_time_codes, users};
 

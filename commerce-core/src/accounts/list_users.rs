@@ -116,7 +116,7 @@ fn cursor_of(user: &User, sort: UserSort) -> String {
             Cursor { sort: sort_name, key: user.created_at, id }.encode()
         }
         UserSort::Email | UserSort::EmailDescending => {
-            Cursor { sort: sort_name, key: user.email.clone(), id }.encode()
+            Cursor { sort: sort_name, key: user.email.to_string(), id }.encode()
         }
         UserSort::Name | UserSort::NameDescending => {
             Cursor { sort: sort_name, key: user.display_name.clone(), id }.encode()

@@ -9,8 +9,9 @@ use super::password::{HashError, PasswordHash, verify_passwords};
 use super::session::{
     Device, LiveSession, OpenedSession, SessionCookie, insert_refresh_token, insert_session,
 };
-use super::{EmailAddress, User, lock_active_user};
+use super::{User, lock_active_user};
 use crate::db::Retryable;
+use crate::email_address::EmailAddress;
 use crate::ids::UserId;
 use crate::schema::users;
 

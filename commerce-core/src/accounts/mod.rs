@@ -8,7 +8,6 @@ mod addresses;
 mod administration;
 mod anonymise;
 mod change_email;
-mod email;
 mod list_users;
 mod login;
 pub mod one_time_code;
@@ -35,7 +34,6 @@ pub use administration::{
 };
 pub use anonymise::anonymise;
 pub use change_email::{find_verified_by_email, move_to_proven_address};
-pub use email::{EmailAddress, InvalidEmailAddress};
 pub use list_users::{ListUsersError, UserFilter, UserSort, list_users};
 pub use login::{
     LoginError, ProvenUser, StoredCredentials, find_credentials, find_own_credentials, open_cookie_session,

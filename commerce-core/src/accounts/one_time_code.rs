@@ -9,8 +9,9 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
-use super::{EmailAddress, SecretKey};
+use super::SecretKey;
 use crate::db::{clock, time_after};
+use crate::email_address::EmailAddress;
 use crate::ids::{CodeId, UserId};
 use crate::schema::one_time_codes;
 use crate::text_enum::text_enum;

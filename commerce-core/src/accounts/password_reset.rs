@@ -11,8 +11,9 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use super::one_time_code::{CodePurpose, count_guess};
-use super::{EmailAddress, SecretKey, lock_by_email};
+use super::{SecretKey, lock_by_email};
 use crate::db::time_before;
+use crate::email_address::EmailAddress;
 use crate::ids::{CodeId, UserId};
 use crate::schema::{one_time_codes, users};
 
@@ -24,12 +25,12 @@ pub const RESET_LINK_TTL: Duration = Duration::from_secs(30 * 60);
 pub struct ResetProof {
     pub(crate) code_id: CodeId,
     pub(crate) user_id: UserId,
-    email: String,
+    email: EmailAddress,
 }
 
 impl ResetProof {
     /// Of the account.
-    pub fn email(&self) -> &str {
+    pub fn email(&self) -> &EmailAddress {
         &self.email
     }
 }
@@ -63,7 +64,7 @@ pub async fn prove_by_token(
     token: &str,
 ) -> QueryResult<Option<ResetProof>> {
     let Some(code_id) = read_token(key, token) else { return Ok(None) };
-    let row: Option<(UserId, String)> = one_time_codes::table
+    let row: Option<(UserId, EmailAddress)> = one_time_codes::table
         .inner_join(users::table)
         .filter(one_time_codes::id.eq(code_id))
         .filter(one_time_codes::purpose.eq(CodePurpose::ResetPassword))

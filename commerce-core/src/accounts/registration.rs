@@ -5,8 +5,9 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::one_time_code::{self, CODE_COOL_DOWN};
 use super::password::{HashError, NewPassword, PasswordHash, verify_password};
-use super::{EmailAddress, Role, User};
+use super::{Role, User};
 use crate::db::clock;
+use crate::email_address::EmailAddress;
 use crate::ids::UserId;
 use crate::schema::users;
 
@@ -96,9 +97,9 @@ impl ComparedRegistration {
 
 /// An address was registered with two passwords, and the code that is mailed there does not tell which of them is its owner's:
 /// once it is verified, neither is kept (see [`mark_verified`]). Waits for who holds the row, but only until it is contested.
-pub async fn contest(conn: &mut AsyncPgConnection, email: &str) -> QueryResult<()> {
+pub async fn contest(conn: &mut AsyncPgConnection, email: &EmailAddress) -> QueryResult<()> {
     let waiting = users::table
-        .filter(users::email.eq(email))
+        .filter(users::email.eq(email.as_str()))
         .filter(users::email_verified_at.is_null())
         .filter(users::contested.eq(false));
     diesel::update(waiting)
@@ -182,10 +183,10 @@ pub async fn replace_unverified(conn: &mut AsyncPgConnection, id: UserId, user: 
 /// password and its name: neither is kept, and `true` is returned, since its owner now needs a way to set a password.
 pub async fn mark_verified(conn: &mut AsyncPgConnection, id: UserId) -> QueryResult<bool> {
     let unverified = || users::table.find(id).filter(users::email_verified_at.is_null());
-    let contested: Option<String> =
+    let contested: Option<EmailAddress> =
         unverified().filter(users::contested).select(users::email).first(conn).await.optional()?;
     if let Some(email) = &contested {
-        let name: String = email.split('@').next().unwrap_or(email).chars().take(200).collect();
+        let name: String = email.local_part().chars().take(200).collect();
         diesel::update(unverified())
             .set((
                 users::password_hash.eq(PasswordHash::of_nobody()),

@@ -5,6 +5,7 @@ use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::Role;
+use crate::email_address::EmailAddress;
 use crate::ids::UserId;
 use crate::schema::users;
 
@@ -13,8 +14,7 @@ use crate::schema::users;
 #[diesel(table_name = users, check_for_backend(diesel::pg::Pg))]
 pub struct User {
     pub id: UserId,
-    /// Lower case.
-    pub email: String,
+    pub email: EmailAddress,
     pub email_verified_at: Option<DateTime<Utc>>,
     pub display_name: String,
     /// Digits, perhaps after a `+`.

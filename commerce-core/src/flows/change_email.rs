@@ -5,7 +5,8 @@ use diesel_async::{AsyncConnection, AsyncPgConnection};
 
 use super::register::say_it_exists;
 use crate::accounts::one_time_code::{self, CodePurpose};
-use crate::accounts::{self, EmailAddress, ProvenUser, SecretKey, User};
+use crate::accounts::{self, ProvenUser, SecretKey, User};
+use crate::email_address::EmailAddress;
 use crate::ids::UserId;
 use crate::notifications::{NewEmail, Template, enqueue_email};
 
@@ -24,7 +25,7 @@ pub async fn request_email_change(
         };
         match accounts::find_verified_by_email(conn, new_email).await? {
             None => {
-                let mail = NewEmail::with_code(Template::EmailChangeCode, code, user.id, new_email.as_str());
+                let mail = NewEmail::with_code(Template::EmailChangeCode, code, user.id, new_email);
                 enqueue_email(conn, mail).await?;
             }
             Some(other) => say_it_exists(conn, other, new_email).await?,

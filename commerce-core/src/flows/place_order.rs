@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::cart::{self, CartItem, LockedCart, Owner, line_title};
 use crate::db::{self, Retryable};
+use crate::email_address::EmailAddress;
 use crate::ids::{CartId, OrderId, OrderLineId, VariantId};
 use crate::inventory::{self, Demand, Holder, LockedStock, ReservationStatus, ReserveError, Shortage};
 use crate::money::{AmountOverflow, Currency, Money, line_total, total};
@@ -24,7 +25,7 @@ pub struct PlaceOrder {
     /// Whose open cart it is.
     pub owner: Owner,
     /// Where mails about the order go.
-    pub email: String,
+    pub email: EmailAddress,
     pub shipping_address: Address,
     /// The shipping address unless given.
     pub billing_address: Option<Address>,

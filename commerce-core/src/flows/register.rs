@@ -4,7 +4,8 @@ use diesel::result::Error as QueryError;
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 
 use crate::accounts::one_time_code::{self, CodePurpose};
-use crate::accounts::{self, ComparedRegistration, EmailAddress, NewUser};
+use crate::accounts::{self, ComparedRegistration, NewUser};
+use crate::email_address::EmailAddress;
 use crate::ids::UserId;
 use crate::notifications::{NewEmail, Template, enqueue_email};
 
@@ -49,7 +50,7 @@ pub async fn register(
             return Ok(Registered::Done);
         }
         if compared.differs() {
-            accounts::contest(conn, user.email.as_str()).await?;
+            accounts::contest(conn, &user.email).await?;
         }
         if takes_note {
             accounts::replace_unverified(conn, existing.id, user).await?;
@@ -82,7 +83,7 @@ async fn mail_code(
     let Some(code) = one_time_code::issue(conn, user_id, CodePurpose::VerifyEmail).await? else {
         return Ok(false);
     };
-    let mail = NewEmail::with_code(Template::VerifyEmailCode, code, user_id, email.as_str());
+    let mail = NewEmail::with_code(Template::VerifyEmailCode, code, user_id, email);
     enqueue_email(conn, mail).await?;
     Ok(true)
 }
@@ -94,7 +95,7 @@ pub(super) async fn say_it_exists(
     email: &EmailAddress,
 ) -> Result<(), QueryError> {
     let hour = crate::db::current_time(conn).await?.timestamp() / 3600;
-    let mut mail = NewEmail::to_user(Template::AccountExists, id, email.as_str());
+    let mut mail = NewEmail::to_user(Template::AccountExists, id, email);
     mail.dedupe_key = format!("{}:{hour}", mail.dedupe_key);
     enqueue_email(conn, mail).await
 }

@@ -4,7 +4,8 @@ use diesel::result::Error as QueryError;
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 
 use crate::accounts::one_time_code::{self, CodePurpose};
-use crate::accounts::{self, EmailAddress, PasswordHash, ProvenUser, ResetProof, User};
+use crate::accounts::{self, PasswordHash, ProvenUser, ResetProof, User};
+use crate::email_address::EmailAddress;
 use crate::ids::SessionId;
 use crate::notifications::{NewEmail, Template, enqueue_email};
 

@@ -4,7 +4,8 @@ use diesel::result::Error as QueryError;
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 
 use crate::accounts::one_time_code::{self, CodePurpose};
-use crate::accounts::{self, EmailAddress, SecretKey};
+use crate::accounts::{self, SecretKey};
+use crate::email_address::EmailAddress;
 use crate::notifications::{NewEmail, Template, enqueue_email};
 
 /// What a code led to. **Both are to be committed**: a wrong guess is counted.

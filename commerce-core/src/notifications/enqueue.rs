@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::Template;
 use crate::db::Prepared;
+use crate::email_address::EmailAddress;
 use crate::ids::{CodeId, EmailId, OrderId, RefundId, UserId};
 use crate::jobs;
 use crate::schema::emails;
@@ -17,35 +18,39 @@ pub struct NewEmail {
     /// Names the event: a second mail with this key is not sent.
     pub dedupe_key: String,
     pub template: Template,
-    /// An address, without a display name.
-    pub recipient: String,
+    pub recipient: EmailAddress,
     /// The ids that the template asks for; never a secret.
     pub data: serde_json::Value,
 }
 
 impl NewEmail {
     /// A mail with a one-time code of a user; each code is mailed once.
-    pub fn with_code(template: Template, code_id: CodeId, user_id: UserId, recipient: &str) -> Self {
+    pub fn with_code(template: Template, code_id: CodeId, user_id: UserId, recipient: &EmailAddress) -> Self {
         Self::new(template, code_id, recipient, json!({ "code_id": code_id, "user_id": user_id }))
     }
 
     /// A mail to a user; one a template, unless another dedupe key is set.
-    pub fn to_user(template: Template, user_id: UserId, recipient: &str) -> Self {
+    pub fn to_user(template: Template, user_id: UserId, recipient: &EmailAddress) -> Self {
         Self::new(template, user_id, recipient, json!({ "user_id": user_id }))
     }
 
     /// A mail about an order; one a template.
-    pub fn about_order(template: Template, order_id: OrderId, recipient: &str) -> Self {
+    pub fn about_order(template: Template, order_id: OrderId, recipient: &EmailAddress) -> Self {
         Self::new(template, order_id, recipient, json!({ "order_id": order_id }))
     }
 
     /// Tells of money that goes back.
-    pub fn about_refund(refund_id: RefundId, recipient: &str) -> Self {
+    pub fn about_refund(refund_id: RefundId, recipient: &EmailAddress) -> Self {
         Self::new(Template::PaymentRefunded, refund_id, recipient, json!({ "refund_id": refund_id }))
     }
 
-    fn new(template: Template, subject: impl std::fmt::Display, to: &str, data: serde_json::Value) -> Self {
-        Self { dedupe_key: format!("{template}:{subject}"), template, recipient: to.to_owned(), data }
+    fn new(
+        template: Template,
+        subject: impl std::fmt::Display,
+        to: &EmailAddress,
+        data: serde_json::Value,
+    ) -> Self {
+        Self { dedupe_key: format!("{template}:{subject}"), template, recipient: to.clone(), data }
     }
 }
 
@@ -55,7 +60,7 @@ struct EmailRow {
     id: EmailId,
     dedupe_key: String,
     template: Template,
-    recipient: String,
+    recipient: EmailAddress,
     data: serde_json::Value,
 }
 

@@ -24,8 +24,15 @@ impl FromStr for Sender {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         // A line break in a display name could begin a header of its own.
-        let mailbox = if text.chars().any(char::is_control) { None } else { text.trim().parse().ok() };
-        mailbox.map(Self).ok_or_else(|| InvalidSender(text.to_owned()))
+        let invalid = || InvalidSender(text.to_owned());
+        if text.chars().any(char::is_control) {
+            return Err(invalid());
+        }
+        let Mailbox { name, email } = text.trim().parse().map_err(|_| invalid())?;
+        // As with recipients: not every server takes an international domain as it is read.
+        let domain = idna::domain_to_ascii(email.domain()).map_err(|_| invalid())?;
+        let email = Address::new(email.user(), domain).map_err(|_| invalid())?;
+        Ok(Self(Mailbox::new(name, email)))
     }
 }
 
@@ -47,7 +54,7 @@ impl Sender {
 pub struct Mail {
     pub id: EmailId,
     pub from: Sender,
-    /// An address without a display name.
+    /// An address without a display name, with the A-labels of an international domain.
     pub to: String,
     pub subject: String,
     pub text: String,
@@ -141,5 +148,7 @@ mod tests {
         assert!(text.contains("Subject: =?utf-8?b?"), "{text}");
         assert_eq!(mail.from.shop_name(), "Corner Shop");
         assert_eq!("hello@shop.example".parse::<Sender>().unwrap().shop_name(), "shop.example");
+        let sender: Sender = "Bücher <hello@bücher.example>".parse().unwrap();
+        assert_eq!(sender.0.email.to_string(), "hello@xn--bcher-kva.example");
     }
 }

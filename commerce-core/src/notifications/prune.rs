@@ -7,6 +7,7 @@ use diesel::sql_types::Text;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use crate::db;
+use crate::email_address::EmailAddress;
 use crate::ids::UserId;
 use crate::jobs;
 use crate::schema::emails;
@@ -16,31 +17,40 @@ pub const SENT_MAILS_KEPT: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 
 /// Forgets a person with their account: whatever was sent to their address, or about them to another, has no recipient any more, and what is
 /// still to be sent about the account is not. Mails about orders are sent.
-pub async fn forget_recipient(conn: &mut AsyncPgConnection, user: UserId, address: &str) -> QueryResult<()> {
+pub async fn forget_recipient(
+    conn: &mut AsyncPgConnection,
+    user: UserId,
+    address: &EmailAddress,
+) -> QueryResult<()> {
     // Also those that the account had before, or was to have.
     let addresses: Vec<AddressRow> = diesel::sql_query(
         "SELECT recipient FROM commerce.emails WHERE data ->> 'user_id' = $1 UNION SELECT $2 AS recipient",
     )
     .bind::<Text, _>(user.to_string())
-    .bind::<Text, _>(address)
+    .bind::<Text, _>(address.as_str())
     .load(conn)
     .await?;
     // First the jobs, as who sends a mail has them first.
     for AddressRow { recipient } in addresses {
-        jobs::forget_errors_about(conn, &recipient).await?;
+        jobs::forget_errors_about(conn, recipient.as_str()).await?;
+        jobs::forget_errors_about(conn, &recipient.to_ascii()).await?;
     }
     let unsent = "DELETE FROM commerce.emails WHERE sent_at IS NULL AND data ->> 'user_id' = $1";
     diesel::sql_query(unsent).bind::<Text, _>(user.to_string()).execute(conn).await?;
     let sent = "UPDATE commerce.emails SET recipient = 'deleted'
          WHERE sent_at IS NOT NULL AND (recipient = $2 OR data ->> 'user_id' = $1)";
-    diesel::sql_query(sent).bind::<Text, _>(user.to_string()).bind::<Text, _>(address).execute(conn).await?;
+    diesel::sql_query(sent)
+        .bind::<Text, _>(user.to_string())
+        .bind::<Text, _>(address.as_str())
+        .execute(conn)
+        .await?;
     Ok(())
 }
 
 #[derive(QueryableByName)]
 struct AddressRow {
     #[diesel(sql_type = Text)]
-    recipient: String,
+    recipient: EmailAddress,
 }
 
 /// Removes mails that were sent longer ago than [`SENT_MAILS_KEPT`]; says how many.

@@ -14,6 +14,7 @@ use super::{Mail, Mailer, SendMailError, Sender, Template, facts};
 use crate::accounts::one_time_code::{CODE_TTL, derive_code};
 use crate::accounts::{RESET_LINK_TTL, SecretKey, derive_reset_token};
 use crate::db::{self, Pool, PoolError, Retryable, TransactionError};
+use crate::email_address::EmailAddress;
 use crate::ids::{CodeId, EmailId, OrderId, RefundId, UserId};
 use crate::jobs::{self, CompleteError, Failure, Lease, LeaseLost};
 use crate::schema::{emails, one_time_codes};
@@ -128,7 +129,7 @@ pub async fn send_email(
 #[diesel(table_name = emails)]
 struct EmailRow {
     template: String,
-    recipient: String,
+    recipient: EmailAddress,
     data: serde_json::Value,
     created_at: DateTime<Utc>,
     sent_at: Option<DateTime<Utc>>,
@@ -151,7 +152,7 @@ async fn write_mail(
     let Some(Rendered { subject, text, html }) = tell(conn, settings, template, email.data).await? else {
         return Ok(Written::Pointless);
     };
-    let (from, to) = (settings.sender.clone(), email.recipient);
+    let (from, to) = (settings.sender.clone(), email.recipient.to_ascii().into_owned());
     Ok(Written::Mail(Mail { id: email_id, from, to, subject, text, html, created_at: email.created_at }))
 }
 

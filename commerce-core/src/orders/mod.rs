@@ -5,7 +5,7 @@ mod order;
 mod status;
 mod timeline;
 
-pub use crate::address::{Address, AddressError};
+pub use crate::address::Address;
 pub use list::{ListOrdersError, OrderFilter, OrderSort, list};
 pub use order::{
     LockedOrder, NewLine, NewOrder, Order, OrderLine, find, find_owned, insert, insert_line, lines, lock,

@@ -7,6 +7,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use super::{Address, CancelReason, FulfillmentStatus, OrderStatus, PaymentStatus, derive_payment_status};
 use crate::cart::Owner;
 use crate::db::clock;
+use crate::email_address::EmailAddress;
 use crate::ids::{CartId, OrderId, OrderLineId, UserId, VariantId};
 use crate::money::Currency;
 use crate::schema::{order_lines, orders};
@@ -21,7 +22,7 @@ pub struct Order {
     /// None for a guest's order.
     pub user_id: Option<UserId>,
     /// Where mails about it go.
-    pub email: String,
+    pub email: EmailAddress,
     pub status: OrderStatus,
     pub payment_status: PaymentStatus,
     pub fulfillment_status: FulfillmentStatus,
@@ -93,7 +94,7 @@ pub struct NewOrder {
     pub id: OrderId,
     pub cart_id: CartId,
     pub owner: Owner,
-    pub email: String,
+    pub email: EmailAddress,
     pub currency: Currency,
     pub total_minor: i64,
     pub shipping_address: Address,

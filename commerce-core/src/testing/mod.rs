@@ -9,5 +9,5 @@ mod smtp;
 pub use database::{SERVER_URL_VARIABLE, TestDatabase};
 #[cfg(feature = "meilisearch")]
 pub use meilisearch::{MEILISEARCH_BIN_VARIABLE, MeilisearchServer};
-pub use shop::{address, guest, guest_origin, order_wish};
+pub use shop::{address, email, guest, guest_origin, order_wish};
 pub use smtp::{ReceivedMail, SmtpBehaviour, SmtpPeer};

@@ -4,18 +4,20 @@ use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::TestDatabase;
+use crate::address::{Address, AddressFields};
 use crate::cart::{self, Item, Owner, TokenHash};
+use crate::email_address::EmailAddress;
 use crate::flows::{self, PlaceOrder, PlacedOrder};
 use crate::ids::{LocationId, ProductId, VariantId};
 use crate::inventory::{self, MAIN_LOCATION, StockAdjustment};
-use crate::orders::Address;
 use crate::request::{Actor, Origin};
 use crate::schema::{products, stock_levels, variants};
 use crate::settings::ShopSettings;
 
 /// An address in order.
+#[expect(clippy::expect_used, reason = "a test that cannot set up its shop cannot go on")]
 pub fn address() -> Address {
-    Address {
+    Address::new(AddressFields {
         name: "Ada Lovelace".into(),
         line1: "12 St James's Square".into(),
         line2: None,
@@ -24,7 +26,14 @@ pub fn address() -> Address {
         postal_code: "SW1Y 4JH".into(),
         country: "GB".into(),
         phone: None,
-    }
+    })
+    .expect("the address is in order")
+}
+
+/// An address to write to.
+#[expect(clippy::expect_used, reason = "a test that cannot set up its shop cannot go on")]
+pub fn email(text: &str) -> EmailAddress {
+    text.parse().expect("the address is in order")
 }
 
 /// A guest with a token of its own.
@@ -41,7 +50,7 @@ pub fn guest_origin() -> Origin {
 pub fn order_wish(owner: Owner) -> PlaceOrder {
     PlaceOrder {
         owner,
-        email: "ada@example.com".into(),
+        email: email("ada@example.com"),
         shipping_address: address(),
         billing_address: None,
         expected_total: None,

@@ -235,7 +235,7 @@ async fn converse(stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
         let verb = command.split([' ', ':']).next().unwrap_or_default().to_ascii_uppercase();
         let behaviour = *shared.behaviour();
         let answer = match (verb.as_str(), behaviour) {
-            ("EHLO", _) => "250-peer.test\r\n250-8BITMIME\r\n250 SMTPUTF8",
+            ("EHLO", _) => "250-peer.test\r\n250 8BITMIME",
             ("HELO" | "NOOP", _) => "250 OK",
             ("MAIL" | "RSET", _) => {
                 recipients.clear();

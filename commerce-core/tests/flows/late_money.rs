@@ -7,7 +7,7 @@ use commerce_core::jobs::{self, Job as _, kinds::RefundPayment};
 use commerce_core::orders::{CancelReason, OrderStatus, PaymentStatus};
 use commerce_core::payments::{MockProvider, PaymentProvider, Providers};
 use commerce_core::settings::ShopSettings;
-use commerce_core::testing::{TestDatabase, guest_origin};
+use commerce_core::testing::{TestDatabase, email, guest_origin};
 
 use crate::payments::{begin, order, settle, success, timeline};
 
@@ -47,7 +47,7 @@ async fn a_late_payment_brings_an_expired_order_back_while_its_stock_is_there() 
 #[tokio::test]
 async fn a_late_payment_goes_back_exactly_once_when_the_stock_is_gone() {
     let db = TestDatabase::new().await;
-    let shop = ShopSettings { alert_email: Some("shop@example.com".into()), ..Default::default() };
+    let shop = ShopSettings { alert_email: Some(email("shop@example.com")), ..Default::default() };
     let variant = db.variant(1000, 1).await;
     let (owner, placed) = db.order(&shop, &[(variant, 1)]).await;
     let payment = begin(&db, placed.order.id, owner, None).await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use commerce_core::ids::UserId;
 use commerce_core::notifications::{NewEmail, Template, enqueue_email};
-use commerce_core::testing::{SmtpPeer, TestDatabase};
+use commerce_core::testing::{SmtpPeer, TestDatabase, email};
 use diesel_async::SimpleAsyncConnection as _;
 
 use crate::given::{self, database, eventually, rows};
@@ -78,7 +78,7 @@ async fn mails_wait_for_the_smtp_server_to_come_back() {
     // The worker holds a connection to the server that goes away now.
     peer.stop().await;
     let user: UserId = USER.parse().unwrap();
-    let mail = NewEmail::to_user(Template::Welcome, user, "anna@example.com");
+    let mail = NewEmail::to_user(Template::Welcome, user, &email("anna@example.com"));
     enqueue_email(&*database.conn().await, mail).await.unwrap();
     let waiting = "commerce.jobs WHERE state = 'ready' AND attempt > 0 AND last_error IS NOT NULL";
     eventually("an attempt has failed", async || (rows(&database, waiting).await == 1).then_some(())).await;

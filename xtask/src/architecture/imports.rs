@@ -9,6 +9,7 @@ const RANKS: [&[&str]; 9] = [
         "money",
         "pricing",
         "address",
+        "email_address",
         "page",
         "error",
         "schema",

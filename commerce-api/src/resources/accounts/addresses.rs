@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use commerce_core::accounts::{self, AddressBookError, AddressChange, SavedAddress};
-use commerce_core::address;
+use commerce_core::address::{Address, AddressError, AddressFields};
 use commerce_core::ids::AddressId;
 use diesel_async::AsyncPgConnection;
 use poem_openapi::param::Path;
@@ -43,7 +43,7 @@ impl Addresses {
         body: Body<AddressRequest>,
     ) -> Result<Created<UserAddress>, Refused<AddressBookError>> {
         let (request, user_id) = (key.request(&customer, body.raw()), customer.user_id);
-        let (address, is_default) = body.value.address();
+        let (address, is_default) = body.value.address().map_err(AddressBookError::from)?;
         let add = async move |conn: &mut AsyncPgConnection| {
             let added = accounts::add_address(conn, user_id, &address, is_default).await?;
             let place = format!("{BASE}/me/addresses/{}", added.id);
@@ -139,7 +139,7 @@ impl Refusal for AddressBookError {
             Self::NotFound => Problem::not_found("address"),
             Self::Full => Problem::new(Code::AddressBookFull, Code::AddressBookFull.meaning()),
             Self::VersionMismatch => Problem::new(Code::VersionMismatch, Code::VersionMismatch.meaning()),
-            Self::Invalid(errors) => Problem::invalid(errors.into_iter().map(Fault::from).collect()),
+            Self::Invalid(error) => Problem::invalid(error.at("").into_iter().map(Fault::from).collect()),
             Self::Database(error) => error.into(),
         }
     }
@@ -171,12 +171,10 @@ pub struct AddressRequest {
 }
 
 impl AddressRequest {
-    fn address(self) -> (address::Address, bool) {
+    fn address(self) -> Result<(Address, bool), AddressError> {
         let Self { name, line1, line2, city, region, postal_code, country, phone, is_default } = self;
-        let given = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
-        let (line2, region, phone) = (given(line2), given(region), given(phone));
-        let address = address::Address { name, line1, line2, city, region, postal_code, country, phone };
-        (address, is_default.unwrap_or(false))
+        let fields = AddressFields { name, line1, line2, city, region, postal_code, country, phone };
+        Ok((Address::new(fields)?, is_default.unwrap_or(false)))
     }
 
     fn replacement(self) -> AddressChange {
@@ -274,7 +272,8 @@ pub struct UserAddress {
 impl From<SavedAddress> for UserAddress {
     fn from(saved: SavedAddress) -> Self {
         let SavedAddress { id, address, is_default, created_at, updated_at, .. } = saved;
-        let address::Address { name, line1, line2, city, region, postal_code, country, phone } = address;
+        let AddressFields { name, line1, line2, city, region, postal_code, country, phone } =
+            address.into_fields();
         Self {
             id: id.0,
             name,

@@ -189,7 +189,7 @@ impl From<User> for UserAccount {
     fn from(user: User) -> Self {
         Self {
             id: user.id.0,
-            email: user.email,
+            email: user.email.to_string(),
             email_verified: user.email_verified_at.is_some(),
             display_name: user.display_name,
             phone: user.phone,

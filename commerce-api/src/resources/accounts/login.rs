@@ -3,10 +3,11 @@
 //! Nothing here tells whether an e-mail address has an account: the answers, and how long they take, are the same.
 
 use commerce_core::accounts::{
-    self, Device, EmailAddress, HashError, LoginError, OpenedSession, RefreshToken, Refreshed, SessionCookie,
+    self, Device, HashError, LoginError, OpenedSession, RefreshToken, Refreshed, SessionCookie,
     StoredCredentials, User,
 };
 use commerce_core::cart::{self, CartError, TokenHash};
+use commerce_core::email_address::EmailAddress;
 use commerce_core::request::{Actor, Origin};
 use diesel_async::AsyncPgConnection;
 use poem::Request;

@@ -153,7 +153,7 @@ impl From<User> for Account {
     fn from(user: User) -> Self {
         Self {
             id: user.id.0,
-            email: user.email,
+            email: user.email.to_string(),
             display_name: user.display_name,
             role: user.role.into(),
             permissions: user.role.permissions().iter().map(ToString::to_string).collect(),

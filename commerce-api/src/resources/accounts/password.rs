@@ -1,8 +1,7 @@
 //! `/auth/password`: a forgotten password set anew, and a known one changed.
 
-use commerce_core::accounts::{
-    self, EmailAddress, HashError, LoginError, NewPassword, ProvenUser, ResetProof,
-};
+use commerce_core::accounts::{self, HashError, LoginError, NewPassword, ProvenUser, ResetProof};
+use commerce_core::email_address::EmailAddress;
 use commerce_core::flows;
 use diesel_async::AsyncPgConnection;
 use poem_openapi::types::Example;
@@ -62,7 +61,7 @@ impl Passwords {
         body: Body<ChangePasswordRequest>,
     ) -> Result<NoContent, Refused<PasswordRefusal>> {
         let user = accounts::find_user(&mut *self.0.conn().await?, customer.user_id).await?;
-        let email = user.map(|user| user.email).unwrap_or_default();
+        let email = user.map(|user| user.email.to_string()).unwrap_or_default();
         let password = new_password(&body.new_password, &email)?;
         let proven = prove_password(&self.0, &customer, body.value.old_password).await?;
         let password = password.hash().await?;
@@ -80,7 +79,7 @@ impl Passwords {
 impl Passwords {
     async fn set_anew(&self, body: ResetPasswordRequest) -> Result<NoContent, Problem> {
         let proof = self.prove(&body).await?;
-        let password = new_password(&body.new_password, proof.email())?.hash().await?;
+        let password = new_password(&body.new_password, proof.email().as_str())?.hash().await?;
         let reset = async move |conn: &mut AsyncPgConnection| {
             Ok::<_, OnlyDatabase>(flows::reset_password(conn, &proof, &password).await?)
         };

@@ -4,7 +4,8 @@
 
 use std::sync::Arc;
 
-use commerce_core::accounts::{self, EmailAddress, NewPassword, NewUser, check_display_name};
+use commerce_core::accounts::{self, NewPassword, NewUser, check_display_name};
+use commerce_core::email_address::EmailAddress;
 use commerce_core::error::FieldErrors;
 use commerce_core::flows::{self, Registered, VerifiedEmail};
 use diesel_async::AsyncPgConnection;
@@ -48,7 +49,7 @@ impl Registrations {
             {
                 // A stranger may have brought that about: what was registered before is not to be taken for this person's.
                 let contest = async move |conn: &mut AsyncPgConnection| {
-                    Ok::<_, OnlyDatabase>(accounts::contest(conn, email.as_str()).await?)
+                    Ok::<_, OnlyDatabase>(accounts::contest(conn, &email).await?)
                 };
                 self.0.transaction("contest_registration", contest).await?;
             }

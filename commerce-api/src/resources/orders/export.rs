@@ -92,7 +92,7 @@ fn row(order: &Order) -> String {
         order.status.to_string(),
         order.payment_status.to_string(),
         order.fulfillment_status.to_string(),
-        quoted(&order.email),
+        quoted(order.email.as_str()),
         order.currency.to_string(),
         amount(order.total_minor),
         amount(order.paid_minor),

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use commerce_core::accounts;
-use commerce_core::cart::Owner;
+use commerce_core::email_address::EmailAddress;
 use commerce_core::flows::{
     CancelOrderError, CancelledBy, PlaceOrder, PlaceOrderError, PlacedOrder, cancel_order,
     place_order_along_with,
@@ -134,39 +134,41 @@ impl Orders {
 impl Orders {
     /// What the body asks for, checked as far as that goes without locks.
     async fn wish(&self, shopper: &Shopper, body: &CheckoutRequest) -> Result<PlaceOrder, Problem> {
-        let mut faults = Vec::new();
-        let shipping_address = body.shipping_address.checked("/shipping_address", &mut faults);
-        let billing_address =
-            body.billing_address.as_ref().map(|address| address.checked("/billing_address", &mut faults));
+        let billing_address = body.billing_address.as_ref();
+        let shipping_address = body.shipping_address.checked("/shipping_address");
+        let billing_address = billing_address.map(|address| address.checked("/billing_address")).transpose();
+        let email = match &body.email {
+            Some(Email(text)) => text.parse::<EmailAddress>().map_err(|error| error.to_string()),
+            None => self
+                .own_email(shopper)
+                .await?
+                .ok_or_else(|| "is required of a guest: mails about the order go there".to_owned()),
+        };
         let expected_total =
             body.expected_total.as_ref().map(|money| money.checked("/expected_total")).transpose()?;
-        let email = match (&body.email, shopper.owner()) {
-            (Some(email), _) => Some(email.0.clone()),
-            (None, Owner::User(user_id)) => {
-                accounts::find_user(&mut *self.0.conn().await?, user_id).await?.map(|user| user.email)
+        match (shipping_address, billing_address, email) {
+            (Ok(shipping_address), Ok(billing_address), Ok(email)) => Ok(PlaceOrder {
+                owner: shopper.owner(),
+                email,
+                shipping_address,
+                billing_address,
+                expected_total,
+                origin: shopper.origin(),
+            }),
+            (shipping, billing, email) => {
+                let faults = [
+                    shipping.err(),
+                    billing.err(),
+                    email.err().map(|fault| vec![Fault::at("/email", fault)]),
+                ];
+                Err(Problem::invalid(faults.into_iter().flatten().flatten().collect()))
             }
-            (None, Owner::Guest(_)) => None,
-        };
-        let Some(email) = email else {
-            faults.push(Fault::at("/email", "is required of a guest: mails about the order go there"));
-            return Err(Problem::invalid(faults));
-        };
-        if email.chars().count() > EMAIL_LENGTH_MAX {
-            faults
-                .push(Fault::at("/email", format!("must not be longer than {EMAIL_LENGTH_MAX} characters")));
         }
-        if !faults.is_empty() {
-            return Err(Problem::invalid(faults));
-        }
-        let owner = shopper.owner();
-        Ok(PlaceOrder {
-            owner,
-            email,
-            shipping_address,
-            billing_address,
-            expected_total,
-            origin: shopper.origin(),
-        })
+    }
+
+    async fn own_email(&self, shopper: &Shopper) -> Result<Option<EmailAddress>, Problem> {
+        let Some(user_id) = shopper.owner().user_id() else { return Ok(None) };
+        Ok(accounts::find_user(&mut *self.0.conn().await?, user_id).await?.map(|user| user.email))
     }
 }
 
@@ -174,9 +176,6 @@ impl Orders {
 pub fn twenty() -> u16 {
     20
 }
-
-/// The longest address that SMTP carries (RFC 5321).
-const EMAIL_LENGTH_MAX: usize = 254;
 
 /// The orders of a page with their lines: two queries, however many orders.
 pub async fn with_lines(
@@ -352,7 +351,7 @@ impl Order {
             amount_paid: money(order.paid_minor),
             amount_refunded: money(order.refunded_minor),
             amount_due: money(order.due_minor()),
-            email: order.email,
+            email: order.email.to_string(),
             shipping_address: order.shipping_address.into(),
             billing_address: order.billing_address.map(Into::into),
             expires_at: order.expires_at.filter(|_| waits),
