@@ -20,6 +20,7 @@ pub mod orders;
 pub mod page;
 pub mod payments;
 pub mod pricing;
+mod queue;
 pub mod rate_limit;
 pub mod request;
 /// The tables as Diesel sees them, generated from the migrations: read from them in queries of your own, and write to them through the

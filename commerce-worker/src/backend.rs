@@ -1,7 +1,7 @@
 //! apalis over `commerce.jobs`: a [`Backend`] whose tasks are rows under a lease.
 //!
 //! A claimer task takes due rows, only into free slots, and hands them to the apalis worker through a channel. It looks when
-//! it is woken and at every `poll_interval`. Handlers finish their rows themselves, in the transaction of their effect, so
+//! it is woken, when the next job is due that it knows of, and at every `poll_interval`. Handlers finish their rows themselves, in the transaction of their effect, so
 //! there is nothing to acknowledge here. On close the claimer is awaited, never aborted (a claim cut off in the middle
 //! would strand its leases), and what was not begun goes back.
 
@@ -19,14 +19,19 @@ use commerce_core::db::Pool;
 use commerce_core::jobs::{self, ClaimedJob, Lease};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::JoinHandle;
 
 use crate::slots::{Slots, Work};
+use crate::wake::Wake;
 
 /// A claim that takes longer is given up, so that a network that swallows everything cannot hold the claimer for ever: longer
 /// than the server allows a statement. What it may have claimed lapses.
 const CLAIM_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The time between looks while other processes cannot be heard, and at least between two looks that nobody called for: a due
+/// row that cannot be claimed is locked by somebody.
+const SHORT_PAUSE: Duration = Duration::from_millis(50);
 
 /// What a claimer needs to know.
 #[derive(Clone)]
@@ -41,7 +46,7 @@ pub struct Claiming {
     /// The longest time between looks at the table.
     pub poll_interval: Duration,
     /// Makes the claimer look at once.
-    pub wake: Arc<Notify>,
+    pub wake: Arc<Wake>,
     /// How long to wait before the first look.
     pub start_delay: Duration,
 }
@@ -149,25 +154,19 @@ impl Claiming {
                 () = work.closed() => break,
             };
             let (kinds, jobs_max) = self.slots.claimable(&self.kinds, slots.num_permits());
-            match self.claim(&kinds, jobs_max).await {
-                Ok(claimed) => {
-                    failures = 0;
-                    let perhaps_more = jobs_max > 0 && claimed.len() == jobs_max;
-                    self.hand_over(claimed, &mut slots, &worker, &work).await;
-                    drop(slots);
-                    if !perhaps_more {
-                        tokio::select! {
-                            () = self.wake.notified() => {}
-                            () = self.slots.share_freed() => {}
-                            () = pause(&work, self.poll_interval) => {}
-                        }
-                    }
-                }
+            let looked = async {
+                let claimed = self.claim(&kinds, jobs_max).await?;
+                let perhaps_more = jobs_max > 0 && claimed.len() == jobs_max;
+                self.hand_over(claimed, &mut slots, &worker, &work).await;
+                drop(slots);
+                if perhaps_more { Ok(()) } else { self.wait_for_more(&worker, &work).await }
+            };
+            match looked.await {
+                Ok(()) => failures = 0,
                 Err(error) => {
                     failures += 1;
                     tracing::warn!(%error, failures, "jobs cannot be claimed");
-                    drop(slots);
-                    pause(&work, back_off(failures)).await;
+                    pause(&work, restart_delay(failures)).await;
                 }
             }
         }
@@ -181,6 +180,35 @@ impl Claiming {
             anyhow::Ok(jobs::claim(&mut conn, &self.worker, kinds, jobs_max, self.lease).await?)
         };
         tokio::time::timeout(CLAIM_TIMEOUT, claimed).await?
+    }
+
+    /// Resolves when there is reason to claim: it was woken, a share is free again, or a job is due. Until then it looks now and
+    /// then when the next one is, which costs a fraction of a claim.
+    async fn wait_for_more(&self, worker: &WorkerContext, work: &mpsc::Sender<Work>) -> anyhow::Result<()> {
+        while !work.is_closed() && !worker.is_shutting_down() {
+            let due_in = self.next_due().await?;
+            let longest = if self.wake.is_listening() {
+                self.poll_interval
+            } else {
+                self.poll_interval.min(SHORT_PAUSE)
+            };
+            let time = due_in.unwrap_or(longest).clamp(SHORT_PAUSE.min(longest), longest);
+            tokio::select! {
+                () = self.wake.woken() => return Ok(()),
+                () = self.slots.share_freed() => return Ok(()),
+                () = pause(work, time) => {}
+            }
+            if due_in.is_some_and(|due_in| due_in <= time) {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    async fn next_due(&self) -> anyhow::Result<Option<Duration>> {
+        let (kinds, _) = self.slots.claimable(&self.kinds, 1);
+        let next = async { anyhow::Ok(jobs::next_due(&mut *self.pool.get().await?, &kinds).await?) };
+        tokio::time::timeout(CLAIM_TIMEOUT, next).await?
     }
 
     /// Puts each job into a slot and passes it on. Once shutdown has begun nothing new is started.
@@ -218,8 +246,9 @@ async fn pause(work: &mpsc::Sender<Work>, time: Duration) {
     }
 }
 
-/// Half a second, doubling up to eight.
-pub fn back_off(failures: usize) -> Duration {
+/// How long a claimer that failed waits before it begins anew: half a second, doubling up to eight. When a failed job is tried again
+/// is another thing, and core's: `jobs/retry.rs`.
+pub fn restart_delay(failures: usize) -> Duration {
     let doublings = u32::try_from(failures).unwrap_or(u32::MAX).saturating_sub(1).min(4);
     Duration::from_millis(500 << doublings)
 }

@@ -115,8 +115,9 @@ pub struct RunArgs {
     /// After this long without a sign of life a worker's jobs go to another; a living worker renews in time
     #[arg(long, env = "COMMERCE_WORKER_LEASE", default_value = "15s", value_parser = parse_lease)]
     pub lease: Duration,
-    /// How often to look for due jobs where no notification comes
-    #[arg(long, env = "COMMERCE_WORKER_POLL_INTERVAL", default_value = "50ms", value_parser = parse_poll_interval)]
+    /// How often to look for jobs that nobody tells of, such as those that a program of yours inserts. commerce-api tells of its
+    /// own, and they begin at once. Without a connection to listen on, it looks every 50 ms
+    #[arg(long, env = "COMMERCE_WORKER_POLL_INTERVAL", default_value = "500ms", value_parser = parse_poll_interval)]
     pub poll_interval: Duration,
     /// After this an attempt at a job is given up, and counts as failed
     #[arg(long, env = "COMMERCE_WORKER_JOB_TIMEOUT", default_value = "2m", value_parser = humantime::parse_duration)]

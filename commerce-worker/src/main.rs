@@ -5,15 +5,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use commerce_core::catalog::image::Media;
 use commerce_core::db::{self, Pool, PoolSettings};
+use commerce_core::jobs::Services;
 use commerce_core::notifications::{FolderMailer, MailSettings, Mailer, SmtpMailer};
-use commerce_core::payments::Providers;
-use commerce_core::search::Meilisearch;
+use commerce_core::search::SearchIndex;
+use commerce_worker::attempt::Runner;
 use commerce_worker::config::{self, Command, LogFormat, RunArgs};
-use commerce_worker::handlers::{
-    Handlers, delete_files, index_products, refund_payment, resize_image, send_email,
-};
 use commerce_worker::reindex::reindex;
 use commerce_worker::work::Worker;
 use commerce_worker::{http, manage, schedule};
@@ -60,16 +57,16 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
         tokio::spawn(http::serve(http::bind(address).await?, vitals));
     }
     let name = args.name.clone().filter(|name| !name.is_empty()).unwrap_or_else(name_of_process);
-    let shop = args.shop.settings();
-    let providers = args.shop.providers(args.public_url.as_deref().unwrap_or_default());
-    let media = args.media()?;
     let search = args.search.meilisearch().context("MEILISEARCH_URL")?;
-    let mut sweeps = schedule::sweeps(&pool, &shop, &providers, &media);
-    sweeps.extend(search.as_ref().map(|server| schedule::search_sweep(&pool, server)));
+    let has_search_index = search.is_some();
+    let services = services(&args, pool.clone(), search.map(SearchIndex::from).unwrap_or_default())?;
+    let mut sweeps = schedule::sweeps(&services, has_search_index);
+    // Nobody else can see the gauges.
+    sweeps.extend(args.http_addr.map(|_| schedule::measure_queue(&pool)));
     let worker = Worker {
         name: name.clone(),
         database_url: args.database.database_url.clone(),
-        handlers: handlers(&args, &pool, &providers, &media, search)?,
+        runner: Runner::of_shop(services),
         sweeps,
         concurrency,
         lease: args.lease,
@@ -84,14 +81,8 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What this worker does with each kind of job.
-fn handlers(
-    args: &RunArgs,
-    pool: &Pool,
-    providers: &Providers,
-    media: &Media,
-    search: Option<Meilisearch>,
-) -> anyhow::Result<Handlers> {
+/// What jobs and sweeps work with.
+fn services(args: &RunArgs, pool: Pool, search_index: SearchIndex) -> anyhow::Result<Services> {
     let mailer: Arc<dyn Mailer> = match args.smtp_url.as_deref().filter(|url| !url.is_empty()) {
         Some(url) => Arc::new(SmtpMailer::new(url).context("SMTP_URL")?),
         None => {
@@ -102,23 +93,21 @@ fn handlers(
             Arc::new(mailer)
         }
     };
-    let settings = Arc::new(MailSettings {
+    let mails = MailSettings {
         sender: args.mail_from.clone(),
         shop_url: args.public_url.clone().filter(|url| !url.is_empty()),
         password_reset_url: args.password_reset_url(),
         secret_key: args.secret_key.clone(),
-    });
-    let (for_mails, for_refunds, for_search) = (pool.clone(), pool.clone(), pool.clone());
-    let providers = providers.clone();
-    let (resizing, deleting) = ((pool.clone(), media.clone()), (pool.clone(), media.clone()));
-    Ok(Handlers::new()
-        .with(move |lease, job| {
-            send_email::run(for_mails.clone(), Arc::clone(&mailer), Arc::clone(&settings), lease, job)
-        })
-        .with(move |lease, job| refund_payment::run(for_refunds.clone(), providers.clone(), lease, job))
-        .with(move |lease, job| resize_image::run(resizing.0.clone(), resizing.1.clone(), lease, job))
-        .with(move |lease, job| delete_files::run(deleting.0.clone(), deleting.1.clone(), lease, job))
-        .with(move |lease, job| index_products::run(for_search.clone(), search.clone(), lease, job)))
+    };
+    Ok(Services {
+        pool,
+        shop: args.shop.settings(),
+        mailer,
+        mails: Arc::new(mails),
+        providers: args.shop.providers(args.public_url.as_deref().unwrap_or_default()),
+        media: args.media()?,
+        search_index,
+    })
 }
 
 fn name_of_process() -> String {

@@ -6,15 +6,13 @@ use std::time::Duration;
 
 use apalis::prelude::{Monitor, ParallelizeExt as _, WorkerBuilder};
 use apalis_cron::{CronScheduler, Tick};
-use commerce_core::catalog::image::{self, Media};
 use commerce_core::db::Pool;
-use commerce_core::payments::Providers;
-use commerce_core::search::{self, Kept, Meilisearch};
-use commerce_core::settings::ShopSettings;
-use commerce_core::{accounts, flows, idempotency, inventory, jobs, notifications, rate_limit};
+use commerce_core::jobs::{self, Services};
 use futures_util::FutureExt as _;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, join_all};
 use tokio::sync::Mutex;
+
+use crate::wake::Wake;
 
 /// One thing that is done again and again.
 #[derive(Clone)]
@@ -28,164 +26,154 @@ pub struct Sweep {
 }
 
 impl Sweep {
+    /// A sweep that is left out while its last run still goes on.
     pub fn new<F, Fut>(name: &'static str, cron: &'static str, run: F) -> Self
     where
         F: Fn() -> Fut + Send + Sync + 'static,
         Fut: Future<Output = anyhow::Result<usize>> + Send + 'static,
     {
-        Self { name, cron, run: Arc::new(move || run().boxed()) }
+        let running = Arc::new(Mutex::new(()));
+        let run_alone = move || match Arc::clone(&running).try_lock_owned() {
+            Ok(running) => {
+                let run = run();
+                async move {
+                    let _running = running;
+                    run.await
+                }
+                .boxed()
+            }
+            Err(_) => {
+                tracing::debug!(sweep = name, "still at it: this tick is left out");
+                async { Ok(0) }.boxed()
+            }
+        };
+        Self { name, cron, run: Arc::new(run_alone) }
+    }
+
+    fn of_shop(sweep: jobs::Sweep, services: &Services) -> Self {
+        let services = services.clone();
+        Self::new(sweep.name(), cron(sweep), move || {
+            let services = services.clone();
+            async move {
+                let changed = sweep.run(&services).await?;
+                if changed > 0 {
+                    tracing::info!(sweep = sweep.name(), changed, "swept");
+                }
+                Ok(changed)
+            }
+        })
     }
 }
 
-/// How many rows a sweep takes at a time. It goes on while there are so many.
-const BATCH: i64 = 100;
+const EVERY_SECOND: &str = "* * * * * *";
+
+/// When a sweep runs. Those of a minute are spread over it.
+fn cron(sweep: jobs::Sweep) -> &'static str {
+    match sweep {
+        jobs::Sweep::KeepSearchIndex => "*/5 * * * * *",
+        jobs::Sweep::PruneIdempotencyKeys | jobs::Sweep::PruneRateLimits => "7 * * * * *",
+        jobs::Sweep::PruneCodes => "17 * * * * *",
+        jobs::Sweep::PruneSessions => "27 11 * * * *",
+        jobs::Sweep::PruneEmails => "37 13 * * * *",
+        jobs::Sweep::SweepFiles => "47 */5 * * * *",
+        _ => EVERY_SECOND,
+    }
+}
 
 /// All that a shop needs.
-pub fn sweeps(pool: &Pool, shop: &ShopSettings, providers: &Providers, media: &Media) -> Vec<Sweep> {
-    let stored = (pool.clone(), media.clone());
-    let (attempted, shop, providers) = (pool.clone(), shop.clone(), providers.clone());
-    let on_pool = |name, cron, sweep: fn(Pool) -> BoxFuture<'static, anyhow::Result<usize>>| {
-        let pool = pool.clone();
-        Sweep::new(name, cron, move || sweep(pool.clone()))
+pub fn sweeps(services: &Services, has_search_index: bool) -> Vec<Sweep> {
+    let (of_moments, of_calendar): (Vec<_>, Vec<_>) = jobs::Sweep::ALL
+        .into_iter()
+        .filter(|sweep| has_search_index || *sweep != jobs::Sweep::KeepSearchIndex)
+        .partition(|sweep| sweep.waits_for_moments());
+    let mut sweeps = vec![at_their_moments(services, &of_moments)];
+    sweeps.extend(of_calendar.into_iter().map(|sweep| Sweep::of_shop(sweep, services)));
+    sweeps
+}
+
+/// A cron ticks at full seconds.
+const TICK: Duration = Duration::from_secs(1);
+
+/// One look a second tells whether something expires before the next one, and at which moment: so an order ends in time, and a
+/// worker with nothing to do asks Postgres once.
+fn at_their_moments(services: &Services, sweeps: &[jobs::Sweep]) -> Sweep {
+    let pool = services.pool.clone();
+    let sweeps: Arc<[_]> = sweeps.iter().map(|sweep| (*sweep, Sweep::of_shop(*sweep, services))).collect();
+    let look = move || {
+        let (pool, sweeps) = (pool.clone(), Arc::clone(&sweeps));
+        async move {
+            let left = jobs::time_left(&mut *pool.get().await?).await?;
+            let due = sweeps.iter().filter_map(|(kind, sweep)| {
+                let wait = left.until(*kind).filter(|left| *left < TICK)?;
+                Some(async move {
+                    tokio::time::sleep(wait).await;
+                    sweep.run_once().await
+                })
+            });
+            Ok(join_all(due).await.into_iter().sum())
+        }
+        .boxed()
     };
-    vec![
-        on_pool("expire_orders", "* * * * * *", |pool| expire_orders(pool).boxed()),
-        // Apart from the others: a provider that does not answer holds up only the orders that wait for it.
-        Sweep::new("expire_attempted_orders", "* * * * * *", move || {
-            expire_attempted_orders(attempted.clone(), shop.clone(), providers.clone())
-        }),
-        on_pool("release_lapsed_holds", "* * * * * *", |pool| release_lapsed_holds(pool).boxed()),
-        on_pool("prune_idempotency_keys", "7 * * * * *", |pool| prune_idempotency_keys(pool).boxed()),
-        on_pool("prune_codes", "17 * * * * *", |pool| prune_codes(pool).boxed()),
-        on_pool("prune_sessions", "27 11 * * * *", |pool| prune_sessions(pool).boxed()),
-        on_pool("prune_rate_limits", "7 * * * * *", |pool| prune_rate_limits(pool).boxed()),
-        on_pool("prune_emails", "37 13 * * * *", |pool| prune_emails(pool).boxed()),
-        Sweep::new("sweep_files", "47 */5 * * * *", move || sweep_files(stored.0.clone(), stored.1.clone())),
-        on_pool("measure_queue", "*/10 * * * * *", |pool| measure_queue(pool).boxed()),
-    ]
+    // Not `Sweep::new`: while one of them waits for a payment provider, the next tick is for the others.
+    Sweep { name: "look_for_moments", cron: EVERY_SECOND, run: Arc::new(look) }
 }
 
-/// Looks after the search index, and sends what no job has sent. It takes a while where the index is built anew.
-pub fn search_sweep(pool: &Pool, server: &Meilisearch) -> Sweep {
-    let (pool, server) = (pool.clone(), server.clone());
-    Sweep::new("keep_search_index", "*/5 * * * * *", move || keep_search_index(pool.clone(), server.clone()))
-}
-
-async fn keep_search_index(pool: Pool, server: Meilisearch) -> anyhow::Result<usize> {
-    Ok(match search::keep_index(&pool, &server).await? {
-        Kept::ElsewhereInHand => 0,
-        Kept::UpToDate { sent } => sent,
-        Kept::Rebuilt { products } => {
-            tracing::info!(products, "the search index was built");
-            usize::try_from(products)?
+/// Gauges of the jobs table. A kind and state that ran empty goes to zero.
+pub fn measure_queue(pool: &Pool) -> Sweep {
+    let pool = pool.clone();
+    Sweep::new("measure_queue", "*/10 * * * * *", move || {
+        let pool = pool.clone();
+        async move {
+            let states = jobs::queue_states(&mut *pool.get().await?).await?;
+            for kind in jobs::kinds::ALL {
+                for state in jobs::JobState::ALL {
+                    let found = states.iter().find(|found| found.kind == *kind && found.state == *state);
+                    let labels = [("kind", kind.to_string()), ("state", state.to_string())];
+                    metrics::gauge!("commerce_jobs", &labels)
+                        .set(found.map_or(0.0, |found| found.jobs as f64));
+                    let overdue_ms = found.and_then(|found| found.overdue_ms).unwrap_or(0);
+                    metrics::gauge!("commerce_jobs_overdue_seconds", &labels).set(overdue_ms as f64 / 1000.0);
+                }
+            }
+            Ok(0)
         }
     })
 }
 
-/// A cron ticks at full seconds. A look in between leaves time for the work itself within a second of an order's time.
-const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(500);
-
-async fn expire_orders(pool: Pool) -> anyhow::Result<usize> {
-    let mut expired = 0;
-    for pause in [Duration::ZERO, LOOK_AGAIN_AFTER] {
-        tokio::time::sleep(pause).await;
-        loop {
-            let batch = flows::expire_unattempted_orders(&pool, BATCH).await?;
-            expired += batch;
-            if i64::try_from(batch)? < BATCH {
-                break;
-            }
-        }
-    }
-    Ok(expired)
-}
-
-async fn expire_attempted_orders(
-    pool: Pool,
-    shop: ShopSettings,
-    providers: Providers,
-) -> anyhow::Result<usize> {
-    let first = flows::expire_attempted_orders(&pool, &shop, &providers, BATCH).await?;
-    tokio::time::sleep(LOOK_AGAIN_AFTER).await;
-    Ok(first + flows::expire_attempted_orders(&pool, &shop, &providers, BATCH).await?)
-}
-
-async fn release_lapsed_holds(pool: Pool) -> anyhow::Result<usize> {
-    Ok(inventory::release_lapsed_holds(&mut *pool.get().await?, BATCH).await?)
-}
-
-async fn prune_idempotency_keys(pool: Pool) -> anyhow::Result<usize> {
-    Ok(idempotency::prune(&mut *pool.get().await?).await?)
-}
-
-async fn prune_codes(pool: Pool) -> anyhow::Result<usize> {
-    Ok(accounts::one_time_code::prune_codes(&mut *pool.get().await?).await?)
-}
-
-async fn prune_sessions(pool: Pool) -> anyhow::Result<usize> {
-    Ok(accounts::prune_sessions(&mut *pool.get().await?).await?)
-}
-
-async fn prune_rate_limits(pool: Pool) -> anyhow::Result<usize> {
-    Ok(rate_limit::prune(&mut *pool.get().await?).await?)
-}
-
-async fn prune_emails(pool: Pool) -> anyhow::Result<usize> {
-    Ok(notifications::prune(&mut *pool.get().await?).await?)
-}
-
-async fn sweep_files(pool: Pool, media: Media) -> anyhow::Result<usize> {
-    Ok(image::sweep_files(&pool, &media, BATCH).await?)
-}
-
-/// Gauges of the jobs table. A kind and state that ran empty goes to zero.
-async fn measure_queue(pool: Pool) -> anyhow::Result<usize> {
-    let states = jobs::queue_states(&mut *pool.get().await?).await?;
-    for kind in jobs::kinds::ALL {
-        for state in jobs::JobState::ALL {
-            let found = states.iter().find(|found| found.kind == *kind && found.state == *state);
-            let labels = [("kind", kind.to_string()), ("state", state.to_string())];
-            metrics::gauge!("commerce_jobs", &labels).set(found.map_or(0.0, |found| found.jobs as f64));
-            let overdue_ms = found.and_then(|found| found.overdue_ms).unwrap_or(0);
-            metrics::gauge!("commerce_jobs_overdue_seconds", &labels).set(overdue_ms as f64 / 1000.0);
-        }
-    }
-    Ok(0)
-}
-
-/// Has the monitor run the sweeps.
-pub fn register(mut monitor: Monitor, sweeps: Vec<Sweep>) -> anyhow::Result<Monitor> {
+/// Has the monitor run the sweeps. One that changed something may have left jobs, so it wakes the claimer.
+pub fn register(mut monitor: Monitor, sweeps: Vec<Sweep>, wake: &Arc<Wake>) -> anyhow::Result<Monitor> {
     for sweep in sweeps {
         let schedule = cron::Schedule::from_str(sweep.cron)?;
-        let running = Arc::new(Mutex::new(()));
+        let wake = Arc::clone(wake);
         monitor = monitor.register(move |_| {
-            let (sweep, running) = (sweep.clone(), Arc::clone(&running));
+            let (sweep, wake) = (sweep.clone(), Arc::clone(&wake));
             WorkerBuilder::new(sweep.name)
                 .backend(CronScheduler::new(schedule.clone()))
                 .parallelize(tokio::spawn)
-                .build(move |_: Tick| run(sweep.clone(), Arc::clone(&running)))
+                .build(move |_: Tick| {
+                    let (sweep, wake) = (sweep.clone(), Arc::clone(&wake));
+                    async move {
+                        if sweep.run_once().await > 0 {
+                            wake.wake();
+                        }
+                    }
+                })
         });
     }
     Ok(monitor)
 }
 
-/// Runs a sweep, unless its last run still goes on.
-async fn run(sweep: Sweep, running: Arc<Mutex<()>>) {
-    let Ok(_running) = running.try_lock() else {
-        tracing::debug!(sweep = sweep.name, "still at it: this tick is left out");
-        return;
-    };
-    let outcome = match (sweep.run)().await {
-        Ok(changed) => {
-            if changed > 0 {
-                tracing::info!(sweep = sweep.name, changed, "swept");
+impl Sweep {
+    /// Runs it, tells how that went, and returns how many things it changed.
+    async fn run_once(&self) -> usize {
+        let (outcome, changed) = match (self.run)().await {
+            Ok(changed) => ("done", changed),
+            Err(error) => {
+                tracing::warn!(sweep = self.name, %error, "sweep failed; the next tick tries again");
+                ("failed", 0)
             }
-            "done"
-        }
-        Err(error) => {
-            tracing::warn!(sweep = sweep.name, %error, "sweep failed; the next tick tries again");
-            "failed"
-        }
-    };
-    metrics::counter!("commerce_sweeps_total", "sweep" => sweep.name, "outcome" => outcome).increment(1);
+        };
+        metrics::counter!("commerce_sweeps_total", "sweep" => self.name, "outcome" => outcome).increment(1);
+        changed
+    }
 }

@@ -1,6 +1,7 @@
-//! Hearing from other processes that there are new jobs.
+//! Hearing that there are new jobs: from other processes through Postgres, and from this one directly.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use commerce_core::{db, jobs};
@@ -10,24 +11,55 @@ use tokio::sync::Notify;
 
 const RECONNECT_AFTER: Duration = Duration::from_secs(1);
 
-/// Listens for ever on a connection of its own, and opens a new one when that breaks. What is said meanwhile is lost, and
-/// found by polling.
-pub async fn listen(database_url: String, wake: Arc<Notify>) {
+/// Wakes the claimer of jobs.
+#[derive(Debug, Default)]
+pub struct Wake {
+    wanted: Notify,
+    is_listening: AtomicBool,
+}
+
+impl Wake {
+    /// Has the claimer look at once.
+    pub fn wake(&self) {
+        self.wanted.notify_one();
+    }
+
+    /// Resolves when somebody has called [`wake`](Self::wake) since the last time.
+    pub async fn woken(&self) {
+        self.wanted.notified().await;
+    }
+
+    /// Whether other processes are heard. If not, only looking helps.
+    pub fn is_listening(&self) -> bool {
+        self.is_listening.load(Ordering::Relaxed)
+    }
+
+    /// Also wakes: what was said before is found by a look, and whoever sleeps for long must know that nothing is heard.
+    fn set_listening(&self, is_listening: bool) {
+        self.is_listening.store(is_listening, Ordering::Relaxed);
+        self.wake();
+    }
+}
+
+/// Listens for ever on a connection of its own, and opens a new one when that breaks.
+pub async fn listen(database_url: String, wake: Arc<Wake>) {
     loop {
         if let Err(error) = listen_once(&database_url, &wake).await {
-            tracing::warn!(%error, "not listening for new jobs at the moment; polling goes on");
+            tracing::warn!(%error, "not listening for new jobs at the moment; looking often instead");
         }
+        wake.set_listening(false);
         tokio::time::sleep(RECONNECT_AFTER).await;
     }
 }
 
-async fn listen_once(database_url: &str, wake: &Notify) -> anyhow::Result<()> {
+async fn listen_once(database_url: &str, wake: &Wake) -> anyhow::Result<()> {
     let mut conn = db::connect(database_url).await?;
     conn.batch_execute(&format!("LISTEN {}", jobs::WAKE_CHANNEL)).await?;
+    wake.set_listening(true);
     let mut notifications = std::pin::pin!(conn.notifications_stream());
     while let Some(notification) = notifications.next().await {
         notification?;
-        wake.notify_one();
+        wake.wake();
     }
     anyhow::bail!("the connection was closed")
 }

@@ -6,13 +6,12 @@ use std::time::Duration;
 
 use apalis::prelude::{Monitor, ParallelizeExt as _, WorkerBuilder};
 use commerce_core::db::Pool;
-use tokio::sync::Notify;
 
-use crate::backend::{Claiming, JobsBackend, back_off};
-use crate::handlers::Handlers;
+use crate::attempt::Runner;
+use crate::backend::{Claiming, JobsBackend, restart_delay};
 use crate::schedule::{self, Sweep};
 use crate::slots::{Slots, Work};
-use crate::wake;
+use crate::wake::{self, Wake};
 
 /// What a worker is made of.
 pub struct Worker {
@@ -20,7 +19,7 @@ pub struct Worker {
     pub pool: Pool,
     /// For the connection that listens.
     pub database_url: String,
-    pub handlers: Handlers,
+    pub runner: Runner,
     pub sweeps: Vec<Sweep>,
     /// How many jobs at once.
     pub concurrency: usize,
@@ -37,13 +36,13 @@ impl Worker {
     /// begun is given back. Whatever fails inside (Postgres away, a panic) is waited out, and begun anew.
     pub async fn run_until(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
         let (wake, slots) =
-            (Arc::new(Notify::new()), Slots::new(self.concurrency, self.handlers.kinds().len()));
+            (Arc::new(Wake::default()), Slots::new(self.concurrency, self.runner.kinds.len()));
         // Both are safe to cut off at any moment.
         let mut companions = tokio::task::JoinSet::new();
         companions.spawn(wake::listen(self.database_url.clone(), Arc::clone(&wake)));
         companions.spawn(slots.clone().renew_leases(self.pool.clone(), self.lease));
 
-        let monitor = schedule::register(self.monitor(&wake, &slots), self.sweeps)?;
+        let monitor = schedule::register(self.monitor(&wake, &slots), self.sweeps, &wake)?;
         let (control, mut running) = (monitor.context(), Box::pin(monitor.run()));
         tokio::select! {
             ended = &mut running => return Ok(ended?),
@@ -64,30 +63,35 @@ impl Worker {
         }
     }
 
-    fn monitor(&self, wake: &Arc<Notify>, slots: &Slots) -> Monitor {
+    fn monitor(&self, wake: &Arc<Wake>, slots: &Slots) -> Monitor {
         let claiming = Claiming {
             pool: self.pool.clone(),
             worker: self.name.clone(),
-            kinds: self.handlers.kinds(),
+            kinds: self.runner.kinds.clone(),
             slots: slots.clone(),
             lease: self.lease,
             poll_interval: self.poll_interval,
             wake: Arc::clone(wake),
             start_delay: Duration::ZERO,
         };
-        let (name, pool, handlers, job_timeout) =
-            (self.name.clone(), self.pool.clone(), self.handlers.clone(), self.job_timeout);
+        let (name, pool, runner, job_timeout) =
+            (self.name.clone(), self.pool.clone(), self.runner.clone(), self.job_timeout);
+        let wake = Arc::clone(wake);
         // A restart waits longer each time; the callback itself only says that there is one.
         Monitor::new().should_restart(|_, _| true).register(move |restarts| {
-            let start_delay = if restarts == 0 { Duration::ZERO } else { back_off(restarts) };
-            let (pool, handlers) = (pool.clone(), handlers.clone());
+            let start_delay = if restarts == 0 { Duration::ZERO } else { restart_delay(restarts) };
+            let (pool, runner, wake) = (pool.clone(), runner.clone(), Arc::clone(&wake));
             WorkerBuilder::new(name.as_str())
                 .backend(JobsBackend::new(Claiming { start_delay, ..claiming.clone() }))
-                // Otherwise all handlers would share one task, and so one thread.
+                // Otherwise all jobs would share one task, and so one thread.
                 .parallelize(tokio::spawn)
                 .build(move |work: Work| {
-                    let (pool, handlers) = (pool.clone(), handlers.clone());
-                    async move { handlers.attempt(&pool, &work.job, job_timeout).await }
+                    let (pool, runner, wake) = (pool.clone(), runner.clone(), Arc::clone(&wake));
+                    async move {
+                        runner.attempt(&pool, &work.job, job_timeout).await;
+                        // It may have left other jobs.
+                        wake.wake();
+                    }
                 })
         })
     }

@@ -37,7 +37,7 @@ pub use import_products::{
     import_products,
 };
 pub use place_order::{PlaceOrder, PlaceOrderError, PlacedOrder, place_order, place_order_along_with};
-pub use refund_payment::{RefundPaymentError, complete_refund, run_refund};
+pub use refund_payment::{RefundPayment, RefundPaymentError, complete_refund, run_refund};
 pub use register::{Registered, register, resend_code};
 pub use reset_password::{change_password, request_password_reset, reset_password};
 pub use running_import::{RunningImport, running_import};

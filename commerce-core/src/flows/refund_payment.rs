@@ -1,19 +1,40 @@
-//! Money goes back: promised in a transaction, asked of the provider by a job, written down once.
+//! The job `refund_payment`, and what leads to it. Money goes back: promised in a transaction, asked of the provider by a job, written down once.
 
 use diesel::result::Error as QueryError;
 use diesel_async::{AsyncConnection, AsyncPgConnection};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::db::{self, Pool, PoolError, Retryable, TransactionError};
 use crate::ids::RefundId;
-use crate::jobs::{self, CompleteError, Lease, LeaseLost, kinds::RefundPayment};
 use crate::notifications::{NewEmail, enqueue_email};
 use crate::orders::{self, EventKind};
 use crate::payments::{
     self, Payment, PaymentStatus, ProviderError, ProviderName, Providers, RefundOutcome, RefundReason,
     RefundStatus,
 };
+use crate::queue::{self, CompleteError, Failure, Job, Lease, LeaseLost};
 use crate::request::Origin;
+
+/// Asks the provider to give money back, and writes what it answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefundPayment {
+    pub refund_id: RefundId,
+}
+
+impl Job for RefundPayment {
+    const KIND: &'static str = "refund_payment";
+    const ATTEMPTS_MAX: i32 = 20;
+}
+
+impl From<RefundPaymentError> for Failure {
+    fn from(error: RefundPaymentError) -> Self {
+        match error {
+            RefundPaymentError::NotFound(_) => Failure::Abort(error.to_string()),
+            _ => Failure::Retry(error.to_string()),
+        }
+    }
+}
 
 /// Why a refund was not done.
 #[derive(Debug, thiserror::Error)]
@@ -60,7 +81,7 @@ pub(super) async fn request_refund(
     };
     let data = json!({ "refund_id": refund.id, "payment_id": payment.id, "amount_minor": amount_minor, "reason": reason });
     orders::record(conn, payment.order_id, EventKind::RefundRequested, data, origin).await?;
-    jobs::enqueue(conn, &RefundPayment { refund_id: refund.id }).await?;
+    queue::enqueue(conn, &RefundPayment { refund_id: refund.id }).await?;
     Ok(())
 }
 
@@ -85,7 +106,7 @@ pub async fn run_refund(
         answer => answer?,
     };
     let written = db::in_transaction(pool, "complete_refund", async |conn| {
-        jobs::complete(conn, lease).await?;
+        queue::complete(conn, lease).await?;
         complete_refund(conn, refund_id, &outcome, &Origin::system()).await
     });
     written.await.map_err(|error| match error {

@@ -1,22 +1,21 @@
-//! Work to be done after commit, in the same database: a job is inserted on the caller's connection, so it commits or
-//! vanishes with the change that called for it.
+//! Work to be done after commit, in the same database, and what does it.
 //!
-//! A worker claims due rows under a lease, and completes a row by deleting it **in the transaction of the job's
-//! effect**: a row that is gone or leased to another means that someone else did the work, and the effect rolls back.
-//! So an effect in the database happens exactly once, whatever crashes. commerce-worker runs these jobs with apalis;
-//! a host may drain the table with a runner of its own through [`claim`], [`complete`] and [`fail`].
+//! [`enqueue`] inserts a job on the caller's connection: it commits or vanishes with the change that called for it. A worker
+//! claims due jobs ([`claim`]), does each ([`run`]) and writes down what failed ([`fail`]); [`run`] completes the job in the
+//! transaction of its effect. commerce-worker does this with apalis. `examples/host-jobs` does it in a host's own process.
+//! What time brings is no job: see [`Sweep`].
+//!
+//! A kind of job is one file, with its payload, its handler and which of its errors are worth another attempt:
+//! `notifications/send_email.rs`, `flows/refund_payment.rs`, `catalog/image/resize.rs`, `catalog/image/delete_files.rs`,
+//! `search/index_products.rs`. [`kinds`] lists them. When a failed job is tried again is told in `retry.rs`, and who moves a job
+//! from which state to which at [`JobState`].
 
-mod claim;
-mod dead_letters;
-mod enqueue;
-mod finish;
 pub mod kinds;
-mod queue;
-mod wake;
+mod retry;
+mod run;
+mod sweeps;
 
-pub use claim::{ClaimedJob, Lease, claim};
-pub use dead_letters::{JobRow, JobState, ManageJobError, cancel, find, forget_errors_about, list, retry};
-pub use enqueue::{Job, NewJob, enqueue, enqueue_all};
-pub use finish::{CompleteError, Failure, LeaseLost, complete, fail, release, renew};
-pub use queue::{QueueState, queue_states};
-pub use wake::{WAKE_CHANNEL, Waker};
+pub use crate::queue::*;
+pub use retry::{NextAttempt, fail, next_attempt};
+pub use run::{Services, run};
+pub use sweeps::{Sweep, SweepError, TimeLeft, time_left};

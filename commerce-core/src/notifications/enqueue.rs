@@ -5,11 +5,11 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use futures_util::future::try_join;
 use serde_json::json;
 
-use super::Template;
+use super::{SendEmail, Template};
 use crate::db::Prepared;
 use crate::email_address::EmailAddress;
 use crate::ids::{CodeId, EmailId, OrderId, RefundId, UserId};
-use crate::jobs;
+use crate::queue;
 use crate::schema::emails;
 
 /// A mail to one recipient. Use the constructors: they set the key by which an event is told only once.
@@ -71,11 +71,11 @@ pub async fn enqueue_email(conn: &AsyncPgConnection, email: NewEmail) -> QueryRe
     let NewEmail { dedupe_key, template, recipient, data } = email;
     let row = EmailRow { id: EmailId::new(), dedupe_key, template, recipient, data };
     // Not waiting to see whether the row was new saves a round trip: a job that finds no mail has nothing to do, and ends.
-    let job = jobs::kinds::SendEmail { email_id: row.id };
+    let job = SendEmail { email_id: row.id };
     let mut for_mail = conn;
     let insert_mail =
         diesel::insert_into(emails::table).values(row).on_conflict(emails::dedupe_key).do_nothing();
     let insert_mail = Prepared(insert_mail).execute(&mut for_mail);
-    try_join(insert_mail, jobs::enqueue(conn, &job)).await?;
+    try_join(insert_mail, queue::enqueue(conn, &job)).await?;
     Ok(())
 }

@@ -9,7 +9,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use crate::db;
 use crate::email_address::EmailAddress;
 use crate::ids::UserId;
-use crate::jobs;
+use crate::queue;
 use crate::schema::emails;
 
 /// How long a sent mail is remembered, and with it that its event was told.
@@ -32,8 +32,8 @@ pub async fn forget_recipient(
     .await?;
     // First the jobs, as who sends a mail has them first.
     for AddressRow { recipient } in addresses {
-        jobs::forget_errors_about(conn, recipient.as_str()).await?;
-        jobs::forget_errors_about(conn, &recipient.to_ascii()).await?;
+        queue::forget_errors_about(conn, recipient.as_str()).await?;
+        queue::forget_errors_about(conn, &recipient.to_ascii()).await?;
     }
     let unsent = "DELETE FROM commerce.emails WHERE sent_at IS NULL AND data ->> 'user_id' = $1";
     diesel::sql_query(unsent).bind::<Text, _>(user.to_string()).execute(conn).await?;

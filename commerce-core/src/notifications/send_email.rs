@@ -1,4 +1,4 @@
-//! One mail, from its row to the mailer.
+//! The job `send_email`: one mail, from its row to the mailer.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use diesel::prelude::*;
 use diesel::result::Error as QueryError;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use minijinja::context;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::render::{Rendered, render};
 use super::{Mail, Mailer, SendMailError, Sender, Template, facts};
@@ -16,8 +16,19 @@ use crate::accounts::{RESET_LINK_TTL, SecretKey, derive_reset_token};
 use crate::db::{self, Pool, PoolError, Retryable, TransactionError};
 use crate::email_address::EmailAddress;
 use crate::ids::{CodeId, EmailId, OrderId, RefundId, UserId};
-use crate::jobs::{self, CompleteError, Failure, Lease, LeaseLost};
+use crate::queue::{self, CompleteError, Failure, Job, Lease, LeaseLost};
 use crate::schema::{emails, one_time_codes};
+
+/// Renders and sends one mail.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SendEmail {
+    pub email_id: EmailId,
+}
+
+impl Job for SendEmail {
+    const KIND: &'static str = "send_email";
+    const ATTEMPTS_MAX: i32 = 12;
+}
 
 /// What mails have in common.
 #[derive(Debug, Clone)]
@@ -101,7 +112,9 @@ pub async fn send_email(
     lease: Lease,
     email_id: EmailId,
 ) -> Result<SentEmail, SendEmailError> {
-    let outcome = match write_mail(&mut *pool.get().await?, settings, email_id).await? {
+    // The connection goes back before the mailer is asked.
+    let written = write_mail(&mut *pool.get().await?, settings, email_id).await?;
+    let outcome = match written {
         Written::Mail(mail) => {
             mailer.send(&mail).await?;
             SentEmail::Sent
@@ -110,7 +123,7 @@ pub async fn send_email(
         Written::Pointless => SentEmail::Pointless,
     };
     db::in_transaction(pool, "send_email", async |conn| {
-        jobs::complete(conn, lease).await?;
+        queue::complete(conn, lease).await?;
         let row = emails::table.find(email_id);
         match outcome {
             SentEmail::Sent => {

@@ -6,23 +6,28 @@
 //!
 //! The table `commerce.product_search` holds what is searched. Triggers keep it (see the migration `search`): nothing in Rust writes it.
 
+mod changes;
 mod engine;
 mod facets;
 mod fallback;
 mod highlight;
 #[cfg(feature = "meilisearch")]
 mod index;
+mod index_error;
+mod index_products;
 #[cfg(feature = "meilisearch")]
 mod meilisearch;
 mod postgres;
 mod query;
 mod rows;
+mod search_index;
 mod search_products;
 mod synonyms;
 #[cfg(feature = "meilisearch")]
 mod text;
 mod typos;
 mod words;
+mod writers;
 
 #[cfg(feature = "meilisearch")]
 pub use text::search_text;
@@ -31,7 +36,9 @@ pub use engine::{EngineError, EngineQuery, FacetCounts, Matches, SearchEngine, T
 pub use facets::{Facet, FacetValue, PRICE_BOUNDS};
 pub use fallback::{COOL_DOWN, WithFallback};
 #[cfg(feature = "meilisearch")]
-pub use index::{IndexError, Kept, Progress, compare_index, index_products, keep_index, reindex};
+pub use index::{Kept, Progress, compare_index, keep_index, reindex};
+pub use index_error::IndexError;
+pub use index_products::{IndexProducts, index_products};
 #[cfg(feature = "meilisearch")]
 pub use meilisearch::{
     Meilisearch, MeilisearchEngine, MeilisearchError, MeilisearchSettings, SETTINGS_VERSION,
@@ -39,4 +46,5 @@ pub use meilisearch::{
 pub use postgres::{COUNTED_MAX, PostgresEngine};
 pub use query::{OptionFilter, SearchProducts, SearchSort, WORDS_MAX};
 pub(crate) use rows::{Refreshed, refresh, refresh_rows};
+pub use search_index::SearchIndex;
 pub use search_products::{FoundProduct, Highlights, SearchPage, SearchProductsError, search_products};

@@ -11,7 +11,7 @@ use commerce_core::jobs;
 use commerce_core::jobs::kinds::IndexProducts;
 use commerce_core::search::{
     self, Kept, Meilisearch, MeilisearchEngine, MeilisearchSettings, PostgresEngine, SearchEngine,
-    WithFallback,
+    SearchIndex, WithFallback,
 };
 use commerce_core::testing::{MeilisearchServer, TestDatabase};
 use diesel_async::{AsyncConnection as _, SimpleAsyncConnection as _};
@@ -26,9 +26,10 @@ async fn do_jobs(db: &TestDatabase, server: Option<&Meilisearch>) -> usize {
         jobs::claim(&mut *db.conn().await, "tester", &["index_products"], 100, Duration::from_secs(60))
             .await
             .unwrap();
+    let index = server.cloned().map(SearchIndex::from).unwrap_or_default();
     for job in &claimed {
         let payload: IndexProducts = serde_json::from_value(job.payload.clone()).unwrap();
-        search::index_products(db.pool(), server, job.lease(), &payload).await.unwrap();
+        search::index_products(db.pool(), &index, job.lease(), &payload).await.unwrap();
     }
     claimed.len()
 }

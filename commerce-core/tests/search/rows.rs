@@ -13,7 +13,7 @@ use commerce_core::money::Currency;
 use commerce_core::page::Limit;
 use commerce_core::request::Origin;
 use commerce_core::search::{
-    COUNTED_MAX, PostgresEngine, SearchProducts, SearchSort, index_products, search_text,
+    COUNTED_MAX, PostgresEngine, SearchIndex, SearchProducts, SearchSort, index_products, search_text,
 };
 use commerce_core::settings::ShopSettings;
 use commerce_core::testing::TestDatabase;
@@ -154,7 +154,7 @@ async fn do_category_jobs(db: &TestDatabase) -> Vec<bool> {
         jobs::claim(conn, "tester", &["index_products"], 100, Duration::from_secs(60)).await.unwrap();
     for job in &claimed {
         let payload: IndexProducts = serde_json::from_value(job.payload.clone()).unwrap();
-        index_products(db.pool(), None, job.lease(), &payload).await.unwrap();
+        index_products(db.pool(), &SearchIndex::none(), job.lease(), &payload).await.unwrap();
     }
     waiting.into_iter().map(|row| row.waits).collect()
 }
@@ -310,7 +310,7 @@ async fn a_category_of_twenty_thousand_products_is_deleted() {
         for job in jobs {
             let payload: IndexProducts = serde_json::from_value(job.payload.clone()).unwrap();
             assert!(payload.product_ids.len() <= 500);
-            index_products(&pool, None, job.lease(), &payload).await.unwrap();
+            index_products(&pool, &SearchIndex::none(), job.lease(), &payload).await.unwrap();
             done += payload.product_ids.len();
         }
     }

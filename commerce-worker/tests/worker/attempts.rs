@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use commerce_core::jobs::{self, Failure, Job, JobState};
-use commerce_worker::handlers::Handlers;
 use diesel_async::SimpleAsyncConnection as _;
 
 use crate::given::{
-    self, Count, Gate, RunningWorker, all_done, count, counting, database, enqueue, eventually, only_job,
-    rows,
+    self, Count, Gate, Handlers, RunningWorker, all_done, count, counting, database, enqueue, eventually,
+    only_job, rows,
 };
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,7 +9,6 @@ use apalis_core::worker::context::WorkerContext;
 use commerce_core::jobs::{Job as _, JobState};
 use commerce_worker::backend::{Claiming, JobsBackend};
 use commerce_worker::slots::Slots;
-use tokio::sync::Notify;
 
 use crate::given::{Count, database, enqueue, eventually, rows};
 
@@ -21,7 +20,7 @@ fn claiming(database: &commerce_core::testing::TestDatabase, slots: usize) -> Cl
         slots: Slots::new(slots, 1),
         lease: Duration::from_secs(60),
         poll_interval: Duration::from_millis(10),
-        wake: Arc::new(Notify::new()),
+        wake: Arc::default(),
         start_delay: Duration::ZERO,
     }
 }

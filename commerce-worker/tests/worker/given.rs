@@ -1,15 +1,25 @@
 //! What the tests start from.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use commerce_core::accounts::SecretKey;
+use commerce_core::catalog::image::Media;
 use commerce_core::db::{self, Pool};
-use commerce_core::jobs::{self, CompleteError, Failure, Job, JobRow, Lease};
+use commerce_core::jobs::{self, ClaimedJob, CompleteError, Failure, Job, JobRow, Lease, Services};
+use commerce_core::notifications::{FolderMailer, MailSettings};
+use commerce_core::payments::Providers;
+use commerce_core::search::SearchIndex;
+use commerce_core::settings::ShopSettings;
 use commerce_core::testing::TestDatabase;
-use commerce_worker::handlers::Handlers;
+use commerce_worker::attempt::Runner;
 use commerce_worker::work::Worker;
 use diesel::sql_types::Integer;
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use object_store::memory::InMemory;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -23,6 +33,58 @@ pub struct Count {
 impl Job for Count {
     const KIND: &'static str = "count";
     const ATTEMPTS_MAX: i32 = 3;
+}
+
+type Handler = Arc<dyn Fn(ClaimedJob) -> BoxFuture<'static, Result<(), Failure>> + Send + Sync>;
+
+/// What is done with the tests' own kinds of job.
+#[derive(Default)]
+pub struct Handlers(BTreeMap<&'static str, Handler>);
+
+impl Handlers {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Does jobs of kind `J` with `handler`.
+    pub fn with<J, F, Fut>(mut self, handler: F) -> Self
+    where
+        J: Job + 'static,
+        F: Fn(Lease, J) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), Failure>> + Send + 'static,
+    {
+        let handler = Arc::new(handler);
+        let decode_and_run = move |job: ClaimedJob| {
+            let handler = Arc::clone(&handler);
+            async move { handler(job.lease(), job.payload()?).await }.boxed()
+        };
+        self.0.insert(J::KIND, Arc::new(decode_and_run));
+        self
+    }
+
+    fn into_runner(self) -> Runner {
+        let kinds = self.0.keys().copied().collect();
+        let run = move |job: ClaimedJob| self.0[job.kind.as_str()](job);
+        Runner { kinds, run: Arc::new(run) }
+    }
+}
+
+/// What the shop's own jobs and sweeps work with: no mail leaves, files are in memory.
+pub fn services(database: &TestDatabase) -> Services {
+    Services {
+        pool: database.pool().clone(),
+        shop: ShopSettings::default(),
+        mailer: Arc::new(FolderMailer::new(std::env::temp_dir()).unwrap()),
+        mails: Arc::new(MailSettings {
+            sender: "Shop <shop@example.com>".parse().unwrap(),
+            shop_url: None,
+            password_reset_url: None,
+            secret_key: SecretKey::parse("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=").unwrap(),
+        }),
+        providers: Providers::default(),
+        media: Media::over(Arc::new(InMemory::new())),
+        search_index: SearchIndex::none(),
+    }
 }
 
 /// A database with the table that [`count`] writes to.
@@ -62,7 +124,7 @@ pub fn worker(database: &TestDatabase, handlers: Handlers) -> Worker {
         name: "tester".to_owned(),
         pool: database.pool().clone(),
         database_url: database.url().to_owned(),
-        handlers,
+        runner: handlers.into_runner(),
         sweeps: Vec::new(),
         concurrency: 4,
         lease: Duration::from_secs(2),

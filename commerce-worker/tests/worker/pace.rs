@@ -94,7 +94,7 @@ async fn thousands_of_jobs_flow() {
     let pool = db::pool(database.url(), &db::PoolSettings::default()).unwrap();
     let handlers = {
         let pool = pool.clone();
-        commerce_worker::handlers::Handlers::new().with(move |lease, job: Count| {
+        given::Handlers::new().with(move |lease, job: Count| {
             let pool = pool.clone();
             async move { given::count(&pool, lease, job.number).await }
         })

@@ -5,10 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use commerce_core::jobs::{Failure, JobState};
-use commerce_worker::handlers::Handlers;
 use commerce_worker::work::Worker;
 
-use crate::given::{self, Count, Gate, RunningWorker, count, database, enqueue, eventually, rows};
+use crate::given::{self, Count, Gate, Handlers, RunningWorker, count, database, enqueue, eventually, rows};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn running_jobs_end_and_nothing_new_is_begun() {

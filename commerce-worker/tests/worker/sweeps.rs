@@ -1,17 +1,10 @@
 //! What time brings.
 
-use std::sync::Arc;
-
-use commerce_core::catalog::image::Media;
-use commerce_core::payments::Providers;
-use commerce_core::settings::ShopSettings;
-use commerce_worker::handlers::Handlers;
 use commerce_worker::schedule::{Sweep, sweeps};
 use commerce_worker::work::Worker;
 use diesel_async::{RunQueryDsl as _, SimpleAsyncConnection as _};
-use object_store::memory::InMemory;
 
-use crate::given::{self, RunningWorker, database, eventually, rows};
+use crate::given::{self, Handlers, RunningWorker, database, eventually, rows, services};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sweeps_run_on_time_and_a_broken_one_disturbs_no_other() {
@@ -55,12 +48,7 @@ async fn what_is_past_its_time_is_pruned() {
                VALUES (gen_random_uuid(), 'old', 'welcome', 'a@b.example', '{}', '2020-01-01', '2020-01-01'),
                       (gen_random_uuid(), 'new', 'welcome', 'a@b.example', '{}', commerce.clock(), commerce.clock());";
     database.conn().await.batch_execute(old).await.unwrap();
-    for sweep in sweeps(
-        database.pool(),
-        &ShopSettings::default(),
-        &Providers::default(),
-        &Media::over(Arc::new(InMemory::new())),
-    ) {
+    for sweep in sweeps(&services(&database), false) {
         (sweep.run)().await.unwrap();
     }
     for table in ["idempotency_keys", "emails", "sessions", "one_time_codes"] {

@@ -32,7 +32,7 @@ const OWNERS: [(&str, &[&str]); 15] = [
     ("returns", &["returns", "return_lines"]),
     ("contact", &["contact_messages"]),
     ("notifications", &["emails"]),
-    ("jobs", &["jobs"]),
+    ("queue", &["jobs"]),
     ("audit_log", &["audit_log"]),
     ("rate_limit", &["rate_limits"]),
     ("idempotency", &["idempotency_keys"]),

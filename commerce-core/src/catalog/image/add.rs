@@ -5,6 +5,7 @@ use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 
 use super::MEDIA_PATH;
 use super::files::{announce_files, give_files};
+use super::resize::ResizeImage;
 use super::store::FileKey;
 use super::write::{WriteImageError, WrittenImage, check_alt, put_in_order, written};
 use crate::catalog::insert_product::as_position;
@@ -12,7 +13,7 @@ use crate::catalog::limits;
 use crate::catalog::lock_product::lock_product;
 use crate::error::FieldErrors;
 use crate::ids::{ImageId, ProductId};
-use crate::jobs::{self, kinds::ResizeImage};
+use crate::queue;
 use crate::schema::{product_images, products};
 
 /// An image whose file is in the media store.
@@ -84,7 +85,7 @@ pub async fn add_image(
         let mut order = product.images;
         order.insert(place, image.shown(id, place));
         put_in_order(conn, &order).await?;
-        jobs::enqueue(conn, &ResizeImage { image_id: id }).await?;
+        queue::enqueue(conn, &ResizeImage { image_id: id }).await?;
         written(conn, product_id, id).await
     })
     .await

@@ -1,17 +1,39 @@
-//! The job that makes the smaller copies of an uploaded image.
+//! The job `resize_image`: makes the smaller copies of an uploaded image.
 
 use diesel::prelude::*;
 use diesel::result::Error as QueryError;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use serde::{Deserialize, Serialize};
 
+use super::delete_files::DeleteFiles;
 use super::files::{announce_files, give_files};
 use super::refusal::ImageRefusal;
 use super::shrink::SmallerCopy;
 use super::store::{FileKey, Media, MediaError};
 use crate::db::{self, Pool, PoolError, Retryable, TransactionError};
 use crate::ids::ImageId;
-use crate::jobs::{self, CompleteError, Lease, kinds::DeleteFiles};
+use crate::queue::{self, CompleteError, Failure, Job, Lease};
 use crate::schema::product_images;
+
+/// Makes the smaller copies of an uploaded image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResizeImage {
+    pub image_id: ImageId,
+}
+
+impl Job for ResizeImage {
+    const KIND: &'static str = "resize_image";
+    const ATTEMPTS_MAX: i32 = 12;
+}
+
+impl From<ResizeImageError> for Failure {
+    fn from(error: ResizeImageError) -> Self {
+        match error {
+            ResizeImageError::Unreadable(_) => Failure::Abort(error.to_string()),
+            _ => Failure::Retry(error.to_string()),
+        }
+    }
+}
 
 /// Why the copies were not made.
 #[derive(Debug, thiserror::Error)]
@@ -76,7 +98,7 @@ pub async fn resize_image(
     }
     let shown = shown(&keys, &copies);
     db::in_transaction(pool, "resize_image", async |conn: &mut AsyncPgConnection| {
-        jobs::complete(conn, lease).await?;
+        queue::complete(conn, lease).await?;
         show(conn, image_id, &keys, &shown).await
     })
     .await?;
@@ -106,7 +128,7 @@ async fn show(
     let image: Option<ImageId> = image.for_no_key_update().first(conn).await.optional()?;
     if image.is_none() {
         let keys = keys.iter().map(FileKey::to_string).collect();
-        jobs::enqueue(conn, &DeleteFiles { keys }).await?;
+        queue::enqueue(conn, &DeleteFiles { keys }).await?;
         return Ok(());
     }
     if !give_files(conn, image_id, keys).await? {

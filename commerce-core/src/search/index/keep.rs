@@ -1,9 +1,9 @@
 //! Looks after the index: builds one where there is none, where its settings are of an older version, and where the server has lost it.
 
 use super::IndexError;
-use super::index_products::send_what_others_left;
 use super::push::{count_listed, has_changes, live_index, push_changes};
 use super::rebuild::rebuild;
+use super::send::send_what_others_left;
 use super::turn::Turn;
 use crate::db::Pool;
 use crate::search::meilisearch::{Meilisearch, MeilisearchError, SETTINGS_VERSION};

@@ -3,12 +3,13 @@
 use diesel::QueryableByName;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Text, Uuid as SqlUuid};
-use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
 use super::IndexError;
 use super::turn::Turn;
 use crate::db::Pool;
+use crate::search::changes::note_changes;
 use crate::search::meilisearch::{COLUMNS, Document, IndexedRow, Meilisearch};
 
 /// How many products are sent at a time.
@@ -128,25 +129,6 @@ async fn forget(conn: &mut AsyncPgConnection, changes: &[ChangeRow]) -> QueryRes
 
 async fn mark_again(conn: &mut AsyncPgConnection, changes: &[ChangeRow]) -> QueryResult<()> {
     note_changes(conn, changes.iter().map(|change| change.changed_id).collect()).await
-}
-
-/// Records that these products differ from what the index knows of them, if there is one.
-pub async fn note_changes(conn: &mut AsyncPgConnection, product_ids: Vec<Uuid>) -> QueryResult<()> {
-    conn.transaction(async |conn| {
-        // Rows before changes, as everybody does: a checkout that finds a row locked leaves a job, and waits for nobody.
-        diesel::sql_query(
-            "SELECT FROM commerce.product_search WHERE product_id = ANY ($1) ORDER BY product_id FOR UPDATE",
-        )
-        .bind::<Array<SqlUuid>, _>(&product_ids)
-        .execute(conn)
-        .await?;
-        diesel::sql_query("SELECT commerce.note_search_changes($1)")
-            .bind::<Array<SqlUuid>, _>(&product_ids)
-            .execute(conn)
-            .await
-            .map(drop)
-    })
-    .await
 }
 
 /// A page of the listed rows after this product, by id.

@@ -7,12 +7,12 @@ use diesel::sql_types::{Integer, Text};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 
 use super::IndexError;
-use super::index_products::send_what_others_left;
 use super::push::{count_listed, live_index, push_changes, retire, rows_after};
+use super::send::send_what_others_left;
 use super::turn::Turn;
-use super::writers::Writers;
 use crate::db::Pool;
 use crate::search::meilisearch::{Document, Meilisearch, MeilisearchError, SETTINGS_VERSION};
+use crate::search::writers::Writers;
 
 /// How far a rebuild has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use diesel::result::Error as QueryError;
 use diesel::sql_types::{BigInt, Bool, Int4, Text, Uuid as SqlUuid};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 
-use super::{ClaimedJob, JobState, Lease};
+use super::{JobState, Lease};
 use crate::db::Retryable;
 use crate::ids::{JobId, LeaseToken};
 use crate::schema::jobs;
@@ -42,7 +42,7 @@ pub async fn complete(conn: &mut AsyncPgConnection, lease: Lease) -> Result<(), 
     }
 }
 
-/// How an attempt failed.
+/// How an attempt failed. Each kind's file tells which of its errors is which.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
     /// May succeed later: tried again after a growing delay, until the attempts are used up.
@@ -51,22 +51,23 @@ pub enum Failure {
     Abort(String),
 }
 
-/// Writes a failed attempt: the error, and when to try again, or the dead state. Says nothing if the lease was lost.
-pub async fn fail(conn: &mut AsyncPgConnection, job: &ClaimedJob, failure: &Failure) -> QueryResult<()> {
-    let (error, dead) = match failure {
-        Failure::Retry(error) => (error, job.attempt >= job.attempts_max),
-        Failure::Abort(error) => (error, true),
-    };
-    let delay_ms = i64::try_from(retry_delay(job.attempt).as_millis()).unwrap_or(i64::MAX);
+/// Ends a failed attempt: the job is due again after this time, or dead if there is none. Changes nothing if the lease was lost.
+pub(crate) async fn end_attempt(
+    conn: &mut AsyncPgConnection,
+    lease: Lease,
+    error: &str,
+    again_after: Option<Duration>,
+) -> QueryResult<()> {
+    let delay_ms = i64::try_from(again_after.unwrap_or_default().as_millis()).unwrap_or(i64::MAX);
     diesel::sql_query(
         "UPDATE commerce.jobs SET state = CASE WHEN $3 THEN 'dead' ELSE 'ready' END, lease_token = NULL, last_error = $4,
              dedupe_key = CASE WHEN $3 THEN NULL ELSE dedupe_key END,
              run_at = commerce.clock() + $5 * interval '1 millisecond', updated_at = commerce.clock()
          WHERE id = $1 AND lease_token = $2",
     )
-    .bind::<SqlUuid, _>(job.id)
-    .bind::<SqlUuid, _>(job.lease_token)
-    .bind::<Bool, _>(dead)
+    .bind::<SqlUuid, _>(lease.job_id)
+    .bind::<SqlUuid, _>(lease.token)
+    .bind::<Bool, _>(again_after.is_none())
     .bind::<Text, _>(shorten(error))
     .bind::<BigInt, _>(delay_ms)
     .execute(conn)
@@ -120,27 +121,4 @@ fn ids_and_tokens(leases: &[Lease]) -> (Vec<JobId>, Vec<LeaseToken>) {
 fn shorten(error: &str) -> String {
     // Postgres takes no zero characters.
     error.chars().filter(|c| *c != '\0').take(2000).collect()
-}
-
-const RETRY_DELAY_MAX: Duration = Duration::from_secs(60 * 60);
-
-/// One second after the first attempt, doubling up to an hour, each spread over ±25 % so that what failed together does not
-/// return together.
-fn retry_delay(attempt: i32) -> Duration {
-    let doublings = attempt.clamp(1, 13).unsigned_abs() - 1;
-    let delay = Duration::from_secs(1 << doublings).min(RETRY_DELAY_MAX);
-    delay.mul_f64(rand::random_range(0.75..=1.25))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn retries_wait_longer_each_time_up_to_a_cap() {
-        for (attempt, seconds) in [(1, 1.0), (2, 2.0), (5, 16.0), (12, 2048.0), (13, 3600.0), (99, 3600.0)] {
-            let delay = retry_delay(attempt).as_secs_f64();
-            assert!((seconds * 0.75..=seconds * 1.25).contains(&delay), "attempt {attempt}: {delay}");
-        }
-    }
 }

@@ -11,6 +11,18 @@ use crate::text_enum::text_enum;
 
 text_enum! {
     /// Where a job stands. A finished job has no row.
+    ///
+    /// | from | to | moved by |
+    /// |---|---|---|
+    /// | no row | `ready` | [`enqueue`](super::enqueue()), in the transaction of the change; some triggers of the schema |
+    /// | `ready` and due | `leased` | [`claim`](super::claim()): a worker begins an attempt |
+    /// | `leased`, lapsed | `leased` | [`claim`](super::claim()): its worker vanished, another begins the next attempt |
+    /// | `leased`, lapsed | `dead` | [`claim`](super::claim()), if that was the last attempt |
+    /// | `leased` | no row | [`complete`](super::complete()): the handler, in the transaction of its effect |
+    /// | `leased` | `ready` | `jobs::fail`, due later; [`release`](super::release()), for what was claimed and not begun |
+    /// | `leased` | `dead` | `jobs::fail`, after the last attempt, or if none can succeed |
+    /// | `ready` or `dead` | `ready` and due | [`retry`]: a person |
+    /// | `ready` or `dead` | no row | [`cancel`]: a person |
     pub enum JobState {
         /// Waits for its `run_at`.
         Ready = "ready",

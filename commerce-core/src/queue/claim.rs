@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use diesel::sql_types::{BigInt, Int4, Jsonb, Text, Uuid as SqlUuid};
+use diesel::sql_types::{BigInt, Int4, Jsonb, Nullable, Text, Uuid as SqlUuid};
 use diesel::{QueryResult, QueryableByName};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
+use super::{Failure, Job};
+use crate::db::Prepared;
 use crate::ids::{JobId, LeaseToken};
 
 /// The right to finish one attempt of one job; void once the lease lapsed and another took the job.
@@ -38,6 +40,12 @@ impl ClaimedJob {
     pub fn lease(&self) -> Lease {
         Lease { job_id: self.id, token: self.lease_token }
     }
+
+    /// What the job carries. One that is no `J` kills its job: it would never become one.
+    pub fn payload<J: Job>(&self) -> Result<J, Failure> {
+        J::deserialize(&self.payload)
+            .map_err(|error| Failure::Abort(format!("the payload cannot be read: {error}")))
+    }
 }
 
 /// Claims up to `jobs_max` due jobs of these kinds for `lease`, oldest first, passing over rows that others are claiming. A job
@@ -49,7 +57,7 @@ pub async fn claim(
     jobs_max: usize,
     lease: Duration,
 ) -> QueryResult<Vec<ClaimedJob>> {
-    let jobs: Vec<ClaimedJob> = diesel::sql_query(
+    let claim = diesel::sql_query(
         "WITH due AS (
              SELECT id, attempt >= attempts_max AS exhausted FROM commerce.jobs
              WHERE state <> 'dead' AND run_at <= commerce.clock() AND kind = ANY($2)
@@ -67,8 +75,24 @@ pub async fn claim(
     .bind::<Text, _>(worker)
     .bind::<diesel::sql_types::Array<Text>, _>(kinds)
     .bind::<BigInt, _>(i64::try_from(jobs_max).unwrap_or(i64::MAX))
-    .bind::<BigInt, _>(i64::try_from(lease.as_millis()).unwrap_or(i64::MAX))
-    .load(conn)
-    .await?;
-    Ok(jobs)
+    .bind::<BigInt, _>(i64::try_from(lease.as_millis()).unwrap_or(i64::MAX));
+    Prepared(claim).load(conn).await
+}
+
+#[derive(QueryableByName)]
+struct NextDue {
+    #[diesel(sql_type = Nullable<BigInt>)]
+    due_in_ms: Option<i64>,
+}
+
+/// How long it is until a job of these kinds is due: no time if one is due already, `None` if there is none. A leased one is
+/// due when its lease lapses. Much cheaper than [`claim`], and changes nothing: for a worker that has nothing to do.
+pub async fn next_due(conn: &mut AsyncPgConnection, kinds: &[&str]) -> QueryResult<Option<Duration>> {
+    let next = diesel::sql_query(
+        "SELECT ceil(extract(epoch FROM min(run_at) - commerce.clock()) * 1000)::bigint AS due_in_ms
+         FROM commerce.jobs WHERE state <> 'dead' AND kind = ANY($1)",
+    )
+    .bind::<diesel::sql_types::Array<Text>, _>(kinds);
+    let next: NextDue = Prepared(next).get_result(conn).await?;
+    Ok(next.due_in_ms.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or(0))))
 }

@@ -1,0 +1,189 @@
+//! What time brings: work that no change calls for. Each sweep is safe to run in several processes at once.
+
+use std::time::Duration;
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Nullable};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+
+use super::Services;
+use crate::catalog::image::{self, FilesError};
+use crate::db::{PoolError, Prepared};
+use crate::flows::{self, ExpireOrdersError};
+use crate::search::IndexError;
+use crate::{accounts, idempotency, inventory, notifications, rate_limit};
+
+/// One thing that is done again and again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Sweep {
+    /// Cancels orders that were not paid in time, and that no provider can take money for.
+    ExpireOrders,
+    /// The same for orders with open attempts to pay. Apart, since it asks providers: one that does not answer holds up only these.
+    ExpireAttemptedOrders,
+    /// Gives back what carts held too long.
+    ReleaseLapsedHolds,
+    /// Forgets answers to requests that nobody sends again.
+    PruneIdempotencyKeys,
+    /// Forgets mailed codes that have run out.
+    PruneCodes,
+    /// Forgets sessions that are over.
+    PruneSessions,
+    /// Forgets who may send requests again.
+    PruneRateLimits,
+    /// Forgets mails that were sent long ago.
+    PruneEmails,
+    /// Deletes files of images that belong to none.
+    SweepFiles,
+    /// Builds the search index where there is none, and sends what no job has sent. Does nothing where Postgres alone searches.
+    KeepSearchIndex,
+}
+
+/// How many rows a sweep takes at a time.
+const BATCH: i64 = 100;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+impl Sweep {
+    /// All that a shop needs.
+    pub const ALL: [Self; 10] = [
+        Self::ExpireOrders,
+        Self::ExpireAttemptedOrders,
+        Self::ReleaseLapsedHolds,
+        Self::PruneIdempotencyKeys,
+        Self::PruneCodes,
+        Self::PruneSessions,
+        Self::PruneRateLimits,
+        Self::PruneEmails,
+        Self::SweepFiles,
+        Self::KeepSearchIndex,
+    ];
+
+    /// For logs and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ExpireOrders => "expire_orders",
+            Self::ExpireAttemptedOrders => "expire_attempted_orders",
+            Self::ReleaseLapsedHolds => "release_lapsed_holds",
+            Self::PruneIdempotencyKeys => "prune_idempotency_keys",
+            Self::PruneCodes => "prune_codes",
+            Self::PruneSessions => "prune_sessions",
+            Self::PruneRateLimits => "prune_rate_limits",
+            Self::PruneEmails => "prune_emails",
+            Self::SweepFiles => "sweep_files",
+            Self::KeepSearchIndex => "keep_search_index",
+        }
+    }
+
+    /// How often it is wanted.
+    pub const fn every(self) -> Duration {
+        match self {
+            Self::ExpireOrders | Self::ExpireAttemptedOrders | Self::ReleaseLapsedHolds => {
+                Duration::from_secs(1)
+            }
+            Self::KeepSearchIndex => Duration::from_secs(5),
+            Self::PruneIdempotencyKeys | Self::PruneCodes | Self::PruneRateLimits => MINUTE,
+            Self::SweepFiles => MINUTE.saturating_mul(5),
+            Self::PruneSessions | Self::PruneEmails => MINUTE.saturating_mul(60),
+        }
+    }
+
+    /// Whether it is for what expires at a moment of its own. [`time_left`] tells how far that is.
+    pub const fn waits_for_moments(self) -> bool {
+        matches!(self, Self::ExpireOrders | Self::ExpireAttemptedOrders | Self::ReleaseLapsedHolds)
+    }
+
+    /// Does it once, and returns how many things it changed. To be called with no transaction open.
+    pub async fn run(self, services: &Services) -> Result<usize, SweepError> {
+        let mut changed = 0;
+        loop {
+            let batch = self.run_batch(services).await?;
+            changed += batch;
+            let perhaps_more = i64::try_from(batch).is_ok_and(|batch| batch >= BATCH);
+            if !perhaps_more || !self.comes_in_batches() {
+                return Ok(changed);
+            }
+        }
+    }
+
+    /// Whether it goes on while there is a whole batch. Not where providers are asked: one that is away would be asked for ever.
+    const fn comes_in_batches(self) -> bool {
+        matches!(self, Self::ExpireOrders | Self::ReleaseLapsedHolds | Self::SweepFiles)
+    }
+
+    async fn run_batch(self, services: &Services) -> Result<usize, SweepError> {
+        let Services { pool, shop, providers, media, search_index, .. } = services;
+        Ok(match self {
+            Self::ExpireOrders => flows::expire_unattempted_orders(pool, BATCH).await?,
+            Self::ExpireAttemptedOrders => {
+                flows::expire_attempted_orders(pool, shop, providers, BATCH).await?
+            }
+            Self::ReleaseLapsedHolds => {
+                inventory::release_lapsed_holds(&mut *pool.get().await?, BATCH).await?
+            }
+            Self::PruneIdempotencyKeys => idempotency::prune(&mut *pool.get().await?).await?,
+            Self::PruneCodes => accounts::one_time_code::prune_codes(&mut *pool.get().await?).await?,
+            Self::PruneSessions => accounts::prune_sessions(&mut *pool.get().await?).await?,
+            Self::PruneRateLimits => rate_limit::prune(&mut *pool.get().await?).await?,
+            Self::PruneEmails => notifications::prune(&mut *pool.get().await?).await?,
+            Self::SweepFiles => image::sweep_files(pool, media, BATCH).await?,
+            Self::KeepSearchIndex => search_index.keep(pool).await?,
+        })
+    }
+}
+
+/// Why a sweep stopped; what it did before stays done, and its next run goes on.
+#[derive(Debug, thiserror::Error)]
+pub enum SweepError {
+    #[error("no database connection could be had: {0}")]
+    NoConnection(#[from] PoolError),
+    #[error(transparent)]
+    ExpireOrders(#[from] ExpireOrdersError),
+    #[error(transparent)]
+    Files(#[from] FilesError),
+    #[error(transparent)]
+    SearchIndex(#[from] IndexError),
+    #[error(transparent)]
+    Database(#[from] diesel::result::Error),
+}
+
+/// How much time is left to what expires at a moment of its own; no time if it is over, `None` where nothing expires.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TimeLeft {
+    /// Until an unpaid order is to be cancelled.
+    pub orders: Option<Duration>,
+    /// Until a cart's hold lapses.
+    pub holds: Option<Duration>,
+}
+
+impl TimeLeft {
+    /// To the first thing that this sweep is for; `None` if there is nothing, or if the sweep is not for moments.
+    pub fn until(&self, sweep: Sweep) -> Option<Duration> {
+        match sweep {
+            Sweep::ExpireOrders | Sweep::ExpireAttemptedOrders => self.orders,
+            Sweep::ReleaseLapsedHolds => self.holds,
+            _ => None,
+        }
+    }
+}
+
+#[derive(QueryableByName)]
+struct TimeLeftRow {
+    #[diesel(sql_type = Nullable<BigInt>)]
+    orders_ms: Option<i64>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    holds_ms: Option<i64>,
+}
+
+/// One cheap look instead of a run of each sweep that waits for a moment.
+pub async fn time_left(conn: &mut AsyncPgConnection) -> QueryResult<TimeLeft> {
+    let look = diesel::sql_query(
+        "SELECT (SELECT ceil(extract(epoch FROM min(expires_at) - commerce.clock()) * 1000)::bigint
+                 FROM commerce.orders WHERE status = 'pending_payment') AS orders_ms,
+                (SELECT ceil(extract(epoch FROM min(expires_at) - commerce.clock()) * 1000)::bigint
+                 FROM commerce.stock_reservations WHERE status = 'held' AND cart_id IS NOT NULL) AS holds_ms",
+    );
+    let left: TimeLeftRow = Prepared(look).get_result(conn).await?;
+    let duration = |ms: i64| Duration::from_millis(u64::try_from(ms).unwrap_or(0));
+    Ok(TimeLeft { orders: left.orders_ms.map(duration), holds: left.holds_ms.map(duration) })
+}
