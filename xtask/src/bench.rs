@@ -21,6 +21,21 @@ enum What {
     Checkout(Checkout),
     /// Lists, pages of products and searches, against the same server answering a constant of equal size
     Catalogue(Catalogue),
+    /// What an idle commerce-worker costs, how soon it begins a job, and how many it does a second
+    Jobs(Jobs),
+}
+
+#[derive(clap::Args)]
+struct Jobs {
+    /// How long the idle worker is watched
+    #[arg(long, default_value_t = 60)]
+    seconds: u64,
+    /// How many jobs are begun one by one; a hundred times as many are then done at once
+    #[arg(long, default_value_t = 200)]
+    jobs: u32,
+    /// Measures the programs of the debug build, for comparisons alone
+    #[arg(long)]
+    debug: bool,
 }
 
 #[derive(clap::Args)]
@@ -48,23 +63,34 @@ struct Checkout {
 
 /// Builds for release, starts a cluster for this run alone, measures, and removes the cluster.
 pub fn run(options: &Options) -> Result<ExitCode> {
-    println!("Building for release …");
+    let is_debug = matches!(&options.what, What::Jobs(jobs) if jobs.debug);
+    println!("Building{} …", if is_debug { "" } else { " for release" });
     let mut build = cargo::cargo();
-    build.args(["build", "--release", "-p", "commerce-api", "-p", "commerce-worker", "-p", "commerce-bench"]);
+    build.args(["build", "-p", "commerce-api", "-p", "commerce-worker", "-p", "commerce-bench"]);
+    if !is_debug {
+        build.arg("--release");
+    }
     if cargo::run_to_end(&mut build)? != 0 {
         return Ok(ExitCode::FAILURE);
     }
     Server::delete_durable(CLUSTER)?;
     let server = Server::durable(CLUSTER, None)?;
-    let release = cargo::target_dir()?.join("release");
+    let release = cargo::target_dir()?.join(if is_debug { "debug" } else { "release" });
     let mut bench = Command::new(release.join("commerce-bench"));
     let (name, seconds) = match &options.what {
         What::Checkout(checkout) => ("checkout", checkout.seconds),
         What::Catalogue(catalogue) => ("catalogue", catalogue.seconds),
+        What::Jobs(jobs) => ("jobs", jobs.seconds),
     };
     bench.arg(name).args(["--database-url", &server.url("postgres"), "--seconds", &seconds.to_string()]);
-    bench.arg("--api").arg(release.join("commerce-api"));
+    if !matches!(options.what, What::Jobs(_)) {
+        bench.arg("--api").arg(release.join("commerce-api"));
+    }
     match &options.what {
+        What::Jobs(jobs) => {
+            bench.args(["--jobs", &jobs.jobs.to_string()]);
+            bench.arg("--worker").arg(release.join("commerce-worker"));
+        }
         What::Checkout(checkout) => {
             let clients: Vec<String> = checkout.clients.iter().map(usize::to_string).collect();
             bench.args(["--clients", &clients.join(",")]);

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use commerce_core::accounts::SecretKey;
 use commerce_core::catalog::image::Media;
 use commerce_core::db::{self, Pool};
-use commerce_core::jobs::{self, ClaimedJob, CompleteError, Failure, Job, JobRow, Lease, Services};
+use commerce_core::jobs::{self, ClaimedJob, CompleteError, Failure, Job, JobRow, Lease, NewJob, Services};
 use commerce_core::notifications::{FolderMailer, MailSettings};
 use commerce_core::payments::Providers;
 use commerce_core::search::SearchIndex;
@@ -98,6 +98,13 @@ pub async fn database() -> TestDatabase {
 
 pub async fn enqueue(database: &TestDatabase, number: i32) -> commerce_core::ids::JobId {
     jobs::enqueue(&*database.conn().await, &Count { number }).await.unwrap()
+}
+
+/// A job that is due after this time.
+pub async fn enqueue_after(database: &TestDatabase, number: i32, delay: Duration) {
+    let mut conn = database.conn().await;
+    let run_at = db::current_time(&mut conn).await.unwrap() + delay;
+    jobs::enqueue_all(&conn, vec![NewJob::new(&Count { number }).unwrap().at(run_at)]).await.unwrap();
 }
 
 /// Completes the job and writes its number, in one transaction.

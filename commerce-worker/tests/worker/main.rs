@@ -9,6 +9,7 @@
 mod attempts;
 mod backend;
 mod given;
+mod idle;
 mod mails;
 mod orders;
 mod pace;

@@ -10,7 +10,7 @@ use commerce_worker::work::Worker;
 use crate::given::{self, Count, RunningWorker, all_done, counting, database, eventually, rows};
 
 /// Enqueues one job after the other on an idle worker; how long each waited for its effect, sorted.
-async fn pick_up_times(database: &TestDatabase, jobs: i32, waker: Option<&Waker>) -> Vec<Duration> {
+pub async fn pick_up_times(database: &TestDatabase, jobs: i32, waker: Option<&Waker>) -> Vec<Duration> {
     let mut times = Vec::new();
     for number in 0..jobs {
         let started = Instant::now();
@@ -30,7 +30,7 @@ async fn pick_up_times(database: &TestDatabase, jobs: i32, waker: Option<&Waker>
     times
 }
 
-fn percentile(times: &[Duration], percent: usize) -> Duration {
+pub fn percentile(times: &[Duration], percent: usize) -> Duration {
     times[(times.len() * percent / 100).min(times.len() - 1)]
 }
 

@@ -6,6 +6,7 @@ mod constant;
 mod figures;
 mod floor;
 mod goods;
+mod jobs;
 mod load;
 mod products;
 mod server;
@@ -20,6 +21,8 @@ enum Command {
     Checkout(checkout::Arguments),
     /// Lists, pages and searches against a constant of equal size
     Catalogue(catalogue::Arguments),
+    /// An idle worker, and how soon and how fast it does jobs
+    Jobs(jobs::Arguments),
     /// The server that answers the constant
     Constant(constant::Arguments),
 }
@@ -29,6 +32,7 @@ async fn main() -> Result<()> {
     match Command::parse() {
         Command::Checkout(arguments) => checkout::run(&arguments).await,
         Command::Catalogue(arguments) => catalogue::run(&arguments).await,
+        Command::Jobs(arguments) => jobs::run(&arguments).await,
         Command::Constant(arguments) => constant::run(&arguments).await,
     }
 }
