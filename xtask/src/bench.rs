@@ -17,7 +17,7 @@ pub struct Options {
 
 #[derive(Subcommand)]
 enum What {
-    /// Checkouts over HTTP against pgbench running the same SQL, on a private Postgres with durability on
+    /// Checkouts over HTTP against pgbench running the same SQL and the smallest honest order, on a private Postgres with durability on
     Checkout(Checkout),
     /// Lists, pages of products and searches, against the same server answering a constant of equal size
     Catalogue(Catalogue),

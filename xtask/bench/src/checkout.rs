@@ -1,4 +1,5 @@
-//! What a checkout costs through HTTP, against pgbench running the same SQL on the same Postgres, turn by turn in one run.
+//! What a checkout costs through HTTP, against pgbench running the same SQL and the smallest honest order, on the same Postgres,
+//! turn by turn in one run.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,8 +9,9 @@ use commerce_core::{audit, db};
 use diesel_async::AsyncPgConnection;
 
 use crate::figures::{Figures, Row};
+use crate::floor::Script;
 use crate::goods::Spread;
-use crate::{figures, floor, goods, load, server, wal};
+use crate::{figures, floor, goods, load, processes, server, wal};
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -47,7 +49,7 @@ pub async fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// Floor and checkout in the order A B B A, so that a machine that slows down or speeds up in between favours neither.
+/// Each contestant and back again, so that a machine that slows down or speeds up in between favours none.
 async fn compare(
     arguments: &Arguments,
     conn: &mut AsyncPgConnection,
@@ -56,20 +58,32 @@ async fn compare(
     clients: usize,
 ) -> Result<Row> {
     let half = Duration::from_secs(arguments.seconds) / 2;
-    let (mut floor, mut http) = (Figures::default(), Figures::default());
-    for turn in 0..4 {
-        let carts = goods::fill_carts(conn, spread, clients, half).await?;
-        wal::settle(conn).await?;
-        let before = wal::read(conn).await?;
-        let is_floor = turn == 0 || turn == 3;
-        eprintln!("{spread}, {clients} at once: {} …", if is_floor { "pgbench" } else { "HTTP" });
-        let mut figures = if is_floor {
-            floor::run(&arguments.pgbench, &arguments.database_url, &carts, half).await.context("pgbench")?
-        } else {
-            load::run(api.address, &carts, half).await.context("the load")?
-        };
-        figures.wal = wal::read(conn).await?.since(&before);
-        if is_floor { floor.add(figures) } else { http.add(figures) }
+    let mut contestants = [
+        ("pgbench, smallest order", Some(Script::Smallest), Figures::default()),
+        ("pgbench, same SQL", Some(Script::SameSql), Figures::default()),
+        ("HTTP", None, Figures::default()),
+    ];
+    let postmaster = processes::postmaster(conn).await?;
+    for _ in 0..2 {
+        for (name, script, sum) in &mut contestants {
+            let carts = goods::fill_carts(conn, spread, clients, half).await?;
+            wal::settle(conn).await?;
+            let before = wal::read(conn).await?;
+            let (postgres, program) = (processes::cpu_of_family(postmaster)?, api.cpu()?);
+            eprintln!("{spread}, {clients} at once: {name} …");
+            let mut figures = match script {
+                Some(script) => floor::run(&arguments.pgbench, &arguments.database_url, *script, &carts, half)
+                    .await
+                    .context("pgbench")?,
+                None => load::run(api.address, &carts, half).await.context("the load")?,
+            };
+            figures.postgres_cpu = processes::cpu_of_family(postmaster)?.saturating_sub(postgres);
+            figures.api_cpu = api.cpu()?.saturating_sub(program);
+            figures.wal = wal::read(conn).await?.since(&before);
+            sum.add(figures);
+        }
+        contestants.reverse();
     }
-    Ok(Row { spread, clients, floor, http })
+    let [smallest, floor, http] = contestants.map(|(.., figures)| figures);
+    Ok(Row { spread, clients, smallest, floor, http })
 }

@@ -13,6 +13,10 @@ pub struct Figures {
     pub errors: u64,
     pub time: Duration,
     pub wal: Wal,
+    /// What Postgres used of the processors meanwhile, with all its processes.
+    pub postgres_cpu: Duration,
+    /// What commerce-api used.
+    pub api_cpu: Duration,
 }
 
 impl Figures {
@@ -21,6 +25,8 @@ impl Figures {
         self.errors += other.errors;
         self.time += other.time;
         self.wal = Wal { bytes: self.wal.bytes + other.wal.bytes, syncs: self.wal.syncs + other.wal.syncs };
+        self.postgres_cpu += other.postgres_cpu;
+        self.api_cpu += other.api_cpu;
     }
 
     fn per_second(&self) -> f64 {
@@ -30,42 +36,62 @@ impl Figures {
     fn per_order(&self, total: i64) -> f64 {
         total as f64 / self.latencies.len().max(1) as f64
     }
+
+    fn ms_per_order(&self, cpu: Duration) -> f64 {
+        cpu.as_secs_f64() * 1000.0 / self.latencies.len().max(1) as f64
+    }
 }
 
-/// Both sides of one comparison.
+/// All sides of one comparison.
 #[derive(Debug)]
 pub struct Row {
     pub spread: Spread,
     pub clients: usize,
+    pub smallest: Figures,
     pub floor: Figures,
     pub http: Figures,
 }
 
 pub fn print(rows: &[Row], seconds: u64) {
     println!(
-        "\nCheckout over HTTP against pgbench running the same SQL; {seconds} s a figure, durability on.\n"
+        "\nCheckout over HTTP against pgbench running the same SQL, and the smallest honest order (lock, decrement, order, line, \
+         payment: five prepared statements); {seconds} s a figure, durability on.\n"
     );
     println!(
-        "| demand on | at once | orders/s | floor/s | ratio | p50 ms | p95 ms | p99 ms | floor p99 | WAL B/order (floor) | syncs/order (floor) | errors |"
+        "| demand on | at once | orders/s | same SQL/s | ratio | smallest/s | ratio | p50 ms | p95 ms | p99 ms | same SQL p99 | errors |"
     );
     println!("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|");
-    for Row { spread, clients, floor, http } in rows {
+    for Row { spread, clients, smallest, floor, http } in rows {
         let ms = |figures: &Figures, share| percentile(&figures.latencies, share).as_secs_f64() * 1000.0;
         println!(
-            "| {spread} | {clients} | {:.0} | {:.0} | {:.2} | {:.1} | {:.1} | {:.1} | {:.1} | {:.0} ({:.0}) | {:.2} ({:.2}) | {} |",
+            "| {spread} | {clients} | {:.0} | {:.0} | {:.2} | {:.0} | {:.2} | {:.1} | {:.1} | {:.1} | {:.1} | {} |",
             http.per_second(),
             floor.per_second(),
             http.per_second() / floor.per_second(),
+            smallest.per_second(),
+            http.per_second() / smallest.per_second(),
             ms(http, 0.5),
             ms(http, 0.95),
             ms(http, 0.99),
             ms(floor, 0.99),
-            http.per_order(http.wal.bytes),
-            floor.per_order(floor.wal.bytes),
-            http.per_order(http.wal.syncs),
-            floor.per_order(floor.wal.syncs),
             http.errors,
         );
+    }
+    println!("\nWhat one order costs: over HTTP / same SQL / smallest.\n");
+    println!(
+        "| demand on | at once | CPU of commerce-api, ms | CPU of Postgres, ms | WAL, bytes | WAL syncs |"
+    );
+    println!("|---|--:|--:|--:|--:|--:|");
+    for Row { spread, clients, smallest, floor, http } in rows {
+        let sides = [http, floor, smallest];
+        let [cpu, wal, syncs] = [
+            sides.map(|side| format!("{:.2}", side.ms_per_order(side.postgres_cpu))),
+            sides.map(|side| format!("{:.0}", side.per_order(side.wal.bytes))),
+            sides.map(|side| format!("{:.2}", side.per_order(side.wal.syncs))),
+        ]
+        .map(|of_each| of_each.join(" / "));
+        let api = http.ms_per_order(http.api_cpu);
+        println!("| {spread} | {clients} | {api:.2} | {cpu} | {wal} | {syncs} |");
     }
 }
 

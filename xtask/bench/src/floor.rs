@@ -1,4 +1,4 @@
-//! pgbench running the checkout's own SQL: what Postgres itself can do on this machine.
+//! pgbench: what Postgres itself can do on this machine.
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,11 +9,29 @@ use tokio::process::Command;
 use crate::figures::Figures;
 use crate::goods::Carts;
 
-pub async fn run(pgbench: &Path, database_url: &str, carts: &Carts, time: Duration) -> Result<Figures> {
+/// What pgbench is given to do, once an order.
+#[derive(Debug, Clone, Copy)]
+pub enum Script {
+    /// The checkout's own statements: shows what HTTP and Rust add.
+    SameSql,
+    /// The smallest order that is still honest: lock, decrement, order, line, payment. Shows what the design adds.
+    Smallest,
+}
+
+impl Script {
+    fn text(self) -> &'static str {
+        match self {
+            Self::SameSql => include_str!("checkout.sql"),
+            Self::Smallest => include_str!("smallest.sql"),
+        }
+    }
+}
+
+pub async fn run(pgbench: &Path, database_url: &str, script: Script, carts: &Carts, time: Duration) -> Result<Figures> {
     let folder = std::env::temp_dir().join(format!("commerce-bench-{}", std::process::id()));
     std::fs::create_dir_all(&folder)?;
-    let script = folder.join("checkout.sql");
-    std::fs::write(&script, include_str!("checkout.sql"))?;
+    let file = folder.join("order.sql");
+    std::fs::write(&file, script.text())?;
     let log = folder.join("log");
     let output = Command::new(pgbench)
         .args(["--no-vacuum", "--protocol=prepared", "--jobs=2", "--log"])
@@ -23,7 +41,8 @@ pub async fn run(pgbench: &Path, database_url: &str, carts: &Carts, time: Durati
         .arg(format!("--define=first={}", carts.first - 1))
         .arg(format!("--define=each={}", carts.each))
         .arg("--define=taken=0")
-        .arg(format!("--file={}", script.display()))
+        .arg(format!("--define=skus={}", carts.spread.skus()))
+        .arg(format!("--file={}", file.display()))
         .arg(database_url)
         .output()
         .await?;

@@ -19,6 +19,16 @@ pub enum Spread {
     OneSku,
 }
 
+impl Spread {
+    /// Over how many SKUs.
+    pub fn skus(self) -> i64 {
+        match self {
+            Self::Wide => SKUS,
+            Self::OneSku => 1,
+        }
+    }
+}
+
 impl fmt::Display for Spread {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -34,6 +44,7 @@ pub struct Carts {
     pub first: i64,
     pub each: i64,
     pub clients: usize,
+    pub spread: Spread,
 }
 
 pub fn token(number: i64) -> String {
@@ -54,6 +65,16 @@ pub async fn stock_shelves(conn: &mut AsyncPgConnection) -> Result<()> {
          INSERT INTO commerce.stock_movements (id, variant_id, location_id, kind, on_hand_delta, reserved_delta, actor)
              SELECT bench_id('3', n), bench_id('2', n), l.id, 'adjust', 1000000000, 0, 'system'
              FROM generate_series(0, {SKUS} - 1) n, commerce.stock_locations l;
+         CREATE SCHEMA bench;
+         CREATE TABLE bench.stock (sku bigint PRIMARY KEY, on_hand bigint NOT NULL CHECK (on_hand >= 0)) WITH (fillfactor = 70);
+         INSERT INTO bench.stock SELECT n, 1000000000 FROM generate_series(0, {SKUS} - 1) n;
+         CREATE TABLE bench.orders (id uuid PRIMARY KEY, email text NOT NULL, total_minor bigint NOT NULL,
+             currency text NOT NULL, address jsonb NOT NULL, placed_at timestamptz NOT NULL DEFAULT now());
+         CREATE TABLE bench.order_lines (order_id uuid NOT NULL REFERENCES bench.orders, sku bigint NOT NULL REFERENCES bench.stock,
+             title text NOT NULL, quantity bigint NOT NULL, unit_price_minor bigint NOT NULL, PRIMARY KEY (order_id, sku));
+         CREATE TABLE bench.payments (id uuid PRIMARY KEY, order_id uuid NOT NULL REFERENCES bench.orders,
+             amount_minor bigint NOT NULL, status text NOT NULL, created_at timestamptz NOT NULL DEFAULT now());
+         CREATE INDEX payments_order_id_idx ON bench.payments (order_id);
          ANALYZE"
     ))
     .await?;
@@ -79,10 +100,7 @@ pub async fn fill_carts(
     let count = each * i64::try_from(clients)?;
     let next = "SELECT last_value + 1 AS first FROM (SELECT setval('bench_carts', last_value + $1), last_value FROM bench_carts) s";
     let Number { first } = diesel::sql_query(next).bind::<BigInt, _>(count).get_result(conn).await?;
-    let sku = match spread {
-        Spread::Wide => "(n * 7919) % 1000",
-        Spread::OneSku => "0",
-    };
+    let sku = format!("(n * 7919) % {}", spread.skus());
     let last = first + count - 1;
     let prefix = token(0);
     let prefix = prefix.trim_end_matches('0');
@@ -95,5 +113,5 @@ pub async fn fill_carts(
     .await?;
     // By itself: several statements at once are one transaction, in which VACUUM is not allowed.
     conn.batch_execute("VACUUM ANALYZE commerce.carts, commerce.cart_items, commerce.stock_levels").await?;
-    Ok(Carts { first, each, clients })
+    Ok(Carts { first, each, clients, spread })
 }

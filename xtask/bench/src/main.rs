@@ -8,6 +8,7 @@ mod floor;
 mod goods;
 mod jobs;
 mod load;
+mod processes;
 mod products;
 mod server;
 mod wal;
@@ -17,7 +18,7 @@ use clap::Parser;
 
 #[derive(Debug, Parser)]
 enum Command {
-    /// Checkouts against pgbench running the same SQL
+    /// Checkouts against pgbench running the same SQL and the smallest order
     Checkout(checkout::Arguments),
     /// Lists, pages and searches against a constant of equal size
     Catalogue(catalogue::Arguments),

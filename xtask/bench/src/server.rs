@@ -39,6 +39,11 @@ impl Api {
         Ok(Self { address, process })
     }
 
+    /// What it has used of the processors.
+    pub fn cpu(&self) -> Result<Duration> {
+        crate::processes::cpu(self.process.id().unwrap_or(0))
+    }
+
     /// Resident memory.
     pub fn memory_kb(&self) -> Result<u64> {
         from_status(self.process.id().unwrap_or(0), "VmRSS:")
