@@ -85,7 +85,7 @@ pub async fn add_item(
     conn.transaction(async |conn| {
         check_quantity(item)?;
         let cart = lock_or_open(conn, owner).await?;
-        let present = cart.items.iter().find(|present| present.variant_id == item.variant_id);
+        let present = cart.items().iter().find(|present| present.variant_id == item.variant_id);
         let quantity = present.map_or(0, |present| present.quantity) + item.quantity;
         let item = Item { quantity, ..item };
         put(conn, shop, &cart, &[item], origin).await
@@ -120,9 +120,8 @@ pub async fn replace(
         let mut cart = lock_or_open(conn, owner).await?;
         let wanted: Vec<VariantId> = items.iter().map(|item| item.variant_id).collect();
         let dropped: Vec<VariantId> =
-            cart.items.iter().map(|item| item.variant_id).filter(|id| !wanted.contains(id)).collect();
-        take_out(conn, shop, &cart, &dropped, origin).await?;
-        cart.items.retain(|item| wanted.contains(&item.variant_id));
+            cart.items().iter().map(|item| item.variant_id).filter(|id| !wanted.contains(id)).collect();
+        take_out(conn, shop, &mut cart, &dropped, origin).await?;
         put(conn, shop, &cart, items, origin).await
     })
     .await
@@ -137,8 +136,8 @@ pub async fn remove_item(
     origin: &Origin,
 ) -> Result<(), CartError> {
     conn.transaction(async |conn| {
-        let cart = lock_with(conn, owner, variant_id).await?;
-        take_out(conn, shop, &cart, &[variant_id], origin).await
+        let mut cart = lock_with(conn, owner, variant_id).await?;
+        take_out(conn, shop, &mut cart, &[variant_id], origin).await
     })
     .await
 }
@@ -151,9 +150,9 @@ pub async fn clear(
     origin: &Origin,
 ) -> Result<(), CartError> {
     conn.transaction(async |conn| {
-        let Some(cart) = lock_open(conn, owner).await? else { return Ok(()) };
-        let all: Vec<VariantId> = cart.items.iter().map(|item| item.variant_id).collect();
-        take_out(conn, shop, &cart, &all, origin).await
+        let Some(mut cart) = lock_open(conn, owner).await? else { return Ok(()) };
+        let all: Vec<VariantId> = cart.items().iter().map(|item| item.variant_id).collect();
+        take_out(conn, shop, &mut cart, &all, origin).await
     })
     .await
 }
@@ -165,7 +164,7 @@ async fn lock_with(
     variant_id: VariantId,
 ) -> Result<LockedCart, CartError> {
     let cart = lock_open(conn, owner).await?;
-    cart.filter(|cart| cart.items.iter().any(|present| present.variant_id == variant_id))
+    cart.filter(|cart| cart.items().iter().any(|present| present.variant_id == variant_id))
         .ok_or(CartError::NotInCart(variant_id))
 }
 
@@ -188,7 +187,7 @@ async fn put(
     origin: &Origin,
 ) -> Result<(), CartError> {
     items.iter().try_for_each(|item| check_quantity(*item))?;
-    let mut variants: Vec<VariantId> = cart.items.iter().map(|item| item.variant_id).collect();
+    let mut variants: Vec<VariantId> = cart.items().iter().map(|item| item.variant_id).collect();
     variants.extend(items.iter().map(|item| item.variant_id));
     variants.sort_unstable();
     variants.dedup();
@@ -215,7 +214,7 @@ pub(super) async fn write_items(
     for item in items {
         diesel::insert_into(cart_items::table)
             .values((
-                cart_items::cart_id.eq(cart.id),
+                cart_items::cart_id.eq(cart.id()),
                 cart_items::variant_id.eq(item.variant_id),
                 cart_items::quantity.eq(item.quantity),
             ))
@@ -231,7 +230,7 @@ pub(super) async fn write_items(
 async fn take_out(
     conn: &mut AsyncPgConnection,
     shop: &ShopSettings,
-    cart: &LockedCart,
+    cart: &mut LockedCart,
     variants: &[VariantId],
     origin: &Origin,
 ) -> Result<(), CartError> {
@@ -239,9 +238,10 @@ async fn take_out(
         return Ok(());
     }
     let rows = cart_items::table
-        .filter(cart_items::cart_id.eq(cart.id))
+        .filter(cart_items::cart_id.eq(cart.id()))
         .filter(cart_items::variant_id.eq_any(variants));
     diesel::delete(rows).execute(conn).await?;
+    cart.forget(variants);
     touch(conn, cart).await?;
     if shop.reservation_mode == ReservationMode::Cart {
         super::hold::let_go(conn, cart, variants, origin).await?;
@@ -250,7 +250,7 @@ async fn take_out(
 }
 
 async fn touch(conn: &mut AsyncPgConnection, cart: &LockedCart) -> QueryResult<()> {
-    diesel::update(carts::table.find(cart.id)).set(carts::updated_at.eq(clock())).execute(conn).await?;
+    diesel::update(carts::table.find(cart.id())).set(carts::updated_at.eq(clock())).execute(conn).await?;
     Ok(())
 }
 

@@ -19,7 +19,7 @@ pub(super) async fn hold(
     origin: &Origin,
 ) -> Result<(), ReserveError> {
     let mut stock = inventory::lock(conn, items.iter().map(|item| item.variant_id)).await?;
-    inventory::release_cart_holds(conn, &mut stock, cart.id, origin).await?;
+    inventory::release_cart_holds(conn, &mut stock, cart.id(), origin).await?;
     // An item named twice counts as its last quantity says, as in the cart.
     let wanted: Vec<Demand> = items
         .iter()
@@ -41,9 +41,9 @@ pub(super) async fn hold_merged(
     merged: &[Item],
     origin: &Origin,
 ) -> QueryResult<()> {
-    let mut stock = inventory::lock(conn, from.items.iter().map(|item| item.variant_id)).await?;
-    inventory::release_cart_holds(conn, &mut stock, from.id, origin).await?;
-    inventory::release_cart_holds(conn, &mut stock, into.id, origin).await?;
+    let mut stock = inventory::lock(conn, from.items().iter().map(|item| item.variant_id)).await?;
+    inventory::release_cart_holds(conn, &mut stock, from.id(), origin).await?;
+    inventory::release_cart_holds(conn, &mut stock, into.id(), origin).await?;
     let mut wanted: Vec<Demand> =
         merged.iter().map(|&Item { variant_id, quantity }| Demand { variant_id, quantity }).collect();
     let holder = holder(conn, shop, into).await?;
@@ -67,7 +67,7 @@ pub(super) async fn hold_merged(
 /// The cart, for its whole time-to-live from now on.
 async fn holder(conn: &mut AsyncPgConnection, shop: &ShopSettings, cart: &LockedCart) -> QueryResult<Holder> {
     let expires_at = diesel::select(db::time_after(shop.cart_hold_ttl)).get_result(conn).await?;
-    Ok(Holder::Cart { id: cart.id, expires_at })
+    Ok(Holder::Cart { id: cart.id(), expires_at })
 }
 
 /// Gives back what the cart holds of these variants.
@@ -78,5 +78,5 @@ pub(super) async fn let_go(
     origin: &Origin,
 ) -> QueryResult<()> {
     let mut stock = inventory::lock(conn, variants.iter().copied()).await?;
-    inventory::release_cart_holds(conn, &mut stock, cart.id, origin).await
+    inventory::release_cart_holds(conn, &mut stock, cart.id(), origin).await
 }

@@ -8,13 +8,40 @@ use crate::db::{Prepared, clock};
 use crate::ids::{CartId, VariantId};
 use crate::schema::{cart_items, carts};
 
-/// An open cart that this transaction has locked, with its items.
+/// An open cart that this transaction has locked. [`lock_open`] and [`lock_or_open`] are the only ways to one.
+///
+/// ```compile_fail
+/// # fn make(id: commerce_core::ids::CartId, owner: commerce_core::cart::Owner) {
+/// let locked = commerce_core::cart::LockedCart { id, owner, items: vec![] }; // the fields are private
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct LockedCart {
-    pub id: CartId,
-    pub owner: Owner,
-    /// In the order they were added.
-    pub items: Vec<CartItem>,
+    id: CartId,
+    owner: Owner,
+    items: Vec<CartItem>,
+}
+
+impl LockedCart {
+    /// Its id.
+    pub fn id(&self) -> CartId {
+        self.id
+    }
+
+    /// Whose it is.
+    pub fn owner(&self) -> Owner {
+        self.owner
+    }
+
+    /// What is in it, in the order in which it was added.
+    pub fn items(&self) -> &[CartItem] {
+        &self.items
+    }
+
+    /// These were taken out of its rows.
+    pub(super) fn forget(&mut self, variants: &[VariantId]) {
+        self.items.retain(|item| !variants.contains(&item.variant_id));
+    }
 }
 
 /// So many of a variant in a cart.
@@ -27,24 +54,46 @@ pub struct CartItem {
 
 /// Locks the owner's open cart, if there is one.
 pub async fn lock_open(conn: &mut AsyncPgConnection, owner: Owner) -> QueryResult<Option<LockedCart>> {
-    let Some(id) = lock_row(conn, owner).await? else { return Ok(None) };
-    Ok(Some(LockedCart { id, owner, items: items(conn, id).await? }))
+    let Some(row) = lock_row(conn, owner).await? else { return Ok(None) };
+    Ok(Some(row.with_items(conn).await?))
 }
 
-/// Locks the row of the owner's open cart alone. What its items are is to be read after that.
-pub(crate) async fn lock_row(conn: &mut AsyncPgConnection, owner: Owner) -> QueryResult<Option<CartId>> {
+/// The row of an open cart that this transaction has locked. What is in the cart is read after that.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LockedCartRow {
+    id: CartId,
+    owner: Owner,
+}
+
+impl LockedCartRow {
+    pub(crate) fn id(self) -> CartId {
+        self.id
+    }
+
+    /// Reads what is in it. Takes a shared connection, so that other reads can travel along.
+    pub(crate) async fn with_items(self, conn: &AsyncPgConnection) -> QueryResult<LockedCart> {
+        let Self { id, owner } = self;
+        Ok(LockedCart { id, owner, items: items(conn, id).await? })
+    }
+}
+
+/// Locks the row of the owner's open cart.
+pub(crate) async fn lock_row(
+    conn: &mut AsyncPgConnection,
+    owner: Owner,
+) -> QueryResult<Option<LockedCartRow>> {
     let open = carts::table.filter(carts::status.eq("open")).select(carts::id);
-    match owner {
+    let id: Option<CartId> = match owner {
         Owner::User(id) => open.filter(carts::user_id.eq(id)).for_update().first(conn).await,
         Owner::Guest(hash) => {
             open.filter(carts::token_hash.eq(hash.as_bytes())).for_update().first(conn).await
         }
     }
-    .optional()
+    .optional()?;
+    Ok(id.map(|id| LockedCartRow { id, owner }))
 }
 
-/// The items of a cart whose row is locked, in the order they were added.
-pub(crate) async fn items(conn: &AsyncPgConnection, id: CartId) -> QueryResult<Vec<CartItem>> {
+async fn items(conn: &AsyncPgConnection, id: CartId) -> QueryResult<Vec<CartItem>> {
     cart_items::table
         .filter(cart_items::cart_id.eq(id))
         .order((cart_items::created_at, cart_items::variant_id))

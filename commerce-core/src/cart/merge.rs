@@ -23,7 +23,7 @@ pub async fn merge(
         // Guests' carts before users': the order in which every merge locks its two carts.
         let Some(from) = lock_open(conn, Owner::Guest(guest)).await? else { return Ok(()) };
         let into = lock_or_open(conn, Owner::User(user_id)).await?;
-        let merged = add_up(&from.items, &into.items);
+        let merged = add_up(from.items(), into.items());
         write_items(conn, &into, &merged).await?;
         if shop.reservation_mode == ReservationMode::Cart {
             hold_merged(conn, shop, &from, &into, &merged, origin).await?;

@@ -10,8 +10,8 @@ mod view;
 pub use change::{
     CartError, ITEMS_MAX, Item, QUANTITY_MAX, add_item, clear, remove_item, replace, set_quantity,
 };
+pub(crate) use lock::lock_row;
 pub use lock::{CartItem, LockedCart, close, lock_open, lock_or_open};
-pub(crate) use lock::{items, lock_row};
 pub use merge::merge;
 pub use owner::{Owner, TokenHash};
 pub(crate) use view::line_title;

@@ -76,7 +76,7 @@ pub async fn begin_payment(
         if orders::find_owned(conn, wish.order_id, wish.owner).await?.is_none() {
             return Err(BeginPaymentError::OrderNotFound);
         }
-        let order = orders::lock(conn, wish.order_id).await?.ok_or(BeginPaymentError::OrderNotFound)?.0;
+        let order = orders::lock(conn, wish.order_id).await?.ok_or(BeginPaymentError::OrderNotFound)?;
         if let Some(begun) = payments::find_by_request(conn, &wish.request_key).await? {
             return if wish.asks_for(&begun) { Ok(begun) } else { Err(BeginPaymentError::RequestReused) };
         }

@@ -53,18 +53,18 @@ pub async fn cancel_order(
             orders::find_owned(conn, order_id, owner).await?.ok_or(CancelOrderError::NotFound)?;
         }
         let mut order = orders::lock(conn, order_id).await?.ok_or(CancelOrderError::NotFound)?;
-        let status = order.0.status;
+        let status = order.status;
         let (in_time, reason) = match by {
             CancelledBy::Customer(_) => {
                 (matches!(status, OrderStatus::PendingPayment | OrderStatus::Paid), CancelReason::Customer)
             }
             CancelledBy::Admin => (status.allows(OrderStatus::Cancelled), CancelReason::Admin),
         };
-        if !in_time || order.0.fulfillment_status != FulfillmentStatus::Unfulfilled {
+        if !in_time || order.fulfillment_status != FulfillmentStatus::Unfulfilled {
             return Err(CancelOrderError::TooLate(status));
         }
         cancel_locked(conn, &mut order, reason, origin).await?;
-        Ok(order.0)
+        Ok(order.into_order())
     })
     .await
 }
@@ -77,12 +77,9 @@ pub(super) async fn cancel_locked(
     reason: CancelReason,
     origin: &Origin,
 ) -> QueryResult<()> {
-    let id = order.0.id;
+    let id = order.id;
     let now = current_time(conn).await?;
-    order.0.status = OrderStatus::Cancelled;
-    order.0.cancel_reason = Some(reason);
-    order.0.cancelled_at = Some(now);
-    order.0.stock_released_at = Some(now);
+    order.cancel(reason, now);
     orders::update(conn, order).await?;
     orders::record(conn, id, EventKind::Cancelled, json!({ "reason": reason }), origin).await?;
 
@@ -102,7 +99,7 @@ pub(super) async fn cancel_locked(
             request_refund(conn, payment, remaining_minor, RefundReason::OrderCancelled, origin).await?;
         }
     }
-    enqueue_email(conn, NewEmail::about_order(Template::OrderCancelled, id, &order.0.email)).await?;
+    enqueue_email(conn, NewEmail::about_order(Template::OrderCancelled, id, &order.email)).await?;
 
     // Stock comes last in the lock order.
     orders::record(conn, id, EventKind::StockReleased, json!({ "reason": reason }), origin).await?;

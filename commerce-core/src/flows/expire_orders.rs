@@ -163,8 +163,8 @@ async fn cancel_if_due(
     conn.transaction(async |conn| {
         let Some(mut order) = orders::lock(conn, order_id).await? else { return Ok(Step::NotDue) };
         let now = current_time(conn).await?;
-        let overdue = order.0.expires_at.filter(|expires_at| *expires_at <= now);
-        let Some(expires_at) = overdue.filter(|_| order.0.status == OrderStatus::PendingPayment) else {
+        let overdue = order.expires_at.filter(|expires_at| *expires_at <= now);
+        let Some(expires_at) = overdue.filter(|_| order.status == OrderStatus::PendingPayment) else {
             return Ok(Step::NotDue);
         };
         let payments = payments::list_open(conn, order_id).await?;

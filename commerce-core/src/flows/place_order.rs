@@ -110,13 +110,12 @@ where
     F: for<'c> FnOnce(&'c AsyncPgConnection, &PlacedOrder) -> BoxFuture<'c, QueryResult<A>>,
 {
     db::require_transaction(conn)?;
-    let cart_id = cart::lock_row(conn, wish.owner).await?.ok_or(PlaceOrderError::CartEmpty)?;
-    let (items, offers) = try_join(cart::items(conn, cart_id), load_offers(conn, cart_id)).await?;
-    if items.is_empty() {
+    let row = cart::lock_row(conn, wish.owner).await?.ok_or(PlaceOrderError::CartEmpty)?;
+    let (cart, offers) = try_join(row.with_items(conn), load_offers(conn, row.id())).await?;
+    if cart.items().is_empty() {
         return Err(PlaceOrderError::CartEmpty);
     }
-    let cart = LockedCart { id: cart_id, owner: wish.owner, items };
-    let new_lines = quote(&cart.items, &offers, shop.currency)?;
+    let new_lines = quote(cart.items(), &offers, shop.currency)?;
     let total_minor = total(new_lines.iter().map(|line| line.line_total_minor))?;
     check_total(Money::new(total_minor, shop.currency), wish.expected_total)?;
 
@@ -198,7 +197,7 @@ fn check_total(actual: Money, expected: Option<Money>) -> Result<(), PlaceOrderE
 fn new_order(wish: &PlaceOrder, cart: &LockedCart, shop: &ShopSettings, total_minor: i64) -> NewOrder {
     NewOrder {
         id: OrderId::new(),
-        cart_id: cart.id,
+        cart_id: cart.id(),
         owner: wish.owner,
         email: wish.email.clone(),
         currency: shop.currency,
@@ -227,7 +226,7 @@ async fn write_and_lock_stock(
         enqueue_email(conn, mail),
         cart::close(conn, cart, "ordered"),
     );
-    let stock = inventory::lock(conn, cart.items.iter().map(|item| item.variant_id));
+    let stock = inventory::lock(conn, cart.items().iter().map(|item| item.variant_id));
     let (order, (lines, (), (), ()), stock) = try_join3(orders::insert(conn, new_order), rest, stock).await?;
     Ok((PlacedOrder { order, lines }, stock))
 }
@@ -240,11 +239,14 @@ async fn reserve(
     stock: &mut LockedStock,
     origin: &Origin,
 ) -> Result<(), ReserveError> {
-    let wanted: Vec<Demand> =
-        cart.items.iter().map(|&CartItem { variant_id, quantity }| Demand { variant_id, quantity }).collect();
+    let wanted: Vec<Demand> = cart
+        .items()
+        .iter()
+        .map(|&CartItem { variant_id, quantity }| Demand { variant_id, quantity })
+        .collect();
     if shop.reservation_mode == ReservationMode::Cart {
         // The shopper's own holds make room for the order's reservation, under the same lock.
-        inventory::release_cart_holds(conn, stock, cart.id, origin).await?;
+        inventory::release_cart_holds(conn, stock, cart.id(), origin).await?;
     }
     let status = if order.status == OrderStatus::Paid {
         ReservationStatus::Committed

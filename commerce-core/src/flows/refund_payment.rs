@@ -143,16 +143,16 @@ pub async fn complete_refund(
                 } else {
                     PaymentStatus::PartiallyRefunded
                 };
-                order.0.refunded_minor += refund.amount_minor;
+                order.give_back(refund.amount_minor);
                 payments::update(conn, &mut payment).await?;
                 orders::update(conn, &mut order).await?;
-                orders::record(conn, order.0.id, EventKind::RefundSucceeded, data, origin).await?;
-                enqueue_email(conn, NewEmail::about_refund(refund.id, &order.0.email)).await?;
+                orders::record(conn, order.id, EventKind::RefundSucceeded, data, origin).await?;
+                enqueue_email(conn, NewEmail::about_refund(refund.id, &order.email)).await?;
             }
             RefundOutcome::Failed { code } => {
                 refund.status = RefundStatus::Failed;
                 refund.failure_code = Some(code.clone());
-                orders::record(conn, order.0.id, EventKind::RefundFailed, data, origin).await?;
+                orders::record(conn, order.id, EventKind::RefundFailed, data, origin).await?;
             }
         }
         payments::update_refund(conn, &refund).await?;

@@ -11,7 +11,7 @@ use crate::db::{Retryable, current_time};
 use crate::ids::PaymentId;
 use crate::inventory::{self, Demand, Holder, ReservationStatus, ReserveError};
 use crate::notifications::{NewEmail, Template, enqueue_email};
-use crate::orders::{self, CancelReason, EventKind, LockedOrder, Order, OrderStatus};
+use crate::orders::{self, CancelReason, EventKind, LockedOrder, Order, OrderStatus, Received};
 use crate::payments::{self, LockedPayment, Outcome, Payment, PaymentStatus, RefundReason};
 use crate::request::Origin;
 use crate::settings::{PaymentFailurePolicy, ShopSettings};
@@ -103,10 +103,10 @@ async fn failed(
     payment.0.failure_code = Some(code.clone());
     payments::update(conn, payment).await?;
     let data = json!({ "payment_id": payment.0.id, "failure_code": code });
-    orders::record(conn, order.0.id, EventKind::PaymentFailed, data, origin).await?;
+    orders::record(conn, order.id, EventKind::PaymentFailed, data, origin).await?;
     let gives_up = shop.payment_failure == PaymentFailurePolicy::Cancel
-        && order.0.status == OrderStatus::PendingPayment
-        && payments::list_open(conn, order.0.id).await?.is_empty();
+        && order.status == OrderStatus::PendingPayment
+        && payments::list_open(conn, order.id).await?.is_empty();
     if gives_up {
         cancel_locked(conn, order, CancelReason::PaymentFailed, origin).await?;
     }
@@ -126,7 +126,7 @@ async fn expired(
     payment.0.action = None;
     payments::update(conn, payment).await?;
     let data = json!({ "payment_id": payment.0.id });
-    orders::record(conn, order.0.id, EventKind::PaymentExpired, data, origin).await
+    orders::record(conn, order.id, EventKind::PaymentExpired, data, origin).await
 }
 
 async fn succeeded(
@@ -148,23 +148,17 @@ async fn succeeded(
     payment.0.succeeded_at = Some(now);
     payments::update(conn, payment).await?;
     let data = json!({ "payment_id": payment.0.id, "amount_minor": payment.0.amount_minor });
-    orders::record(conn, order.0.id, EventKind::PaymentSucceeded, data, origin).await?;
+    orders::record(conn, order.id, EventKind::PaymentSucceeded, data, origin).await?;
 
-    let was_paid = order.0.paid_at.is_some();
-    order.0.paid_minor += payment.0.amount_minor;
-    if !was_paid && order.0.paid_minor >= order.0.total_minor {
-        order.0.paid_at = Some(now);
-    }
-    match order.0.status {
-        OrderStatus::Cancelled => late(conn, shop, order, payment, origin).await,
-        OrderStatus::PendingPayment if order.0.paid_at.is_some() => {
-            order.0.status = OrderStatus::Paid;
+    match order.receive(payment.0.amount_minor, now) {
+        Received::TooLate => late(conn, shop, order, payment, origin).await,
+        Received::BecamePaid => {
             orders::update(conn, order).await?;
-            inventory::commit_for_order(conn, order.0.id).await?;
-            tell_paid(conn, &order.0, origin).await?;
+            inventory::commit_for_order(conn, order.id).await?;
+            tell_paid(conn, order, origin).await?;
             give_back_excess(conn, order, payment, origin).await
         }
-        _ => {
+        Received::Counted => {
             orders::update(conn, order).await?;
             give_back_excess(conn, order, payment, origin).await
         }
@@ -184,8 +178,8 @@ async fn give_back_excess(
     payment: &LockedPayment,
     origin: &Origin,
 ) -> QueryResult<()> {
-    let excess_minor = (kept_minor(conn, &order.0).await? - order.0.total_minor).min(payment.0.amount_minor);
-    if excess_minor > 0 && order.0.paid_at.is_some() {
+    let excess_minor = (kept_minor(conn, order).await? - order.total_minor).min(payment.0.amount_minor);
+    if excess_minor > 0 && order.paid_at.is_some() {
         request_refund(conn, &payment.0, excess_minor, RefundReason::Excess, origin).await?;
     }
     Ok(())
@@ -206,26 +200,23 @@ async fn late(
     payment: &LockedPayment,
     origin: &Origin,
 ) -> QueryResult<()> {
-    let may_return = order.0.cancel_reason.is_some_and(CancelReason::allows_reinstatement);
-    if may_return && kept_minor(conn, &order.0).await? >= order.0.total_minor {
-        if reserve_again(conn, &order.0, origin).await? {
-            order.0.status = OrderStatus::Paid;
-            order.0.cancel_reason = None;
-            order.0.cancelled_at = None;
-            order.0.stock_released_at = None;
+    let may_return = order.cancel_reason.is_some_and(CancelReason::allows_reinstatement);
+    if may_return && kept_minor(conn, order).await? >= order.total_minor {
+        if reserve_again(conn, order, origin).await? {
+            order.reinstate();
             orders::update(conn, order).await?;
             let data = json!({ "payment_id": payment.0.id });
-            orders::record(conn, order.0.id, EventKind::Reinstated, data, origin).await?;
-            tell_paid(conn, &order.0, origin).await?;
+            orders::record(conn, order.id, EventKind::Reinstated, data, origin).await?;
+            tell_paid(conn, order, origin).await?;
             return give_back_excess(conn, order, payment, origin).await;
         }
         let data = json!({ "payment_id": payment.0.id, "reason": "out_of_stock" });
-        orders::record(conn, order.0.id, EventKind::ReinstatementRefused, data, origin).await?;
+        orders::record(conn, order.id, EventKind::ReinstatementRefused, data, origin).await?;
     }
     orders::update(conn, order).await?;
     request_refund(conn, &payment.0, payment.0.amount_minor, RefundReason::LatePayment, origin).await?;
     if let Some(alert_email) = &shop.alert_email {
-        let mut alert = NewEmail::about_order(Template::LatePaymentAlert, order.0.id, alert_email);
+        let mut alert = NewEmail::about_order(Template::LatePaymentAlert, order.id, alert_email);
         alert.dedupe_key = format!("{}:{}", alert.template, payment.0.id);
         enqueue_email(conn, alert).await?;
     }

@@ -47,10 +47,10 @@ pub async fn process_order(
 ) -> Result<Order, AdvanceOrderError> {
     conn.transaction(async |conn| {
         let mut order = lock_for(conn, order_id, OrderStatus::Processing).await?;
-        order.0.status = OrderStatus::Processing;
+        order.move_to(OrderStatus::Processing)?;
         orders::update(conn, &mut order).await?;
         orders::record(conn, order_id, EventKind::Processing, json!({}), origin).await?;
-        Ok(order.0)
+        Ok(order.into_order())
     })
     .await
 }
@@ -71,15 +71,15 @@ pub async fn ship_order(
                 .await;
         let shipment = shipment.map_err(|error| tracking_number_taken(error, dispatch))?;
         orders::mark_shipped(conn, &order).await?;
-        order.0.status = OrderStatus::Shipped;
-        order.0.fulfillment_status = FulfillmentStatus::Fulfilled;
+        order.move_to(OrderStatus::Shipped)?;
+        order.set_fulfillment(FulfillmentStatus::Fulfilled);
         orders::update(conn, &mut order).await?;
         let data =
             json!({ "shipment_id": shipment.id, "carrier": carrier, "tracking_number": tracking_number });
         orders::record(conn, order_id, EventKind::Shipped, data, origin).await?;
-        enqueue_email(conn, NewEmail::about_order(Template::OrderShipped, order_id, &order.0.email)).await?;
+        enqueue_email(conn, NewEmail::about_order(Template::OrderShipped, order_id, &order.email)).await?;
         inventory::consume_for_order(conn, order_id, origin).await?;
-        Ok(order.0)
+        Ok(order.into_order())
     })
     .await
 }
@@ -93,11 +93,11 @@ pub async fn deliver_order(
     conn.transaction(async |conn| {
         let mut order = lock_for(conn, order_id, OrderStatus::Delivered).await?;
         shipments::mark_delivered(conn, order_id).await?;
-        order.0.status = OrderStatus::Delivered;
-        order.0.fulfillment_status = FulfillmentStatus::Delivered;
+        order.move_to(OrderStatus::Delivered)?;
+        order.set_fulfillment(FulfillmentStatus::Delivered);
         orders::update(conn, &mut order).await?;
         orders::record(conn, order_id, EventKind::Delivered, json!({}), origin).await?;
-        Ok(order.0)
+        Ok(order.into_order())
     })
     .await
 }
@@ -108,7 +108,7 @@ async fn lock_for(
     next: OrderStatus,
 ) -> Result<LockedOrder, AdvanceOrderError> {
     let order = orders::lock(conn, order_id).await?.ok_or(AdvanceOrderError::NotFound)?;
-    order.0.status.check(next)?;
+    order.status.check(next)?;
     Ok(order)
 }
 

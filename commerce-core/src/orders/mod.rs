@@ -1,15 +1,17 @@
 //! Orders: what was bought, its state machine and its timeline. Every change holds the order's row lock ([`lock`]).
 
 mod list;
+mod lock;
 mod order;
 mod status;
 mod timeline;
 
 pub use crate::address::Address;
 pub use list::{ListOrdersError, OrderFilter, OrderSort, list};
+pub use lock::{LockedOrder, lock};
+pub(crate) use lock::{Received, update};
 pub use order::{
-    LockedOrder, NewLine, NewOrder, Order, OrderLine, find, find_owned, insert, insert_line, lines, lock,
-    mark_shipped, update,
+    NewLine, NewOrder, Order, OrderLine, find, find_owned, insert, insert_line, lines, mark_shipped,
 };
 pub use status::{
     CancelReason, FulfillmentStatus, OrderStatus, PaymentStatus, TransitionError, derive_payment_status,

@@ -4,7 +4,9 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
-use super::{Address, CancelReason, FulfillmentStatus, OrderStatus, PaymentStatus, derive_payment_status};
+use super::{
+    Address, CancelReason, FulfillmentStatus, LockedOrder, OrderStatus, PaymentStatus, derive_payment_status,
+};
 use crate::cart::Owner;
 use crate::db::clock;
 use crate::email_address::EmailAddress;
@@ -59,16 +61,7 @@ impl Order {
     pub fn due_minor(&self) -> i64 {
         if self.paid_at.is_some() { 0 } else { (self.total_minor - self.paid_minor).max(0) }
     }
-
-    /// A timeline of a cancelled order is closed to payments.
-    pub fn is_cancelled(&self) -> bool {
-        self.status == OrderStatus::Cancelled
-    }
 }
-
-/// An order whose row this transaction has locked.
-#[derive(Debug)]
-pub struct LockedOrder(pub Order);
 
 /// A line: what was bought at which price, as it was then.
 #[derive(Debug, Clone, Queryable, Selectable)]
@@ -197,39 +190,6 @@ pub async fn find_owned(
     }
 }
 
-/// Locks an order's row until the transaction ends. Before payments and stock in the lock order.
-pub async fn lock(conn: &mut AsyncPgConnection, id: OrderId) -> QueryResult<Option<LockedOrder>> {
-    let order =
-        orders::table.find(id).select(Order::as_select()).for_update().first(conn).await.optional()?;
-    Ok(order.map(LockedOrder))
-}
-
-/// Writes what changed in a locked order: status, sums, reason and times. `updated_at` and `version` move by themselves.
-pub async fn update(conn: &mut AsyncPgConnection, order: &mut LockedOrder) -> QueryResult<()> {
-    let changed = &mut order.0;
-    changed.payment_status =
-        derive_payment_status(changed.total_minor, changed.paid_minor, changed.refunded_minor);
-    *changed = diesel::update(orders::table.find(changed.id))
-        .set((
-            orders::status.eq(changed.status),
-            orders::payment_status.eq(changed.payment_status),
-            orders::fulfillment_status.eq(changed.fulfillment_status),
-            orders::paid_minor.eq(changed.paid_minor),
-            orders::refunded_minor.eq(changed.refunded_minor),
-            orders::cancel_reason.eq(changed.cancel_reason),
-            orders::expires_at.eq(changed.expires_at),
-            orders::paid_at.eq(changed.paid_at),
-            orders::cancelled_at.eq(changed.cancelled_at),
-            orders::stock_released_at.eq(changed.stock_released_at),
-            orders::updated_at.eq(clock()),
-            orders::version.eq(orders::version + 1),
-        ))
-        .returning(Order::as_returning())
-        .get_result(conn)
-        .await?;
-    Ok(())
-}
-
 /// The lines of these orders, by order and position.
 pub async fn lines(conn: &mut AsyncPgConnection, order_ids: &[OrderId]) -> QueryResult<Vec<OrderLine>> {
     order_lines::table
@@ -242,7 +202,7 @@ pub async fn lines(conn: &mut AsyncPgConnection, order_ids: &[OrderId]) -> Query
 
 /// All units of all lines have left.
 pub async fn mark_shipped(conn: &mut AsyncPgConnection, order: &LockedOrder) -> QueryResult<()> {
-    diesel::update(order_lines::table.filter(order_lines::order_id.eq(order.0.id)))
+    diesel::update(order_lines::table.filter(order_lines::order_id.eq(order.id)))
         .set(order_lines::shipped_quantity.eq(order_lines::quantity))
         .execute(conn)
         .await?;

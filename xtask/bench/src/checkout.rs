@@ -72,9 +72,11 @@ async fn compare(
             let (postgres, program) = (processes::cpu_of_family(postmaster)?, api.cpu()?);
             eprintln!("{spread}, {clients} at once: {name} …");
             let mut figures = match script {
-                Some(script) => floor::run(&arguments.pgbench, &arguments.database_url, *script, &carts, half)
-                    .await
-                    .context("pgbench")?,
+                Some(script) => {
+                    floor::run(&arguments.pgbench, &arguments.database_url, *script, &carts, half)
+                        .await
+                        .context("pgbench")?
+                }
                 None => load::run(api.address, &carts, half).await.context("the load")?,
             };
             figures.postgres_cpu = processes::cpu_of_family(postmaster)?.saturating_sub(postgres);

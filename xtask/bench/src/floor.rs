@@ -27,7 +27,13 @@ impl Script {
     }
 }
 
-pub async fn run(pgbench: &Path, database_url: &str, script: Script, carts: &Carts, time: Duration) -> Result<Figures> {
+pub async fn run(
+    pgbench: &Path,
+    database_url: &str,
+    script: Script,
+    carts: &Carts,
+    time: Duration,
+) -> Result<Figures> {
     let folder = std::env::temp_dir().join(format!("commerce-bench-{}", std::process::id()));
     std::fs::create_dir_all(&folder)?;
     let file = folder.join("order.sql");

@@ -116,7 +116,7 @@ impl AdminOrders {
         let (id, author, step, role) = (OrderId(id.0), staff.author(), body.value, staff.staff.role);
         let effect = async move |conn: &mut AsyncPgConnection| {
             // The lock is kept, so that what is checked holds until the step is taken.
-            let order = orders::lock(conn, id).await?.ok_or(MoveOrderError::NotFound)?.0;
+            let order = orders::lock(conn, id).await?.ok_or(MoveOrderError::NotFound)?;
             if let Some(permission) = step.needs(&order)
                 && !role.may(permission)
             {

@@ -1,0 +1,140 @@
+//! Taking the row lock on an order: whoever changes it holds it.
+
+use std::ops::Deref;
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+
+use super::{CancelReason, FulfillmentStatus, Order, OrderStatus, TransitionError, derive_payment_status};
+use crate::db::clock;
+use crate::ids::OrderId;
+use crate::schema::orders;
+
+/// An order whose row this transaction has locked. [`lock`] is the only way to one.
+///
+/// It reads as an [`Order`]. It changes by named steps alone, and [`update`] writes what they changed.
+///
+/// ```compile_fail
+/// # fn make(order: commerce_core::orders::Order) {
+/// let locked = commerce_core::orders::LockedOrder(order); // the field is private
+/// # }
+/// ```
+///
+/// ```compile_fail
+/// # fn change(mut order: commerce_core::orders::LockedOrder) {
+/// order.paid_minor = 0; // there is no `DerefMut`
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct LockedOrder(Order);
+
+impl Deref for LockedOrder {
+    type Target = Order;
+
+    fn deref(&self) -> &Order {
+        &self.0
+    }
+}
+
+/// Locks an order's row until the transaction ends. In the lock order it comes before payments and stock.
+pub async fn lock(conn: &mut AsyncPgConnection, id: OrderId) -> QueryResult<Option<LockedOrder>> {
+    let order =
+        orders::table.find(id).select(Order::as_select()).for_update().first(conn).await.optional()?;
+    Ok(order.map(LockedOrder))
+}
+
+impl LockedOrder {
+    /// The order as it was last read or written.
+    pub fn into_order(self) -> Order {
+        self.0
+    }
+
+    /// Takes a step of the state machine.
+    pub(crate) fn move_to(&mut self, next: OrderStatus) -> Result<(), TransitionError> {
+        self.status.check(next)?;
+        self.0.status = next;
+        Ok(())
+    }
+
+    /// Ends the order. Its stock counts as given back from now on.
+    pub(crate) fn cancel(&mut self, reason: CancelReason, now: DateTime<Utc>) {
+        self.0.status = OrderStatus::Cancelled;
+        self.0.cancel_reason = Some(reason);
+        self.0.cancelled_at = Some(now);
+        self.0.stock_released_at = Some(now);
+    }
+
+    /// Brings a cancelled order back as a paid one.
+    pub(crate) fn reinstate(&mut self) {
+        self.0.status = OrderStatus::Paid;
+        self.0.cancel_reason = None;
+        self.0.cancelled_at = None;
+        self.0.stock_released_at = None;
+    }
+
+    /// Counts money that came in. An order that it covers has been paid from now on, whatever is given back later. An order that
+    /// waited for it becomes paid.
+    pub(crate) fn receive(&mut self, amount_minor: i64, now: DateTime<Utc>) -> Received {
+        self.0.paid_minor += amount_minor;
+        if self.paid_at.is_none() && self.paid_minor >= self.total_minor {
+            self.0.paid_at = Some(now);
+        }
+        match self.status {
+            OrderStatus::Cancelled => Received::TooLate,
+            OrderStatus::PendingPayment if self.paid_at.is_some() => {
+                self.0.status = OrderStatus::Paid;
+                Received::BecamePaid
+            }
+            _ => Received::Counted,
+        }
+    }
+
+    /// Counts money that went back.
+    pub(crate) fn give_back(&mut self, amount_minor: i64) {
+        self.0.refunded_minor += amount_minor;
+    }
+
+    /// Says how much of it is on its way.
+    pub(crate) fn set_fulfillment(&mut self, status: FulfillmentStatus) {
+        self.0.fulfillment_status = status;
+    }
+}
+
+/// What money that came in did to its order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Received {
+    /// The order waited for it, and is paid now.
+    BecamePaid,
+    /// It was added to what came in before.
+    Counted,
+    /// The order had been cancelled.
+    TooLate,
+}
+
+/// Writes what changed in a locked order. The payment status follows from the sums; `updated_at` and `version` move by
+/// themselves.
+pub(crate) async fn update(conn: &mut AsyncPgConnection, order: &mut LockedOrder) -> QueryResult<()> {
+    let changed = &mut order.0;
+    changed.payment_status =
+        derive_payment_status(changed.total_minor, changed.paid_minor, changed.refunded_minor);
+    *changed = diesel::update(orders::table.find(changed.id))
+        .set((
+            orders::status.eq(changed.status),
+            orders::payment_status.eq(changed.payment_status),
+            orders::fulfillment_status.eq(changed.fulfillment_status),
+            orders::paid_minor.eq(changed.paid_minor),
+            orders::refunded_minor.eq(changed.refunded_minor),
+            orders::cancel_reason.eq(changed.cancel_reason),
+            orders::expires_at.eq(changed.expires_at),
+            orders::paid_at.eq(changed.paid_at),
+            orders::cancelled_at.eq(changed.cancelled_at),
+            orders::stock_released_at.eq(changed.stock_released_at),
+            orders::updated_at.eq(clock()),
+            orders::version.eq(orders::version + 1),
+        ))
+        .returning(Order::as_returning())
+        .get_result(conn)
+        .await?;
+    Ok(())
+}
