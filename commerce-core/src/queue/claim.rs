@@ -57,7 +57,8 @@ pub async fn claim(
     jobs_max: usize,
     lease: Duration,
 ) -> QueryResult<Vec<ClaimedJob>> {
-    let claim = diesel::sql_query(
+    // Planned anew each time: a plan that is kept may be from when the table was empty, or for another number of jobs.
+    diesel::sql_query(
         "WITH due AS (
              SELECT id, attempt >= attempts_max AS exhausted FROM commerce.jobs
              WHERE state <> 'dead' AND run_at <= commerce.clock() AND kind = ANY($2)
@@ -75,8 +76,9 @@ pub async fn claim(
     .bind::<Text, _>(worker)
     .bind::<diesel::sql_types::Array<Text>, _>(kinds)
     .bind::<BigInt, _>(i64::try_from(jobs_max).unwrap_or(i64::MAX))
-    .bind::<BigInt, _>(i64::try_from(lease.as_millis()).unwrap_or(i64::MAX));
-    Prepared(claim).load(conn).await
+    .bind::<BigInt, _>(i64::try_from(lease.as_millis()).unwrap_or(i64::MAX))
+    .load(conn)
+    .await
 }
 
 #[derive(QueryableByName)]
