@@ -65,7 +65,9 @@ pub async fn expire_orders(
 /// no provider that is away can hold it up.
 pub async fn expire_unattempted_orders(pool: &Pool, orders_max: i64) -> Result<usize, ExpireOrdersError> {
     let mut count = 0;
-    for order_id in list_due(&mut *pool.get().await?, Attempts::None, orders_max).await? {
+    // The connection goes back before each order takes one.
+    let due = list_due(&mut *pool.get().await?, Attempts::None, orders_max).await?;
+    for order_id in due {
         let step =
             db::in_transaction(pool, "expire_order", async |conn| cancel_if_due(conn, order_id, false).await)
                 .await?;
