@@ -78,7 +78,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
             Ok(())
         }
         Command::Openapi => {
-            std::io::stdout().write_all(commerce_api::http::openapi::document().yaml().as_bytes())?;
+            std::io::stdout().write_all(commerce_api::routes::document().yaml().as_bytes())?;
             Ok(())
         }
     }

@@ -55,18 +55,15 @@
 //!   `RequiredIdempotencyKey`. Where a provider is called between two transactions, use [`db::in_transaction`](commerce_core::db)
 //!   and `commerce_core::idempotency` directly, inside one `tokio::spawn`.
 //! - **Changes with a version** take `#[oai(name = "If-Match")] expected: IfMatch` and hand `expected.version()` to the use case.
-//! - **Errors**: new codes go into `problem_code.rs`. Common ones (401, 403, 413, 415, 400 for parameters, idempotency, 500, 503) are
+//! - **Errors**: new codes go into `http/problem_code.rs`. Common ones (401, 403, 413, 415, 400 for parameters, idempotency, 500, 503) are
 //!   added to the spec by themselves; `CODES` lists what the use case adds.
 //! - **Spec**: `operation_id` is snake_case; every request and response type has an `Example`; all methods of one path must be
 //!   in the same struct. Closed sets of core become API enums by `#[derive(Enum)] #[oai(remote = "core::Type")]`.
 //!
-//! After adding a resource, list it in [`Surface`] and [`surface`], give it a [`Tag`], and run `commerce-api openapi > openapi.yaml`.
+//! After adding a resource, list it in [`Surface`] and [`surface`], give it a [`Tag`](crate::http::tag::Tag), and run `commerce-api openapi > openapi.yaml`.
 
-use std::collections::BTreeSet;
-use std::sync::OnceLock;
-
-use poem_openapi::{OpenApi as _, Tags};
-
+use crate::http::openapi::{self, Document};
+use crate::http::route_table::RouteTable;
 use crate::http::state::State;
 use crate::resources::accounts::addresses::Addresses;
 use crate::resources::accounts::admin_users::AdminUsers;
@@ -130,53 +127,6 @@ pub fn surface(state: &State) -> Surface {
     )
 }
 
-/// The chapters of the spec.
-#[derive(Tags)]
-pub enum Tag {
-    /// Registering, logging in, staying logged in.
-    Auth,
-    /// Your own account.
-    Me,
-    /// What the shop sells.
-    Products,
-    /// What products are filed under.
-    Categories,
-    /// For staff: how much there is of what.
-    Inventory,
-    /// What a shopper is about to buy.
-    Cart,
-    /// Checking out, and what comes after.
-    Orders,
-    /// Money in.
-    Payments,
-    /// For staff: orders.
-    #[oai(rename = "Admin orders")]
-    AdminOrders,
-    /// For staff: the accounts of others.
-    #[oai(rename = "Admin users")]
-    AdminUsers,
-    /// For staff: what happened in the shop.
-    Operations,
-}
-
-/// In which order the chapters are shown: as somebody meets them who buys. Others follow.
-pub const CHAPTERS: [&str; 11] = [
-    "Auth",
-    "Me",
-    "Products",
-    "Categories",
-    "Cart",
-    "Orders",
-    "Payments",
-    "Inventory",
-    "Admin orders",
-    "Admin users",
-    "Operations",
-];
-
-/// Where the API begins.
-pub const BASE: &str = "/v1";
-
 /// What is served beside the API: path, what it is for.
 pub const OTHER_PATHS: [&str; 12] = [
     "/docs",
@@ -193,59 +143,12 @@ pub const OTHER_PATHS: [&str; 12] = [
     "/.well-known/jwks.json",
 ];
 
-struct Template {
-    path: String,
-    methods: BTreeSet<String>,
+/// What edge and checks ask of the surface: to be made once.
+pub fn table() -> RouteTable {
+    RouteTable::of::<Surface>(&OTHER_PATHS)
 }
 
-fn templates() -> &'static [Template] {
-    static TEMPLATES: OnceLock<Vec<Template>> = OnceLock::new();
-    TEMPLATES.get_or_init(|| {
-        let api = Surface::meta().into_iter().flat_map(|api| api.paths).map(|path| Template {
-            methods: path.operations.iter().map(|operation| operation.method.to_string()).collect(),
-            path: format!("{BASE}{}", path.path),
-        });
-        let others = OTHER_PATHS
-            .iter()
-            .map(|path| Template { path: (*path).to_owned(), methods: BTreeSet::from(["GET".to_owned()]) });
-        api.chain(others).collect()
-    })
-}
-
-impl Template {
-    /// A template without parameters wins over one with them, as in the router.
-    fn fits(&self, path: &str) -> bool {
-        self.path.split('/').count() == path.split('/').count()
-            && self
-                .path
-                .split('/')
-                .zip(path.split('/'))
-                .all(|(part, given)| part.starts_with('{') || part == given)
-    }
-}
-
-fn template_of(path: &str) -> Option<&'static Template> {
-    let fitting = templates().iter().filter(|template| template.fits(path));
-    fitting.min_by_key(|template| template.path.matches('{').count())
-}
-
-/// For the header `Allow`.
-pub fn allowed_methods(path: &str) -> String {
-    let mut methods = template_of(path).map(|template| template.methods.clone()).unwrap_or_default();
-    if methods.contains("GET") {
-        methods.insert("HEAD".to_owned());
-    }
-    methods.into_iter().collect::<Vec<_>>().join(", ")
-}
-
-/// The name of the parameter that is the n-th part of this path, as `split('/')` counts.
-pub fn parameter_at(path: &str, index: usize) -> Option<&'static str> {
-    let template: &'static str = &template_of(path)?.path;
-    template.split('/').nth(index)?.strip_prefix('{')?.strip_suffix('}')
-}
-
-/// The name of the n-th parameter in this path, such as `variant_id`.
-pub fn path_parameter(path: &str, index: usize) -> Option<&'static str> {
-    let template: &'static str = &template_of(path)?.path;
-    template.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')).nth(index)
+/// The spec of the surface.
+pub fn document() -> Document {
+    openapi::document::<Surface>()
 }

@@ -2,12 +2,12 @@
 //! the query, which Postgres cannot store. They are refused before anything else is looked at, the caller included.
 
 use crate::http::problem::{Code, Fault, Problem};
-use crate::routes;
+use crate::http::route_table::RouteTable;
 
 /// What is wrong with the path or query of a request, if anything.
-pub fn fault(path: &str, query: Option<&str>) -> Option<Problem> {
+pub fn fault(routes: &RouteTable, path: &str, query: Option<&str>) -> Option<Problem> {
     let in_path = path.split('/').enumerate().filter(|(_, part)| !is_text(part));
-    let of_path = in_path.filter_map(|(index, _)| routes::parameter_at(path, index));
+    let of_path = in_path.filter_map(|(index, _)| routes.parameter_at(path, index));
     let of_path = of_path.map(|name| Fault::parameter(name, "must be UTF-8"));
     // A query that is not UTF-8 is read with replacement characters.
     let in_query = query.unwrap_or_default().split('&').filter(|pair| pair.contains("%00"));

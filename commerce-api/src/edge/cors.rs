@@ -34,6 +34,16 @@ impl FromStr for AllowedOrigins {
     }
 }
 
+impl AllowedOrigins {
+    /// Those that are named one by one.
+    pub fn listed(&self) -> &[String] {
+        match self {
+            Self::These(origins) => origins,
+            Self::None | Self::Any => &[],
+        }
+    }
+}
+
 fn is_origin(text: &str) -> bool {
     let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '?', '#', '*', ' ']))

@@ -9,15 +9,15 @@ use poem_openapi::error::{
 };
 
 use crate::http::problem::{Code, Fault, Problem};
-use crate::routes;
+use crate::http::route_table::RouteTable;
 
 /// The response for an error; a problem that a handler returned passes as it is.
-pub fn respond(error: Error, method: &Method, path: &str) -> Response {
+pub fn respond(error: Error, routes: &RouteTable, method: &Method, path: &str) -> Response {
     let operation = error.data::<OperationId>().copied();
     let mut response = if error.is_from_response() {
         error.into_response()
     } else {
-        problem(&error, method, path).into_response()
+        problem(&error, routes, method, path).into_response()
     };
     if let Some(operation) = operation {
         response.set_data(operation);
@@ -25,17 +25,14 @@ pub fn respond(error: Error, method: &Method, path: &str) -> Response {
     response
 }
 
-fn problem(error: &Error, method: &Method, path: &str) -> Problem {
+fn problem(error: &Error, routes: &RouteTable, method: &Method, path: &str) -> Problem {
     if let Some(ParseParamError { name, reason }) = error.downcast_ref() {
         return parameter(name, reason);
     }
     if let Some(ParsePathError { name, reason }) = error.downcast_ref() {
         // The framework numbers path parameters.
         let index = name.strip_prefix("param").and_then(|index| index.parse().ok());
-        return parameter(
-            index.and_then(|index| routes::path_parameter(path, index)).unwrap_or(name),
-            reason,
-        );
+        return parameter(index.and_then(|index| routes.path_parameter(path, index)).unwrap_or(name), reason);
     }
     if let Some(ParseRequestPayloadError { reason }) = error.downcast_ref() {
         return malformed(reason);
@@ -50,10 +47,9 @@ fn problem(error: &Error, method: &Method, path: &str) -> Problem {
         return Problem::new(Code::NotFound, format!("There is no path {path}."));
     }
     if error.is::<MethodNotAllowedError>() {
-        let allow = routes::allowed_methods(path);
+        let allow = routes.allowed_methods(path);
         let detail = format!("{path} does not know {method}; it allows {allow}.");
-        let header = Some(Box::new((header::ALLOW, allow)));
-        return Problem { header, ..Problem::new(Code::MethodNotAllowed, detail) };
+        return Problem::new(Code::MethodNotAllowed, detail).header(header::ALLOW, allow);
     }
     if let Some(ReadBodyError::PayloadTooLarge) = error.downcast_ref() {
         return Problem::new(Code::BodyTooLarge, Code::BodyTooLarge.meaning());

@@ -2,29 +2,32 @@
 //! documents, caching and security headers, one log line, metrics.
 
 mod address;
-pub mod client_ip;
+pub mod client_address;
 mod conditional;
-mod cors;
+pub mod cors;
 mod framework_errors;
 mod headers;
 mod link;
 mod panic;
-pub mod rate_limit;
 pub mod same_origin;
+pub mod settings;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use poem::http::{HeaderValue, Method};
 use poem::{Endpoint, IntoResponse, Request, Response, Result};
 use poem_openapi::OperationId;
-use uuid::Uuid;
 
-pub use self::conditional::IfMatch;
-pub use self::cors::AllowedOrigins;
-use crate::edge::client_ip::TrustedProxies;
-use crate::edge::rate_limit::Told;
+use self::client_address::TrustedProxies;
+use self::cors::AllowedOrigins;
+use self::same_origin::TrustedPages;
+use self::settings::HttpSettings;
+use crate::http::call::{OriginalPath, RequestId};
+use crate::http::client_ip::ClientIp;
 use crate::http::problem::Problem;
-use crate::http::state::State;
+use crate::http::rate_limit::{RateLimiter, Told};
+use crate::http::route_table::RouteTable;
 
 /// A request that takes longer is answered with 503; what it began in the database is still brought to its end.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -32,44 +35,33 @@ pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// A merchant's whole catalogue takes its time.
 const IMPORT_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
-/// The id of a request: the client's, if it sent a sane one, else a new UUIDv7. In the answer, the log, and timelines.
-#[derive(Debug, Clone)]
-pub struct RequestId(pub String);
-
-impl RequestId {
-    const HEADER: &'static str = "x-request-id";
-
-    fn of(request: &Request) -> Self {
-        let is_sane = |id: &&str| {
-            (1..=128).contains(&id.len())
-                && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:+/=".contains(&byte))
-        };
-        let given = request.headers().get(Self::HEADER).and_then(|value| value.to_str().ok()).filter(is_sane);
-        Self(given.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned))
-    }
-}
-
-/// The path as the client wrote it, of which the router strips the beginning.
-#[derive(Debug, Clone)]
-pub struct OriginalPath(pub String);
-
 /// The outermost endpoint: wraps the whole application.
 pub struct Edge<E> {
     inner: E,
+    routes: Arc<RouteTable>,
     origins: AllowedOrigins,
+    pages: TrustedPages,
     proxies: TrustedProxies,
     /// Counts requests, where they are limited.
-    limits: Option<State>,
+    limits: Option<RateLimiter>,
 }
 
 impl<E> Edge<E> {
-    pub fn new(inner: E, origins: AllowedOrigins) -> Self {
-        Self { inner, origins, proxies: TrustedProxies::default(), limits: None }
+    /// `routes` are those of `inner`.
+    pub fn new(inner: E, routes: RouteTable, settings: &HttpSettings) -> Self {
+        Self {
+            inner,
+            routes: Arc::new(routes),
+            origins: settings.cors_origins.clone(),
+            pages: TrustedPages::of(settings),
+            proxies: settings.trusted_proxies.clone(),
+            limits: None,
+        }
     }
 
-    /// Limits how often an address may ask; `proxies` are believed about whom they got a request from.
-    pub fn limiting(self, state: State, proxies: TrustedProxies) -> Self {
-        Self { proxies, limits: Some(state), ..self }
+    /// Limits how often an address may ask.
+    pub fn limiting(self, limits: RateLimiter) -> Self {
+        Self { limits: Some(limits), ..self }
     }
 }
 
@@ -90,6 +82,8 @@ impl<E: Endpoint> Endpoint for Edge<E> {
         let asked = Asked::of(&request);
         request.set_data(asked.id.clone());
         request.set_data(OriginalPath(asked.path.clone()));
+        request.set_data(Arc::clone(&self.routes));
+        request.set_data(self.pages.page_of(&request));
         if let Some(client) = self.proxies.client_of(&request) {
             request.set_data(client);
         }
@@ -97,7 +91,8 @@ impl<E: Endpoint> Endpoint for Edge<E> {
         let origin = self.origins.check(&request);
 
         let mut told = None;
-        let mut response = match (origin.preflight(), address::fault(&asked.path, asked.query.as_deref())) {
+        let fault = address::fault(&self.routes, &asked.path, asked.query.as_deref());
+        let mut response = match (origin.preflight(), fault) {
             (Some(response), _) => response,
             (None, Some(problem)) => problem.into_response(),
             (None, None) => match self.limit(&request).await {
@@ -130,9 +125,11 @@ impl<E: Endpoint> Endpoint for Edge<E> {
 
 impl<E: Endpoint> Edge<E> {
     async fn limit(&self, request: &Request) -> Result<Option<Told>, (Problem, Option<Told>)> {
-        match &self.limits {
-            Some(state) => state.limit_by_ip(request).await,
-            None => Ok(None),
+        match (&self.limits, request.data::<ClientIp>()) {
+            (Some(limits), Some(client)) if request.method() == Method::POST => {
+                limits.by_address(request.uri().path(), *client).await
+            }
+            _ => Ok(None),
         }
     }
 
@@ -143,7 +140,7 @@ impl<E: Endpoint> Edge<E> {
         let limit = if path.ends_with("/admin/products/import") { IMPORT_TIMEOUT } else { REQUEST_TIMEOUT };
         match tokio::time::timeout(limit, handled).await {
             Ok(Ok(Ok(output))) => output.into_response(),
-            Ok(Ok(Err(error))) => framework_errors::respond(error, &method, path),
+            Ok(Ok(Err(error))) => framework_errors::respond(error, &self.routes, &method, path),
             Ok(Err(panic)) => Problem::internal(panic).into_response(),
             Err(_) => Problem::unavailable(format_args!("{method} {path} took too long")).into_response(),
         }

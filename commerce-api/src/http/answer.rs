@@ -197,6 +197,11 @@ impl<const STATUS: u16, T: ToJSON> ApiResponse for Answer<STATUS, T> {
     }
 }
 
+/// How many items a page of a list has where nobody says how many: the default of `limit`.
+pub fn twenty() -> u16 {
+    20
+}
+
 /// One page of a list.
 #[derive(Debug, Object)]
 #[oai(example)]

@@ -9,46 +9,30 @@
 //! Who is behind a token or a cookie is looked up in its session, and remembered for two seconds: a disabled user, a changed role and
 //! a logout take effect within that time in every process.
 
-use std::collections::HashMap;
 use std::marker::PhantomData;
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use commerce_core::accounts::{
     LiveSession, Permission, Role, SessionCookie, SessionKey, find_live_session, touch_session,
 };
 use commerce_core::audit_log::Author;
+use commerce_core::cart::{Owner, TokenHash};
 use commerce_core::ids::{SessionId, UserId};
 use commerce_core::request::{Actor, Origin};
-use poem::http::{Method, header};
+use poem::http::header;
 use poem::{Request, RequestBody, Result};
-use poem_openapi::registry::{MetaSecurityScheme, Registry};
+use poem_openapi::registry::Registry;
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 use sha2::{Digest, Sha256};
 
-use crate::edge::{OriginalPath, RequestId};
 use crate::http::answer::{NOTHING, Nothing, Reply};
+use crate::http::call::Call;
+use crate::http::page_origin::PageOrigin;
 use crate::http::problem::{Code, Fault, Problem};
+use crate::http::security_schemes::{
+    BEARER, BEARER_SCHEME, CART_TOKEN, CART_TOKEN_SCHEME, SESSION_COOKIE, SESSION_COOKIE_SCHEME,
+};
 use crate::http::state::State;
-
-/// What of the request a write needs to know.
-#[derive(Debug, Clone)]
-pub struct Call {
-    pub method: Method,
-    /// As the client wrote it, without the query.
-    pub path: String,
-    pub request_id: Option<String>,
-}
-
-impl Call {
-    pub fn of(request: &Request) -> Self {
-        Self {
-            method: request.method().clone(),
-            path: request.data::<OriginalPath>().map(|path| path.0.clone()).unwrap_or_default(),
-            request_id: request.data::<RequestId>().map(|id| id.0.clone()),
-        }
-    }
-}
 
 /// Somebody who proved who they are.
 pub trait Credential {
@@ -178,6 +162,16 @@ impl Credential for Shopper {
     }
 }
 
+impl Shopper {
+    /// Whose carts and orders the caller may see.
+    pub fn owner(&self) -> Owner {
+        match self {
+            Self::Customer(customer) => Owner::User(customer.user_id),
+            Self::Guest(guest) => Owner::Guest(TokenHash::of(&guest.token)),
+        }
+    }
+}
+
 /// A type for each permission, so that it can be named in a handler's signature.
 pub trait Grants: Send + Sync + 'static {
     const PERMISSION: Permission;
@@ -198,64 +192,6 @@ grants! {
     ProductsRead, ProductsWrite, CategoriesWrite, InventoryRead, InventoryWrite, OrdersRead, OrdersWrite,
     PaymentsRead, PaymentsRefund, ShipmentsWrite, ReturnsWrite, ContactRead, ContactWrite, UsersRead, UsersWrite,
     OperationsRead, OperationsWrite,
-}
-
-/// For how long an answer of the database about a session is relied upon.
-const SESSION_REMEMBERED: Duration = Duration::from_secs(2);
-const SESSIONS_REMEMBERED_MAX: usize = 10_000;
-
-/// Sessions that were looked up in the last two seconds.
-#[derive(Default)]
-pub struct SessionCache(Mutex<Remembered>);
-
-#[derive(Default)]
-struct Remembered {
-    sessions: HashMap<SessionKey, (Instant, LiveSession)>,
-    /// How often something was forgotten.
-    forgotten: u64,
-}
-
-impl SessionCache {
-    /// What is remembered, or how often something was forgotten by now: to be told to [`Self::put`].
-    fn get(&self, key: SessionKey) -> Result<(Duration, LiveSession), u64> {
-        let remembered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some((read_at, session)) = remembered.sessions.get(&key) else {
-            return Err(remembered.forgotten);
-        };
-        let age = read_at.elapsed();
-        if age < SESSION_REMEMBERED { Ok((age, session.clone())) } else { Err(remembered.forgotten) }
-    }
-
-    /// Unless something was forgotten since: then it may be just this, and what was read is no longer so.
-    fn put(&self, key: SessionKey, session: LiveSession, forgotten: u64) {
-        let mut remembered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if remembered.forgotten != forgotten {
-            return;
-        }
-        let sessions = &mut remembered.sessions;
-        if sessions.len() >= SESSIONS_REMEMBERED_MAX {
-            sessions.retain(|_, (read_at, _)| read_at.elapsed() < SESSION_REMEMBERED);
-        }
-        if sessions.len() < SESSIONS_REMEMBERED_MAX {
-            sessions.insert(key, (Instant::now(), session));
-        }
-    }
-
-    /// After a session was ended by this process.
-    pub fn forget(&self, id: SessionId) {
-        self.retain(|session| session.session_id != id);
-    }
-
-    /// After sessions of a user were ended by this process.
-    pub fn forget_user(&self, id: UserId) {
-        self.retain(|session| session.user_id != id);
-    }
-
-    fn retain(&self, keep: impl Fn(&LiveSession) -> bool) {
-        let mut remembered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        remembered.forgotten += 1;
-        remembered.sessions.retain(|_, (_, session)| keep(session));
-    }
 }
 
 fn unauthenticated(detail: &str) -> Problem {
@@ -287,7 +223,7 @@ async fn customer(request: &Request) -> Result<Option<Customer>, Problem> {
     if let Some(token) = bearer(request)? {
         return by_token(state, request, token).await.map(Some);
     }
-    match state.browsers.cookie_of(request) {
+    match state.cookies.cookie_of(request) {
         Some(cookie) => by_cookie(state, request, &cookie).await.map(Some),
         None => Ok(None),
     }
@@ -297,11 +233,10 @@ async fn customer(request: &Request) -> Result<Option<Customer>, Problem> {
 async fn by_cookie(state: &State, request: &Request, cookie: &SessionCookie) -> Result<Customer, Problem> {
     let found = live_session(state, SessionKey::Cookie(cookie.hash())).await?;
     let Some((_, session)) = found else {
-        let cleared = Box::new((header::SET_COOKIE, state.browsers.clear_cookie()));
         let problem = unauthenticated("The session of the cookie is over: log in again.");
-        return Err(Problem { header: Some(cleared), ..problem });
+        return Err(problem.header(header::SET_COOKIE, state.cookies.clear_cookie()));
     };
-    state.browsers.check_origin(request)?;
+    PageOrigin::check(request)?;
     Ok(Customer::of(session, true, request))
 }
 
@@ -321,7 +256,7 @@ impl Customer {
     /// The answer to somebody whose session has ended: their browser forgets its cookie.
     pub fn farewell(&self, state: &State) -> Reply<Nothing> {
         let farewell = Reply::new(NOTHING);
-        if self.by_cookie { farewell.set_cookie(state.browsers.clear_cookie()) } else { farewell }
+        if self.by_cookie { farewell.set_cookie(state.cookies.clear_cookie()) } else { farewell }
     }
 
     fn of(session: LiveSession, by_cookie: bool, request: &Request) -> Self {
@@ -366,50 +301,6 @@ async fn shopper(request: &Request) -> Result<Option<Shopper>, Problem> {
         None => Ok(guest(request)?.map(Shopper::Guest)),
     }
 }
-
-const BEARER: MetaSecurityScheme = MetaSecurityScheme {
-    ty: "http",
-    description: Some("The access token that `POST /auth/login` answers with."),
-    name: None,
-    key_in: None,
-    scheme: Some("bearer"),
-    bearer_format: Some("JWT"),
-    flows: None,
-    openid_connect_url: None,
-};
-
-const CART_TOKEN: MetaSecurityScheme = MetaSecurityScheme {
-    ty: "apiKey",
-    description: Some("The token of a guest: it comes with the first cart and names its owner from then on."),
-    name: Some("Cart-Token"),
-    key_in: Some("header"),
-    scheme: None,
-    bearer_format: None,
-    flows: None,
-    openid_connect_url: None,
-};
-
-const SESSION_COOKIE: MetaSecurityScheme = MetaSecurityScheme {
-    ty: "apiKey",
-    description: Some(
-        "The cookie that `POST /auth/login` sets in mode `cookie` (on http://localhost it is called `commerce_session`). A request \
-         that changes something must come from the shop's own origin or one of `COMMERCE_CORS_ORIGINS`, as its `Origin` or \
-         `Sec-Fetch-Site` says.",
-    ),
-    name: Some(crate::edge::same_origin::COOKIE),
-    key_in: Some("cookie"),
-    scheme: None,
-    bearer_format: None,
-    flows: None,
-    openid_connect_url: None,
-};
-
-/// Name of the scheme of logged-in users of a browser in the spec.
-pub const SESSION_COOKIE_SCHEME: &str = "session_cookie";
-/// Name of the scheme of logged-in users in the spec.
-pub const BEARER_SCHEME: &str = "bearer";
-/// Name of the scheme of guests in the spec.
-pub const CART_TOKEN_SCHEME: &str = "cart_token";
 
 macro_rules! security {
     (
@@ -474,27 +365,3 @@ security!(
     optional = true,
     |request| Ok(Self { shopper: shopper(request).await?, call: Call::of(request) })
 );
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_was_read_before_something_was_forgotten_is_not_remembered_after_it() {
-        let (cache, session_id, user_id) = (SessionCache::default(), SessionId::new(), UserId::new());
-        let at = chrono::Utc::now();
-        let session = LiveSession { session_id, user_id, role: Role::Admin, last_used_at: at, seen_at: at };
-        let key = SessionKey::Id(session_id);
-        let before = cache.get(key).unwrap_err();
-        cache.forget(session_id);
-        cache.put(key, session.clone(), before);
-        let after = cache.get(key).unwrap_err();
-        cache.forget_user(user_id);
-        cache.put(key, session.clone(), after);
-        let now = cache.get(key).unwrap_err();
-        cache.put(key, session.clone(), now);
-        assert_eq!(cache.get(key).unwrap().1, session);
-        cache.forget(session_id);
-        assert!(cache.get(key).is_err());
-    }
-}

@@ -1,7 +1,9 @@
 //! A JSON body that is checked against its own schema in the spec, so that every wrong field is named at once.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::ops::Deref;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -14,6 +16,7 @@ use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 use serde_json::Value;
 
 use crate::http::problem::{Code, Fault, Problem};
+use crate::http::route_table::RouteTable;
 use crate::http::schema_check;
 
 /// A JSON body has at most this many bytes.
@@ -64,7 +67,9 @@ impl<'a, T: ParseFromJSON + 'static> ApiExtractor<'a> for Body<T> {
         check_content_type(request, "application/json", Json::<T>::check_content_type)?;
         let raw = read(body, JSON_BYTES_MAX).await?;
         let value: Value = serde_json::from_slice(&raw).map_err(malformed)?;
-        let faults = schema_check::faults::<T>(&value);
+        let none = BTreeMap::new();
+        let published = request.data::<Arc<RouteTable>>().map_or(&none, |routes| routes.schemas());
+        let faults = schema_check::faults::<T>(&value, published);
         if !faults.is_empty() {
             return Err(Problem::invalid(faults).into());
         }

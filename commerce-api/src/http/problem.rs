@@ -75,8 +75,8 @@ pub struct Problem {
     /// More facts that a program can use, such as the lines that are short of stock.
     pub facts: serde_json::Map<String, serde_json::Value>,
     pub retry_after: Option<Duration>,
-    /// A header that belongs to it: `Allow` to 405, `Location` to 301.
-    pub header: Option<Box<(HeaderName, String)>>,
+    /// Headers that belong to it, such as `Allow` to 405 and `Location` to 301.
+    pub headers: Vec<(HeaderName, String)>,
 }
 
 impl Problem {
@@ -87,14 +87,14 @@ impl Problem {
             errors: Vec::new(),
             facts: serde_json::Map::new(),
             retry_after: None,
-            header: None,
+            headers: Vec::new(),
         }
     }
 
     /// What was at this address is at another one.
     pub fn moved(path: String) -> Self {
         let detail = format!("It is at {path} now.");
-        Self { header: Some(Box::new((header::LOCATION, path))), ..Self::new(Code::Moved, detail) }
+        Self::new(Code::Moved, detail).header(header::LOCATION, path)
     }
 
     /// The body parsed, but fields of it are wrong.
@@ -141,6 +141,12 @@ impl Problem {
         self
     }
 
+    /// Adds a header to the answer.
+    pub fn header(mut self, name: HeaderName, value: String) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
     pub fn with_errors(mut self, errors: Vec<Fault>) -> Self {
         self.errors = errors;
         self
@@ -175,19 +181,8 @@ impl Problem {
         if let Some(seconds) = self.retry_after.map(|wait| wait.as_secs().max(1)) {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
-        if let Some((name, value)) = self.header.as_deref()
-            && let Ok(value) = HeaderValue::from_str(value)
-        {
-            headers.insert(name, value);
-        }
-        if let (Code::RangeNotSatisfiable, Some(size)) = (self.code, self.facts.get("size"))
-            && let Ok(range) = HeaderValue::try_from(format!("bytes */{size}"))
-        {
-            headers.insert(header::CONTENT_RANGE, range);
-        }
-        for (fact, name) in [("rate_limit_policy", "ratelimit-policy"), ("rate_limit", "ratelimit")] {
-            let value = self.facts.get(fact).and_then(serde_json::Value::as_str);
-            if let Some(Ok(value)) = value.map(HeaderValue::from_str) {
+        for (name, value) in &self.headers {
+            if let Ok(value) = HeaderValue::from_str(value) {
                 headers.insert(name, value);
             }
         }

@@ -4,9 +4,8 @@
 //! the very one that is published, so the spec and what is enforced cannot drift apart.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
-use poem_openapi::OpenApi as _;
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef, Registry};
 use poem_openapi::types::{Email, ParseFromJSON as _, Type};
 use regex::Regex;
@@ -20,10 +19,11 @@ const FAULTS_MAX: usize = 50;
 /// Deeper nesting is refused; no body of this API comes near it.
 const DEPTH_MAX: usize = 32;
 
-/// Everything that is wrong with `value` as a `T`; empty when it is well-formed.
-pub fn faults<T: Type>(value: &Value) -> Vec<Fault> {
+/// Everything that is wrong with `value` as a `T`; empty when it is well-formed. `published` are the schemas of the spec; one that
+/// is not among them is made anew.
+pub fn faults<T: Type>(value: &Value, published: &BTreeMap<String, MetaSchema>) -> Vec<Fault> {
     let own;
-    let mut check = Check { schemas: published(), faults: Vec::new() };
+    let mut check = Check { schemas: published, faults: Vec::new() };
     let schema = T::schema_ref();
     if let MetaSchemaRef::Reference(name) = &schema
         && !check.schemas.contains_key(name)
@@ -35,16 +35,6 @@ pub fn faults<T: Type>(value: &Value) -> Vec<Fault> {
     }
     check.reference(&schema, value, "", 0);
     check.faults
-}
-
-/// The schemas of the whole API, gathered once.
-fn published() -> &'static BTreeMap<String, MetaSchema> {
-    static SCHEMAS: OnceLock<BTreeMap<String, MetaSchema>> = OnceLock::new();
-    SCHEMAS.get_or_init(|| {
-        let mut registry = Registry::new();
-        crate::routes::Surface::register(&mut registry);
-        registry.schemas
-    })
 }
 
 struct Check<'a> {

@@ -8,12 +8,12 @@ use commerce_core::catalog::image::Media;
 use commerce_core::db::Pool;
 use commerce_core::jobs::Waker;
 use commerce_core::payments::Providers;
-use commerce_core::search::{PostgresEngine, SearchEngine};
+use commerce_core::search::SearchEngine;
 use commerce_core::settings::ShopSettings;
 
-use crate::edge::rate_limit::RateLimits;
-use crate::edge::same_origin::Browsers;
-use crate::http::auth::SessionCache;
+use crate::http::rate_limit::{RateLimiter, RateLimits};
+use crate::http::session_cache::SessionCache;
+use crate::http::session_cookie::SessionCookies;
 use crate::http::tokens::TokenKeys;
 
 /// Shared by all handlers; cheap to clone.
@@ -30,12 +30,11 @@ pub struct Shared {
     /// Codes that are mailed are derived from it.
     pub secret: SecretKey,
     pub sessions: SessionCache,
-    /// Which pages may act with a cookie.
-    pub browsers: Browsers,
+    pub cookies: SessionCookies,
     /// Finds products by words.
     pub search: Arc<dyn SearchEngine>,
-    /// Whether clients are limited by address.
-    pub rate_limits: RateLimits,
+    /// Counts what is not allowed at any pace.
+    pub limits: RateLimiter,
     waker: Waker,
 }
 
@@ -53,47 +52,35 @@ impl Deref for State {
     }
 }
 
+/// What a [`State`] is made of.
+pub struct Parts {
+    pub pool: Pool,
+    pub shop: ShopSettings,
+    pub providers: Providers,
+    pub media: Media,
+    pub keys: Keys,
+    pub cookies: SessionCookies,
+    pub search: Arc<dyn SearchEngine>,
+    pub rate_limits: RateLimits,
+}
+
 impl State {
-    pub fn new(
-        pool: Pool,
-        shop: ShopSettings,
-        providers: Providers,
-        media: Media,
-        keys: Keys,
-        browsers: Browsers,
-    ) -> Self {
+    pub fn new(parts: Parts) -> Self {
+        let Parts { pool, shop, providers, media, keys, cookies, search, rate_limits } = parts;
         let Keys { tokens, secret } = keys;
-        let waker = Waker::start(pool.clone());
-        let search = Arc::new(PostgresEngine::new(pool.clone()));
         Self(Arc::new(Shared {
-            pool,
             shop,
             providers,
             media,
             tokens,
             secret,
             sessions: SessionCache::default(),
-            browsers,
+            cookies,
             search,
-            rate_limits: RateLimits::On,
-            waker,
+            limits: RateLimiter::new(pool.clone(), rate_limits),
+            waker: Waker::start(pool.clone()),
+            pool,
         }))
-    }
-
-    /// With another engine than Postgres. To be called before the state is shared.
-    pub fn with_search(mut self, search: Arc<dyn SearchEngine>) -> Self {
-        if let Some(shared) = Arc::get_mut(&mut self.0) {
-            shared.search = search;
-        }
-        self
-    }
-
-    /// With limits by address switched off. To be called before the state is shared.
-    pub fn with_rate_limits(mut self, rate_limits: RateLimits) -> Self {
-        if let Some(shared) = Arc::get_mut(&mut self.0) {
-            shared.rate_limits = rate_limits;
-        }
-        self
     }
 
     /// Says that a commit may have left jobs behind. Returns at once; many calls make one NOTIFY.

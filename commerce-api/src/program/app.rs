@@ -6,10 +6,11 @@ use poem::{Endpoint, EndpointExt, IntoResponse, Response, Route, get, handler};
 use poem_openapi::OpenApiService;
 
 use crate::edge::Edge;
+use crate::edge::settings::HttpSettings;
 use crate::http::openapi;
 use crate::http::problem::{Code, Problem};
+use crate::http::route_table::BASE;
 use crate::http::state::State;
-use crate::program::config::HttpSettings;
 use crate::program::{demo_images, telemetry};
 use crate::resources::accounts::reset_page;
 use crate::resources::catalog::media;
@@ -20,12 +21,12 @@ use crate::routes;
 pub fn app(state: State, settings: &HttpSettings) -> impl Endpoint<Output = Response> + use<> {
     telemetry::count();
     let api = OpenApiService::new(routes::surface(&state), "", "");
-    let document = openapi::document();
+    let document = routes::document();
     let docs = openapi::swagger_ui(&document);
     let (yaml, json) = (document.yaml(), document.json());
     let jwks = state.tokens.jwks().to_string();
-    let routes = Route::new()
-        .nest(routes::BASE, api)
+    let handlers = Route::new()
+        .nest(BASE, api)
         .at("/docs", get(fixed("text/html; charset=utf-8", docs.clone())))
         .at("/docs/", get(fixed("text/html; charset=utf-8", docs)))
         .at("/openapi.yaml", get(fixed("application/yaml", yaml)))
@@ -41,8 +42,8 @@ pub fn app(state: State, settings: &HttpSettings) -> impl Endpoint<Output = Resp
     let compression = Compression::new()
         .algorithms([CompressionAlgo::GZIP, CompressionAlgo::BR])
         .with_quality(CompressionLevel::Fastest);
-    let edge = Edge::new(routes.data(state.clone()), settings.cors_origins.clone())
-        .limiting(state, settings.trusted_proxies.clone());
+    let limits = state.limits.clone();
+    let edge = Edge::new(handlers.data(state), routes::table(), settings).limiting(limits);
     edge.with(compression).before(media::uncompressed).map_to_response()
 }
 

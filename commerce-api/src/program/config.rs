@@ -1,6 +1,5 @@
 //! Settings: each is a flag and an environment variable; `commerce-api serve --help` is the reference. A `.env` file is read.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,9 +17,6 @@ use commerce_core::search::{
 };
 use commerce_core::settings::{PaymentFailurePolicy, ReservationMode, ShopSettings};
 
-use crate::edge::AllowedOrigins;
-use crate::edge::client_ip::TrustedProxies;
-use crate::edge::rate_limit::RateLimits;
 use crate::http::state::Keys;
 use crate::http::tokens::{InvalidKeys, TokenKeys};
 
@@ -41,38 +37,6 @@ impl DatabaseSettings {
     pub fn pool(&self) -> Result<Pool, db::BuildError> {
         let settings = PoolSettings { connections_max: self.database_connections, ..PoolSettings::default() };
         db::pool(&self.database_url, &settings)
-    }
-}
-
-/// How it is reached.
-#[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "HTTP")]
-pub struct HttpSettings {
-    /// Address to listen at
-    #[arg(long, env = "COMMERCE_HTTP_ADDR", default_value = "127.0.0.1:8080")]
-    pub http_addr: SocketAddr,
-
-    /// Where the shop is reached from outside, such as https://shop.example
-    #[arg(long, env = "COMMERCE_PUBLIC_URL", value_parser = web_address)]
-    pub public_url: Option<String>,
-
-    /// Origins whose pages may call the API from a browser, separated by commas; `*` for any
-    #[arg(long, env = "COMMERCE_CORS_ORIGINS", default_value = "")]
-    pub cors_origins: AllowedOrigins,
-
-    /// Networks of proxies in front, such as 10.0.0.0/8, separated by commas: their X-Forwarded-For or Forwarded is believed
-    #[arg(long, env = "COMMERCE_TRUSTED_PROXIES", default_value = "")]
-    pub trusted_proxies: TrustedProxies,
-
-    /// Whether requests without login are limited by address; guesses at passwords and codes always are
-    #[arg(long, env = "COMMERCE_RATE_LIMITS", default_value = "on")]
-    pub rate_limits: RateLimits,
-}
-
-impl HttpSettings {
-    /// Where links lead.
-    pub fn public_url(&self) -> String {
-        self.public_url.clone().unwrap_or_else(|| format!("http://{}", self.http_addr))
     }
 }
 
@@ -230,15 +194,6 @@ fn provider(text: &str) -> Result<Option<ProviderName>, String> {
         "mock" => Ok(Some(ProviderName::Mock)),
         other => Err(format!("{other:?} is not a provider of this build; there is: mock")),
     }
-}
-
-/// What is trusted of a browser hangs on it, so a slip must not pass.
-fn web_address(text: &str) -> Result<String, String> {
-    let url = url::Url::parse(text).ok();
-    let is_web = url.is_some_and(|url| ["http", "https"].contains(&url.scheme()) && url.has_host());
-    is_web
-        .then(|| text.to_owned())
-        .ok_or_else(|| "must be an address such as https://shop.example".to_owned())
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {

@@ -9,12 +9,11 @@ use poem::Server;
 use poem::listener::{Acceptor as _, Listener as _, TcpListener};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::edge::same_origin::Browsers;
-use crate::http::state::State;
+use crate::edge::settings::HttpSettings;
+use crate::http::state::{Parts, State};
 use crate::program::app::app;
 use crate::program::config::{
-    DatabaseSettings, HttpSettings, MediaSettings, PaymentSettings, SearchSettings, SecretSettings,
-    ShopArguments,
+    DatabaseSettings, MediaSettings, PaymentSettings, SearchSettings, SecretSettings, ShopArguments,
 };
 use crate::program::create_admin::AdminSettings;
 use crate::program::telemetry::{self, LogFormat};
@@ -55,9 +54,16 @@ pub async fn serve(arguments: ServeArguments) -> anyhow::Result<()> {
     let providers = arguments.payments.providers(&arguments.http.public_url());
     let media = arguments.media.media()?;
     let search = arguments.search.engine(&pool).context("MEILISEARCH_URL")?;
-    let (shop, keys) = (arguments.shop.settings(), arguments.secrets.keys()?);
-    let state = State::new(pool, shop, providers, media, keys, Browsers::of(&arguments.http));
-    let state = state.with_search(search).with_rate_limits(arguments.http.rate_limits);
+    let state = State::new(Parts {
+        pool,
+        shop: arguments.shop.settings(),
+        providers,
+        media,
+        keys: arguments.secrets.keys()?,
+        cookies: arguments.http.session_cookies(),
+        search,
+        rate_limits: arguments.http.rate_limits,
+    });
     arguments.admin.see_to(state.pool.clone());
     let listener = TcpListener::bind(arguments.http.http_addr)
         .into_acceptor()

@@ -9,12 +9,11 @@ use poem_openapi::types::Example;
 use poem_openapi::{Enum, Object, OpenApi};
 use uuid::Uuid;
 
-use crate::http::answer::{List, Okay};
+use crate::http::answer::{List, Okay, twenty};
 use crate::http::auth::{Can, OperationsRead};
 use crate::http::problem::{Code, Problem, Refusal, Refused};
 use crate::http::state::State;
-use crate::resources::orders::shopper_orders::twenty;
-use crate::routes::Tag;
+use crate::http::tag::Tag;
 
 pub struct AuditLog(pub State);
 

@@ -18,7 +18,7 @@ use crate::http::idempotency_key::IdempotencyKey;
 use crate::http::money::Money;
 use crate::http::problem::{Code, Fault, Problem, Refusal, Refused};
 use crate::http::state::State;
-use crate::routes::Tag;
+use crate::http::tag::Tag;
 
 pub struct Carts(pub State);
 
@@ -44,12 +44,12 @@ impl Carts {
         visitor: Visitor,
         body: Body<ReplaceCartRequest>,
     ) -> Result<Okay<Cart>, Refused<CartError>> {
-        let holder = Holder::of(visitor);
+        let caller = CartCaller::of(visitor);
         let items: Vec<Item> = body.items.iter().map(Item::from).collect();
         let state = self.0.clone();
         let effect = async move |conn: &mut AsyncPgConnection| {
-            cart::replace(conn, &state.shop, holder.owner, &items, &holder.origin).await?;
-            holder.view(conn, &state).await
+            cart::replace(conn, &state.shop, caller.owner, &items, &caller.origin).await?;
+            caller.view(conn, &state).await
         };
         self.0.write("replace_cart", None, effect).await
     }
@@ -66,10 +66,10 @@ impl Carts {
         body: Body<CartItemRequest>,
     ) -> Result<Okay<Cart>, Refused<CartError>> {
         let request = visitor.shopper.as_ref().and_then(|shopper| key.request(shopper, body.raw()));
-        let (holder, item, state) = (Holder::of(visitor), Item::from(&body.value), self.0.clone());
+        let (caller, item, state) = (CartCaller::of(visitor), Item::from(&body.value), self.0.clone());
         let effect = async move |conn: &mut AsyncPgConnection| {
-            cart::add_item(conn, &state.shop, holder.owner, item, &holder.origin).await?;
-            holder.view(conn, &state).await
+            cart::add_item(conn, &state.shop, caller.owner, item, &caller.origin).await?;
+            caller.view(conn, &state).await
         };
         self.0.write("add_cart_item", request, effect).await
     }
@@ -83,10 +83,10 @@ impl Carts {
         body: Body<QuantityRequest>,
     ) -> Result<Okay<Cart>, Refused<CartError>> {
         let item = Item { variant_id: VariantId(variant_id.0), quantity: body.quantity };
-        let (holder, state) = (Holder::from(shopper), self.0.clone());
+        let (caller, state) = (CartCaller::from(shopper), self.0.clone());
         let effect = async move |conn: &mut AsyncPgConnection| {
-            cart::set_quantity(conn, &state.shop, holder.owner, item, &holder.origin).await?;
-            holder.view(conn, &state).await
+            cart::set_quantity(conn, &state.shop, caller.owner, item, &caller.origin).await?;
+            caller.view(conn, &state).await
         };
         self.0.write("set_cart_item_quantity", None, effect).await
     }
@@ -98,10 +98,11 @@ impl Carts {
         shopper: Shopper,
         variant_id: Path<Uuid>,
     ) -> Result<Okay<Cart>, Refused<CartError>> {
-        let (holder, state, variant_id) = (Holder::from(shopper), self.0.clone(), VariantId(variant_id.0));
+        let (caller, state, variant_id) =
+            (CartCaller::from(shopper), self.0.clone(), VariantId(variant_id.0));
         let effect = async move |conn: &mut AsyncPgConnection| {
-            cart::remove_item(conn, &state.shop, holder.owner, variant_id, &holder.origin).await?;
-            holder.view(conn, &state).await
+            cart::remove_item(conn, &state.shop, caller.owner, variant_id, &caller.origin).await?;
+            caller.view(conn, &state).await
         };
         self.0.write("remove_cart_item", None, effect).await
     }
@@ -109,9 +110,9 @@ impl Carts {
     /// Empty the cart
     #[oai(path = "/cart", method = "delete", operation_id = "clear_cart")]
     async fn clear(&self, shopper: Shopper) -> Result<NoContent, Refused<CartError>> {
-        let (holder, state) = (Holder::from(shopper), self.0.clone());
+        let (caller, state) = (CartCaller::from(shopper), self.0.clone());
         let effect = async move |conn: &mut AsyncPgConnection| {
-            cart::clear(conn, &state.shop, holder.owner, &holder.origin).await?;
+            cart::clear(conn, &state.shop, caller.owner, &caller.origin).await?;
             Ok::<Nothing, CartError>(NOTHING)
         };
         self.0.write("clear_cart", None, effect).await
@@ -130,34 +131,24 @@ impl Carts {
     ) -> Result<Okay<Cart>, Refused<CartError>> {
         let request = key.request(&customer, body.raw());
         let (guest, user_id, state) = (TokenHash::of(&body.cart_token), customer.user_id, self.0.clone());
-        let holder = Holder { owner: Owner::User(user_id), origin: customer.origin(), new_token: None };
+        let caller = CartCaller { owner: Owner::User(user_id), origin: customer.origin(), new_token: None };
         let effect = async move |conn: &mut AsyncPgConnection| {
-            cart::merge(conn, &state.shop, guest, user_id, &holder.origin).await?;
-            holder.view(conn, &state).await
+            cart::merge(conn, &state.shop, guest, user_id, &caller.origin).await?;
+            caller.view(conn, &state).await
         };
         self.0.write("merge_cart", request, effect).await
     }
 }
 
-impl Shopper {
-    /// Whose carts and orders the caller may see.
-    pub fn owner(&self) -> Owner {
-        match self {
-            Self::Customer(customer) => Owner::User(customer.user_id),
-            Self::Guest(guest) => Owner::Guest(TokenHash::of(&guest.token)),
-        }
-    }
-}
-
 /// The owner of a cart as a write needs it, and the token if the cart is the guest's first.
 #[derive(Clone)]
-struct Holder {
+struct CartCaller {
     owner: Owner,
     origin: Origin,
     new_token: Option<String>,
 }
 
-impl Holder {
+impl CartCaller {
     fn of(visitor: Visitor) -> Self {
         match visitor.shopper {
             Some(shopper) => shopper.into(),
@@ -175,7 +166,7 @@ impl Holder {
     }
 }
 
-impl From<Shopper> for Holder {
+impl From<Shopper> for CartCaller {
     fn from(shopper: Shopper) -> Self {
         Self { owner: shopper.owner(), origin: shopper.origin(), new_token: None }
     }

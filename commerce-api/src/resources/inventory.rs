@@ -16,14 +16,13 @@ use poem_openapi::types::Example;
 use poem_openapi::{Enum, Object, OpenApi};
 use uuid::Uuid;
 
-use crate::http::answer::{Created, List, Okay};
+use crate::http::answer::{Created, List, Okay, twenty};
 use crate::http::auth::{Can, InventoryRead, InventoryWrite};
 use crate::http::body::Body;
 use crate::http::idempotency_key::IdempotencyKey;
 use crate::http::problem::{Code, Fault, Problem, Refusal, Refused};
 use crate::http::state::State;
-use crate::resources::orders::shopper_orders::twenty;
-use crate::routes::Tag;
+use crate::http::tag::Tag;
 
 pub struct Inventory(pub State);
 

@@ -29,7 +29,7 @@ use crate::http::idempotency_key::{IdempotencyKey, RequiredIdempotencyKey};
 use crate::http::money::Money;
 use crate::http::problem::{Code, Fault, Missing, Problem, Refusal, Refused};
 use crate::http::state::State;
-use crate::routes::Tag;
+use crate::http::tag::Tag;
 
 pub struct Payments(pub State);
 

@@ -8,12 +8,11 @@ use poem_openapi::param::Query;
 use poem_openapi::types::Example;
 use poem_openapi::{Enum, Object, OpenApi};
 
-use crate::http::answer::Okay;
+use crate::http::answer::{Okay, twenty};
 use crate::http::problem::{Code, Fault, Problem, Refusal, Refused};
 use crate::http::state::State;
+use crate::http::tag::Tag;
 use crate::resources::catalog::products::Product;
-use crate::resources::orders::shopper_orders::twenty;
-use crate::routes::Tag;
 
 pub struct Search(pub State);
 

@@ -2,18 +2,19 @@
 
 use std::sync::Arc;
 
-use commerce_api::edge::AllowedOrigins;
-use commerce_api::edge::client_ip::TrustedProxies;
-use commerce_api::edge::rate_limit::RateLimits;
-use commerce_api::edge::same_origin::Browsers;
-use commerce_api::http::state::{Keys, State};
+use commerce_api::edge::client_address::TrustedProxies;
+use commerce_api::edge::cors::AllowedOrigins;
+use commerce_api::edge::settings::HttpSettings;
+use commerce_api::http::rate_limit::RateLimits;
+use commerce_api::http::state::{Keys, Parts, State};
 use commerce_api::http::tokens::TokenKeys;
 use commerce_api::program::app::app;
-use commerce_api::program::config::HttpSettings;
 use commerce_core::accounts::{Role, SecretKey};
 use commerce_core::catalog::image::Media;
+use commerce_core::db::Pool;
 use commerce_core::ids::{SessionId, UserId};
 use commerce_core::payments::{MockProvider, PaymentProvider, Providers};
+use commerce_core::search::PostgresEngine;
 use commerce_core::settings::ShopSettings;
 use commerce_core::testing::TestDatabase;
 use diesel::{ExpressionMethods as _, NullableExpressionMethods as _};
@@ -187,6 +188,20 @@ fn settings() -> HttpSettings {
     }
 }
 
+/// A server without providers, by the usual rules.
+fn parts(pool: Pool, tokens: TokenKeys) -> Parts {
+    Parts {
+        shop: ShopSettings::default(),
+        providers: Providers::new([]),
+        media: in_memory(),
+        keys: Keys { tokens, secret: SecretKey::parse(SECRET).unwrap() },
+        cookies: settings().session_cookies(),
+        search: Arc::new(PostgresEngine::new(pool.clone())),
+        rate_limits: RateLimits::Off,
+        pool,
+    }
+}
+
 /// The application behind a socket, until it is dropped.
 pub struct Listening {
     pub url: String,
@@ -236,22 +251,16 @@ impl TestShop {
     ) -> Self {
         let database = TestDatabase::new().await;
         let mock: Arc<dyn PaymentProvider> = Arc::new(MockProvider::new("http://localhost"));
-        let secret = SecretKey::parse(SECRET).unwrap();
-        let keys = Keys { tokens: TokenKeys::derive(&secret).unwrap(), secret };
-        let browsers = Browsers::of(&settings());
-        let state = State::new(database.pool().clone(), shop, Providers::new([mock]), media, keys, browsers)
-            .with_rate_limits(RateLimits::Off);
+        let tokens = TokenKeys::derive(&SecretKey::parse(SECRET).unwrap()).unwrap();
+        let parts = parts(database.pool().clone(), tokens);
+        let state = State::new(Parts { shop, providers: Providers::new([mock]), media, ..parts });
         let client = TestClient::new(build(state.clone(), settings()));
         Self { database, state, client }
     }
 
     /// Another process over the same database, with these keys of access tokens.
     pub fn beside(&self, tokens: TokenKeys) -> Beside {
-        let keys = Keys { tokens, secret: SecretKey::parse(SECRET).unwrap() };
-        let (pool, browsers) = (self.database.pool().clone(), Browsers::of(&settings()));
-        let state =
-            State::new(pool, ShopSettings::default(), Providers::new([]), in_memory(), keys, browsers)
-                .with_rate_limits(RateLimits::Off);
+        let state = State::new(parts(self.database.pool().clone(), tokens));
         Beside(TestClient::new(app(state, &settings()).boxed()))
     }
 

@@ -1,6 +1,6 @@
 //! The spec: checked in as generated, and complete for every operation.
 
-use commerce_api::http::openapi;
+use commerce_api::routes;
 use serde_json::Value;
 
 use crate::shop::{TestShop, get};
@@ -10,7 +10,7 @@ fn the_checked_in_spec_is_what_the_binary_prints() {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../openapi.yaml");
     let checked_in = std::fs::read_to_string(file).unwrap();
     assert!(
-        checked_in == openapi::document().yaml(),
+        checked_in == routes::document().yaml(),
         "openapi.yaml is stale: run `cargo run -p commerce-api -- openapi > openapi.yaml`"
     );
 }
@@ -25,7 +25,7 @@ fn resolve<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
 
 #[test]
 fn every_operation_is_complete() {
-    let document: Value = serde_json::from_str(&openapi::document().json()).unwrap();
+    let document: Value = serde_json::from_str(&routes::document().json()).unwrap();
     let mut ids = std::collections::HashSet::new();
     let mut faults = Vec::new();
     for (path, operations) in document["paths"].as_object().unwrap() {
@@ -106,7 +106,7 @@ async fn swagger_ui_comes_from_the_binary_alone() {
     }
     let json = shop.send(get("/openapi.json")).await.json();
     assert_eq!(json["openapi"], "3.0.0");
-    assert_eq!(shop.send(get("/openapi.yaml")).await.text, openapi::document().yaml());
+    assert_eq!(shop.send(get("/openapi.yaml")).await.text, routes::document().yaml());
     let jwks = shop.send(get("/.well-known/jwks.json")).await.json();
     assert_eq!(jwks["keys"][0]["alg"], "EdDSA");
     shop.database.finish().await;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use commerce_api::http::openapi;
+use commerce_api::routes;
 use poem::http::Method;
 use serde_json::{Map, Value};
 
@@ -72,7 +72,7 @@ impl Operation {
 
 impl Surface {
     pub fn read() -> Self {
-        Self { document: serde_json::from_str(&openapi::document().json()).unwrap() }
+        Self { document: serde_json::from_str(&routes::document().json()).unwrap() }
     }
 
     /// Every operation, in the order of the spec.

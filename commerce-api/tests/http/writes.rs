@@ -1,11 +1,12 @@
 //! `State::write` and idempotency, on a resource made for the purpose.
 
-use commerce_api::edge::{AllowedOrigins, Edge};
+use commerce_api::edge::Edge;
 use commerce_api::http::answer::{Created, Reply};
 use commerce_api::http::auth::{Can, OrdersWrite, Shopper};
 use commerce_api::http::body::Body;
 use commerce_api::http::idempotency_key::{IdempotencyKey, RequiredIdempotencyKey};
 use commerce_api::http::problem::{Code, Problem, Refusal, Refused};
+use commerce_api::http::route_table::RouteTable;
 use commerce_api::http::state::State;
 use commerce_core::accounts::Role;
 use commerce_core::db::Retryable;
@@ -113,9 +114,9 @@ impl Notes {
 }
 
 async fn shop() -> TestShop {
-    let shop = TestShop::with(|state, _| {
+    let shop = TestShop::with(|state, settings| {
         let api = OpenApiService::new(Notes(state.clone()), "notes", "0");
-        Edge::new(Route::new().nest("/v1", api).data(state), AllowedOrigins::None).boxed()
+        Edge::new(Route::new().nest("/v1", api).data(state), RouteTable::of::<Notes>(&[]), &settings).boxed()
     })
     .await;
     shop.database.conn().await.batch_execute("CREATE TABLE notes (text text)").await.unwrap();

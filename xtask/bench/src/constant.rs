@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
-use commerce_api::edge::{AllowedOrigins, Edge};
+use commerce_api::edge::Edge;
+use commerce_api::edge::settings::HttpSettings;
+use commerce_api::http::route_table::RouteTable;
 use poem::listener::TcpListener;
 use poem::{EndpointExt as _, Response, Server};
 
@@ -22,7 +24,7 @@ pub async fn run(arguments: &Arguments) -> Result<()> {
     let constant = poem::endpoint::make_sync(move |_| {
         Response::builder().content_type("application/json").body(body.clone())
     });
-    let edge = Edge::new(constant.map_to_response(), AllowedOrigins::default());
+    let edge = Edge::new(constant.map_to_response(), RouteTable::default(), &HttpSettings::default());
     Server::new(TcpListener::bind(arguments.address)).run(edge).await?;
     Ok(())
 }

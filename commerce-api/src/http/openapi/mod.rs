@@ -5,16 +5,19 @@
 //!   form (a body, parameters, a credential, an Idempotency-Key).
 //! - Bodies are closed (`additionalProperties: false`), as they are in fact.
 
+mod examples;
 mod responses;
 
 use std::collections::BTreeSet;
+use std::marker::PhantomData;
 
-use poem_openapi::OpenApiService;
+use poem_openapi::{OpenApi, OpenApiService};
 use serde_yaml::{Mapping, Value};
 
-use crate::http::auth::{BEARER_SCHEME, CART_TOKEN_SCHEME, SESSION_COOKIE_SCHEME};
-use crate::http::state::State;
-use crate::routes;
+use self::examples::add_examples;
+use crate::http::route_table::BASE;
+use crate::http::security_schemes::{BEARER_SCHEME, CART_TOKEN_SCHEME, SESSION_COOKIE_SCHEME};
+use crate::http::tag::CHAPTERS;
 
 /// The finished document.
 pub struct Document(Value);
@@ -35,32 +38,32 @@ Catalogue, carts, checkout, payments and orders of one shop.
 Amounts are whole minor units (cents) of the shop's currency. Lists are paged by `cursor`. Every error is a problem document
 (RFC 9457) with a stable `code`. A POST with an `Idempotency-Key` can be sent again without doing its work again.";
 
-/// The spec without any running server: the handlers' types are all it needs.
-pub fn document() -> Document {
-    let service = OpenApiService::new(TypesOnly, "commerce", env!("CARGO_PKG_VERSION"))
+/// The spec of an API without any running server: the handlers' types are all it needs.
+pub fn document<Api: OpenApi>() -> Document {
+    let service = OpenApiService::new(TypesOnly::<Api>(PhantomData), "commerce", env!("CARGO_PKG_VERSION"))
         .description(DESCRIPTION)
-        .server(routes::BASE);
+        .server(BASE);
     let mut root: Value = serde_yaml::from_str(&service.spec_yaml()).unwrap_or_default();
     finish(&mut root);
     Document(root)
 }
 
 /// Stands for the routes where only their types are wanted.
-struct TypesOnly;
+struct TypesOnly<Api>(PhantomData<fn() -> Api>);
 
-impl poem_openapi::OpenApi for TypesOnly {
+impl<Api: OpenApi> OpenApi for TypesOnly<Api> {
     fn meta() -> Vec<poem_openapi::registry::MetaApi> {
-        routes::Surface::meta()
+        Api::meta()
     }
 
     fn register(registry: &mut poem_openapi::registry::Registry) {
-        routes::Surface::register(registry);
+        Api::register(registry);
     }
 
-    fn add_routes(self, _: &mut RouteTable) {}
+    fn add_routes(self, _: &mut Handlers) {}
 }
 
-type RouteTable = std::collections::HashMap<
+type Handlers = std::collections::HashMap<
     String,
     std::collections::HashMap<poem::http::Method, poem::endpoint::BoxEndpoint<'static>>,
 >;
@@ -151,7 +154,7 @@ fn finish(root: &mut Value) {
     if let Some(Value::Sequence(chapters)) = root.get_mut("tags") {
         let place = |chapter: &Value| {
             let name = chapter.get("name").and_then(Value::as_str);
-            routes::CHAPTERS.iter().position(|known| Some(*known) == name).unwrap_or(usize::MAX)
+            CHAPTERS.iter().position(|known| Some(*known) == name).unwrap_or(usize::MAX)
         };
         chapters.sort_by_key(place);
     }
@@ -250,20 +253,6 @@ fn gather(value: &Value, schemas: &Value, found: &mut BTreeSet<String>) {
     }
 }
 
-/// Copies the example of a body's schema beside it, where every tool finds it.
-fn add_examples(body: &mut Value, schemas: &Value) {
-    let Some(content) = body.get_mut("content").and_then(Value::as_mapping_mut) else { return };
-    for (_, media) in content.iter_mut() {
-        let target = media.get("schema").and_then(|schema| schema.get("$ref")).and_then(Value::as_str);
-        let name = target.and_then(|target| target.strip_prefix("#/components/schemas/"));
-        let example =
-            name.and_then(|name| schemas.get(name)).and_then(|schema| schema.get("example")).cloned();
-        if let (Some(example), Some(media)) = (example, media.as_mapping_mut()) {
-            media.insert("example".into(), example);
-        }
-    }
-}
-
 /// Turns a scheme named after a permission into `bearer`, and says the permission beside it.
 fn name_permission(operation: &mut Mapping) {
     let Some(Value::Sequence(security)) = operation.get_mut("security") else { return };
@@ -283,6 +272,3 @@ fn name_permission(operation: &mut Mapping) {
         operation.insert("x-permission".into(), permission.into());
     }
 }
-
-/// Kept so that the surface and its constructor cannot drift apart.
-const _: fn(&State) -> routes::Surface = routes::surface;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_yaml::{Mapping, Value};
 
-use super::add_examples;
+use super::examples::add_examples;
 use crate::http::problem::Code;
 
 /// Writes out the error responses and puts examples beside the others.
@@ -78,7 +78,7 @@ impl Form {
             limited: operation
                 .get("operationId")
                 .and_then(Value::as_str)
-                .is_some_and(crate::edge::rate_limit::limits),
+                .is_some_and(crate::http::rate_limit::limits),
         }
     }
 

@@ -10,14 +10,15 @@ use poem_openapi::types::Example;
 use poem_openapi::{Object, OpenApi};
 use uuid::Uuid;
 
-use crate::edge::IfMatch;
 use crate::http::answer::{Created, List, NoContent, Okay, Reply};
 use crate::http::auth::Customer;
 use crate::http::body::Body;
 use crate::http::idempotency_key::IdempotencyKey;
+use crate::http::if_match::IfMatch;
 use crate::http::problem::{Code, Fault, Missing, OnlyDatabase, Problem, Refusal, Refused};
+use crate::http::route_table::BASE;
 use crate::http::state::State;
-use crate::routes::{BASE, Tag};
+use crate::http::tag::Tag;
 
 pub struct Addresses(pub State);
 

@@ -12,15 +12,14 @@ use poem_openapi::types::{Example, MaybeUndefined};
 use poem_openapi::{Enum, Object, OpenApi};
 use uuid::Uuid;
 
-use crate::edge::IfMatch;
-use crate::http::answer::{List, NOTHING, NoContent, Okay, Reply};
+use crate::http::answer::{List, NOTHING, NoContent, Okay, Reply, twenty};
 use crate::http::auth::{Can, UsersRead, UsersWrite, permission_denied};
 use crate::http::body::Body;
+use crate::http::if_match::IfMatch;
 use crate::http::problem::{Code, Fault, Missing, Problem, Refusal, Refused};
 use crate::http::state::State;
+use crate::http::tag::Tag;
 use crate::resources::accounts::me::AccountRole;
-use crate::resources::orders::shopper_orders::twenty;
-use crate::routes::Tag;
 
 pub struct AdminUsers(pub State);
 

@@ -11,10 +11,11 @@ use crate::http::body::Body;
 use crate::http::even_time::in_even_time;
 use crate::http::problem::{OnlyDatabase, Refused};
 use crate::http::state::State;
+use crate::http::tag::Tag;
+use crate::resources::accounts::mail_sent::MailSent;
 use crate::resources::accounts::me::Account;
 use crate::resources::accounts::password::{PasswordRefusal, address, prove_password};
-use crate::resources::accounts::registration::{MailSent, WrongCode};
-use crate::routes::Tag;
+use crate::resources::accounts::registration::WrongCode;
 
 pub struct EmailChanges(pub State);
 
@@ -33,7 +34,7 @@ impl EmailChanges {
         in_even_time(async {
             let new_email = address(&body.new_email, "/new_email")?;
             let proven = prove_password(&self.0, &customer, body.value.password).await?;
-            self.0.limit_by_account("change_email", new_email.as_str()).await?;
+            self.0.limits.by_account("change_email", new_email.as_str()).await?;
             let change = async move |conn: &mut AsyncPgConnection| {
                 Ok::<_, OnlyDatabase>(flows::request_email_change(conn, &proven, &new_email).await?)
             };

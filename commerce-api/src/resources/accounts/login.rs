@@ -14,15 +14,17 @@ use poem::Request;
 use poem_openapi::types::Example;
 use poem_openapi::{Enum, Object, OpenApi};
 
-use crate::edge::client_ip::ClientIp;
 use crate::http::answer::{NoContent, Okay, Reply};
-use crate::http::auth::{Call, Customer};
+use crate::http::auth::Customer;
 use crate::http::body::Body;
+use crate::http::call::Call;
+use crate::http::client_ip::ClientIp;
+use crate::http::page_origin::PageOrigin;
 use crate::http::problem::{Code, OnlyDatabase, Problem, Refusal, Refused};
 use crate::http::state::State;
+use crate::http::tag::Tag;
 use crate::http::tokens::ACCESS_TOKEN_TTL;
 use crate::resources::accounts::me::Account;
-use crate::routes::Tag;
 
 pub struct Accounts(pub State);
 
@@ -42,21 +44,21 @@ impl Accounts {
         let LoginRequest { email, password, mode, cart_token } = body.value;
         let by_cookie = mode == Some(LoginMode::Cookie);
         if by_cookie {
-            self.0.browsers.check_origin(request)?;
+            PageOrigin::check(request)?;
         }
-        let guess = self.0.count_guess(&email, request.data::<ClientIp>()).await?;
+        let guess = self.0.limits.count_guess(&email, request.data::<ClientIp>()).await?;
         let credentials = match email.parse::<EmailAddress>() {
             Ok(email) => accounts::find_credentials(&mut *self.0.conn().await?, &email).await?,
             Err(_) => StoredCredentials::of_nobody(),
         };
         let checked = credentials.check(password).await;
         if !matches!(checked, Err(LoginError::InvalidCredentials)) {
-            self.0.give_back_guess(guess).await?;
+            self.0.limits.give_back_guess(guess).await?;
         }
         let proven = checked?;
         let (state, device, call) = (self.0.clone(), device(request), Call::of(request));
         // The browser has one cookie: the session of the one that is replaced ends, or it would live on with nobody to end it.
-        let former = self.0.browsers.cookie_of(request);
+        let former = self.0.cookies.cookie_of(request);
         let open = async move |conn: &mut AsyncPgConnection| {
             let (user, opened) = if by_cookie {
                 let (user, cookie) = accounts::open_cookie_session(conn, &proven, &device).await?;
@@ -77,7 +79,7 @@ impl Accounts {
         match self.0.transaction("login", open).await? {
             (user, Carried::Tokens(opened)) => Ok(Okay::new(LoggedIn::from(self.tokens(user, &opened)?))),
             (user, Carried::Cookie(cookie)) => {
-                Ok(Okay::new(Reply::new(LoggedIn::of(user)).set_cookie(self.0.browsers.set_cookie(&cookie))))
+                Ok(Okay::new(Reply::new(LoggedIn::of(user)).set_cookie(self.0.cookies.set_cookie(&cookie))))
             }
         }
     }

@@ -8,14 +8,14 @@ use poem_openapi::types::Example;
 use poem_openapi::{Enum, Object, OpenApi};
 use uuid::Uuid;
 
-use crate::edge::IfMatch;
 use crate::http::answer::{NoContent, Okay, Reply};
 use crate::http::auth::{Credential as _, Customer};
 use crate::http::body::Body;
+use crate::http::if_match::IfMatch;
 use crate::http::problem::{Code, Fault, Problem, Refusal, Refused};
 use crate::http::state::State;
+use crate::http::tag::Tag;
 use crate::resources::accounts::password::prove_password;
-use crate::routes::Tag;
 
 pub struct Me(pub State);
 

@@ -4,6 +4,7 @@ pub mod addresses;
 pub mod admin_users;
 pub mod email;
 pub mod login;
+pub mod mail_sent;
 pub mod me;
 pub mod password;
 pub mod registration;

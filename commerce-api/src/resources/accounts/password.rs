@@ -13,8 +13,8 @@ use crate::http::body::Body;
 use crate::http::even_time::in_even_time;
 use crate::http::problem::{Code, Fault, OnlyDatabase, Problem, Refusal, Refused};
 use crate::http::state::State;
-use crate::resources::accounts::registration::MailSent;
-use crate::routes::Tag;
+use crate::http::tag::Tag;
+use crate::resources::accounts::mail_sent::MailSent;
 
 pub struct Passwords(pub State);
 
@@ -30,7 +30,7 @@ impl Passwords {
         &self,
         body: Body<ForgotPasswordRequest>,
     ) -> Result<Accepted<MailSent>, Refused<OnlyDatabase>> {
-        self.0.limit_by_account("forgot_password", &body.email).await?;
+        self.0.limits.by_account("forgot_password", &body.email).await?;
         let email = address(&body.email, "/email")?;
         let mail = async move |conn: &mut AsyncPgConnection| {
             flows::request_password_reset(conn, &email).await?;
@@ -46,7 +46,7 @@ impl Passwords {
     #[oai(path = "/auth/password/reset", method = "post", operation_id = "reset_password")]
     async fn reset(&self, body: Body<ResetPasswordRequest>) -> Result<NoContent, Refused<ResetRefusal>> {
         if let Some(email) = &body.email {
-            self.0.limit_by_account("reset_password", email).await?;
+            self.0.limits.by_account("reset_password", email).await?;
         }
         Ok(in_even_time(self.set_anew(body.value)).await?)
     }
@@ -133,11 +133,14 @@ pub async fn prove_password(
     customer: &Customer,
     password: String,
 ) -> Result<ProvenUser, PasswordRefusal> {
-    let guess =
-        state.count_guess(&customer.user_id.to_string(), None).await.map_err(PasswordRefusal::Failed)?;
+    let guess = state
+        .limits
+        .count_guess(&customer.user_id.to_string(), None)
+        .await
+        .map_err(PasswordRefusal::Failed)?;
     let proven = check_password(state, customer, password).await;
     if !matches!(proven, Err(PasswordRefusal::Wrong)) {
-        state.give_back_guess(guess).await.map_err(PasswordRefusal::Failed)?;
+        state.limits.give_back_guess(guess).await.map_err(PasswordRefusal::Failed)?;
     }
     proven
 }

@@ -17,8 +17,9 @@ use crate::http::body::Body;
 use crate::http::even_time::in_even_time;
 use crate::http::problem::{Code, Fault, OnlyDatabase, Problem, Refusal, Refused};
 use crate::http::state::State;
+use crate::http::tag::Tag;
+use crate::resources::accounts::mail_sent::MailSent;
 use crate::resources::accounts::password::address;
-use crate::routes::Tag;
 
 pub struct Registrations(pub State);
 
@@ -63,7 +64,7 @@ impl Registrations {
     /// A code is good for ten minutes and five guesses, once.
     #[oai(path = "/auth/verify-email", method = "post", operation_id = "verify_email")]
     async fn verify_email(&self, body: Body<VerifyEmailRequest>) -> Result<NoContent, Refused<WrongCode>> {
-        self.0.limit_by_account("verify_email", &body.email).await?;
+        self.0.limits.by_account("verify_email", &body.email).await?;
         let VerifyEmailRequest { email, code } = body.value;
         let Ok(email) = email.parse::<EmailAddress>() else { return Err(WrongCode.into()) };
         let state = self.0.clone();
@@ -86,7 +87,7 @@ impl Registrations {
         &self,
         body: Body<ResendCodeRequest>,
     ) -> Result<Accepted<MailSent>, Refused<OnlyDatabase>> {
-        self.0.limit_by_account("resend_code", &body.email).await?;
+        self.0.limits.by_account("resend_code", &body.email).await?;
         let email = address(&body.email, "/email")?;
         let mail = async move |conn: &mut AsyncPgConnection| {
             flows::resend_code(conn, &email).await?;
@@ -101,7 +102,7 @@ impl Registrations {
         &self,
         body: Body<RegisterRequest>,
     ) -> Result<Accepted<MailSent>, Refused<OnlyDatabase>> {
-        self.0.limit_by_account("register", &body.email).await?;
+        self.0.limits.by_account("register", &body.email).await?;
         let (user, password) = body.value.new_user().await?;
         // More than once if another registration of the address came in between, as the first of several at once does.
         for _ in 0..COMPARISONS_MAX {
@@ -164,19 +165,6 @@ impl Example for RegisterRequest {
             password: "correct horse battery".to_owned(),
             display_name: "Ada Lovelace".to_owned(),
         }
-    }
-}
-
-/// Says what happens next; the same for every address.
-#[derive(Object)]
-#[oai(example)]
-pub struct MailSent {
-    message: String,
-}
-
-impl Example for MailSent {
-    fn example() -> Self {
-        Self { message: "A mail is on its way to this address, if it can be used.".to_owned() }
     }
 }
 

@@ -10,11 +10,11 @@ use poem_openapi::types::Example;
 use poem_openapi::{Object, OpenApi};
 use uuid::Uuid;
 
-use crate::http::answer::{List, NoContent, Okay};
+use crate::http::answer::{List, NoContent, Okay, twenty};
 use crate::http::auth::Customer;
 use crate::http::problem::{Code, Missing, OnlyDatabase, Problem, Refusal, Refused};
 use crate::http::state::State;
-use crate::routes::Tag;
+use crate::http::tag::Tag;
 
 pub struct Sessions(pub State);
 
@@ -49,10 +49,6 @@ impl Sessions {
         self.0.sessions.forget(id);
         if ended { Ok(NoContent::done()) } else { Err(Missing("session").into()) }
     }
-}
-
-fn twenty() -> u16 {
-    20
 }
 
 /// A login that is still good.

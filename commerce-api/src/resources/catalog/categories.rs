@@ -14,15 +14,14 @@ use poem_openapi::types::{Example, MaybeUndefined};
 use poem_openapi::{Object, OpenApi};
 use uuid::Uuid;
 
-use crate::edge::IfMatch;
-use crate::http::answer::{Created, List, NOTHING, NoContent, Okay, Reply};
+use crate::http::answer::{Created, List, NOTHING, NoContent, Okay, Reply, twenty};
 use crate::http::auth::{Can, CategoriesWrite};
 use crate::http::body::Body;
 use crate::http::idempotency_key::IdempotencyKey;
+use crate::http::if_match::IfMatch;
 use crate::http::problem::{Code, Fault, MissingOrMoved, OnlyDatabase, Problem, Refusal, Refused};
 use crate::http::state::State;
-use crate::resources::orders::shopper_orders::twenty;
-use crate::routes::Tag;
+use crate::http::tag::Tag;
 
 pub struct Categories(pub State);
 

@@ -10,7 +10,7 @@ use crate::http::auth::{Can, ProductsRead};
 use crate::http::csv_file::{Chunks, CsvFile};
 use crate::http::problem::Problem;
 use crate::http::state::State;
-use crate::routes::Tag;
+use crate::http::tag::Tag;
 
 pub struct ProductsExport(pub State);
 

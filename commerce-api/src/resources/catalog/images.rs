@@ -16,16 +16,16 @@ use poem_openapi::types::Example;
 use poem_openapi::{Object, OpenApi};
 use uuid::Uuid;
 
-use crate::edge::IfMatch;
 use crate::http::answer::{Created, NOTHING, NoContent, Okay, Reply};
 use crate::http::auth::{Can, ProductsWrite};
 use crate::http::body::Body;
 use crate::http::idempotency_key::IdempotencyKey;
+use crate::http::if_match::IfMatch;
 use crate::http::problem::{Code, Fault, Problem, Refusal, Refused};
 use crate::http::state::State;
+use crate::http::tag::Tag;
 use crate::http::upload::ImageUpload;
 use crate::resources::catalog::products::{Image, product_key};
-use crate::routes::Tag;
 
 pub struct ProductImages(pub State);
 

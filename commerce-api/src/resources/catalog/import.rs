@@ -23,7 +23,7 @@ use crate::http::idempotency_key::IdempotencyKey;
 use crate::http::problem::{Code, Fault, OnlyDatabase, Problem, Refusal, Refused};
 use crate::http::spool::Spooled;
 use crate::http::state::State;
-use crate::routes::Tag;
+use crate::http::tag::Tag;
 
 /// A file has at most this many bytes.
 const CSV_BYTES_MAX: u64 = 256 * 1024 * 1024;

@@ -67,7 +67,11 @@ fn may_be_part(request: &Request, tag: &str) -> bool {
 
 fn no_such_part(size: u64) -> Response {
     let detail = format!("The file has {size} bytes.");
-    Problem::new(Code::RangeNotSatisfiable, detail).with("size", size).into_response()
+    let range = format!("bytes */{size}");
+    Problem::new(Code::RangeNotSatisfiable, detail)
+        .with("size", size)
+        .header(header::CONTENT_RANGE, range)
+        .into_response()
 }
 
 /// A range as it is asked for (RFC 9110, 14.1.2).

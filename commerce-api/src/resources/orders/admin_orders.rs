@@ -19,17 +19,17 @@ use poem_openapi::types::Example;
 use poem_openapi::{Enum, Object, OpenApi};
 use uuid::Uuid;
 
-use crate::edge::IfMatch;
-use crate::http::answer::{Created, List, Okay};
+use crate::http::answer::{Created, List, Okay, twenty};
 use crate::http::auth::{Can, OrdersRead, OrdersWrite, permission_denied};
 use crate::http::body::Body;
 use crate::http::idempotency_key::IdempotencyKey;
+use crate::http::if_match::IfMatch;
 use crate::http::problem::{Code, Problem, Refusal, Refused};
 use crate::http::state::State;
+use crate::http::tag::Tag;
 use crate::resources::orders::shopper_orders::{
-    CancelReason, FulfillmentStatus, Order, OrderPaymentStatus, OrderSorting, OrderStatus, twenty, with_lines,
+    CancelReason, FulfillmentStatus, Order, OrderPaymentStatus, OrderSorting, OrderStatus, with_lines,
 };
-use crate::routes::Tag;
 
 pub struct AdminOrders(pub State);
 

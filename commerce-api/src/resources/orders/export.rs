@@ -11,8 +11,8 @@ use crate::http::auth::{Can, OrdersRead};
 use crate::http::csv_file::{Chunks, CsvFile};
 use crate::http::problem::Problem;
 use crate::http::state::State;
+use crate::http::tag::Tag;
 use crate::resources::orders::shopper_orders::{OrderPaymentStatus, OrderStatus};
-use crate::routes::Tag;
 
 pub struct OrdersExport(pub State);
 

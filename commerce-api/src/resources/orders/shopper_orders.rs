@@ -18,15 +18,15 @@ use poem_openapi::types::{Email, Example};
 use poem_openapi::{Enum, Object, OpenApi};
 use uuid::Uuid;
 
-use crate::http::answer::{Created, List, Okay, Reply};
+use crate::http::answer::{Created, List, Okay, Reply, twenty};
 use crate::http::auth::{Credential, Customer, Shopper};
 use crate::http::body::Body;
 use crate::http::idempotency_key::{IdempotencyKey, RequiredIdempotencyKey};
 use crate::http::money::{Address, Money};
 use crate::http::problem::{Code, Fault, Problem, Refusal, Refused};
 use crate::http::state::State;
+use crate::http::tag::Tag;
 use crate::resources::cart::out_of_stock;
-use crate::routes::Tag;
 
 pub struct Orders(pub State);
 
@@ -170,11 +170,6 @@ impl Orders {
         let Some(user_id) = shopper.owner().user_id() else { return Ok(None) };
         Ok(accounts::find_user(&mut *self.0.conn().await?, user_id).await?.map(|user| user.email))
     }
-}
-
-/// How many rows a list has unless asked otherwise.
-pub fn twenty() -> u16 {
-    20
 }
 
 /// The orders of a page with their lines: two queries, however many orders.

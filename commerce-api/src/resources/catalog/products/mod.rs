@@ -22,15 +22,14 @@ pub use self::requests::{
 };
 pub use self::shapes::{Image, Product, ProductSort, ProductStatus};
 
-use crate::edge::IfMatch;
-use crate::http::answer::{Created, List, NOTHING, NoContent, Okay};
+use crate::http::answer::{Created, List, NOTHING, NoContent, Okay, twenty};
 use crate::http::auth::{Can, ProductsRead, ProductsWrite};
 use crate::http::body::Body;
 use crate::http::idempotency_key::IdempotencyKey;
+use crate::http::if_match::IfMatch;
 use crate::http::problem::{Code, Fault, MissingOrMoved, Problem, Refusal, Refused};
 use crate::http::state::State;
-use crate::resources::orders::shopper_orders::twenty;
-use crate::routes::Tag;
+use crate::http::tag::Tag;
 
 pub struct Products(pub State);
 

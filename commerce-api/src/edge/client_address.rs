@@ -7,9 +7,7 @@ use ipnet::IpNet;
 use poem::Request;
 use poem::http::HeaderMap;
 
-/// The address of the client, as far as it can be trusted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ClientIp(pub IpAddr);
+use crate::http::client_ip::ClientIp;
 
 /// The networks of proxies whose word about their clients is taken.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

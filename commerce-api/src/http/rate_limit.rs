@@ -7,15 +7,15 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use clap::ValueEnum;
+use commerce_core::db::Pool;
 use commerce_core::email_address::EmailAddress;
 use commerce_core::rate_limit::{self, Policy, Taken};
-use poem::http::{HeaderValue, Method};
-use poem::{Request, Response};
+use poem::Response;
+use poem::http::{HeaderName, HeaderValue};
 use sha2::{Digest, Sha256};
 
-use crate::edge::client_ip::ClientIp;
+use crate::http::client_ip::ClientIp;
 use crate::http::problem::{Code, Problem};
-use crate::http::state::State;
 
 /// Whether addresses and mails are limited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -29,7 +29,7 @@ struct Limited {
     operation: &'static str,
     path: &'static str,
     by_ip: Policy,
-    /// None for logins, whose guesses are counted by [`State::count_guess`].
+    /// None for logins, whose guesses are counted by [`RateLimiter::count_guess`].
     by_account: Option<Policy>,
 }
 
@@ -94,6 +94,9 @@ pub fn limits(operation: &str) -> bool {
 #[must_use]
 pub struct Guess([(Policy, String); 2]);
 
+const POLICY_HEADER: HeaderName = HeaderName::from_static("ratelimit-policy");
+const LIMIT_HEADER: HeaderName = HeaderName::from_static("ratelimit");
+
 /// What the headers of an answer tell.
 #[derive(Debug, Clone, Copy)]
 pub struct Told {
@@ -114,7 +117,7 @@ impl Told {
     pub fn apply(&self, response: &mut Response) {
         let (policy, limit) = self.headers();
         let headers = response.headers_mut();
-        for (name, value) in [("ratelimit-policy", policy), ("ratelimit", limit)] {
+        for (name, value) in [(POLICY_HEADER, policy), (LIMIT_HEADER, limit)] {
             if let Ok(value) = HeaderValue::try_from(value) {
                 headers.append(name, value);
             }
@@ -134,17 +137,28 @@ fn whole_seconds(time: Duration) -> u64 {
     time.as_secs_f64().ceil() as u64
 }
 
-impl State {
-    /// Counts a request by its client's address, before anything else is looked at.
-    pub async fn limit_by_ip(&self, request: &Request) -> Result<Option<Told>, (Problem, Option<Told>)> {
-        if self.rate_limits == RateLimits::Off || request.method() != Method::POST {
-            return Ok(None);
-        }
-        let limited = LIMITED.iter().find(|limited| limited.path == request.uri().path());
-        let (Some(limited), Some(ClientIp(ip))) = (limited, request.data::<ClientIp>()) else {
-            return Ok(None);
-        };
-        let told = self.count(&limited.by_ip, &network_of(*ip)).await.map_err(|problem| (problem, None))?;
+/// Counts in the database, so that all processes count together.
+#[derive(Clone)]
+pub struct RateLimiter {
+    pool: Pool,
+    /// Whether requests without login and mails are limited.
+    limits: RateLimits,
+}
+
+impl RateLimiter {
+    pub fn new(pool: Pool, limits: RateLimits) -> Self {
+        Self { pool, limits }
+    }
+
+    /// Counts a POST without login to this path by the network of its client; other requests are not counted.
+    pub async fn by_address(
+        &self,
+        path: &str,
+        ClientIp(ip): ClientIp,
+    ) -> Result<Option<Told>, (Problem, Option<Told>)> {
+        let limited = LIMITED.iter().find(|limited| limited.path == path);
+        let Some(limited) = limited.filter(|_| self.limits == RateLimits::On) else { return Ok(None) };
+        let told = self.count(&limited.by_ip, &network_of(ip)).await.map_err(|problem| (problem, None))?;
         match told.refusal() {
             Some(problem) => Err((problem, Some(told))),
             None => Ok(Some(told)),
@@ -152,16 +166,14 @@ impl State {
     }
 
     /// Counts a request about this account, known or not.
-    pub async fn limit_by_account(&self, operation: &str, email: &str) -> Result<(), Problem> {
+    pub async fn by_account(&self, operation: &str, email: &str) -> Result<(), Problem> {
         let limited = LIMITED.iter().find(|limited| limited.operation == operation);
         let policy = match operation {
             "change_email" => Some(MAILS_TO_NEW_ADDRESS),
             _ => limited.and_then(|limited| limited.by_account),
         };
         match policy {
-            Some(policy) if self.rate_limits == RateLimits::On => {
-                self.admit(&policy, &account_key(email)).await
-            }
+            Some(policy) if self.limits == RateLimits::On => self.admit(&policy, &account_key(email)).await,
             _ => Ok(()),
         }
     }
@@ -181,7 +193,7 @@ impl State {
 
     /// The right password is no guess.
     pub async fn give_back_guess(&self, Guess(counted): Guess) -> Result<(), Problem> {
-        let mut conn = self.conn().await?;
+        let mut conn = self.pool.get().await?;
         for (policy, who) in &counted {
             rate_limit::give_back(&mut conn, policy, who).await?;
         }
@@ -193,14 +205,15 @@ impl State {
         match told.refusal() {
             Some(problem) => {
                 let (policy, limit) = told.headers();
-                Err(problem.with("rate_limit_policy", policy).with("rate_limit", limit))
+                let problem = problem.with("rate_limit_policy", &policy).with("rate_limit", &limit);
+                Err(problem.header(POLICY_HEADER, policy).header(LIMIT_HEADER, limit))
             }
             None => Ok(()),
         }
     }
 
     async fn count(&self, policy: &Policy, who: &str) -> Result<Told, Problem> {
-        let mut conn = self.conn().await?;
+        let mut conn = self.pool.get().await?;
         Ok(Told { policy: *policy, taken: rate_limit::take(&mut conn, policy, who).await? })
     }
 }
@@ -230,7 +243,7 @@ mod tests {
 
     #[test]
     fn every_post_without_login_is_limited_under_the_name_and_path_of_the_spec() {
-        let spec: serde_json::Value = serde_json::from_str(&crate::http::openapi::document().json()).unwrap();
+        let spec: serde_json::Value = serde_json::from_str(&crate::routes::document().json()).unwrap();
         let mut in_spec = Vec::new();
         for (path, methods) in spec["paths"].as_object().unwrap() {
             let post = &methods["post"];

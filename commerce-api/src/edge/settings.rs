@@ -1,0 +1,115 @@
+//! How the server is reached: `commerce-api serve --help` is the reference.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use clap::Args;
+use url::Url;
+
+use crate::edge::client_address::TrustedProxies;
+use crate::edge::cors::AllowedOrigins;
+use crate::http::rate_limit::RateLimits;
+use crate::http::session_cookie::SessionCookies;
+
+/// Where the server listens unless told otherwise.
+const HTTP_ADDR: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+
+/// How it is reached.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "HTTP")]
+pub struct HttpSettings {
+    /// Address to listen at
+    #[arg(long, env = "COMMERCE_HTTP_ADDR", default_value_t = HTTP_ADDR)]
+    pub http_addr: SocketAddr,
+
+    /// Where the shop is reached from outside, such as https://shop.example
+    #[arg(long, env = "COMMERCE_PUBLIC_URL", value_parser = web_address)]
+    pub public_url: Option<String>,
+
+    /// Origins whose pages may call the API from a browser, separated by commas; `*` for any
+    #[arg(long, env = "COMMERCE_CORS_ORIGINS", default_value = "")]
+    pub cors_origins: AllowedOrigins,
+
+    /// Networks of proxies in front, such as 10.0.0.0/8, separated by commas: their X-Forwarded-For or Forwarded is believed
+    #[arg(long, env = "COMMERCE_TRUSTED_PROXIES", default_value = "")]
+    pub trusted_proxies: TrustedProxies,
+
+    /// Whether requests without login are limited by address; guesses at passwords and codes always are
+    #[arg(long, env = "COMMERCE_RATE_LIMITS", default_value = "on")]
+    pub rate_limits: RateLimits,
+}
+
+impl HttpSettings {
+    /// Where links lead.
+    pub fn public_url(&self) -> String {
+        self.public_url.clone().unwrap_or_else(|| format!("http://{}", self.http_addr))
+    }
+
+    /// Cookies are `Secure` unless the shop's own address, and that of every page that may call it, is plain HTTP on this very
+    /// machine.
+    pub fn session_cookies(&self) -> SessionCookies {
+        let is_local = |url: &Url| {
+            let host = url.host_str().unwrap_or_default();
+            url.scheme() == "http" && ["localhost", "127.0.0.1", "[::1]"].contains(&host)
+        };
+        let own = self.public_url();
+        let mut pages = self.cors_origins.listed().iter().map(String::as_str).chain([own.as_str()]);
+        let local = pages.all(|page| Url::parse(page).is_ok_and(|url| is_local(&url)));
+        SessionCookies { secure: !local }
+    }
+}
+
+impl Default for HttpSettings {
+    /// As without any flag or variable.
+    fn default() -> Self {
+        Self {
+            http_addr: HTTP_ADDR,
+            public_url: None,
+            cors_origins: AllowedOrigins::None,
+            trusted_proxies: TrustedProxies::default(),
+            rate_limits: RateLimits::On,
+        }
+    }
+}
+
+/// What is trusted of a browser hangs on it, so a slip must not pass.
+fn web_address(text: &str) -> Result<String, String> {
+    let url = Url::parse(text).ok();
+    let is_web = url.is_some_and(|url| ["http", "https"].contains(&url.scheme()) && url.has_host());
+    is_web
+        .then(|| text.to_owned())
+        .ok_or_else(|| "must be an address such as https://shop.example".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use commerce_core::accounts::SessionCookie;
+
+    use super::*;
+
+    fn cookies(public_url: Option<&str>) -> SessionCookies {
+        let http_addr = ([0, 0, 0, 0], 8080).into();
+        let public_url = public_url.map(str::to_owned);
+        HttpSettings { http_addr, public_url, ..HttpSettings::default() }.session_cookies()
+    }
+
+    #[test]
+    fn a_cookie_is_secure_but_on_the_own_machine() {
+        let cookie = SessionCookie::received("x");
+        assert_eq!(
+            cookies(Some("https://shop.example/")).set_cookie(&cookie),
+            "__Host-commerce_session=x; Path=/; Max-Age=34560000; HttpOnly; SameSite=Lax; Secure"
+        );
+        for local in ["http://localhost:8080", "http://127.0.0.1:8080", "http://[::1]:1"] {
+            let set = cookies(Some(local)).set_cookie(&cookie);
+            assert_eq!(
+                set, "commerce_session=x; Path=/; Max-Age=34560000; HttpOnly; SameSite=Lax",
+                "{local}"
+            );
+        }
+        for elsewhere in
+            [Some("http://shop.example"), Some("http://localhost.example"), Some("nonsense"), None]
+        {
+            assert!(cookies(elsewhere).set_cookie(&cookie).ends_with("; Secure"), "{elsewhere:?}");
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! One request: its id, its path, and what of it a write needs to know.
+
+use poem::Request;
+use poem::http::Method;
+use uuid::Uuid;
+
+/// The id of a request: the client's, if it sent a sane one, else a new UUIDv7. In the answer, the log, and timelines.
+#[derive(Debug, Clone)]
+pub struct RequestId(pub String);
+
+impl RequestId {
+    pub const HEADER: &'static str = "x-request-id";
+
+    /// The id that a request gets.
+    pub fn of(request: &Request) -> Self {
+        let is_sane = |id: &&str| {
+            (1..=128).contains(&id.len())
+                && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:+/=".contains(&byte))
+        };
+        let given = request.headers().get(Self::HEADER).and_then(|value| value.to_str().ok()).filter(is_sane);
+        Self(given.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned))
+    }
+}
+
+/// The path as the client wrote it, of which the router strips the beginning.
+#[derive(Debug, Clone)]
+pub struct OriginalPath(pub String);
+
+/// What of the request a write needs to know.
+#[derive(Debug, Clone)]
+pub struct Call {
+    pub method: Method,
+    /// As the client wrote it, without the query.
+    pub path: String,
+    pub request_id: Option<String>,
+}
+
+impl Call {
+    pub fn of(request: &Request) -> Self {
+        Self {
+            method: request.method().clone(),
+            path: request.data::<OriginalPath>().map(|path| path.0.clone()).unwrap_or_default(),
+            request_id: request.data::<RequestId>().map(|id| id.0.clone()),
+        }
+    }
+}

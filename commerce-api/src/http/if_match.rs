@@ -1,0 +1,55 @@
+//! The header `If-Match`: a change is made only to what the caller saw.
+
+use poem::http::header;
+use poem::{Request, RequestBody, Result};
+use poem_openapi::registry::{MetaParamIn, MetaSchemaRef, Registry};
+use poem_openapi::types::Type;
+use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
+
+/// The header `If-Match`: change the resource only if it still has the version that the caller saw.
+/// Declare it as `#[oai(name = "If-Match")] expected: IfMatch`.
+#[derive(Debug, Clone, Copy)]
+pub struct IfMatch(Option<i32>);
+
+impl IfMatch {
+    /// The version that the resource must have, if the caller asked for one.
+    pub fn version(self) -> Option<i32> {
+        self.0
+    }
+}
+
+impl<'a> ApiExtractor<'a> for IfMatch {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::Parameter];
+
+    type ParamType = String;
+    type ParamRawType = String;
+
+    fn register(registry: &mut Registry) {
+        <String as Type>::register(registry);
+    }
+
+    fn param_in() -> Option<MetaParamIn> {
+        Some(MetaParamIn::Header)
+    }
+
+    fn param_schema_ref() -> Option<MetaSchemaRef> {
+        Some(String::schema_ref())
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        _body: &mut RequestBody,
+        _options: ExtractParamOptions<String>,
+    ) -> Result<Self> {
+        // One that is not ASCII is a condition too, and one that nothing meets.
+        let condition = request.headers().get(header::IF_MATCH);
+        let condition = condition.map(|tag| tag.to_str().unwrap_or_default().trim());
+        let Some(tag) = condition.filter(|tag| *tag != "*") else { return Ok(Self(None)) };
+        // What follows a hyphen tells apart what is shown beside the version, such as stock.
+        let tag = tag.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+        let version = tag.and_then(|tag| tag.split('-').next()?.parse().ok());
+        // A tag that we never give out cannot match; that is told where the version is looked at, after path and body.
+        const NEVER: i32 = i32::MIN;
+        Ok(Self(Some(version.unwrap_or(NEVER))))
+    }
+}

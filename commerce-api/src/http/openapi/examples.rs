@@ -1,0 +1,17 @@
+//! Examples, where tools look for them.
+
+use serde_yaml::Value;
+
+/// Copies the example of a body's schema beside it, where every tool finds it.
+pub fn add_examples(body: &mut Value, schemas: &Value) {
+    let Some(content) = body.get_mut("content").and_then(Value::as_mapping_mut) else { return };
+    for (_, media) in content.iter_mut() {
+        let target = media.get("schema").and_then(|schema| schema.get("$ref")).and_then(Value::as_str);
+        let name = target.and_then(|target| target.strip_prefix("#/components/schemas/"));
+        let example =
+            name.and_then(|name| schemas.get(name)).and_then(|schema| schema.get("example")).cloned();
+        if let (Some(example), Some(media)) = (example, media.as_mapping_mut()) {
+            media.insert("example".into(), example);
+        }
+    }
+}
