@@ -40,7 +40,7 @@ enum Command {
     /// Write commerce-core/src/schema.rs from the migrations, applied to a throwaway Postgres
     Schema(schema::Options),
     /// Check who imports whom, who writes which table, and what commerce-core may know
-    Architecture,
+    Architecture(architecture::Options),
 }
 
 fn main() -> ExitCode {
@@ -64,6 +64,6 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Test(options) => test::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Schema(options) => schema::run(&options),
-        Command::Architecture => architecture::run(),
+        Command::Architecture(options) => architecture::run(&options),
     }
 }

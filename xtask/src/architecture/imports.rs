@@ -1,88 +1,132 @@
-//! Who may import whom inside commerce-core.
+//! Who may import whom: the rooms of each crate, and which is below which.
 
 use super::source::{SourceFile, identifier};
 
-/// The top-level modules by rank: each may import the ranks below its own.
-const RANKS: [&[&str]; 10] = [
-    &[
-        "ids",
-        "money",
-        "pricing",
-        "address",
-        "email_address",
-        "page",
-        "error",
-        "schema",
-        "db",
-        "idempotency",
-        "request",
-        "settings",
-        "text_enum",
+/// One crate, and its top-level modules by rank: each may import the ranks before its own.
+pub struct House {
+    /// The folder in the checkout.
+    pub package: &'static str,
+    pub ranks: &'static [&'static [&'static str]],
+    /// Whether the modules of the first rank, the foundation, may import each other.
+    pub has_foundation: bool,
+    /// Imports inside one rank that are wanted, each with its reason.
+    pub exceptions: &'static [(&'static str, &'static str, &'static str)],
+}
+
+pub const CORE: House = House {
+    package: "commerce-core",
+    ranks: &[
+        &[
+            "ids",
+            "money",
+            "pricing",
+            "address",
+            "email_address",
+            "page",
+            "error",
+            "schema",
+            "db",
+            "idempotency",
+            "request",
+            "settings",
+            "text_enum",
+        ],
+        &["queue", "audit_log", "rate_limit"],
+        &["catalog", "accounts"],
+        &["inventory", "search", "notifications", "contact"],
+        &["cart", "orders"],
+        &["payments", "shipments", "returns"],
+        &["flows"],
+        &["jobs"],
+        &["audit"],
+        &["testing"],
     ],
-    &["queue", "audit_log", "rate_limit"],
-    &["catalog", "accounts"],
-    &["inventory", "search", "notifications", "contact"],
-    &["cart", "orders"],
-    &["payments", "shipments", "returns"],
-    &["flows"],
-    &["jobs"],
-    &["audit"],
-    &["testing"],
-];
+    has_foundation: true,
+    exceptions: &[(
+        "orders",
+        "cart",
+        "an order belongs to the shopper its cart belonged to, and says so with cart::Owner",
+    )],
+};
 
-/// Imports inside one rank that are wanted, each with its reason. The first rank is the foundation and needs none.
-const EXCEPTIONS: [(&str, &str, &str); 1] = [(
-    "orders",
-    "cart",
-    "an order belongs to the shopper its cart belonged to, and says so with cart::Owner",
-)];
+pub const API: House = House {
+    package: "commerce-api",
+    ranks: &[&["http"], &["edge"], &["resources"], &["routes"], &["program"], &["main"]],
+    has_foundation: false,
+    exceptions: &[],
+};
 
-/// Every import that goes up or sideways.
-pub fn breaches(core: &[SourceFile]) -> Vec<String> {
-    let mut breaches = Vec::new();
-    for file in core.iter().filter(|file| !file.path.is_empty()) {
-        let from = file.module();
-        let Some(own_rank) = rank(from) else {
-            breaches.push(format!(
-                "{}: module `{from}` has no rank; give it one in xtask/src/architecture/imports.rs",
-                file.shown
-            ));
-            continue;
-        };
-        for (line, to) in imported_modules(file) {
-            let Some(other_rank) = rank(&to) else { continue };
-            let sideways = own_rank == other_rank && own_rank > 0 && !is_exception(from, &to);
-            if from != to && (other_rank > own_rank || sideways) {
+pub const WORKER: House = House {
+    package: "commerce-worker",
+    ranks: &[
+        &["http", "slots", "wake", "attempt"],
+        &["backend"],
+        &["schedule"],
+        &["work"],
+        &["config"],
+        &["manage", "reindex"],
+        &["main"],
+    ],
+    has_foundation: false,
+    exceptions: &[],
+};
+
+impl House {
+    /// What the crate is called in paths: `commerce_api`.
+    pub fn name(&self) -> String {
+        self.package.replace('-', "_")
+    }
+
+    /// Every import that goes up or sideways.
+    pub fn breaches(&self, files: &[SourceFile]) -> Vec<String> {
+        let mut breaches = Vec::new();
+        for file in files.iter().filter(|file| !file.path.is_empty()) {
+            let from = file.module();
+            let Some(own_rank) = self.rank(from) else {
                 breaches.push(format!(
-                    "{}:{line}: `{from}` (rank {}) must not import `{to}` (rank {})",
-                    file.shown,
-                    own_rank + 1,
-                    other_rank + 1
+                    "{}: module `{from}` has no rank; give it one in xtask/src/architecture/imports.rs",
+                    file.shown
                 ));
+                continue;
+            };
+            for (line, to) in self.imported_modules(file) {
+                let Some(other_rank) = self.rank(&to) else { continue };
+                let may_be_sideways = self.has_foundation && own_rank == 0 || self.is_exception(from, &to);
+                let sideways = own_rank == other_rank && !may_be_sideways;
+                if from != to && (other_rank > own_rank || sideways) {
+                    breaches.push(format!(
+                        "{}:{line}: `{from}` (rank {}) must not import `{to}` (rank {})",
+                        file.shown,
+                        own_rank + 1,
+                        other_rank + 1
+                    ));
+                }
             }
         }
+        breaches
     }
-    breaches
-}
 
-fn rank(module: &str) -> Option<usize> {
-    RANKS.iter().position(|modules| modules.contains(&module))
-}
+    pub fn rank(&self, module: &str) -> Option<usize> {
+        self.ranks.iter().position(|modules| modules.contains(&module))
+    }
 
-fn is_exception(from: &str, to: &str) -> bool {
-    EXCEPTIONS.iter().any(|(exempt_from, exempt_to, _reason)| (*exempt_from, *exempt_to) == (from, to))
-}
+    fn is_exception(&self, from: &str, to: &str) -> bool {
+        self.exceptions
+            .iter()
+            .any(|(exempt_from, exempt_to, _reason)| (*exempt_from, *exempt_to) == (from, to))
+    }
 
-/// The top-level modules a file names, by `crate::…` or by climbing up with `super::`.
-fn imported_modules(file: &SourceFile) -> Vec<(usize, String)> {
-    let climb = "super::".repeat(file.path.len());
-    let mut found = Vec::new();
-    for prefix in ["crate::", climb.as_str()] {
-        for (line, rest) in file.after(prefix) {
-            found.extend(first_names(rest).into_iter().map(|name| (line, name.to_owned())));
+    /// The top-level modules a file names, by `crate::…` or by climbing up with `super::`.
+    fn imported_modules(&self, file: &SourceFile) -> Vec<(usize, String)> {
+        let (climb, name) = ("super::".repeat(file.path.len()), format!("{}::", self.name()));
+        let mut found = Vec::new();
+        for prefix in ["crate::", climb.as_str(), name.as_str()] {
+            for (line, rest) in file.after(prefix) {
+                found.extend(first_names(rest).into_iter().map(|name| (line, name.to_owned())));
+            }
         }
+        found
     }
-    found
 }
 
 /// The first names of what follows `crate::`: one, or those of a group `{a::b, c::{d, e}}`.
@@ -113,7 +157,7 @@ mod tests {
     use super::*;
 
     fn breaches_in(path: &str, text: &str) -> Vec<String> {
-        breaches(&[file(path, text)])
+        CORE.breaches(&[file(path, text)])
     }
 
     #[test]
@@ -148,5 +192,22 @@ mod tests {
     #[test]
     fn a_module_without_a_rank_is_a_breach() {
         assert_eq!(breaches_in("coupons", "").len(), 1);
+    }
+
+    #[test]
+    fn rooms_of_the_programs_import_downwards_only() {
+        let breaches = |path: &str, text: &str| API.breaches(&[file(path, text)]);
+        assert_eq!(
+            breaches("resources/cart", "use crate::http::answer;\nuse crate::edge::Edge;"),
+            Vec::<String>::new()
+        );
+        assert_eq!(breaches("main", "use commerce_api::program::serve;"), Vec::<String>::new());
+        assert_eq!(
+            breaches("http/auth", "\nuse crate::edge::RequestId;"),
+            ["http/auth:2: `http` (rank 1) must not import `edge` (rank 2)"]
+        );
+        assert_eq!(breaches("edge", "use crate::routes;").len(), 1);
+        assert_eq!(breaches("resources/orders/export", "use super::super::super::program::app;").len(), 1);
+        assert_eq!(WORKER.breaches(&[file("slots", "use crate::work::Worker;")]).len(), 1);
     }
 }

@@ -47,6 +47,23 @@ impl SourceFile {
         self.code.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
     }
 
+    /// The file with what stands in its string literals blanked out.
+    pub fn with_blank_strings(&self) -> Self {
+        let mut code = String::with_capacity(self.code.len());
+        let mut rest = self.code.as_str();
+        while let Some(first) = rest.chars().next() {
+            let taken = string_literal(rest).unwrap_or(first.len_utf8());
+            let (text, remaining) = rest.split_at(taken);
+            if taken > 1 && text.starts_with(['"', '\'', 'r']) {
+                blank(&mut code, text)
+            } else {
+                code.push_str(text)
+            }
+            rest = remaining;
+        }
+        Self { shown: self.shown.clone(), path: self.path.clone(), code }
+    }
+
     /// The lines on which a text occurs.
     pub fn lines_with(&self, pattern: &str) -> Vec<usize> {
         self.code.match_indices(pattern).map(|(offset, _)| self.line_of(offset)).collect()
