@@ -84,7 +84,8 @@ use crate::resources::inventory::Inventory;
 use crate::resources::orders::admin_orders::AdminOrders;
 use crate::resources::orders::export::OrdersExport;
 use crate::resources::orders::shopper_orders::Orders;
-use crate::resources::payments::Payments;
+use crate::resources::payments::refunds::Refunds;
+use crate::resources::payments::shopper_payments::Payments;
 use crate::resources::search::Search;
 
 /// Every resource under `/v1`. The framework takes sixteen at a time, so what belongs together stands together.
@@ -102,7 +103,7 @@ pub type Surface = (
     Orders,
     AdminOrders,
     OrdersExport,
-    Payments,
+    (Payments, Refunds),
     (AdminUsers, AuditLog),
 );
 
@@ -122,7 +123,7 @@ pub fn surface(state: &State) -> Surface {
         Orders(state()),
         AdminOrders(state()),
         OrdersExport(state()),
-        Payments(state()),
+        (Payments(state()), Refunds(state())),
         (AdminUsers(state()), AuditLog(state())),
     )
 }

@@ -214,6 +214,9 @@ diesel::table! {
         succeeded_at -> Nullable<Timestamptz>,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        captured_minor -> Int8,
+        fee_minor -> Nullable<Int8>,
+        fee_currency -> Nullable<Text>,
     }
 }
 
@@ -302,6 +305,10 @@ diesel::table! {
         failure_code -> Nullable<Text>,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        dedupe_key -> Text,
+        attempt -> Int4,
+        asked_at -> Nullable<Timestamptz>,
+        by_hand_note -> Nullable<Text>,
     }
 }
 

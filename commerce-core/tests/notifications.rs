@@ -53,12 +53,12 @@ VALUES ('00000000-0000-7000-8000-0000000000e2', '00000000-0000-7000-8000-0000000
 "#;
 
 const PAID_AND_CANCELLED: &str = r#"
-INSERT INTO commerce.payments (id, order_id, provider, amount_minor, currency, status, succeeded_at)
-VALUES ('00000000-0000-7000-8000-0000000000f2', '00000000-0000-7000-8000-0000000000e1', 'mock', 12845, 'JPY', 'succeeded',
+INSERT INTO commerce.payments (id, order_id, provider, amount_minor, captured_minor, currency, status, succeeded_at)
+VALUES ('00000000-0000-7000-8000-0000000000f2', '00000000-0000-7000-8000-0000000000e1', 'mock', 12845, 12845, 'JPY', 'succeeded',
         commerce.clock());
-INSERT INTO commerce.refunds (id, payment_id, order_id, amount_minor, reason)
+INSERT INTO commerce.refunds (id, payment_id, order_id, amount_minor, reason, dedupe_key)
 VALUES ('00000000-0000-7000-8000-0000000000f1', '00000000-0000-7000-8000-0000000000f2',
-        '00000000-0000-7000-8000-0000000000e1', 12845, 'order_cancelled');
+        '00000000-0000-7000-8000-0000000000e1', 12845, 'order_cancelled', 'test');
 INSERT INTO commerce.shipments (id, order_id, status, carrier, tracking_number)
 VALUES ('00000000-0000-7000-8000-0000000000f3', '00000000-0000-7000-8000-0000000000e1', 'shipped', 'Yamato', 'YT-42');
 UPDATE commerce.orders SET status = 'cancelled', cancel_reason = 'customer', cancelled_at = commerce.clock(),
@@ -198,6 +198,11 @@ async fn every_mail_can_be_written() {
     let with_code = |template| NewEmail::with_code(template, id::<CodeId>(CODE), id(USER), &anna());
     let to_user = |template| NewEmail::to_user(template, id::<UserId>(USER), &anna());
     let about_order = |template| NewEmail::about_order(template, id::<OrderId>(ORDER), &anna());
+    let about_refund = |template| NewEmail {
+        template,
+        dedupe_key: format!("{template}"),
+        ..NewEmail::about_refund(id::<RefundId>(REFUND), &anna())
+    };
     for template in Template::ALL.iter().copied() {
         let (mail, subject, says) = match template {
             Template::VerifyEmailCode => (
@@ -276,6 +281,28 @@ async fn every_mail_can_be_written() {
                 about_order(template),
                 "Order 1001 was paid after it was cancelled".to_owned(),
                 "The money goes back to anna@example.com by itself.".to_owned(),
+            ),
+            Template::PaymentMismatchAlert => {
+                let mut mail = about_order(template);
+                mail.data["asked"] = "12845 JPY".into();
+                mail.data["captured"] = "99.00 USD".into();
+                mail.data["counted"] = false.into();
+                (
+                    mail,
+                    "A payment for order 1001 is not what was asked for".to_owned(),
+                    "Asked for: 12845 JPY\nTaken: 99.00 USD\n\nIt does not count towards order 1001"
+                        .to_owned(),
+                )
+            }
+            Template::RefundFailedAlert => (
+                about_refund(template),
+                "12845 JPY of order 1001 could not be sent back".to_owned(),
+                "did not send 12845 JPY back to anna@example.com.\n\nHave it tried again".to_owned(),
+            ),
+            Template::RefundMismatchAlert => (
+                about_refund(template),
+                "12845 JPY of order 1001 went back twice".to_owned(),
+                "It counts once. Please see to the rest.".to_owned(),
             ),
             Template::PaymentRefunded => (
                 NewEmail::about_refund(id::<RefundId>(REFUND), &anna()),

@@ -182,7 +182,7 @@ impl ShopArgs {
     pub fn providers(&self, public_url: &str) -> Providers {
         let mock = || -> Arc<dyn PaymentProvider> { Arc::new(MockProvider::new(public_url)) };
         let switched_on = self.payment_providers.iter().flatten();
-        Providers::new(switched_on.filter(|name| **name == ProviderName::Mock).map(|_| mock()))
+        Providers::new(switched_on.filter(|name| **name == ProviderName::MOCK).map(|_| mock()))
     }
 }
 
@@ -258,7 +258,7 @@ fn parse_secret_key(text: &str) -> Result<SecretKey, InvalidSecretKey> {
 fn parse_provider(text: &str) -> Result<Option<ProviderName>, String> {
     match text.trim() {
         "" => Ok(None),
-        "mock" => Ok(Some(ProviderName::Mock)),
+        "mock" => Ok(Some(ProviderName::MOCK)),
         other => Err(format!("{other:?} is not a provider of this build; there is: mock")),
     }
 }

@@ -89,6 +89,8 @@ codes! {
     CurrencyMismatch = CONFLICT "currency_mismatch" "Another currency",
     /// The order's `status` does not allow the step.
     OrderState = CONFLICT "order_state" "The order's state does not allow it",
+    /// The refund has succeeded, is under way, or has been replaced by another: `detail` says which.
+    RefundState = CONFLICT "refund_state" "The refund's state does not allow it",
     /// The time to pay this order is over; its stock goes back on the shelf. Order again.
     OrderExpired = CONFLICT "order_expired" "The order has expired",
     /// The tracking number belongs to another shipment.

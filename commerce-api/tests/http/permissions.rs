@@ -131,6 +131,10 @@ const TABLE: &[(&str, May, Leads)] = &[
     ("admin_move_order", Staff(WRITES_ORDERS), Anywhere),
     ("admin_note_order", Staff(WRITES_ORDERS), Anywhere),
 
+    ("admin_list_refunds", Staff(READS_PAYMENTS), Anywhere),
+    ("admin_retry_refund", Staff(ADMINS), Anywhere),
+    ("admin_settle_refund_by_hand", Staff(ADMINS), Anywhere),
+
     ("admin_list_users", Staff(READS_USERS), Anywhere),
     ("admin_get_user", Staff(READS_USERS), Anywhere),
     ("admin_update_user", Staff(ADMINS), Anywhere),

@@ -1,7 +1,8 @@
 //! Buying over HTTP: cart, checkout, payment, and what staff does with the order.
 
 use commerce_core::accounts::Role;
-use commerce_core::flows::expire_orders;
+use commerce_core::flows::{expire_orders, run_refund};
+use commerce_core::jobs::{self, Job as _, kinds::RefundPayment};
 use commerce_core::settings::{ReservationMode, ShopSettings};
 use futures_util::future::join_all;
 use poem::http::Method;
@@ -342,4 +343,80 @@ async fn orders_are_exported_page_after_page() {
     let (_, eve) = shop.login(Role::Customer).await;
     shop.send(get("/v1/admin/orders/export").bearer(&eve)).await.problem(403, "permission_denied");
     shop.database.finish().await;
+}
+
+#[tokio::test]
+async fn a_provider_is_told_details_and_what_the_shopper_must_do_may_be_data() {
+    let shop = TestShop::new().await;
+    let variant = shop.database.variant(1250, 5).await;
+    let token = fill_cart(&shop, variant, 1).await;
+    let order = shop.send(checkout(&token, "c")).await.json();
+    let unheard_of = json!({ "provider": "mock", "details": { "colour": "red" } });
+    let refused = shop.send(pay(&token, &order, "p-1", &unheard_of)).await;
+    assert_eq!(refused.json()["errors"][0]["pointer"], "/details", "{}", refused.text);
+    for name in ["Stripe", "pay pal", &"x".repeat(41)] {
+        let refused = shop.send(pay(&token, &order, "p-2", &json!({ "provider": name }))).await;
+        assert_eq!(refused.json()["errors"][0]["pointer"], "/provider", "{}", refused.text);
+    }
+    let off = shop.send(pay(&token, &order, "p-3", &json!({ "provider": "bank_transfer" }))).await;
+    let message = off.json()["errors"][0].to_string();
+    assert!(message.contains("switched on: mock"), "{message}");
+    let client = json!({ "provider": "mock", "details": { "outcome": "require_client" } });
+    let begun = shop.send(pay(&token, &order, "p-4", &client)).await.json();
+    assert_eq!(begun["action"]["type"], "client", "{begun}");
+    assert!(begun["action"]["data"]["client_secret"].is_string(), "{begun}");
+    shop.database.finish().await;
+}
+
+#[tokio::test]
+async fn a_refused_refund_is_listed_retried_and_counted_as_paid_by_hand() {
+    let shop = TestShop::new().await;
+    let variant = shop.database.variant(1250, 5).await;
+    let token = fill_cart(&shop, variant, 1).await;
+    let order = shop.send(checkout(&token, "c")).await.json();
+    let body = json!({ "provider": "mock", "details": { "refund": "refuse" } });
+    assert_eq!(shop.send(pay(&token, &order, "p", &body)).await.status, 201);
+    let (_, admin) = shop.login(Role::Admin).await;
+    let (_, support) = shop.login(Role::Support).await;
+    let status = format!("/v1/admin/orders/{}/status", order["id"].as_str().unwrap());
+    shop.send(patch(&status, &json!({ "status": "cancelled" })).bearer(&admin)).await;
+    run_refunds(&shop).await;
+
+    let listed = shop.send(get("/v1/admin/refunds?status=failed").bearer(&support)).await.json();
+    let refund = listed["data"][0].clone();
+    assert_eq!(
+        (&refund["status"], &refund["failure_code"]),
+        (&json!("failed"), &json!("insufficient_funds"))
+    );
+    let path = format!("/v1/admin/refunds/{}", refund["id"].as_str().unwrap());
+    let retry = ask(Method::POST, &format!("{path}/retry")).header("Idempotency-Key", "r");
+    shop.send(retry.clone().bearer(&support)).await.problem(403, "permission_denied");
+    let retried = shop.send(retry.clone().bearer(&admin)).await;
+    assert_eq!((&retried.json()["status"], &retried.json()["attempt"]), (&json!("pending"), &json!(2)));
+    let replayed = shop.send(retry.bearer(&admin)).await;
+    assert_eq!(replayed.header("idempotent-replayed"), Some("true"));
+    let by_hand = |key: &str| {
+        let body = json!({ "note": "bank transfer of today" });
+        post(&format!("{path}/paid-by-hand"), &body).bearer(&admin).header("Idempotency-Key", key)
+    };
+    shop.send(by_hand("h-1")).await.problem(409, "refund_state");
+    run_refunds(&shop).await;
+    let paid = shop.send(by_hand("h-2")).await;
+    assert_eq!(paid.json()["status"], "succeeded", "{}", paid.text);
+    shop.send(by_hand("h-3")).await.problem(409, "refund_state");
+    let path = format!("/v1/orders/{}", order["id"].as_str().unwrap());
+    let order = shop.send(get(&path).header("Cart-Token", &token)).await.json();
+    assert_eq!((&order["status"], &order["payment_status"]), (&json!("cancelled"), &json!("refunded")));
+    shop.database.finish().await;
+}
+
+/// Does all refund jobs that are due, as a worker would.
+async fn run_refunds(shop: &TestShop) {
+    let lease = std::time::Duration::from_secs(60);
+    let mut conn = shop.database.conn().await;
+    for job in jobs::claim(&mut conn, "test", &[RefundPayment::KIND], 100, lease).await.unwrap() {
+        let RefundPayment { refund_id } = serde_json::from_value(job.payload.clone()).unwrap();
+        let (state, pool) = (&shop.state, shop.database.pool());
+        run_refund(pool, &state.shop, &state.providers, refund_id, job.lease()).await.unwrap();
+    }
 }

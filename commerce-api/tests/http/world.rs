@@ -2,6 +2,14 @@
 //! product, an admin.
 
 use commerce_core::accounts::Role;
+use commerce_core::flows::{BeginPayment, begin_payment, settle_payment};
+use commerce_core::ids::RefundId;
+use commerce_core::money::{Currency, Money};
+use commerce_core::page::Limit;
+use commerce_core::payments::{Capture, Outcome, ProviderName, list_refunds};
+use commerce_core::settings::ShopSettings;
+use commerce_core::testing::guest_origin;
+use diesel_async::SimpleAsyncConnection as _;
 use poem::http::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -41,6 +49,8 @@ pub struct World {
     pub address: String,
     /// Of the customer, on another device than the one that they call with.
     pub session: String,
+    /// Refused by its provider.
+    pub refund: String,
 }
 
 impl World {
@@ -75,6 +85,7 @@ impl World {
             user,
             address,
             session,
+            refund: refused_refund(shop).await.to_string(),
         }
     }
 
@@ -105,6 +116,7 @@ impl World {
             "users" => self.user.clone(),
             "addresses" => self.address.clone(),
             "sessions" => self.session.clone(),
+            "refunds" => self.refund.clone(),
             _ => Uuid::now_v7().to_string(),
         }
     }
@@ -169,6 +181,32 @@ impl Buyer {
         add(shop, variant, &credential).await;
         Self { credential, order, payment }
     }
+}
+
+/// Of an order that was paid with too much; its provider would not give the rest back.
+async fn refused_refund(shop: &TestShop) -> RefundId {
+    let (database, settings) = (&shop.database, ShopSettings::default());
+    let variant = database.variant(1250, 1).await;
+    let (owner, placed) = database.order(&settings, &[(variant, 1)]).await;
+    let wish = BeginPayment {
+        order_id: placed.order.id,
+        owner,
+        provider: ProviderName::MOCK,
+        amount: None,
+        request: json!({ "refund": "refuse" }),
+        request_key: rand::random(),
+        origin: guest_origin(),
+    };
+    let mut conn = database.conn().await;
+    let payment = begin_payment(&mut conn, wish).await.unwrap();
+    let too_much = Capture::new(format!("mock_{}", payment.id), Money::new(1300, Currency::USD));
+    settle_payment(&mut conn, &settings, payment.id, Outcome::Succeeded(too_much), &guest_origin())
+        .await
+        .unwrap();
+    conn.batch_execute("UPDATE commerce.refunds SET status = 'failed', failure_code = 'insufficient_funds'")
+        .await
+        .unwrap();
+    list_refunds(&mut conn, None, Limit::default(), None).await.unwrap().data[0].0.id
 }
 
 /// The one image of a product, which is a link.

@@ -44,17 +44,17 @@ UNION ALL
 SELECT 'I2', 'orders ' || o.id, 'paid ' || o.paid_minor || ', payments ' || coalesce(p.paid, 0)
        || '; refunded ' || o.refunded_minor || ', payments ' || coalesce(p.refunded, 0)
 FROM commerce.orders o
-LEFT JOIN (SELECT order_id, sum(amount_minor) FILTER (WHERE succeeded_at IS NOT NULL) AS paid, sum(refunded_minor) AS refunded
+LEFT JOIN (SELECT order_id, sum(captured_minor) FILTER (WHERE succeeded_at IS NOT NULL) AS paid, sum(refunded_minor) AS refunded
            FROM commerce.payments GROUP BY 1) p ON p.order_id = o.id
 WHERE o.paid_minor <> coalesce(p.paid, 0) OR o.refunded_minor <> coalesce(p.refunded, 0)
 UNION ALL
 SELECT 'I2', 'payments ' || p.id, 'refunded ' || p.refunded_minor || ', refunds ' || coalesce(r.done, 0)
-       || ', promised ' || coalesce(r.promised, 0) || ' of ' || p.amount_minor
+       || ', promised ' || coalesce(r.promised, 0) || ' of ' || p.captured_minor
 FROM commerce.payments p
 LEFT JOIN (SELECT payment_id, sum(amount_minor) FILTER (WHERE status = 'succeeded') AS done,
                   sum(amount_minor) FILTER (WHERE status <> 'failed') AS promised
            FROM commerce.refunds GROUP BY 1) r ON r.payment_id = p.id
-WHERE p.refunded_minor <> coalesce(r.done, 0) OR coalesce(r.promised, 0) > p.amount_minor
+WHERE p.refunded_minor <> coalesce(r.done, 0) OR coalesce(r.promised, 0) > p.captured_minor
 UNION ALL
 SELECT 'I2', 'orders ' || id, 'paid_at is ' || coalesce(paid_at::text, 'unset') || ' with ' || paid_minor || ' of ' || total_minor
 FROM commerce.orders WHERE (paid_at IS NOT NULL) <> (paid_minor >= total_minor)
@@ -67,7 +67,14 @@ SELECT 'I2', 'orders ' || o.id, 'is cancelled and keeps ' || (o.paid_minor - o.r
 FROM commerce.orders o
 WHERE o.status = 'cancelled' AND o.paid_minor > o.refunded_minor
   AND o.paid_minor - o.refunded_minor > (SELECT coalesce(sum(amount_minor), 0) FROM commerce.refunds r
-                                         WHERE r.order_id = o.id AND r.status <> 'succeeded')
+                                         WHERE r.order_id = o.id AND r.status IN ('pending', 'processing'))
+UNION ALL
+-- I2: a refund that is under way has a job that sees to it.
+SELECT 'I2', 'refunds ' || r.id, 'is ' || r.status || ' and no job sees to it'
+FROM commerce.refunds r
+WHERE r.status IN ('pending', 'processing')
+  AND NOT EXISTS (SELECT FROM commerce.jobs j
+                  WHERE j.kind = 'refund_payment' AND j.state <> 'dead' AND j.payload ->> 'refund_id' = r.id::text)
 UNION ALL
 -- I4: an ordered cart has its order, and an order's cart is closed.
 SELECT 'I4', 'carts ' || c.id, 'is ' || c.status || ' and has ' || CASE WHEN o.id IS NULL THEN 'no order' ELSE 'an order' END

@@ -12,7 +12,7 @@ use crate::ids::OrderId;
 use crate::inventory;
 use crate::notifications::{NewEmail, Template, enqueue_email};
 use crate::orders::{self, CancelReason, EventKind, FulfillmentStatus, LockedOrder, Order, OrderStatus};
-use crate::payments::{self, PaymentStatus, RefundReason};
+use crate::payments::{self, AttemptStatus, RefundReason};
 use crate::request::Origin;
 
 /// Who wants the order cancelled.
@@ -84,8 +84,8 @@ pub(super) async fn cancel_locked(
     orders::record(conn, id, EventKind::Cancelled, json!({ "reason": reason }), origin).await?;
 
     let closed_as = match reason {
-        CancelReason::Expired => PaymentStatus::Expired,
-        _ => PaymentStatus::Cancelled,
+        CancelReason::Expired => AttemptStatus::Expired,
+        _ => AttemptStatus::Cancelled,
     };
     payments::close_open(conn, id, closed_as).await?;
     let promised = payments::promised_by_payment(conn, id).await?;
@@ -94,7 +94,7 @@ pub(super) async fn cancel_locked(
     {
         let given_back: i64 =
             promised.iter().filter(|(of, _)| *of == payment.id).map(|(_, amount_minor)| amount_minor).sum();
-        let remaining_minor = payment.amount_minor - given_back;
+        let remaining_minor = payment.captured_minor - given_back;
         if remaining_minor > 0 {
             request_refund(conn, payment, remaining_minor, RefundReason::OrderCancelled, origin).await?;
         }

@@ -14,7 +14,7 @@ use super::settle_payment::{SettlePaymentError, settle_payment};
 use crate::db::{self, Pool, PoolError, Retryable, TransactionError, clock, current_time};
 use crate::ids::OrderId;
 use crate::orders::{self, CancelReason, OrderStatus};
-use crate::payments::{self, Outcome, Payment, PaymentStatus, ProviderError, Providers};
+use crate::payments::{self, AttemptStatus, Outcome, Payment, Providers};
 use crate::request::Origin;
 use crate::schema;
 use crate::settings::ShopSettings;
@@ -127,7 +127,7 @@ async fn list_due(
     use schema::{orders, payments};
     let open_attempt = payments::table
         .filter(payments::order_id.eq(orders::id))
-        .filter(payments::status.eq_any(PaymentStatus::OPEN));
+        .filter(payments::status.eq_any(AttemptStatus::OPEN));
     let due = orders::table
         .filter(orders::status.eq(OrderStatus::PendingPayment))
         .filter(orders::expires_at.le(clock().nullable()))
@@ -190,13 +190,9 @@ async fn close_attempts(
 ) -> Result<bool, ExpireOrdersError> {
     let mut unreachable = false;
     for payment in attempts {
-        let answer = match providers.get(payment.provider) {
+        let answer = match providers.get(&payment.provider) {
             Some(provider) => {
-                let late = |_| ProviderError::Unreachable {
-                    provider: payment.provider,
-                    detail: "it did not answer in time".to_owned(),
-                };
-                tokio::time::timeout(PROVIDER_TIMEOUT, provider.expire(payment)).await.map_err(late).flatten()
+                payments::in_time(&payment.provider, PROVIDER_TIMEOUT, provider.expire(payment)).await
             }
             // Switched off: nobody can be asked, so what may still come is a late payment.
             None => Ok(Outcome::Expired),

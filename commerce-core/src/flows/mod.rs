@@ -9,22 +9,29 @@
 mod begin_payment;
 mod cancel_order;
 mod change_email;
+mod complete_refund;
 mod create_product;
 mod delete_account;
+mod excess_payment;
 mod expire_orders;
 mod import_products;
+mod late_payment;
 mod place_order;
 mod refund_payment;
 mod register;
 mod reset_password;
+mod retry_refund;
 mod running_import;
 mod settle_payment;
+mod settle_refund_by_hand;
+mod settle_webhook;
 mod ship_order;
 mod verify_email;
 
 pub use begin_payment::{BeginPayment, BeginPaymentError, begin_payment};
 pub use cancel_order::{CancelOrderError, CancelledBy, cancel_order};
 pub use change_email::{confirm_email_change, request_email_change};
+pub use complete_refund::{CompleteRefundError, complete_refund};
 pub use create_product::{
     CreateProduct, CreateProductError, STOCK_MAX, create_combinations, create_product, create_variant,
 };
@@ -37,10 +44,13 @@ pub use import_products::{
     import_products,
 };
 pub use place_order::{PlaceOrder, PlaceOrderError, PlacedOrder, place_order, place_order_along_with};
-pub use refund_payment::{RefundPayment, RefundPaymentError, complete_refund, run_refund};
+pub use refund_payment::{RefundPayment, RefundPaymentError, run_refund};
 pub use register::{Registered, register, resend_code};
 pub use reset_password::{change_password, request_password_reset, reset_password};
+pub use retry_refund::{RetryRefundError, retry_refund};
 pub use running_import::{RunningImport, running_import};
 pub use settle_payment::{SettlePaymentError, settle_payment};
+pub use settle_refund_by_hand::{SettleRefundByHandError, settle_refund_by_hand};
+pub use settle_webhook::{SettleWebhookError, settle_webhook};
 pub use ship_order::{AdvanceOrderError, Dispatch, deliver_order, process_order, ship_order};
 pub use verify_email::{VerifiedEmail, verify_email};

@@ -47,7 +47,7 @@ pub async fn run(job: &ClaimedJob, services: &Services) -> Result<(), Failure> {
         }
         Kind::RefundPayment => {
             let RefundPayment { refund_id } = job.payload()?;
-            flows::run_refund(pool, &services.providers, refund_id, lease).await?;
+            flows::run_refund(pool, &services.shop, &services.providers, refund_id, lease).await?;
             tracing::info!(%refund_id, "refund ended");
         }
         Kind::ResizeImage => {

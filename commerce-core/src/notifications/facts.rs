@@ -186,21 +186,35 @@ pub(super) async fn order(conn: &mut AsyncPgConnection, id: OrderId) -> QueryRes
 pub(super) struct RefundFacts {
     amount: String,
     reason: String,
+    /// The provider's word for why it failed.
+    failure_code: Option<String>,
+    /// Whether a person paid it without the provider.
+    by_hand: bool,
 }
 
 pub(super) async fn refund(
     conn: &mut AsyncPgConnection,
     id: RefundId,
 ) -> QueryResult<Option<(OrderId, RefundFacts)>> {
-    let found: Option<(OrderId, Currency, i64, String)> = refunds::table
+    type Row = (OrderId, Currency, i64, String, Option<String>, bool);
+    let found: Option<Row> = refunds::table
         .inner_join(orders::table)
         .filter(refunds::id.eq(id))
-        .select((refunds::order_id, orders::currency, refunds::amount_minor, refunds::reason))
+        .select((
+            refunds::order_id,
+            orders::currency,
+            refunds::amount_minor,
+            refunds::reason,
+            refunds::failure_code,
+            refunds::by_hand_note.is_not_null(),
+        ))
         .first(conn)
         .await
         .optional()?;
-    Ok(found.map(|(order_id, currency, amount_minor, reason)| {
-        (order_id, RefundFacts { amount: Money::new(amount_minor, currency).to_string(), reason })
+    Ok(found.map(|(order_id, currency, amount_minor, reason, failure_code, by_hand)| {
+        let amount = Money::new(amount_minor, currency).to_string();
+        let failure_code = failure_code.as_deref().map(one_line);
+        (order_id, RefundFacts { amount, reason, failure_code, by_hand })
     }))
 }
 

@@ -221,7 +221,12 @@ async fn tell(
             let Some(order) = facts::order(conn, order_id).await? else { return Ok(None) };
             context! { shop, order }
         }
-        Template::PaymentRefunded => {
+        Template::PaymentMismatchAlert => {
+            let OfMismatch { order_id, asked, captured, counted } = ids(data)?;
+            let Some(order) = facts::order(conn, order_id).await? else { return Ok(None) };
+            context! { shop, order, asked, captured, counted }
+        }
+        Template::PaymentRefunded | Template::RefundFailedAlert | Template::RefundMismatchAlert => {
             let OfRefund { refund_id } = ids(data)?;
             let Some((order_id, refund)) = facts::refund(conn, refund_id).await? else { return Ok(None) };
             let Some(order) = facts::order(conn, order_id).await? else { return Ok(None) };
@@ -244,6 +249,14 @@ struct OfUser {
 #[derive(Deserialize)]
 struct OfOrder {
     order_id: OrderId,
+}
+
+#[derive(Deserialize)]
+struct OfMismatch {
+    order_id: OrderId,
+    asked: String,
+    captured: String,
+    counted: bool,
 }
 
 #[derive(Deserialize)]

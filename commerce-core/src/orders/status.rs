@@ -49,13 +49,6 @@ text_enum! {
     }
 }
 
-impl CancelReason {
-    /// Whether a payment that comes late may bring the order back.
-    pub fn allows_reinstatement(self) -> bool {
-        matches!(self, Self::Expired | Self::PaymentFailed)
-    }
-}
-
 /// The order's state does not allow the step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("an order that is {from} cannot become {to}")]

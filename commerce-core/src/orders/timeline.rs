@@ -17,6 +17,8 @@ text_enum! {
         PaymentSucceeded = "payment_succeeded",
         PaymentFailed = "payment_failed",
         PaymentExpired = "payment_expired",
+        /// What a provider took is not what it was asked to take.
+        PaymentMismatch = "payment_mismatch",
         Paid = "paid",
         Processing = "processing",
         Shipped = "shipped",
@@ -30,6 +32,14 @@ text_enum! {
         RefundRequested = "refund_requested",
         RefundSucceeded = "refund_succeeded",
         RefundFailed = "refund_failed",
+        /// The provider took it up and will tell later.
+        RefundProcessing = "refund_processing",
+        /// One of the staff has it tried once more.
+        RefundRetried = "refund_retried",
+        /// One of the staff paid it back without the provider.
+        RefundPaidByHand = "refund_paid_by_hand",
+        /// The provider says that a refund went through which the shop had given up and replaced.
+        RefundMismatch = "refund_mismatch",
         Note = "note",
     }
 }

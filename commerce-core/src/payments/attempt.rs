@@ -1,10 +1,13 @@
 //! The rows of payment attempts.
 
+use std::ops::Deref;
+
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
+use diesel::result::Error as QueryError;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
-use super::ProviderName;
+use super::{Capture, ProviderName, RequiredAction};
 use crate::db::clock;
 use crate::ids::{OrderId, PaymentId};
 use crate::money::Currency;
@@ -13,7 +16,7 @@ use crate::text_enum::text_enum;
 
 text_enum! {
     /// Where an attempt stands.
-    pub enum PaymentStatus {
+    pub enum AttemptStatus {
         /// Written down; the provider may not know of it yet.
         Pending = "pending",
         /// The shopper must do something.
@@ -29,9 +32,9 @@ text_enum! {
     }
 }
 
-impl PaymentStatus {
+impl AttemptStatus {
     /// Statuses in which the provider may still take money.
-    pub const OPEN: [PaymentStatus; 3] = [Self::Pending, Self::RequiresAction, Self::Processing];
+    pub const OPEN: [AttemptStatus; 3] = [Self::Pending, Self::RequiresAction, Self::Processing];
 
     /// Whether the provider may still take money for it.
     pub fn is_open(self) -> bool {
@@ -50,30 +53,143 @@ pub struct Payment {
     pub provider_reference: Option<String>,
     /// The shopper's part of the request, as the provider understands it.
     pub request: serde_json::Value,
-    /// What the attempt is over.
+    /// What was asked for.
     pub amount_minor: i64,
+    /// What came in: zero until the attempt succeeds, and then what the provider says.
+    pub captured_minor: i64,
     /// What of it was given back.
     pub refunded_minor: i64,
     pub currency: Currency,
-    pub status: PaymentStatus,
+    pub status: AttemptStatus,
     /// The provider's word for why it failed.
     pub failure_code: Option<String>,
     /// What the shopper must do, as JSON of [`super::RequiredAction`].
     pub action: Option<serde_json::Value>,
     /// When the money counted towards the order; set once.
     pub succeeded_at: Option<DateTime<Utc>>,
+    /// What the provider kept for itself, where it tells.
+    pub fee_minor: Option<i64>,
+    /// What that is counted in.
+    pub fee_currency: Option<Currency>,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
 }
 
 /// A payment whose row this transaction has locked. Its order's row was locked before.
 #[derive(Debug)]
-pub struct LockedPayment(pub Payment);
+pub struct LockedPayment(Payment);
+
+impl Deref for LockedPayment {
+    type Target = Payment;
+
+    fn deref(&self) -> &Payment {
+        &self.0
+    }
+}
+
+impl LockedPayment {
+    /// The payment as it stands now.
+    pub fn into_payment(self) -> Payment {
+        self.0
+    }
+
+    /// The attempt goes on: the shopper must act, or the provider will tell later.
+    pub(crate) async fn go_on(
+        &mut self,
+        conn: &mut AsyncPgConnection,
+        reference: String,
+        action: Option<RequiredAction>,
+    ) -> QueryResult<()> {
+        let action = action.map(serde_json::to_value).transpose();
+        self.0.action = action.map_err(|error| QueryError::SerializationError(error.into()))?;
+        self.0.status = match self.0.action {
+            Some(_) => AttemptStatus::RequiresAction,
+            None => AttemptStatus::Processing,
+        };
+        self.0.provider_reference = Some(reference);
+        self.write(conn).await
+    }
+
+    /// The attempt ended without money that counts. `code` is the provider's word for why.
+    pub(crate) async fn fail(
+        &mut self,
+        conn: &mut AsyncPgConnection,
+        reference: Option<String>,
+        code: &str,
+    ) -> QueryResult<()> {
+        self.0.status = AttemptStatus::Failed;
+        self.0.provider_reference = reference.or(self.0.provider_reference.take());
+        self.0.action = None;
+        self.0.failure_code = Some(code.to_owned());
+        self.write(conn).await
+    }
+
+    /// The attempt can no longer succeed.
+    pub(crate) async fn expire(&mut self, conn: &mut AsyncPgConnection) -> QueryResult<()> {
+        self.0.status = AttemptStatus::Expired;
+        self.0.action = None;
+        self.write(conn).await
+    }
+
+    /// Money came in, at `now`.
+    pub(crate) async fn succeed(
+        &mut self,
+        conn: &mut AsyncPgConnection,
+        capture: &Capture,
+        now: DateTime<Utc>,
+    ) -> QueryResult<()> {
+        self.0.status = AttemptStatus::Succeeded;
+        self.0.provider_reference = Some(capture.reference.clone());
+        self.0.captured_minor = capture.captured.amount_minor;
+        self.0.fee_minor = capture.fee.map(|fee| fee.amount_minor);
+        self.0.fee_currency = capture.fee.map(|fee| fee.currency);
+        self.0.action = None;
+        self.0.failure_code = None;
+        self.0.succeeded_at = Some(now);
+        self.write(conn).await
+    }
+
+    /// Money of it went back.
+    pub(crate) async fn give_back(
+        &mut self,
+        conn: &mut AsyncPgConnection,
+        amount_minor: i64,
+    ) -> QueryResult<()> {
+        self.0.refunded_minor += amount_minor;
+        self.0.status = if self.0.refunded_minor == self.0.captured_minor {
+            AttemptStatus::Refunded
+        } else {
+            AttemptStatus::PartiallyRefunded
+        };
+        self.write(conn).await
+    }
+
+    async fn write(&mut self, conn: &mut AsyncPgConnection) -> QueryResult<()> {
+        let changed = &self.0;
+        self.0 = diesel::update(payments::table.find(changed.id))
+            .set((
+                payments::status.eq(changed.status),
+                payments::provider_reference.eq(&changed.provider_reference),
+                payments::captured_minor.eq(changed.captured_minor),
+                payments::refunded_minor.eq(changed.refunded_minor),
+                payments::fee_minor.eq(changed.fee_minor),
+                payments::fee_currency.eq(changed.fee_currency),
+                payments::failure_code.eq(&changed.failure_code),
+                payments::action.eq(&changed.action),
+                payments::succeeded_at.eq(changed.succeeded_at),
+                payments::updated_at.eq(clock()),
+            ))
+            .returning(Payment::as_returning())
+            .get_result(conn)
+            .await?;
+        Ok(())
+    }
+}
 
 /// An attempt about to be written.
 #[derive(Debug, Clone, Insertable)]
 #[diesel(table_name = payments)]
-pub struct NewPayment {
+pub(crate) struct NewPayment {
     pub id: PaymentId,
     pub order_id: OrderId,
     pub provider: ProviderName,
@@ -85,7 +201,7 @@ pub struct NewPayment {
 }
 
 /// Writes an attempt that was not yet brought to its provider.
-pub async fn insert(conn: &mut AsyncPgConnection, payment: NewPayment) -> QueryResult<Payment> {
+pub(crate) async fn insert(conn: &mut AsyncPgConnection, payment: NewPayment) -> QueryResult<Payment> {
     diesel::insert_into(payments::table)
         .values(payment)
         .returning(Payment::as_returning())
@@ -107,13 +223,28 @@ pub async fn find_by_request(
     row.select(Payment::as_select()).first(conn).await.optional()
 }
 
+/// The payment that a provider knows by this id.
+pub async fn find_by_reference(
+    conn: &mut AsyncPgConnection,
+    provider: &ProviderName,
+    reference: &str,
+) -> QueryResult<Option<Payment>> {
+    payments::table
+        .filter(payments::provider.eq(provider))
+        .filter(payments::provider_reference.eq(reference))
+        .select(Payment::as_select())
+        .first(conn)
+        .await
+        .optional()
+}
+
 /// The order that a payment is for; it never changes. Read it to lock the order before the payment.
 pub async fn order_of(conn: &mut AsyncPgConnection, id: PaymentId) -> QueryResult<Option<OrderId>> {
     payments::table.find(id).select(payments::order_id).first(conn).await.optional()
 }
 
 /// Locks a payment's row until the transaction ends. The order's row must be locked already.
-pub async fn lock(conn: &mut AsyncPgConnection, id: PaymentId) -> QueryResult<LockedPayment> {
+pub(crate) async fn lock(conn: &mut AsyncPgConnection, id: PaymentId) -> QueryResult<LockedPayment> {
     let payment = payments::table.find(id).select(Payment::as_select()).for_update().first(conn).await?;
     Ok(LockedPayment(payment))
 }
@@ -129,10 +260,10 @@ pub async fn list_for_order(conn: &mut AsyncPgConnection, order_id: OrderId) -> 
 }
 
 /// The attempts of an order with which a provider may still take money.
-pub async fn list_open(conn: &mut AsyncPgConnection, order_id: OrderId) -> QueryResult<Vec<Payment>> {
+pub(crate) async fn list_open(conn: &mut AsyncPgConnection, order_id: OrderId) -> QueryResult<Vec<Payment>> {
     payments::table
         .filter(payments::order_id.eq(order_id))
-        .filter(payments::status.eq_any(PaymentStatus::OPEN))
+        .filter(payments::status.eq_any(AttemptStatus::OPEN))
         .order((payments::created_at, payments::id))
         .select(Payment::as_select())
         .load(conn)
@@ -140,35 +271,16 @@ pub async fn list_open(conn: &mut AsyncPgConnection, order_id: OrderId) -> Query
 }
 
 /// The shop no longer waits for the order's open attempts. Should one succeed all the same, it is settled as a late payment.
-pub async fn close_open(
+pub(crate) async fn close_open(
     conn: &mut AsyncPgConnection,
     order_id: OrderId,
-    status: PaymentStatus,
+    status: AttemptStatus,
 ) -> QueryResult<usize> {
     let open = payments::table
         .filter(payments::order_id.eq(order_id))
-        .filter(payments::status.eq_any(PaymentStatus::OPEN));
+        .filter(payments::status.eq_any(AttemptStatus::OPEN));
     diesel::update(open)
         .set((payments::status.eq(status), payments::updated_at.eq(clock())))
         .execute(conn)
         .await
-}
-
-/// Writes what changed in a locked payment.
-pub async fn update(conn: &mut AsyncPgConnection, payment: &mut LockedPayment) -> QueryResult<()> {
-    let changed = &mut payment.0;
-    *changed = diesel::update(payments::table.find(changed.id))
-        .set((
-            payments::status.eq(changed.status),
-            payments::provider_reference.eq(&changed.provider_reference),
-            payments::refunded_minor.eq(changed.refunded_minor),
-            payments::failure_code.eq(&changed.failure_code),
-            payments::action.eq(&changed.action),
-            payments::succeeded_at.eq(changed.succeeded_at),
-            payments::updated_at.eq(clock()),
-        ))
-        .returning(Payment::as_returning())
-        .get_result(conn)
-        .await?;
-    Ok(())
 }

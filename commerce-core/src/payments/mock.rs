@@ -1,32 +1,67 @@
-//! A provider that does what it is told. It keeps nothing: what an attempt becomes stands in the attempt's own request, so
-//! that every process of a shop plays the same provider.
+//! A provider that does what it is told. What becomes of an attempt stands in the attempt's own request, so that every process
+//! of a shop plays the same provider. All that it keeps is which answers it has lost.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Outcome, Payment, PaymentProvider, PaymentStatus, ProviderError, ProviderName, Refund, RefundOutcome,
-    RequiredAction,
+    AttemptStatus, Capture, Outcome, Payment, PaymentProvider, ProviderError, ProviderName, Refund,
+    RefundOutcome, RequiredAction, WebhookDelivery, WebhookError, WebhookEvent, mock_webhook,
 };
+use crate::money::Money;
 
 /// The shopper's part of `/pay` for this provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct MockRequest {
-    #[serde(default)]
+    /// What becomes of the attempt.
     pub outcome: MockOutcome,
+    /// What is taken when it succeeds: what was asked for unless given.
+    pub captured: Option<Money>,
+    /// What the provider keeps of it.
+    pub fee: Option<Money>,
+    /// What becomes of refunds.
+    pub refund: MockRefund,
+    /// Do what is asked for, but lose the first answer to each request.
+    pub lose_answers: bool,
 }
 
 /// What becomes of the attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum MockOutcome {
+    /// Succeeds at once.
     #[default]
     Succeed,
+    /// Is declined.
     Fail,
-    /// Succeeds when it is confirmed.
+    /// Sends the shopper elsewhere, and succeeds when it is confirmed.
     RequireAction,
+    /// Gives the shopper's client something to do, and succeeds when it is confirmed.
+    RequireClient,
+    /// Takes its time, and succeeds when it is confirmed.
+    Process,
+}
+
+/// What becomes of a refund.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum MockRefund {
+    /// Succeeds at once.
+    #[default]
+    Succeed,
+    /// Takes its time: it has succeeded when it is asked about.
+    Pend,
+    /// Is refused, whenever it is asked for.
+    Refuse,
+    /// Is refused the first time, and succeeds when it is retried.
+    RefuseOnce,
 }
 
 /// The provider of demonstrations and tests.
@@ -34,40 +69,110 @@ pub enum MockOutcome {
 pub struct MockProvider {
     /// Where shoppers reach the API: the redirect leads there.
     public_url: String,
+    /// Verifies webhooks. Without it there are none.
+    webhook_secret: Option<Vec<u8>>,
+    /// The requests whose answer was lost once.
+    lost: Arc<Mutex<HashSet<String>>>,
 }
 
 impl MockProvider {
+    /// The header of a webhook that holds its signature: HMAC-SHA256 of the body, in hexadecimal.
+    pub const SIGNATURE_HEADER: &'static str = mock_webhook::SIGNATURE_HEADER;
+
     /// `public_url` is where shoppers reach the API.
     pub fn new(public_url: impl Into<String>) -> Self {
-        Self { public_url: public_url.into() }
+        Self { public_url: public_url.into(), webhook_secret: None, lost: Arc::default() }
+    }
+
+    /// Takes webhooks that are signed with this secret.
+    pub fn with_webhook_secret(mut self, secret: impl Into<Vec<u8>>) -> Self {
+        self.webhook_secret = Some(secret.into());
+        self
+    }
+
+    /// The signature of a webhook's body, for the header [`MockProvider::SIGNATURE_HEADER`].
+    pub fn sign(secret: &[u8], body: &[u8]) -> String {
+        mock_webhook::sign(secret, body)
     }
 
     fn reference(payment: &Payment) -> String {
         format!("mock_{}", payment.id.0.simple())
     }
 
-    fn outcome(&self, payment: &Payment) -> Result<Outcome, ProviderError> {
-        let request: MockRequest = serde_json::from_value(payment.request.clone()).map_err(|error| {
-            ProviderError::Refused { provider: ProviderName::Mock, detail: error.to_string() }
-        })?;
+    fn request(payment: &Payment) -> Result<MockRequest, ProviderError> {
+        if payment.request.is_null() {
+            return Ok(MockRequest::default());
+        }
+        serde_json::from_value(payment.request.clone())
+            .map_err(|error| ProviderError::refused(ProviderName::MOCK, error))
+    }
+
+    fn captured(payment: &Payment, request: &MockRequest) -> Outcome {
+        let asked = Money::new(payment.amount_minor, payment.currency);
+        let capture = Capture::new(Self::reference(payment), request.captured.unwrap_or(asked));
+        Outcome::Succeeded(match request.fee {
+            Some(fee) => capture.with_fee(fee),
+            None => capture,
+        })
+    }
+
+    fn declined(payment: &Payment) -> Outcome {
+        Outcome::Failed { reference: Some(Self::reference(payment)), code: "card_declined".to_owned() }
+    }
+
+    /// How the attempt stands when it was begun and nobody has done anything since.
+    fn begun(&self, payment: &Payment, request: &MockRequest) -> Outcome {
         let reference = Self::reference(payment);
-        Ok(match request.outcome {
-            MockOutcome::Succeed => Outcome::Succeeded { reference },
-            MockOutcome::Fail => {
-                Outcome::Failed { reference: Some(reference), code: "card_declined".to_owned() }
-            }
+        match request.outcome {
+            MockOutcome::Succeed => Self::captured(payment, request),
+            MockOutcome::Fail => Self::declined(payment),
             MockOutcome::RequireAction => {
                 let url =
                     format!("{}/v1/payments/{}/confirm", self.public_url.trim_end_matches('/'), payment.id);
                 Outcome::RequiresAction { reference, action: RequiredAction::Redirect { url } }
             }
-        })
+            MockOutcome::RequireClient => {
+                let data = serde_json::json!({ "client_secret": format!("{reference}_secret") });
+                Outcome::RequiresAction { reference, action: RequiredAction::Client { data } }
+            }
+            MockOutcome::Process => Outcome::Processing { reference },
+        }
+    }
+
+    /// Says what was done, unless the answer is to be lost this time.
+    fn answer<T>(&self, request: &MockRequest, key: String, done: T) -> Result<T, ProviderError> {
+        let mut lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        if request.lose_answers && lost.insert(key) {
+            return Err(ProviderError::unreachable(
+                ProviderName::MOCK,
+                "the answer was lost, as was asked for",
+            ));
+        }
+        Ok(done)
+    }
+
+    fn was_lost(&self, key: &str) -> bool {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner).contains(key)
+    }
+
+    fn refunded(request: &MockRequest, refund: &Refund, pending: bool) -> RefundOutcome {
+        let reference = format!("mock_refund_{}", refund.provider_key());
+        match request.refund {
+            MockRefund::Refuse => Self::refused(),
+            MockRefund::RefuseOnce if refund.attempt == 1 => Self::refused(),
+            _ if pending => RefundOutcome::Pending { reference },
+            _ => RefundOutcome::Succeeded { reference },
+        }
+    }
+
+    fn refused() -> RefundOutcome {
+        RefundOutcome::Failed { reference: None, code: "insufficient_funds".to_owned() }
     }
 }
 
 impl PaymentProvider for MockProvider {
     fn name(&self) -> ProviderName {
-        ProviderName::Mock
+        ProviderName::MOCK
     }
 
     fn check_request(&self, request: &serde_json::Value) -> Result<(), String> {
@@ -75,31 +180,88 @@ impl PaymentProvider for MockProvider {
     }
 
     fn start<'a>(&'a self, payment: &'a Payment) -> BoxFuture<'a, Result<Outcome, ProviderError>> {
-        async { self.outcome(payment) }.boxed()
+        async {
+            let request = Self::request(payment)?;
+            self.answer(&request, format!("start {}", payment.id), self.begun(payment, &request))
+        }
+        .boxed()
     }
 
     fn confirm<'a>(&'a self, payment: &'a Payment) -> BoxFuture<'a, Result<Outcome, ProviderError>> {
-        let reference = Self::reference(payment);
-        let outcome = match payment.status {
-            PaymentStatus::Expired | PaymentStatus::Cancelled => Outcome::Expired,
-            PaymentStatus::Failed => {
-                Outcome::Failed { reference: Some(reference), code: "card_declined".to_owned() }
-            }
-            _ => Outcome::Succeeded { reference },
-        };
-        async { Ok(outcome) }.boxed()
+        async {
+            let request = Self::request(payment)?;
+            Ok(match payment.status {
+                AttemptStatus::Expired | AttemptStatus::Cancelled => Outcome::Expired,
+                _ if request.outcome == MockOutcome::Fail => Self::declined(payment),
+                _ => Self::captured(payment, &request),
+            })
+        }
+        .boxed()
     }
 
-    fn expire<'a>(&'a self, _payment: &'a Payment) -> BoxFuture<'a, Result<Outcome, ProviderError>> {
-        async { Ok(Outcome::Expired) }.boxed()
+    fn expire<'a>(&'a self, payment: &'a Payment) -> BoxFuture<'a, Result<Outcome, ProviderError>> {
+        async {
+            let request = Self::request(payment)?;
+            // An attempt that went through, though the shop was not told, cannot be expired.
+            let went_through =
+                request.outcome == MockOutcome::Succeed && self.was_lost(&format!("start {}", payment.id));
+            Ok(if went_through { Self::captured(payment, &request) } else { Outcome::Expired })
+        }
+        .boxed()
+    }
+
+    fn attempt_status<'a>(
+        &'a self,
+        payment: &'a Payment,
+    ) -> BoxFuture<'a, Result<Option<Outcome>, ProviderError>> {
+        async {
+            let request = Self::request(payment)?;
+            let begun =
+                payment.status != AttemptStatus::Pending || self.was_lost(&format!("start {}", payment.id));
+            Ok(begun.then(|| match payment.status {
+                AttemptStatus::Expired | AttemptStatus::Cancelled => Outcome::Expired,
+                status if status.is_open() => self.begun(payment, &request),
+                AttemptStatus::Failed => Self::declined(payment),
+                _ => Self::captured(payment, &request),
+            }))
+        }
+        .boxed()
     }
 
     fn refund<'a>(
         &'a self,
-        _payment: &'a Payment,
+        payment: &'a Payment,
         refund: &'a Refund,
     ) -> BoxFuture<'a, Result<RefundOutcome, ProviderError>> {
-        async { Ok(RefundOutcome::Succeeded { reference: format!("mock_refund_{}", refund.id.0.simple()) }) }
-            .boxed()
+        async {
+            let request = Self::request(payment)?;
+            let done = Self::refunded(&request, refund, request.refund == MockRefund::Pend);
+            self.answer(&request, format!("refund {}", refund.provider_key()), done)
+        }
+        .boxed()
+    }
+
+    fn refund_status<'a>(
+        &'a self,
+        payment: &'a Payment,
+        refund: &'a Refund,
+    ) -> BoxFuture<'a, Result<Option<RefundOutcome>, ProviderError>> {
+        async {
+            let request = Self::request(payment)?;
+            let reached = refund.provider_reference.is_some()
+                || self.was_lost(&format!("refund {}", refund.provider_key()));
+            Ok(match reached {
+                true => Some(Self::refunded(&request, refund, false)),
+                // What is retried was refused before.
+                false if refund.attempt > 1 => Some(Self::refused()),
+                false => None,
+            })
+        }
+        .boxed()
+    }
+
+    fn webhook(&self, delivery: &WebhookDelivery<'_>) -> Result<Vec<WebhookEvent>, WebhookError> {
+        let secret = self.webhook_secret.as_deref().ok_or(WebhookError::NotExpected)?;
+        mock_webhook::read(secret, delivery).map(|event| vec![event])
     }
 }

@@ -2,19 +2,29 @@
 //! one (see [`crate::flows::settle_payment`]).
 
 mod attempt;
+mod list_refunds;
 mod mock;
+mod mock_webhook;
+mod outcome;
 mod provider;
+mod provider_error;
+mod provider_name;
 mod refund;
+mod webhook;
 
 pub use attempt::{
-    LockedPayment, NewPayment, Payment, PaymentStatus, close_open, find, find_by_request, insert,
-    list_for_order, list_open, lock, order_of, update,
+    AttemptStatus, LockedPayment, Payment, find, find_by_reference, find_by_request, list_for_order, order_of,
 };
-pub use mock::{MockProvider, MockRequest};
-pub use provider::{
-    Outcome, PaymentProvider, ProviderError, ProviderName, Providers, RefundOutcome, RequiredAction,
-};
+pub(crate) use attempt::{NewPayment, close_open, insert, list_open, lock};
+pub use list_refunds::{ListRefundsError, list_refunds};
+pub use mock::{MockOutcome, MockProvider, MockRefund, MockRequest};
+pub use outcome::{Capture, Outcome, RefundOutcome, RequiredAction};
+pub use provider::{PaymentProvider, Providers};
+pub use provider_error::{Cause, ProviderError, in_time};
+pub use provider_name::{InvalidProviderName, ProviderName};
 pub use refund::{
-    Refund, RefundReason, RefundStatus, find_refund, insert_refund, lock_refund, promised_by_payment,
-    update_refund,
+    LockedRefund, Refund, RefundReason, RefundStatus, find_refund, find_refund_by_reference,
+    promised_by_payment,
 };
+pub(crate) use refund::{has_room, insert_refund, lock_refund, mark_asked};
+pub use webhook::{PaymentKey, RefundKey, WebhookDelivery, WebhookError, WebhookEvent};

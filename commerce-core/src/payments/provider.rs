@@ -4,73 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use serde::{Deserialize, Serialize};
 
-use super::{Payment, Refund};
-use crate::text_enum::text_enum;
+use super::{
+    Outcome, Payment, ProviderError, ProviderName, Refund, RefundOutcome, WebhookDelivery, WebhookError,
+    WebhookEvent,
+};
 
-text_enum! {
-    /// A provider that payments can be made with.
-    pub enum ProviderName {
-        /// Plays a provider: does what the request says. For trying things out.
-        Mock = "mock",
-        Stripe = "stripe",
-        Razorpay = "razorpay",
-        /// Money that a person took, in cash or by bank transfer.
-        Manual = "manual",
-    }
-}
-
-/// What the shopper must do for the payment to go on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-pub enum RequiredAction {
-    /// Go to this address and come back.
-    Redirect { url: String },
-}
-
-/// What a provider says of an attempt.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
-    Succeeded {
-        reference: String,
-    },
-    /// `code` is the provider's word for why, such as `card_declined`.
-    Failed {
-        reference: Option<String>,
-        code: String,
-    },
-    RequiresAction {
-        reference: String,
-        action: RequiredAction,
-    },
-    /// The provider will tell later.
-    Processing {
-        reference: String,
-    },
-    /// The attempt can no longer succeed.
-    Expired,
-}
-
-/// What a provider says of a refund.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RefundOutcome {
-    Succeeded { reference: String },
-    Failed { code: String },
-}
-
-/// Why a provider said nothing useful.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ProviderError {
-    /// It may have done what was asked, or not: ask again with the same attempt.
-    #[error("the payment provider {provider} cannot be reached: {detail}")]
-    Unreachable { provider: ProviderName, detail: String },
-    /// It will never do what was asked.
-    #[error("the payment provider {provider} refused the request: {detail}")]
-    Refused { provider: ProviderName, detail: String },
-}
-
-/// A payment provider. Every call is keyed by the id of the payment or refund, so that asking twice has one effect.
+/// A payment provider. A host plugs in its own by implementing this and handing it to [`Providers`].
+///
+/// Every call is keyed by the id of the payment or by [`Refund::provider_key`], so that asking twice has one effect.
+/// A call may be made again after its answer was lost.
 pub trait PaymentProvider: Send + Sync {
     /// Who it is; stored with each payment.
     fn name(&self) -> ProviderName;
@@ -81,18 +24,40 @@ pub trait PaymentProvider: Send + Sync {
     /// Begins the attempt, or finds the one that was begun for this payment.
     fn start<'a>(&'a self, payment: &'a Payment) -> BoxFuture<'a, Result<Outcome, ProviderError>>;
 
-    /// Asks how the attempt stands after the shopper did what was required.
+    /// Asks how the attempt stands after the shopper did what was required, and completes it if that is left to do.
     fn confirm<'a>(&'a self, payment: &'a Payment) -> BoxFuture<'a, Result<Outcome, ProviderError>>;
 
     /// Makes the attempt impossible to complete; says so if it was completed before.
     fn expire<'a>(&'a self, payment: &'a Payment) -> BoxFuture<'a, Result<Outcome, ProviderError>>;
 
-    /// Gives money back.
+    /// Asks how the attempt stands, and changes nothing. `None`: the provider has never heard of it.
+    fn attempt_status<'a>(
+        &'a self,
+        payment: &'a Payment,
+    ) -> BoxFuture<'a, Result<Option<Outcome>, ProviderError>>;
+
+    /// Gives money back, under the key [`Refund::provider_key`].
     fn refund<'a>(
         &'a self,
         payment: &'a Payment,
         refund: &'a Refund,
     ) -> BoxFuture<'a, Result<RefundOutcome, ProviderError>>;
+
+    /// Asks how a refund stands, and changes nothing. `None`: the provider has never heard of it.
+    ///
+    /// A refund that was retried stands for all its attempts: it has succeeded if any of them has, and has failed only
+    /// if none of them is still pending.
+    fn refund_status<'a>(
+        &'a self,
+        payment: &'a Payment,
+        refund: &'a Refund,
+    ) -> BoxFuture<'a, Result<Option<RefundOutcome>, ProviderError>>;
+
+    /// Verifies a webhook and reads it: what it tells, in the order it tells it.
+    fn webhook(&self, delivery: &WebhookDelivery<'_>) -> Result<Vec<WebhookEvent>, WebhookError> {
+        let _ = delivery;
+        Err(WebhookError::NotExpected)
+    }
 }
 
 /// The providers a shop has switched on.
@@ -106,13 +71,13 @@ impl Providers {
     }
 
     /// The provider, if it is switched on.
-    pub fn get(&self, name: ProviderName) -> Option<&dyn PaymentProvider> {
-        self.0.get(&name).map(AsRef::as_ref)
+    pub fn get(&self, name: &ProviderName) -> Option<&dyn PaymentProvider> {
+        self.0.get(name).map(AsRef::as_ref)
     }
 
-    /// Those that are switched on.
-    pub fn names(&self) -> impl Iterator<Item = ProviderName> {
-        self.0.keys().copied()
+    /// Those that are switched on, by name.
+    pub fn names(&self) -> impl Iterator<Item = &ProviderName> {
+        self.0.keys()
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use commerce_core::flows::expire_orders;
 use commerce_core::orders::{CancelReason, OrderStatus};
 use commerce_core::payments::{
-    MockProvider, Outcome, Payment, PaymentProvider, PaymentStatus, ProviderError, ProviderName, Providers,
+    AttemptStatus, MockProvider, Outcome, Payment, PaymentProvider, ProviderError, ProviderName, Providers,
     Refund, RefundOutcome, RequiredAction,
 };
 use commerce_core::settings::ShopSettings;
@@ -25,7 +25,7 @@ struct Answering(Result<Outcome, ProviderError>);
 
 impl PaymentProvider for Answering {
     fn name(&self) -> ProviderName {
-        ProviderName::Mock
+        ProviderName::MOCK
     }
 
     fn check_request(&self, _: &serde_json::Value) -> Result<(), String> {
@@ -44,12 +44,24 @@ impl PaymentProvider for Answering {
         async { self.0.clone() }.boxed()
     }
 
+    fn attempt_status<'a>(&'a self, _: &'a Payment) -> BoxFuture<'a, Result<Option<Outcome>, ProviderError>> {
+        async { self.0.clone().map(Some) }.boxed()
+    }
+
     fn refund<'a>(
         &'a self,
         _: &'a Payment,
         _: &'a Refund,
     ) -> BoxFuture<'a, Result<RefundOutcome, ProviderError>> {
         async { Ok(RefundOutcome::Succeeded { reference: "refund".into() }) }.boxed()
+    }
+
+    fn refund_status<'a>(
+        &'a self,
+        _: &'a Payment,
+        _: &'a Refund,
+    ) -> BoxFuture<'a, Result<Option<RefundOutcome>, ProviderError>> {
+        async { Ok(Some(RefundOutcome::Succeeded { reference: "refund".into() })) }.boxed()
     }
 }
 
@@ -113,7 +125,7 @@ async fn an_open_attempt_is_expired_at_its_provider_first() {
     settle(&db, &shop, payment.id, Outcome::RequiresAction { reference: "r".into(), action }).await;
     db.shift_clock(shop.order_ttl).await;
 
-    let away = ProviderError::Unreachable { provider: ProviderName::Mock, detail: "timed out".into() };
+    let away = ProviderError::unreachable(ProviderName::MOCK, "timed out");
     assert_eq!(expire_orders(db.pool(), &shop, &answering(Err(away.clone())), 100).await.unwrap(), 0);
     assert_eq!(
         order(&db, placed.order.id).await.status,
@@ -137,12 +149,12 @@ async fn a_provider_that_stays_away_does_not_keep_the_stock_for_ever() {
     let (owner, placed) = db.order(&shop, &[(variant, 1)]).await;
     let payment = begin(&db, placed.order.id, owner, None).await;
     db.shift_clock(shop.order_ttl + shop.provider_grace).await;
-    let away = ProviderError::Unreachable { provider: ProviderName::Mock, detail: "timed out".into() };
+    let away = ProviderError::unreachable(ProviderName::MOCK, "timed out");
     assert_eq!(expire_orders(db.pool(), &shop, &answering(Err(away)), 100).await.unwrap(), 1);
     assert_eq!(db.stock(variant).await, (5, 0));
     // And if money comes after all, the order comes back.
-    let late = settle(&db, &shop, payment.id, success(payment.id)).await;
-    assert_eq!(late.status, PaymentStatus::Succeeded);
+    let late = settle(&db, &shop, payment.id, success(&payment)).await;
+    assert_eq!(late.status, AttemptStatus::Succeeded);
     assert_eq!(order(&db, placed.order.id).await.status, OrderStatus::Paid);
     db.finish().await;
 }
@@ -155,7 +167,7 @@ async fn an_attempt_that_turns_out_paid_saves_the_order() {
     let (owner, placed) = db.order(&shop, &[(variant, 1)]).await;
     let payment = begin(&db, placed.order.id, owner, None).await;
     db.shift_clock(shop.order_ttl).await;
-    let paid = answering(Ok(success(payment.id)));
+    let paid = answering(Ok(success(&payment)));
     assert_eq!(expire_orders(db.pool(), &shop, &paid, 100).await.unwrap(), 0);
     assert_eq!(order(&db, placed.order.id).await.status, OrderStatus::Paid);
     assert_eq!(db.stock(variant).await, (5, 1));
@@ -178,11 +190,11 @@ async fn expiry_racing_payment_ends_in_one_of_two_good_states() {
     let payments: Vec<_> = racing
         .iter()
         .map(|(_, payment)| {
-            let (pool, shop, id) = (db.pool().clone(), shop.clone(), payment.id);
+            let (pool, shop, id, news) = (db.pool().clone(), shop.clone(), payment.id, success(payment));
             tokio::spawn(async move {
                 let origin = commerce_core::request::Origin::system();
                 let conn = &mut *pool.get().await.unwrap();
-                commerce_core::flows::settle_payment(conn, &shop, id, success(id), &origin).await.unwrap();
+                commerce_core::flows::settle_payment(conn, &shop, id, news, &origin).await.unwrap();
             })
         })
         .collect();
@@ -211,7 +223,7 @@ async fn a_provider_that_is_away_does_not_hold_up_other_orders() {
     begin(&db, stuck.order.id, owner, None).await;
     let (_, free) = db.order(&shop, &[(variant, 1)]).await;
     db.shift_clock(shop.order_ttl).await;
-    let away = ProviderError::Unreachable { provider: ProviderName::Mock, detail: "timed out".into() };
+    let away = ProviderError::unreachable(ProviderName::MOCK, "timed out");
     // Room for one order a sweep: the one that waits longest is the one that is stuck.
     assert_eq!(expire_orders(db.pool(), &shop, &answering(Err(away)), 1).await.unwrap(), 1);
     assert_eq!(order(&db, stuck.order.id).await.status, OrderStatus::PendingPayment);

@@ -22,7 +22,7 @@ pub async fn run_refunds(db: &TestDatabase) -> usize {
         jobs::claim(&mut *db.conn().await, "test", &[RefundPayment::KIND], 100, lease).await.unwrap();
     for job in &claimed {
         let RefundPayment { refund_id } = serde_json::from_value(job.payload.clone()).unwrap();
-        run_refund(db.pool(), &mock(), refund_id, job.lease()).await.unwrap();
+        run_refund(db.pool(), &ShopSettings::default(), &mock(), refund_id, job.lease()).await.unwrap();
     }
     claimed.len()
 }
@@ -36,7 +36,7 @@ async fn a_late_payment_brings_an_expired_order_back_while_its_stock_is_there() 
     let payment = begin(&db, placed.order.id, owner, None).await;
     db.shift_clock(shop.order_ttl).await;
     expire_orders(db.pool(), &shop, &mock(), 100).await.unwrap();
-    settle(&db, &shop, payment.id, success(payment.id)).await;
+    settle(&db, &shop, payment.id, success(&payment)).await;
     let back = order(&db, placed.order.id).await;
     assert_eq!((back.status, back.cancel_reason, back.stock_released_at), (OrderStatus::Paid, None, None));
     assert_eq!(db.stock(variant).await, (2, 2));
@@ -55,7 +55,7 @@ async fn a_late_payment_goes_back_exactly_once_when_the_stock_is_gone() {
     expire_orders(db.pool(), &shop, &mock(), 100).await.unwrap();
     db.order(&shop, &[(variant, 1)]).await;
     for _ in 0..3 {
-        settle(&db, &shop, payment.id, success(payment.id)).await;
+        settle(&db, &shop, payment.id, success(&payment)).await;
     }
     let events = timeline(&db, placed.order.id).await;
     assert!(
@@ -76,13 +76,13 @@ async fn a_part_payment_goes_back_when_its_order_expires() {
     let variant = db.variant(1000, 1).await;
     let (owner, placed) = db.order(&shop, &[(variant, 1)]).await;
     let part = begin(&db, placed.order.id, owner, Some(300)).await;
-    settle(&db, &shop, part.id, success(part.id)).await;
+    settle(&db, &shop, part.id, success(&part)).await;
     let rest = begin(&db, placed.order.id, owner, None).await;
     db.shift_clock(shop.order_ttl).await;
     expire_orders(db.pool(), &shop, &mock(), 100).await.unwrap();
     assert_eq!(run_refunds(&db).await, 1);
     // The rest comes late: what was given back does not cover the order, so the rest goes back as well.
-    settle(&db, &shop, rest.id, success(rest.id)).await;
+    settle(&db, &shop, rest.id, success(&rest)).await;
     assert_eq!(run_refunds(&db).await, 1);
     let ended = order(&db, placed.order.id).await;
     assert_eq!((ended.status, ended.paid_minor, ended.refunded_minor), (OrderStatus::Cancelled, 1000, 1000));
@@ -100,7 +100,7 @@ async fn an_order_that_its_customer_cancelled_does_not_come_back() {
     let by = CancelledBy::Customer(owner);
     let cancelled = cancel_order(&mut *db.conn().await, placed.order.id, by, &guest_origin()).await.unwrap();
     assert_eq!(cancelled.cancel_reason, Some(CancelReason::Customer));
-    settle(&db, &shop, payment.id, success(payment.id)).await;
+    settle(&db, &shop, payment.id, success(&payment)).await;
     assert_eq!(run_refunds(&db).await, 1);
     assert_eq!(order(&db, placed.order.id).await.status, OrderStatus::Cancelled);
     assert_eq!(db.stock(variant).await, (1, 0));
@@ -114,7 +114,7 @@ async fn a_paid_order_that_is_cancelled_gives_all_its_money_back() {
     let variant = db.variant(1000, 1).await;
     let (owner, placed) = db.order(&shop, &[(variant, 1)]).await;
     let payment = begin(&db, placed.order.id, owner, None).await;
-    settle(&db, &shop, payment.id, success(payment.id)).await;
+    settle(&db, &shop, payment.id, success(&payment)).await;
     cancel_order(&mut *db.conn().await, placed.order.id, CancelledBy::Admin, &guest_origin()).await.unwrap();
     assert_eq!(run_refunds(&db).await, 1);
     let ended = order(&db, placed.order.id).await;

@@ -6,10 +6,12 @@
     reason = "a test that meets the unexpected ends there"
 )]
 
+mod bank_transfer;
 mod carts;
 mod expiry;
 mod host_transaction;
 mod late_money;
+mod open_providers;
 mod payments;
 mod reservation;
 mod shipping;

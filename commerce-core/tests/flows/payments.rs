@@ -5,7 +5,7 @@ use commerce_core::flows::{BeginPayment, BeginPaymentError, begin_payment, settl
 use commerce_core::ids::{OrderId, PaymentId};
 use commerce_core::money::{Currency, Money};
 use commerce_core::orders::{self, OrderStatus, PaymentStatus};
-use commerce_core::payments::{self, Outcome, Payment, ProviderName};
+use commerce_core::payments::{self, Capture, Outcome, Payment, ProviderName};
 use commerce_core::request::Origin;
 use commerce_core::settings::{PaymentFailurePolicy, ShopSettings};
 use commerce_core::testing::{TestDatabase, guest_origin};
@@ -14,7 +14,7 @@ pub fn wish(order_id: OrderId, owner: Owner, amount_minor: Option<i64>) -> Begin
     BeginPayment {
         order_id,
         owner,
-        provider: ProviderName::Mock,
+        provider: ProviderName::MOCK,
         amount: amount_minor.map(|amount_minor| Money::new(amount_minor, Currency::USD)),
         request: serde_json::json!({ "outcome": "succeed" }),
         request_key: rand::random(),
@@ -26,8 +26,14 @@ pub async fn begin(db: &TestDatabase, order_id: OrderId, owner: Owner, amount_mi
     begin_payment(&mut *db.conn().await, wish(order_id, owner, amount_minor)).await.unwrap()
 }
 
-pub fn success(payment_id: PaymentId) -> Outcome {
-    Outcome::Succeeded { reference: format!("test_{payment_id}") }
+/// The provider took what it was asked to.
+pub fn success(payment: &Payment) -> Outcome {
+    captured(payment, Money::new(payment.amount_minor, payment.currency))
+}
+
+/// The provider took this.
+pub fn captured(payment: &Payment, captured: Money) -> Outcome {
+    Outcome::Succeeded(Capture::new(format!("test_{}", payment.id), captured))
 }
 
 pub async fn settle(
@@ -55,7 +61,7 @@ async fn two_part_payments_make_an_order_paid() {
     let (owner, placed) = db.order(&shop, &[(variant, 1)]).await;
     let id = placed.order.id;
     let first = begin(&db, id, owner, Some(400)).await;
-    settle(&db, &shop, first.id, success(first.id)).await;
+    settle(&db, &shop, first.id, success(&first)).await;
     let halfway = order(&db, id).await;
     assert_eq!(
         (halfway.status, halfway.payment_status, halfway.due_minor()),
@@ -63,7 +69,7 @@ async fn two_part_payments_make_an_order_paid() {
     );
     let second = begin(&db, id, owner, None).await;
     assert_eq!(second.amount_minor, 600);
-    settle(&db, &shop, second.id, success(second.id)).await;
+    settle(&db, &shop, second.id, success(&second)).await;
     let paid = order(&db, id).await;
     assert_eq!(
         (paid.status, paid.payment_status, paid.due_minor()),
@@ -85,10 +91,9 @@ async fn the_same_news_fifty_times_at_once_counts_once() {
     let payment = begin(&db, placed.order.id, owner, None).await;
     let news: Vec<_> = (0..50)
         .map(|_| {
-            let (pool, shop, id) = (db.pool().clone(), shop.clone(), payment.id);
+            let (pool, shop, id, news) = (db.pool().clone(), shop.clone(), payment.id, success(&payment));
             tokio::spawn(async move {
-                settle_payment(&mut pool.get().await.unwrap(), &shop, id, success(id), &Origin::system())
-                    .await
+                settle_payment(&mut pool.get().await.unwrap(), &shop, id, news, &Origin::system()).await
             })
         })
         .collect();
@@ -110,7 +115,7 @@ async fn what_is_paid_beyond_the_total_is_promised_back_once() {
     let (one, other) =
         (begin(&db, placed.order.id, owner, None).await, begin(&db, placed.order.id, owner, Some(700)).await);
     for payment in [&one, &other, &other] {
-        settle(&db, &shop, payment.id, success(payment.id)).await;
+        settle(&db, &shop, payment.id, success(payment)).await;
     }
     let overpaid = order(&db, placed.order.id).await;
     assert_eq!((overpaid.status, overpaid.payment_status), (OrderStatus::Paid, PaymentStatus::Overpaid));

@@ -16,7 +16,7 @@ async fn paid_order(db: &TestDatabase, quantity: i64) -> (commerce_core::ids::Va
     let variant = db.variant(1000, quantity).await;
     let (owner, placed) = db.order(&shop, &[(variant, quantity)]).await;
     let payment = begin(db, placed.order.id, owner, None).await;
-    settle(db, &shop, payment.id, success(payment.id)).await;
+    settle(db, &shop, payment.id, success(&payment)).await;
     (variant, placed.order.id)
 }
 

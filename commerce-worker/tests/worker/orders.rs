@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use commerce_core::flows::{self, BeginPayment, CancelledBy};
 use commerce_core::ids::OrderId;
+use commerce_core::money::{Currency, Money};
 use commerce_core::orders::{self, CancelReason, Order, OrderStatus, PaymentStatus};
-use commerce_core::payments::{Outcome, ProviderName};
+use commerce_core::payments::{Capture, Outcome, ProviderName};
 use commerce_core::request::Origin;
 use commerce_core::settings::{ReservationMode, ShopSettings};
 use commerce_core::testing::{SmtpPeer, TestDatabase, guest_origin};
@@ -67,7 +68,7 @@ async fn the_money_of_a_cancelled_order_goes_back_once() {
     let wish = BeginPayment {
         order_id: id,
         owner,
-        provider: ProviderName::Mock,
+        provider: ProviderName::MOCK,
         amount: None,
         request: serde_json::json!({ "outcome": "succeed" }),
         request_key: rand::random(),
@@ -75,7 +76,7 @@ async fn the_money_of_a_cancelled_order_goes_back_once() {
     };
     let mut conn = database.conn().await;
     let payment = flows::begin_payment(&mut conn, wish).await.unwrap();
-    let outcome = Outcome::Succeeded { reference: "test".to_owned() };
+    let outcome = Outcome::Succeeded(Capture::new("test", Money::new(2500, Currency::USD)));
     flows::settle_payment(&mut conn, &shop, payment.id, outcome, &Origin::system()).await.unwrap();
     flows::cancel_order(&mut conn, id, CancelledBy::Admin, &Origin::system()).await.unwrap();
     drop(conn);

@@ -18,7 +18,7 @@ use commerce_core::money::{Currency, Money};
 use commerce_core::notifications::{FolderMailer, MailSettings};
 use commerce_core::orders::{self, CancelReason, OrderStatus};
 use commerce_core::page::Limit;
-use commerce_core::payments::{MockProvider, Outcome, PaymentProvider, ProviderName, Providers};
+use commerce_core::payments::{Capture, MockProvider, Outcome, PaymentProvider, ProviderName, Providers};
 use commerce_core::request::Origin;
 use commerce_core::search::{PostgresEngine, SearchIndex, SearchProducts, SearchSort, search_products};
 use commerce_core::settings::ShopSettings;
@@ -123,14 +123,15 @@ async fn cancel_a_paid_order(database: &TestDatabase, shop: &ShopSettings) -> Or
     let begin = BeginPayment {
         order_id: placed.order.id,
         owner,
-        provider: ProviderName::Mock,
+        provider: ProviderName::MOCK,
         amount: None,
         request: Default::default(),
         request_key: [7; 32],
         origin: guest_origin(),
     };
     let payment = flows::begin_payment(conn, begin).await.unwrap();
-    let outcome = Outcome::Succeeded { reference: format!("test_{}", payment.id) };
+    let captured = Capture::new(format!("test_{}", payment.id), Money::new(1000, Currency::USD));
+    let outcome = Outcome::Succeeded(captured);
     flows::settle_payment(conn, shop, payment.id, outcome, &Origin::system()).await.unwrap();
     flows::cancel_order(conn, placed.order.id, CancelledBy::Admin, &Origin::system()).await.unwrap();
     placed.order.id

@@ -3,6 +3,7 @@
 //! Paying is two transactions with the provider's call between them. The attempt that the first one writes is the recovery
 //! point: the same request again finds it by its key and goes on from there, whatever broke in between.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -14,12 +15,15 @@ use commerce_core::flows::{
 use commerce_core::idempotency::{self, Begun, IdempotencyError, IdempotentRequest};
 use commerce_core::ids::{OrderId, PaymentId};
 use commerce_core::orders;
-use commerce_core::payments::{self, Outcome, PaymentProvider, ProviderError, RequiredAction};
+use commerce_core::payments::{
+    self, Outcome, PaymentProvider, ProviderError, ProviderName, Providers, RequiredAction, in_time,
+};
 use commerce_core::request::Origin;
 use diesel_async::AsyncPgConnection;
 use poem_openapi::param::{Path, Query};
 use poem_openapi::types::Example;
 use poem_openapi::{Enum, Object, OpenApi};
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::http::answer::{Created, List, Okay, Reply};
@@ -48,17 +52,17 @@ impl Payments {
         body: Body<PayRequest>,
     ) -> Result<Created<Payment>, Refused<BeginPaymentError>> {
         let request = key.request(&shopper, body.raw());
-        let provider = body.provider.into();
-        if self.0.providers.get(provider).is_none() {
-            let message = format!("{provider} is not switched on in this shop");
-            return Err(Problem::invalid(vec![Fault::at("/provider", message)]).into());
-        }
+        let provider = body.provider(&self.0.providers)?;
+        let for_provider = body.for_provider();
+        provider
+            .check_request(&for_provider)
+            .map_err(|message| Problem::invalid(vec![Fault::at("/details", message)]))?;
         let wish = BeginPayment {
             order_id: OrderId(id.0),
             owner: shopper.owner(),
-            provider,
+            provider: provider.name(),
             amount: body.amount.as_ref().map(|amount| amount.checked("/amount")).transpose()?,
-            request: body.for_provider(),
+            request: for_provider,
             request_key: *request.scope(),
             origin: shopper.origin(),
         };
@@ -82,8 +86,11 @@ impl Payments {
     ) -> Result<Okay<Payment>, Refused<SettlePaymentError>> {
         let request = key.request(&shopper, b"");
         let payment = self.find(&shopper, PaymentId(id.0)).await?;
-        let outcome = match self.0.providers.get(payment.provider) {
-            Some(provider) => ask(provider.confirm(&payment).await)?,
+        let outcome = match self.0.providers.get(&payment.provider) {
+            Some(provider) => {
+                let answer = in_time(&payment.provider, PROVIDER_TIMEOUT, provider.confirm(&payment)).await;
+                ask(answer)?
+            }
             None => {
                 return Err(Problem::unavailable(format_args!("{} is switched off", payment.provider)).into());
             }
@@ -151,9 +158,11 @@ async fn pay(
         Attempt::Begun(payment) => payment,
         Attempt::Answered(stored) => return Ok(Created::replay(stored)),
     };
-    let outcome = match state.providers.get(payment.provider) {
+    let outcome = match state.providers.get(&payment.provider) {
         // What was settled before a crash is only answered anew.
-        Some(provider) if payment.status.is_open() => ask(start(provider, &payment).await)?,
+        Some(provider) if payment.status.is_open() => {
+            ask(in_time(&payment.provider, PROVIDER_TIMEOUT, provider.start(&payment)).await)?
+        }
         _ => Outcome::Expired,
     };
     settle(state, request, payment.id, outcome, origin).await.map_err(|refused| refused.0.into())
@@ -188,26 +197,15 @@ async fn begin(
 /// The longest that a shopper waits for a provider.
 const PROVIDER_TIMEOUT: Duration = Duration::from_secs(20);
 
-async fn start(
-    provider: &dyn PaymentProvider,
-    payment: &payments::Payment,
-) -> Result<Outcome, ProviderError> {
-    let unreachable = |_| ProviderError::Unreachable {
-        provider: payment.provider,
-        detail: "it did not answer in time".to_owned(),
-    };
-    tokio::time::timeout(PROVIDER_TIMEOUT, provider.start(payment)).await.map_err(unreachable)?
-}
-
 /// A provider that refuses has said no; one that cannot be reached has said nothing.
 fn ask(answer: Result<Outcome, ProviderError>) -> Result<Outcome, Problem> {
     match answer {
         Ok(outcome) => Ok(outcome),
-        Err(ProviderError::Refused { detail, .. }) => {
-            tracing::warn!(%detail, "a payment provider refused a request");
+        Err(error @ ProviderError::Refused { .. }) => {
+            tracing::warn!(%error, "a payment provider refused a request");
             Ok(Outcome::Failed { reference: None, code: "provider_refused".to_owned() })
         }
-        Err(error @ ProviderError::Unreachable { .. }) => {
+        Err(error) => {
             tracing::warn!(%error, "a payment provider did not answer");
             let detail = "The payment provider did not answer. Send the same request with the same Idempotency-Key again.";
             Err(Problem {
@@ -234,64 +232,81 @@ async fn settle(
     state.write("settle_payment", Some(request), effect).await
 }
 
-/// Who takes the money.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[oai(rename_all = "snake_case", remote = "payments::ProviderName")]
-pub enum Provider {
-    /// Does what the request says; for trying things out.
-    Mock,
-    Stripe,
-    Razorpay,
-    /// Money that a person took.
-    Manual,
-}
-
 /// What the mock provider is to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[oai(rename_all = "snake_case")]
 pub enum MockOutcome {
     Succeed,
     Fail,
-    /// Succeeds when it is confirmed.
+    /// Sends the shopper elsewhere, and succeeds when it is confirmed.
     RequireAction,
+    /// Gives the shopper's client something to do, and succeeds when it is confirmed.
+    RequireClient,
+    /// Takes its time, and succeeds when it is confirmed.
+    Process,
 }
 
 /// How to pay.
 #[derive(Debug, Clone, Object)]
 #[oai(deny_unknown_fields, skip_serializing_if_is_none, example)]
 pub struct PayRequest {
-    pub provider: Provider,
+    /// The payment provider, such as `stripe`. A name that is not switched on in this shop is refused, and the answer says
+    /// which are.
+    #[oai(validator(pattern = "^[a-z][a-z0-9_]*$", max_length = 40))]
+    pub provider: String,
     /// All that is due unless given.
     pub amount: Option<Money>,
     /// For the provider `mock`; `succeed` unless given.
     pub outcome: Option<MockOutcome>,
+    /// What else the provider needs to know of the shopper, in its own words.
+    pub details: Option<BTreeMap<String, Value>>,
 }
 
 impl PayRequest {
+    /// The provider, if it is switched on.
+    fn provider<'p>(&self, providers: &'p Providers) -> Result<&'p dyn PaymentProvider, Problem> {
+        let named = self.provider.parse::<ProviderName>().ok();
+        named.and_then(|name| providers.get(&name)).ok_or_else(|| {
+            let switched_on: Vec<&str> = providers.names().map(ProviderName::as_str).collect();
+            let there_is = if switched_on.is_empty() { "nothing".to_owned() } else { switched_on.join(", ") };
+            let message =
+                format!("{} is not switched on in this shop; switched on: {there_is}", self.provider);
+            Problem::invalid(vec![Fault::at("/provider", message)])
+        })
+    }
+
     /// The part that the provider reads.
-    fn for_provider(&self) -> serde_json::Value {
+    fn for_provider(&self) -> Value {
+        let mut request = self.details.clone().unwrap_or_default();
         let outcome = self.outcome.map(|outcome| match outcome {
             MockOutcome::Succeed => "succeed",
             MockOutcome::Fail => "fail",
             MockOutcome::RequireAction => "require_action",
+            MockOutcome::RequireClient => "require_client",
+            MockOutcome::Process => "process",
         });
-        match outcome {
-            Some(outcome) => serde_json::json!({ "outcome": outcome }),
-            None => serde_json::json!({}),
+        if let Some(outcome) = outcome {
+            request.insert("outcome".to_owned(), outcome.into());
         }
+        Value::Object(request.into_iter().collect())
     }
 }
 
 impl Example for PayRequest {
     fn example() -> Self {
-        Self { provider: Provider::Mock, amount: None, outcome: Some(MockOutcome::Succeed) }
+        Self {
+            provider: ProviderName::MOCK.to_string(),
+            amount: None,
+            outcome: Some(MockOutcome::Succeed),
+            details: None,
+        }
     }
 }
 
 /// Where an attempt stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[oai(rename_all = "snake_case", remote = "payments::PaymentStatus")]
-pub enum PaymentStatus {
+#[oai(rename = "PaymentStatus", rename_all = "snake_case", remote = "payments::AttemptStatus")]
+pub enum AttemptStatus {
     Pending,
     RequiresAction,
     Processing,
@@ -309,6 +324,8 @@ pub enum PaymentStatus {
 pub enum ActionType {
     /// Go to `url` and come back.
     Redirect,
+    /// Start the provider's own client with `data`.
+    Client,
 }
 
 /// What the shopper must do.
@@ -316,12 +333,31 @@ pub enum ActionType {
 #[oai(skip_serializing_if_is_none, example)]
 pub struct PaymentAction {
     pub r#type: ActionType,
+    /// Where to go, for `redirect`.
     pub url: Option<String>,
+    /// What the provider's client is started with, for `client`.
+    pub data: Option<Value>,
+}
+
+impl PaymentAction {
+    /// `None` for what this server has no words for.
+    fn of(action: RequiredAction) -> Option<Self> {
+        match action {
+            RequiredAction::Redirect { url } => {
+                Some(Self { r#type: ActionType::Redirect, url: Some(url), data: None })
+            }
+            RequiredAction::Client { data } => {
+                Some(Self { r#type: ActionType::Client, url: None, data: Some(data) })
+            }
+            _ => None,
+        }
+    }
 }
 
 impl Example for PaymentAction {
     fn example() -> Self {
-        Self { r#type: ActionType::Redirect, url: Some("https://pay.example.com/session".to_owned()) }
+        let url = Some("https://pay.example.com/session".to_owned());
+        Self { r#type: ActionType::Redirect, url, data: None }
     }
 }
 
@@ -331,12 +367,17 @@ impl Example for PaymentAction {
 pub struct Payment {
     pub id: Uuid,
     pub order_id: Uuid,
-    pub provider: Provider,
+    /// The payment provider, such as `stripe`.
+    #[oai(validator(pattern = "^[a-z][a-z0-9_]*$", max_length = 40))]
+    pub provider: String,
     /// The provider's own id of it.
     pub provider_reference: Option<String>,
+    /// What was asked for.
     pub amount: Money,
+    /// What came in; it may differ from what was asked for.
+    pub amount_captured: Money,
     pub amount_refunded: Money,
-    pub status: PaymentStatus,
+    pub status: AttemptStatus,
     /// The provider's word for why it failed, such as `card_declined`.
     pub failure_code: Option<String>,
     pub action: Option<PaymentAction>,
@@ -349,16 +390,14 @@ impl From<payments::Payment> for Payment {
         Self {
             id: payment.id.0,
             order_id: payment.order_id.0,
-            provider: payment.provider.into(),
+            provider: payment.provider.to_string(),
             provider_reference: payment.provider_reference,
             amount: Money::new(payment.amount_minor, payment.currency),
+            amount_captured: Money::new(payment.captured_minor, payment.currency),
             amount_refunded: Money::new(payment.refunded_minor, payment.currency),
             status: payment.status.into(),
             failure_code: payment.failure_code,
-            action: action.map(|RequiredAction::Redirect { url }| PaymentAction {
-                r#type: ActionType::Redirect,
-                url: Some(url),
-            }),
+            action: action.and_then(PaymentAction::of),
             created_at: payment.created_at,
         }
     }
@@ -369,11 +408,12 @@ impl Example for Payment {
         Self {
             id: Uuid::from_u128(0x0193_9f5c_7e2b_7c4a_9a55_0d8a_6a4f_4b41),
             order_id: Uuid::from_u128(0x0193_9f5c_7e2b_7c4a_9a55_0d8a_6a4f_4b30),
-            provider: Provider::Mock,
+            provider: ProviderName::MOCK.to_string(),
             provider_reference: Some("mock_01939f5c7e2b7c4a9a550d8a6a4f4b41".to_owned()),
             amount: Money { amount: 12000, currency: "USD".to_owned() },
+            amount_captured: Money { amount: 12000, currency: "USD".to_owned() },
             amount_refunded: Money { amount: 0, currency: "USD".to_owned() },
-            status: PaymentStatus::Succeeded,
+            status: AttemptStatus::Succeeded,
             failure_code: None,
             action: None,
             created_at: DateTime::from_timestamp(1_767_225_600, 0).unwrap_or_default(),

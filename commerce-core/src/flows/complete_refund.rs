@@ -1,0 +1,179 @@
+//! What a provider said of a refund takes effect. Safe in any order and any number of times: money goes back once.
+
+use diesel::QueryResult;
+use diesel::result::Error as QueryError;
+use diesel_async::{AsyncConnection, AsyncPgConnection};
+use serde_json::json;
+
+use crate::db::{Retryable, current_time};
+use crate::ids::RefundId;
+use crate::notifications::{NewEmail, Template, enqueue_email};
+use crate::orders::{self, EventKind, LockedOrder};
+use crate::payments::{self, LockedPayment, LockedRefund, Refund, RefundOutcome, RefundStatus};
+use crate::request::Origin;
+use crate::settings::ShopSettings;
+
+/// Why nothing was written. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum CompleteRefundError {
+    #[error("there is no refund {0}")]
+    NotFound(RefundId),
+    #[error(transparent)]
+    Database(#[from] QueryError),
+}
+
+impl Retryable for CompleteRefundError {
+    fn is_retryable(&self) -> bool {
+        matches!(self, Self::Database(error) if error.is_retryable())
+    }
+}
+
+/// Writes how a refund stands; a second time changes nothing. Locks the order, the payment and the refund.
+pub async fn complete_refund(
+    conn: &mut AsyncPgConnection,
+    shop: &ShopSettings,
+    refund_id: RefundId,
+    outcome: &RefundOutcome,
+    origin: &Origin,
+) -> Result<Refund, CompleteRefundError> {
+    conn.transaction(async |conn| {
+        let locked = lock_refund_of_order(conn, refund_id).await?;
+        let mut locked = locked.ok_or(CompleteRefundError::NotFound(refund_id))?;
+        match outcome {
+            RefundOutcome::Succeeded { reference } => {
+                succeeded(conn, shop, &mut locked, reference, origin).await?
+            }
+            RefundOutcome::Pending { reference } => {
+                pending(conn, &mut locked.refund, reference, origin).await?
+            }
+            RefundOutcome::Failed { reference, code } => {
+                failed(conn, shop, &mut locked.refund, reference.as_deref(), code, origin).await?
+            }
+        }
+        Ok(locked.refund.into_refund())
+    })
+    .await
+}
+
+/// A refund with what it changes.
+pub(super) struct LockedRefundOfOrder {
+    pub order: LockedOrder,
+    pub payment: LockedPayment,
+    pub refund: LockedRefund,
+}
+
+/// Locks the order, the payment and the refund, in this order.
+pub(super) async fn lock_refund_of_order(
+    conn: &mut AsyncPgConnection,
+    refund_id: RefundId,
+) -> QueryResult<Option<LockedRefundOfOrder>> {
+    let Some(refund) = payments::find_refund(conn, refund_id).await? else { return Ok(None) };
+    let Some(order) = orders::lock(conn, refund.order_id).await? else { return Ok(None) };
+    let payment = payments::lock(conn, refund.payment_id).await?;
+    let refund = payments::lock_refund(conn, refund_id).await?;
+    Ok(Some(LockedRefundOfOrder { order, payment, refund }))
+}
+
+async fn succeeded(
+    conn: &mut AsyncPgConnection,
+    shop: &ShopSettings,
+    locked: &mut LockedRefundOfOrder,
+    reference: &str,
+    origin: &Origin,
+) -> QueryResult<()> {
+    let LockedRefundOfOrder { payment, refund, .. } = &mut *locked;
+    let paid_otherwise = match refund.status {
+        RefundStatus::Pending | RefundStatus::Processing => false,
+        RefundStatus::Succeeded if refund.by_hand_note.is_none() => return Ok(()),
+        RefundStatus::Succeeded => true,
+        RefundStatus::Failed => !payments::has_room(conn, payment, refund).await?,
+    };
+    if paid_otherwise {
+        return paid_twice(conn, shop, refund, reference, origin).await;
+    }
+    refund.succeed(conn, reference).await?;
+    let data = json!({ "refund_id": refund.id, "amount_minor": refund.amount_minor });
+    count_refund(conn, locked, EventKind::RefundSucceeded, data, origin).await
+}
+
+/// The money of a refund went back: payment and order count it, and the shopper is told.
+pub(super) async fn count_refund(
+    conn: &mut AsyncPgConnection,
+    locked: &mut LockedRefundOfOrder,
+    kind: EventKind,
+    data: serde_json::Value,
+    origin: &Origin,
+) -> QueryResult<()> {
+    let LockedRefundOfOrder { order, payment, refund } = locked;
+    payment.give_back(conn, refund.amount_minor).await?;
+    order.give_back(refund.amount_minor);
+    orders::update(conn, order).await?;
+    orders::record(conn, order.id, kind, data, origin).await?;
+    enqueue_email(conn, NewEmail::about_refund(refund.id, &order.email)).await
+}
+
+/// The provider gave back what the shop had meanwhile given back another way. Nobody can undo that but a person.
+async fn paid_twice(
+    conn: &mut AsyncPgConnection,
+    shop: &ShopSettings,
+    refund: &mut LockedRefund,
+    reference: &str,
+    origin: &Origin,
+) -> QueryResult<()> {
+    if refund.is_noted_paid_twice() {
+        return Ok(());
+    }
+    refund.note_paid_twice(conn, reference).await?;
+    let data = json!({ "refund_id": refund.id, "amount_minor": refund.amount_minor, "reference": reference });
+    orders::record(conn, refund.order_id, EventKind::RefundMismatch, data, origin).await?;
+    alert(conn, shop, Template::RefundMismatchAlert, refund).await
+}
+
+/// The provider took it up, and takes its time.
+async fn pending(
+    conn: &mut AsyncPgConnection,
+    refund: &mut LockedRefund,
+    reference: &str,
+    origin: &Origin,
+) -> QueryResult<()> {
+    if !refund.status.is_under_way() || refund.provider_reference.as_deref() == Some(reference) {
+        return Ok(());
+    }
+    let now = current_time(conn).await?;
+    refund.wait(conn, reference, now).await?;
+    let data = json!({ "refund_id": refund.id, "amount_minor": refund.amount_minor });
+    orders::record(conn, refund.order_id, EventKind::RefundProcessing, data, origin).await
+}
+
+async fn failed(
+    conn: &mut AsyncPgConnection,
+    shop: &ShopSettings,
+    refund: &mut LockedRefund,
+    reference: Option<&str>,
+    code: &str,
+    origin: &Origin,
+) -> QueryResult<()> {
+    // What is said of an attempt that was given up says nothing of the next one.
+    let of_another =
+        reference.zip(refund.provider_reference.as_deref()).is_some_and(|(told, own)| told != own);
+    if refund.status != RefundStatus::Processing || of_another {
+        return Ok(());
+    }
+    refund.fail(conn, code).await?;
+    let data = json!({ "refund_id": refund.id, "amount_minor": refund.amount_minor, "failure_code": code });
+    orders::record(conn, refund.order_id, EventKind::RefundFailed, data, origin).await?;
+    alert(conn, shop, Template::RefundFailedAlert, refund).await
+}
+
+/// Tells the shop, once an attempt.
+async fn alert(
+    conn: &mut AsyncPgConnection,
+    shop: &ShopSettings,
+    template: Template,
+    refund: &LockedRefund,
+) -> QueryResult<()> {
+    let Some(alert_email) = &shop.alert_email else { return Ok(()) };
+    let dedupe_key = format!("{template}:{}", refund.provider_key());
+    let data = json!({ "refund_id": refund.id });
+    enqueue_email(conn, NewEmail { dedupe_key, template, recipient: alert_email.clone(), data }).await
+}

@@ -1,0 +1,29 @@
+//! Money beyond an order's total goes back.
+
+use diesel::QueryResult;
+use diesel_async::AsyncPgConnection;
+
+use super::refund_payment::request_refund;
+use crate::orders::{LockedOrder, Order};
+use crate::payments::{self, LockedPayment, RefundReason};
+use crate::request::Origin;
+
+/// Gives back what the order keeps beyond its total: of this payment, for it was the one too many.
+pub(super) async fn give_back_excess(
+    conn: &mut AsyncPgConnection,
+    order: &LockedOrder,
+    payment: &LockedPayment,
+    origin: &Origin,
+) -> QueryResult<()> {
+    let excess_minor = (kept_minor(conn, order).await? - order.total_minor).min(payment.captured_minor);
+    if excess_minor > 0 && order.paid_at.is_some() {
+        request_refund(conn, payment, excess_minor, RefundReason::Excess, origin).await?;
+    }
+    Ok(())
+}
+
+/// What came in and is not promised back.
+pub(super) async fn kept_minor(conn: &mut AsyncPgConnection, order: &Order) -> QueryResult<i64> {
+    let promised = payments::promised_by_payment(conn, order.id).await?;
+    Ok(order.paid_minor - promised.iter().map(|(_, amount_minor)| amount_minor).sum::<i64>())
+}

@@ -1,0 +1,64 @@
+//! Money for an order that was cancelled before it came.
+
+use diesel::QueryResult;
+use diesel_async::AsyncPgConnection;
+use serde_json::json;
+
+use super::excess_payment::kept_minor;
+use super::refund_payment::request_refund;
+use crate::inventory::{self, Demand, Holder, ReservationStatus, ReserveError};
+use crate::notifications::{NewEmail, Template, enqueue_email};
+use crate::orders::{self, CancelReason, EventKind, LockedOrder, Order};
+use crate::payments::{LockedPayment, RefundReason};
+use crate::request::Origin;
+use crate::settings::ShopSettings;
+
+/// Whether a payment that comes late may bring an order back: not if somebody wanted it to end.
+fn allows_reinstatement(reason: CancelReason) -> bool {
+    matches!(reason, CancelReason::Expired | CancelReason::PaymentFailed)
+}
+
+/// The order comes back if it was not meant to end, is covered, and all its stock can be had again: then `true`. Otherwise the
+/// money goes back, and the shop is told.
+pub(super) async fn settle_late(
+    conn: &mut AsyncPgConnection,
+    shop: &ShopSettings,
+    order: &mut LockedOrder,
+    payment: &LockedPayment,
+    origin: &Origin,
+) -> QueryResult<bool> {
+    let may_return = order.cancel_reason.is_some_and(allows_reinstatement);
+    if may_return && kept_minor(conn, order).await? >= order.total_minor {
+        if reserve_again(conn, order, origin).await? {
+            order.reinstate();
+            orders::update(conn, order).await?;
+            let data = json!({ "payment_id": payment.id });
+            orders::record(conn, order.id, EventKind::Reinstated, data, origin).await?;
+            return Ok(true);
+        }
+        let data = json!({ "payment_id": payment.id, "reason": "out_of_stock" });
+        orders::record(conn, order.id, EventKind::ReinstatementRefused, data, origin).await?;
+    }
+    orders::update(conn, order).await?;
+    request_refund(conn, payment, payment.captured_minor, RefundReason::LatePayment, origin).await?;
+    if let Some(alert_email) = &shop.alert_email {
+        let mut alert = NewEmail::about_order(Template::LatePaymentAlert, order.id, alert_email);
+        alert.dedupe_key = format!("{}:{}", alert.template, payment.id);
+        enqueue_email(conn, alert).await?;
+    }
+    Ok(false)
+}
+
+/// Takes the order's stock anew; `false` if some of it is gone.
+async fn reserve_again(conn: &mut AsyncPgConnection, order: &Order, origin: &Origin) -> QueryResult<bool> {
+    let lines = orders::lines(conn, &[order.id]).await?;
+    let wanted: Vec<Demand> =
+        lines.iter().map(|line| Demand { variant_id: line.variant_id, quantity: line.quantity }).collect();
+    let mut stock = inventory::lock(conn, wanted.iter().map(|demand| demand.variant_id)).await?;
+    let holder = Holder::Order { id: order.id, status: ReservationStatus::Committed };
+    match inventory::reserve(conn, &mut stock, &wanted, holder, origin).await {
+        Ok(()) => Ok(true),
+        Err(ReserveError::OutOfStock(_)) => Ok(false),
+        Err(ReserveError::Database(error)) => Err(error),
+    }
+}

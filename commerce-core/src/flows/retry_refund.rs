@@ -1,0 +1,68 @@
+//! One of the staff has a refund tried once more.
+
+use diesel::result::Error as QueryError;
+use diesel_async::{AsyncConnection, AsyncPgConnection};
+use serde_json::json;
+
+use super::complete_refund::lock_refund_of_order;
+use super::refund_payment::{enqueue_refund, has_live_job};
+use crate::db::Retryable;
+use crate::ids::RefundId;
+use crate::orders::{self, EventKind};
+use crate::payments::{self, Refund, RefundStatus};
+use crate::request::Origin;
+
+/// Why a refund is not tried again. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum RetryRefundError {
+    #[error("there is no such refund")]
+    NotFound,
+    #[error("the money has gone back already")]
+    Succeeded,
+    #[error("the refund is under way")]
+    UnderWay,
+    #[error("the money goes back under another refund of the same payment")]
+    Replaced,
+    #[error(transparent)]
+    Database(#[from] QueryError),
+}
+
+impl Retryable for RetryRefundError {
+    fn is_retryable(&self) -> bool {
+        matches!(self, Self::Database(error) if error.is_retryable())
+    }
+}
+
+/// Begins another attempt at a refund that failed, and gives one whose job died a new job. The job asks the provider how the
+/// refund stands before it asks for the money. Locks the order, the payment and the refund.
+pub async fn retry_refund(
+    conn: &mut AsyncPgConnection,
+    refund_id: RefundId,
+    origin: &Origin,
+) -> Result<Refund, RetryRefundError> {
+    conn.transaction(async |conn| {
+        let locked = lock_refund_of_order(conn, refund_id).await?;
+        let mut locked = locked.ok_or(RetryRefundError::NotFound)?;
+        let refund = &mut locked.refund;
+        let before = json!({ "refund_id": refund.id, "amount_minor": refund.amount_minor,
+            "failure_code": refund.failure_code, "reference": refund.provider_reference });
+        match refund.status {
+            RefundStatus::Succeeded => return Err(RetryRefundError::Succeeded),
+            RefundStatus::Pending | RefundStatus::Processing => {
+                if has_live_job(conn, refund_id).await? {
+                    return Err(RetryRefundError::UnderWay);
+                }
+            }
+            RefundStatus::Failed => {
+                if !payments::has_room(conn, &locked.payment, refund).await? {
+                    return Err(RetryRefundError::Replaced);
+                }
+                refund.begin_anew(conn).await?;
+            }
+        }
+        orders::record(conn, refund.order_id, EventKind::RefundRetried, before, origin).await?;
+        enqueue_refund(conn, refund_id, None).await?;
+        Ok(locked.refund.into_refund())
+    })
+    .await
+}

@@ -1,0 +1,98 @@
+//! What a verified webhook tells takes effect. Safe in any order and any number of times.
+
+use diesel::result::Error as QueryError;
+use diesel_async::AsyncPgConnection;
+
+use super::complete_refund::{CompleteRefundError, complete_refund};
+use super::settle_payment::{SettlePaymentError, settle_payment};
+use crate::db::Retryable;
+use crate::ids::{PaymentId, RefundId};
+use crate::payments::{self, PaymentKey, ProviderName, RefundKey, WebhookEvent};
+use crate::request::Origin;
+use crate::settings::ShopSettings;
+
+/// Why a webhook's event had no effect. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum SettleWebhookError {
+    /// It may come before the shop has written down the provider's answer: try again later.
+    #[error("{provider} has no payment {payment:?} here")]
+    UnknownPayment { provider: ProviderName, payment: PaymentKey },
+    /// As for payments.
+    #[error("{provider} has no refund {refund:?} here")]
+    UnknownRefund { provider: ProviderName, refund: RefundKey },
+    #[error(transparent)]
+    Settle(#[from] SettlePaymentError),
+    #[error(transparent)]
+    Refund(#[from] CompleteRefundError),
+    #[error(transparent)]
+    Database(#[from] QueryError),
+}
+
+impl Retryable for SettleWebhookError {
+    fn is_retryable(&self) -> bool {
+        match self {
+            Self::UnknownPayment { .. } | Self::UnknownRefund { .. } => false,
+            Self::Settle(error) => error.is_retryable(),
+            Self::Refund(error) => error.is_retryable(),
+            Self::Database(error) => error.is_retryable(),
+        }
+    }
+}
+
+/// Applies one event to the payment or refund that it names. A provider speaks of its own payments only: an event that names
+/// another's finds nothing.
+pub async fn settle_webhook(
+    conn: &mut AsyncPgConnection,
+    shop: &ShopSettings,
+    provider: &ProviderName,
+    event: &WebhookEvent,
+) -> Result<(), SettleWebhookError> {
+    match event {
+        WebhookEvent::Payment { payment, outcome, .. } => {
+            let id = find_payment(conn, provider, payment).await?;
+            settle_payment(conn, shop, id, outcome.clone(), &Origin::system()).await?;
+        }
+        WebhookEvent::Refund { refund, outcome, .. } => {
+            let id = find_refund(conn, provider, refund).await?;
+            complete_refund(conn, shop, id, outcome, &Origin::system()).await?;
+        }
+        WebhookEvent::Ignored { event_id, kind } => {
+            tracing::debug!(%provider, event_id, kind, "a webhook tells nothing that the shop acts on");
+        }
+    }
+    Ok(())
+}
+
+async fn find_payment(
+    conn: &mut AsyncPgConnection,
+    provider: &ProviderName,
+    key: &PaymentKey,
+) -> Result<PaymentId, SettleWebhookError> {
+    let payment = match key {
+        PaymentKey::Id(id) => payments::find(conn, *id).await?,
+        PaymentKey::Reference(reference) => payments::find_by_reference(conn, provider, reference).await?,
+    };
+    let own = payment.filter(|payment| payment.provider == *provider);
+    own.map(|payment| payment.id).ok_or_else(|| SettleWebhookError::UnknownPayment {
+        provider: provider.clone(),
+        payment: key.clone(),
+    })
+}
+
+async fn find_refund(
+    conn: &mut AsyncPgConnection,
+    provider: &ProviderName,
+    key: &RefundKey,
+) -> Result<RefundId, SettleWebhookError> {
+    let refund = match key {
+        RefundKey::Id(id) => payments::find_refund(conn, *id).await?,
+        RefundKey::Reference(reference) => {
+            payments::find_refund_by_reference(conn, provider, reference).await?
+        }
+    };
+    let unknown = || SettleWebhookError::UnknownRefund { provider: provider.clone(), refund: key.clone() };
+    let refund = refund.ok_or_else(unknown)?;
+    let payment = payments::find(conn, refund.payment_id).await?;
+    let own = payment.is_some_and(|payment| payment.provider == *provider);
+    if own { Ok(refund.id) } else { Err(unknown()) }
+}

@@ -1,0 +1,49 @@
+//! Refunds as staff look for them.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+
+use super::{Refund, RefundStatus};
+use crate::ids::RefundId;
+use crate::money::Currency;
+use crate::page::{Cursor, InvalidCursor, Limit, Page};
+use crate::schema::{payments, refunds};
+
+/// Why refunds could not be listed.
+#[derive(Debug, thiserror::Error)]
+pub enum ListRefundsError {
+    #[error(transparent)]
+    InvalidCursor(#[from] InvalidCursor),
+    #[error(transparent)]
+    Database(#[from] diesel::result::Error),
+}
+
+const SORT: &str = "-created_at";
+
+/// One page of the refunds in a status, or of all, newest first; each with the currency it is counted in.
+pub async fn list_refunds(
+    conn: &mut AsyncPgConnection,
+    status: Option<RefundStatus>,
+    limit: Limit,
+    cursor: Option<&str>,
+) -> Result<Page<(Refund, Currency)>, ListRefundsError> {
+    let refunds = refunds::table.inner_join(payments::table);
+    let mut query = refunds.select((Refund::as_select(), payments::currency)).into_boxed();
+    if let Some(status) = status {
+        query = query.filter(refunds::status.eq(status));
+    }
+    if let Some(cursor) = cursor {
+        let Cursor { key, id, .. } = Cursor::<DateTime<Utc>>::decode(cursor, SORT)?;
+        let earlier = refunds::created_at.lt(key).or(refunds::id.lt(RefundId(id)));
+        query = query.filter(refunds::created_at.le(key)).filter(earlier);
+    }
+    let rows: Vec<(Refund, Currency)> = query
+        .order((refunds::created_at.desc(), refunds::id.desc()))
+        .limit(limit.rows_and_one())
+        .load(conn)
+        .await?;
+    Ok(Page::from_rows(rows, limit, |(last, _)| {
+        Cursor { sort: SORT.to_owned(), key: last.created_at, id: last.id.0 }.encode()
+    }))
+}
