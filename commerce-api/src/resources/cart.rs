@@ -264,7 +264,7 @@ pub struct CartLine {
     pub quantity: i64,
     pub unit_price: Money,
     pub line_total: Money,
-    /// Units this shopper could order now.
+    /// Units this shopper could order now; 0 of what is no longer for sale.
     pub available: i64,
 }
 

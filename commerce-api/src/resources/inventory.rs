@@ -5,8 +5,7 @@ use commerce_core::audit_log::{self, Subject};
 use commerce_core::db::Retryable;
 use commerce_core::ids::{LocationId, VariantId};
 use commerce_core::inventory::{
-    self, AdjustError, ListLevelsError, ListMovementsError, MAIN_LOCATION, MovementKind as Kind,
-    StockAdjustment,
+    self, AdjustError, AdjustStock, ListLevelsError, ListMovementsError, MAIN_LOCATION, MovementKind as Kind,
 };
 use commerce_core::page::Limit;
 use diesel::result::Error as QueryError;
@@ -57,7 +56,7 @@ impl Inventory {
     ) -> Result<Created<StockLevel>, Refused<AdjustStockError>> {
         let request = key.request(&staff, body.raw());
         let location_id = body.location_id.map_or(MAIN_LOCATION, LocationId);
-        let adjustment = StockAdjustment {
+        let adjustment = AdjustStock {
             variant_id: VariantId(variant_id.0),
             location_id,
             delta: body.delta,
@@ -142,6 +141,8 @@ pub enum MovementKind {
     Release,
     /// Left with a shipment.
     Consume,
+    /// Came back with a return.
+    Return,
 }
 
 /// A line of the ledger.

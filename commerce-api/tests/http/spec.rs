@@ -111,3 +111,12 @@ async fn swagger_ui_comes_from_the_binary_alone() {
     assert_eq!(jwks["keys"][0]["alg"], "EdDSA");
     shop.database.finish().await;
 }
+
+/// The bounds stand in the spec as literals, and in core as a number.
+#[test]
+fn stock_is_adjusted_by_at_most_what_core_allows() {
+    let document: Value = serde_json::from_str(&openapi::document().json()).unwrap();
+    let delta = &document["components"]["schemas"]["AdjustStockRequest"]["properties"]["delta"];
+    let most = commerce_core::inventory::ON_HAND_MAX as f64;
+    assert_eq!((delta["minimum"].as_f64(), delta["maximum"].as_f64()), (Some(-most), Some(most)), "{delta}");
+}

@@ -40,6 +40,15 @@ SELECT 'I1', 'stock_reservations ' || r.id, 'is ' || r.status || ' while its ord
 FROM commerce.stock_reservations r JOIN commerce.orders o ON o.id = r.order_id
 WHERE (r.status = 'held' AND o.status <> 'pending_payment') OR (r.status = 'committed' AND o.status = 'pending_payment')
 UNION ALL
+-- I1: what left for an order is what its lines count as shipped, and no more of it came back.
+SELECT 'I1', 'orders ' || w.order_id, 'variant ' || w.variant_id || ': shipped ' || w.quantity || ', ledger ' || coalesce(m.consumed, 0)
+       || ', returned ' || coalesce(m.returned, 0)
+FROM (SELECT order_id, variant_id, sum(shipped_quantity) AS quantity FROM commerce.order_lines GROUP BY 1, 2) w
+LEFT JOIN (SELECT order_id, variant_id, -coalesce(sum(on_hand_delta) FILTER (WHERE kind = 'consume'), 0) AS consumed,
+                  coalesce(sum(on_hand_delta) FILTER (WHERE kind = 'return'), 0) AS returned
+           FROM commerce.stock_movements WHERE order_id IS NOT NULL GROUP BY 1, 2) m USING (order_id, variant_id)
+WHERE w.quantity <> coalesce(m.consumed, 0) OR coalesce(m.returned, 0) > coalesce(m.consumed, 0)
+UNION ALL
 -- I2: what an order counts as paid and refunded is what its payments say.
 SELECT 'I2', 'orders ' || o.id, 'paid ' || o.paid_minor || ', payments ' || coalesce(p.paid, 0)
        || '; refunded ' || o.refunded_minor || ', payments ' || coalesce(p.refunded, 0)

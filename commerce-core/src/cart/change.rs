@@ -8,10 +8,11 @@ use super::hold::hold;
 use super::{LockedCart, Owner, ViewCartError, lock_open, lock_or_open};
 use crate::db::{Retryable, clock};
 use crate::ids::VariantId;
+use crate::inventory::availability::availability;
 use crate::inventory::{ReserveError, Shortage, available_by_variant};
 use crate::money::{AmountOverflow, Currency};
 use crate::request::Origin;
-use crate::schema::{cart_items, carts, products, variants};
+use crate::schema::{cart_items, carts, variants};
 use crate::settings::{ReservationMode, ShopSettings};
 
 /// The most units of one variant in a cart.
@@ -261,10 +262,9 @@ async fn check_for_sale(
     items: &[Item],
 ) -> Result<(), CartError> {
     let for_sale: Vec<(VariantId, Currency)> = variants::table
-        .inner_join(products::table)
+        .inner_join(availability::table.on(availability::variant_id.eq(variants::id)))
         .filter(variants::id.eq_any(items.iter().map(|item| item.variant_id)))
-        .filter(variants::active.eq(true))
-        .filter(products::status.eq("active"))
+        .filter(availability::for_sale)
         .select((variants::id, variants::currency))
         .load(conn)
         .await?;

@@ -6,7 +6,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use super::{Item, LockedCart};
 use crate::db;
 use crate::ids::VariantId;
-use crate::inventory::{self, Demand, Holder, ReserveError, Shortage};
+use crate::inventory::{self, Demand, ReserveError, ReservedFor, Shortage};
 use crate::request::Origin;
 use crate::settings::ShopSettings;
 
@@ -65,9 +65,13 @@ pub(super) async fn hold_merged(
 }
 
 /// The cart, for its whole time-to-live from now on.
-async fn holder(conn: &mut AsyncPgConnection, shop: &ShopSettings, cart: &LockedCart) -> QueryResult<Holder> {
+async fn holder(
+    conn: &mut AsyncPgConnection,
+    shop: &ShopSettings,
+    cart: &LockedCart,
+) -> QueryResult<ReservedFor> {
     let expires_at = diesel::select(db::time_after(shop.cart_hold_ttl)).get_result(conn).await?;
-    Ok(Holder::Cart { id: cart.id(), expires_at })
+    Ok(ReservedFor::Cart { id: cart.id(), expires_at })
 }
 
 /// Gives back what the cart holds of these variants.

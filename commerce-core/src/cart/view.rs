@@ -34,7 +34,7 @@ pub struct CartLine {
     pub quantity: i64,
     pub unit_price_minor: i64,
     pub line_total_minor: i64,
-    /// Units this shopper could order now: what is free, and what this cart holds itself.
+    /// Units this shopper could order now: what is free, and what this cart holds itself. None of what is no longer for sale.
     pub available: i64,
 }
 
@@ -88,7 +88,10 @@ pub async fn view(
     let own: Vec<(VariantId, i64)> =
         holds.select((stock_reservations::variant_id, stock_reservations::quantity)).load(conn).await?;
     for (variant_id, quantity) in own {
-        *available.entry(variant_id).or_default() += quantity;
+        // Of what is not for sale there is nothing, whoever holds it.
+        if let Some(available) = available.get_mut(&variant_id) {
+            *available += quantity;
+        }
     }
     let expires_at = holds.select(min(stock_reservations::expires_at)).first(conn).await?;
     let mut lines = Vec::with_capacity(rows.len());

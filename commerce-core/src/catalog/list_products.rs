@@ -12,8 +12,9 @@ use super::product::{Audience, Product, ProductStatus};
 use super::read_product::{ProductRow, with_parts};
 use crate::db::Retryable;
 use crate::ids::{CategoryId, ProductId};
+use crate::inventory::availability::availability;
 use crate::page::{Cursor, InvalidCursor, Limit, Page};
-use crate::schema::{categories, product_categories, products, stock_levels, stock_reservations, variants};
+use crate::schema::{categories, product_categories, products, variants};
 use crate::text_enum::text_enum;
 
 text_enum! {
@@ -161,25 +162,16 @@ fn filed_under_any(query: Query<'_>, ids: Vec<CategoryId>) -> Query<'_> {
     query.filter(products::id.eq_any(members))
 }
 
-/// In stock is what has an active variant with units on hand that nobody reserved, or that only a lapsed hold keeps.
+/// In stock is what has an active variant of which a unit could be reserved now.
 fn filtered_by_stock(query: Query<'_>, in_stock: bool) -> Query<'_> {
     // Looked up product by product, so that a page reads only as far as it must: OFFSET keeps Postgres from making a table of all
     // that is in stock first.
-    let free = variants::table
-        .inner_join(stock_levels::table)
-        .filter(variants::product_id.eq(products::id))
-        .filter(variants::active.and(stock_levels::on_hand.gt(stock_levels::reserved)))
-        .select(variants::id)
+    let available = availability::table
+        .filter(availability::product_id.eq(products::id))
+        .filter(availability::active.and(availability::available.gt(0)))
+        .select(availability::variant_id)
         .offset(0);
-    let lapsed = stock_reservations::table
-        .filter(stock_reservations::status.eq("held"))
-        .filter(stock_reservations::cart_id.is_not_null())
-        .filter(stock_reservations::expires_at.le(crate::db::clock().nullable()))
-        .select(stock_reservations::variant_id);
-    let reclaimable = variants::table
-        .filter(variants::active.and(variants::id.eq_any(lapsed)))
-        .select(variants::product_id);
-    let available = diesel::dsl::exists(free).or(products::id.eq_any(reclaimable));
+    let available = diesel::dsl::exists(available);
     if in_stock { query.filter(available) } else { query.filter(diesel::dsl::not(available)) }
 }
 

@@ -152,16 +152,9 @@ struct StoredVariant {
     key: String,
 }
 
-/// Units of a variant that can be bought. Lapsed holds that are not yet swept are few and have an index of their own: the inner
-/// query reads them once for all variants, since it does not depend on one.
-const AVAILABLE: &str = "
-    coalesce((SELECT sum(level.on_hand - level.reserved) FROM commerce.stock_levels AS level
-              WHERE level.variant_id = variants.id), 0)::bigint
-    + coalesce(((SELECT jsonb_object_agg(lapsed.variant_id, lapsed.quantity)
-                 FROM (SELECT hold.variant_id, sum(hold.quantity) AS quantity
-                       FROM commerce.stock_reservations AS hold
-                       WHERE hold.status = 'held' AND hold.cart_id IS NOT NULL AND hold.expires_at <= commerce.clock()
-                       GROUP BY hold.variant_id) AS lapsed) ->> variants.id::text)::bigint, 0)";
+/// Units of a variant that could be reserved now, as the view tells it.
+const AVAILABLE: &str = "coalesce((
+    SELECT stock.available FROM commerce.available_stock AS stock WHERE stock.variant_id = variants.id), 0)";
 
 /// Adds variants with their stock and images to rows, keeping their order.
 pub(super) async fn with_parts(

@@ -10,12 +10,9 @@ use crate::catalog::{
 use crate::db::Retryable;
 use crate::error::FieldErrors;
 use crate::ids::{ProductId, VariantId};
-use crate::inventory::{self, AdjustError, MAIN_LOCATION, StockAdjustment};
+use crate::inventory::{self, AdjustError, AdjustStock, MAIN_LOCATION, ON_HAND_MAX};
 use crate::money::{Currency, Money};
 use crate::request::Origin;
-
-/// More units than a shop keeps of one thing.
-pub const STOCK_MAX: i64 = 1_000_000_000;
 
 /// A product with what there is of it.
 #[derive(Debug, Clone)]
@@ -114,8 +111,8 @@ pub async fn create_combinations(
 fn check_stock(stock: impl IntoIterator<Item = (String, i64)>) -> Result<(), ProductRefusal> {
     let mut errors = FieldErrors::default();
     for (pointer, units) in stock {
-        if !(0..=STOCK_MAX).contains(&units) {
-            errors.push(pointer, format!("must be between 0 and {STOCK_MAX} units"));
+        if !(0..=ON_HAND_MAX).contains(&units) {
+            errors.push(pointer, format!("must be between 0 and {ON_HAND_MAX} units"));
         }
     }
     if errors.is_empty() { Ok(()) } else { Err(ProductRefusal::Invalid(errors.into_vec())) }
@@ -128,9 +125,9 @@ pub(super) async fn receive(
     reason: &str,
     origin: &Origin,
 ) -> QueryResult {
-    let adjustments: Vec<StockAdjustment> = stock
+    let adjustments: Vec<AdjustStock> = stock
         .into_iter()
-        .map(|(variant_id, delta)| StockAdjustment {
+        .map(|(variant_id, delta)| AdjustStock {
             variant_id,
             location_id: MAIN_LOCATION,
             delta,

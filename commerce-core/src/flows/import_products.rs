@@ -16,7 +16,7 @@ use crate::catalog::import::{
 use crate::catalog::{ProductRefusal, UpdateProductError};
 use crate::db::{Retryable, pg_try_advisory_xact_lock};
 use crate::ids::{ProductId, VariantId};
-use crate::inventory::{self, AdjustError, MAIN_LOCATION, StockAdjustment};
+use crate::inventory::{self, AdjustError, CountStock, MAIN_LOCATION};
 use crate::money::Currency;
 use crate::request::Origin;
 use crate::schema::stock_levels;
@@ -311,7 +311,7 @@ async fn set_stock(
         .select((stock_levels::variant_id, stock_levels::on_hand));
     let on_hand: HashMap<VariantId, i64> = levels.load::<(VariantId, i64)>(conn).await?.into_iter().collect();
     counts.retain(|count| on_hand.get(&count.variant_id).copied().unwrap_or(0) != count.units);
-    let targets: Vec<StockAdjustment> = counts.iter().map(Count::target).collect();
+    let targets: Vec<CountStock> = counts.iter().map(Count::target).collect();
     let refused = match inventory::set_on_hand_where_possible(conn, &targets, origin).await {
         Ok(refused) => refused,
         Err(AdjustError::Database(error)) => return Err(error),
@@ -340,11 +340,11 @@ async fn set_stock(
 }
 
 impl Count {
-    fn target(&self) -> StockAdjustment {
-        StockAdjustment {
+    fn target(&self) -> CountStock {
+        CountStock {
             variant_id: self.variant_id,
             location_id: MAIN_LOCATION,
-            delta: self.units,
+            on_hand: self.units,
             reason: Some("import".to_owned()),
         }
     }

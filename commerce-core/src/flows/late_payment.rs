@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::excess_payment::kept_minor;
 use super::refund_payment::request_refund;
-use crate::inventory::{self, Demand, Holder, ReservationStatus, ReserveError};
+use crate::inventory::{self, Demand, ReservationStatus, ReserveError, ReservedFor};
 use crate::notifications::{NewEmail, Template, enqueue_email};
 use crate::orders::{self, CancelReason, EventKind, LockedOrder, Order};
 use crate::payments::{LockedPayment, RefundReason};
@@ -55,8 +55,8 @@ async fn reserve_again(conn: &mut AsyncPgConnection, order: &Order, origin: &Ori
     let wanted: Vec<Demand> =
         lines.iter().map(|line| Demand { variant_id: line.variant_id, quantity: line.quantity }).collect();
     let mut stock = inventory::lock(conn, wanted.iter().map(|demand| demand.variant_id)).await?;
-    let holder = Holder::Order { id: order.id, status: ReservationStatus::Committed };
-    match inventory::reserve(conn, &mut stock, &wanted, holder, origin).await {
+    let reserved_for = ReservedFor::Order { id: order.id, status: ReservationStatus::Committed };
+    match inventory::reserve(conn, &mut stock, &wanted, reserved_for, origin).await {
         Ok(()) => Ok(true),
         Err(ReserveError::OutOfStock(_)) => Ok(false),
         Err(ReserveError::Database(error)) => Err(error),

@@ -11,7 +11,7 @@ use crate::cart::{self, CartItem, LockedCart, Owner, line_title};
 use crate::db::{self, Retryable};
 use crate::email_address::EmailAddress;
 use crate::ids::{CartId, OrderId, OrderLineId, VariantId};
-use crate::inventory::{self, Demand, Holder, LockedStock, ReservationStatus, ReserveError, Shortage};
+use crate::inventory::{self, Demand, LockedStock, ReservationStatus, ReserveError, ReservedFor, Shortage};
 use crate::money::{AmountOverflow, Currency, Money, line_total, total};
 use crate::notifications::{NewEmail, Template, enqueue_email};
 use crate::orders::{self, Address, EventKind, NewLine, NewOrder, Order, OrderLine, OrderStatus};
@@ -253,5 +253,5 @@ async fn reserve(
     } else {
         ReservationStatus::Held
     };
-    inventory::reserve(conn, stock, &wanted, Holder::Order { id: order.id, status }, origin).await
+    inventory::reserve(conn, stock, &wanted, ReservedFor::Order { id: order.id, status }, origin).await
 }

@@ -4,22 +4,35 @@ use std::collections::HashMap;
 
 use diesel::QueryResult;
 use diesel::result::Error as QueryError;
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 
 use super::ledger::{LevelChange, MovementKind};
+use super::limits::ON_HAND_MAX;
 use super::lock::{LockedStock, lock};
 use crate::db::{Prepared, Retryable};
 use crate::ids::{LocationId, VariantId};
 use crate::request::Origin;
 
-/// A change of the units on hand.
+/// Units that came or went.
 #[derive(Debug, Clone)]
-pub struct StockAdjustment {
+pub struct AdjustStock {
     pub variant_id: VariantId,
     /// [`super::MAIN_LOCATION`] unless stock is kept elsewhere.
     pub location_id: LocationId,
     /// Units to add; negative takes away.
     pub delta: i64,
+    /// Why, in a person's words; kept in the ledger.
+    pub reason: Option<String>,
+}
+
+/// What somebody counted.
+#[derive(Debug, Clone)]
+pub struct CountStock {
+    pub variant_id: VariantId,
+    /// [`super::MAIN_LOCATION`] unless stock is kept elsewhere.
+    pub location_id: LocationId,
+    /// Units that are there.
+    pub on_hand: i64,
     /// Why, in a person's words; kept in the ledger.
     pub reason: Option<String>,
 }
@@ -32,7 +45,7 @@ pub enum AdjustError {
     BelowReserved { variant_id: VariantId, on_hand: i64, reserved: i64 },
     #[error("variant {0} or its location does not exist")]
     UnknownLevel(VariantId),
-    #[error("the quantity of variant {0} is too large to be counted")]
+    #[error("variant {0} would have more than {ON_HAND_MAX} units on hand")]
     TooLarge(VariantId),
     #[error(transparent)]
     Database(#[from] QueryError),
@@ -47,35 +60,30 @@ impl Retryable for AdjustError {
 /// Adds to or takes from what is on hand, creating levels that did not exist. All or nothing.
 pub async fn adjust(
     conn: &mut AsyncPgConnection,
-    adjustments: &[StockAdjustment],
+    adjustments: &[AdjustStock],
     origin: &Origin,
 ) -> Result<(), AdjustError> {
-    diesel_async::AsyncConnection::transaction(conn, async |conn| {
-        change(conn, adjustments, Target::By, origin).await
-    })
-    .await
+    change(conn, adjustments.iter().map(Target::from).collect(), origin).await
 }
 
-/// Counts: makes what is on hand equal to `delta`, read as an absolute quantity. All or nothing.
+/// Makes what is on hand equal to what was counted, creating levels that did not exist. All or nothing.
 pub async fn set_on_hand(
     conn: &mut AsyncPgConnection,
-    counts: &[StockAdjustment],
+    counts: &[CountStock],
     origin: &Origin,
 ) -> Result<(), AdjustError> {
-    diesel_async::AsyncConnection::transaction(conn, async |conn| {
-        change(conn, counts, Target::To, origin).await
-    })
-    .await
+    change(conn, counts.iter().map(Target::from).collect(), origin).await
 }
 
 /// The same as [`set_on_hand`] for those counts that can be. The others are refused, each by its place among the counts.
 pub async fn set_on_hand_where_possible(
     conn: &mut AsyncPgConnection,
-    counts: &[StockAdjustment],
+    counts: &[CountStock],
     origin: &Origin,
 ) -> Result<Vec<(usize, AdjustError)>, AdjustError> {
-    diesel_async::AsyncConnection::transaction(conn, async |conn| {
-        let (mut stock, planned) = plan(conn, counts, Target::To).await?;
+    let targets: Vec<Target<'_>> = counts.iter().map(Target::from).collect();
+    conn.transaction(async |conn| {
+        let (mut stock, planned) = plan(conn, &targets).await?;
         let (mut changes, mut refused) = (Vec::with_capacity(counts.len()), Vec::new());
         for (at, planned) in planned.into_iter().enumerate() {
             match planned {
@@ -89,52 +97,74 @@ pub async fn set_on_hand_where_possible(
     .await
 }
 
-#[derive(Clone, Copy)]
-enum Target {
-    By,
-    To,
+/// What a level is to become.
+struct Target<'a> {
+    variant_id: VariantId,
+    location_id: LocationId,
+    on_hand: OnHand,
+    reason: Option<&'a str>,
 }
 
-/// More of one thing than any shop keeps; leaves room for sums.
-const ON_HAND_MAX: i64 = 1_000_000_000_000;
+#[derive(Clone, Copy)]
+enum OnHand {
+    /// So many more.
+    By(i64),
+    /// So many.
+    To(i64),
+}
+
+impl<'a> From<&'a AdjustStock> for Target<'a> {
+    fn from(adjustment: &'a AdjustStock) -> Self {
+        let &AdjustStock { variant_id, location_id, delta, ref reason } = adjustment;
+        Self { variant_id, location_id, on_hand: OnHand::By(delta), reason: reason.as_deref() }
+    }
+}
+
+impl<'a> From<&'a CountStock> for Target<'a> {
+    fn from(count: &'a CountStock) -> Self {
+        let &CountStock { variant_id, location_id, on_hand, ref reason } = count;
+        Self { variant_id, location_id, on_hand: OnHand::To(on_hand), reason: reason.as_deref() }
+    }
+}
 
 async fn change(
     conn: &mut AsyncPgConnection,
-    adjustments: &[StockAdjustment],
-    target: Target,
+    targets: Vec<Target<'_>>,
     origin: &Origin,
 ) -> Result<(), AdjustError> {
-    let (mut stock, planned) = plan(conn, adjustments, target).await?;
-    let changes: Vec<Option<LevelChange>> = planned.into_iter().collect::<Result<_, _>>()?;
-    let changes: Vec<LevelChange> = changes.into_iter().flatten().collect();
-    Ok(stock.write(conn, &changes, origin).await?)
+    conn.transaction(async |conn| {
+        let (mut stock, planned) = plan(conn, &targets).await?;
+        let changes: Vec<Option<LevelChange>> = planned.into_iter().collect::<Result<_, _>>()?;
+        let changes: Vec<LevelChange> = changes.into_iter().flatten().collect();
+        Ok(stock.write(conn, &changes, origin).await?)
+    })
+    .await
 }
 
-/// What becomes of an adjustment; no change if the level is as it is to be.
+/// What becomes of a target; no change if the level is as it is to be.
 type Planned = Result<Option<LevelChange>, AdjustError>;
 
-/// Locks the levels and tells what there is to write, adjustment by adjustment. Nothing is written yet but levels that
+/// Locks the levels and tells what there is to write, target by target. Nothing is written yet but levels that
 /// did not exist.
 async fn plan(
     conn: &mut AsyncPgConnection,
-    adjustments: &[StockAdjustment],
-    target: Target,
+    targets: &[Target<'_>],
 ) -> Result<(LockedStock, Vec<Planned>), AdjustError> {
-    ensure_levels(conn, adjustments).await?;
-    let stock = lock(conn, adjustments.iter().map(|adjustment| adjustment.variant_id)).await?;
+    ensure_levels(conn, targets).await?;
+    let stock = lock(conn, targets.iter().map(|target| target.variant_id)).await?;
     let mut levels: HashMap<_, (i64, i64)> = stock
         .levels
         .iter()
         .map(|level| ((level.variant_id, level.location_id), (level.on_hand, level.reserved)))
         .collect();
-    let planned = adjustments.iter().map(|adjustment| {
-        let variant_id = adjustment.variant_id;
-        // Several adjustments may be of one level.
-        let level = levels.get_mut(&(variant_id, adjustment.location_id));
+    let planned = targets.iter().map(|target| {
+        let &Target { variant_id, location_id, .. } = target;
+        // Several targets may be of one level.
+        let level = levels.get_mut(&(variant_id, location_id));
         let (current, reserved) = level.ok_or(AdjustError::UnknownLevel(variant_id))?;
-        let on_hand = match target {
-            Target::By => current.checked_add(adjustment.delta),
-            Target::To => Some(adjustment.delta),
+        let on_hand = match target.on_hand {
+            OnHand::By(delta) => current.checked_add(delta),
+            OnHand::To(units) => Some(units),
         };
         let on_hand = on_hand.filter(|sum| *sum <= ON_HAND_MAX).ok_or(AdjustError::TooLarge(variant_id))?;
         if on_hand < *reserved {
@@ -144,11 +174,11 @@ async fn plan(
         *current = on_hand;
         Ok((on_hand_delta != 0).then(|| LevelChange {
             variant_id,
-            location_id: adjustment.location_id,
+            location_id,
             kind: MovementKind::Adjust,
             on_hand_delta,
             reserved_delta: 0,
-            reason: adjustment.reason.clone(),
+            reason: target.reason.map(str::to_owned),
             reservation_id: None,
             order_id: None,
         }))
@@ -159,10 +189,9 @@ async fn plan(
 
 /// Makes the levels that there are not yet, in the order of their keys. Those of a variant or location that does not exist are left
 /// out.
-async fn ensure_levels(conn: &mut AsyncPgConnection, adjustments: &[StockAdjustment]) -> QueryResult<()> {
+async fn ensure_levels(conn: &mut AsyncPgConnection, targets: &[Target<'_>]) -> QueryResult<()> {
     use diesel::sql_types::{Array, Uuid};
-    let mut keys: Vec<_> =
-        adjustments.iter().map(|adjustment| (adjustment.variant_id, adjustment.location_id)).collect();
+    let mut keys: Vec<_> = targets.iter().map(|target| (target.variant_id, target.location_id)).collect();
     keys.sort_unstable();
     keys.dedup();
     let insert = diesel::sql_query(

@@ -27,6 +27,8 @@ text_enum! {
         Release = "release",
         /// Units that left with a shipment.
         Consume = "consume",
+        /// Units that came back with a return.
+        Return = "return",
     }
 }
 

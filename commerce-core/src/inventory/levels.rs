@@ -1,45 +1,11 @@
 //! Reading levels, without locks: for showing, never for deciding.
 
-use std::collections::HashMap;
-
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use crate::ids::{LocationId, ProductId, VariantId};
 use crate::page::{Cursor, InvalidCursor, Limit, Page};
-use crate::schema::{products, stock_levels, stock_reservations, variants};
-
-/// Units per variant that a shopper could reserve now.
-pub type Availability = HashMap<VariantId, i64>;
-
-/// What could be reserved of each of these variants now, over all locations. Holds of carts that have lapsed count as
-/// available. A variant without a level is absent.
-pub async fn available_by_variant(
-    conn: &mut AsyncPgConnection,
-    variants: &[VariantId],
-) -> QueryResult<Availability> {
-    let levels: Vec<(VariantId, i64, i64)> = stock_levels::table
-        .filter(stock_levels::variant_id.eq_any(variants))
-        .select((stock_levels::variant_id, stock_levels::on_hand, stock_levels::reserved))
-        .load(conn)
-        .await?;
-    let lapsed: Vec<(VariantId, i64)> = stock_reservations::table
-        .filter(stock_reservations::variant_id.eq_any(variants))
-        .filter(stock_reservations::status.eq("held"))
-        .filter(stock_reservations::cart_id.is_not_null())
-        .filter(stock_reservations::expires_at.le(crate::db::clock().nullable()))
-        .select((stock_reservations::variant_id, stock_reservations::quantity))
-        .load(conn)
-        .await?;
-    let mut available = Availability::new();
-    for (variant_id, on_hand, reserved) in levels {
-        *available.entry(variant_id).or_default() += on_hand - reserved;
-    }
-    for (variant_id, quantity) in lapsed {
-        *available.entry(variant_id).or_default() += quantity;
-    }
-    Ok(available)
-}
+use crate::schema::{products, stock_levels, variants};
 
 /// A level with the names a person knows it by.
 #[derive(Debug, Clone, Queryable)]

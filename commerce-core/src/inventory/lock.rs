@@ -35,6 +35,13 @@ impl LockedStock {
             .sum()
     }
 
+    /// Where a level stands among the locked ones; none if it is not.
+    pub(super) fn place(&self, variant_id: VariantId, location_id: LocationId) -> Option<usize> {
+        self.levels
+            .iter()
+            .position(|level| level.variant_id == variant_id && level.location_id == location_id)
+    }
+
     pub(super) fn level_mut(
         &mut self,
         variant_id: VariantId,

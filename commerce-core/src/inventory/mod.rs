@@ -4,21 +4,28 @@
 //! and everything that changes stock asks for one.
 
 mod adjust;
+mod allocate;
+pub(crate) mod availability;
 mod ledger;
 mod levels;
+mod limits;
 mod lock;
 mod reservation;
 mod reserve;
+mod returns;
 
-pub use adjust::{AdjustError, StockAdjustment, adjust, set_on_hand, set_on_hand_where_possible};
+pub use adjust::{AdjustError, AdjustStock, CountStock, adjust, set_on_hand, set_on_hand_where_possible};
+pub use availability::{Availability, available_by_variant};
 pub use ledger::{ListMovementsError, Movement, MovementKind, list_movements};
-pub use levels::{Availability, ListLevelsError, StockLevel, available_by_variant, find_level, list_levels};
+pub use levels::{ListLevelsError, StockLevel, find_level, list_levels};
+pub use limits::ON_HAND_MAX;
 pub use lock::{LockedStock, lock};
 pub use reservation::{
-    Reservation, ReservationStatus, commit_for_order, consume_for_order, list_for_order, release_cart_holds,
-    release_for_order, release_lapsed_holds,
+    EndReservationError, NotReserved, Reservation, ReservationStatus, commit_for_order, consume,
+    consume_for_order, list_for_order, release, release_cart_holds, release_for_order, release_lapsed_holds,
 };
-pub use reserve::{Demand, Holder, ReserveError, Shortage, reserve};
+pub use reserve::{Demand, ReserveError, ReservedFor, Shortage, reserve};
+pub use returns::{NotShipped, ReturnError, ReturnedUnits, return_units};
 
 /// The location that is seeded, and that stock goes to unless another is named.
 pub const MAIN_LOCATION: crate::ids::LocationId =

@@ -9,7 +9,7 @@ use crate::cart::{self, Item, Owner, TokenHash};
 use crate::email_address::EmailAddress;
 use crate::flows::{self, PlaceOrder, PlacedOrder};
 use crate::ids::{LocationId, ProductId, VariantId};
-use crate::inventory::{self, MAIN_LOCATION, StockAdjustment};
+use crate::inventory::{self, AdjustStock, MAIN_LOCATION};
 use crate::request::{Actor, Origin};
 use crate::schema::{products, stock_levels, variants};
 use crate::settings::ShopSettings;
@@ -75,7 +75,7 @@ impl TestDatabase {
 
     /// More units of a variant, in this location.
     pub async fn restock_at(&self, variant_id: VariantId, location_id: LocationId, delta: i64) {
-        let received = StockAdjustment { variant_id, location_id, delta, reason: Some("received".into()) };
+        let received = AdjustStock { variant_id, location_id, delta, reason: Some("received".into()) };
         inventory::adjust(&mut *self.conn().await, &[received], &Origin::system())
             .await
             .expect("stock can be received");

@@ -4,7 +4,7 @@ use commerce_core::catalog::{NewProduct, NewVariant, Options, Product, ProductSt
 use commerce_core::db;
 use commerce_core::flows::{self, CreateProduct, CreateProductError};
 use commerce_core::ids::{CartId, VariantId};
-use commerce_core::inventory::{self, Demand, Holder, ReserveError};
+use commerce_core::inventory::{self, Demand, ReserveError, ReservedFor};
 use commerce_core::money::{Currency, Money};
 use commerce_core::request::Origin;
 use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
@@ -65,9 +65,9 @@ pub async fn reserve(conn: &mut AsyncPgConnection, variant_id: VariantId, quanti
     let expires_at = db::current_time(conn).await.unwrap() + chrono::TimeDelta::seconds(60);
     conn.transaction::<_, ReserveError, _>(async |conn| {
         let mut stock = inventory::lock(conn, [variant_id]).await?;
-        let holder = Holder::Cart { id: cart_id, expires_at };
+        let reserved_for = ReservedFor::Cart { id: cart_id, expires_at };
         let demand = Demand { variant_id, quantity };
-        inventory::reserve(conn, &mut stock, &[demand], holder, &Origin::system()).await
+        inventory::reserve(conn, &mut stock, &[demand], reserved_for, &Origin::system()).await
     })
     .await
     .unwrap();

@@ -7,7 +7,7 @@ use commerce_core::catalog::{
 use commerce_core::flows::{
     self, ImportError, ImportMode, ImportOptions, ImportReport, OnError, StockPolicy,
 };
-use commerce_core::inventory::{self, MAIN_LOCATION, StockAdjustment};
+use commerce_core::inventory::{self, AdjustStock, MAIN_LOCATION};
 use commerce_core::money::Currency;
 use commerce_core::request::Origin;
 use commerce_core::testing::TestDatabase;
@@ -222,8 +222,7 @@ async fn stock_is_not_set_below_what_is_reserved() {
     assert_eq!((counts(&report), report.faults.listed), ([0, 1, 0, 0], aborted));
     let available: Vec<_> = find(conn, "cap").await.unwrap().variants.iter().map(|v| v.available).collect();
     assert_eq!(available, [2, 8]);
-    let adjustment =
-        StockAdjustment { variant_id: small, location_id: MAIN_LOCATION, delta: 0, reason: None };
+    let adjustment = AdjustStock { variant_id: small, location_id: MAIN_LOCATION, delta: 0, reason: None };
     inventory::adjust(conn, &[adjustment], &Origin::system()).await.unwrap();
     db.discard().await;
 }

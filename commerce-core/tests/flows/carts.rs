@@ -225,3 +225,26 @@ async fn without_a_transaction_nothing_is_ordered_along_with_other_writes() {
     assert_eq!(db.stock(variant).await, (1, 0));
     db.finish().await;
 }
+
+#[tokio::test]
+async fn an_item_that_is_no_longer_for_sale_has_no_units_to_order() {
+    use diesel_async::SimpleAsyncConnection;
+    let db = TestDatabase::new().await;
+    for mode in [ReservationMode::Checkout, ReservationMode::Cart] {
+        let shop = ShopSettings { reservation_mode: mode, ..Default::default() };
+        let (kept, archived, inactive) =
+            (db.variant(100, 5).await, db.variant(100, 5).await, db.variant(100, 5).await);
+        let owner = db.shopper(&shop, &[(kept, 1), (archived, 1), (inactive, 1)]).await;
+        let mut conn = db.conn().await;
+        let withdraw = format!(
+            "UPDATE commerce.products SET status = 'archived'
+             WHERE id = (SELECT product_id FROM commerce.variants WHERE id = '{archived}');
+             UPDATE commerce.variants SET active = false WHERE id = '{inactive}'"
+        );
+        conn.batch_execute(&withdraw).await.unwrap();
+        let cart = cart::view(&mut conn, &shop, owner).await.unwrap();
+        let available: Vec<_> = cart.lines.iter().map(|line| (line.variant_id, line.available)).collect();
+        assert_eq!(available, [(kept, 5), (archived, 0), (inactive, 0)]);
+    }
+    db.finish().await;
+}

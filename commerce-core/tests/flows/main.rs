@@ -12,6 +12,7 @@ mod expiry;
 mod host_transaction;
 mod late_money;
 mod open_providers;
+mod partial_stock;
 mod payments;
 mod reservation;
 mod shipping;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use commerce_core::cart::{self, CartError, Item};
 use commerce_core::db::in_transaction;
 use commerce_core::flows::{PlaceOrderError, place_order};
-use commerce_core::inventory::{self, MAIN_LOCATION, Shortage, StockAdjustment};
+use commerce_core::inventory::{self, AdjustStock, CountStock, MAIN_LOCATION, Shortage};
 use commerce_core::request::Origin;
 use commerce_core::settings::{ReservationMode, ShopSettings};
 use commerce_core::testing::{TestDatabase, guest_origin, order_wish};
@@ -173,14 +173,15 @@ async fn stock_cannot_be_counted_below_what_is_reserved() {
     let shop = ShopSettings::default();
     let variant_id = db.variant(100, 5).await;
     db.order(&shop, &[(variant_id, 3)]).await;
-    let adjustment = |delta| StockAdjustment { variant_id, location_id: MAIN_LOCATION, delta, reason: None };
+    let adjustment = |delta| AdjustStock { variant_id, location_id: MAIN_LOCATION, delta, reason: None };
     let mut conn = db.conn().await;
     let refused = inventory::adjust(&mut conn, &[adjustment(-3)], &Origin::system()).await.unwrap_err();
     assert!(
         matches!(refused, inventory::AdjustError::BelowReserved { on_hand: 2, reserved: 3, .. }),
         "{refused}"
     );
-    inventory::set_on_hand(&mut conn, &[adjustment(3)], &Origin::system()).await.unwrap();
+    let count = CountStock { variant_id, location_id: MAIN_LOCATION, on_hand: 3, reason: None };
+    inventory::set_on_hand(&mut conn, &[count], &Origin::system()).await.unwrap();
     drop(conn);
     assert_eq!(db.stock(variant_id).await, (3, 3));
     db.finish().await;
@@ -211,7 +212,7 @@ async fn many_counts_are_written_at_once() {
         }
     });
     let by = |delta: i64| {
-        let of = move |variant_id: &commerce_core::ids::VariantId| StockAdjustment {
+        let of = move |variant_id: &commerce_core::ids::VariantId| AdjustStock {
             variant_id: *variant_id,
             location_id: MAIN_LOCATION,
             delta,
@@ -232,7 +233,7 @@ async fn many_counts_are_written_at_once() {
     let refused = inventory::adjust(conn, &by(-5), &Origin::system()).await.unwrap_err();
     assert!(matches!(refused, inventory::AdjustError::BelowReserved { reserved: 3, .. }), "{refused}");
     let nowhere = commerce_core::ids::VariantId::new();
-    let unknown = StockAdjustment { variant_id: nowhere, location_id: MAIN_LOCATION, delta: 1, reason: None };
+    let unknown = AdjustStock { variant_id: nowhere, location_id: MAIN_LOCATION, delta: 1, reason: None };
     let refused =
         inventory::adjust(conn, &[by(1), vec![unknown]].concat(), &Origin::system()).await.unwrap_err();
     assert!(matches!(refused, inventory::AdjustError::UnknownLevel(id) if id == nowhere), "{refused}");

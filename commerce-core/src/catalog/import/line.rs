@@ -6,6 +6,7 @@ use super::table::Row;
 use super::{Columns, ImportedVariant, LineError};
 use crate::catalog::insert_product::normalise_variant;
 use crate::catalog::product::{Attributes, NewImage, NewVariant, ProductStatus};
+use crate::inventory::ON_HAND_MAX;
 use crate::money::{Currency, Money};
 
 /// What one row says of its product.
@@ -82,18 +83,15 @@ pub(super) fn parse_price(text: &str, currency: Currency) -> Result<Money, Strin
     Money::parse_decimal(text, currency).map_err(|error| error.to_string())
 }
 
-/// The most units that a file may give to one variant.
-const UNITS_MAX: i64 = 1_000_000_000;
-
 /// A quantity; empty says nothing about it.
 pub(super) fn parse_units(text: &str) -> Result<Option<i64>, String> {
     if text.is_empty() {
         return Ok(None);
     }
     match text.parse::<i64>() {
-        Ok(units) if (0..=UNITS_MAX).contains(&units) => Ok(Some(units)),
+        Ok(units) if (0..=ON_HAND_MAX).contains(&units) => Ok(Some(units)),
         Ok(units) if units < 0 => Err(format!("{units} is negative; write 0 for what is sold out")),
-        _ => Err(format!("{text:?} is not a whole number of at most {UNITS_MAX} units")),
+        _ => Err(format!("{text:?} is not a whole number of at most {ON_HAND_MAX} units")),
     }
 }
 

@@ -1,0 +1,135 @@
+//! Goods that come back from an order.
+
+use std::collections::BTreeMap;
+
+use diesel::prelude::*;
+use diesel::result::Error as QueryError;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+
+use super::ledger::{LevelChange, MovementKind};
+use super::limits::ON_HAND_MAX;
+use super::lock::LockedStock;
+use crate::db::Retryable;
+use crate::ids::{LocationId, OrderId, VariantId};
+use crate::request::Origin;
+use crate::schema::stock_movements;
+
+/// Units of a variant that came back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReturnedUnits {
+    pub variant_id: VariantId,
+    /// Where they arrived. The variant must have a level there.
+    pub location_id: LocationId,
+    pub quantity: i64,
+    /// Whether they can be sold again. What cannot is written off at once, in the ledger too.
+    pub restock: bool,
+}
+
+/// A variant of which fewer units were shipped, and are not back yet, than came back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotShipped {
+    pub variant_id: VariantId,
+    /// Units that came back.
+    pub returned: i64,
+    /// Units of the order that are with its shopper.
+    pub shipped: i64,
+}
+
+/// Why nothing was taken back. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum ReturnError {
+    /// Every variant of which less was shipped.
+    #[error("less than that was shipped")]
+    NotShipped(Vec<NotShipped>),
+    #[error("{quantity} units of variant {variant_id} cannot come back", variant_id = .0.variant_id, quantity = .0.quantity)]
+    NoUnits(ReturnedUnits),
+    /// The variant has no level at the location, or it is not among the locked ones.
+    #[error("variant {0} has no stock level there")]
+    UnknownLevel(VariantId),
+    #[error("variant {0} would have more than {ON_HAND_MAX} units on hand")]
+    TooLarge(VariantId),
+    #[error(transparent)]
+    Database(#[from] QueryError),
+}
+
+impl Retryable for ReturnError {
+    fn is_retryable(&self) -> bool {
+        matches!(self, Self::Database(error) if error.is_retryable())
+    }
+}
+
+/// Takes back units of an order that had been shipped: all of them, or none. Call it under the order's lock, so that the same units
+/// do not come back twice.
+pub async fn return_units(
+    conn: &AsyncPgConnection,
+    stock: &mut LockedStock,
+    order_id: OrderId,
+    units: &[ReturnedUnits],
+    reason: &str,
+    origin: &Origin,
+) -> Result<(), ReturnError> {
+    let mut returned: BTreeMap<VariantId, i64> = BTreeMap::new();
+    for &units in units {
+        let ReturnedUnits { variant_id, location_id, quantity, .. } = units;
+        if quantity < 1 {
+            return Err(ReturnError::NoUnits(units));
+        }
+        let sum = returned.entry(variant_id).or_default();
+        *sum = sum.saturating_add(quantity);
+        let level = stock.level_mut(variant_id, location_id).ok_or(ReturnError::UnknownLevel(variant_id))?;
+        if level.on_hand.saturating_add(*sum) > ON_HAND_MAX {
+            return Err(ReturnError::TooLarge(variant_id));
+        }
+    }
+    let with_shopper = with_shopper(conn, order_id, returned.keys().copied().collect()).await?;
+    let short = |(variant_id, returned): (VariantId, i64)| {
+        let shipped = with_shopper.get(&variant_id).copied().unwrap_or(0);
+        (returned > shipped).then_some(NotShipped { variant_id, returned, shipped })
+    };
+    let short: Vec<NotShipped> = returned.into_iter().filter_map(short).collect();
+    if !short.is_empty() {
+        return Err(ReturnError::NotShipped(short));
+    }
+    let changes: Vec<LevelChange> =
+        units.iter().flat_map(|units| level_changes(*units, order_id, reason)).collect();
+    Ok(stock.write(conn, &changes, origin).await?)
+}
+
+/// They come in, and go out again if they cannot be sold, so that the ledger tells both.
+fn level_changes(units: ReturnedUnits, order_id: OrderId, reason: &str) -> Vec<LevelChange> {
+    let change = |kind, on_hand_delta| LevelChange {
+        variant_id: units.variant_id,
+        location_id: units.location_id,
+        kind,
+        on_hand_delta,
+        reserved_delta: 0,
+        reason: Some(reason.to_owned()),
+        reservation_id: None,
+        order_id: Some(order_id),
+    };
+    let mut changes = vec![change(MovementKind::Return, units.quantity)];
+    if !units.restock {
+        changes.push(change(MovementKind::Adjust, -units.quantity));
+    }
+    changes
+}
+
+/// Units of an order that were shipped and are not back, as the ledger tells.
+async fn with_shopper(
+    conn: &AsyncPgConnection,
+    order_id: OrderId,
+    variants: Vec<VariantId>,
+) -> QueryResult<BTreeMap<VariantId, i64>> {
+    let moved: Vec<(VariantId, i64)> = stock_movements::table
+        .filter(stock_movements::order_id.eq(order_id))
+        .filter(stock_movements::variant_id.eq_any(variants))
+        .filter(stock_movements::kind.eq_any([MovementKind::Consume, MovementKind::Return]))
+        .select((stock_movements::variant_id, stock_movements::on_hand_delta))
+        .load(&mut { conn })
+        .await?;
+    let mut left = BTreeMap::new();
+    for (variant_id, on_hand_delta) in moved {
+        *left.entry(variant_id).or_default() -= on_hand_delta;
+    }
+    Ok(left)
+}
