@@ -203,10 +203,13 @@ async fn refused_refund(shop: &TestShop) -> RefundId {
     settle_payment(&mut conn, &settings, payment.id, Outcome::Succeeded(too_much), &guest_origin())
         .await
         .unwrap();
-    conn.batch_execute("UPDATE commerce.refunds SET status = 'failed', failure_code = 'insufficient_funds'")
-        .await
-        .unwrap();
-    list_refunds(&mut conn, None, Limit::default(), None).await.unwrap().data[0].0.id
+    let refuse = format!(
+        "UPDATE commerce.refunds SET status = 'failed', failure_code = 'insufficient_funds' WHERE payment_id = '{}'",
+        payment.id
+    );
+    conn.batch_execute(&refuse).await.unwrap();
+    let page = list_refunds(&mut conn, None, Limit::default(), None).await.unwrap();
+    page.data.iter().find(|(refund, _)| refund.payment_id == payment.id).unwrap().0.id
 }
 
 /// The one image of a product, which is a link.
