@@ -3,8 +3,24 @@
 use std::collections::BTreeMap;
 
 use super::lock::LockedLevel;
-use super::reserve::{Demand, Shortage};
 use crate::ids::{LocationId, VariantId};
+
+/// So many units of a variant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Demand {
+    pub variant_id: VariantId,
+    pub quantity: i64,
+}
+
+/// A variant of which there is less than was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shortage {
+    pub variant_id: VariantId,
+    /// Units that were asked for.
+    pub requested: i64,
+    /// Units that could still be had.
+    pub available: i64,
+}
 
 /// Units taken from one level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,6 +6,7 @@
 mod adjust;
 mod allocate;
 pub(crate) mod availability;
+mod end_reservation;
 mod ledger;
 mod levels;
 mod limits;
@@ -15,16 +16,18 @@ mod reserve;
 mod returns;
 
 pub use adjust::{AdjustError, AdjustStock, CountStock, adjust, set_on_hand, set_on_hand_where_possible};
+pub use allocate::{Demand, Shortage};
 pub use availability::{Availability, available_by_variant};
+pub use end_reservation::{
+    EndReservationError, NotReserved, consume, consume_for_order, release, release_cart_holds,
+    release_for_order, release_lapsed_holds,
+};
 pub use ledger::{ListMovementsError, Movement, MovementKind, list_movements};
 pub use levels::{ListLevelsError, StockLevel, find_level, list_levels};
 pub use limits::ON_HAND_MAX;
 pub use lock::{LockedStock, lock};
-pub use reservation::{
-    EndReservationError, NotReserved, Reservation, ReservationStatus, commit_for_order, consume,
-    consume_for_order, list_for_order, release, release_cart_holds, release_for_order, release_lapsed_holds,
-};
-pub use reserve::{Demand, ReserveError, ReservedFor, Shortage, reserve};
+pub use reservation::{Reservation, ReservationStatus, commit_for_order, list_for_order};
+pub use reserve::{ReserveError, ReservedFor, reserve};
 pub use returns::{NotShipped, ReturnError, ReturnedUnits, return_units};
 
 /// The location that is seeded, and that stock goes to unless another is named.

@@ -7,30 +7,14 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use futures_util::future::{try_join, try_join_all};
 
 use super::LockedStock;
-use super::allocate::{Allocation, allocate, merge};
+use super::allocate::{Allocation, Demand, Shortage, allocate, merge};
+use super::end_reservation::expire_lapsed_holds;
 use super::ledger::{LevelChange, MovementKind};
-use super::reservation::{ReservationStatus, expire_lapsed_holds};
+use super::reservation::ReservationStatus;
 use crate::db::Retryable;
-use crate::ids::{CartId, OrderId, ReservationId, VariantId};
+use crate::ids::{CartId, OrderId, ReservationId};
 use crate::request::Origin;
 use crate::schema::stock_reservations;
-
-/// So many units of a variant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Demand {
-    pub variant_id: VariantId,
-    pub quantity: i64,
-}
-
-/// A variant of which there is less than was asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Shortage {
-    pub variant_id: VariantId,
-    /// Units that were asked for.
-    pub requested: i64,
-    /// Units that could still be had.
-    pub available: i64,
-}
 
 /// For whom stock is set aside.
 #[derive(Debug, Clone, Copy)]

@@ -1,0 +1,279 @@
+//! Reservations end: their units are shipped, go back on the shelf, or lapse. By quantity: one that ends in part is split, so
+//! that the part is a row of its own and the rest stays live.
+
+use std::collections::BTreeMap;
+
+use diesel::prelude::*;
+use diesel::result::Error as QueryError;
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+
+use super::allocate::{Demand, merge};
+use super::ledger::{LevelChange, MovementKind};
+use super::lock::{LockedStock, lock};
+use super::reservation::{LIVE, Reservation, ReservationStatus, list_for_order};
+use crate::db::{Retryable, clock};
+use crate::ids::{CartId, OrderId, ReservationId, VariantId};
+use crate::request::Origin;
+use crate::schema::stock_reservations;
+
+/// A variant of which an order has fewer units reserved than were to be shipped or given back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotReserved {
+    pub variant_id: VariantId,
+    /// Units that were named.
+    pub requested: i64,
+    /// Units that the order has reserved.
+    pub reserved: i64,
+}
+
+/// Why no reservation was ended. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum EndReservationError {
+    /// Every variant that falls short.
+    #[error("the order has less reserved than that")]
+    NotReserved(Vec<NotReserved>),
+    #[error("{quantity} units of variant {variant_id} cannot be taken", variant_id = .0.variant_id, quantity = .0.quantity)]
+    NoUnits(Demand),
+    #[error(transparent)]
+    Database(#[from] QueryError),
+}
+
+impl Retryable for EndReservationError {
+    fn is_retryable(&self) -> bool {
+        matches!(self, Self::Database(error) if error.is_retryable())
+    }
+}
+
+/// These units of an order leave the house: all of them, or none. Call it under the order's lock, which guards what it has
+/// reserved; the caller counts the units as shipped.
+pub async fn consume(
+    conn: &AsyncPgConnection,
+    stock: &mut LockedStock,
+    order_id: OrderId,
+    units: &[Demand],
+    origin: &Origin,
+) -> Result<(), EndReservationError> {
+    let parts = find_parts(conn, stock, order_id, units).await?;
+    Ok(end(conn, stock, parts, ReservationStatus::Consumed, None, origin).await?)
+}
+
+/// These units of an order go back on the shelf: all of them, or none. Call it under the order's lock, which guards what it has
+/// reserved; the caller takes the units off what the order is to get.
+pub async fn release(
+    conn: &AsyncPgConnection,
+    stock: &mut LockedStock,
+    order_id: OrderId,
+    units: &[Demand],
+    reason: &str,
+    origin: &Origin,
+) -> Result<(), EndReservationError> {
+    let parts = find_parts(conn, stock, order_id, units).await?;
+    Ok(end(conn, stock, parts, ReservationStatus::Released, Some(reason), origin).await?)
+}
+
+/// Gives back all that an order still has reserved. Needs the order's lock; takes the stock's.
+pub async fn release_for_order(
+    conn: &mut AsyncPgConnection,
+    order_id: OrderId,
+    reason: &str,
+    origin: &Origin,
+) -> QueryResult<()> {
+    let (mut stock, parts) = all_parts(conn, order_id).await?;
+    end(conn, &mut stock, parts, ReservationStatus::Released, Some(reason), origin).await
+}
+
+/// All that an order still has reserved leaves the house. Needs the order's lock; takes the stock's.
+pub async fn consume_for_order(
+    conn: &mut AsyncPgConnection,
+    order_id: OrderId,
+    origin: &Origin,
+) -> QueryResult<()> {
+    let (mut stock, parts) = all_parts(conn, order_id).await?;
+    end(conn, &mut stock, parts, ReservationStatus::Consumed, None, origin).await
+}
+
+/// Units of a reservation that are to end.
+#[derive(Debug, Clone)]
+struct Part {
+    reservation: Reservation,
+    quantity: i64,
+}
+
+impl From<Reservation> for Part {
+    /// All of it.
+    fn from(reservation: Reservation) -> Self {
+        Self { quantity: reservation.quantity, reservation }
+    }
+}
+
+async fn all_parts(conn: &mut AsyncPgConnection, order_id: OrderId) -> QueryResult<(LockedStock, Vec<Part>)> {
+    let reservations = list_for_order(conn, order_id).await?;
+    let stock = lock(conn, reservations.iter().map(|reservation| reservation.variant_id)).await?;
+    Ok((stock, reservations.into_iter().map(Part::from).collect()))
+}
+
+/// The parts of an order's live reservations that these units are.
+async fn find_parts(
+    conn: &AsyncPgConnection,
+    stock: &LockedStock,
+    order_id: OrderId,
+    units: &[Demand],
+) -> Result<Vec<Part>, EndReservationError> {
+    if let Some(none) = units.iter().find(|units| units.quantity < 1) {
+        return Err(EndReservationError::NoUnits(*none));
+    }
+    let mut reservations: Vec<Reservation> = stock_reservations::table
+        .filter(stock_reservations::order_id.eq(order_id))
+        .filter(stock_reservations::variant_id.eq_any(units.iter().map(|units| units.variant_id)))
+        .filter(stock_reservations::status.eq_any(LIVE))
+        .select(Reservation::as_select())
+        .order(stock_reservations::id)
+        .load(&mut { conn })
+        .await?;
+    // A level that is not among the locked ones must not be written.
+    reservations.retain(|reservation| stock.place(reservation.variant_id, reservation.location_id).is_some());
+    reservations.sort_by_key(|reservation| stock.place(reservation.variant_id, reservation.location_id));
+    take(reservations, &merge(units)).map_err(EndReservationError::NotReserved)
+}
+
+/// Takes units from reservations, the first ones first. Names every variant that falls short.
+fn take(
+    reservations: Vec<Reservation>,
+    units: &BTreeMap<VariantId, i64>,
+) -> Result<Vec<Part>, Vec<NotReserved>> {
+    let mut missing = units.clone();
+    let mut parts = Vec::new();
+    for reservation in reservations {
+        let Some(missing) = missing.get_mut(&reservation.variant_id) else { continue };
+        let quantity = reservation.quantity.min(*missing);
+        if quantity > 0 {
+            *missing -= quantity;
+            parts.push(Part { reservation, quantity });
+        }
+    }
+    let short = |(&variant_id, &requested): (&VariantId, &i64)| {
+        let missing = missing.get(&variant_id).copied().unwrap_or(0);
+        let reserved = requested - missing;
+        (missing > 0).then_some(NotReserved { variant_id, requested, reserved })
+    };
+    let short: Vec<NotReserved> = units.iter().filter_map(short).collect();
+    if short.is_empty() { Ok(parts) } else { Err(short) }
+}
+
+/// Gives back what a cart holds of locked stock: before it is held anew in another quantity, or ordered. Lapsed holds of this
+/// cart go the same way.
+pub async fn release_cart_holds(
+    conn: &AsyncPgConnection,
+    stock: &mut LockedStock,
+    cart_id: CartId,
+    origin: &Origin,
+) -> QueryResult<()> {
+    let holds: Vec<Reservation> = stock_reservations::table
+        .filter(stock_reservations::cart_id.eq(cart_id))
+        .filter(stock_reservations::status.eq(ReservationStatus::Held))
+        .filter(stock_reservations::variant_id.eq_any(stock.levels.iter().map(|level| level.variant_id)))
+        .select(Reservation::as_select())
+        .load(&mut { conn })
+        .await?;
+    let holds = holds.into_iter().map(Part::from).collect();
+    end(conn, stock, holds, ReservationStatus::Released, Some("cart changed or ordered"), origin).await
+}
+
+/// Ends the lapsed holds of any cart on locked stock.
+pub(super) async fn expire_lapsed_holds(
+    conn: &AsyncPgConnection,
+    stock: &mut LockedStock,
+    origin: &Origin,
+) -> QueryResult<()> {
+    let lapsed: Vec<Reservation> = stock_reservations::table
+        .filter(stock_reservations::variant_id.eq_any(stock.levels.iter().map(|level| level.variant_id)))
+        .filter(stock_reservations::status.eq(ReservationStatus::Held))
+        .filter(stock_reservations::cart_id.is_not_null())
+        .filter(stock_reservations::expires_at.le(clock().nullable()))
+        .select(Reservation::as_select())
+        .load(&mut { conn })
+        .await?;
+    let lapsed = lapsed.into_iter().map(Part::from).collect();
+    end(conn, stock, lapsed, ReservationStatus::Expired, Some("hold lapsed"), origin).await
+}
+
+/// The sweep: ends up to `holds_max` holds that have lapsed, oldest first, and returns how many it looked at. Safe to run in
+/// several processes at once.
+pub async fn release_lapsed_holds(conn: &mut AsyncPgConnection, holds_max: i64) -> QueryResult<usize> {
+    conn.transaction(async |conn| {
+        let variants: Vec<VariantId> = stock_reservations::table
+            .filter(stock_reservations::status.eq(ReservationStatus::Held))
+            .filter(stock_reservations::cart_id.is_not_null())
+            .filter(stock_reservations::expires_at.le(clock().nullable()))
+            .order(stock_reservations::expires_at)
+            .limit(holds_max)
+            .select(stock_reservations::variant_id)
+            .load(conn)
+            .await?;
+        let count = variants.len();
+        let mut stock = lock(conn, variants).await?;
+        expire_lapsed_holds(conn, &mut stock, &Origin::system()).await?;
+        Ok(count)
+    })
+    .await
+}
+
+/// Ends parts of reservations whose levels are locked: status, level and ledger in step.
+async fn end(
+    conn: &AsyncPgConnection,
+    stock: &mut LockedStock,
+    parts: Vec<Part>,
+    status: ReservationStatus,
+    reason: Option<&str>,
+    origin: &Origin,
+) -> QueryResult<()> {
+    if parts.is_empty() {
+        return Ok(());
+    }
+    let (kind, takes_on_hand) = match status {
+        ReservationStatus::Consumed => (MovementKind::Consume, 1),
+        _ => (MovementKind::Release, 0),
+    };
+    let ended = split(conn, parts).await?;
+    let changes: Vec<LevelChange> = ended
+        .iter()
+        .map(|reservation| LevelChange {
+            variant_id: reservation.variant_id,
+            location_id: reservation.location_id,
+            kind,
+            on_hand_delta: -reservation.quantity * takes_on_hand,
+            reserved_delta: -reservation.quantity,
+            reason: reason.map(str::to_owned),
+            reservation_id: Some(reservation.id),
+            order_id: reservation.order_id,
+        })
+        .collect();
+    let ids = ended.iter().map(|reservation| reservation.id);
+    diesel::update(stock_reservations::table.filter(stock_reservations::id.eq_any(ids)))
+        .set((stock_reservations::status.eq(status), stock_reservations::updated_at.eq(clock())))
+        .execute(&mut { conn })
+        .await?;
+    stock.write(conn, &changes, origin).await
+}
+
+/// Makes each part a reservation of its own, and the rest of what it was part of stays as it is.
+async fn split(conn: &AsyncPgConnection, parts: Vec<Part>) -> QueryResult<Vec<Reservation>> {
+    let mut ended = Vec::with_capacity(parts.len());
+    for Part { reservation, quantity } in parts {
+        if quantity == reservation.quantity {
+            ended.push(reservation);
+            continue;
+        }
+        diesel::update(stock_reservations::table.find(reservation.id))
+            .set((
+                stock_reservations::quantity.eq(stock_reservations::quantity - quantity),
+                stock_reservations::updated_at.eq(clock()),
+            ))
+            .execute(&mut { conn })
+            .await?;
+        let part = Reservation { id: ReservationId::new(), quantity, ..reservation };
+        diesel::insert_into(stock_reservations::table).values(&part).execute(&mut { conn }).await?;
+        ended.push(part);
+    }
+    Ok(ended)
+}
