@@ -46,12 +46,13 @@
 //! - **Bodies**: [`Body<T>`](crate::http::body::Body) with `#[derive(Object)] #[oai(deny_unknown_fields, example)]`. It is checked against
 //!   the schema that `T` has in the spec, so give every field its `#[oai(validator(…))]`: types, lengths, ranges, enums, formats
 //!   and unknown fields are then refused with a pointer each. What no schema can say is the use case's error.
+//!   A body that may be left out is an [`OptionalBody<T>`](crate::http::body::OptionalBody).
 //! - **Reads** take `self.0.conn().await?` and answer [`Okay<T>`](crate::http::answer::Okay):
 //!   `Ok(Okay::new(Reply::new(body).version(row.version)))`. `If-None-Match` is seen to outside. A list answers
 //!   `Okay<List<T>>` by `Okay::page(page.map(T::from))`; its `Link` is added outside.
 //! - **Writes** go through [`State::write`](crate::http::state::State::write): one transaction in a task of its own. With
 //!   `key.request(…)` the answer is stored for a replay, without (`None`) it is not. Every POST of a caller with a credential
-//!   takes an [`IdempotencyKey`](crate::http::idempotency_key::IdempotencyKey); checkout, pay and refund take a
+//!   that changes something takes an [`IdempotencyKey`](crate::http::idempotency_key::IdempotencyKey); checkout, pay and refund take a
 //!   `RequiredIdempotencyKey`. Where a provider is called between two transactions, use [`db::in_transaction`](commerce_core::db)
 //!   and `commerce_core::idempotency` directly, inside one `tokio::spawn`.
 //! - **Changes with a version** take `#[oai(name = "If-Match")] expected: IfMatch` and hand `expected.version()` to the use case.
@@ -75,6 +76,7 @@ use crate::resources::accounts::registration::Registrations;
 use crate::resources::accounts::sessions::Sessions;
 use crate::resources::audit_log::AuditLog;
 use crate::resources::cart::Carts;
+use crate::resources::cart::quote::CartQuotes;
 use crate::resources::catalog::categories::Categories;
 use crate::resources::catalog::export::ProductsExport;
 use crate::resources::catalog::images::ProductImages;
@@ -99,7 +101,7 @@ pub type Surface = (
     ProductsExport,
     Categories,
     Inventory,
-    Carts,
+    (Carts, CartQuotes),
     Orders,
     AdminOrders,
     OrdersExport,
@@ -119,7 +121,7 @@ pub fn surface(state: &State) -> Surface {
         ProductsExport(state()),
         Categories(state()),
         Inventory(state()),
-        Carts(state()),
+        (Carts(state()), CartQuotes(state())),
         Orders(state()),
         AdminOrders(state()),
         OrdersExport(state()),

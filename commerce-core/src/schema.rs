@@ -169,7 +169,7 @@ diesel::table! {
     commerce.orders (id) {
         id -> Uuid,
         number -> Int8,
-        cart_id -> Uuid,
+        cart_id -> Nullable<Uuid>,
         user_id -> Nullable<Uuid>,
         token_hash -> Nullable<Bytea>,
         email -> Text,
@@ -194,6 +194,8 @@ diesel::table! {
         stock_released_at -> Nullable<Timestamptz>,
         updated_at -> Timestamptz,
         version -> Int4,
+        tax_included_minor -> Int8,
+        source -> Text,
     }
 }
 

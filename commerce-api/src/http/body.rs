@@ -55,8 +55,7 @@ impl<'a, T: ParseFromJSON + 'static> ApiExtractor<'a> for Body<T> {
     }
 
     fn request_meta() -> Option<MetaRequest> {
-        let content = vec![MetaMediaType { content_type: "application/json", schema: T::schema_ref() }];
-        Some(MetaRequest { description: None, content, required: true })
+        Some(meta::<T>(true))
     }
 
     async fn from_request(
@@ -77,6 +76,44 @@ impl<'a, T: ParseFromJSON + 'static> ApiExtractor<'a> for Body<T> {
             .map_err(|error| Problem::invalid(vec![Fault::at("", error.into_message())]))?;
         Ok(Self { value, raw })
     }
+}
+
+/// As [`Body`], but a request without a body and without a type for one is the default.
+#[derive(Debug, Clone)]
+pub struct OptionalBody<T>(pub T);
+
+impl<'a, T: ParseFromJSON + Default + 'static> ApiExtractor<'a> for OptionalBody<T> {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
+
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+
+    fn request_meta() -> Option<MetaRequest> {
+        Some(meta::<T>(false))
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        options: ExtractParamOptions<()>,
+    ) -> Result<Self> {
+        if request.content_type().is_none() {
+            let raw = read(body, JSON_BYTES_MAX).await?;
+            if raw.is_empty() {
+                return Ok(Self(T::default()));
+            }
+        }
+        Ok(Self(Body::from_request(request, body, options).await?.value))
+    }
+}
+
+fn meta<T: ParseFromJSON>(required: bool) -> MetaRequest {
+    let content = vec![MetaMediaType { content_type: "application/json", schema: T::schema_ref() }];
+    MetaRequest { description: None, content, required }
 }
 
 fn malformed(error: serde_json::Error) -> Problem {

@@ -114,6 +114,7 @@ const TABLE: &[(&str, May, Leads)] = &[
     ("remove_cart_item", Shoppers, Anywhere),
     ("clear_cart", Shoppers, Anywhere),
     ("merge_cart", Users, Anywhere),
+    ("quote_cart", Visitors, Anywhere),
 
     ("checkout", Shoppers, Anywhere),
     ("list_orders", Users, Anywhere),

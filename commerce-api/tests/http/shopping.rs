@@ -420,3 +420,46 @@ async fn run_refunds(shop: &TestShop) {
         run_refund(pool, &state.shop, &state.providers, refund_id, job.lease()).await.unwrap();
     }
 }
+
+#[tokio::test]
+async fn a_quote_says_what_checkout_will_charge_and_what_it_would_refuse() {
+    let shop = TestShop::new().await;
+    let quote = |token: &str| ask(Method::POST, "/v1/cart/quote").header("Cart-Token", token);
+    let nothing = shop.send(ask(Method::POST, "/v1/cart/quote")).await;
+    assert_eq!((nothing.status.as_u16(), &nothing.json()["items"]), (200, &json!([])), "{}", nothing.text);
+    assert_eq!(nothing.json()["expected_total"], Value::Null);
+
+    let variant = shop.database.variant(1250, 5).await;
+    let token = fill_cart(&shop, variant, 2).await;
+    let quoted = shop.send(quote(&token)).await.json();
+    let total = json!({ "amount": 2500, "currency": "USD" });
+    assert_eq!((&quoted["subtotal"], &quoted["total"]), (&total, &total));
+    assert_eq!((&quoted["expected_total"], &quoted["items"][0]["problem"]), (&total, &Value::Null));
+    assert_eq!(shop.send(quote(&token).json(&json!({}))).await.json(), quoted);
+    let unknown = shop.send(quote(&token).json(&json!({ "colour": "red" }))).await;
+    assert_eq!(unknown.problem(422, "validation_failed"), ["/colour"]);
+
+    // Somebody else takes four of the five.
+    let other = fill_cart(&shop, variant, 4).await;
+    let taken = shop.send(checkout(&other, "other")).await;
+    assert_eq!(taken.status, 201, "{}", taken.text);
+    let short = shop.send(quote(&token)).await.json();
+    assert_eq!(
+        (&short["items"][0]["problem"], &short["items"][0]["available"]),
+        (&json!("out_of_stock"), &json!(1))
+    );
+    assert_eq!((&short["total"], &short["expected_total"]), (&total, &Value::Null));
+    shop.send(checkout(&token, "mine")).await.problem(409, "out_of_stock");
+
+    shop.database.restock(variant, 1).await;
+    let expected = shop.send(quote(&token)).await.json()["expected_total"].clone();
+    let body =
+        json!({ "email": "ada@example.com", "shipping_address": address(), "expected_total": expected });
+    let placed =
+        post("/v1/orders/checkout", &body).header("Cart-Token", &token).header("Idempotency-Key", "k");
+    let order = shop.send(placed).await.json();
+    for sum in ["subtotal", "discount_total", "shipping_total", "tax_total", "tax_included_total", "total"] {
+        assert_eq!(order[sum], quoted[sum], "{sum}: {order}");
+    }
+    shop.database.finish().await;
+}

@@ -40,6 +40,7 @@ pub struct Parameter {
 #[derive(Debug, Clone)]
 pub struct RequestBody {
     pub content_type: String,
+    pub required: bool,
     pub schema: Value,
     /// The example of the spec; null where it has none.
     pub example: Value,
@@ -116,7 +117,13 @@ impl Surface {
         let content = operation["requestBody"]["content"].as_object();
         let body = content.and_then(|content| content.iter().next()).map(|(content_type, media)| {
             let content_type = content_type.clone();
-            RequestBody { content_type, schema: media["schema"].clone(), example: media["example"].clone() }
+            let required = operation["requestBody"]["required"] == true;
+            RequestBody {
+                content_type,
+                required,
+                schema: media["schema"].clone(),
+                example: media["example"].clone(),
+            }
         });
         Operation {
             id: operation["operationId"].as_str().unwrap().to_owned(),

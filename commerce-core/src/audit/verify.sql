@@ -65,8 +65,10 @@ LEFT JOIN (SELECT payment_id, sum(amount_minor) FILTER (WHERE status = 'succeede
            FROM commerce.refunds GROUP BY 1) r ON r.payment_id = p.id
 WHERE p.refunded_minor <> coalesce(r.done, 0) OR coalesce(r.promised, 0) > p.captured_minor
 UNION ALL
+-- I2: an order became paid if its money covers its total, and not without money unless there was nothing to pay.
 SELECT 'I2', 'orders ' || id, 'paid_at is ' || coalesce(paid_at::text, 'unset') || ' with ' || paid_minor || ' of ' || total_minor
-FROM commerce.orders WHERE (paid_at IS NOT NULL) <> (paid_minor >= total_minor)
+FROM commerce.orders
+WHERE (paid_at IS NULL AND paid_minor >= total_minor) OR (paid_at IS NOT NULL AND paid_minor = 0 AND total_minor > 0)
 UNION ALL
 SELECT 'I2', 'orders ' || id, 'is ' || status || ' but not paid'
 FROM commerce.orders WHERE status IN ('paid', 'processing', 'shipped', 'delivered') AND paid_at IS NULL
@@ -109,6 +111,12 @@ SELECT 'I6', 'orders ' || o.id, 'subtotal ' || o.subtotal_minor || ', lines ' ||
 FROM commerce.orders o
 LEFT JOIN (SELECT order_id, sum(line_total_minor) AS subtotal FROM commerce.order_lines GROUP BY 1) l ON l.order_id = o.id
 WHERE o.subtotal_minor <> coalesce(l.subtotal, 0)
+UNION ALL
+SELECT 'I6', 'orders ' || id, 'total ' || total_minor || ', its parts ' || parts || ', tax ' || tax_minor || ', of it included '
+       || tax_included_minor
+FROM commerce.orders
+CROSS JOIN LATERAL (SELECT subtotal_minor - discount_minor + shipping_minor + tax_minor - tax_included_minor AS parts) p
+WHERE total_minor <> parts OR tax_included_minor NOT BETWEEN 0 AND tax_minor
 UNION ALL
 -- I7: every file that an image shows is on the list of files as that image's, so that nobody deletes it.
 SELECT 'I7', 'product_images ' || i.id, 'shows the file ' || f.key || ', which is not its own'

@@ -10,7 +10,8 @@ use crate::db::{Retryable, clock};
 use crate::ids::VariantId;
 use crate::inventory::availability::availability;
 use crate::inventory::{ReserveError, Shortage, available_by_variant};
-use crate::money::{AmountOverflow, Currency};
+use crate::money::Currency;
+use crate::pricing::PricingError;
 use crate::request::Origin;
 use crate::schema::{cart_items, carts, variants};
 use crate::settings::{ReservationMode, ShopSettings};
@@ -46,7 +47,7 @@ pub enum CartError {
     #[error("variant {variant_id} is priced in {currency}, which is not the shop's currency")]
     CurrencyMismatch { variant_id: VariantId, currency: Currency },
     #[error(transparent)]
-    AmountOverflow(#[from] AmountOverflow),
+    Pricing(#[from] PricingError),
     #[error(transparent)]
     Database(#[from] QueryError),
 }
@@ -54,7 +55,7 @@ pub enum CartError {
 impl From<ViewCartError> for CartError {
     fn from(error: ViewCartError) -> Self {
         match error {
-            ViewCartError::AmountOverflow(error) => Self::AmountOverflow(error),
+            ViewCartError::Pricing(error) => Self::Pricing(error),
             ViewCartError::Database(error) => Self::Database(error),
         }
     }

@@ -4,6 +4,7 @@ use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::Owner;
+use super::offer::{Offer, offers};
 use crate::db::{Prepared, clock};
 use crate::ids::{CartId, VariantId};
 use crate::schema::{cart_items, carts};
@@ -66,14 +67,18 @@ pub(crate) struct LockedCartRow {
 }
 
 impl LockedCartRow {
-    pub(crate) fn id(self) -> CartId {
-        self.id
-    }
-
-    /// Reads what is in it. Takes a shared connection, so that other reads can travel along.
-    pub(crate) async fn with_items(self, conn: &AsyncPgConnection) -> QueryResult<LockedCart> {
+    /// Reads what is in it.
+    async fn with_items(self, conn: &AsyncPgConnection) -> QueryResult<LockedCart> {
         let Self { id, owner } = self;
         Ok(LockedCart { id, owner, items: items(conn, id).await? })
+    }
+
+    /// Reads what is in it, and how the shop offers that now.
+    pub(crate) async fn with_offers(self, conn: &AsyncPgConnection) -> QueryResult<(LockedCart, Vec<Offer>)> {
+        let Self { id, owner } = self;
+        let offers = offers(conn, id).await?;
+        let item = |&Offer { variant_id, quantity, .. }: &Offer| CartItem { variant_id, quantity };
+        Ok((LockedCart { id, owner, items: offers.iter().map(item).collect() }, offers))
     }
 }
 

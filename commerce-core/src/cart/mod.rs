@@ -4,7 +4,9 @@ mod change;
 mod hold;
 mod lock;
 mod merge;
+mod offer;
 mod owner;
+mod quote;
 mod view;
 
 pub use change::{
@@ -13,6 +15,8 @@ pub use change::{
 pub(crate) use lock::lock_row;
 pub use lock::{CartItem, LockedCart, close, lock_open, lock_or_open};
 pub use merge::merge;
+pub use offer::ItemProblem;
+pub(crate) use offer::{Offer, price_offers};
 pub use owner::{Owner, TokenHash};
-pub(crate) use view::line_title;
+pub use quote::{Quote, QuotedItem, quote};
 pub use view::{CartLine, CartView, ViewCartError, view};

@@ -6,10 +6,12 @@ use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::Owner;
+use super::offer::{Offer, offers, price_offers};
 use crate::ids::{CartId, ProductId, VariantId};
-use crate::inventory::available_by_variant;
-use crate::money::{AmountOverflow, Currency, line_total, total};
-use crate::schema::{cart_items, carts, products, stock_reservations, variants};
+use crate::inventory::{Availability, available_by_variant};
+use crate::money::Currency;
+use crate::pricing::{PricedLine, PricingError};
+use crate::schema::{carts, stock_reservations};
 use crate::settings::ShopSettings;
 
 /// An open cart with live prices.
@@ -42,12 +44,10 @@ pub struct CartLine {
 #[derive(Debug, thiserror::Error)]
 pub enum ViewCartError {
     #[error(transparent)]
-    AmountOverflow(#[from] AmountOverflow),
+    Pricing(#[from] PricingError),
     #[error(transparent)]
     Database(#[from] diesel::result::Error),
 }
-
-type LineRow = (VariantId, ProductId, String, String, Option<String>, i64, i64);
 
 /// The owner's open cart; an empty one when there is none.
 pub async fn view(
@@ -55,67 +55,75 @@ pub async fn view(
     shop: &ShopSettings,
     owner: Owner,
 ) -> Result<CartView, ViewCartError> {
-    let mut open = carts::table.filter(carts::status.eq("open")).select(carts::id).into_boxed();
-    open = match owner {
-        Owner::User(id) => open.filter(carts::user_id.eq(id)),
-        Owner::Guest(hash) => open.filter(carts::token_hash.eq(hash.as_bytes().to_vec())),
-    };
-    let Some(cart_id) = open.first::<CartId>(conn).await.optional()? else {
+    let Some(id) = find_open(conn, owner).await? else {
         let (lines, subtotal_minor) = (Vec::new(), 0);
         return Ok(CartView { id: None, currency: shop.currency, lines, subtotal_minor, expires_at: None });
     };
-    let rows: Vec<LineRow> = cart_items::table
-        .inner_join(variants::table.inner_join(products::table))
-        .filter(cart_items::cart_id.eq(cart_id))
-        .order((cart_items::created_at, cart_items::variant_id))
-        .select((
-            variants::id,
-            products::id,
-            products::title,
-            variants::title,
-            variants::sku,
-            cart_items::quantity,
-            variants::price_minor,
-        ))
+    let offers = offers(conn, id).await?;
+    let available = available_to_cart(conn, id, &offers).await?;
+    let priced = price_offers(&offers)?;
+    let line = |(offer, priced): (Offer, PricedLine)| CartLine {
+        variant_id: offer.variant_id,
+        product_id: offer.product_id,
+        title: offer.title,
+        sku: offer.sku,
+        quantity: offer.quantity,
+        unit_price_minor: offer.unit_price.amount_minor,
+        line_total_minor: priced.total_minor,
+        available: available.get(&offer.variant_id).copied().unwrap_or(0),
+    };
+    Ok(CartView {
+        id: Some(id),
+        currency: shop.currency,
+        subtotal_minor: priced.totals.subtotal_minor,
+        expires_at: first_hold_lapses_at(conn, id).await?,
+        lines: offers.into_iter().zip(priced.lines).map(line).collect(),
+    })
+}
+
+/// The owner's open cart, without a lock.
+pub(super) async fn find_open(conn: &mut AsyncPgConnection, owner: Owner) -> QueryResult<Option<CartId>> {
+    let open = carts::table.filter(carts::status.eq("open")).select(carts::id);
+    match owner {
+        Owner::User(id) => open.filter(carts::user_id.eq(id)).first(conn).await,
+        Owner::Guest(hash) => open.filter(carts::token_hash.eq(hash.as_bytes())).first(conn).await,
+    }
+    .optional()
+}
+
+/// What this cart's shopper could order now of each variant: what is free, and what the cart holds itself.
+pub(super) async fn available_to_cart(
+    conn: &mut AsyncPgConnection,
+    id: CartId,
+    offers: &[Offer],
+) -> QueryResult<Availability> {
+    let variants: Vec<VariantId> = offers.iter().map(|offer| offer.variant_id).collect();
+    let mut available = available_by_variant(conn, &variants).await?;
+    let own: Vec<(VariantId, i64)> = stock_reservations::table
+        .filter(stock_reservations::cart_id.eq(id))
+        .filter(stock_reservations::status.eq("held"))
+        .filter(stock_reservations::expires_at.gt(crate::db::clock().nullable()))
+        .select((stock_reservations::variant_id, stock_reservations::quantity))
         .load(conn)
         .await?;
-    let ids: Vec<VariantId> = rows.iter().map(|row| row.0).collect();
-    let mut available = available_by_variant(conn, &ids).await?;
-    let holds = stock_reservations::table
-        .filter(stock_reservations::cart_id.eq(cart_id))
-        .filter(stock_reservations::status.eq("held"))
-        .filter(stock_reservations::expires_at.gt(crate::db::clock().nullable()));
-    let own: Vec<(VariantId, i64)> =
-        holds.select((stock_reservations::variant_id, stock_reservations::quantity)).load(conn).await?;
     for (variant_id, quantity) in own {
         // Of what is not for sale there is nothing, whoever holds it.
         if let Some(available) = available.get_mut(&variant_id) {
             *available += quantity;
         }
     }
-    let expires_at = holds.select(min(stock_reservations::expires_at)).first(conn).await?;
-    let mut lines = Vec::with_capacity(rows.len());
-    for (variant_id, product_id, product_title, variant_title, sku, quantity, unit_price_minor) in rows {
-        lines.push(CartLine {
-            variant_id,
-            product_id,
-            title: line_title(&product_title, &variant_title),
-            sku,
-            quantity,
-            unit_price_minor,
-            line_total_minor: line_total(unit_price_minor, quantity)?,
-            available: available.get(&variant_id).copied().unwrap_or(0),
-        });
-    }
-    let subtotal_minor = total(lines.iter().map(|line| line.line_total_minor))?;
-    Ok(CartView { id: Some(cart_id), currency: shop.currency, lines, subtotal_minor, expires_at })
+    Ok(available)
 }
 
-/// "Varsity Top – Small"; the one variant of a simple product goes by the product's name.
-pub(crate) fn line_title(product_title: &str, variant_title: &str) -> String {
-    if variant_title == product_title || variant_title == "Default" || variant_title == "Default Title" {
-        product_title.to_owned()
-    } else {
-        format!("{product_title} – {variant_title}")
-    }
+async fn first_hold_lapses_at(
+    conn: &mut AsyncPgConnection,
+    id: CartId,
+) -> QueryResult<Option<DateTime<Utc>>> {
+    stock_reservations::table
+        .filter(stock_reservations::cart_id.eq(id))
+        .filter(stock_reservations::status.eq("held"))
+        .filter(stock_reservations::expires_at.gt(crate::db::clock().nullable()))
+        .select(min(stock_reservations::expires_at))
+        .first(conn)
+        .await
 }

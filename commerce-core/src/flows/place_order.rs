@@ -1,22 +1,24 @@
 //! A cart becomes an order, with its stock reserved: all of it, or nothing.
 
-use diesel::prelude::*;
+use diesel::QueryResult;
 use diesel::result::Error as QueryError;
-use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use diesel_async::{AsyncConnection, AsyncPgConnection};
 use futures_util::future::{BoxFuture, ready, try_join, try_join_all, try_join3, try_join4};
 use futures_util::{FutureExt as _, TryFutureExt as _};
 use serde_json::json;
 
-use crate::cart::{self, CartItem, LockedCart, Owner, line_title};
+use crate::cart::{self, CartItem, ItemProblem, LockedCart, Offer, Owner};
 use crate::db::{self, Retryable};
 use crate::email_address::EmailAddress;
-use crate::ids::{CartId, OrderId, OrderLineId, VariantId};
+use crate::ids::{OrderId, OrderLineId, VariantId};
 use crate::inventory::{self, Demand, LockedStock, ReservationStatus, ReserveError, ReservedFor, Shortage};
-use crate::money::{AmountOverflow, Currency, Money, line_total, total};
+use crate::money::{Currency, Money};
 use crate::notifications::{NewEmail, Template, enqueue_email};
-use crate::orders::{self, Address, EventKind, NewLine, NewOrder, Order, OrderLine, OrderStatus};
+use crate::orders::{
+    self, Address, EventKind, NewLine, NewOrder, NewOrderSource, Order, OrderLine, OrderStatus,
+};
+use crate::pricing::{Priced, PricedLine, PricingError, Totals};
 use crate::request::Origin;
-use crate::schema::{cart_items, products, variants};
 use crate::settings::{ReservationMode, ShopSettings};
 
 /// The wish to order what is in the owner's cart.
@@ -60,7 +62,7 @@ pub enum PlaceOrderError {
     #[error("variant {variant_id} is priced in {currency}, which is not the shop's currency")]
     CurrencyMismatch { variant_id: VariantId, currency: Currency },
     #[error(transparent)]
-    AmountOverflow(#[from] AmountOverflow),
+    Pricing(#[from] PricingError),
     #[error(transparent)]
     Database(#[from] QueryError),
 }
@@ -111,15 +113,15 @@ where
 {
     db::require_transaction(conn)?;
     let row = cart::lock_row(conn, wish.owner).await?.ok_or(PlaceOrderError::CartEmpty)?;
-    let (cart, offers) = try_join(row.with_items(conn), load_offers(conn, row.id())).await?;
-    if cart.items().is_empty() {
+    let (cart, offers) = row.with_offers(conn).await?;
+    if offers.is_empty() {
         return Err(PlaceOrderError::CartEmpty);
     }
-    let new_lines = quote(cart.items(), &offers, shop.currency)?;
-    let total_minor = total(new_lines.iter().map(|line| line.line_total_minor))?;
-    check_total(Money::new(total_minor, shop.currency), wish.expected_total)?;
+    check_offers(&offers, shop.currency)?;
+    let priced = cart::price_offers(&offers)?;
+    check_total(Money::new(priced.totals.total_minor, shop.currency), wish.expected_total)?;
 
-    let new_order = new_order(&wish, &cart, shop, total_minor);
+    let (new_order, new_lines) = (new_order(&wish, &cart, shop, priced.totals), new_lines(&offers, &priced));
     let (placed, mut stock) = write_and_lock_stock(conn, new_order, &cart, &new_lines, &wish.origin).await?;
     let along = along(conn, &placed).err_into();
     let reserve = reserve(conn, shop, &placed.order, &cart, &mut stock, &wish.origin);
@@ -127,64 +129,27 @@ where
     Ok((placed, written))
 }
 
-/// A variant as it is sold now.
-struct Offer {
-    variant_id: VariantId,
-    sku: Option<String>,
-    title: String,
-    price: Money,
-}
-
-async fn load_offers(conn: &AsyncPgConnection, cart_id: CartId) -> QueryResult<Vec<Offer>> {
-    type Row = (VariantId, Option<String>, String, String, i64, Currency);
-    let in_cart = cart_items::table.filter(cart_items::cart_id.eq(cart_id)).select(cart_items::variant_id);
-    let rows: Vec<Row> = variants::table
-        .inner_join(products::table)
-        .filter(variants::id.eq_any(in_cart))
-        .filter(variants::active.eq(true))
-        .filter(products::status.eq("active"))
-        .select((
-            variants::id,
-            variants::sku,
-            products::title,
-            variants::title,
-            variants::price_minor,
-            variants::currency,
-        ))
-        .load(&mut { conn })
-        .await?;
-    let offer = |(variant_id, sku, product_title, variant_title, price_minor, currency): Row| Offer {
-        variant_id,
-        sku,
-        title: line_title(&product_title, &variant_title),
-        price: Money::new(price_minor, currency),
-    };
-    Ok(rows.into_iter().map(offer).collect())
-}
-
-/// The lines of the order to be. Pure.
-fn quote(items: &[CartItem], offers: &[Offer], currency: Currency) -> Result<Vec<NewLine>, PlaceOrderError> {
-    let mut lines = Vec::with_capacity(items.len());
-    let mut not_for_sale = Vec::new();
-    for &CartItem { variant_id, quantity } in items {
-        let Some(offer) = offers.iter().find(|offer| offer.variant_id == variant_id) else {
-            not_for_sale.push(variant_id);
-            continue;
-        };
-        if offer.price.currency != currency {
-            return Err(PlaceOrderError::CurrencyMismatch { variant_id, currency: offer.price.currency });
-        }
-        lines.push(NewLine {
-            id: OrderLineId::new(),
-            variant_id,
-            sku: offer.sku.clone(),
-            title: offer.title.clone(),
-            quantity,
-            unit_price_minor: offer.price.amount_minor,
-            line_total_minor: line_total(offer.price.amount_minor, quantity)?,
-        });
+/// Refuses what the shop does not sell, or not in its currency.
+fn check_offers(offers: &[Offer], currency: Currency) -> Result<(), PlaceOrderError> {
+    let refused = |problem| offers.iter().filter(move |offer| offer.refusal(currency) == Some(problem));
+    if let Some(&Offer { variant_id, unit_price, .. }) = refused(ItemProblem::CurrencyMismatch).next() {
+        return Err(PlaceOrderError::CurrencyMismatch { variant_id, currency: unit_price.currency });
     }
-    if not_for_sale.is_empty() { Ok(lines) } else { Err(PlaceOrderError::NotForSale(not_for_sale)) }
+    let not_for_sale: Vec<_> = refused(ItemProblem::NotForSale).map(|offer| offer.variant_id).collect();
+    if not_for_sale.is_empty() { Ok(()) } else { Err(PlaceOrderError::NotForSale(not_for_sale)) }
+}
+
+fn new_lines(offers: &[Offer], priced: &Priced) -> Vec<NewLine> {
+    let line = |(offer, priced): (&Offer, &PricedLine)| NewLine {
+        id: OrderLineId::new(),
+        variant_id: offer.variant_id,
+        sku: offer.sku.clone(),
+        title: offer.title.clone(),
+        quantity: offer.quantity,
+        unit_price_minor: offer.unit_price.amount_minor,
+        line_total_minor: priced.total_minor,
+    };
+    offers.iter().zip(&priced.lines).map(line).collect()
 }
 
 fn check_total(actual: Money, expected: Option<Money>) -> Result<(), PlaceOrderError> {
@@ -194,14 +159,13 @@ fn check_total(actual: Money, expected: Option<Money>) -> Result<(), PlaceOrderE
     }
 }
 
-fn new_order(wish: &PlaceOrder, cart: &LockedCart, shop: &ShopSettings, total_minor: i64) -> NewOrder {
+fn new_order(wish: &PlaceOrder, cart: &LockedCart, shop: &ShopSettings, totals: Totals) -> NewOrder {
     NewOrder {
         id: OrderId::new(),
-        cart_id: cart.id(),
-        owner: wish.owner,
+        source: NewOrderSource::Cart { cart_id: cart.id(), owner: wish.owner },
         email: wish.email.clone(),
         currency: shop.currency,
-        total_minor,
+        totals,
         shipping_address: wish.shipping_address.clone(),
         billing_address: wish.billing_address.clone(),
         ttl: shop.order_ttl,
@@ -217,7 +181,7 @@ async fn write_and_lock_stock(
     origin: &Origin,
 ) -> QueryResult<(PlacedOrder, LockedStock)> {
     let id = new_order.id;
-    let placed = json!({ "total_minor": new_order.total_minor, "currency": new_order.currency });
+    let placed = json!({ "total_minor": new_order.totals.total_minor, "currency": new_order.currency });
     let mail = NewEmail::about_order(Template::OrderReceived, id, &new_order.email);
     let lines = (0..).zip(new_lines).map(|(position, line)| orders::insert_line(conn, id, position, line));
     let rest = try_join4(

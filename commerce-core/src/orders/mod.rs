@@ -11,9 +11,11 @@ pub use list::{ListOrdersError, OrderFilter, OrderSort, list};
 pub use lock::{LockedOrder, lock};
 pub(crate) use lock::{Received, update};
 pub use order::{
-    NewLine, NewOrder, Order, OrderLine, find, find_owned, insert, insert_line, lines, mark_shipped,
+    NewLine, NewOrder, NewOrderSource, Order, OrderLine, find, find_owned, insert, insert_line, lines,
+    mark_shipped,
 };
 pub use status::{
-    CancelReason, FulfillmentStatus, OrderStatus, PaymentStatus, TransitionError, derive_payment_status,
+    CancelReason, FulfillmentStatus, OrderSource, OrderStatus, PaymentStatus, TransitionError,
+    derive_payment_status,
 };
 pub use timeline::{EventKind, OrderEvent, events, record};

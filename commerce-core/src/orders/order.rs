@@ -5,13 +5,15 @@ use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::{
-    Address, CancelReason, FulfillmentStatus, LockedOrder, OrderStatus, PaymentStatus, derive_payment_status,
+    Address, CancelReason, FulfillmentStatus, LockedOrder, OrderSource, OrderStatus, PaymentStatus,
+    derive_payment_status,
 };
 use crate::cart::Owner;
 use crate::db::clock;
 use crate::email_address::EmailAddress;
 use crate::ids::{CartId, OrderId, OrderLineId, UserId, VariantId};
 use crate::money::Currency;
+use crate::pricing::Totals;
 use crate::schema::{order_lines, orders};
 
 /// An order as it stands.
@@ -21,7 +23,8 @@ pub struct Order {
     pub id: OrderId,
     /// The number people use.
     pub number: i64,
-    /// None for a guest's order.
+    pub source: OrderSource,
+    /// `None` for a guest's order, and for one that staff took down for somebody without an account.
     pub user_id: Option<UserId>,
     /// Where mails about it go.
     pub email: EmailAddress,
@@ -34,7 +37,9 @@ pub struct Order {
     pub discount_minor: i64,
     pub shipping_minor: i64,
     pub tax_minor: i64,
-    /// What the shopper owes in all: the subtotal less discount, plus shipping and tax.
+    /// As much of the tax as is within the prices.
+    pub tax_included_minor: i64,
+    /// What the shopper owes in all: `subtotal − discount + shipping + (tax − tax_included)`.
     pub total_minor: i64,
     /// The sum of succeeded payments; a refund does not lower it.
     pub paid_minor: i64,
@@ -59,7 +64,7 @@ pub struct Order {
 impl Order {
     /// What is still to be paid. A refund does not re-open it.
     pub fn due_minor(&self) -> i64 {
-        if self.paid_at.is_some() { 0 } else { (self.total_minor - self.paid_minor).max(0) }
+        (self.total_minor - self.paid_minor).max(0)
     }
 }
 
@@ -85,15 +90,46 @@ pub struct OrderLine {
 #[derive(Debug, Clone)]
 pub struct NewOrder {
     pub id: OrderId,
-    pub cart_id: CartId,
-    pub owner: Owner,
+    pub source: NewOrderSource,
     pub email: EmailAddress,
     pub currency: Currency,
-    pub total_minor: i64,
+    pub totals: Totals,
     pub shipping_address: Address,
     pub billing_address: Option<Address>,
     /// How long it waits to be paid.
     pub ttl: std::time::Duration,
+}
+
+/// Where a new order comes from, and whose it is.
+#[derive(Debug, Clone, Copy)]
+pub enum NewOrderSource {
+    /// A shopper's cart: an order for its owner.
+    Cart { cart_id: CartId, owner: Owner },
+    /// Staff who took it down. Without an owner nobody but staff can see it.
+    Staff { owner: Option<Owner> },
+}
+
+impl NewOrderSource {
+    fn source(&self) -> OrderSource {
+        match self {
+            Self::Cart { .. } => OrderSource::Cart,
+            Self::Staff { .. } => OrderSource::Staff,
+        }
+    }
+
+    fn cart_id(&self) -> Option<CartId> {
+        match self {
+            Self::Cart { cart_id, .. } => Some(*cart_id),
+            Self::Staff { .. } => None,
+        }
+    }
+
+    fn owner(&self) -> Option<&Owner> {
+        match self {
+            Self::Cart { owner, .. } => Some(owner),
+            Self::Staff { owner } => owner.as_ref(),
+        }
+    }
 }
 
 /// A line about to be written.
@@ -110,25 +146,31 @@ pub struct NewLine {
 
 /// Writes an order that waits to be paid.
 pub async fn insert(conn: &AsyncPgConnection, order: NewOrder) -> QueryResult<Order> {
+    let (totals, owner) = (order.totals, order.source.owner());
     diesel::insert_into(orders::table)
         .values((
             orders::id.eq(order.id),
-            orders::cart_id.eq(order.cart_id),
-            orders::user_id.eq(order.owner.user_id()),
-            orders::token_hash.eq(order.owner.token_hash()),
+            orders::source.eq(order.source.source()),
+            orders::cart_id.eq(order.source.cart_id()),
+            orders::user_id.eq(owner.and_then(Owner::user_id)),
+            orders::token_hash.eq(owner.and_then(Owner::token_hash)),
             orders::email.eq(order.email),
             orders::currency.eq(order.currency),
-            orders::subtotal_minor.eq(order.total_minor),
-            orders::total_minor.eq(order.total_minor),
+            orders::subtotal_minor.eq(totals.subtotal_minor),
+            orders::discount_minor.eq(totals.discount_minor),
+            orders::shipping_minor.eq(totals.shipping_minor),
+            orders::tax_minor.eq(totals.tax_minor),
+            orders::tax_included_minor.eq(totals.tax_included_minor),
+            orders::total_minor.eq(totals.total_minor),
             // An order over nothing is paid as soon as it is placed.
-            orders::status.eq(if order.total_minor == 0 {
+            orders::status.eq(if totals.total_minor == 0 {
                 OrderStatus::Paid
             } else {
                 OrderStatus::PendingPayment
             }),
-            orders::payment_status.eq(derive_payment_status(order.total_minor, 0, 0)),
+            orders::payment_status.eq(derive_payment_status(totals.total_minor, 0, 0)),
             orders::paid_at.eq(diesel::dsl::case_when(
-                order.total_minor.into_sql::<diesel::sql_types::BigInt>().eq(0),
+                totals.total_minor.into_sql::<diesel::sql_types::BigInt>().eq(0),
                 clock().nullable(),
             )),
             orders::shipping_address.eq(order.shipping_address),

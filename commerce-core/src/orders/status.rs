@@ -15,6 +15,16 @@ text_enum! {
 }
 
 text_enum! {
+    /// Where an order came from.
+    pub enum OrderSource {
+        /// A shopper's cart.
+        Cart = "cart",
+        /// Staff took it down, by phone for example.
+        Staff = "staff",
+    }
+}
+
+text_enum! {
     /// What an order's payments and refunds amount to.
     pub enum PaymentStatus {
         Unpaid = "unpaid",

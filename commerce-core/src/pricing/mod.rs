@@ -16,22 +16,25 @@
 
 mod apportion;
 mod discount;
+mod error;
 mod input;
 mod price;
 mod priced;
 mod rate;
 mod returned;
 mod tax;
+mod tax_group;
 
 pub use apportion::apportion;
+pub use error::PricingError;
 pub use input::{Discount, DiscountValue, LineDiscount, LineInput, PriceInput, ShippingInput, ShippingTax};
-pub use price::{PricingError, price};
+pub use price::price;
 pub use priced::{
     Adjustment, AdjustmentKind, Priced, PricedLine, PricedShipping, PricedTax, TaxShare, Taxable, Totals,
 };
 pub use rate::{Rate, RateOutOfRange};
 pub use returned::share_of_returned;
-pub use tax::{TaxGroup, TaxRounding, TaxTreatment};
+pub use tax_group::{TaxGroup, TaxRounding, TaxTreatment};
 
 #[cfg(test)]
 mod properties;

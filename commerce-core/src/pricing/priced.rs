@@ -57,7 +57,6 @@ pub struct Adjustment {
 
 /// What an adjustment is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
 pub enum AdjustmentKind {
     LineDiscount,
     OrderDiscount,

@@ -1,15 +1,20 @@
 //! A shop in a few lines: goods with stock, shoppers with full carts, orders.
 
 use diesel::prelude::*;
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 
 use super::TestDatabase;
 use crate::address::{Address, AddressFields};
 use crate::cart::{self, Item, Owner, TokenHash};
 use crate::email_address::EmailAddress;
 use crate::flows::{self, PlaceOrder, PlacedOrder};
-use crate::ids::{LocationId, ProductId, VariantId};
-use crate::inventory::{self, AdjustStock, MAIN_LOCATION};
+use crate::ids::{LocationId, OrderId, OrderLineId, ProductId, VariantId};
+use crate::inventory::{
+    self, AdjustStock, Demand, MAIN_LOCATION, ReservationStatus, ReserveError, ReservedFor,
+};
+use crate::money::Currency;
+use crate::orders::{self, NewLine, NewOrder, NewOrderSource, Order};
+use crate::pricing::{LineInput, PriceInput, price};
 use crate::request::{Actor, Origin};
 use crate::schema::{products, stock_levels, variants};
 use crate::settings::ShopSettings;
@@ -105,6 +110,19 @@ impl TestDatabase {
         (owner, placed.expect("an order can be placed"))
     }
 
+    /// An order that staff took down, of this owner or of nobody, over so many of each variant. It came from
+    /// no cart.
+    pub async fn staff_order(
+        &self,
+        shop: &ShopSettings,
+        owner: Option<Owner>,
+        wanted: &[(VariantId, i64)],
+    ) -> Order {
+        let mut conn = self.conn().await;
+        let placed = conn.transaction(async |conn| insert_staff_order(conn, shop, owner, wanted).await);
+        placed.await.expect("staff can take down an order")
+    }
+
     /// On hand and reserved units of a variant, over all locations.
     pub async fn stock(&self, variant_id: VariantId) -> (i64, i64) {
         let levels: Vec<(i64, i64)> = stock_levels::table
@@ -141,4 +159,51 @@ async fn insert_variant(conn: &mut AsyncPgConnection, price_minor: i64) -> Query
         .execute(conn)
         .await?;
     Ok(variant_id)
+}
+
+#[expect(clippy::expect_used, reason = "a test that cannot set up its shop cannot go on")]
+async fn insert_staff_order(
+    conn: &mut AsyncPgConnection,
+    shop: &ShopSettings,
+    owner: Option<Owner>,
+    wanted: &[(VariantId, i64)],
+) -> Result<Order, ReserveError> {
+    let mut inputs = Vec::new();
+    for (variant_id, quantity) in wanted {
+        let price_minor = variants::table.find(variant_id).select(variants::price_minor).first(conn).await?;
+        inputs.push(LineInput::untaxed(price_minor, *quantity));
+    }
+    let input = PriceInput::of_goods(inputs);
+    let priced = price(&input).expect("the prices of a test can be counted");
+    let order = NewOrder {
+        id: OrderId::new(),
+        source: NewOrderSource::Staff { owner },
+        email: email("ada@example.com"),
+        currency: Currency::USD,
+        totals: priced.totals,
+        shipping_address: address(),
+        billing_address: None,
+        ttl: shop.order_ttl,
+    };
+    let order = orders::insert(conn, order).await?;
+    for ((position, (variant_id, quantity)), (input, line)) in
+        (0..).zip(wanted).zip(input.lines.iter().zip(&priced.lines))
+    {
+        let line = NewLine {
+            id: OrderLineId::new(),
+            variant_id: *variant_id,
+            sku: None,
+            title: "Taken down".into(),
+            quantity: *quantity,
+            unit_price_minor: input.unit_price_minor,
+            line_total_minor: line.total_minor,
+        };
+        orders::insert_line(conn, order.id, position, &line).await?;
+    }
+    let demands: Vec<Demand> =
+        wanted.iter().map(|&(variant_id, quantity)| Demand { variant_id, quantity }).collect();
+    let mut stock = inventory::lock(conn, demands.iter().map(|demand| demand.variant_id)).await?;
+    let holder = ReservedFor::Order { id: order.id, status: ReservationStatus::Held };
+    inventory::reserve(conn, &mut stock, &demands, holder, &Origin::system()).await?;
+    Ok(order)
 }

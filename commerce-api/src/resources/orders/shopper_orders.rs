@@ -284,6 +284,9 @@ pub struct Order {
     pub discount_total: Money,
     pub shipping_total: Money,
     pub tax_total: Money,
+    /// As much of the tax as is within the prices.
+    pub tax_included_total: Money,
+    /// `subtotal − discount_total + shipping_total + (tax_total − tax_included_total)`
     pub total: Money,
     pub amount_paid: Money,
     pub amount_refunded: Money,
@@ -342,6 +345,7 @@ impl Order {
             discount_total: money(order.discount_minor),
             shipping_total: money(order.shipping_minor),
             tax_total: money(order.tax_minor),
+            tax_included_total: money(order.tax_included_minor),
             total: money(order.total_minor),
             amount_paid: money(order.paid_minor),
             amount_refunded: money(order.refunded_minor),
@@ -399,6 +403,7 @@ impl Example for Order {
             discount_total: money(0),
             shipping_total: money(0),
             tax_total: money(0),
+            tax_included_total: money(0),
             total: money(12000),
             amount_paid: money(0),
             amount_refunded: money(0),
@@ -439,7 +444,7 @@ impl Refusal for PlaceOrderError {
                 Problem::new(Code::PriceChanged, detail).with("total", price_fact(actual))
             }
             Self::CurrencyMismatch { .. } => Problem::new(Code::CurrencyMismatch, self.to_string()),
-            Self::AmountOverflow(error) => Problem::invalid(vec![Fault::at("", error.to_string())]),
+            Self::Pricing(error) => Problem::invalid(vec![Fault::at("", error.to_string())]),
             Self::Database(error) => error.into(),
         }
     }

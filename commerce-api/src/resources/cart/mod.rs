@@ -1,5 +1,7 @@
 //! `/cart`: what a shopper is about to buy.
 
+pub mod quote;
+
 use chrono::{DateTime, Utc};
 use commerce_core::cart::{self, CartError, CartView, Item, Owner, TokenHash, ViewCartError};
 use commerce_core::ids::VariantId;
@@ -365,7 +367,7 @@ impl Refusal for CartError {
             Self::TooManyItems => Problem::new(Code::CartFull, self.to_string()),
             Self::OutOfStock(shortages) => out_of_stock(shortages),
             Self::CurrencyMismatch { .. } => Problem::new(Code::CurrencyMismatch, self.to_string()),
-            Self::AmountOverflow(_) => Problem::invalid(vec![Fault::at("/quantity", self.to_string())]),
+            Self::Pricing(_) => Problem::invalid(vec![Fault::at("/quantity", self.to_string())]),
             Self::Database(error) => error.into(),
         }
     }
@@ -376,7 +378,7 @@ impl Refusal for ViewCartError {
 
     fn problem(self) -> Problem {
         match self {
-            Self::AmountOverflow(error) => Problem::internal(error),
+            Self::Pricing(error) => Problem::internal(error),
             Self::Database(error) => error.into(),
         }
     }

@@ -1,0 +1,95 @@
+//! The items of a cart as the shop offers them now: what the cart's view, its quote and the checkout compute
+//! from.
+
+use diesel::prelude::*;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+
+use crate::ids::{CartId, ProductId, VariantId};
+use crate::inventory::availability::availability;
+use crate::money::{Currency, Money};
+use crate::pricing::{LineInput, PriceInput, Priced, PricingError, price};
+use crate::schema::{cart_items, products, variants};
+
+/// So many of a variant in a cart, with the title and price it has now.
+#[derive(Debug, Clone)]
+pub(crate) struct Offer {
+    pub(crate) variant_id: VariantId,
+    pub(crate) product_id: ProductId,
+    /// Of product and variant.
+    pub(crate) title: String,
+    pub(crate) sku: Option<String>,
+    /// Units.
+    pub(crate) quantity: i64,
+    pub(crate) unit_price: Money,
+    /// The variant and its product are active.
+    pub(crate) for_sale: bool,
+}
+
+/// Why the checkout would refuse an item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ItemProblem {
+    /// The variant or its product is no longer active.
+    NotForSale,
+    /// Its price is in another currency than the shop's.
+    CurrencyMismatch,
+    /// There is less of it than the cart asks for.
+    OutOfStock,
+}
+
+type Row = (VariantId, ProductId, String, String, Option<String>, i64, i64, Currency, bool);
+
+/// The offers of a cart's items, in the order they were added.
+pub(crate) async fn offers(conn: &AsyncPgConnection, cart_id: CartId) -> QueryResult<Vec<Offer>> {
+    let rows: Vec<Row> = cart_items::table
+        .inner_join(variants::table.inner_join(products::table))
+        .inner_join(availability::table.on(availability::variant_id.eq(cart_items::variant_id)))
+        .filter(cart_items::cart_id.eq(cart_id))
+        .order((cart_items::created_at, cart_items::variant_id))
+        .select((
+            variants::id,
+            products::id,
+            products::title,
+            variants::title,
+            variants::sku,
+            cart_items::quantity,
+            variants::price_minor,
+            variants::currency,
+            availability::for_sale,
+        ))
+        .load(&mut { conn })
+        .await?;
+    let offer =
+        |(variant_id, product_id, product, variant, sku, quantity, price_minor, currency, for_sale): Row| {
+            let (title, unit_price) = (line_title(&product, &variant), Money::new(price_minor, currency));
+            Offer { variant_id, product_id, title, sku, quantity, unit_price, for_sale }
+        };
+    Ok(rows.into_iter().map(offer).collect())
+}
+
+impl Offer {
+    /// Why the shop does not sell this, whatever is in stock.
+    pub(crate) fn refusal(&self, currency: Currency) -> Option<ItemProblem> {
+        if !self.for_sale {
+            Some(ItemProblem::NotForSale)
+        } else if self.unit_price.currency != currency {
+            Some(ItemProblem::CurrencyMismatch)
+        } else {
+            None
+        }
+    }
+}
+
+/// What these offers cost together. Every price that a shopper is shown or charged comes from here.
+pub(crate) fn price_offers<'a>(offers: impl IntoIterator<Item = &'a Offer>) -> Result<Priced, PricingError> {
+    let line = |offer: &Offer| LineInput::untaxed(offer.unit_price.amount_minor, offer.quantity);
+    price(&PriceInput::of_goods(offers.into_iter().map(line).collect()))
+}
+
+/// "Varsity Top – Small"; the one variant of a simple product goes by the product's name.
+fn line_title(product_title: &str, variant_title: &str) -> String {
+    if variant_title == product_title || variant_title == "Default" || variant_title == "Default Title" {
+        product_title.to_owned()
+    } else {
+        format!("{product_title} – {variant_title}")
+    }
+}
