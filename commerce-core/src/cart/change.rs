@@ -5,6 +5,7 @@ use diesel::result::Error as QueryError;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 
 use super::hold::hold;
+use super::limits::{ITEMS_MAX, QUANTITY_MAX};
 use super::{LockedCart, Owner, ViewCartError, lock_open, lock_or_open};
 use crate::db::{Retryable, clock};
 use crate::ids::VariantId;
@@ -15,11 +16,6 @@ use crate::pricing::PricingError;
 use crate::request::Origin;
 use crate::schema::{cart_items, carts, variants};
 use crate::settings::{ReservationMode, ShopSettings};
-
-/// The most units of one variant in a cart.
-pub const QUANTITY_MAX: i64 = 999;
-/// The most variants in a cart.
-pub const ITEMS_MAX: usize = 100;
 
 /// What a shopper wants in the cart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

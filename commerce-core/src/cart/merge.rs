@@ -2,9 +2,10 @@
 
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 
-use super::change::{QUANTITY_MAX, write_items};
+use super::change::write_items;
 use super::hold::hold_merged;
-use super::{CartError, CartItem, ITEMS_MAX, Item, Owner, TokenHash, close, lock_open, lock_or_open};
+use super::limits::{ITEMS_MAX, QUANTITY_MAX};
+use super::{CartError, CartItem, Item, Owner, TokenHash, close, lock_open, lock_or_open};
 use crate::ids::UserId;
 use crate::request::Origin;
 use crate::settings::{ReservationMode, ShopSettings};

@@ -2,6 +2,7 @@
 
 mod change;
 mod hold;
+mod limits;
 mod lock;
 mod merge;
 mod offer;
@@ -9,9 +10,8 @@ mod owner;
 mod quote;
 mod view;
 
-pub use change::{
-    CartError, ITEMS_MAX, Item, QUANTITY_MAX, add_item, clear, remove_item, replace, set_quantity,
-};
+pub use change::{CartError, Item, add_item, clear, remove_item, replace, set_quantity};
+pub use limits::{ITEMS_MAX, QUANTITY_MAX};
 pub(crate) use lock::lock_row;
 pub use lock::{CartItem, LockedCart, close, lock_open, lock_or_open};
 pub use merge::merge;

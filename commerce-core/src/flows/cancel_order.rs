@@ -6,23 +6,13 @@ use diesel_async::{AsyncConnection, AsyncPgConnection};
 use serde_json::json;
 
 use super::refund_payment::request_refund;
-use crate::cart::Owner;
 use crate::db::{Retryable, current_time};
 use crate::ids::OrderId;
 use crate::inventory;
 use crate::notifications::{NewEmail, Template, enqueue_email};
-use crate::orders::{self, CancelReason, EventKind, FulfillmentStatus, LockedOrder, Order, OrderStatus};
+use crate::orders::{self, CancelReason, CancelledBy, EventKind, LockedOrder, Order, OrderStatus};
 use crate::payments::{self, AttemptStatus, RefundReason};
 use crate::request::Origin;
-
-/// Who wants the order cancelled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CancelledBy {
-    /// Its shopper, until the shop begins to process it.
-    Customer(Owner),
-    /// The shop, until something of it was shipped.
-    Admin,
-}
 
 /// Why the order was not cancelled. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -53,16 +43,7 @@ pub async fn cancel_order(
             orders::find_owned(conn, order_id, owner).await?.ok_or(CancelOrderError::NotFound)?;
         }
         let mut order = orders::lock(conn, order_id).await?.ok_or(CancelOrderError::NotFound)?;
-        let status = order.status;
-        let (in_time, reason) = match by {
-            CancelledBy::Customer(_) => {
-                (matches!(status, OrderStatus::PendingPayment | OrderStatus::Paid), CancelReason::Customer)
-            }
-            CancelledBy::Admin => (status.allows(OrderStatus::Cancelled), CancelReason::Admin),
-        };
-        if !in_time || order.fulfillment_status != FulfillmentStatus::Unfulfilled {
-            return Err(CancelOrderError::TooLate(status));
-        }
+        let reason = by.reason(&order).ok_or(CancelOrderError::TooLate(order.status))?;
         cancel_locked(conn, &mut order, reason, origin).await?;
         Ok(order.into_order())
     })

@@ -16,6 +16,8 @@ mod excess_payment;
 mod expire_orders;
 mod import_products;
 mod late_payment;
+mod move_order;
+mod note_order;
 mod place_order;
 mod refund_payment;
 mod register;
@@ -28,8 +30,9 @@ mod settle_webhook;
 mod ship_order;
 mod verify_email;
 
+pub use crate::orders::CancelledBy;
 pub use begin_payment::{BeginPayment, BeginPaymentError, begin_payment};
-pub use cancel_order::{CancelOrderError, CancelledBy, cancel_order};
+pub use cancel_order::{CancelOrderError, cancel_order};
 pub use change_email::{confirm_email_change, request_email_change};
 pub use complete_refund::{CompleteRefundError, complete_refund};
 pub use create_product::{
@@ -43,6 +46,8 @@ pub use import_products::{
     ImportError, ImportMode, ImportOptions, ImportProgress, ImportReport, OnError, StockPolicy,
     import_products,
 };
+pub use move_order::{MoveOrder, MoveOrderError, OrderStep, move_order};
+pub use note_order::note_order;
 pub use place_order::{PlaceOrder, PlaceOrderError, PlacedOrder, place_order, place_order_along_with};
 pub use refund_payment::{RefundPayment, RefundPaymentError, run_refund};
 pub use register::{Registered, register, resend_code};

@@ -6,7 +6,7 @@ use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
-use super::{CancelReason, FulfillmentStatus, Order, OrderStatus, PaymentStatus};
+use super::{CancelReason, FulfillmentStatus, Order, OrderStatus, PaymentStatus, parse_order_number};
 use crate::ids::{OrderId, UserId};
 use crate::page::{Cursor, InvalidCursor, Limit, Page, storable_time};
 use crate::schema::orders;
@@ -156,7 +156,7 @@ fn filtered(filter: &OrderFilter) -> OrderQuery<'_> {
         query = query.filter(orders::total_minor.le(total));
     }
     if let Some(text) = &filter.text {
-        let number: Option<i64> = text.trim().trim_start_matches('#').parse().ok();
+        let number = parse_order_number(text);
         query = match number {
             Some(number) => query.filter(orders::number.eq(number)),
             None => query.filter(orders::email.ilike(format!("%{}%", escape_like(text.trim())))),

@@ -1,15 +1,20 @@
 //! Orders: what was bought, its state machine and its timeline. Every change holds the order's row lock ([`lock`]).
 
+mod cancellation;
 mod list;
 mod lock;
+mod number;
 mod order;
 mod status;
 mod timeline;
 
 pub use crate::address::Address;
+pub use cancellation::CancelledBy;
+pub(crate) use cancellation::permission_to_cancel;
 pub use list::{ListOrdersError, OrderFilter, OrderSort, list};
 pub use lock::{LockedOrder, lock};
 pub(crate) use lock::{Received, update};
+pub use number::{format_order_number, parse_order_number};
 pub use order::{
     NewLine, NewOrder, NewOrderSource, Order, OrderLine, find, find_owned, insert, insert_line, lines,
     mark_shipped,
@@ -18,4 +23,5 @@ pub use status::{
     CancelReason, FulfillmentStatus, OrderSource, OrderStatus, PaymentStatus, TransitionError,
     derive_payment_status,
 };
+pub(crate) use timeline::note;
 pub use timeline::{EventKind, OrderEvent, events, record};

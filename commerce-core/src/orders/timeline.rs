@@ -57,6 +57,24 @@ pub struct OrderEvent {
     pub created_at: DateTime<Utc>,
 }
 
+#[derive(Insertable)]
+#[diesel(table_name = order_events)]
+struct NewEvent<'a> {
+    id: OrderEventId,
+    order_id: OrderId,
+    kind: EventKind,
+    data: serde_json::Value,
+    actor: String,
+    request_id: Option<&'a str>,
+}
+
+impl<'a> NewEvent<'a> {
+    fn new(order_id: OrderId, kind: EventKind, data: serde_json::Value, origin: &'a Origin) -> Self {
+        let (id, actor) = (OrderEventId::new(), origin.actor.to_string());
+        Self { id, order_id, kind, data, actor, request_id: origin.request_id.as_deref() }
+    }
+}
+
 /// Writes an entry, in the transaction of what it tells of.
 pub async fn record(
     conn: &AsyncPgConnection,
@@ -66,17 +84,25 @@ pub async fn record(
     origin: &Origin,
 ) -> QueryResult<()> {
     diesel::insert_into(order_events::table)
-        .values((
-            order_events::id.eq(OrderEventId::new()),
-            order_events::order_id.eq(order_id),
-            order_events::kind.eq(kind),
-            order_events::data.eq(data),
-            order_events::actor.eq(origin.actor.to_string()),
-            order_events::request_id.eq(origin.request_id.as_deref()),
-        ))
+        .values(NewEvent::new(order_id, kind, data, origin))
         .execute(&mut &*conn)
         .await?;
     Ok(())
+}
+
+/// Writes what one of the staff notes, and returns the entry.
+pub(crate) async fn note(
+    conn: &mut AsyncPgConnection,
+    order_id: OrderId,
+    text: &str,
+    origin: &Origin,
+) -> QueryResult<OrderEvent> {
+    let data = serde_json::json!({ "text": text });
+    diesel::insert_into(order_events::table)
+        .values(NewEvent::new(order_id, EventKind::Note, data, origin))
+        .returning(OrderEvent::as_returning())
+        .get_result(conn)
+        .await
 }
 
 /// The whole timeline, oldest first.

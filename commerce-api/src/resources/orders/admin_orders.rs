@@ -1,18 +1,12 @@
 //! `/admin/orders`: what the shop sees and does.
 
 use chrono::{DateTime, Utc};
-use commerce_core::accounts::{Permission, Role};
-use commerce_core::audit_log::{self, Subject};
-use commerce_core::db::Retryable;
 use commerce_core::flows::{
-    AdvanceOrderError, CancelOrderError, CancelledBy, Dispatch, PlacedOrder, cancel_order, deliver_order,
-    process_order, ship_order,
+    self, AdvanceOrderError, Dispatch, MoveOrder, MoveOrderError, move_order, note_order,
 };
 use commerce_core::ids::{OrderId, UserId};
 use commerce_core::orders::{self, EventKind, ListOrdersError, OrderFilter, OrderSort};
 use commerce_core::page::Limit;
-use commerce_core::request::Origin;
-use diesel::result::Error as QueryError;
 use diesel_async::AsyncPgConnection;
 use poem_openapi::param::{Path, Query};
 use poem_openapi::types::Example;
@@ -95,7 +89,7 @@ impl AdminOrders {
         let mut conn = self.0.conn().await?;
         let order = orders::find(&mut conn, OrderId(id.0)).await?.ok_or(MoveOrderError::NotFound)?;
         let lines = orders::lines(&mut conn, &[order.id]).await?;
-        Ok(Okay::new(Order::placed(PlacedOrder { order, lines })))
+        Ok(Okay::new(Order::reply(order, lines)))
     }
 
     /// Move an order on
@@ -113,23 +107,17 @@ impl AdminOrders {
         #[oai(name = "If-Match")] expected: IfMatch,
         body: Body<MoveOrderRequest>,
     ) -> Result<Okay<Order>, Refused<MoveOrderError>> {
-        let (id, author, step, role) = (OrderId(id.0), staff.author(), body.value, staff.staff.role);
+        let wish = MoveOrder {
+            order_id: OrderId(id.0),
+            step: body.value.step(),
+            expected_version: expected.version(),
+            role: staff.staff.role,
+            author: staff.author(),
+        };
         let effect = async move |conn: &mut AsyncPgConnection| {
-            // The lock is kept, so that what is checked holds until the step is taken.
-            let order = orders::lock(conn, id).await?.ok_or(MoveOrderError::NotFound)?;
-            if let Some(permission) = step.needs(&order)
-                && !role.may(permission)
-            {
-                return Err(MoveOrderError::MayNot(role, permission));
-            }
-            if expected.version().is_some_and(|expected| expected != order.version) {
-                return Err(MoveOrderError::VersionMismatch);
-            }
-            let before = audit_log::snapshot(conn, Subject::Order(id)).await?;
-            let order = step.take(conn, id, &author.origin).await?;
-            audit_log::record(conn, &author, "admin_move_order", Subject::Order(id), before).await?;
-            let lines = orders::lines(conn, &[id]).await?;
-            Ok::<_, MoveOrderError>(Order::placed(PlacedOrder { order, lines }))
+            let order = move_order(conn, wish.clone()).await?;
+            let lines = orders::lines(conn, &[order.id]).await?;
+            Ok::<_, MoveOrderError>(Order::reply(order, lines))
         };
         self.0.write("move_order", None, effect).await
     }
@@ -161,46 +149,10 @@ impl AdminOrders {
         let request = key.request(&staff, body.raw());
         let (id, author, text) = (OrderId(id.0), staff.author(), body.value.text);
         let effect = async move |conn: &mut AsyncPgConnection| {
-            orders::lock(conn, id).await?.ok_or(MoveOrderError::NotFound)?;
-            let note = serde_json::json!({ "text": text });
-            orders::record(conn, id, EventKind::Note, note, &author.origin).await?;
-            let event = orders::events(conn, id).await?.pop().ok_or(MoveOrderError::NotFound)?;
-            // What it says is in the timeline.
-            let noted = Some(serde_json::json!({ "event_id": event.id }));
-            let subject = Subject::Order(id);
-            audit_log::record_facts(conn, &author, "admin_note_order", subject, None, noted).await?;
+            let event = note_order(conn, id, &text, &author).await?.ok_or(MoveOrderError::NotFound)?;
             Ok::<_, MoveOrderError>(OrderEvent::from(event))
         };
         self.0.write("note_order", request, effect).await
-    }
-}
-
-/// Why an order was not moved on.
-#[derive(Debug, thiserror::Error)]
-pub enum MoveOrderError {
-    #[error("there is no such order")]
-    NotFound,
-    /// This step needs more than the permission to change orders.
-    #[error("the role {0} does not include {1}")]
-    MayNot(Role, Permission),
-    #[error("the order has changed since it was read")]
-    VersionMismatch,
-    #[error(transparent)]
-    Advance(#[from] AdvanceOrderError),
-    #[error(transparent)]
-    Cancel(#[from] CancelOrderError),
-    #[error(transparent)]
-    Database(#[from] QueryError),
-}
-
-impl Retryable for MoveOrderError {
-    fn is_retryable(&self) -> bool {
-        match self {
-            Self::NotFound | Self::MayNot(..) | Self::VersionMismatch => false,
-            Self::Advance(error) => error.is_retryable(),
-            Self::Cancel(error) => error.is_retryable(),
-            Self::Database(error) => error.is_retryable(),
-        }
     }
 }
 
@@ -249,30 +201,16 @@ pub struct MoveOrderRequest {
 }
 
 impl MoveOrderRequest {
-    /// What the step needs besides `orders.write`.
-    fn needs(&self, order: &orders::Order) -> Option<Permission> {
+    fn step(self) -> flows::OrderStep {
         match self.status {
-            OrderStep::Processing => None,
-            OrderStep::Shipped | OrderStep::Delivered => Some(Permission::ShipmentsWrite),
-            OrderStep::Cancelled => (order.paid_minor > 0).then_some(Permission::PaymentsRefund),
-        }
-    }
-
-    async fn take(
-        &self,
-        conn: &mut AsyncPgConnection,
-        id: OrderId,
-        origin: &Origin,
-    ) -> Result<orders::Order, MoveOrderError> {
-        Ok(match self.status {
-            OrderStep::Processing => process_order(conn, id, origin).await?,
+            OrderStep::Processing => flows::OrderStep::Process,
             OrderStep::Shipped => {
-                let (carrier, tracking_number) = (self.carrier.clone(), self.tracking_number.clone());
-                ship_order(conn, id, &Dispatch { carrier, tracking_number }, origin).await?
+                let Self { carrier, tracking_number, .. } = self;
+                flows::OrderStep::Ship(Dispatch { carrier, tracking_number })
             }
-            OrderStep::Delivered => deliver_order(conn, id, origin).await?,
-            OrderStep::Cancelled => cancel_order(conn, id, CancelledBy::Admin, origin).await?,
-        })
+            OrderStep::Delivered => flows::OrderStep::Deliver,
+            OrderStep::Cancelled => flows::OrderStep::Cancel,
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use commerce_core::money::Money;
-use commerce_core::orders::{self, ListOrdersError, Order, OrderFilter, OrderSort};
+use commerce_core::orders::{self, ListOrdersError, Order, OrderFilter, OrderSort, format_order_number};
 use commerce_core::page::Limit;
 use poem_openapi::OpenApi;
 use poem_openapi::param::Query;
@@ -87,7 +87,7 @@ fn row(order: &Order) -> String {
         at.map(|at| at.to_rfc3339_opts(SecondsFormat::Secs, true)).unwrap_or_default()
     };
     let fields = [
-        order.number.to_string(),
+        format_order_number(order.number),
         order.id.to_string(),
         order.status.to_string(),
         order.payment_status.to_string(),

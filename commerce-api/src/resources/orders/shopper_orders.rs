@@ -4,8 +4,7 @@ use chrono::{DateTime, Utc};
 use commerce_core::accounts;
 use commerce_core::email_address::EmailAddress;
 use commerce_core::flows::{
-    CancelOrderError, CancelledBy, PlaceOrder, PlaceOrderError, PlacedOrder, cancel_order,
-    place_order_along_with,
+    CancelOrderError, CancelledBy, PlaceOrder, PlaceOrderError, cancel_order, place_order_along_with,
 };
 use commerce_core::idempotency;
 use commerce_core::ids::OrderId;
@@ -50,7 +49,7 @@ impl Orders {
             let kept = kept.clone();
             // The transaction is rolled back on any error.
             let (_, answer) = place_order_along_with(conn, &state.shop, wish.clone(), |conn, placed| {
-                let answer = Created::new(Order::placed(placed.clone()));
+                let answer = Created::new(Order::reply(placed.order.clone(), placed.lines.clone()));
                 let store = async move {
                     idempotency::store_answer(conn, &kept, answer.stored()).await.map(|()| answer)
                 };
@@ -107,7 +106,7 @@ impl Orders {
         let order = orders::find_owned(&mut conn, OrderId(id.0), shopper.owner()).await?;
         let order = order.ok_or(CancelOrderError::NotFound)?;
         let lines = orders::lines(&mut conn, &[order.id]).await?;
-        Ok(Okay::new(Order::placed(PlacedOrder { order, lines })))
+        Ok(Okay::new(Order::reply(order, lines)))
     }
 
     /// Cancel an order
@@ -125,7 +124,7 @@ impl Orders {
         let effect = async move |conn: &mut AsyncPgConnection| {
             let order = cancel_order(conn, id, by, &origin).await?;
             let lines = orders::lines(conn, &[order.id]).await?;
-            Ok::<_, CancelOrderError>(Order::placed(PlacedOrder { order, lines }))
+            Ok::<_, CancelOrderError>(Order::reply(order, lines))
         };
         self.0.write("cancel_order", request, effect).await
     }
@@ -335,7 +334,7 @@ impl Order {
         let waits = order.status == orders::OrderStatus::PendingPayment;
         Self {
             id: order.id.0,
-            number: order.number.to_string(),
+            number: orders::format_order_number(order.number),
             status: order.status.into(),
             payment_status: order.payment_status.into(),
             fulfillment_status: order.fulfillment_status.into(),
@@ -364,9 +363,9 @@ impl Order {
     }
 
     /// With its place and version.
-    pub fn placed(placed: PlacedOrder) -> Reply<Self> {
-        let (location, version) = (format!("/v1/orders/{}", placed.order.id), placed.order.version);
-        Reply::new(Self::of(placed.order, placed.lines)).version(version).location(location)
+    pub fn reply(order: orders::Order, lines: Vec<orders::OrderLine>) -> Reply<Self> {
+        let (location, version) = (format!("/v1/orders/{}", order.id), order.version);
+        Reply::new(Self::of(order, lines)).version(version).location(location)
     }
 }
 
