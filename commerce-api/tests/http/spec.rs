@@ -115,8 +115,27 @@ async fn swagger_ui_comes_from_the_binary_alone() {
 /// The bounds stand in the spec as literals, and in core as a number.
 #[test]
 fn stock_is_adjusted_by_at_most_what_core_allows() {
-    let document: Value = serde_json::from_str(&openapi::document().json()).unwrap();
+    let document: Value = serde_json::from_str(&routes::document().json()).unwrap();
     let delta = &document["components"]["schemas"]["AdjustStockRequest"]["properties"]["delta"];
     let most = commerce_core::inventory::ON_HAND_MAX as f64;
     assert_eq!((delta["minimum"].as_f64(), delta["maximum"].as_f64()), (Some(-most), Some(most)), "{delta}");
+}
+
+/// A limit is written once, in core; the spec must say the same, since its generator takes numbers alone.
+#[test]
+fn a_cart_takes_as_many_units_as_core_allows() {
+    let document: Value = serde_json::from_str(&routes::document().json()).unwrap();
+    let fields: Vec<(&String, &Value)> = document["components"]["schemas"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .filter(|(name, _)| name.contains("Cart") || name.contains("Item"))
+        .filter_map(|(name, schema)| Some((name, schema["properties"].get("quantity")?)))
+        .filter(|(_, quantity)| quantity.get("maximum").is_some())
+        .collect();
+    assert!(fields.len() >= 2, "{fields:?}");
+    for (name, quantity) in fields {
+        assert_eq!(quantity["maximum"].as_f64(), Some(commerce_core::cart::QUANTITY_MAX as f64), "{name}");
+        assert_eq!(quantity["minimum"].as_f64(), Some(1.0), "{name}");
+    }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use commerce_core::cart::{self, CartError, ITEMS_MAX, Item, Owner, QUANTITY_MAX};
 use commerce_core::flows::{PlaceOrderError, place_order, place_order_along_with};
 use commerce_core::ids::{UserId, VariantId};
-use commerce_core::schema::{stock_reservations, users};
+use commerce_core::schema::{cart_items, stock_reservations, users};
 use commerce_core::settings::{ReservationMode, ShopSettings};
 use commerce_core::testing::{TestDatabase, guest_origin, order_wish};
 use diesel::prelude::*;
@@ -246,5 +246,21 @@ async fn an_item_that_is_no_longer_for_sale_has_no_units_to_order() {
         let available: Vec<_> = cart.lines.iter().map(|line| (line.variant_id, line.available)).collect();
         assert_eq!(available, [(kept, 5), (archived, 0), (inactive, 0)]);
     }
+    db.finish().await;
+}
+
+/// The limit is written once, and the database's own check agrees with it.
+#[tokio::test]
+async fn the_database_takes_as_many_units_as_a_cart_does() {
+    let db = TestDatabase::new().await;
+    let variant = db.variant(100, 5000).await;
+    db.shopper(&ShopSettings::default(), &[(variant, QUANTITY_MAX)]).await;
+    let write = async |quantity: i64| {
+        let all = diesel::update(cart_items::table).set(cart_items::quantity.eq(quantity));
+        all.execute(&mut db.conn().await).await
+    };
+    assert!(write(QUANTITY_MAX + 1).await.is_err());
+    assert!(write(0).await.is_err());
+    assert_eq!(write(1).await, Ok(1));
     db.finish().await;
 }
