@@ -3,7 +3,7 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use commerce_core::accounts::SecretKey;
+use commerce_core::accounts::{PasswordHasher, SecretKey};
 use commerce_core::catalog::image::Media;
 use commerce_core::db::Pool;
 use commerce_core::jobs::Waker;
@@ -30,6 +30,7 @@ pub struct Shared {
     /// Codes that are mailed are derived from it.
     pub secret: SecretKey,
     pub sessions: SessionCache,
+    pub hasher: PasswordHasher,
     pub cookies: SessionCookies,
     /// Finds products by words.
     pub search: Arc<dyn SearchEngine>,
@@ -59,6 +60,7 @@ pub struct Parts {
     pub providers: Providers,
     pub media: Media,
     pub keys: Keys,
+    pub hasher: PasswordHasher,
     pub cookies: SessionCookies,
     pub search: Arc<dyn SearchEngine>,
     pub rate_limits: RateLimits,
@@ -66,7 +68,7 @@ pub struct Parts {
 
 impl State {
     pub fn new(parts: Parts) -> Self {
-        let Parts { pool, shop, providers, media, keys, cookies, search, rate_limits } = parts;
+        let Parts { pool, shop, providers, media, keys, hasher, cookies, search, rate_limits } = parts;
         let Keys { tokens, secret } = keys;
         Self(Arc::new(Shared {
             shop,
@@ -75,6 +77,7 @@ impl State {
             tokens,
             secret,
             sessions: SessionCache::default(),
+            hasher,
             cookies,
             search,
             limits: RateLimiter::new(pool.clone(), rate_limits),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use commerce_core::accounts::Role;
+use commerce_core::accounts::{PasswordHasher, Role};
 use commerce_core::catalog::import::{ExistingProducts, Faults, Layout, LineError};
 use commerce_core::db::{self, Pool, Retryable};
 use commerce_core::flows::{
@@ -81,7 +81,11 @@ pub async fn seed(arguments: SeedArguments) -> anyhow::Result<()> {
     let bytes = DEMO_CATALOGUE.len() as u64;
     run(&pool, || Ok(DEMO_CATALOGUE.as_bytes()), bytes, options, currency).await?;
     if let (Some(email), Some(password)) = (arguments.customer_email, arguments.customer_password) {
-        println!("{}", ensure_account(&pool, Role::Customer, &email, &password, "Demo Shopper").await?);
+        let hasher = PasswordHasher::with_slots(1);
+        println!(
+            "{}",
+            ensure_account(&pool, &hasher, Role::Customer, &email, &password, "Demo Shopper").await?
+        );
     }
     Ok(())
 }

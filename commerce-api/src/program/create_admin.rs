@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
-use commerce_core::accounts::{self, CreatedAccount, NewPassword, NewUser, Role};
+use commerce_core::accounts::{self, CreatedAccount, NewPassword, NewUser, PasswordHasher, Role};
 use commerce_core::db::{Pool, in_transaction};
 use commerce_core::email_address::EmailAddress;
 use diesel_async::AsyncPgConnection;
@@ -34,12 +34,15 @@ pub struct CreateAdminArguments {
 /// `commerce-api create-admin`: says what it did.
 pub async fn create_admin(arguments: CreateAdminArguments) -> anyhow::Result<String> {
     let pool = arguments.database.pool().context("DATABASE_URL is not a Postgres address")?;
-    ensure_account(&pool, Role::Admin, &arguments.email, &arguments.password, &arguments.display_name).await
+    let hasher = PasswordHasher::with_slots(1);
+    let CreateAdminArguments { email, password, display_name, .. } = &arguments;
+    ensure_account(&pool, &hasher, Role::Admin, email, password, display_name).await
 }
 
 /// Makes the account unless there is one; one of another role is not touched. Says what it did.
 pub(crate) async fn ensure_account(
     pool: &Pool,
+    hasher: &PasswordHasher,
     role: Role,
     email: &str,
     password: &str,
@@ -52,7 +55,8 @@ pub(crate) async fn ensure_account(
         Some(known) => known,
         None => {
             let password = NewPassword::parse(password, address.as_str());
-            let password = password.map_err(|error| anyhow!("the {role}'s password {error}"))?.hash().await?;
+            let password = password.map_err(|error| anyhow!("the {role}'s password {error}"))?;
+            let password = hasher.hash(password).await?;
             let user = NewUser { email: address.clone(), password, display_name: display_name.to_owned() };
             in_transaction(pool, "create_account", async |conn: &mut AsyncPgConnection| {
                 Ok::<_, OnlyDatabase>(accounts::create_confirmed(conn, &user, role).await?)
@@ -86,7 +90,7 @@ pub struct AdminSettings {
 
 impl AdminSettings {
     /// Makes the admin as soon as the database can be reached and is migrated.
-    pub fn see_to(self, pool: Pool) {
+    pub fn see_to(self, pool: Pool, hasher: PasswordHasher) {
         let (Some(email), Some(password)) = (self.admin_email, self.admin_password) else { return };
         if email.is_empty() || password.is_empty() {
             return;
@@ -94,7 +98,7 @@ impl AdminSettings {
         tokio::spawn(async move {
             const TRIES_MAX: u32 = 60;
             for attempt in 1..=TRIES_MAX {
-                match ensure_first_admin(&pool, &email, &password).await {
+                match ensure_first_admin(&pool, &hasher, &email, &password).await {
                     Ok(what) => return tracing::info!("{what}"),
                     Err(error) if attempt == 1 || attempt == TRIES_MAX => {
                         tracing::warn!("the admin of COMMERCE_ADMIN_EMAIL could not be made: {error:#}");
@@ -109,11 +113,16 @@ impl AdminSettings {
 
 /// An account that was deleted must not come back with the password of the settings: once the shop has an admin, another one
 /// comes by the hand of an admin or by `create-admin`.
-async fn ensure_first_admin(pool: &Pool, email: &str, password: &str) -> anyhow::Result<String> {
+async fn ensure_first_admin(
+    pool: &Pool,
+    hasher: &PasswordHasher,
+    email: &str,
+    password: &str,
+) -> anyhow::Result<String> {
     if accounts::has_acting_admin(&mut *pool.get().await?).await? {
         return Ok("The shop has an admin: COMMERCE_ADMIN_EMAIL is not looked at.".to_owned());
     }
-    ensure_account(pool, Role::Admin, email, password, "Admin").await
+    ensure_account(pool, hasher, Role::Admin, email, password, "Admin").await
 }
 
 #[cfg(test)]
@@ -127,20 +136,24 @@ mod tests {
 
     use super::*;
 
+    fn hasher() -> PasswordHasher {
+        PasswordHasher::with_slots(1)
+    }
+
     #[tokio::test]
     async fn an_admin_who_was_deleted_does_not_come_back_with_the_settings() {
         let database = TestDatabase::new().await;
         let pool = database.pool();
         let (email, password) = ("boss@example.com", "correct horse battery");
-        let said = ensure_first_admin(pool, email, password).await.unwrap();
+        let said = ensure_first_admin(pool, &hasher(), email, password).await.unwrap();
         assert_eq!(said, "Created the admin boss@example.com.");
-        ensure_account(pool, Role::Admin, "heir@example.com", password, "Heir").await.unwrap();
+        ensure_account(pool, &hasher(), Role::Admin, "heir@example.com", password, "Heir").await.unwrap();
 
         let boss = UserKey::parse(email).unwrap();
         let author = Author { origin: Origin::system(), role: None };
         let shop = ShopSettings::default();
         delete_account_of(&mut *database.conn().await, &shop, &boss, None, &author).await.unwrap();
-        let said = ensure_first_admin(pool, email, password).await.unwrap();
+        let said = ensure_first_admin(pool, &hasher(), email, password).await.unwrap();
         assert!(said.starts_with("The shop has an admin"), "{said}");
         assert!(find_user_by_key(&mut *database.conn().await, &boss).await.unwrap().is_none());
         database.finish().await;
@@ -151,15 +164,15 @@ mod tests {
         use commerce_core::accounts::{find_credentials, insert_unverified};
         let database = TestDatabase::new().await;
         let (email, password) = ("boss@example.com", "correct horse battery");
-        let strangers =
-            NewPassword::parse("the password of a stranger", email).unwrap().hash().await.unwrap();
+        let strangers = NewPassword::parse("the password of a stranger", email).unwrap();
+        let strangers = hasher().hash(strangers).await.unwrap();
         let stranger = NewUser {
             email: email.parse().unwrap(),
             password: strangers,
             display_name: "Win at https://evil.example".to_owned(),
         };
         insert_unverified(&mut *database.conn().await, &stranger).await.unwrap().unwrap();
-        let said = ensure_first_admin(database.pool(), email, password).await.unwrap();
+        let said = ensure_first_admin(database.pool(), &hasher(), email, password).await.unwrap();
         assert_eq!(said, "Created the admin boss@example.com.");
         let boss = find_user_by_key(&mut *database.conn().await, &UserKey::parse(email).unwrap()).await;
         let boss = boss.unwrap().unwrap();
@@ -167,8 +180,8 @@ mod tests {
         assert!(accounts::is_acting_admin(&boss));
         let credentials =
             async || find_credentials(&mut *database.conn().await, &stranger.email).await.unwrap();
-        assert!(credentials().await.check("the password of a stranger".to_owned()).await.is_err());
-        assert!(credentials().await.check(password.to_owned()).await.is_ok());
+        assert!(credentials().await.check(&hasher(), "the password of a stranger".to_owned()).await.is_err());
+        assert!(credentials().await.check(&hasher(), password.to_owned()).await.is_ok());
         // One that is confirmed is never replaced.
         let customer =
             accounts::create_confirmed(&mut *database.conn().await, &stranger, Role::Customer).await;

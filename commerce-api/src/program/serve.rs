@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
+use commerce_core::accounts::PasswordHasher;
 use poem::Server;
 use poem::listener::{Acceptor as _, Listener as _, TcpListener};
 use tokio::signal::unix::{SignalKind, signal};
@@ -60,11 +61,12 @@ pub async fn serve(arguments: ServeArguments) -> anyhow::Result<()> {
         providers,
         media,
         keys: arguments.secrets.keys()?,
+        hasher: PasswordHasher::default(),
         cookies: arguments.http.session_cookies(),
         search,
         rate_limits: arguments.http.rate_limits,
     });
-    arguments.admin.see_to(state.pool.clone());
+    arguments.admin.see_to(state.pool.clone(), state.hasher.clone());
     let listener = TcpListener::bind(arguments.http.http_addr)
         .into_acceptor()
         .await

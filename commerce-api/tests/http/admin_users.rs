@@ -29,7 +29,7 @@ async fn with_password(shop: &TestShop, id: UserId, password: &str) {
     use commerce_core::accounts::NewPassword;
     use commerce_core::schema::users;
     use diesel::{ExpressionMethods as _, QueryDsl as _};
-    let hash = NewPassword::parse(password, "").unwrap().hash().await.unwrap();
+    let hash = shop.state.hasher.hash(NewPassword::parse(password, "").unwrap()).await.unwrap();
     let update = diesel::update(users::table.find(id)).set(users::password_hash.eq(&hash));
     diesel_async::RunQueryDsl::execute(update, &mut shop.database.conn().await).await.unwrap();
 }

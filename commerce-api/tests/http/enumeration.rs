@@ -32,7 +32,8 @@ enum Known {
 async fn accounts(shop: &TestShop, known: Known) {
     use commerce_core::accounts::NewPassword;
     use commerce_core::ids::UserId;
-    let hash = async |password| NewPassword::parse(password, "").unwrap().hash().await.unwrap();
+    let hash =
+        async |password| shop.state.hasher.hash(NewPassword::parse(password, "").unwrap()).await.unwrap();
     let (own, refused) = (hash(PASSWORD).await, hash("the password of a stranger").await);
     let mut conn = shop.database.conn().await;
     for n in 0..=ROUNDS {

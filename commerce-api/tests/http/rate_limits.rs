@@ -18,7 +18,7 @@ fn login(email: &str, password: &str) -> Ask {
 /// An account that can log in with this password.
 async fn account(shop: &TestShop, email: &str, password: &str) {
     use commerce_core::accounts::{NewPassword, NewUser, Role, create_confirmed};
-    let hash = NewPassword::parse(password, email).unwrap().hash().await.unwrap();
+    let hash = shop.state.hasher.hash(NewPassword::parse(password, email).unwrap()).await.unwrap();
     let user = NewUser { email: email.parse().unwrap(), password: hash, display_name: "Ada".to_owned() };
     create_confirmed(&mut *shop.database.conn().await, &user, Role::Customer).await.unwrap();
 }

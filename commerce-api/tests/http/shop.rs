@@ -9,7 +9,7 @@ use commerce_api::http::rate_limit::RateLimits;
 use commerce_api::http::state::{Keys, Parts, State};
 use commerce_api::http::tokens::TokenKeys;
 use commerce_api::program::app::app;
-use commerce_core::accounts::{Role, SecretKey};
+use commerce_core::accounts::{PasswordHasher, Role, SecretKey};
 use commerce_core::catalog::image::Media;
 use commerce_core::db::Pool;
 use commerce_core::ids::{SessionId, UserId};
@@ -195,6 +195,7 @@ fn parts(pool: Pool, tokens: TokenKeys) -> Parts {
         providers: Providers::new([]),
         media: in_memory(),
         keys: Keys { tokens, secret: SecretKey::parse(SECRET).unwrap() },
+        hasher: PasswordHasher::default(),
         cookies: settings().session_cookies(),
         search: Arc::new(PostgresEngine::new(pool.clone())),
         rate_limits: RateLimits::Off,

@@ -5,7 +5,8 @@ use diesel::prelude::*;
 use diesel::result::Error as QueryError;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 
-use super::password::{HashError, PasswordHash, verify_passwords};
+use super::password::PasswordHash;
+use super::password_hasher::{HashError, PasswordHasher};
 use super::session::{
     Device, LiveSession, OpenedSession, SessionCookie, insert_refresh_token, insert_session,
 };
@@ -116,10 +117,10 @@ impl StoredCredentials {
     ///
     /// Two hashes are computed unless it is the password of a verified account, whatever there is to compare them with: how long it
     /// takes does not tell a free address from one that is registered, verified, or was registered in vain.
-    pub async fn check(self, password: String) -> Result<ProvenUser, LoginError> {
+    pub async fn check(self, hasher: &PasswordHasher, password: String) -> Result<ProvenUser, LoginError> {
         let (hash, refused) = self.0.as_ref().map(|of| (of.hash.clone(), of.refused.clone())).unzip();
         let verified = self.0.as_ref().is_some_and(|of| of.verified);
-        let (own, refused) = verify_passwords(password, hash, verified, refused.flatten()).await?;
+        let (own, refused) = hasher.verify_both(password, hash, verified, refused.flatten()).await?;
         match self.0 {
             Some(Credentials { id, hash, .. }) if own && verified => Ok(ProvenUser { id, hash }),
             // The same for who has just registered, whether or not the address was free.

@@ -12,6 +12,7 @@ mod list_users;
 mod login;
 pub mod one_time_code;
 mod password;
+mod password_hasher;
 mod password_reset;
 mod permission;
 mod phone;
@@ -39,7 +40,8 @@ pub use login::{
     LoginError, ProvenUser, StoredCredentials, find_credentials, find_own_credentials, open_cookie_session,
     open_session,
 };
-pub use password::{HashError, InvalidPassword, NewPassword, PasswordHash};
+pub use password::{InvalidPassword, NewPassword, PasswordHash};
+pub use password_hasher::{HashError, PasswordHasher};
 pub use password_reset::{RESET_LINK_TTL, ResetProof, derive_reset_token, prove_by_code, prove_by_token};
 pub use permission::{Permission, Role};
 pub use phone::{InvalidPhone, Phone};

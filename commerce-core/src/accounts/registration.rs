@@ -4,7 +4,8 @@ use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::one_time_code::{self, CODE_COOL_DOWN};
-use super::password::{HashError, NewPassword, PasswordHash, verify_password};
+use super::password::{NewPassword, PasswordHash};
+use super::password_hasher::{HashError, PasswordHasher};
 use super::{Role, User};
 use crate::db::clock;
 use crate::email_address::EmailAddress;
@@ -76,8 +77,12 @@ pub async fn find_earlier_registration(
 
 impl EarlierRegistration {
     /// Compares the passwords. It takes a while, as long where there is nothing to compare: call it without a connection in hand.
-    pub async fn compare(self, password: NewPassword) -> Result<ComparedRegistration, HashError> {
-        let same = verify_password(password.into_text(), self.0.clone()).await?;
+    pub async fn compare(
+        self,
+        hasher: &PasswordHasher,
+        password: NewPassword,
+    ) -> Result<ComparedRegistration, HashError> {
+        let same = hasher.verify(password.into_text(), self.0.clone()).await?;
         Ok(ComparedRegistration { with: self.0, same })
     }
 }

@@ -2,7 +2,7 @@
 
 use diesel::prelude::*;
 use diesel::result::Error as QueryError;
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 
 use super::{User, find_user, lock_active_user};
 use crate::db::{Retryable, clock};
@@ -55,17 +55,57 @@ pub async fn update_profile(
     if !faults.is_empty() {
         return Err(UpdateProfileError::Invalid(faults.into_vec()));
     }
-    // An account that was deleted or disabled a moment ago stays as it is.
-    let user = lock_active_user(conn, id).await?.ok_or(UpdateProfileError::NotFound)?;
-    if change.expected_version.is_some_and(|expected| expected != user.version) {
-        return Err(UpdateProfileError::VersionMismatch);
+    conn.transaction(async |conn| {
+        // An account that was deleted or disabled a moment ago stays as it is.
+        let user = lock_active_user(conn, id).await?.ok_or(UpdateProfileError::NotFound)?;
+        if change.expected_version.is_some_and(|expected| expected != user.version) {
+            return Err(UpdateProfileError::VersionMismatch);
+        }
+        if let Some(display_name) = display_name {
+            let named = users::display_name.eq(display_name);
+            diesel::update(users::table.find(id))
+                .set((named, users::updated_at.eq(clock()), users::version.eq(users::version + 1)))
+                .execute(conn)
+                .await?;
+        }
+        find_user(conn, id).await?.ok_or(UpdateProfileError::NotFound)
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::accounts::{NewUser, insert_unverified};
+    use crate::testing::{TestDatabase, email};
+
+    #[tokio::test]
+    async fn of_two_who_change_the_same_version_at_once_one_is_refused() {
+        let database = TestDatabase::new().await;
+        let (mut first, mut second) = (database.conn().await, database.conn().await);
+        let password = crate::accounts::PasswordHash::of_nobody();
+        let user = NewUser { email: email("ada@example.com"), password, display_name: "Ada".to_owned() };
+        let id = insert_unverified(&mut first, &user).await.unwrap().unwrap();
+        for round in 0..10 {
+            let version = find_user(&mut first, id).await.unwrap().unwrap().version;
+            let to = |name: &str| UpdateProfile {
+                display_name: Some(format!("{name} {round}")),
+                expected_version: Some(version),
+            };
+            let (one, other) = (to("Ada"), to("Grace"));
+            let changed = futures_util::join!(
+                update_profile(&mut first, id, &one),
+                update_profile(&mut second, id, &other)
+            );
+            match changed {
+                (Ok(changed), Err(UpdateProfileError::VersionMismatch))
+                | (Err(UpdateProfileError::VersionMismatch), Ok(changed)) => {
+                    assert_eq!(find_user(&mut first, id).await.unwrap().unwrap(), changed);
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        drop((first, second));
+        database.finish().await;
     }
-    if let Some(display_name) = display_name {
-        let named = users::display_name.eq(display_name);
-        diesel::update(users::table.find(id))
-            .set((named, users::updated_at.eq(clock()), users::version.eq(users::version + 1)))
-            .execute(conn)
-            .await?;
-    }
-    find_user(conn, id).await?.ok_or(UpdateProfileError::NotFound)
 }

@@ -51,7 +51,7 @@ impl Accounts {
             Ok(email) => accounts::find_credentials(&mut *self.0.conn().await?, &email).await?,
             Err(_) => StoredCredentials::of_nobody(),
         };
-        let checked = credentials.check(password).await;
+        let checked = credentials.check(&self.0.hasher, password).await;
         if !matches!(checked, Err(LoginError::InvalidCredentials)) {
             self.0.limits.give_back_guess(guess).await?;
         }

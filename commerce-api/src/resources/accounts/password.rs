@@ -64,7 +64,7 @@ impl Passwords {
         let email = user.map(|user| user.email.to_string()).unwrap_or_default();
         let password = new_password(&body.new_password, &email)?;
         let proven = prove_password(&self.0, &customer, body.value.old_password).await?;
-        let password = password.hash().await?;
+        let password = self.0.hasher.hash(password).await?;
         let keep = customer.session_id;
         let change = async move |conn: &mut AsyncPgConnection| {
             Ok::<_, OnlyDatabase>(flows::change_password(conn, &proven, &password, keep).await?)
@@ -79,7 +79,8 @@ impl Passwords {
 impl Passwords {
     async fn set_anew(&self, body: ResetPasswordRequest) -> Result<NoContent, Problem> {
         let proof = self.prove(&body).await?;
-        let password = new_password(&body.new_password, proof.email().as_str())?.hash().await?;
+        let password = new_password(&body.new_password, proof.email().as_str())?;
+        let password = self.0.hasher.hash(password).await?;
         let reset = async move |conn: &mut AsyncPgConnection| {
             Ok::<_, OnlyDatabase>(flows::reset_password(conn, &proof, &password).await?)
         };
@@ -155,7 +156,7 @@ async fn check_password(
         accounts::find_own_credentials(&mut conn, customer.user_id).await
     };
     let credentials = credentials.map_err(|error| PasswordRefusal::Failed(error.into()))?;
-    credentials.check(password).await.map_err(|error| match error {
+    credentials.check(&state.hasher, password).await.map_err(|error| match error {
         LoginError::Hash(error) => PasswordRefusal::Failed(error.into()),
         LoginError::Database(error) => PasswordRefusal::Failed(error.into()),
         _ => PasswordRefusal::Wrong,

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use commerce_core::accounts::{self, NewPassword, NewUser, check_display_name};
+use commerce_core::accounts::{self, NewPassword, NewUser, PasswordHasher, check_display_name};
 use commerce_core::email_address::EmailAddress;
 use commerce_core::error::FieldErrors;
 use commerce_core::flows::{self, Registered, VerifiedEmail};
@@ -103,12 +103,12 @@ impl Registrations {
         body: Body<RegisterRequest>,
     ) -> Result<Accepted<MailSent>, Refused<OnlyDatabase>> {
         self.0.limits.by_account("register", &body.email).await?;
-        let (user, password) = body.value.new_user().await?;
+        let (user, password) = body.value.new_user(&self.0.hasher).await?;
         // More than once if another registration of the address came in between, as the first of several at once does.
         for _ in 0..COMPARISONS_MAX {
             let earlier =
                 accounts::find_earlier_registration(&mut *self.0.conn().await?, &user.email).await?;
-            let compared = earlier.compare(password.clone()).await.map_err(Problem::from)?;
+            let compared = earlier.compare(&self.0.hasher, password.clone()).await.map_err(Problem::from)?;
             let compared = Arc::new(compared);
             let user = user.clone();
             let register = async move |conn: &mut AsyncPgConnection| {
@@ -137,7 +137,7 @@ struct RegisterRequest {
 
 impl RegisterRequest {
     /// Checks what the schema cannot, and hashes the password.
-    async fn new_user(self) -> Result<(NewUser, NewPassword), Problem> {
+    async fn new_user(self, hasher: &PasswordHasher) -> Result<(NewUser, NewPassword), Problem> {
         let mut faults = FieldErrors::default();
         let email = self.email.parse::<EmailAddress>();
         if let Err(error) = &email {
@@ -150,7 +150,7 @@ impl RegisterRequest {
         let display_name = check_display_name(&self.display_name, &mut faults);
         match (email, password, faults.is_empty()) {
             (Ok(email), Ok(password), true) => {
-                let hash = password.clone().hash().await?;
+                let hash = hasher.hash(password.clone()).await?;
                 Ok((NewUser { email, password: hash, display_name }, password))
             }
             _ => Err(Problem::invalid(faults.into_vec().into_iter().map(Fault::from).collect())),

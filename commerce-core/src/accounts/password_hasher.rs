@@ -1,0 +1,278 @@
+//! Hashing passwords with argon2id: off the async threads, not more at once than the machine can take, and in memory that is
+//! kept.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use argon2::password_hash::phc::{Output, ParamsString, PasswordHash as Phc, Salt};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
+use subtle::ConstantTimeEq as _;
+use tokio::sync::Semaphore;
+
+use super::password::{NewPassword, PasswordHash};
+
+/// Why a password was not hashed; the password is not to blame.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum HashError {
+    /// More are waiting than can be served soon: to be tried again in a moment.
+    #[error("too many passwords are being checked")]
+    Busy,
+    #[error("a password could not be hashed: {0}")]
+    Failed(String),
+}
+
+impl HashError {
+    fn failed(cause: impl std::fmt::Display) -> Self {
+        Self::Failed(cause.to_string())
+    }
+}
+
+/// Hashes and checks passwords. A program makes one and hands it to whatever needs it; a clone is the same one.
+///
+/// It has a number of slots, and hashes as many passwords at once. Each slot keeps its 19 MiB from the first hash on: the
+/// allocator would keep as much for every thread that has ever hashed.
+#[derive(Clone)]
+pub struct PasswordHasher(Arc<Slots>);
+
+struct Slots {
+    /// Who hashes.
+    hashing: Arc<Semaphore>,
+    /// Who waits or hashes. Each slot does some thirty a second, so that nobody waits for much longer than a second.
+    places: Arc<Semaphore>,
+    /// Memory of slots that rest, the last one used on top: as little is touched as is needed.
+    memory: Mutex<Vec<Vec<Block>>>,
+}
+
+const PLACES_A_SLOT: usize = 32;
+
+impl Default for PasswordHasher {
+    /// Takes half of the cores, so that the rest goes on answering.
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+        Self::with_slots(cores / 2)
+    }
+}
+
+impl PasswordHasher {
+    /// Hashes so many passwords at once, at least one.
+    pub fn with_slots(slots: usize) -> Self {
+        let slots = slots.max(1);
+        Self(Arc::new(Slots {
+            hashing: Arc::new(Semaphore::new(slots)),
+            places: Arc::new(Semaphore::new(PLACES_A_SLOT * slots)),
+            memory: Mutex::new(Vec::new()),
+        }))
+    }
+
+    /// The hash to store. Takes tens of milliseconds of a core: never call it inside a transaction.
+    pub async fn hash(&self, password: NewPassword) -> Result<PasswordHash, HashError> {
+        self.run(move |memory| hash(&password.into_text(), memory)).await
+    }
+
+    /// Tells whether the password belongs to the hash. Without one (nobody has this e-mail address) it takes as long and says
+    /// no.
+    pub(super) async fn verify(
+        &self,
+        password: String,
+        stored: Option<PasswordHash>,
+    ) -> Result<bool, HashError> {
+        self.run(move |memory| verify(&password, stored.as_ref(), memory)).await
+    }
+
+    /// As [`Self::verify`] with the first hash; unless that ends it, with the second one too, in one go.
+    pub(super) async fn verify_both(
+        &self,
+        password: String,
+        first: Option<PasswordHash>,
+        enough: bool,
+        second: Option<PasswordHash>,
+    ) -> Result<(bool, bool), HashError> {
+        self.run(move |memory| {
+            let first = verify(&password, first.as_ref(), memory)?;
+            Ok((first, if first && enough { false } else { verify(&password, second.as_ref(), memory)? }))
+        })
+        .await
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut [Block]) -> Result<T, HashError> + Send + 'static,
+    ) -> Result<T, HashError> {
+        let slots = Arc::clone(&self.0);
+        let place = Arc::clone(&slots.places).try_acquire_owned().map_err(|_| HashError::Busy)?;
+        let slot = Arc::clone(&slots.hashing).acquire_owned().await.map_err(HashError::failed)?;
+        // Both are held until the hash is done, also when nobody waits for it any more.
+        let hashing = tokio::task::spawn_blocking(move || {
+            let _held = (place, slot);
+            let mut memory = slots.take_memory();
+            let done = work(&mut memory);
+            // It tells of the password.
+            memory.fill(Block::new());
+            slots.rest().push(memory);
+            done
+        });
+        hashing.await.unwrap_or_else(|panic| Err(HashError::failed(panic)))
+    }
+}
+
+impl Slots {
+    fn take_memory(&self) -> Vec<Block> {
+        let kept = self.rest().pop();
+        kept.unwrap_or_else(|| vec![Block::new(); MEMORY_KIB as usize])
+    }
+
+    fn rest(&self) -> std::sync::MutexGuard<'_, Vec<Vec<Block>>> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for PasswordHasher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PasswordHasher").field("free_slots", &self.0.hashing.available_permits()).finish()
+    }
+}
+
+/// 19 MiB, two passes, one lane: the least that OWASP's Password Storage Cheat Sheet asks for. A block has one KiB.
+const MEMORY_KIB: u32 = 19 * 1024;
+const PASSES: u32 = 2;
+const SALT_BYTES: usize = 16;
+const HASH_BYTES: usize = 32;
+
+/// Has the parameters above, and belongs to no password.
+pub(super) const NOBODYS_HASH: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5bm9ib2R5bm9ib2R5$yWqXYiOk3/6FJOGKUIsWm5X2A0LSuD5cUKQmtCNJ7Sg";
+
+fn hash(password: &str, memory: &mut [Block]) -> Result<PasswordHash, HashError> {
+    let params = Params::new(MEMORY_KIB, PASSES, 1, None).map_err(HashError::failed)?;
+    let salt = rand::random::<[u8; SALT_BYTES]>();
+    let mut hash = [0; HASH_BYTES];
+    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone());
+    argon2
+        .hash_password_into_with_memory(password.as_bytes(), &salt, &mut hash, memory)
+        .map_err(HashError::failed)?;
+    let phc = Phc {
+        algorithm: Algorithm::Argon2id.ident(),
+        version: Some(Version::V0x13.into()),
+        params: ParamsString::try_from(&params).map_err(HashError::failed)?,
+        salt: Some(Salt::new(&salt).map_err(HashError::failed)?),
+        hash: Some(Output::new(&hash).map_err(HashError::failed)?),
+    };
+    Ok(PasswordHash::of_phc(phc.to_string()))
+}
+
+fn verify(password: &str, stored: Option<&PasswordHash>, memory: &mut [Block]) -> Result<bool, HashError> {
+    let phc = Phc::new(stored.map_or(NOBODYS_HASH, PasswordHash::as_str)).map_err(HashError::failed)?;
+    let (Some(salt), Some(expected)) = (&phc.salt, &phc.hash) else {
+        return Err(HashError::failed("the stored hash has no salt or no hash"));
+    };
+    let algorithm = Algorithm::try_from(phc.algorithm.as_str()).map_err(HashError::failed)?;
+    let version = phc.version.map_or(Ok(Version::V0x13), Version::try_from).map_err(HashError::failed)?;
+    let params = Params::try_from(&phc).map_err(HashError::failed)?;
+    let mut actual = vec![0; expected.len()];
+    let (password, needed) = (password.as_bytes(), params.block_count());
+    let argon2 = Argon2::new(algorithm, version, params);
+    // A hash from elsewhere may ask for more memory than a slot has.
+    let hashed = if needed <= memory.len() {
+        argon2.hash_password_into_with_memory(password, salt, &mut actual, memory)
+    } else {
+        argon2.hash_password_into(password, salt, &mut actual)
+    };
+    hashed.map_err(HashError::failed)?;
+    Ok(bool::from(actual.ct_eq(expected.as_bytes())) && stored.is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PASSWORD: &str = "correct horse";
+
+    fn new_password() -> NewPassword {
+        NewPassword::parse(PASSWORD, "").unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_password_fits_its_own_hash_only() {
+        let hash = PasswordHasher::default().hash(new_password()).await.unwrap();
+        assert!(hash.as_str().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{}", hash.as_str());
+        assert!(
+            PasswordHasher::default().verify("correct horse".to_owned(), Some(hash.clone())).await.unwrap()
+        );
+        assert!(!PasswordHasher::default().verify("correct horsf".to_owned(), Some(hash)).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn nobody_is_checked_as_long_as_somebody() {
+        // The same work is done: what time it takes depends on the machine, and on nothing else.
+        let cost = |hash: &str| {
+            let hash = Phc::new(hash).unwrap();
+            let salt = hash.salt.map(|salt| salt.to_string().len());
+            let output = hash.hash.map(|output| output.len());
+            (hash.algorithm.to_string(), hash.version, hash.params.to_string(), salt.is_some(), output)
+        };
+        let hash = PasswordHasher::default().hash(new_password()).await.unwrap();
+        assert_eq!(cost(NOBODYS_HASH), cost(hash.as_str()));
+        let begun = std::time::Instant::now();
+        assert!(!PasswordHasher::default().verify("wrong".to_owned(), None).await.unwrap());
+        // A hash that was left out would take no time at all.
+        assert!(begun.elapsed() > std::time::Duration::from_millis(2));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_crowd_is_turned_away_at_once_and_not_kept_waiting() {
+        let (slots, hasher) = (2, PasswordHasher::with_slots(2));
+        let places = PLACES_A_SLOT * slots;
+        let check = || {
+            let hasher = hasher.clone();
+            tokio::spawn(async move { hasher.verify("wrong".to_owned(), None).await })
+        };
+        let crowd: Vec<_> = (0..places * 4).map(|_| check()).collect();
+        let (mut checked, mut turned_away) = (0, 0);
+        for one in crowd {
+            match one.await.unwrap() {
+                Ok(false) => checked += 1,
+                Err(HashError::Busy) => turned_away += 1,
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(checked >= places && turned_away > 0, "{checked} checked, {turned_away} turned away");
+        assert!(!hasher.verify("wrong".to_owned(), None).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_hash_that_argon2_made_by_itself_is_known_and_the_other_way_round() {
+        use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
+        let params = Params::new(MEMORY_KIB, PASSES, 1, None).unwrap();
+        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+        let theirs = argon2.hash_password(PASSWORD.as_bytes()).unwrap().to_string();
+        let hasher = PasswordHasher::with_slots(1);
+        assert!(hasher.verify(PASSWORD.to_owned(), Some(PasswordHash::of_phc(theirs))).await.unwrap());
+        let ours = hasher.hash(new_password()).await.unwrap();
+        assert!(argon2.verify_password(PASSWORD.as_bytes(), &Phc::new(ours.as_str()).unwrap()).is_ok());
+        // One with more memory than a slot has.
+        let params = Params::new(2 * MEMORY_KIB, 1, 1, None).unwrap();
+        let large = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+        let large = PasswordHash::of_phc(large.hash_password(PASSWORD.as_bytes()).unwrap().to_string());
+        assert!(hasher.verify(PASSWORD.to_owned(), Some(large.clone())).await.unwrap());
+        assert!(!hasher.verify("another horse".to_owned(), Some(large)).await.unwrap());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_memory_is_one_block_a_slot_and_keeps_nothing_of_a_password() {
+        let hasher = PasswordHasher::with_slots(2);
+        let hashed = |_| {
+            tokio::spawn({
+                let hasher = hasher.clone();
+                async move { hasher.hash(new_password()).await }
+            })
+        };
+        for one in (0..8).map(hashed).collect::<Vec<_>>() {
+            one.await.unwrap().unwrap();
+        }
+        let memory = hasher.0.rest();
+        assert!((1..=2).contains(&memory.len()), "{}", memory.len());
+        for block in memory.iter().flatten() {
+            assert!(block.as_ref().iter().all(|word| *word == 0));
+        }
+    }
+}
