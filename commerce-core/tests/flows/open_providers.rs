@@ -269,7 +269,7 @@ async fn twenty_retries_at_once_begin_one_attempt() {
         .map(|_| {
             let pool = db.pool().clone();
             tokio::spawn(async move {
-                retry_refund(&mut *pool.get().await.unwrap(), id, &Origin::system()).await.is_ok()
+                retry_refund(&mut pool.get().await.unwrap(), id, &Origin::system()).await.is_ok()
             })
         })
         .collect();
