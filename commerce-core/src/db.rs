@@ -4,6 +4,7 @@
 //! it takes one from the pool and re-runs the closure when Postgres asks for that (deadlock, serialization failure).
 
 mod json;
+mod like;
 mod prepared;
 
 use std::time::Duration;
@@ -20,6 +21,7 @@ use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use futures_util::FutureExt as _;
 
 pub(crate) use json::Json;
+pub(crate) use like::escape_like;
 pub(crate) use prepared::Prepared;
 
 /// A pool of connections, made by [`pool`](fn@pool).
@@ -40,6 +42,7 @@ extern "SQL" {
     /// Takes a lock until the end of the transaction if nobody has it; tells whether it did.
     fn pg_try_advisory_xact_lock(key: diesel::sql_types::BigInt) -> diesel::sql_types::Bool;
 
+    /// The database's wall clock, this much later.
     #[sql_name = "commerce.clock_after"]
     fn clock_after(delay: diesel::sql_types::Interval) -> diesel::sql_types::Timestamptz;
 }
@@ -165,7 +168,7 @@ impl Retryable for QueryError {
 pub enum TransactionError<E> {
     /// No connection could be had in time: nothing was begun.
     #[error("no database connection could be had: {0}")]
-    NoConnection(PoolError),
+    NoConnection(#[source] PoolError),
     /// The closure refused or failed, and everything was rolled back.
     #[error(transparent)]
     RolledBack(E),
@@ -238,12 +241,15 @@ pub const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations");
 /// Why [`migrate`] stopped; what was applied before stays.
 #[derive(Debug, thiserror::Error)]
 pub enum MigrateError {
+    /// The database could not be reached.
     #[error("cannot connect to the database: {0}")]
     Connect(#[from] ConnectionError),
+    /// A statement around the migrations failed.
     #[error(transparent)]
     Query(#[from] QueryError),
+    /// A migration failed.
     #[error("a migration failed: {0}")]
-    Migration(String),
+    Migration(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 /// Only one process migrates at a time; the number is arbitrary but must stay.
@@ -264,10 +270,10 @@ pub async fn migrate(url: &str) -> Result<Vec<String>, MigrateError> {
         harness
             .run_pending_migrations(MIGRATIONS)
             .map(|versions| versions.iter().map(ToString::to_string).collect())
-            .map_err(|error| MigrateError::Migration(error.to_string()))
+            .map_err(MigrateError::Migration)
     })
     .await;
-    applied.unwrap_or_else(|panic| Err(MigrateError::Migration(panic.to_string())))
+    applied.unwrap_or_else(|panic| Err(MigrateError::Migration(panic.into())))
 }
 
 /// The versions that this build knows and the database lacks.

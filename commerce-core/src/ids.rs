@@ -21,6 +21,18 @@ macro_rules! ids {
             }
         }
 
+        impl From<Uuid> for $name {
+            fn from(id: Uuid) -> Self {
+                Self(id)
+            }
+        }
+
+        impl From<$name> for Uuid {
+            fn from(id: $name) -> Self {
+                id.0
+            }
+        }
+
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 self.0.fmt(f)
@@ -54,26 +66,48 @@ macro_rules! ids {
 }
 
 ids! {
+    /// An address in a user's address book.
     AddressId,
+    /// An entry of the audit log.
     AuditEntryId,
+    /// A cart.
     CartId,
+    /// A category.
     CategoryId,
+    /// A one-time code.
     CodeId,
+    /// A mail.
     EmailId,
+    /// An image of a product.
     ImageId,
+    /// A job.
     JobId,
+    /// A worker's lease of a job.
     LeaseToken,
+    /// A place where stock is kept.
     LocationId,
+    /// A movement of stock.
     MovementId,
+    /// An event in an order's timeline.
     OrderEventId,
+    /// An order.
     OrderId,
+    /// A line of an order.
     OrderLineId,
+    /// An attempt to pay.
     PaymentId,
+    /// A product.
     ProductId,
+    /// A refund.
     RefundId,
+    /// A reservation of stock.
     ReservationId,
+    /// A login.
     SessionId,
+    /// A shipment.
     ShipmentId,
+    /// A user.
     UserId,
+    /// A variant of a product.
     VariantId,
 }

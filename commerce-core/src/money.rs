@@ -84,7 +84,9 @@ impl FromSql<Text, Pg> for Currency {
 /// An amount of minor units in a currency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Money {
+    /// The amount in minor units, such as cents.
     pub amount_minor: i64,
+    /// The currency.
     pub currency: Currency,
 }
 
@@ -96,10 +98,20 @@ pub struct AmountOverflow;
 /// The text is not an amount of this currency.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ParseAmountError {
+    /// The text is no decimal number.
     #[error("{0:?} is not a decimal amount such as 12.50")]
     NotADecimal(String),
+    /// The text has more decimal places than the currency.
     #[error("{text:?} has more than the {exponent} decimal places of {currency}")]
-    TooManyPlaces { text: String, exponent: u32, currency: Currency },
+    TooManyPlaces {
+        /// The text.
+        text: String,
+        /// How many places the currency has.
+        exponent: u32,
+        /// The currency.
+        currency: Currency,
+    },
+    /// The amount is larger than can be counted.
     #[error("{0:?} is too large")]
     TooLarge(String),
 }

@@ -41,7 +41,9 @@ impl Default for Limit {
 pub struct Cursor<K> {
     /// The sort it belongs to; under another sort it means nothing.
     pub sort: String,
+    /// The row's value of what the list is sorted by.
     pub key: K,
+    /// The row's id, which decides among equal keys.
     pub id: Uuid,
 }
 
@@ -65,6 +67,22 @@ impl<K: Serialize + DeserializeOwned> Cursor<K> {
         }
         let cursor: Self = serde_json::from_value(value).map_err(|_| InvalidCursor)?;
         if cursor.sort == sort { Ok(cursor) } else { Err(InvalidCursor) }
+    }
+}
+
+impl<K: Serialize + DeserializeOwned> Cursor<K> {
+    /// The text of a cursor that names this row.
+    pub(crate) fn at(sort: &str, key: K, id: impl Into<Uuid>) -> String {
+        Self { sort: sort.to_owned(), key, id: id.into() }.encode()
+    }
+
+    /// The sort key and id of the row after which a page begins; `None` for the first page.
+    pub(crate) fn place<I: From<Uuid>>(
+        cursor: Option<&str>,
+        sort: &str,
+    ) -> Result<Option<(K, I)>, InvalidCursor> {
+        let cursor = cursor.map(|text| Self::decode(text, sort)).transpose()?;
+        Ok(cursor.map(|Self { key, id, .. }| (key, I::from(id))))
     }
 }
 
@@ -94,6 +112,7 @@ pub fn storable_time(time: DateTime<Utc>) -> DateTime<Utc> {
 /// A bounded part of a list.
 #[derive(Debug, Clone)]
 pub struct Page<T> {
+    /// The rows of the page, in the order of the list.
     pub data: Vec<T>,
     /// Asks for what follows; absent on the last page.
     pub next_cursor: Option<String>,

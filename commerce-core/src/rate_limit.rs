@@ -18,7 +18,9 @@ use crate::schema::rate_limits;
 pub struct Policy {
     /// Part of the key; tells policies apart in headers.
     pub name: &'static str,
+    /// How many are allowed within a window.
     pub quota: u32,
+    /// How long a window is.
     pub window: Duration,
 }
 

@@ -1,6 +1,10 @@
 //! The spec: checked in as generated, and complete for every operation.
 
+use std::collections::BTreeMap;
+
 use commerce_api::routes;
+use commerce_core::catalog::limits;
+use commerce_core::page::Limit;
 use serde_json::Value;
 
 use crate::shop::{TestShop, get};
@@ -138,4 +142,87 @@ fn a_cart_takes_as_many_units_as_core_allows() {
         assert_eq!(quantity["maximum"].as_f64(), Some(commerce_core::cart::QUANTITY_MAX as f64), "{name}");
         assert_eq!(quantity["minimum"].as_f64(), Some(1.0), "{name}");
     }
+}
+
+/// The limits of this document on parameters and on fields of request bodies, by operation or schema and name.
+fn upper_limits(document: &Value) -> BTreeMap<String, f64> {
+    let limit_of =
+        |schema: &Value| ["maxLength", "maxItems", "maximum"].iter().find_map(|key| schema[*key].as_f64());
+    let mut limits = BTreeMap::new();
+    for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
+        for (field, schema) in schema["properties"].as_object().into_iter().flatten() {
+            limits.extend(limit_of(schema).map(|max| (format!("{name}.{field}"), max)));
+        }
+    }
+    for operation in
+        document["paths"].as_object().unwrap().values().flat_map(|path| path.as_object().unwrap())
+    {
+        let (_, operation) = operation;
+        for parameter in operation["parameters"].as_array().into_iter().flatten() {
+            let name = format!(
+                "{}({})",
+                operation["operationId"].as_str().unwrap(),
+                parameter["name"].as_str().unwrap()
+            );
+            limits.extend(limit_of(&parameter["schema"]).map(|max| (name, max)));
+        }
+    }
+    limits
+}
+
+/// The attributes that write a limit into the spec take literals only, so this compares them with core's.
+#[test]
+fn limits_of_the_catalogue_are_those_of_core() {
+    let document: Value = serde_json::from_str(&routes::document().json()).unwrap();
+    let mut found = upper_limits(&document);
+    let mut expected = BTreeMap::new();
+    for request in ["CreateProductRequest", "ReplaceProductRequest", "UpdateProductRequest"] {
+        for (field, max) in [
+            ("title", limits::TITLE_CHARS_MAX),
+            ("slug", limits::PRODUCT_SLUG_CHARS_MAX),
+            ("description", limits::DESCRIPTION_BYTES_MAX),
+            ("category_ids", limits::CATEGORIES_PER_PRODUCT_MAX),
+            ("option_names", limits::OPTIONS_PER_PRODUCT_MAX),
+            ("images", limits::IMAGES_PER_PRODUCT_MAX),
+            ("sku", limits::SKU_CHARS_MAX),
+        ] {
+            expected.insert(format!("{request}.{field}"), max);
+        }
+    }
+    for request in ["CreateCategoryRequest", "UpdateCategoryRequest"] {
+        for (field, max) in [
+            ("title", limits::CATEGORY_TITLE_CHARS_MAX),
+            ("slug", limits::CATEGORY_SLUG_CHARS_MAX),
+            ("description", limits::CATEGORY_DESCRIPTION_BYTES_MAX),
+        ] {
+            expected.insert(format!("{request}.{field}"), max);
+        }
+    }
+    for (name, max) in [
+        ("CreateProductRequest.variants", limits::VARIANTS_PER_PRODUCT_MAX),
+        ("CreateVariantMatrixRequest.options", limits::OPTIONS_PER_PRODUCT_MAX),
+        ("CreateVariantRequest.sku", limits::SKU_CHARS_MAX),
+        ("UpdateVariantRequest.sku", limits::SKU_CHARS_MAX),
+        ("VariantOption.name", limits::OPTION_NAME_CHARS_MAX),
+        ("VariantOption.values", limits::VARIANTS_PER_PRODUCT_MAX),
+        ("ImageLink.url", limits::IMAGE_URL_BYTES_MAX),
+        ("ImageLink.alt", limits::IMAGE_ALT_CHARS_MAX),
+        ("UpdateImageRequest.alt", limits::IMAGE_ALT_CHARS_MAX),
+        ("UploadImageRequest.alt", limits::IMAGE_ALT_CHARS_MAX),
+        ("list_products(q)", limits::QUERY_CHARS_MAX),
+        ("admin_list_products(q)", limits::QUERY_CHARS_MAX),
+        ("search_products(q)", limits::QUERY_CHARS_MAX),
+        ("list_products(category)", limits::CATEGORY_SLUG_CHARS_MAX),
+        ("admin_list_products(category)", limits::CATEGORY_SLUG_CHARS_MAX),
+        ("list_categories(parent)", limits::CATEGORY_SLUG_CHARS_MAX),
+    ] {
+        expected.insert(name.to_owned(), max);
+    }
+    // Every list has pages of the same size.
+    for name in found.keys().filter(|name| name.ends_with("(limit)")) {
+        expected.insert(name.clone(), usize::from(Limit::MAX));
+    }
+    found.retain(|name, _| expected.contains_key(name));
+    let expected = expected.into_iter().map(|(name, max)| (name, f64::from(u32::try_from(max).unwrap())));
+    assert_eq!(found, expected.collect());
 }

@@ -3,10 +3,12 @@
 use chrono::{DateTime, Utc};
 use diesel::pg::Pg;
 use diesel::prelude::*;
+use diesel::sql_types::{Record, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::phone::compact;
 use super::{Role, User};
+use crate::db::escape_like;
 use crate::ids::UserId;
 use crate::page::{Cursor, InvalidCursor, Limit, Page};
 use crate::schema::users;
@@ -75,7 +77,7 @@ fn filtered(filter: &UserFilter) -> Query<'_> {
 
 /// Trigrams find three characters anywhere. Fewer make no trigram but at the beginning of a word.
 fn matching<'a>(query: Query<'a>, text: &str) -> Query<'a> {
-    let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+    let escaped = escape_like(text);
     let phone = compact(text);
     if text.chars().count() < 3 {
         let begins = format!("{escaped}%");
@@ -110,49 +112,40 @@ fn sorted(query: Query<'_>, sort: UserSort) -> Query<'_> {
 }
 
 fn cursor_of(user: &User, sort: UserSort) -> String {
-    let (sort_name, id) = (sort.as_str().to_owned(), user.id.0);
+    let (name, id) = (sort.as_str(), user.id);
     match sort {
-        UserSort::OldestFirst | UserSort::NewestFirst => {
-            Cursor { sort: sort_name, key: user.created_at, id }.encode()
-        }
-        UserSort::Email | UserSort::EmailDescending => {
-            Cursor { sort: sort_name, key: user.email.to_string(), id }.encode()
-        }
-        UserSort::Name | UserSort::NameDescending => {
-            Cursor { sort: sort_name, key: user.display_name.clone(), id }.encode()
-        }
+        UserSort::OldestFirst | UserSort::NewestFirst => Cursor::at(name, user.created_at, id),
+        UserSort::Email | UserSort::EmailDescending => Cursor::at(name, user.email.to_string(), id),
+        UserSort::Name | UserSort::NameDescending => Cursor::at(name, user.display_name.clone(), id),
     }
 }
 
 fn after<'a>(query: Query<'a>, sort: UserSort, cursor: Option<&str>) -> Result<Query<'a>, InvalidCursor> {
     use users::{created_at, display_name, email, id};
-    let Some(cursor) = cursor else { return Ok(query) };
-    let time = || {
-        let Cursor { key, id: last, .. } = Cursor::<DateTime<Utc>>::decode(cursor, sort.as_str())?;
-        Ok::<_, InvalidCursor>((key, UserId(last)))
-    };
-    let text = || {
-        let Cursor { key, id: last, .. } = Cursor::<String>::decode(cursor, sort.as_str())?;
-        Ok::<_, InvalidCursor>((key, UserId(last)))
-    };
+    let is_ascending = matches!(sort, UserSort::OldestFirst | UserSort::Email | UserSort::Name);
     Ok(match sort {
-        UserSort::OldestFirst => {
-            let (key, last) = time()?;
-            query.filter(created_at.ge(key)).filter(created_at.gt(key).or(id.gt(last)))
+        UserSort::OldestFirst | UserSort::NewestFirst => {
+            let place = (created_at, id).into_sql::<Record<(Timestamptz, SqlUuid)>>();
+            match Cursor::<DateTime<Utc>>::place::<UserId>(cursor, sort.as_str())? {
+                Some(last) if is_ascending => query.filter(place.gt(last)),
+                Some(last) => query.filter(place.lt(last)),
+                None => query,
+            }
         }
-        UserSort::NewestFirst => {
-            let (key, last) = time()?;
-            query.filter(created_at.le(key)).filter(created_at.lt(key).or(id.lt(last)))
+        UserSort::Email | UserSort::EmailDescending => {
+            match Cursor::<String>::place::<UserId>(cursor, sort.as_str())? {
+                Some((last, _)) if is_ascending => query.filter(email.gt(last)),
+                Some((last, _)) => query.filter(email.lt(last)),
+                None => query,
+            }
         }
-        UserSort::Email => query.filter(email.gt(text()?.0)),
-        UserSort::EmailDescending => query.filter(email.lt(text()?.0)),
-        UserSort::Name => {
-            let (key, last) = text()?;
-            query.filter(display_name.ge(key.clone())).filter(display_name.gt(key).or(id.gt(last)))
-        }
-        UserSort::NameDescending => {
-            let (key, last) = text()?;
-            query.filter(display_name.le(key.clone())).filter(display_name.lt(key).or(id.lt(last)))
+        UserSort::Name | UserSort::NameDescending => {
+            let place = (display_name, id).into_sql::<Record<(Text, SqlUuid)>>();
+            match Cursor::<String>::place::<UserId>(cursor, sort.as_str())? {
+                Some(last) if is_ascending => query.filter(place.gt(last)),
+                Some(last) => query.filter(place.lt(last)),
+                None => query,
+            }
         }
     })
 }

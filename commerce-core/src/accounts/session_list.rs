@@ -2,11 +2,12 @@
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
+use diesel::sql_types::{Record, Timestamptz, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use crate::db::clock;
 use crate::ids::{SessionId, UserId};
-use crate::page::{Cursor, InvalidCursor, Limit, Page, storable_time};
+use crate::page::{Cursor, InvalidCursor, Limit, Page};
 use crate::schema::sessions;
 
 /// A login that is still good.
@@ -48,16 +49,12 @@ pub async fn list_sessions(
         .limit(limit.rows_and_one())
         .select(Session::as_select())
         .into_boxed();
-    if let Some(cursor) = cursor {
-        let Cursor { key, id, .. } = Cursor::<DateTime<Utc>>::decode(cursor, SORT)?;
-        let (key, id) = (storable_time(key), SessionId(id));
-        live = live
-            .filter(sessions::created_at.lt(key).or(sessions::created_at.eq(key).and(sessions::id.lt(id))));
+    if let Some(last) = Cursor::<DateTime<Utc>>::place::<SessionId>(cursor, SORT)? {
+        let place = (sessions::created_at, sessions::id).into_sql::<Record<(Timestamptz, SqlUuid)>>();
+        live = live.filter(place.lt(last));
     }
     let rows: Vec<Session> = live.load(conn).await?;
-    let cursor_of =
-        |last: &Session| Cursor { sort: SORT.to_owned(), key: last.created_at, id: last.id.0 }.encode();
-    Ok(Page::from_rows(rows, limit, cursor_of))
+    Ok(Page::from_rows(rows, limit, |last| Cursor::at(SORT, last.created_at, last.id)))
 }
 
 /// Ends a session of this user; `false` if there is no such one that is still good.

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
+use diesel::sql_types::{Record, Timestamptz, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::Value;
 
@@ -13,10 +14,13 @@ use crate::schema::audit_log;
 /// Which entries; each field that is set must match.
 #[derive(Debug, Clone, Default)]
 pub struct AuditFilter {
+    /// The user who made the change.
     pub actor: Option<UserId>,
     /// The operation, such as `update_user`.
     pub action: Option<String>,
+    /// The kind of what was changed.
     pub subject_kind: Option<SubjectKind>,
+    /// The id of what was changed.
     pub subject_id: Option<String>,
     /// At this time or after.
     pub from: Option<DateTime<Utc>>,
@@ -28,26 +32,35 @@ pub struct AuditFilter {
 #[derive(Debug, Clone, PartialEq, Queryable, Selectable)]
 #[diesel(table_name = audit_log, check_for_backend(diesel::pg::Pg))]
 pub struct AuditEntry {
+    /// The entry's id.
     pub id: AuditEntryId,
+    /// When the change was made.
     pub at: DateTime<Utc>,
     /// `user:<id>` or `system`.
     pub actor: String,
     /// The actor's role at that time.
     pub actor_role: Option<String>,
+    /// The request that made the change.
     pub request_id: Option<String>,
     /// The operation, as the spec names it.
     pub action: String,
+    /// The kind of what was changed.
     pub subject_kind: SubjectKind,
+    /// The id of what was changed, if it is one thing.
     pub subject_id: Option<String>,
+    /// The subject before the change; absent if the change made it.
     pub before: Option<Value>,
+    /// The subject after the change; absent if the change removed it.
     pub after: Option<Value>,
 }
 
 /// Why the log could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ListAuditError {
+    /// The cursor was not issued by this list in this order.
     #[error(transparent)]
     InvalidCursor(#[from] InvalidCursor),
+    /// The database failed.
     #[error(transparent)]
     Database(#[from] diesel::result::Error),
 }
@@ -80,17 +93,14 @@ pub async fn list(
     if let Some(before) = filter.before {
         query = query.filter(audit_log::at.lt(storable_time(before)));
     }
-    if let Some(cursor) = cursor {
-        let Cursor { key, id, .. } = Cursor::<DateTime<Utc>>::decode(cursor, SORT)?;
-        let earlier = audit_log::at.lt(key).or(audit_log::id.lt(AuditEntryId(id)));
-        query = query.filter(audit_log::at.le(key)).filter(earlier);
+    if let Some(last) = Cursor::<DateTime<Utc>>::place::<AuditEntryId>(cursor, SORT)? {
+        let place = (audit_log::at, audit_log::id).into_sql::<Record<(Timestamptz, SqlUuid)>>();
+        query = query.filter(place.lt(last));
     }
     let rows: Vec<AuditEntry> = query
         .order((audit_log::at.desc(), audit_log::id.desc()))
         .limit(limit.rows_and_one())
         .load(conn)
         .await?;
-    let cursor_of =
-        |last: &AuditEntry| Cursor { sort: SORT.to_owned(), key: last.at, id: last.id.0 }.encode();
-    Ok(Page::from_rows(rows, limit, cursor_of))
+    Ok(Page::from_rows(rows, limit, |last| Cursor::at(SORT, last.at, last.id)))
 }

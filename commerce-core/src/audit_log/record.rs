@@ -12,6 +12,7 @@ use crate::schema::audit_log;
 /// Who makes a change.
 #[derive(Debug, Clone)]
 pub struct Author {
+    /// Where the change comes from.
     pub origin: Origin,
     /// The role that allows it, such as `admin`.
     pub role: Option<&'static str>,

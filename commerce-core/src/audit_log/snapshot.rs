@@ -13,11 +13,15 @@ use crate::text_enum::text_enum;
 text_enum! {
     /// What kinds of things staff change.
     pub enum SubjectKind {
+        /// An account.
         User = "user",
+        /// A product with its variants and images.
         Product = "product",
+        /// A category.
         Category = "category",
         /// The levels of a variant.
         Stock = "stock",
+        /// An order.
         Order = "order",
         /// Many products at once: an import.
         Catalogue = "catalogue",
@@ -29,13 +33,19 @@ text_enum! {
 /// What was changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Subject {
+    /// An account.
     User(UserId),
     /// With its variants and images.
     Product(ProductId),
+    /// A category.
     Category(CategoryId),
+    /// The stock levels of a variant.
     Stock(VariantId),
+    /// An order.
     Order(OrderId),
+    /// Many products at once, by an import.
     Catalogue,
+    /// The order of the categories.
     CategoryOrder,
 }
 

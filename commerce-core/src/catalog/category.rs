@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as QueryError};
+use diesel::sql_types::{Integer, Record, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use crate::db::Retryable;
@@ -15,8 +16,11 @@ use crate::schema::categories;
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
 #[diesel(table_name = categories)]
 pub struct Category {
+    /// The category's id.
     pub id: CategoryId,
+    /// Its readable address, which no other category has.
     pub slug: String,
+    /// What shoppers read.
     pub title: String,
     /// Sanitised HTML.
     pub description: String,
@@ -24,8 +28,11 @@ pub struct Category {
     pub position: i32,
     /// The category above it; none on the top level.
     pub parent_id: Option<CategoryId>,
+    /// When it was made.
     pub created_at: DateTime<Utc>,
+    /// When it was last changed.
     pub updated_at: DateTime<Utc>,
+    /// Counts the changes, so that nobody overwrites one that he has not seen.
     pub version: i32,
 }
 
@@ -34,19 +41,26 @@ pub struct Category {
 pub struct NewCategory {
     /// Taken as it is, and refused if taken; absent: made from the title.
     pub slug: Option<String>,
+    /// What shoppers read.
     pub title: String,
     /// HTML; sanitised before it is stored.
     pub description: String,
+    /// Siblings are sorted by it, then by age.
     pub position: i32,
+    /// The category above it; `None` for the top level.
     pub parent_id: Option<CategoryId>,
 }
 
 /// What to change in a category; absent fields stay.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CategoryPatch {
+    /// The new slug. The former one leads to it.
     pub slug: Option<String>,
+    /// The new title.
     pub title: Option<String>,
+    /// The new description as HTML; sanitised before it is stored.
     pub description: Option<String>,
+    /// The new position among its siblings.
     pub position: Option<i32>,
     /// `Some(None)` moves it to the top level.
     pub parent_id: Option<Option<CategoryId>>,
@@ -55,7 +69,9 @@ pub struct CategoryPatch {
 /// How a reader names a category.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CategoryKey {
+    /// By id.
     Id(CategoryId),
+    /// By slug.
     Slug(String),
 }
 
@@ -87,14 +103,22 @@ pub enum WithChildren {
 /// Why a category was not made or changed.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteCategoryError {
+    /// There is no such category.
     #[error("there is no such category")]
     UnknownCategory,
+    /// Someone else wrote in between.
     #[error("the category is at version {current} by now")]
-    VersionMismatch { current: i32 },
+    VersionMismatch {
+        /// The version that it has by now.
+        current: i32,
+    },
+    /// Values are invalid; each is named with its place.
     #[error("{} value(s) of the category are invalid", .0.len())]
     Invalid(Vec<FieldError>),
+    /// The slug belongs to something else.
     #[error("the slug belongs to another category")]
     SlugTaken,
+    /// The database failed.
     #[error(transparent)]
     Database(QueryError),
 }
@@ -121,11 +145,18 @@ impl Retryable for WriteCategoryError {
 /// Why a category was not deleted.
 #[derive(Debug, thiserror::Error)]
 pub enum DeleteCategoryError {
+    /// There is no such category.
     #[error("there is no such category")]
     UnknownCategory,
     /// What the deletion would orphan.
     #[error("{products} product(s) are in the category and {} below it", .children.len())]
-    InUse { products: i64, children: Vec<Category> },
+    InUse {
+        /// How many products are in the category.
+        products: i64,
+        /// The categories below it.
+        children: Vec<Category>,
+    },
+    /// The database failed.
     #[error(transparent)]
     Database(#[from] QueryError),
 }
@@ -139,8 +170,10 @@ impl Retryable for DeleteCategoryError {
 /// Why there is no page of categories.
 #[derive(Debug, thiserror::Error)]
 pub enum ListCategoriesError {
+    /// The cursor was not issued by this list in this order.
     #[error(transparent)]
     Cursor(#[from] InvalidCursor),
+    /// The database failed.
     #[error(transparent)]
     Database(#[from] QueryError),
 }
@@ -178,14 +211,11 @@ pub async fn list_categories(
         Below::Nothing => query.filter(categories::parent_id.is_null()),
         Below::Category(parent) => query.filter(categories::parent_id.eq(parent)),
     };
-    if let Some(cursor) = cursor {
-        let Cursor { key, id: last, .. } = Cursor::<i32>::decode(cursor, SORT)?;
-        query = query.filter(position.ge(key)).filter(position.gt(key).or(id.gt(CategoryId(last))));
+    if let Some(last) = Cursor::<i32>::place::<CategoryId>(cursor, SORT)? {
+        query = query.filter((position, id).into_sql::<Record<(Integer, SqlUuid)>>().gt(last));
     }
     let rows = query.order((position, id)).limit(limit.rows_and_one()).load(conn).await?;
-    Ok(Page::from_rows(rows, limit, |last: &Category| {
-        Cursor { sort: SORT.to_owned(), key: last.position, id: last.id.0 }.encode()
-    }))
+    Ok(Page::from_rows(rows, limit, |last: &Category| Cursor::at(SORT, last.position, last.id)))
 }
 
 /// A category by id or slug.

@@ -125,6 +125,7 @@ fn check_order(children: &HashSet<CategoryId>, order: &[CategoryId]) -> Result<(
 /// A category within the tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CategoryNode {
+    /// The category itself.
     pub category: Category,
     /// Levels below where the list begins: the first has 0.
     pub level: i32,

@@ -14,7 +14,9 @@ use crate::schema::{product_categories, product_images, products, variants};
 /// Ids of what was written; variants in the order they were given.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InsertedProduct {
+    /// The product's id.
     pub id: ProductId,
+    /// The ids of its variants.
     pub variant_ids: Vec<VariantId>,
 }
 

@@ -10,7 +10,7 @@ use super::category::CategoryKey;
 use super::category_tree::list_ids_below;
 use super::product::{Audience, Product, ProductStatus};
 use super::read_product::{ProductRow, with_parts};
-use crate::db::Retryable;
+use crate::db::{Retryable, escape_like};
 use crate::ids::{CategoryId, ProductId};
 use crate::inventory::availability::availability;
 use crate::page::{Cursor, InvalidCursor, Limit, Page};
@@ -20,11 +20,17 @@ use crate::text_enum::text_enum;
 text_enum! {
     /// The order of a list; products without a price come last in both orders of price.
     pub enum ProductSort {
+        /// The oldest first.
         CreatedAt = "created_at",
+        /// The newest first.
         CreatedAtDescending = "-created_at",
+        /// The cheapest first, by the lowest price of each product.
         Price = "price",
+        /// The dearest first, by the lowest price of each product.
         PriceDescending = "-price",
+        /// By title.
         Title = "title",
+        /// By title, backwards.
         TitleDescending = "-title",
     }
 }
@@ -34,6 +40,7 @@ text_enum! {
 pub struct ListProducts {
     /// Shoppers see active products whatever `status` asks for.
     pub audience: Audience,
+    /// The status that products must have; only staff may choose it.
     pub status: Option<ProductStatus>,
     /// Id or slug of a category; an unknown one holds no products.
     pub category: Option<String>,
@@ -41,20 +48,27 @@ pub struct ListProducts {
     pub with_descendants: bool,
     /// Bounds of the product's lowest price, inclusive, in minor units.
     pub price_min_minor: Option<i64>,
+    /// The upper bound of the product's lowest price, inclusive, in minor units.
     pub price_max_minor: Option<i64>,
+    /// Whether something of the product can be bought now.
     pub in_stock: Option<bool>,
     /// Words that must all appear in title, description or a SKU.
     pub query: Option<String>,
+    /// The order of the list.
     pub sort: ProductSort,
+    /// How many products a page holds.
     pub limit: Limit,
+    /// The end of the page before; `None` for the first page.
     pub cursor: Option<String>,
 }
 
 /// Why there is no page.
 #[derive(Debug, thiserror::Error)]
 pub enum ListProductsError {
+    /// The cursor was not issued by this list in this order.
     #[error(transparent)]
     Cursor(#[from] InvalidCursor),
+    /// The database failed.
     #[error(transparent)]
     Database(#[from] diesel::result::Error),
 }
@@ -176,7 +190,7 @@ fn filtered_by_stock(query: Query<'_>, in_stock: bool) -> Query<'_> {
 }
 
 fn filtered_by_word<'a>(query: Query<'a>, word: &str) -> Query<'a> {
-    let pattern = format!("%{}%", word.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"));
+    let pattern = format!("%{}%", escape_like(word));
     let with_sku = variants::table.filter(variants::sku.ilike(pattern.clone())).select(variants::product_id);
     query.filter(
         products::title
@@ -199,17 +213,11 @@ fn sorted(query: Query<'_>, sort: ProductSort) -> Query<'_> {
 }
 
 fn cursor_of(row: &ProductRow, sort: ProductSort) -> String {
-    let (sort_name, id) = (sort.as_str().to_owned(), row.id.0);
+    let (name, id) = (sort.as_str(), row.id);
     match sort {
-        ProductSort::CreatedAt | ProductSort::CreatedAtDescending => {
-            Cursor { sort: sort_name, key: row.created_at, id }.encode()
-        }
-        ProductSort::Price | ProductSort::PriceDescending => {
-            Cursor { sort: sort_name, key: row.price_from_minor, id }.encode()
-        }
-        ProductSort::Title | ProductSort::TitleDescending => {
-            Cursor { sort: sort_name, key: row.title.clone(), id }.encode()
-        }
+        ProductSort::CreatedAt | ProductSort::CreatedAtDescending => Cursor::at(name, row.created_at, id),
+        ProductSort::Price | ProductSort::PriceDescending => Cursor::at(name, row.price_from_minor, id),
+        ProductSort::Title | ProductSort::TitleDescending => Cursor::at(name, row.title.clone(), id),
     }
 }
 
@@ -232,9 +240,8 @@ impl Start {
                 Ok(Self::Price(key, ProductId(id)))
             }
             ProductSort::Title | ProductSort::TitleDescending => {
-                let Cursor { key, id, .. } = Cursor::<String>::decode(cursor, sort.as_str())?;
-                // A client may send any text as a cursor, and Postgres cannot compare with this one.
-                if key.contains('\0') { Err(InvalidCursor) } else { Ok(Self::Title(key, ProductId(id))) }
+                let Cursor { key, id, .. } = Cursor::decode(cursor, sort.as_str())?;
+                Ok(Self::Title(key, ProductId(id)))
             }
         }
     }

@@ -27,7 +27,7 @@ pub(super) async fn lock_product(
 }
 
 /// Ends a write to a product by [`count_write`], and reads the result.
-pub(super) async fn finish_write(
+pub(crate) async fn finish_write(
     conn: &mut AsyncPgConnection,
     id: ProductId,
 ) -> Result<Product, UpdateProductError> {

@@ -33,6 +33,7 @@ pub use export::ProductExport;
 pub use former_slugs::{find_moved_category, find_moved_product};
 pub use insert_product::{InsertedProduct, insert_product};
 pub use list_products::{ListProducts, ListProductsError, ProductSort, list_products};
+pub(crate) use lock_product::finish_write;
 pub use product::{
     Attributes, Audience, Image, ImageVariant, NewImage, NewProduct, NewVariant, Options, Product,
     ProductPatch, ProductStatus, Variant, VariantPatch,
@@ -41,5 +42,6 @@ pub use read_product::{ProductKey, find_product, find_product_id, list_products_
 pub use refusal::{ProductRefusal, UpdateProductError, WriteProductError};
 pub use update_product::update_product;
 pub use variant_matrix::{OptionValues, add_combinations};
+pub(crate) use variants::append_variant;
 pub use variants::{add_variant, update_variant};
 pub use write_category::{create_category, delete_category, update_category};

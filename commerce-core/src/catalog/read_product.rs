@@ -19,7 +19,9 @@ use crate::schema::{product_categories, product_images, products, variants};
 /// How a reader names a product.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProductKey {
+    /// By id.
     Id(ProductId),
+    /// By slug.
     Slug(String),
 }
 

@@ -10,17 +10,29 @@ use crate::money::Currency;
 /// What is wrong with the given product or variant; nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProductRefusal {
+    /// Values are invalid; each is named with its place.
     #[error("{} value(s) of the product are invalid", .0.len())]
     Invalid(Vec<FieldError>),
     /// The price at `pointer` is not in the shop's currency.
     #[error("prices of this shop are in {shop}, not in {given}")]
-    CurrencyMismatch { pointer: String, given: Currency, shop: Currency },
+    CurrencyMismatch {
+        /// The place of the price (RFC 6901).
+        pointer: String,
+        /// The currency of the price.
+        given: Currency,
+        /// The shop's currency.
+        shop: Currency,
+    },
+    /// A category does not exist.
     #[error("there is no category {0}")]
     UnknownCategory(String),
+    /// The slug belongs to something else.
     #[error("the slug {0:?} belongs to another product")]
     SlugTaken(String),
+    /// The SKU belongs to another variant.
     #[error("the SKU {0:?} belongs to another variant")]
     SkuTaken(String),
+    /// Another variant of the product has the same options.
     #[error("the product has a variant with these options already")]
     OptionsTaken,
 }
@@ -28,8 +40,10 @@ pub enum ProductRefusal {
 /// Why a product was not made.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteProductError {
+    /// The product was refused.
     #[error(transparent)]
     Refused(#[from] ProductRefusal),
+    /// The database failed.
     #[error(transparent)]
     Database(QueryError),
 }
@@ -37,15 +51,22 @@ pub enum WriteProductError {
 /// Why a product or one of its variants was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum UpdateProductError {
+    /// There is no such product.
     #[error("there is no such product")]
     UnknownProduct,
+    /// The product has no such variant.
     #[error("the product has no variant {0}")]
     UnknownVariant(VariantId),
     /// Someone else wrote in between.
     #[error("the product is at version {current} by now")]
-    VersionMismatch { current: i32 },
+    VersionMismatch {
+        /// The version that it has by now.
+        current: i32,
+    },
+    /// The change was refused.
     #[error(transparent)]
     Refused(#[from] ProductRefusal),
+    /// The database failed.
     #[error(transparent)]
     Database(QueryError),
 }

@@ -17,7 +17,9 @@ use crate::money::{Currency, Money};
 /// An option and the values to choose from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OptionValues {
+    /// The option's name, such as Size.
     pub name: String,
+    /// The values to choose from, in their order.
     pub values: Vec<String>,
 }
 

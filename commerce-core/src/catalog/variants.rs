@@ -19,21 +19,31 @@ pub async fn add_variant(
     conn: &mut AsyncPgConnection,
     product_id: ProductId,
     if_version: Option<i32>,
-    mut new: NewVariant,
+    new: NewVariant,
     currency: Currency,
 ) -> Result<(VariantId, Product), UpdateProductError> {
-    normalise_variant(&mut new);
     conn.transaction::<_, UpdateProductError, _>(async |conn| {
-        let product = lock_product(conn, product_id, if_version).await?;
-        let names = option_names_with(conn, &product, None, &new.options).await?;
-        check_new(&product, &names, &new, currency)?;
-        let position = product.variants.len();
-        let ids = insert_variants(conn, product_id, &names, position, std::slice::from_ref(&new)).await?;
-        let product = finish_write(conn, product_id).await?;
-        let id = ids.into_iter().next().ok_or(diesel::result::Error::NotFound)?;
-        Ok((id, product))
+        let id = append_variant(conn, product_id, if_version, new, currency).await?;
+        Ok((id, finish_write(conn, product_id).await?))
     })
     .await
+}
+
+/// Locks the product and appends a variant. [`finish_write`] must follow in the same transaction.
+pub(crate) async fn append_variant(
+    conn: &mut AsyncPgConnection,
+    product_id: ProductId,
+    if_version: Option<i32>,
+    mut new: NewVariant,
+    currency: Currency,
+) -> Result<VariantId, UpdateProductError> {
+    normalise_variant(&mut new);
+    let product = lock_product(conn, product_id, if_version).await?;
+    let names = option_names_with(conn, &product, None, &new.options).await?;
+    check_new(&product, &names, &new, currency)?;
+    let position = product.variants.len();
+    let ids = insert_variants(conn, product_id, &names, position, std::slice::from_ref(&new)).await?;
+    Ok(ids.into_iter().next().ok_or(diesel::result::Error::NotFound)?)
 }
 
 /// Changes a variant and returns its product. Deactivating takes it from sale; it keeps its SKU and its combination.

@@ -22,6 +22,32 @@ pub struct CreateProduct {
     pub stock: Vec<i64>,
 }
 
+/// A variant to be added to a product, with what there is of it.
+#[derive(Debug, Clone)]
+pub struct CreateVariant {
+    /// The product that it is a variant of.
+    pub product_id: ProductId,
+    /// Add it only while the product is at this version.
+    pub if_version: Option<i32>,
+    /// The variant.
+    pub variant: NewVariant,
+    /// Units on hand at the main location.
+    pub stock: i64,
+}
+
+/// Options of which a product is to have a variant for every combination.
+#[derive(Debug, Clone)]
+pub struct CreateCombinations {
+    /// The product that gets the variants.
+    pub product_id: ProductId,
+    /// Add them only while the product is at this version.
+    pub if_version: Option<i32>,
+    /// The options and their values.
+    pub options: Vec<OptionValues>,
+    /// What each new variant costs.
+    pub price: Money,
+}
+
 /// Why a product was not made; nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum CreateProductError {
@@ -70,38 +96,31 @@ pub async fn create_product(
 /// Adds a variant with stock to a product and returns its id and the product.
 pub async fn create_variant(
     conn: &mut AsyncPgConnection,
-    product_id: ProductId,
-    if_version: Option<i32>,
-    new: NewVariant,
-    stock: i64,
+    create: CreateVariant,
     currency: Currency,
     origin: &Origin,
 ) -> Result<(VariantId, Product), UpdateProductError> {
+    let CreateVariant { product_id, if_version, variant, stock } = create;
     check_stock([("/stock".to_owned(), stock)])?;
     conn.transaction::<_, UpdateProductError, _>(async |conn| {
-        let (id, mut product) = catalog::add_variant(conn, product_id, if_version, new, currency).await?;
+        let id = catalog::append_variant(conn, product_id, if_version, variant, currency).await?;
         receive(conn, [(id, stock)], "first stock", origin).await?;
-        if let Some(variant) = product.variants.iter_mut().find(|variant| variant.id == id) {
-            variant.available = stock;
-        }
-        Ok((id, product))
+        Ok((id, catalog::finish_write(conn, product_id).await?))
     })
     .await
 }
 
-/// Adds a variant for every missing combination of these options, each without stock, and returns how many came and the product.
+/// Adds a variant without stock for every missing combination of the options. Returns how many were added, and the product.
 pub async fn create_combinations(
     conn: &mut AsyncPgConnection,
-    product_id: ProductId,
-    if_version: Option<i32>,
-    options: &[OptionValues],
-    price: Money,
+    create: CreateCombinations,
     currency: Currency,
     origin: &Origin,
 ) -> Result<(usize, Product), UpdateProductError> {
+    let CreateCombinations { product_id, if_version, options, price } = create;
     conn.transaction::<_, UpdateProductError, _>(async |conn| {
         let (ids, product) =
-            catalog::add_combinations(conn, product_id, if_version, options, price, currency).await?;
+            catalog::add_combinations(conn, product_id, if_version, &options, price, currency).await?;
         receive(conn, ids.iter().map(|id| (*id, 0)), "first stock", origin).await?;
         Ok((ids.len(), product))
     })

@@ -36,7 +36,8 @@ pub use cancel_order::{CancelOrderError, cancel_order};
 pub use change_email::{confirm_email_change, request_email_change};
 pub use complete_refund::{CompleteRefundError, complete_refund};
 pub use create_product::{
-    CreateProduct, CreateProductError, create_combinations, create_product, create_variant,
+    CreateCombinations, CreateProduct, CreateProductError, CreateVariant, create_combinations,
+    create_product, create_variant,
 };
 pub use delete_account::{DeleteAccountError, delete_account, delete_account_of};
 pub use expire_orders::{

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Nullable, Text, Uuid};
+use diesel::sql_types::{Array, BigInt, Nullable, Record, Text, Timestamptz, Uuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use futures_util::future::{try_join, try_join_all};
 
@@ -199,20 +199,15 @@ pub async fn list_movements(
         .order((stock_movements::created_at.desc(), stock_movements::id.desc()))
         .limit(limit.rows_and_one())
         .into_boxed();
-    if let Some(cursor) = cursor {
-        let after = Cursor::<DateTime<Utc>>::decode(cursor, NEWEST_FIRST)?;
-        query =
-            query.filter(stock_movements::created_at.lt(after.key).or(
-                stock_movements::created_at.eq(after.key).and(stock_movements::id.lt(MovementId(after.id))),
-            ));
+    if let Some(last) = Cursor::<DateTime<Utc>>::place::<MovementId>(cursor, NEWEST_FIRST)? {
+        let place = (stock_movements::created_at, stock_movements::id);
+        query = query.filter(place.into_sql::<Record<(Timestamptz, Uuid)>>().lt(last));
     }
     let rows: Vec<Movement> = query.load(conn).await?;
     if rows.is_empty() && !variant_exists(conn, variant_id).await? {
         return Err(ListMovementsError::UnknownVariant(variant_id));
     }
-    Ok(Page::from_rows(rows, limit, |last| {
-        Cursor { sort: NEWEST_FIRST.to_owned(), key: last.created_at, id: last.id.0 }.encode()
-    }))
+    Ok(Page::from_rows(rows, limit, |last| Cursor::at(NEWEST_FIRST, last.created_at, last.id)))
 }
 
 async fn variant_exists(conn: &mut AsyncPgConnection, id: VariantId) -> QueryResult<bool> {

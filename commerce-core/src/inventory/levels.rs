@@ -1,6 +1,7 @@
 //! Reading levels, without locks: for showing, never for deciding.
 
 use diesel::prelude::*;
+use diesel::sql_types::{Record, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use crate::ids::{LocationId, ProductId, VariantId};
@@ -87,14 +88,10 @@ pub async fn list_levels(
     if let Some(available_max) = available_max {
         query = query.filter((stock_levels::on_hand - stock_levels::reserved).le(available_max));
     }
-    if let Some(cursor) = cursor {
-        let after: Cursor<VariantId> = Cursor::decode(cursor, BY_VARIANT)?;
-        query = query.filter(stock_levels::variant_id.gt(after.key).or(
-            stock_levels::variant_id.eq(after.key).and(stock_levels::location_id.gt(LocationId(after.id))),
-        ));
+    if let Some(last) = Cursor::<VariantId>::place::<LocationId>(cursor, BY_VARIANT)? {
+        let place = (stock_levels::variant_id, stock_levels::location_id);
+        query = query.filter(place.into_sql::<Record<(SqlUuid, SqlUuid)>>().gt(last));
     }
     let rows: Vec<StockLevel> = query.load(conn).await?;
-    Ok(Page::from_rows(rows, limit, |last| {
-        Cursor { sort: BY_VARIANT.to_owned(), key: last.variant_id, id: last.location_id.0 }.encode()
-    }))
+    Ok(Page::from_rows(rows, limit, |last| Cursor::at(BY_VARIANT, last.variant_id, last.location_id)))
 }

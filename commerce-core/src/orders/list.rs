@@ -3,10 +3,11 @@
 use chrono::{DateTime, Utc};
 use diesel::pg::Pg;
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Record, Timestamptz, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use uuid::Uuid;
 
 use super::{CancelReason, FulfillmentStatus, Order, OrderStatus, PaymentStatus, parse_order_number};
+use crate::db::escape_like;
 use crate::ids::{OrderId, UserId};
 use crate::page::{Cursor, InvalidCursor, Limit, Page, storable_time};
 use crate::schema::orders;
@@ -59,64 +60,49 @@ pub async fn list(
     limit: Limit,
     cursor: Option<&str>,
 ) -> Result<Page<Order>, ListOrdersError> {
-    let query = filtered(filter).limit(limit.rows_and_one());
-    let rows: Vec<Order> = match sort {
-        OrderSort::NewestFirst => {
-            let query = match decode::<DateTime<Utc>>(cursor, sort)? {
-                Some((key, id)) => query
-                    .filter(orders::placed_at.lt(key).or(orders::placed_at.eq(key).and(orders::id.lt(id)))),
-                None => query,
-            };
-            query.order((orders::placed_at.desc(), orders::id.desc())).load(conn).await?
-        }
-        OrderSort::OldestFirst => {
-            let query = match decode::<DateTime<Utc>>(cursor, sort)? {
-                Some((key, id)) => query
-                    .filter(orders::placed_at.gt(key).or(orders::placed_at.eq(key).and(orders::id.gt(id)))),
-                None => query,
-            };
-            query.order((orders::placed_at, orders::id)).load(conn).await?
-        }
-        OrderSort::LargestFirst => {
-            let query = match decode::<i64>(cursor, sort)? {
-                Some((key, id)) => query.filter(
-                    orders::total_minor.lt(key).or(orders::total_minor.eq(key).and(orders::id.lt(id))),
-                ),
-                None => query,
-            };
-            query.order((orders::total_minor.desc(), orders::id.desc())).load(conn).await?
-        }
-        OrderSort::SmallestFirst => {
-            let query = match decode::<i64>(cursor, sort)? {
-                Some((key, id)) => query.filter(
-                    orders::total_minor.gt(key).or(orders::total_minor.eq(key).and(orders::id.gt(id))),
-                ),
-                None => query,
-            };
-            query.order((orders::total_minor, orders::id)).load(conn).await?
-        }
+    let query = after(filtered(filter), sort, cursor)?.limit(limit.rows_and_one());
+    let query = match sort {
+        OrderSort::NewestFirst => query.order((orders::placed_at.desc(), orders::id.desc())),
+        OrderSort::OldestFirst => query.order((orders::placed_at.asc(), orders::id.asc())),
+        OrderSort::LargestFirst => query.order((orders::total_minor.desc(), orders::id.desc())),
+        OrderSort::SmallestFirst => query.order((orders::total_minor.asc(), orders::id.asc())),
     };
-    Ok(Page::from_rows(rows, limit, |last| cursor_after(last, sort)))
+    Ok(Page::from_rows(query.load(conn).await?, limit, |last| cursor_of(last, sort)))
 }
 
-fn cursor_after(order: &Order, sort: OrderSort) -> String {
-    let (sort_text, id): (String, Uuid) = (sort.as_str().to_owned(), order.id.0);
+fn cursor_of(order: &Order, sort: OrderSort) -> String {
+    let (name, id) = (sort.as_str(), order.id);
     match sort {
-        OrderSort::NewestFirst | OrderSort::OldestFirst => {
-            Cursor { sort: sort_text, key: order.placed_at, id }.encode()
-        }
-        OrderSort::LargestFirst | OrderSort::SmallestFirst => {
-            Cursor { sort: sort_text, key: order.total_minor, id }.encode()
-        }
+        OrderSort::NewestFirst | OrderSort::OldestFirst => Cursor::at(name, order.placed_at, id),
+        OrderSort::LargestFirst | OrderSort::SmallestFirst => Cursor::at(name, order.total_minor, id),
     }
 }
 
-fn decode<K>(cursor: Option<&str>, sort: OrderSort) -> Result<Option<(K, OrderId)>, InvalidCursor>
-where
-    K: serde::Serialize + serde::de::DeserializeOwned,
-{
-    let cursor = cursor.map(|text| Cursor::<K>::decode(text, sort.as_str())).transpose()?;
-    Ok(cursor.map(|after| (after.key, OrderId(after.id))))
+/// The orders after the one that the cursor names.
+fn after<'a>(
+    query: OrderQuery<'a>,
+    sort: OrderSort,
+    cursor: Option<&str>,
+) -> Result<OrderQuery<'a>, InvalidCursor> {
+    let is_ascending = matches!(sort, OrderSort::OldestFirst | OrderSort::SmallestFirst);
+    Ok(match sort {
+        OrderSort::NewestFirst | OrderSort::OldestFirst => {
+            let place = (orders::placed_at, orders::id).into_sql::<Record<(Timestamptz, SqlUuid)>>();
+            match Cursor::<DateTime<Utc>>::place::<OrderId>(cursor, sort.as_str())? {
+                Some(last) if is_ascending => query.filter(place.gt(last)),
+                Some(last) => query.filter(place.lt(last)),
+                None => query,
+            }
+        }
+        OrderSort::LargestFirst | OrderSort::SmallestFirst => {
+            let place = (orders::total_minor, orders::id).into_sql::<Record<(BigInt, SqlUuid)>>();
+            match Cursor::<i64>::place::<OrderId>(cursor, sort.as_str())? {
+                Some(last) if is_ascending => query.filter(place.gt(last)),
+                Some(last) => query.filter(place.lt(last)),
+                None => query,
+            }
+        }
+    })
 }
 
 type OrderQuery<'a> = orders::BoxedQuery<'a, Pg, diesel::dsl::SqlTypeOf<diesel::dsl::AsSelect<Order, Pg>>>;
@@ -163,9 +149,4 @@ fn filtered(filter: &OrderFilter) -> OrderQuery<'_> {
         };
     }
     query
-}
-
-/// `%`, `_` and `\` are plain characters in what a person types.
-fn escape_like(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
 }

@@ -33,6 +33,7 @@ pub struct FacetValue {
     pub value: String,
     /// As it is shown, where that differs.
     pub label: Option<String>,
+    /// How many of the matches have it.
     pub count: i64,
 }
 

@@ -24,6 +24,7 @@ pub struct WithFallback {
 pub const COOL_DOWN: Duration = Duration::from_secs(5);
 
 impl WithFallback {
+    /// An engine that asks `first`, and `second` while `first` fails. A failure keeps `first` out for `cool_down`.
     pub fn new(first: Arc<dyn SearchEngine>, second: Arc<dyn SearchEngine>, cool_down: Duration) -> Self {
         Self { first, second, cool_down, left_alone_until: Mutex::new(None) }
     }
@@ -31,7 +32,7 @@ impl WithFallback {
     async fn ask_both(&self, query: &EngineQuery) -> Result<Matches, EngineError> {
         if !self.is_left_alone() {
             match self.first.find(query).await {
-                Err(EngineError::Unavailable(reason)) => self.leave_alone(&reason),
+                Err(EngineError::Unavailable(reason)) => self.leave_alone(&reason.to_string()),
                 answer => {
                     count(self.first.name());
                     return answer;

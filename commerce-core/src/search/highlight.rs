@@ -27,6 +27,7 @@ pub struct Marker {
 }
 
 impl Marker {
+    /// Marks these terms.
     pub fn new(terms: Vec<Term>) -> Self {
         Self { terms, known: HashMap::new() }
     }

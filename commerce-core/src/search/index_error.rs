@@ -8,23 +8,34 @@ use crate::queue::CompleteError;
 /// Why search rows or an index could not be brought up to date. What was not sent is still recorded as changed.
 #[derive(Debug, thiserror::Error)]
 pub enum IndexError {
+    /// The pool had no connection.
     #[error("no database connection could be had: {0}")]
     NoConnection(#[from] PoolError),
+    /// A statement failed.
     #[error(transparent)]
     Database(#[from] diesel::result::Error),
+    /// The job's lease ran out, or the job could not be completed.
     #[error(transparent)]
     Complete(#[from] CompleteError),
+    /// Meilisearch failed or did not answer.
     #[cfg(feature = "meilisearch")]
     #[error(transparent)]
     Meilisearch(#[from] MeilisearchError),
+    /// Another process has its turn at the index.
     #[error("another process is at the index; try again when it is done")]
     Busy,
+    /// Transactions that write products did not end within a quarter of an hour.
     #[error(
         "{transactions} transaction(s) have been changing products for a quarter of an hour; try again when they have ended"
     )]
-    WritersBusy { transactions: usize },
+    WritersBusy {
+        /// How many of them have not ended.
+        transactions: usize,
+    },
+    /// The connection that held the turn was lost, so that another process may have taken it.
     #[error("the connection that held the turn was lost; what was sent is marked to be sent again")]
     TurnLost,
+    /// A worker that has no Meilisearch removed the index while it was built.
     #[error(
         "a worker without MEILISEARCH_URL gave the index up while it was built: set it for every worker of this shop, and try again"
     )]

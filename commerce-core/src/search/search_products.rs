@@ -17,6 +17,7 @@ use crate::schema::categories;
 /// A page of what was found.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SearchPage {
+    /// The products of this page.
     pub found: Vec<FoundProduct>,
     /// On all pages.
     pub total: i64,
@@ -24,20 +25,25 @@ pub struct SearchPage {
     pub is_total_exact: bool,
     /// By field: `category`, `price`, `in_stock`, `options.<name>`.
     pub facets: BTreeMap<String, Facet>,
+    /// The number of this page, from 1.
     pub page: u32,
+    /// How many products a page holds.
     pub per_page: u16,
 }
 
 /// A product, and where the words were found in it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FoundProduct {
+    /// The product.
     pub product: Product,
+    /// Where the words were found in it.
     pub highlights: Highlights,
 }
 
 /// HTML, with found words between `<mark>` and `</mark>` and everything else escaped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Highlights {
+    /// The title as HTML, with the found words marked.
     pub title: String,
     /// The part of the description around the first found word, if there is one.
     pub description: Option<String>,
@@ -46,10 +52,13 @@ pub struct Highlights {
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum SearchProductsError {
+    /// No connection to the database could be had.
     #[error("no database connection could be had: {0}")]
     NoConnection(#[from] PoolError),
+    /// The database failed.
     #[error(transparent)]
     Database(#[from] diesel::result::Error),
+    /// The search engine failed.
     #[error(transparent)]
     Engine(EngineError),
 }

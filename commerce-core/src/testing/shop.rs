@@ -143,7 +143,7 @@ async fn insert_variant(conn: &mut AsyncPgConnection, price_minor: i64) -> Query
             products::id.eq(product_id),
             products::slug.eq(&name),
             products::title.eq(&name),
-            products::status.eq("active"),
+            products::status.eq(crate::catalog::ProductStatus::Active),
             products::price_from_minor.eq(price_minor),
         ))
         .execute(conn)

@@ -11,6 +11,7 @@ mod given;
 mod images;
 mod import_matches;
 mod imports;
+mod limits;
 mod lists;
 mod products;
 mod tree;

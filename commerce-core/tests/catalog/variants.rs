@@ -1,6 +1,8 @@
-use commerce_core::catalog::{self, OptionValues, ProductRefusal, UpdateProductError, VariantPatch};
-use commerce_core::flows;
-use commerce_core::ids::VariantId;
+use commerce_core::catalog::{
+    self, NewVariant, OptionValues, ProductRefusal, UpdateProductError, VariantPatch,
+};
+use commerce_core::flows::{self, CreateCombinations, CreateVariant};
+use commerce_core::ids::{ProductId, VariantId};
 use commerce_core::money::{Currency, Money};
 use commerce_core::request::Origin;
 use commerce_core::testing::TestDatabase;
@@ -14,6 +16,19 @@ fn refusal<T: std::fmt::Debug>(result: Result<T, UpdateProductError>) -> Product
     }
 }
 
+fn to_create(
+    product_id: ProductId,
+    if_version: Option<i32>,
+    variant: NewVariant,
+    stock: i64,
+) -> CreateVariant {
+    CreateVariant { product_id, if_version, variant, stock }
+}
+
+fn combinations(product_id: ProductId, options: &[OptionValues], price: Money) -> CreateCombinations {
+    CreateCombinations { product_id, if_version: None, options: options.to_vec(), price }
+}
+
 #[tokio::test]
 async fn a_variant_is_added_with_its_stock() {
     let db = TestDatabase::new().await;
@@ -22,17 +37,19 @@ async fn a_variant_is_added_with_its_stock() {
     let origin = Origin::system();
     let cheaper = variant(&[("Size", "M")], 200);
     let (id, after) =
-        flows::create_variant(conn, sock.id, Some(1), cheaper.clone(), 7, Currency::USD, &origin)
+        flows::create_variant(conn, to_create(sock.id, Some(1), cheaper.clone(), 7), Currency::USD, &origin)
             .await
             .unwrap();
     let added = after.variants.iter().find(|variant| variant.id == id).unwrap();
     assert_eq!((added.title.as_str(), added.available), ("M", 7));
     assert_eq!((after.price_from, after.version), (Some(usd(200)), 2));
 
-    let again = flows::create_variant(conn, sock.id, None, cheaper, 7, Currency::USD, &origin).await;
+    let again =
+        flows::create_variant(conn, to_create(sock.id, None, cheaper, 7), Currency::USD, &origin).await;
     assert_eq!(refusal(again), ProductRefusal::OptionsTaken);
     let other = variant(&[("Colour", "Red")], 200);
-    let wrong_option = flows::create_variant(conn, sock.id, None, other, 0, Currency::USD, &origin).await;
+    let wrong_option =
+        flows::create_variant(conn, to_create(sock.id, None, other, 0), Currency::USD, &origin).await;
     assert!(
         matches!(refusal(wrong_option), ProductRefusal::Invalid(errors) if errors[0].pointer == "/options")
     );
@@ -129,7 +146,7 @@ async fn a_matrix_adds_what_is_missing_and_nothing_twice() {
     let options = [option("Size", &["S", "M"]), option(" Color", &["Red", "Blue "])];
     let origin = Origin::system();
     let (added, made) =
-        flows::create_combinations(conn, shirt.id, None, &options, usd(1500), Currency::USD, &origin)
+        flows::create_combinations(conn, combinations(shirt.id, &options, usd(1500)), Currency::USD, &origin)
             .await
             .unwrap();
     let titles: Vec<_> =
@@ -140,12 +157,12 @@ async fn a_matrix_adds_what_is_missing_and_nothing_twice() {
 
     let more = [option("Color", &["Blue", "Green"]), option("Size", &["M"])];
     let (added, more) =
-        flows::create_combinations(conn, shirt.id, None, &more, usd(1600), Currency::USD, &origin)
+        flows::create_combinations(conn, combinations(shirt.id, &more, usd(1600)), Currency::USD, &origin)
             .await
             .unwrap();
     assert_eq!((added, more.variants.len(), more.variants[4].title.as_str()), (1, 5, "M / Green"));
     let (added, again) =
-        flows::create_combinations(conn, shirt.id, None, &options, usd(1), Currency::USD, &origin)
+        flows::create_combinations(conn, combinations(shirt.id, &options, usd(1)), Currency::USD, &origin)
             .await
             .unwrap();
     assert_eq!((added, again.version), (0, more.version));
@@ -153,9 +170,10 @@ async fn a_matrix_adds_what_is_missing_and_nothing_twice() {
     assert_eq!(levels.get(&more.variants[4].id), Some(&0));
 
     let other = [option("Material", &["Wool"])];
-    let refused = flows::create_combinations(conn, shirt.id, None, &other, usd(1), Currency::USD, &origin)
-        .await
-        .unwrap_err();
+    let refused =
+        flows::create_combinations(conn, combinations(shirt.id, &other, usd(1)), Currency::USD, &origin)
+            .await
+            .unwrap_err();
     assert!(refused.to_string().contains("invalid"), "{refused}");
     db.finish().await;
 }

@@ -21,10 +21,13 @@ use crate::schema::{product_images, products};
 pub struct AddImage {
     /// Only while the product is at this version.
     pub if_version: Option<i32>,
+    /// The name of its file in the media store.
     pub file: FileKey,
     /// As it is shown, in pixels.
     pub width: u32,
+    /// Its height as it is shown, in pixels.
     pub height: u32,
+    /// The text that stands for the image.
     pub alt: String,
     /// Its place among the images, from 0; last unless given, or if there are fewer.
     pub position: Option<usize>,

@@ -12,6 +12,7 @@ use crate::schema::product_images;
 /// What to change in an image; absent fields stay.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ImagePatch {
+    /// The new text that stands for the image.
     pub alt: Option<String>,
     /// Its new place among the images, from 0; last if there are fewer.
     pub position: Option<usize>,

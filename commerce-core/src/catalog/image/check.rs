@@ -22,11 +22,13 @@ const DECODED_BYTES_MAX: u64 = 160 * 1024 * 1024;
 /// A picture that can be stored and shown.
 #[derive(Debug, Clone)]
 pub struct CheckedImage {
+    /// The format in which it is stored.
     pub format: Format,
     /// Without what the camera wrote beside the picture, such as the place.
     pub bytes: Bytes,
     /// As it is shown.
     pub width: u32,
+    /// Its height as it is shown, in pixels.
     pub height: u32,
 }
 

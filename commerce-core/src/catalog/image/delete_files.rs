@@ -36,12 +36,16 @@ const FORGOTTEN_AFTER: Duration = Duration::from_secs(60 * 60);
 /// Why files were not deleted.
 #[derive(Debug, thiserror::Error)]
 pub enum FilesError {
+    /// The media store failed.
     #[error(transparent)]
     Media(#[from] MediaError),
+    /// The pool had no connection.
     #[error("no database connection could be had: {0}")]
     NoConnection(#[from] PoolError),
+    /// The job's lease ran out before the files were deleted, or the job could not be completed.
     #[error(transparent)]
     Complete(#[from] CompleteError),
+    /// A statement failed.
     #[error(transparent)]
     Database(#[from] QueryError),
 }

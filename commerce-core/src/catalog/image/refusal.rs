@@ -5,20 +5,32 @@ use crate::catalog::limits::{IMAGE_FILE_BYTES_MAX, IMAGE_PIXELS_MAX};
 /// Why a file is not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ImageRefusal {
+    /// The file is empty.
     #[error("is empty")]
     Empty,
+    /// The file is too large.
     #[error("has {0} bytes; at most {IMAGE_FILE_BYTES_MAX} are allowed")]
     TooManyBytes(usize),
+    /// The file is too large once the picture is turned.
     #[error(
         "has {0} bytes once it is turned as it says; at most {IMAGE_FILE_BYTES_MAX} are allowed: turn it before the upload"
     )]
     TooManyBytesTurned(usize),
+    /// The file is no picture of a known format.
     #[error("is no JPEG, PNG or WebP picture")]
     UnknownFormat,
+    /// The picture is too large.
     #[error("has {width} × {height} pixels; at most {IMAGE_PIXELS_MAX} are allowed")]
-    TooManyPixels { width: u32, height: u32 },
+    TooManyPixels {
+        /// The width in pixels.
+        width: u32,
+        /// The height in pixels.
+        height: u32,
+    },
+    /// The picture moves.
     #[error("is animated; only pictures that stand still are taken")]
     Animated,
+    /// The file does not hold together; the text says where.
     #[error("is damaged or cut short: {0}")]
     Damaged(String),
 }

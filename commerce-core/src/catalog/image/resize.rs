@@ -18,6 +18,7 @@ use crate::schema::product_images;
 /// Makes the smaller copies of an uploaded image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResizeImage {
+    /// The image as it was uploaded.
     pub image_id: ImageId,
 }
 
@@ -41,14 +42,19 @@ pub enum ResizeImageError {
     /// It was decoded when it was uploaded: trying again does not help.
     #[error("the picture {0}")]
     Unreadable(#[from] ImageRefusal),
+    /// The media store failed.
     #[error(transparent)]
     Media(#[from] MediaError),
+    /// The work took too long.
     #[error("writing the copies took too long")]
     TooSlow,
+    /// No connection to the database could be had.
     #[error("no database connection could be had: {0}")]
     NoConnection(#[from] PoolError),
+    /// The job could not be completed.
     #[error(transparent)]
     Complete(#[from] CompleteError),
+    /// The database failed.
     #[error(transparent)]
     Database(#[from] QueryError),
 }

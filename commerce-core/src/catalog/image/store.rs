@@ -27,8 +27,11 @@ const PUT_TIMEOUT: Duration = Duration::from_secs(20);
 /// The kinds of picture that are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
+    /// JPEG.
     Jpeg,
+    /// PNG.
     Png,
+    /// WebP.
     WebP,
 }
 
@@ -44,6 +47,7 @@ impl Format {
         }
     }
 
+    /// The media type for HTTP.
     pub const fn content_type(self) -> &'static str {
         match self {
             Self::Jpeg => "image/jpeg",
@@ -61,6 +65,7 @@ pub struct FileKey {
 }
 
 impl FileKey {
+    /// A name for a new file of this format.
     pub fn new(format: Format) -> Self {
         Self { id: Uuid::now_v7(), format }
     }
@@ -74,10 +79,12 @@ impl FileKey {
         (key.to_string() == name).then_some(key)
     }
 
+    /// The unique part of the name.
     pub fn id(&self) -> Uuid {
         self.id
     }
 
+    /// The format of the file.
     pub fn format(&self) -> Format {
         self.format
     }
@@ -92,10 +99,13 @@ impl std::fmt::Display for FileKey {
 /// Why `COMMERCE_MEDIA_URL` cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum MediaSettingError {
+    /// The setting is no address.
     #[error("is not an address such as file:///var/lib/shop/media or s3://bucket/prefix: {0}")]
     NotAnAddress(String),
+    /// The address names no kind of store that is known.
     #[error("{0}:// is not a place that files can be kept in; there are file:// and s3://")]
     UnknownPlace(String),
+    /// The store refused the setting.
     #[error(transparent)]
     Store(#[from] object_store::Error),
 }
@@ -103,10 +113,13 @@ pub enum MediaSettingError {
 /// Why a file cannot be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum MediaError {
+    /// The store has no such file.
     #[error("the media store has no file {0}")]
     Missing(String),
+    /// The store took too long.
     #[error("the media store did not take the file within {PUT_TIMEOUT:?}")]
     TooSlow,
+    /// The store failed.
     #[error("the media store failed: {0}")]
     Store(#[source] object_store::Error),
 }
@@ -115,7 +128,9 @@ pub enum MediaError {
 pub struct Download {
     /// Of the whole file, in bytes.
     pub size: u64,
+    /// Which bytes of the file follow.
     pub range: Range<u64>,
+    /// The bytes, as they come.
     pub bytes: BoxStream<'static, Result<Bytes, object_store::Error>>,
 }
 

@@ -17,25 +17,34 @@ use crate::schema::product_images;
 /// An image, and its product's version.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WrittenImage {
+    /// The image as it is now.
     pub image: Image,
+    /// The version of its product after the write.
     pub product_version: i32,
 }
 
 /// Why an image was not written.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteImageError {
+    /// There is no such product.
     #[error("there is no such product")]
     UnknownProduct,
+    /// The product has no such image.
     #[error("the product has no such image")]
     UnknownImage,
     /// Someone else wrote in between.
     #[error("the product is at version {current} by now")]
-    VersionMismatch { current: i32 },
+    VersionMismatch {
+        /// The version that it has by now.
+        current: i32,
+    },
+    /// Values are invalid; each is named with its place.
     #[error("{} value(s) of the image are invalid", .0.len())]
     Invalid(Vec<FieldError>),
     /// Its file may be deleted at any moment.
     #[error("the upload took too long")]
     UploadLapsed,
+    /// The database failed.
     #[error(transparent)]
     Database(#[from] QueryError),
 }

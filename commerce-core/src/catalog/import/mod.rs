@@ -52,6 +52,7 @@ pub struct LineError {
     pub line: u64,
     /// The name in the header; empty when the whole line is meant.
     pub column: String,
+    /// What is wrong, for people.
     pub message: String,
 }
 
@@ -101,17 +102,23 @@ impl From<Vec<LineError>> for Faults {
 /// A product as a file gives it. Absent fields are columns that the file does not have.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ImportedProduct {
+    /// The slug under which the file names the product.
     pub slug: String,
+    /// The title.
     pub title: String,
     /// HTML, not yet sanitised.
     pub description: Option<String>,
+    /// The status.
     pub status: Option<ProductStatus>,
     /// Added to those that the product has.
     pub attributes: Attributes,
     /// Categories to be in, by title; made when there are none.
     pub category_titles: Vec<String>,
+    /// The names of its options, in their order.
     pub option_names: Vec<String>,
+    /// The images that it links to, in their order.
     pub images: Vec<NewImage>,
+    /// The variants, in the order of the file.
     pub variants: Vec<ImportedVariant>,
     /// Where everything was read, to tell of what goes wrong later.
     pub places: Places,
@@ -120,6 +127,7 @@ pub struct ImportedProduct {
 /// A variant as a file gives it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ImportedVariant {
+    /// The variant itself.
     pub variant: NewVariant,
     /// Whether the file has a column for the price to compare with.
     pub has_compare_at_column: bool,
@@ -132,26 +140,42 @@ pub struct ImportedVariant {
 /// The lines and columns that a product was read from.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Places {
+    /// The names of the columns.
     pub columns: Columns,
+    /// The line that the product begins on.
     pub product_line: u64,
+    /// The line of each variant.
     pub variant_lines: Vec<u64>,
+    /// The line of each image.
     pub image_lines: Vec<u64>,
 }
 
 /// The names of the columns in the file's own header.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Columns {
+    /// The column of the slug.
     pub slug: String,
+    /// The column of the title.
     pub title: String,
+    /// The column of the description.
     pub description: String,
+    /// The column of the attributes.
     pub attributes: String,
+    /// The column of the categories.
     pub categories: String,
+    /// The column of the options.
     pub options: String,
+    /// The column of the SKU.
     pub sku: String,
+    /// The column of the price.
     pub price: String,
+    /// The column of the price to compare with.
     pub compare_at_price: String,
+    /// The column of the units on hand.
     pub stock: String,
+    /// The column of an image's address.
     pub image_url: String,
+    /// The column of the text that stands for an image.
     pub image_alt: String,
 }
 

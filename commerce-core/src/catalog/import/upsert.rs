@@ -25,15 +25,20 @@ use crate::schema::{former_product_slugs, products, variants};
 /// What became of an imported product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
+    /// The product is new.
     Created,
+    /// The product was changed.
     Updated,
+    /// The product was already as the file has it.
     Unchanged,
 }
 
 /// An imported product in the database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upserted {
+    /// The product.
     pub product_id: ProductId,
+    /// What became of it.
     pub outcome: Outcome,
     /// By the order of the file; the second tells whether the variant is new.
     pub variants: Vec<(VariantId, bool)>,

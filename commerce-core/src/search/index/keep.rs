@@ -14,9 +14,15 @@ pub enum Kept {
     /// Another process is at it.
     ElsewhereInHand,
     /// So many changes were sent that no job had sent.
-    UpToDate { sent: usize },
+    UpToDate {
+        /// How many changes were sent.
+        sent: usize,
+    },
     /// It was built anew.
-    Rebuilt { products: i64 },
+    Rebuilt {
+        /// How many products are in the index.
+        products: i64,
+    },
 }
 
 /// To be called now and then; safe in many processes at once.

@@ -18,9 +18,17 @@ use crate::search::writers::Writers;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
     /// It begins when these have ended that were changing products before it was announced.
-    WaitingFor { transactions: usize },
+    WaitingFor {
+        /// How many transactions have not ended.
+        transactions: usize,
+    },
     /// Products of the shop that are in the new index.
-    Built { products: i64, of: i64 },
+    Built {
+        /// How many products are in the new index.
+        products: i64,
+        /// How many products it will have.
+        of: i64,
+    },
 }
 
 /// How long to wait for another indexer to give back its turn.

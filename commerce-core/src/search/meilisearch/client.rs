@@ -18,6 +18,7 @@ use super::settings::settings;
 pub struct MeilisearchSettings {
     /// Such as `http://127.0.0.1:7700`.
     pub url: String,
+    /// The key that the server asks for.
     pub api_key: Option<String>,
     /// Names of indexes begin with it, so that shops can share a server.
     pub index_prefix: String,
@@ -40,10 +41,12 @@ impl MeilisearchSettings {
 /// Why Meilisearch did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum MeilisearchError {
+    /// The server has no such index.
     #[error("there is no index {0}")]
     NoIndex(String),
+    /// The server refused or failed.
     #[error("Meilisearch cannot be used: {0}")]
-    Failed(String),
+    Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 /// A Meilisearch server; cheap to clone.
@@ -64,10 +67,11 @@ impl Meilisearch {
     pub fn new(settings: &MeilisearchSettings) -> Result<Self, MeilisearchError> {
         let url = settings.url.trim_end_matches('/');
         if !url.starts_with("http://") && !url.starts_with("https://") {
-            return Err(MeilisearchError::Failed(format!("{url} is not an http(s) address")));
+            return Err(MeilisearchError::Failed(format!("{url} is not an http(s) address").into()));
         }
         let client = |timeout| -> Result<Client<Http>, MeilisearchError> {
-            let http = Http::new(settings.api_key.as_deref(), timeout).map_err(MeilisearchError::Failed)?;
+            let http = Http::new(settings.api_key.as_deref(), timeout)
+                .map_err(|error| MeilisearchError::Failed(error.into()))?;
             Ok(Client::new_with_client(url, settings.api_key.clone(), http))
         };
         Ok(Self {
@@ -164,7 +168,7 @@ impl Meilisearch {
             }
             pause = (pause * 2).min(Duration::from_millis(200));
         }
-        Err(MeilisearchError::Failed(format!("task {} did not end in time", task.task_uid)))
+        Err(MeilisearchError::Failed(format!("task {} did not end in time", task.task_uid).into()))
     }
 }
 
@@ -176,8 +180,7 @@ fn in_requests(documents: &[Document]) -> Result<Vec<&[Document]>, MeilisearchEr
     let mut parts = Vec::new();
     let (mut rest, mut length, mut bytes) = (documents, 0, 0);
     for document in documents {
-        let written =
-            serde_json::to_vec(document).map_err(|error| MeilisearchError::Failed(error.to_string()))?;
+        let written = serde_json::to_vec(document).map_err(|error| MeilisearchError::Failed(error.into()))?;
         if length > 0 && bytes + written.len() > REQUEST_BYTES_MAX {
             let (part, others) = rest.split_at(length);
             parts.push(part);
@@ -204,8 +207,8 @@ pub(super) fn failed(uid: &str, error: Error) -> MeilisearchError {
                 text = format!("{text}: {inner}");
                 cause = inner.source();
             }
-            MeilisearchError::Failed(text)
+            MeilisearchError::Failed(text.into())
         }
-        error => MeilisearchError::Failed(error.to_string()),
+        error => MeilisearchError::Failed(error.into()),
     }
 }

@@ -12,26 +12,37 @@ use crate::search::facets::price_range;
 /// A listed row of `commerce.product_search`, its texts folded as searches are.
 #[derive(Debug, Clone, QueryableByName)]
 pub struct IndexedRow {
+    /// The product's id.
     #[diesel(sql_type = SqlUuid)]
     pub product_id: Uuid,
+    /// The product's title.
     #[diesel(sql_type = Text)]
     pub title: String,
+    /// The SKUs of its variants.
     #[diesel(sql_type = Array<Text>)]
     pub skus: Vec<String>,
+    /// Its facts as words.
     #[diesel(sql_type = Text)]
     pub facts: String,
+    /// Its description as words.
     #[diesel(sql_type = Text)]
     pub body: String,
+    /// Its lowest price in minor units.
     #[diesel(sql_type = Nullable<BigInt>)]
     pub price_from_minor: Option<i64>,
+    /// Whether something of it can be bought now.
     #[diesel(sql_type = diesel::sql_types::Bool)]
     pub in_stock: bool,
+    /// The categories that it is in.
     #[diesel(sql_type = Array<SqlUuid>)]
     pub category_ids: Vec<Uuid>,
+    /// These categories and all above them.
     #[diesel(sql_type = Array<SqlUuid>)]
     pub category_tree: Vec<Uuid>,
+    /// The values of its options, each with the option's name.
     #[diesel(sql_type = Array<Text>)]
     pub options: Vec<String>,
+    /// When the product was made.
     #[diesel(sql_type = Timestamptz)]
     pub created_at: DateTime<Utc>,
 }

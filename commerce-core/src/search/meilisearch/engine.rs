@@ -37,6 +37,7 @@ pub struct MeilisearchEngine {
 const KNOWN_FOR: Duration = Duration::from_secs(1);
 
 impl MeilisearchEngine {
+    /// An engine over this server, with the words that the database knows.
     pub fn new(pool: Pool, server: Meilisearch) -> Self {
         Self { pool, server, known: Arc::default() }
     }
@@ -58,7 +59,7 @@ impl MeilisearchEngine {
             }
             results => results,
         };
-        let results = results.map_err(|error| EngineError::Unavailable(error.to_string()))?;
+        let results = results.map_err(|error| EngineError::Unavailable(error.into()))?;
         let mut matches = Matches::none();
         for (at, (field, result)) in results.into_iter().enumerate() {
             if at == 0 {
@@ -84,7 +85,7 @@ impl MeilisearchEngine {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         *known = live.map(|(uid, _)| (uid, asked_at));
         let uid = known.as_ref().map(|(uid, _)| uid.clone());
-        uid.ok_or_else(|| EngineError::Unavailable("there is no index yet".to_owned()))
+        uid.ok_or_else(|| EngineError::Unavailable("there is no index yet".into()))
     }
 
     /// One request: the search itself, and one more for each facet whose own filter must be left out.
@@ -138,7 +139,7 @@ impl SearchEngine for MeilisearchEngine {
     fn check(&self) -> BoxFuture<'_, Result<(), EngineError>> {
         async move {
             self.look_up().await?;
-            self.server.check().await.map_err(|error| EngineError::Unavailable(error.to_string()))
+            self.server.check().await.map_err(|error| EngineError::Unavailable(error.into()))
         }
         .boxed()
     }

@@ -8,7 +8,7 @@ use commerce_core::catalog::{
     self, Audience, ListProducts, ListProductsError, ProductKey, ProductPatch, ProductRefusal,
     ProductStatus as Status, UpdateProductError, VariantPatch,
 };
-use commerce_core::flows::{self, CreateProductError};
+use commerce_core::flows::{self, CreateCombinations, CreateProductError, CreateVariant};
 use commerce_core::ids::{ProductId, VariantId};
 use commerce_core::page::Limit;
 use diesel_async::AsyncPgConnection;
@@ -180,10 +180,9 @@ impl Products {
         let effect = async move |conn: &mut AsyncPgConnection| {
             let id = product_id(conn, &product).await?;
             let before = audit_log::snapshot(conn, Subject::Product(id)).await?;
-            let new = new.clone();
-            let (_, product) =
-                flows::create_variant(conn, id, expected.version(), new, stock, currency, &author.origin)
-                    .await?;
+            let create =
+                CreateVariant { product_id: id, if_version: expected.version(), variant: new.clone(), stock };
+            let (_, product) = flows::create_variant(conn, create, currency, &author.origin).await?;
             audit_log::record(conn, &author, "create_variant", Subject::Product(id), before).await?;
             Ok::<_, UpdateProductError>(Product::from(product).reply())
         };
@@ -212,10 +211,13 @@ impl Products {
         let effect = async move |conn: &mut AsyncPgConnection| {
             let id = product_id(conn, &product).await?;
             let before = audit_log::snapshot(conn, Subject::Product(id)).await?;
-            let version = expected.version();
-            let (_, product) =
-                flows::create_combinations(conn, id, version, &options, price, currency, &author.origin)
-                    .await?;
+            let create = CreateCombinations {
+                product_id: id,
+                if_version: expected.version(),
+                options: options.clone(),
+                price,
+            };
+            let (_, product) = flows::create_combinations(conn, create, currency, &author.origin).await?;
             audit_log::record(conn, &author, "create_variant_matrix", Subject::Product(id), before).await?;
             Ok::<_, UpdateProductError>(Product::from(product).reply())
         };
