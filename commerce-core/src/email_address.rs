@@ -26,8 +26,10 @@ pub struct EmailAddress(String);
 /// The text is not an e-mail address that mail can be delivered to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidEmailAddress {
+    /// It has no name, no domain, or signs that mail servers do not take.
     #[error("must be an e-mail address such as ada@example.com")]
     Malformed,
+    /// It has more than [`EmailAddress::CHARS_MAX`] characters.
     #[error("must not be longer than {} characters", EmailAddress::CHARS_MAX)]
     TooLong,
     /// Only servers that offer SMTPUTF8 take such an address, and many do not.

@@ -41,8 +41,11 @@ impl IdempotentRequest {
 /// A stored answer: status, the headers that belong to it, and the body as it was sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredAnswer {
+    /// The HTTP status.
     pub status: u16,
+    /// Name and value of each header that belongs to the answer.
     pub headers: Vec<(String, String)>,
+    /// The body as text.
     pub body: String,
 }
 
@@ -58,10 +61,13 @@ pub enum Begun {
 /// Why a request with a key cannot be worked on.
 #[derive(Debug, thiserror::Error)]
 pub enum IdempotencyError {
+    /// Another connection is working on the same request: try again in a moment.
     #[error("a request with this Idempotency-Key is still being worked on")]
     InUse,
+    /// The key is bound to another request.
     #[error("this Idempotency-Key was used for a request with another body")]
     Reused,
+    /// A statement failed.
     #[error(transparent)]
     Database(#[from] QueryError),
 }

@@ -19,11 +19,15 @@ pub const ADDRESSES_MAX: usize = 50;
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
 #[diesel(table_name = addresses, check_for_backend(diesel::pg::Pg))]
 pub struct SavedAddress {
+    /// Its id in the book.
     pub id: AddressId,
+    /// Where parcels or bills go.
     pub address: Address,
     /// At most one of a user's is.
     pub is_default: bool,
+    /// When it was saved.
     pub created_at: DateTime<Utc>,
+    /// When it was last changed.
     pub updated_at: DateTime<Utc>,
     /// Grows by one with every change.
     pub version: i32,
@@ -32,14 +36,23 @@ pub struct SavedAddress {
 /// What an address is to become; what is `None` stays, and an empty text takes `line2`, `region` or `phone` away.
 #[derive(Debug, Clone, Default)]
 pub struct AddressChange {
+    /// Whose name stands on the parcel.
     pub name: Option<String>,
+    /// Street and number.
     pub line1: Option<String>,
+    /// What the first line has no room for; an empty text removes it.
     pub line2: Option<String>,
+    /// The town.
     pub city: Option<String>,
+    /// State, province or county; an empty text removes it.
     pub region: Option<String>,
+    /// The postal code, as the country writes it.
     pub postal_code: Option<String>,
+    /// Two letters (ISO 3166-1).
     pub country: Option<String>,
+    /// A number for the carrier; an empty text removes it.
     pub phone: Option<String>,
+    /// `true` makes it the default and takes that from the one before.
     pub is_default: Option<bool>,
     /// Change it only if it still has this version.
     pub expected_version: Option<i32>,
@@ -66,14 +79,19 @@ impl AddressChange {
 /// Why an address book was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum AddressBookError {
+    /// This user has no address with this id.
     #[error("there is no such address")]
     NotFound,
+    /// The book already holds [`ADDRESSES_MAX`] addresses.
     #[error("a user has at most {ADDRESSES_MAX} addresses")]
     Full,
+    /// Somebody else changed the address in the meantime.
     #[error("the address has changed since it was read")]
     VersionMismatch,
+    /// It is not an address that a parcel can go to; the fields at fault are named.
     #[error(transparent)]
     Invalid(#[from] AddressError),
+    /// A statement failed.
     #[error(transparent)]
     Database(#[from] QueryError),
 }

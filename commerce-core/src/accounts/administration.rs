@@ -18,7 +18,9 @@ use crate::schema::users;
 /// Which account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UserKey {
+    /// By id.
     Id(UserId),
+    /// By e-mail address.
     Email(EmailAddress),
 }
 
@@ -32,10 +34,13 @@ impl UserKey {
 /// What is to change; what is `None` stays.
 #[derive(Debug, Clone, Default)]
 pub struct UpdateUser {
+    /// The name that other people read.
     pub display_name: Option<String>,
     /// `Some(None)` takes the number away.
     pub phone: Option<Option<String>>,
+    /// What the account may do from now on.
     pub role: Option<Role>,
+    /// `true` ends every session and refuses logins; `false` allows them again.
     pub disabled: Option<bool>,
     /// Change it only if it still has this version.
     pub expected_version: Option<i32>,
@@ -50,15 +55,19 @@ pub enum AdministerUserError {
     /// The role of who asks does not include it, or no longer.
     #[error("who asks may not change accounts")]
     AuthorMayNot,
+    /// There is no such account, or it was deleted.
     #[error("there is no such account")]
     NotFound,
+    /// Somebody else changed the account in the meantime.
     #[error("the account has changed since it was read")]
     VersionMismatch,
     /// Nobody would be left who may do everything.
     #[error("this is the last admin who can log in: make somebody else an admin first")]
     LastAdmin,
+    /// Values are refused; each comes with its place in the request.
     #[error("the change is invalid")]
     Invalid(Vec<FieldError>),
+    /// A statement failed.
     #[error(transparent)]
     Database(#[from] QueryError),
 }

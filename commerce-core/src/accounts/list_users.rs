@@ -19,18 +19,26 @@ use crate::text_enum::text_enum;
 pub struct UserFilter {
     /// A part of the name, the e-mail address or the telephone number. One or two characters are looked for where words begin.
     pub text: Option<String>,
+    /// Accounts with exactly this role.
     pub role: Option<Role>,
+    /// Whether an admin has disabled the account.
     pub disabled: Option<bool>,
 }
 
 text_enum! {
     /// In which order a list comes.
     pub enum UserSort {
+        /// By age, the oldest account first.
         OldestFirst = "created_at",
+        /// By age, the newest account first.
         NewestFirst = "-created_at",
+        /// By e-mail address.
         Email = "email",
+        /// By e-mail address, backwards.
         EmailDescending = "-email",
+        /// By display name.
         Name = "display_name",
+        /// By display name, backwards.
         NameDescending = "-display_name",
     }
 }
@@ -38,8 +46,10 @@ text_enum! {
 /// Why a list could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ListUsersError {
+    /// The cursor did not come from this list in this order.
     #[error(transparent)]
     InvalidCursor(#[from] InvalidCursor),
+    /// A statement failed.
     #[error(transparent)]
     Database(#[from] diesel::result::Error),
 }

@@ -22,12 +22,16 @@ pub enum LoginError {
     /// Nobody has this address, or the password is another: which of the two is not told.
     #[error("e-mail address and password do not belong together")]
     InvalidCredentials,
+    /// The password is right, but nobody has yet entered the code that was mailed to the address.
     #[error("the e-mail address was not verified yet")]
     EmailNotVerified,
+    /// The password is right, but an admin has disabled the account.
     #[error("the account is disabled")]
     Disabled,
+    /// The password could not be checked.
     #[error(transparent)]
     Hash(#[from] HashError),
+    /// A statement failed.
     #[error(transparent)]
     Database(#[from] QueryError),
 }

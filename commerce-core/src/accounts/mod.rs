@@ -33,7 +33,7 @@ pub use administration::{
     AdministerUserError, UpdateUser, UserKey, find_user_by_key, has_acting_admin, is_acting_admin,
     lock_beside_admins, lock_for, update_user,
 };
-pub use anonymise::anonymise;
+pub(crate) use anonymise::anonymise;
 pub use change_email::{find_verified_by_email, move_to_proven_address};
 pub use list_users::{ListUsersError, UserFilter, UserSort, list_users};
 pub use login::{
@@ -58,6 +58,6 @@ pub use session::{
     revoke_sessions, touch_session,
 };
 pub use session_list::{ListSessionsError, Session, end_own_session, list_sessions};
-pub use set_password::set_password;
+pub(crate) use set_password::set_password;
 pub use update_profile::{UpdateProfile, UpdateProfileError, check_display_name, update_profile};
 pub use user::{User, find_user, lock_active_user};

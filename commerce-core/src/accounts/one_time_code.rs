@@ -18,9 +18,13 @@ use crate::text_enum::text_enum;
 
 text_enum! {
     /// What a code is good for.
+    #[non_exhaustive]
     pub enum CodePurpose {
+        /// To show that the address of a new account is read.
         VerifyEmail = "verify_email",
+        /// To set a new password without the old one.
         ResetPassword = "reset_password",
+        /// To show that a new address of an old account is read.
         ChangeEmail = "change_email",
     }
 }

@@ -9,10 +9,13 @@ pub struct NewPassword(String);
 /// The text may not be a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidPassword {
+    /// It has fewer than [`NewPassword::CHARS_MIN`] characters.
     #[error("must have at least {} characters", NewPassword::CHARS_MIN)]
     TooShort,
+    /// It has more than [`NewPassword::CHARS_MAX`] characters.
     #[error("must have at most {} characters", NewPassword::CHARS_MAX)]
     TooLong,
+    /// An attacker who tries likely passwords first would soon find it.
     #[error("is too easy to guess: take several words that do not belong together")]
     Guessable,
 }

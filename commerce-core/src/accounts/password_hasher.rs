@@ -17,6 +17,7 @@ pub enum HashError {
     /// More are waiting than can be served soon: to be tried again in a moment.
     #[error("too many passwords are being checked")]
     Busy,
+    /// The hashing itself failed, such as for want of memory; the text says why.
     #[error("a password could not be hashed: {0}")]
     Failed(String),
 }

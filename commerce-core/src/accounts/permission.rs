@@ -4,26 +4,41 @@ use crate::text_enum::text_enum;
 
 text_enum! {
     /// The right to one kind of action on everybody's data. A shopper's own cart, orders and account need none.
+    #[non_exhaustive]
     pub enum Permission {
+        /// To read products that shoppers do not see.
         ProductsRead = "products.read",
+        /// To make, change and import products.
         ProductsWrite = "products.write",
+        /// To make, change and delete categories.
         CategoriesWrite = "categories.write",
+        /// To read stock levels and movements.
         InventoryRead = "inventory.read",
+        /// To adjust stock.
         InventoryWrite = "inventory.write",
+        /// To read everybody's orders.
         OrdersRead = "orders.read",
         /// To note something about an order, to begin its processing, and to cancel it while no money has come in for it.
         OrdersWrite = "orders.write",
+        /// To read payments and refunds.
         PaymentsRead = "payments.read",
         /// To give money back, also by cancelling an order that was paid.
         PaymentsRefund = "payments.refund",
         /// To send orders off, and to say that they have arrived.
         ShipmentsWrite = "shipments.write",
+        /// To handle goods that come back.
         ReturnsWrite = "returns.write",
+        /// To read messages from shoppers.
         ContactRead = "contact.read",
+        /// To answer messages from shoppers.
         ContactWrite = "contact.write",
+        /// To read everybody's accounts.
         UsersRead = "users.read",
+        /// To change accounts, roles included.
         UsersWrite = "users.write",
+        /// To see jobs and mails.
         OperationsRead = "operations.read",
+        /// To retry and cancel jobs.
         OperationsWrite = "operations.write",
     }
 }

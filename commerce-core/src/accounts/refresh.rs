@@ -21,7 +21,9 @@ pub const REUSE_GRACE: Duration = Duration::from_secs(10);
 /// What a refresh token led to. All of these are to be committed.
 #[derive(Debug)]
 #[allow(clippy::large_enum_variant)]
+#[must_use = "a token may have been refused"]
 pub enum Refreshed {
+    /// The session goes on: whose it is, and the new token.
     Continued(User, OpenedSession),
     /// Unknown, or of a session that is over.
     Refused,

@@ -15,8 +15,11 @@ use crate::schema::users;
 /// An account to be.
 #[derive(Debug, Clone)]
 pub struct NewUser {
+    /// The address, which no other account may have.
     pub email: EmailAddress,
+    /// The password, hashed.
     pub password: PasswordHash,
+    /// The name that other people read, of 1 to 200 characters.
     pub display_name: String,
 }
 
@@ -215,6 +218,7 @@ pub async fn mark_verified(conn: &mut AsyncPgConnection, id: UserId) -> QueryRes
 /// What became of [`create_confirmed`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CreatedAccount {
+    /// The account is new, and its address counts as verified.
     Created(UserId),
     /// An account with this address and role exists; nothing was changed, neither was its password.
     Exists,

@@ -23,9 +23,13 @@ pub const LAST_USE_INTERVAL: Duration = Duration::from_secs(60);
 /// Who is behind a session at this moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LiveSession {
+    /// The session.
     pub session_id: SessionId,
+    /// Whose session it is.
     pub user_id: UserId,
+    /// What this user may do at the moment.
     pub role: Role,
+    /// When the session was last seen in use.
     pub last_used_at: DateTime<Utc>,
     /// The database's time at which this was true.
     pub seen_at: DateTime<Utc>,
@@ -106,7 +110,9 @@ pub async fn touch_session(conn: &mut AsyncPgConnection, id: SessionId) -> Query
 /// From where somebody logged in, to show them later.
 #[derive(Debug, Clone, Default)]
 pub struct Device {
+    /// The request's `User-Agent`, as it came.
     pub user_agent: Option<String>,
+    /// The address that the request came from.
     pub ip: Option<String>,
 }
 
@@ -154,8 +160,11 @@ secrets! {
 
 /// A session just begun or continued.
 #[derive(Debug, Clone)]
+#[must_use = "its tokens can be handed out only now"]
 pub struct OpenedSession {
+    /// The session itself.
     pub session: LiveSession,
+    /// The token that continues it. Only its hash is stored, so this is the one chance to hand it out.
     pub refresh_token: RefreshToken,
 }
 

@@ -14,20 +14,27 @@ use crate::schema::sessions;
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
 #[diesel(table_name = sessions, check_for_backend(diesel::pg::Pg))]
 pub struct Session {
+    /// Its id; it stays the same while the session is refreshed.
     pub id: SessionId,
+    /// The `User-Agent` of the login.
     pub user_agent: Option<String>,
+    /// The address that the login came from.
     pub ip: Option<String>,
+    /// When the user logged in.
     pub created_at: DateTime<Utc>,
     /// To within [`LAST_USE_INTERVAL`](super::LAST_USE_INTERVAL).
     pub last_used_at: DateTime<Utc>,
+    /// When it ends unless it is refreshed before.
     pub expires_at: DateTime<Utc>,
 }
 
 /// Why sessions could not be listed.
 #[derive(Debug, thiserror::Error)]
 pub enum ListSessionsError {
+    /// The cursor did not come from this list.
     #[error(transparent)]
     InvalidCursor(#[from] InvalidCursor),
+    /// A statement failed.
     #[error(transparent)]
     Database(#[from] diesel::result::Error),
 }

@@ -13,6 +13,7 @@ use crate::schema::users;
 /// What is to change; what is `None` stays.
 #[derive(Debug, Clone, Default)]
 pub struct UpdateProfile {
+    /// The name that other people read, of 1 to 200 characters.
     pub display_name: Option<String>,
     /// Change it only if it still has this version.
     pub expected_version: Option<i32>,
@@ -21,12 +22,16 @@ pub struct UpdateProfile {
 /// Why a profile was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum UpdateProfileError {
+    /// There is no such account, or it was deleted.
     #[error("there is no such account")]
     NotFound,
+    /// The account was changed in the meantime.
     #[error("the account has changed since it was read")]
     VersionMismatch,
+    /// Values are refused; each comes with its place in the request.
     #[error("the profile is invalid")]
     Invalid(Vec<FieldError>),
+    /// A statement failed.
     #[error(transparent)]
     Database(#[from] QueryError),
 }

@@ -13,15 +13,23 @@ use crate::schema::users;
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
 #[diesel(table_name = users, check_for_backend(diesel::pg::Pg))]
 pub struct User {
+    /// Its id, which never changes.
     pub id: UserId,
+    /// In lower case; no other account has it.
     pub email: EmailAddress,
+    /// When its owner proved to read mail there.
     pub email_verified_at: Option<DateTime<Utc>>,
+    /// The name that other people read.
     pub display_name: String,
     /// Digits, perhaps after a `+`.
     pub phone: Option<String>,
+    /// What it may do.
     pub role: Role,
+    /// When an admin disabled it; such an account cannot log in.
     pub disabled_at: Option<DateTime<Utc>>,
+    /// When it was made.
     pub created_at: DateTime<Utc>,
+    /// When it was last changed.
     pub updated_at: DateTime<Utc>,
     /// Grows by one with every change.
     pub version: i32,

@@ -6,6 +6,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 /// An invariant that does not hold, and where.
 #[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+#[non_exhaustive]
 pub struct Breach {
     /// `I1` … `I7`.
     #[diesel(sql_type = Text)]
@@ -13,6 +14,7 @@ pub struct Breach {
     /// The table and id that it was found at.
     #[diesel(sql_type = Text)]
     pub subject: String,
+    /// What is wrong, in words and with the numbers that differ.
     #[diesel(sql_type = Text)]
     pub detail: String,
 }

@@ -20,6 +20,7 @@ use crate::settings::{ReservationMode, ShopSettings};
 /// What a shopper wants in the cart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Item {
+    /// The variant wanted.
     pub variant_id: VariantId,
     /// Units: 1 to [`QUANTITY_MAX`].
     pub quantity: i64,
@@ -28,22 +29,40 @@ pub struct Item {
 /// Why a cart was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum CartError {
+    /// The variant does not exist, or it or its product is not active.
     #[error("variant {0} does not exist or is not for sale")]
     NotForSale(VariantId),
+    /// The cart has no line for this variant.
     #[error("variant {0} is not in the cart")]
     NotInCart(VariantId),
+    /// More units than a cart may hold of one variant, or fewer than one.
     #[error(
         "a cart holds 1 to {QUANTITY_MAX} units of a variant; {requested} of {variant_id} were asked for"
     )]
-    QuantityOutOfRange { variant_id: VariantId, requested: i64 },
+    QuantityOutOfRange {
+        /// The variant asked for.
+        variant_id: VariantId,
+        /// The units that were asked for.
+        requested: i64,
+    },
+    /// One variant more would be more than [`ITEMS_MAX`].
     #[error("a cart holds at most {ITEMS_MAX} different variants")]
     TooManyItems,
+    /// Too few units can be bought now; every variant that falls short is named.
     #[error("not enough in stock")]
     OutOfStock(Vec<Shortage>),
+    /// The variant's price is not in the shop's currency.
     #[error("variant {variant_id} is priced in {currency}, which is not the shop's currency")]
-    CurrencyMismatch { variant_id: VariantId, currency: Currency },
+    CurrencyMismatch {
+        /// The variant.
+        variant_id: VariantId,
+        /// The currency of its price.
+        currency: Currency,
+    },
+    /// The cart cannot be priced, such as when it is worth more than can be counted.
     #[error(transparent)]
     Pricing(#[from] PricingError),
+    /// A statement failed.
     #[error(transparent)]
     Database(#[from] QueryError),
 }

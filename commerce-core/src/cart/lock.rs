@@ -17,6 +17,7 @@ use crate::schema::{cart_items, carts};
 /// # }
 /// ```
 #[derive(Debug)]
+#[must_use = "a lock is taken to read or change what it guards"]
 pub struct LockedCart {
     id: CartId,
     owner: Owner,
@@ -48,6 +49,7 @@ impl LockedCart {
 /// So many of a variant in a cart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Queryable)]
 pub struct CartItem {
+    /// The variant in the cart.
     pub variant_id: VariantId,
     /// Units.
     pub quantity: i64,

@@ -12,8 +12,8 @@ mod view;
 
 pub use change::{CartError, Item, add_item, clear, remove_item, replace, set_quantity};
 pub use limits::{ITEMS_MAX, QUANTITY_MAX};
-pub(crate) use lock::lock_row;
-pub use lock::{CartItem, LockedCart, close, lock_open, lock_or_open};
+pub use lock::{CartItem, LockedCart, lock_open, lock_or_open};
+pub(crate) use lock::{close, lock_row};
 pub use merge::merge;
 pub use offer::ItemProblem;
 pub(crate) use offer::{Offer, price_offers};

@@ -16,6 +16,7 @@ use crate::settings::ShopSettings;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Quote {
+    /// What its amounts are counted in.
     pub currency: Currency,
     /// In the order they were added.
     pub items: Vec<QuotedItem>,
@@ -29,16 +30,23 @@ pub struct Quote {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct QuotedItem {
+    /// The variant.
     pub variant_id: VariantId,
+    /// The product that it is a variant of.
     pub product_id: ProductId,
+    /// The titles of product and variant, as they are now.
     pub title: String,
+    /// The merchant's own number for the variant.
     pub sku: Option<String>,
     /// Units.
     pub quantity: i64,
+    /// Today's price of one unit.
     pub unit_price: Money,
+    /// The price times the quantity.
     pub line_total: Money,
     /// Units this shopper could order now: what is free, and what this cart holds itself.
     pub available: i64,
+    /// Why it could not be ordered as it is; `None` if nothing is in the way.
     pub problem: Option<ItemProblem>,
 }
 

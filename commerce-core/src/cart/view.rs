@@ -19,8 +19,11 @@ use crate::settings::ShopSettings;
 pub struct CartView {
     /// Absent while nothing was ever added.
     pub id: Option<CartId>,
+    /// What every amount of the cart is counted in.
     pub currency: Currency,
+    /// Its lines, in the order in which they were added.
     pub lines: Vec<CartLine>,
+    /// The sum of its lines in minor units.
     pub subtotal_minor: i64,
     /// When the first of its holds lapses, in mode `cart`.
     pub expires_at: Option<DateTime<Utc>>,
@@ -29,12 +32,19 @@ pub struct CartView {
 /// A variant in a cart, as it is sold now.
 #[derive(Debug, Clone)]
 pub struct CartLine {
+    /// The variant.
     pub variant_id: VariantId,
+    /// The product that it is a variant of.
     pub product_id: ProductId,
+    /// The titles of product and variant, as they are now.
     pub title: String,
+    /// The merchant's own number for the variant.
     pub sku: Option<String>,
+    /// Units wanted.
     pub quantity: i64,
+    /// Today's price of one unit, in minor units.
     pub unit_price_minor: i64,
+    /// The price times the quantity, in minor units.
     pub line_total_minor: i64,
     /// Units this shopper could order now: what is free, and what this cart holds itself. None of what is no longer for sale.
     pub available: i64,
@@ -43,8 +53,10 @@ pub struct CartLine {
 /// Why a cart could not be shown.
 #[derive(Debug, thiserror::Error)]
 pub enum ViewCartError {
+    /// The cart cannot be priced, such as when it is worth more than can be counted.
     #[error(transparent)]
     Pricing(#[from] PricingError),
+    /// A statement failed.
     #[error(transparent)]
     Database(#[from] diesel::result::Error),
 }

@@ -15,9 +15,11 @@ use crate::request::Origin;
 /// The wish to pay an order, or a part of it.
 #[derive(Debug, Clone)]
 pub struct BeginPayment {
+    /// The order to pay.
     pub order_id: OrderId,
     /// Whose order it must be.
     pub owner: Owner,
+    /// Who is to take the money.
     pub provider: ProviderName,
     /// All that is due unless given.
     pub amount: Option<Money>,
@@ -25,6 +27,7 @@ pub struct BeginPayment {
     pub request: serde_json::Value,
     /// Identifies the request: the same one resumes its attempt.
     pub request_key: [u8; 32],
+    /// Who asks, for the order's timeline.
     pub origin: Origin,
 }
 
@@ -42,20 +45,38 @@ impl BeginPayment {
 /// Why no attempt was begun. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum BeginPaymentError {
+    /// This owner has no such order.
     #[error("there is no such order")]
     OrderNotFound,
+    /// The order does not wait for a payment; its status is named.
     #[error("an order that is {0} cannot be paid")]
     NotPayable(OrderStatus),
+    /// The order's time to be paid is over; it is about to be cancelled.
     #[error("the time to pay this order is over")]
     Expired,
+    /// The amount is not positive, or is more than is due.
     #[error("{amount} cannot be paid: {due} is due")]
-    AmountOutOfRange { amount: Money, due: Money },
+    AmountOutOfRange {
+        /// What was to be paid.
+        amount: Money,
+        /// What the order still lacks.
+        due: Money,
+    },
+    /// The amount is not in the order's currency.
     #[error("the order is in {due}, not in {amount}")]
-    CurrencyMismatch { amount: Money, due: Money },
+    CurrencyMismatch {
+        /// What was to be paid.
+        amount: Money,
+        /// What the order still lacks, in its currency.
+        due: Money,
+    },
+    /// The same key came before with another order, provider, amount or shopper's part.
     #[error("this request began a payment with other terms")]
     RequestReused,
+    /// The same request is being worked on: try again in a moment.
     #[error("the same request is being worked on")]
     RequestInUse,
+    /// A statement failed.
     #[error(transparent)]
     Database(#[from] QueryError),
 }

@@ -17,10 +17,13 @@ use crate::request::Origin;
 /// Why the order was not cancelled. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum CancelOrderError {
+    /// This owner has no such order.
     #[error("there is no such order")]
     NotFound,
+    /// The order is too far along, or cancelled already; its status is named.
     #[error("an order that is {0} can no longer be cancelled")]
     TooLate(OrderStatus),
+    /// A statement failed.
     #[error(transparent)]
     Database(#[from] QueryError),
 }

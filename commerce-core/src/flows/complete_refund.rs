@@ -16,8 +16,10 @@ use crate::settings::ShopSettings;
 /// Why nothing was written. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum CompleteRefundError {
+    /// There is no refund with this id.
     #[error("there is no refund {0}")]
     NotFound(RefundId),
+    /// A statement failed.
     #[error(transparent)]
     Database(#[from] QueryError),
 }

@@ -17,6 +17,7 @@ use crate::request::Origin;
 /// A product with what there is of it.
 #[derive(Debug, Clone)]
 pub struct CreateProduct {
+    /// The product with its variants.
     pub product: NewProduct,
     /// Units on hand at the main location, by the order of the product's variants; missing ones have none.
     pub stock: Vec<i64>,
@@ -51,8 +52,10 @@ pub struct CreateCombinations {
 /// Why a product was not made; nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum CreateProductError {
+    /// The catalogue's rules do not allow this product.
     #[error(transparent)]
     Refused(#[from] ProductRefusal),
+    /// A statement failed.
     #[error(transparent)]
     Database(#[from] QueryError),
 }

@@ -21,6 +21,7 @@ pub enum DeleteAccountError {
     /// Nobody would be left who may do everything.
     #[error("this is the last admin who can log in: make somebody else an admin first")]
     LastAdmin,
+    /// A statement failed.
     #[error(transparent)]
     Database(#[from] QueryError),
 }

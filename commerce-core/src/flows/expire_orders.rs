@@ -22,10 +22,13 @@ use crate::settings::ShopSettings;
 /// Why a sweep stopped; what it expired before stays expired.
 #[derive(Debug, thiserror::Error)]
 pub enum ExpireOrdersError {
+    /// The pool had no connection.
     #[error("no database connection could be had: {0}")]
     NoConnection(#[from] PoolError),
+    /// What a provider says about a payment could not be written.
     #[error(transparent)]
     Settle(#[from] SettlePaymentError),
+    /// A statement failed.
     #[error(transparent)]
     Database(#[from] QueryError),
 }

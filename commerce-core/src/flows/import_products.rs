@@ -46,6 +46,7 @@ text_enum! {
 text_enum! {
     /// Whether the import is meant.
     pub enum ImportMode {
+        /// What the file says is written.
         Apply = "apply",
         /// Everything is tried, reported and undone.
         DryRun = "dry_run",
@@ -57,9 +58,13 @@ text_enum! {
 pub struct ImportOptions {
     /// `None`: told from the header.
     pub layout: Option<Layout>,
+    /// Whether one fault stops the whole import.
     pub on_error: OnError,
+    /// What becomes of units on hand.
     pub stock: StockPolicy,
+    /// Whether the import is written or only tried.
     pub mode: ImportMode,
+    /// What becomes of products that the shop already has.
     pub existing: ExistingProducts,
 }
 
@@ -78,8 +83,11 @@ impl Default for ImportOptions {
 /// Counts of products, and what was wrong.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ImportReport {
+    /// Products that are new.
     pub created: usize,
+    /// Products that were changed.
     pub updated: usize,
+    /// Products that already were as the file has them.
     pub unchanged: usize,
     /// Products with a fault, and faulty lines that name no product.
     pub skipped: usize,
@@ -99,11 +107,13 @@ pub struct ImportProgress {
 /// Why nothing was imported.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
+    /// The file has faults; no more of them are listed than a person can read, and all are counted.
     #[error("{} fault(s) in the file", .0.total)]
     WrongLines(Faults),
     /// One import at a time: each holds what it writes until its end, and the other would give up waiting.
     #[error("another import is running; start this one when it has ended")]
     AnotherRuns,
+    /// A statement failed.
     #[error(transparent)]
     Database(#[from] QueryError),
 }

@@ -28,6 +28,7 @@ pub struct PlaceOrder {
     pub owner: Owner,
     /// Where mails about the order go.
     pub email: EmailAddress,
+    /// Where the parcel goes.
     pub shipping_address: Address,
     /// The shipping address unless given.
     pub billing_address: Option<Address>,
@@ -39,7 +40,9 @@ pub struct PlaceOrder {
 
 /// The order that came of it.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct PlacedOrder {
+    /// The order as it was written.
     pub order: Order,
     /// By position.
     pub lines: Vec<OrderLine>,
@@ -48,6 +51,7 @@ pub struct PlacedOrder {
 /// Why no order was placed. Nothing was changed, and the cart is as it was.
 #[derive(Debug, thiserror::Error)]
 pub enum PlaceOrderError {
+    /// The owner has no open cart, or nothing is in it.
     #[error("the cart is empty")]
     CartEmpty,
     /// Every variant that falls short, with what is left of it.
@@ -58,11 +62,24 @@ pub enum PlaceOrderError {
     NotForSale(Vec<VariantId>),
     /// A price was changed while the goods were in the cart.
     #[error("the total is {actual}, not {expected}")]
-    PriceChanged { expected: Money, actual: Money },
+    PriceChanged {
+        /// The total that the shopper saw.
+        expected: Money,
+        /// The total at today's prices.
+        actual: Money,
+    },
+    /// A variant's price is not in the shop's currency.
     #[error("variant {variant_id} is priced in {currency}, which is not the shop's currency")]
-    CurrencyMismatch { variant_id: VariantId, currency: Currency },
+    CurrencyMismatch {
+        /// The variant.
+        variant_id: VariantId,
+        /// The currency of its price.
+        currency: Currency,
+    },
+    /// The order cannot be priced, such as when it is worth more than can be counted.
     #[error(transparent)]
     Pricing(#[from] PricingError),
+    /// A statement failed.
     #[error(transparent)]
     Database(#[from] QueryError),
 }

@@ -27,6 +27,7 @@ use crate::settings::ShopSettings;
 /// Asks the provider to give money back, and writes what it answered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefundPayment {
+    /// The refund that was written with the event that called for it.
     pub refund_id: RefundId,
 }
 
@@ -48,18 +49,30 @@ impl From<RefundPaymentError> for Failure {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RefundPaymentError {
+    /// There is no refund with this id.
     #[error("there is no refund {0}")]
     NotFound(RefundId),
+    /// This program has no provider of that name, so the money cannot be asked back.
     #[error("the payment provider {0} is not switched on")]
     ProviderOff(ProviderName),
+    /// The provider accepted the refund and now denies it: a person must look.
     #[error("the payment provider {provider} took up the refund as {reference}, and now does not know of it")]
-    Forgotten { provider: ProviderName, reference: String },
+    Forgotten {
+        /// The provider.
+        provider: ProviderName,
+        /// The id that the provider gave the refund.
+        reference: String,
+    },
+    /// The provider failed or did not answer.
     #[error(transparent)]
     Provider(#[from] ProviderError),
+    /// The pool had no connection.
     #[error("no database connection could be had: {0}")]
     NoConnection(#[from] PoolError),
+    /// Another worker has the job by now, and writes what becomes of it.
     #[error(transparent)]
     LeaseLost(#[from] LeaseLost),
+    /// A statement failed.
     #[error(transparent)]
     Database(#[from] QueryError),
 }

@@ -11,7 +11,9 @@ use crate::notifications::{NewEmail, Template, enqueue_email};
 
 /// What became of [`register`]. Whoever asked must not be told more than that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "the registration may have to be compared again"]
 pub enum Registered {
+    /// All that was to be done is done; a mail may be on its way.
     Done,
     /// Nothing was done: another registration of the address came in between, and its password is to be compared first.
     CompareAgain,

@@ -15,14 +15,19 @@ use crate::request::Origin;
 /// Why a refund is not tried again. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum RetryRefundError {
+    /// There is no such refund.
     #[error("there is no such refund")]
     NotFound,
+    /// The refund has succeeded.
     #[error("the money has gone back already")]
     Succeeded,
+    /// The refund has not failed: it is waiting, or at its provider.
     #[error("the refund is under way")]
     UnderWay,
+    /// Another refund with the same dedupe key has not failed.
     #[error("the money goes back under another refund of the same payment")]
     Replaced,
+    /// A statement failed.
     #[error(transparent)]
     Database(#[from] QueryError),
 }

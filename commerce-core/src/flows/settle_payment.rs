@@ -21,8 +21,10 @@ use crate::settings::{PaymentFailurePolicy, ShopSettings};
 /// Why nothing was settled. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum SettlePaymentError {
+    /// There is no payment with this id.
     #[error("there is no payment {0}")]
     NotFound(PaymentId),
+    /// A statement failed.
     #[error(transparent)]
     Database(#[from] QueryError),
 }

@@ -15,14 +15,19 @@ use crate::request::Origin;
 /// Why the refund does not count as paid by hand. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum SettleRefundByHandError {
+    /// There is no such refund.
     #[error("there is no such refund")]
     NotFound,
+    /// The refund has succeeded.
     #[error("the money has gone back already")]
     Succeeded,
+    /// The provider has it, and may still pay it back.
     #[error("the refund is under way at its provider")]
     UnderWay,
+    /// Another refund with the same dedupe key has not failed.
     #[error("the money goes back under another refund of the same payment")]
     Replaced,
+    /// A statement failed.
     #[error(transparent)]
     Database(#[from] QueryError),
 }

@@ -16,14 +16,27 @@ use crate::settings::ShopSettings;
 pub enum SettleWebhookError {
     /// It may come before the shop has written down the provider's answer: try again later.
     #[error("{provider} has no payment {payment:?} here")]
-    UnknownPayment { provider: ProviderName, payment: PaymentKey },
+    UnknownPayment {
+        /// The provider that reports it.
+        provider: ProviderName,
+        /// How the provider names it.
+        payment: PaymentKey,
+    },
     /// As for payments.
     #[error("{provider} has no refund {refund:?} here")]
-    UnknownRefund { provider: ProviderName, refund: RefundKey },
+    UnknownRefund {
+        /// The provider that reports it.
+        provider: ProviderName,
+        /// How the provider names it.
+        refund: RefundKey,
+    },
+    /// The payment's outcome could not be written.
     #[error(transparent)]
     Settle(#[from] SettlePaymentError),
+    /// The refund's outcome could not be written.
     #[error(transparent)]
     Refund(#[from] CompleteRefundError),
+    /// A statement failed.
     #[error(transparent)]
     Database(#[from] QueryError),
 }

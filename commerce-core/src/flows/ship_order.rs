@@ -15,6 +15,7 @@ use crate::shipments;
 /// How a parcel travels.
 #[derive(Debug, Clone, Default)]
 pub struct Dispatch {
+    /// Who carries it, as people know the company.
     pub carrier: Option<String>,
     /// Unique among all shipments.
     pub tracking_number: Option<String>,
@@ -23,12 +24,16 @@ pub struct Dispatch {
 /// Why an order did not move on. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum AdvanceOrderError {
+    /// There is no such order.
     #[error("there is no such order")]
     NotFound,
+    /// The order's status does not allow the step.
     #[error(transparent)]
     Transition(#[from] TransitionError),
+    /// Another parcel has this tracking number.
     #[error("the tracking number {0:?} belongs to another shipment")]
     TrackingNumberTaken(String),
+    /// A statement failed.
     #[error(transparent)]
     Database(#[from] QueryError),
 }

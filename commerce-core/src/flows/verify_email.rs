@@ -10,7 +10,9 @@ use crate::notifications::{NewEmail, Template, enqueue_email};
 
 /// What a code led to. **Both are to be committed**: a wrong guess is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "a code may have been wrong"]
 pub enum VerifiedEmail {
+    /// The code was right: the address is verified.
     Verified,
     /// Wrong, used up, past its time, or there is no such address: which of them is not told.
     InvalidCode,

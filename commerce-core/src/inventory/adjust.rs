@@ -16,6 +16,7 @@ use crate::request::Origin;
 /// Units that came or went.
 #[derive(Debug, Clone)]
 pub struct AdjustStock {
+    /// The variant.
     pub variant_id: VariantId,
     /// [`super::MAIN_LOCATION`] unless stock is kept elsewhere.
     pub location_id: LocationId,
@@ -28,6 +29,7 @@ pub struct AdjustStock {
 /// What somebody counted.
 #[derive(Debug, Clone)]
 pub struct CountStock {
+    /// The variant.
     pub variant_id: VariantId,
     /// [`super::MAIN_LOCATION`] unless stock is kept elsewhere.
     pub location_id: LocationId,
@@ -42,11 +44,21 @@ pub struct CountStock {
 pub enum AdjustError {
     /// What is reserved must stay on hand: fewer units than that were to be left.
     #[error("variant {variant_id} would have {on_hand} on hand, below the {reserved} that are reserved")]
-    BelowReserved { variant_id: VariantId, on_hand: i64, reserved: i64 },
+    BelowReserved {
+        /// The variant.
+        variant_id: VariantId,
+        /// The units that would be left.
+        on_hand: i64,
+        /// The units that are reserved.
+        reserved: i64,
+    },
+    /// The shop does not have this variant, or not at this location.
     #[error("variant {0} or its location does not exist")]
     UnknownLevel(VariantId),
+    /// The sum does not fit into 64 bits.
     #[error("variant {0} would have more than {ON_HAND_MAX} units on hand")]
     TooLarge(VariantId),
+    /// A statement failed.
     #[error(transparent)]
     Database(#[from] QueryError),
 }

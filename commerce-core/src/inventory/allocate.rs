@@ -8,13 +8,16 @@ use crate::ids::{LocationId, VariantId};
 /// So many units of a variant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Demand {
+    /// The variant wanted.
     pub variant_id: VariantId,
+    /// Units wanted, more than zero.
     pub quantity: i64,
 }
 
 /// A variant of which there is less than was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shortage {
+    /// The variant that falls short.
     pub variant_id: VariantId,
     /// Units that were asked for.
     pub requested: i64,

@@ -19,6 +19,7 @@ use crate::schema::stock_reservations;
 /// A variant of which an order has fewer units reserved than were to be shipped or given back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotReserved {
+    /// The variant.
     pub variant_id: VariantId,
     /// Units that were named.
     pub requested: i64,
@@ -32,8 +33,10 @@ pub enum EndReservationError {
     /// Every variant that falls short.
     #[error("the order has less reserved than that")]
     NotReserved(Vec<NotReserved>),
+    /// A quantity is below 1.
     #[error("{quantity} units of variant {variant_id} cannot be taken", variant_id = .0.variant_id, quantity = .0.quantity)]
     NoUnits(Demand),
+    /// A statement failed.
     #[error(transparent)]
     Database(#[from] QueryError),
 }

@@ -36,15 +36,25 @@ text_enum! {
 #[derive(Debug, Clone, Queryable, Selectable)]
 #[diesel(table_name = stock_movements)]
 pub struct Movement {
+    /// Its id.
     pub id: MovementId,
+    /// The variant that moved.
     pub variant_id: VariantId,
+    /// Where it is kept.
     pub location_id: LocationId,
+    /// What happened.
     pub kind: MovementKind,
+    /// Units that came (above zero) or went (below zero).
     pub on_hand_delta: i64,
+    /// Units that were reserved (above zero) or set free (below zero).
     pub reserved_delta: i64,
+    /// Why, in the words of whoever adjusted the stock.
     pub reason: Option<String>,
+    /// The order that it happened for.
     pub order_id: Option<OrderId>,
+    /// `user:<id>`, `guest` or `system`.
     pub actor: String,
+    /// When it happened.
     pub created_at: DateTime<Utc>,
 }
 
@@ -176,10 +186,13 @@ async fn write_movement(
 /// Why a list could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ListMovementsError {
+    /// There is no such variant.
     #[error("variant {0} does not exist")]
     UnknownVariant(VariantId),
+    /// The cursor did not come from this list.
     #[error(transparent)]
     InvalidCursor(#[from] InvalidCursor),
+    /// A statement failed.
     #[error(transparent)]
     Database(#[from] diesel::result::Error),
 }

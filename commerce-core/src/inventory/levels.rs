@@ -11,13 +11,21 @@ use crate::schema::{products, stock_levels, variants};
 /// A level with the names a person knows it by.
 #[derive(Debug, Clone, Queryable)]
 pub struct StockLevel {
+    /// The variant.
     pub variant_id: VariantId,
+    /// Where it is kept.
     pub location_id: LocationId,
+    /// Units in the store room, reserved ones among them.
     pub on_hand: i64,
+    /// Units that carts and orders have set aside.
     pub reserved: i64,
+    /// The merchant's own number for the variant.
     pub sku: Option<String>,
+    /// The variant's title.
     pub variant_title: String,
+    /// The product that it is a variant of.
     pub product_id: ProductId,
+    /// The product's title.
     pub product_title: String,
 }
 
@@ -55,8 +63,10 @@ pub async fn find_level(
 /// Why a list could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ListLevelsError {
+    /// The cursor did not come from this list.
     #[error(transparent)]
     InvalidCursor(#[from] InvalidCursor),
+    /// A statement failed.
     #[error(transparent)]
     Database(#[from] diesel::result::Error),
 }

@@ -16,6 +16,7 @@ use crate::text_enum::text_enum;
 text_enum! {
     /// Where a reservation stands. `held` and `committed` count as reserved.
     pub enum ReservationStatus {
+        /// Set aside for a cart, or for an order that is not paid yet.
         Held = "held",
         /// Its order is paid.
         Committed = "committed",
@@ -32,13 +33,21 @@ text_enum! {
 #[derive(Debug, Clone, Queryable, Selectable, Insertable)]
 #[diesel(table_name = stock_reservations)]
 pub struct Reservation {
+    /// Its id.
     pub id: ReservationId,
+    /// The variant.
     pub variant_id: VariantId,
+    /// Where the units are kept.
     pub location_id: LocationId,
+    /// Units set aside.
     pub quantity: i64,
+    /// What has become of them.
     pub status: ReservationStatus,
+    /// The cart that holds them, while it is open.
     pub cart_id: Option<CartId>,
+    /// The order that they are for, once there is one.
     pub order_id: Option<OrderId>,
+    /// When a cart's hold lapses; none for an order.
     pub expires_at: Option<DateTime<Utc>>,
 }
 

@@ -20,16 +20,28 @@ use crate::schema::stock_reservations;
 #[derive(Debug, Clone, Copy)]
 pub enum ReservedFor {
     /// Until the hold lapses.
-    Cart { id: CartId, expires_at: DateTime<Utc> },
+    Cart {
+        /// The cart.
+        id: CartId,
+        /// When the hold lapses.
+        expires_at: DateTime<Utc>,
+    },
     /// Until the order is shipped or cancelled.
-    Order { id: OrderId, status: ReservationStatus },
+    Order {
+        /// The order.
+        id: OrderId,
+        /// What the reservation begins as: held until the order is paid, or committed at once.
+        status: ReservationStatus,
+    },
 }
 
 /// Why nothing was reserved.
 #[derive(Debug, thiserror::Error)]
 pub enum ReserveError {
+    /// Too few units can be bought now; every variant that falls short is named.
     #[error("not enough in stock")]
     OutOfStock(Vec<Shortage>),
+    /// A statement failed.
     #[error(transparent)]
     Database(#[from] QueryError),
 }

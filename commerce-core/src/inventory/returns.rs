@@ -17,9 +17,11 @@ use crate::schema::stock_movements;
 /// Units of a variant that came back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReturnedUnits {
+    /// The variant.
     pub variant_id: VariantId,
     /// Where they arrived. The variant must have a level there.
     pub location_id: LocationId,
+    /// Units that came back, at least 1.
     pub quantity: i64,
     /// Whether they can be sold again. What cannot is written off at once, in the ledger too.
     pub restock: bool,
@@ -28,6 +30,7 @@ pub struct ReturnedUnits {
 /// A variant of which fewer units were shipped, and are not back yet, than came back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotShipped {
+    /// The variant.
     pub variant_id: VariantId,
     /// Units that came back.
     pub returned: i64,
@@ -41,13 +44,16 @@ pub enum ReturnError {
     /// Every variant of which less was shipped.
     #[error("less than that was shipped")]
     NotShipped(Vec<NotShipped>),
+    /// A quantity is below 1.
     #[error("{quantity} units of variant {variant_id} cannot come back", variant_id = .0.variant_id, quantity = .0.quantity)]
     NoUnits(ReturnedUnits),
     /// The variant has no level at the location, or it is not among the locked ones.
     #[error("variant {0} has no stock level there")]
     UnknownLevel(VariantId),
+    /// The level would go beyond what can be counted.
     #[error("variant {0} would have more than {ON_HAND_MAX} units on hand")]
     TooLarge(VariantId),
+    /// A statement failed.
     #[error(transparent)]
     Database(#[from] QueryError),
 }

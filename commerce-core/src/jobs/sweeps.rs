@@ -135,14 +135,19 @@ impl Sweep {
 /// Why a sweep stopped; what it did before stays done, and its next run goes on.
 #[derive(Debug, thiserror::Error)]
 pub enum SweepError {
+    /// The pool had no connection.
     #[error("no database connection could be had: {0}")]
     NoConnection(#[from] PoolError),
+    /// Unpaid orders could not be cancelled.
     #[error(transparent)]
     ExpireOrders(#[from] ExpireOrdersError),
+    /// Files that belong to no image could not be deleted.
     #[error(transparent)]
     Files(#[from] FilesError),
+    /// The search index could not be brought up to date.
     #[error(transparent)]
     SearchIndex(#[from] IndexError),
+    /// A statement failed.
     #[error(transparent)]
     Database(#[from] diesel::result::Error),
 }

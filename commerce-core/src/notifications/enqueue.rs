@@ -17,7 +17,9 @@ use crate::schema::emails;
 pub struct NewEmail {
     /// Names the event: a second mail with this key is not sent.
     pub dedupe_key: String,
+    /// What it says.
     pub template: Template,
+    /// Where it goes.
     pub recipient: EmailAddress,
     /// The ids that the template asks for; never a secret.
     pub data: serde_json::Value,

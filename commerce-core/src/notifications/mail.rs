@@ -52,12 +52,17 @@ impl Sender {
 /// A mail ready to be sent.
 #[derive(Debug, Clone)]
 pub struct Mail {
+    /// Its id. A mailer may pass it on, so that a mail sent twice is known as one.
     pub id: EmailId,
+    /// Who it comes from.
     pub from: Sender,
     /// An address without a display name, with the A-labels of an international domain.
     pub to: String,
+    /// The subject line.
     pub subject: String,
+    /// The body for programs that show no HTML.
     pub text: String,
+    /// The body as HTML; it says the same.
     pub html: String,
     /// When the event happened that the mail tells of.
     pub created_at: DateTime<Utc>,

@@ -22,6 +22,7 @@ use crate::schema::{emails, one_time_codes};
 /// Renders and sends one mail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SendEmail {
+    /// The mail that was written with the event that it tells of.
     pub email_id: EmailId,
 }
 
@@ -33,6 +34,7 @@ impl Job for SendEmail {
 /// What mails have in common.
 #[derive(Debug, Clone)]
 pub struct MailSettings {
+    /// Who mails come from.
     pub sender: Sender,
     /// Where the shop can be visited, for the foot of each mail.
     pub shop_url: Option<String>,
@@ -45,6 +47,7 @@ pub struct MailSettings {
 /// How [`send_email`] ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SentEmail {
+    /// The mail server took it.
     Sent,
     /// An earlier attempt had sent it, or an earlier mail told of the same event.
     AlreadySent,
@@ -55,15 +58,19 @@ pub enum SentEmail {
 /// Why a mail was not sent.
 #[derive(Debug, thiserror::Error)]
 pub enum SendEmailError {
+    /// The mail server refused the mail or did not answer.
     #[error(transparent)]
     Mailer(#[from] SendMailError),
     /// The row cannot be made into a mail, however often that is tried.
     #[error("the mail cannot be written: {0}")]
     Unwritable(String),
+    /// Another worker has the job by now, and sends the mail.
     #[error(transparent)]
     LeaseLost(#[from] LeaseLost),
+    /// The pool had no connection.
     #[error("no database connection could be had: {0}")]
     NoConnection(#[from] PoolError),
+    /// A statement failed.
     #[error(transparent)]
     Database(#[from] QueryError),
 }

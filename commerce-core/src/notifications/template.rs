@@ -5,6 +5,7 @@ use crate::text_enum::text_enum;
 text_enum! {
     /// What a mail tells. The comment says what its `data` must hold, apart from which nothing is needed: names, prices
     /// and codes are looked up when the mail is sent.
+    #[non_exhaustive]
     pub enum Template {
         /// `code_id`: proves that the reader owns the address.
         VerifyEmailCode = "verify_email_code",

@@ -16,10 +16,15 @@ use crate::text_enum::text_enum;
 /// Which orders; each field that is set must match.
 #[derive(Debug, Clone, Default)]
 pub struct OrderFilter {
+    /// Orders of this user.
     pub user_id: Option<UserId>,
+    /// Orders in this status.
     pub status: Option<OrderStatus>,
+    /// Orders of which so much is paid.
     pub payment_status: Option<PaymentStatus>,
+    /// Orders of which so much has gone out.
     pub fulfillment_status: Option<FulfillmentStatus>,
+    /// Cancelled orders, for this reason.
     pub cancel_reason: Option<CancelReason>,
     /// Whether a cancellation gave stock back.
     pub stock_released: Option<bool>,
@@ -27,7 +32,9 @@ pub struct OrderFilter {
     pub placed_from: Option<DateTime<Utc>>,
     /// Placed before.
     pub placed_before: Option<DateTime<Utc>>,
+    /// The total is at least this, in minor units.
     pub total_min_minor: Option<i64>,
+    /// The total is at most this, in minor units.
     pub total_max_minor: Option<i64>,
     /// An order number, or a part of an e-mail address.
     pub text: Option<String>,
@@ -36,9 +43,13 @@ pub struct OrderFilter {
 text_enum! {
     /// In which order a list comes.
     pub enum OrderSort {
+        /// By the time of placing, the oldest first.
         OldestFirst = "placed_at",
+        /// By the time of placing, the newest first.
         NewestFirst = "-placed_at",
+        /// By total, the smallest first.
         SmallestFirst = "total",
+        /// By total, the largest first.
         LargestFirst = "-total",
     }
 }
@@ -46,8 +57,10 @@ text_enum! {
 /// Why a list could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ListOrdersError {
+    /// The cursor did not come from this list in this order.
     #[error(transparent)]
     InvalidCursor(#[from] InvalidCursor),
+    /// A statement failed.
     #[error(transparent)]
     Database(#[from] diesel::result::Error),
 }

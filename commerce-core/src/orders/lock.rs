@@ -27,6 +27,7 @@ use crate::schema::orders;
 /// # }
 /// ```
 #[derive(Debug)]
+#[must_use = "a lock is taken to read or change what it guards"]
 pub struct LockedOrder(Order);
 
 impl Deref for LockedOrder {

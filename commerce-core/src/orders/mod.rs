@@ -15,9 +15,9 @@ pub use list::{ListOrdersError, OrderFilter, OrderSort, list};
 pub use lock::{LockedOrder, lock};
 pub(crate) use lock::{Received, update};
 pub use number::{format_order_number, parse_order_number};
+pub(crate) use order::mark_shipped;
 pub use order::{
     NewLine, NewOrder, NewOrderSource, Order, OrderLine, find, find_owned, insert, insert_line, lines,
-    mark_shipped,
 };
 pub use status::{
     CancelReason, FulfillmentStatus, OrderSource, OrderStatus, PaymentStatus, TransitionError,

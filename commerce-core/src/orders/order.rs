@@ -20,22 +20,31 @@ use crate::schema::{order_lines, orders};
 #[derive(Debug, Clone, Queryable, Selectable)]
 #[diesel(table_name = orders)]
 pub struct Order {
+    /// Its id, for programs.
     pub id: OrderId,
     /// The number people use.
     pub number: i64,
+    /// Who brought it in: a shopper's cart, or staff.
     pub source: OrderSource,
     /// `None` for a guest's order, and for one that staff took down for somebody without an account.
     pub user_id: Option<UserId>,
     /// Where mails about it go.
     pub email: EmailAddress,
+    /// How far it is.
     pub status: OrderStatus,
+    /// How much of it is paid.
     pub payment_status: PaymentStatus,
+    /// How much of it has gone out.
     pub fulfillment_status: FulfillmentStatus,
+    /// What its amounts are counted in.
     pub currency: Currency,
     /// The sum of the lines.
     pub subtotal_minor: i64,
+    /// What was taken off the lines.
     pub discount_minor: i64,
+    /// What shipping costs.
     pub shipping_minor: i64,
+    /// The tax that comes on top.
     pub tax_minor: i64,
     /// As much of the tax as is within the prices.
     pub tax_included_minor: i64,
@@ -45,17 +54,23 @@ pub struct Order {
     pub paid_minor: i64,
     /// The sum of succeeded refunds.
     pub refunded_minor: i64,
+    /// Where the parcel goes, as it was at checkout.
     pub shipping_address: Address,
+    /// Where the bill goes, if not with the parcel.
     pub billing_address: Option<Address>,
+    /// Why it was cancelled, if it was.
     pub cancel_reason: Option<CancelReason>,
+    /// When it was placed.
     pub placed_at: DateTime<Utc>,
     /// Until when it can be paid, while it waits for that.
     pub expires_at: Option<DateTime<Utc>>,
     /// When succeeded payments first covered the total. It stays.
     pub paid_at: Option<DateTime<Utc>>,
+    /// When it was cancelled, if it was.
     pub cancelled_at: Option<DateTime<Utc>>,
     /// When a cancelled order gave its stock back.
     pub stock_released_at: Option<DateTime<Utc>>,
+    /// When it was last changed.
     pub updated_at: DateTime<Utc>,
     /// Grows with every change.
     pub version: i32,
@@ -72,15 +87,21 @@ impl Order {
 #[derive(Debug, Clone, Queryable, Selectable)]
 #[diesel(table_name = order_lines)]
 pub struct OrderLine {
+    /// The line's id.
     pub id: OrderLineId,
+    /// The order that it is a line of.
     pub order_id: OrderId,
+    /// The variant that was bought.
     pub variant_id: VariantId,
+    /// The merchant's own number for the variant, as it was then.
     pub sku: Option<String>,
     /// Of product and variant, as they were called then.
     pub title: String,
+    /// Units bought.
     pub quantity: i64,
     /// The price then.
     pub unit_price_minor: i64,
+    /// The price times the quantity, in minor units.
     pub line_total_minor: i64,
     /// Units that have left.
     pub shipped_quantity: i64,
@@ -89,12 +110,19 @@ pub struct OrderLine {
 /// What is written when an order is placed.
 #[derive(Debug, Clone)]
 pub struct NewOrder {
+    /// The id that it gets.
     pub id: OrderId,
+    /// Who brought it in: a shopper's cart, or staff.
     pub source: NewOrderSource,
+    /// Where mails about it go.
     pub email: EmailAddress,
+    /// What its amounts are counted in.
     pub currency: Currency,
+    /// What it comes to.
     pub totals: Totals,
+    /// Where the parcel goes.
     pub shipping_address: Address,
+    /// Where the bill goes, if not with the parcel.
     pub billing_address: Option<Address>,
     /// How long it waits to be paid.
     pub ttl: std::time::Duration,
@@ -104,9 +132,17 @@ pub struct NewOrder {
 #[derive(Debug, Clone, Copy)]
 pub enum NewOrderSource {
     /// A shopper's cart: an order for its owner.
-    Cart { cart_id: CartId, owner: Owner },
+    Cart {
+        /// The cart that becomes the order.
+        cart_id: CartId,
+        /// Who may see it.
+        owner: Owner,
+    },
     /// Staff who took it down. Without an owner nobody but staff can see it.
-    Staff { owner: Option<Owner> },
+    Staff {
+        /// Who may see it, besides staff.
+        owner: Option<Owner>,
+    },
 }
 
 impl NewOrderSource {
@@ -135,12 +171,19 @@ impl NewOrderSource {
 /// A line about to be written.
 #[derive(Debug, Clone)]
 pub struct NewLine {
+    /// The id that it gets.
     pub id: OrderLineId,
+    /// The variant bought.
     pub variant_id: VariantId,
+    /// The merchant's own number for the variant.
     pub sku: Option<String>,
+    /// Of product and variant.
     pub title: String,
+    /// Units bought.
     pub quantity: i64,
+    /// The price of one unit, in minor units.
     pub unit_price_minor: i64,
+    /// The price times the quantity, in minor units.
     pub line_total_minor: i64,
 }
 

@@ -5,11 +5,17 @@ use crate::text_enum::text_enum;
 text_enum! {
     /// Where an order stands.
     pub enum OrderStatus {
+        /// It waits for money; its stock is reserved until it expires.
         PendingPayment = "pending_payment",
+        /// It is paid and waits to be packed.
         Paid = "paid",
+        /// Staff are packing it.
         Processing = "processing",
+        /// It is on its way.
         Shipped = "shipped",
+        /// It arrived.
         Delivered = "delivered",
+        /// It was cancelled; only money that comes in late can bring it back.
         Cancelled = "cancelled",
     }
 }
@@ -27,12 +33,17 @@ text_enum! {
 text_enum! {
     /// What an order's payments and refunds amount to.
     pub enum PaymentStatus {
+        /// Nothing was paid.
         Unpaid = "unpaid",
+        /// Less than the total was paid.
         PartiallyPaid = "partially_paid",
+        /// The total was paid.
         Paid = "paid",
         /// More than the total came in and was not given back yet.
         Overpaid = "overpaid",
+        /// A part of what was paid went back.
         PartiallyRefunded = "partially_refunded",
+        /// All that was paid went back.
         Refunded = "refunded",
     }
 }
@@ -40,10 +51,15 @@ text_enum! {
 text_enum! {
     /// How much of an order is on its way.
     pub enum FulfillmentStatus {
+        /// Nothing has left.
         Unfulfilled = "unfulfilled",
+        /// Some of it has left.
         Partial = "partial",
+        /// All of it has left.
         Fulfilled = "fulfilled",
+        /// All of it arrived.
         Delivered = "delivered",
+        /// It came back.
         Returned = "returned",
     }
 }
@@ -53,8 +69,11 @@ text_enum! {
     pub enum CancelReason {
         /// It was not paid in time.
         Expired = "expired",
+        /// A payment was refused, where the shop cancels for that.
         PaymentFailed = "payment_failed",
+        /// The shopper changed their mind.
         Customer = "customer",
+        /// Staff cancelled it.
         Admin = "admin",
     }
 }
@@ -63,7 +82,9 @@ text_enum! {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("an order that is {from} cannot become {to}")]
 pub struct TransitionError {
+    /// The status that the order has.
     pub from: OrderStatus,
+    /// The status that it was to get.
     pub to: OrderStatus,
 }
 

@@ -11,26 +11,41 @@ use crate::text_enum::text_enum;
 
 text_enum! {
     /// What can happen to an order.
+    #[non_exhaustive]
     pub enum EventKind {
+        /// The order was placed.
         Placed = "placed",
+        /// A payment was begun.
         PaymentStarted = "payment_started",
+        /// A payment brought money in.
         PaymentSucceeded = "payment_succeeded",
+        /// The provider refused a payment.
         PaymentFailed = "payment_failed",
+        /// A payment was not finished in time.
         PaymentExpired = "payment_expired",
         /// What a provider took is not what it was asked to take.
         PaymentMismatch = "payment_mismatch",
+        /// Payments now cover the total.
         Paid = "paid",
+        /// Staff began to pack it.
         Processing = "processing",
+        /// A parcel left.
         Shipped = "shipped",
+        /// Its parcel arrived.
         Delivered = "delivered",
+        /// The order was cancelled.
         Cancelled = "cancelled",
+        /// Its units went back to what can be bought.
         StockReleased = "stock_released",
         /// A late payment brought it back.
         Reinstated = "reinstated",
         /// A late payment could not bring it back, because its stock is gone.
         ReinstatementRefused = "reinstatement_refused",
+        /// Money is to go back.
         RefundRequested = "refund_requested",
+        /// Money went back.
         RefundSucceeded = "refund_succeeded",
+        /// The provider refused to pay back.
         RefundFailed = "refund_failed",
         /// The provider took it up and will tell later.
         RefundProcessing = "refund_processing",
@@ -40,6 +55,7 @@ text_enum! {
         RefundPaidByHand = "refund_paid_by_hand",
         /// The provider says that a refund went through which the shop had given up and replaced.
         RefundMismatch = "refund_mismatch",
+        /// Staff wrote a note.
         Note = "note",
     }
 }
@@ -48,12 +64,17 @@ text_enum! {
 #[derive(Debug, Clone, Queryable, Selectable)]
 #[diesel(table_name = order_events)]
 pub struct OrderEvent {
+    /// Its id.
     pub id: OrderEventId,
+    /// What happened.
     pub kind: EventKind,
+    /// Facts about it, as a JSON object; which ones depends on the kind.
     pub data: serde_json::Value,
     /// `user:<id>`, `guest` or `system`.
     pub actor: String,
+    /// The request that caused it, if one did.
     pub request_id: Option<String>,
+    /// When it happened.
     pub created_at: DateTime<Utc>,
 }
 

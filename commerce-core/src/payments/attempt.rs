@@ -23,11 +23,17 @@ text_enum! {
         RequiresAction = "requires_action",
         /// The provider will tell later.
         Processing = "processing",
+        /// The money came in.
         Succeeded = "succeeded",
+        /// The provider refused it.
         Failed = "failed",
+        /// It was not finished in time.
         Expired = "expired",
+        /// It was called off.
         Cancelled = "cancelled",
+        /// A part of the money went back.
         PartiallyRefunded = "partially_refunded",
+        /// All of the money went back.
         Refunded = "refunded",
     }
 }
@@ -46,8 +52,11 @@ impl AttemptStatus {
 #[derive(Debug, Clone, Queryable, Selectable)]
 #[diesel(table_name = payments)]
 pub struct Payment {
+    /// Its id.
     pub id: PaymentId,
+    /// The order that it pays.
     pub order_id: OrderId,
+    /// Who takes the money.
     pub provider: ProviderName,
     /// The provider's own id of it.
     pub provider_reference: Option<String>,
@@ -59,7 +68,9 @@ pub struct Payment {
     pub captured_minor: i64,
     /// What of it was given back.
     pub refunded_minor: i64,
+    /// What its amounts are counted in.
     pub currency: Currency,
+    /// How far it is.
     pub status: AttemptStatus,
     /// The provider's word for why it failed.
     pub failure_code: Option<String>,
@@ -71,7 +82,9 @@ pub struct Payment {
     pub fee_minor: Option<i64>,
     /// What that is counted in.
     pub fee_currency: Option<Currency>,
+    /// When it was begun.
     pub created_at: DateTime<Utc>,
+    /// When it was last changed.
     pub updated_at: DateTime<Utc>,
 }
 

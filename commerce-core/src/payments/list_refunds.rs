@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
+use diesel::sql_types::{Record, Timestamptz, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::{Refund, RefundStatus};
@@ -13,8 +14,10 @@ use crate::schema::{payments, refunds};
 /// Why refunds could not be listed.
 #[derive(Debug, thiserror::Error)]
 pub enum ListRefundsError {
+    /// The cursor did not come from this list.
     #[error(transparent)]
     InvalidCursor(#[from] InvalidCursor),
+    /// A statement failed.
     #[error(transparent)]
     Database(#[from] diesel::result::Error),
 }
@@ -33,17 +36,14 @@ pub async fn list_refunds(
     if let Some(status) = status {
         query = query.filter(refunds::status.eq(status));
     }
-    if let Some(cursor) = cursor {
-        let Cursor { key, id, .. } = Cursor::<DateTime<Utc>>::decode(cursor, SORT)?;
-        let earlier = refunds::created_at.lt(key).or(refunds::id.lt(RefundId(id)));
-        query = query.filter(refunds::created_at.le(key)).filter(earlier);
+    if let Some(last) = Cursor::<DateTime<Utc>>::place::<RefundId>(cursor, SORT)? {
+        let place = (refunds::created_at, refunds::id).into_sql::<Record<(Timestamptz, SqlUuid)>>();
+        query = query.filter(place.lt(last));
     }
     let rows: Vec<(Refund, Currency)> = query
         .order((refunds::created_at.desc(), refunds::id.desc()))
         .limit(limit.rows_and_one())
         .load(conn)
         .await?;
-    Ok(Page::from_rows(rows, limit, |(last, _)| {
-        Cursor { sort: SORT.to_owned(), key: last.created_at, id: last.id.0 }.encode()
-    }))
+    Ok(Page::from_rows(rows, limit, |(last, _)| Cursor::at(SORT, last.created_at, last.id)))
 }

@@ -49,11 +49,17 @@ impl RefundStatus {
 #[derive(Debug, Clone, Queryable, Selectable)]
 #[diesel(table_name = refunds)]
 pub struct Refund {
+    /// Its id.
     pub id: RefundId,
+    /// The payment that the money came in with.
     pub payment_id: PaymentId,
+    /// The order that was paid.
     pub order_id: OrderId,
+    /// What goes back, in minor units of the payment's currency.
     pub amount_minor: i64,
+    /// Why it goes back.
     pub reason: RefundReason,
+    /// How far it is.
     pub status: RefundStatus,
     /// Names what is paid back for what reason: of the refunds with this key, one at most has not failed.
     pub dedupe_key: String,
@@ -67,6 +73,7 @@ pub struct Refund {
     pub failure_code: Option<String>,
     /// How a person paid it back without the provider.
     pub by_hand_note: Option<String>,
+    /// When it was written.
     pub created_at: DateTime<Utc>,
 }
 

@@ -7,18 +7,30 @@ use crate::money::AmountOverflow;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PricingError {
+    /// A product or sum does not fit into 64 bits.
     #[error("the amount is too large to be counted")]
     AmountOverflow,
+    /// A price, quantity or discount is below zero.
     #[error("a price, quantity or discount is negative")]
     Negative,
+    /// An amount was to be apportioned over weights that are all zero.
     #[error("an amount cannot be divided over nothing")]
     NothingToDivideOver,
+    /// More was to be taken off or given back than is there.
     #[error("more would go back than there is")]
     MoreThanThereIs,
+    /// A discount names a line that the input does not have.
     #[error("a discount names line {position}, which is not there")]
-    UnknownLine { position: usize },
+    UnknownLine {
+        /// The position that it names, from 0.
+        position: usize,
+    },
+    /// A treatment without tax came with a rate.
     #[error("what is {treatment} must have a tax rate of 0")]
-    RateOfTreatment { treatment: TaxTreatment },
+    RateOfTreatment {
+        /// The treatment.
+        treatment: TaxTreatment,
+    },
 }
 
 impl From<AmountOverflow> for PricingError {

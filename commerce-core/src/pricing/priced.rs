@@ -15,6 +15,7 @@ pub struct Priced {
     pub adjustments: Vec<Adjustment>,
     /// The tax of each group, in the order in which lines and shipping name the groups.
     pub taxes: Vec<PricedTax>,
+    /// The sums of all of these.
     pub totals: Totals,
 }
 
@@ -46,6 +47,7 @@ pub struct PricedShipping {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Adjustment {
+    /// What it is.
     pub kind: AdjustmentKind,
     /// What the shopper reads: the discount's or the shipping's label, or the jurisdiction of a tax.
     pub label: String,
@@ -58,10 +60,15 @@ pub struct Adjustment {
 /// What an adjustment is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum AdjustmentKind {
+    /// Taken off one line.
     LineDiscount,
+    /// Taken off the whole order, and apportioned to its lines.
     OrderDiscount,
+    /// What shipping costs, before its discounts.
     Shipping,
+    /// Taken off shipping.
     ShippingDiscount,
+    /// The tax of a group.
     Tax,
 }
 
@@ -69,9 +76,11 @@ pub enum AdjustmentKind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PricedTax {
+    /// What is taxed together.
     pub group: TaxGroup,
     /// What the tax is computed on, without the tax.
     pub taxable_minor: i64,
+    /// The tax, rounded once for the whole group.
     pub tax_minor: i64,
     /// Who bears it. The shares add up to the group.
     pub shares: Vec<TaxShare>,
@@ -81,16 +90,20 @@ pub struct PricedTax {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TaxShare {
+    /// The line or the shipping that bears it.
     pub of: Taxable,
     /// Without the tax.
     pub taxable_minor: i64,
+    /// Its share of the group's tax.
     pub tax_minor: i64,
 }
 
 /// What bears tax, by its position in the input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Taxable {
+    /// A line, by its position from 0.
     Line(usize),
+    /// A way of shipping, by its position from 0.
     Shipping(usize),
 }
 

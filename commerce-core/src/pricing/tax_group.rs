@@ -8,6 +8,7 @@ use crate::text_enum::text_enum;
 pub struct TaxGroup {
     /// Whose tax it is, such as `DE` or `US-NY`.
     pub jurisdiction: String,
+    /// Whether tax is due, and if not, why.
     pub treatment: TaxTreatment,
     /// Of all taxes of the jurisdiction together: state and county are added up.
     pub rate: Rate,

@@ -12,25 +12,34 @@ use crate::ids::{JobId, LeaseToken};
 
 /// The right to finish one attempt of one job; void once the lease lapsed and another took the job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "an attempt is finished with its lease"]
 pub struct Lease {
+    /// The job.
     pub job_id: JobId,
+    /// Tells this attempt from every other one.
     pub token: LeaseToken,
 }
 
 /// A job that this worker may do.
 #[derive(Debug, Clone, QueryableByName)]
+#[must_use = "a job that was claimed must be done or given back"]
 pub struct ClaimedJob {
+    /// Its id.
     #[diesel(sql_type = SqlUuid)]
     pub id: JobId,
+    /// Its kind, which says how to read the payload.
     #[diesel(sql_type = Text)]
     pub kind: String,
+    /// What to do, as JSON of the kind's own shape.
     #[diesel(sql_type = Jsonb)]
     pub payload: serde_json::Value,
     /// 1 at the first.
     #[diesel(sql_type = Int4)]
     pub attempt: i32,
+    /// After so many attempts it is dead.
     #[diesel(sql_type = Int4)]
     pub attempts_max: i32,
+    /// Tells this attempt from every other one.
     #[diesel(sql_type = SqlUuid)]
     pub lease_token: LeaseToken,
 }

@@ -37,26 +37,40 @@ text_enum! {
 #[derive(Debug, Clone, Queryable, Selectable)]
 #[diesel(table_name = jobs)]
 pub struct JobRow {
+    /// Its id.
     pub id: JobId,
+    /// What is to be done.
     pub kind: String,
+    /// What to do it with, as JSON of the kind's own shape.
     pub payload: serde_json::Value,
+    /// Where it is between due and dead.
     pub state: JobState,
+    /// When it is due, or when its lease lapses.
     pub run_at: DateTime<Utc>,
+    /// The attempts that were begun.
     pub attempt: i32,
+    /// After so many attempts it is dead.
     pub attempts_max: i32,
+    /// The worker that has it, or had it last.
     pub worker: Option<String>,
+    /// Why the last attempt failed.
     pub last_error: Option<String>,
+    /// When it was enqueued.
     pub created_at: DateTime<Utc>,
+    /// When its row was last changed.
     pub updated_at: DateTime<Utc>,
 }
 
 /// Why a job could not be retried or cancelled.
 #[derive(Debug, thiserror::Error)]
 pub enum ManageJobError {
+    /// There is no such job: jobs that are done are deleted.
     #[error("there is no job {0}: it is done or never was")]
     NotFound(JobId),
+    /// A worker is at it; ask again when its attempt has ended.
     #[error("job {0} is being worked on; wait until its attempt ends")]
     Leased(JobId),
+    /// A statement failed.
     #[error(transparent)]
     Database(#[from] diesel::result::Error),
 }

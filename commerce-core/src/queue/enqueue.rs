@@ -21,6 +21,7 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync {
 #[derive(Debug, Clone, Insertable)]
 #[diesel(table_name = jobs)]
 pub struct NewJob {
+    /// The id that it gets.
     pub id: JobId,
     kind: &'static str,
     payload: serde_json::Value,

@@ -20,8 +20,10 @@ pub struct LeaseLost;
 /// Why [`complete`] refused.
 #[derive(Debug, thiserror::Error)]
 pub enum CompleteError {
+    /// The lease lapsed and the job went to another worker, or it is gone.
     #[error(transparent)]
     LeaseLost(#[from] LeaseLost),
+    /// A statement failed.
     #[error(transparent)]
     Database(#[from] QueryError),
 }

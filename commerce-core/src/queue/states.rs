@@ -10,15 +10,19 @@ use super::JobState;
 /// The jobs of one kind in one state.
 #[derive(Debug, Clone, QueryableByName)]
 pub struct QueueState {
+    /// The kind of the jobs.
     #[diesel(sql_type = Text)]
     pub kind: String,
+    /// The state that they are in.
     #[diesel(sql_type = Text)]
     pub state: JobState,
+    /// How many there are.
     #[diesel(sql_type = BigInt)]
     pub jobs: i64,
     /// How long the oldest has been due, in milliseconds; none if none is.
     #[diesel(sql_type = Nullable<BigInt>)]
     pub overdue_ms: Option<i64>,
+    /// When the oldest of them was enqueued.
     #[diesel(sql_type = Timestamptz)]
     pub oldest_created_at: DateTime<Utc>,
 }

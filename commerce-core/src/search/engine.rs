@@ -82,6 +82,7 @@ pub struct Term {
 
 /// Why an engine did not answer.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum EngineError {
     /// No connection to the database could be had.
     #[error("no database connection could be had: {0}")]

@@ -7,6 +7,7 @@ use crate::queue::CompleteError;
 
 /// Why search rows or an index could not be brought up to date. What was not sent is still recorded as changed.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum IndexError {
     /// The pool had no connection.
     #[error("no database connection could be had: {0}")]

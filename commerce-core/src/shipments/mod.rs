@@ -2,4 +2,5 @@
 
 mod shipment;
 
-pub use shipment::{Shipment, ShipmentStatus, insert_whole, mark_delivered};
+pub use shipment::{Shipment, ShipmentStatus};
+pub(crate) use shipment::{insert_whole, mark_delivered};

@@ -13,13 +13,21 @@ use crate::text_enum::text_enum;
 text_enum! {
     /// Where a shipment is.
     pub enum ShipmentStatus {
+        /// It is being packed.
         Pending = "pending",
+        /// The carrier has it.
         Shipped = "shipped",
+        /// It is between two places of the carrier.
         InTransit = "in_transit",
+        /// It is in the van to the shopper.
         OutForDelivery = "out_for_delivery",
+        /// It arrived.
         Delivered = "delivered",
+        /// Nobody took it; the carrier tries again.
         FailedAttempt = "failed_attempt",
+        /// It came back.
         Returned = "returned",
+        /// It was never sent.
         Cancelled = "cancelled",
     }
 }
@@ -28,12 +36,19 @@ text_enum! {
 #[derive(Debug, Clone, Queryable, Selectable)]
 #[diesel(table_name = shipments)]
 pub struct Shipment {
+    /// Its id.
     pub id: ShipmentId,
+    /// The order that it carries.
     pub order_id: OrderId,
+    /// How far it is.
     pub status: ShipmentStatus,
+    /// Who carries it, as people know the company.
     pub carrier: Option<String>,
+    /// The carrier's number for it.
     pub tracking_number: Option<String>,
+    /// When it was handed to the carrier.
     pub shipped_at: Option<DateTime<Utc>>,
+    /// When it arrived.
     pub delivered_at: Option<DateTime<Utc>>,
 }
 

@@ -40,14 +40,17 @@ impl TestDatabase {
         Self { name, server_url, url, pool }
     }
 
+    /// Its connection URL.
     pub fn url(&self) -> &str {
         &self.url
     }
 
+    /// A pool of connections to it.
     pub fn pool(&self) -> &Pool {
         &self.pool
     }
 
+    /// A connection from the pool.
     pub async fn conn(&self) -> PooledConnection {
         self.pool.get().await.expect("the test database answers")
     }

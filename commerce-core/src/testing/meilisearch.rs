@@ -69,6 +69,7 @@ impl MeilisearchServer {
         let _ = std::fs::remove_dir_all(self.folder.join("data"));
     }
 
+    /// Where it answers.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }

@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 /// How the server meets mails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum SmtpBehaviour {
+    /// Takes every mail.
     #[default]
     Accept,
     /// `550` to every recipient.
@@ -52,6 +53,7 @@ impl ReceivedMail {
         find_header(&self.headers, name)
     }
 
+    /// The subject line; empty if there is none.
     pub fn subject(&self) -> &str {
         self.header("subject").unwrap_or_default()
     }
@@ -147,6 +149,7 @@ impl SmtpPeer {
         Ok(Self { address, shared, changes, server })
     }
 
+    /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }

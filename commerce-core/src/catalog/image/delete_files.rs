@@ -35,6 +35,7 @@ const FORGOTTEN_AFTER: Duration = Duration::from_secs(60 * 60);
 
 /// Why files were not deleted.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum FilesError {
     /// The media store failed.
     #[error(transparent)]
