@@ -309,6 +309,7 @@ async fn every_mail_can_be_written() {
                 "We are sending 12845 JPY back to you".to_owned(),
                 "Your order 1001 was cancelled.\nWe are sending 12845 JPY back to you".to_owned(),
             ),
+            _ => panic!("{template} has no test"),
         };
         enqueue(&database, mail).await;
         assert_eq!(send_next(&database, &mailer).await.unwrap(), SentEmail::Sent, "{template}");

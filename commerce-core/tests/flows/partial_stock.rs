@@ -161,7 +161,7 @@ async fn two_shipments_of_the_same_units_at_once_ship_them_once() {
                 let pool = db.pool().clone();
                 tokio::spawn(async move {
                     let units = Demand { variant_id, quantity: 8 };
-                    ship(&mut *pool.get().await.unwrap(), order, units).await
+                    ship(&mut pool.get().await.unwrap(), order, units).await
                 })
             })
             .collect();
