@@ -5,6 +5,7 @@
 
 mod json;
 mod like;
+mod pipeline;
 mod prepared;
 
 use std::time::Duration;
@@ -22,6 +23,7 @@ use futures_util::FutureExt as _;
 
 pub(crate) use json::Json;
 pub(crate) use like::escape_like;
+pub(crate) use pipeline::Pipeline;
 pub(crate) use prepared::Prepared;
 
 /// A pool of connections, made by [`pool`](fn@pool).

@@ -49,6 +49,12 @@ pub struct StoredAnswer {
     pub body: String,
 }
 
+impl AsRef<StoredAnswer> for StoredAnswer {
+    fn as_ref(&self) -> &StoredAnswer {
+        self
+    }
+}
+
 /// What [`begin`] found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Begun {

@@ -132,6 +132,12 @@ impl<const STATUS: u16, T> Answer<STATUS, T> {
     }
 }
 
+impl<const STATUS: u16, T> AsRef<StoredAnswer> for Answer<STATUS, T> {
+    fn as_ref(&self) -> &StoredAnswer {
+        &self.stored
+    }
+}
+
 impl NoContent {
     pub fn done() -> Self {
         Self::new(NOTHING)

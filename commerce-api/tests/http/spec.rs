@@ -218,3 +218,13 @@ fn limits_of_the_catalogue_are_those_of_core() {
     let expected = expected.into_iter().map(|(name, max)| (name, f64::from(u32::try_from(max).unwrap())));
     assert_eq!(found, expected.collect());
 }
+
+#[test]
+fn a_cart_takes_as_many_items_as_core_allows() {
+    let document: Value = serde_json::from_str(&routes::document().json()).unwrap();
+    let schemas = &document["components"]["schemas"];
+    let items = &schemas["ReplaceCartRequest"]["properties"]["items"];
+    assert_eq!(items["maxItems"].as_u64(), Some(commerce_core::cart::ITEMS_MAX as u64), "{items}");
+    let quantity = &schemas["QuantityRequest"]["properties"]["quantity"];
+    assert_eq!(quantity["maximum"].as_f64(), Some(commerce_core::cart::QUANTITY_MAX as f64), "{quantity}");
+}

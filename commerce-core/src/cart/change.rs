@@ -105,7 +105,8 @@ pub async fn add_item(
         let present = cart.items().iter().find(|present| present.variant_id == item.variant_id);
         let quantity = present.map_or(0, |present| present.quantity) + item.quantity;
         let item = Item { quantity, ..item };
-        put(conn, shop, &cart, &[item], origin).await
+        put(conn, shop, &cart, &[item]).await?;
+        hold_stock(conn, shop, &cart, &[], &[item], origin).await
     })
     .await
 }
@@ -120,7 +121,8 @@ pub async fn set_quantity(
 ) -> Result<(), CartError> {
     conn.transaction(async |conn| {
         let cart = lock_with(conn, owner, item.variant_id).await?;
-        put(conn, shop, &cart, &[item], origin).await
+        put(conn, shop, &cart, &[item]).await?;
+        hold_stock(conn, shop, &cart, &[], &[item], origin).await
     })
     .await
 }
@@ -138,8 +140,10 @@ pub async fn replace(
         let wanted: Vec<VariantId> = items.iter().map(|item| item.variant_id).collect();
         let dropped: Vec<VariantId> =
             cart.items().iter().map(|item| item.variant_id).filter(|id| !wanted.contains(id)).collect();
-        take_out(conn, shop, &mut cart, &dropped, origin).await?;
-        put(conn, shop, &cart, items, origin).await
+        delete_items(conn, &mut cart, &dropped).await?;
+        put(conn, shop, &cart, items).await?;
+        // One lock for what goes and what comes: two would not be in the order in which a checkout takes them.
+        hold_stock(conn, shop, &cart, &dropped, items, origin).await
     })
     .await
 }
@@ -154,7 +158,8 @@ pub async fn remove_item(
 ) -> Result<(), CartError> {
     conn.transaction(async |conn| {
         let mut cart = lock_with(conn, owner, variant_id).await?;
-        take_out(conn, shop, &mut cart, &[variant_id], origin).await
+        delete_items(conn, &mut cart, &[variant_id]).await?;
+        hold_stock(conn, shop, &cart, &[variant_id], &[], origin).await
     })
     .await
 }
@@ -169,7 +174,8 @@ pub async fn clear(
     conn.transaction(async |conn| {
         let Some(mut cart) = lock_open(conn, owner).await? else { return Ok(()) };
         let all: Vec<VariantId> = cart.items().iter().map(|item| item.variant_id).collect();
-        take_out(conn, shop, &mut cart, &all, origin).await
+        delete_items(conn, &mut cart, &all).await?;
+        hold_stock(conn, shop, &cart, &all, &[], origin).await
     })
     .await
 }
@@ -194,14 +200,12 @@ fn check_quantity(item: Item) -> Result<(), CartError> {
     }
 }
 
-/// Writes quantities into a locked cart, after checking them, and holds the stock where that is the mode. An item named twice counts once, as its
-/// last quantity says.
+/// Writes quantities into a locked cart, after checking them. An item named twice counts once, as its last quantity says.
 async fn put(
     conn: &mut AsyncPgConnection,
     shop: &ShopSettings,
     cart: &LockedCart,
     items: &[Item],
-    origin: &Origin,
 ) -> Result<(), CartError> {
     items.iter().try_for_each(|item| check_quantity(*item))?;
     let mut variants: Vec<VariantId> = cart.items().iter().map(|item| item.variant_id).collect();
@@ -215,9 +219,20 @@ async fn put(
     if shop.reservation_mode == ReservationMode::Checkout {
         check_available(conn, items).await?;
     }
-    write_items(conn, cart, items).await?;
+    Ok(write_items(conn, cart, items).await?)
+}
+
+/// The stock follows what was written, where that is the mode. It comes after all rows of the cart, and is locked once.
+async fn hold_stock(
+    conn: &mut AsyncPgConnection,
+    shop: &ShopSettings,
+    cart: &LockedCart,
+    dropped: &[VariantId],
+    items: &[Item],
+    origin: &Origin,
+) -> Result<(), CartError> {
     if shop.reservation_mode == ReservationMode::Cart {
-        hold(conn, shop, cart, items, origin).await?;
+        hold(conn, shop, cart, dropped, items, origin).await?;
     }
     Ok(())
 }
@@ -244,13 +259,11 @@ pub(super) async fn write_items(
     touch(conn, cart).await
 }
 
-async fn take_out(
+async fn delete_items(
     conn: &mut AsyncPgConnection,
-    shop: &ShopSettings,
     cart: &mut LockedCart,
     variants: &[VariantId],
-    origin: &Origin,
-) -> Result<(), CartError> {
+) -> QueryResult<()> {
     if variants.is_empty() {
         return Ok(());
     }
@@ -259,11 +272,7 @@ async fn take_out(
         .filter(cart_items::variant_id.eq_any(variants));
     diesel::delete(rows).execute(conn).await?;
     cart.forget(variants);
-    touch(conn, cart).await?;
-    if shop.reservation_mode == ReservationMode::Cart {
-        super::hold::let_go(conn, cart, variants, origin).await?;
-    }
-    Ok(())
+    touch(conn, cart).await
 }
 
 async fn touch(conn: &mut AsyncPgConnection, cart: &LockedCart) -> QueryResult<()> {

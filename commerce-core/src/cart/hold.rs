@@ -1,4 +1,6 @@
 //! Mode `cart`: what is in a cart is set aside for its shopper, until the hold lapses.
+//!
+//! When it does, and who gets its units then, is told in `inventory/hold.rs`.
 
 use diesel::QueryResult;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
@@ -10,16 +12,22 @@ use crate::inventory::{self, Demand, ReserveError, ReservedFor, Shortage};
 use crate::request::Origin;
 use crate::settings::ShopSettings;
 
-/// Makes the cart hold these quantities, each for the whole time-to-live from now on. The cart's own former holds make room.
+/// Gives back what the cart holds of the dropped variants, and makes it hold these quantities, each for the whole time-to-live
+/// from now on. The cart's own former holds make room.
 pub(super) async fn hold(
     conn: &mut AsyncPgConnection,
     shop: &ShopSettings,
     cart: &LockedCart,
+    dropped: &[VariantId],
     items: &[Item],
     origin: &Origin,
 ) -> Result<(), ReserveError> {
-    let mut stock = inventory::lock(conn, items.iter().map(|item| item.variant_id)).await?;
+    let variants = items.iter().map(|item| item.variant_id).chain(dropped.iter().copied());
+    let mut stock = inventory::lock(conn, variants).await?;
     inventory::release_cart_holds(conn, &mut stock, cart.id(), origin).await?;
+    if items.is_empty() {
+        return Ok(());
+    }
     // An item named twice counts as its last quantity says, as in the cart.
     let wanted: Vec<Demand> = items
         .iter()
@@ -72,15 +80,4 @@ async fn holder(
 ) -> QueryResult<ReservedFor> {
     let expires_at = diesel::select(db::time_after(shop.cart_hold_ttl)).get_result(conn).await?;
     Ok(ReservedFor::Cart { id: cart.id(), expires_at })
-}
-
-/// Gives back what the cart holds of these variants.
-pub(super) async fn let_go(
-    conn: &mut AsyncPgConnection,
-    cart: &LockedCart,
-    variants: &[VariantId],
-    origin: &Origin,
-) -> QueryResult<()> {
-    let mut stock = inventory::lock(conn, variants.iter().copied()).await?;
-    inventory::release_cart_holds(conn, &mut stock, cart.id(), origin).await
 }

@@ -3,8 +3,8 @@
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
-use super::Owner;
 use super::offer::{Offer, offers};
+use super::{CartStatus, Owner};
 use crate::db::{Prepared, clock};
 use crate::ids::{CartId, VariantId};
 use crate::schema::{cart_items, carts};
@@ -89,7 +89,7 @@ pub(crate) async fn lock_row(
     conn: &mut AsyncPgConnection,
     owner: Owner,
 ) -> QueryResult<Option<LockedCartRow>> {
-    let open = carts::table.filter(carts::status.eq("open")).select(carts::id);
+    let open = carts::table.filter(carts::status.eq(CartStatus::Open)).select(carts::id);
     let id: Option<CartId> = match owner {
         Owner::User(id) => open.filter(carts::user_id.eq(id)).for_update().first(conn).await,
         Owner::Guest(hash) => {
@@ -133,7 +133,11 @@ pub async fn lock_or_open(conn: &mut AsyncPgConnection, owner: Owner) -> QueryRe
 }
 
 /// The cart became an order, or part of another cart: it is no longer open.
-pub async fn close(conn: &AsyncPgConnection, cart: &LockedCart, status: &'static str) -> QueryResult<()> {
+pub(crate) async fn close(
+    conn: &AsyncPgConnection,
+    cart: &LockedCart,
+    status: CartStatus,
+) -> QueryResult<()> {
     let update = diesel::update(carts::table.find(cart.id))
         .set((carts::status.eq(status), carts::updated_at.eq(clock())));
     Prepared(update).execute(&mut &*conn).await?;

@@ -5,7 +5,7 @@ use diesel_async::{AsyncConnection, AsyncPgConnection};
 use super::change::write_items;
 use super::hold::hold_merged;
 use super::limits::{ITEMS_MAX, QUANTITY_MAX};
-use super::{CartError, CartItem, Item, Owner, TokenHash, close, lock_open, lock_or_open};
+use super::{CartError, CartItem, CartStatus, Item, Owner, TokenHash, close, lock_open, lock_or_open};
 use crate::ids::UserId;
 use crate::request::Origin;
 use crate::settings::{ReservationMode, ShopSettings};
@@ -29,7 +29,7 @@ pub async fn merge(
         if shop.reservation_mode == ReservationMode::Cart {
             hold_merged(conn, shop, &from, &into, &merged, origin).await?;
         }
-        close(conn, &from, "merged").await?;
+        close(conn, &from, CartStatus::Merged).await?;
         Ok(())
     })
     .await

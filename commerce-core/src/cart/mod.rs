@@ -8,6 +8,7 @@ mod merge;
 mod offer;
 mod owner;
 mod quote;
+mod status;
 mod view;
 
 pub use change::{CartError, Item, add_item, clear, remove_item, replace, set_quantity};
@@ -19,4 +20,5 @@ pub use offer::ItemProblem;
 pub(crate) use offer::{Offer, price_offers};
 pub use owner::{Owner, TokenHash};
 pub use quote::{Quote, QuotedItem, quote};
+pub use status::CartStatus;
 pub use view::{CartLine, CartView, ViewCartError, view};

@@ -5,10 +5,10 @@ use diesel::dsl::min;
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
-use super::Owner;
 use super::offer::{Offer, offers, price_offers};
+use super::{CartStatus, Owner};
 use crate::ids::{CartId, ProductId, VariantId};
-use crate::inventory::{Availability, available_by_variant};
+use crate::inventory::{Availability, ReservationStatus, available_by_variant};
 use crate::money::Currency;
 use crate::pricing::{PricedLine, PricingError};
 use crate::schema::{carts, stock_reservations};
@@ -95,7 +95,7 @@ pub async fn view(
 
 /// The owner's open cart, without a lock.
 pub(super) async fn find_open(conn: &mut AsyncPgConnection, owner: Owner) -> QueryResult<Option<CartId>> {
-    let open = carts::table.filter(carts::status.eq("open")).select(carts::id);
+    let open = carts::table.filter(carts::status.eq(CartStatus::Open)).select(carts::id);
     match owner {
         Owner::User(id) => open.filter(carts::user_id.eq(id)).first(conn).await,
         Owner::Guest(hash) => open.filter(carts::token_hash.eq(hash.as_bytes())).first(conn).await,
@@ -113,7 +113,7 @@ pub(super) async fn available_to_cart(
     let mut available = available_by_variant(conn, &variants).await?;
     let own: Vec<(VariantId, i64)> = stock_reservations::table
         .filter(stock_reservations::cart_id.eq(id))
-        .filter(stock_reservations::status.eq("held"))
+        .filter(stock_reservations::status.eq(ReservationStatus::Held))
         .filter(stock_reservations::expires_at.gt(crate::db::clock().nullable()))
         .select((stock_reservations::variant_id, stock_reservations::quantity))
         .load(conn)
@@ -133,7 +133,7 @@ async fn first_hold_lapses_at(
 ) -> QueryResult<Option<DateTime<Utc>>> {
     stock_reservations::table
         .filter(stock_reservations::cart_id.eq(id))
-        .filter(stock_reservations::status.eq("held"))
+        .filter(stock_reservations::status.eq(ReservationStatus::Held))
         .filter(stock_reservations::expires_at.gt(crate::db::clock().nullable()))
         .select(min(stock_reservations::expires_at))
         .first(conn)

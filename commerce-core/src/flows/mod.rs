@@ -49,7 +49,7 @@ pub use import_products::{
 };
 pub use move_order::{MoveOrder, MoveOrderError, OrderStep, move_order};
 pub use note_order::note_order;
-pub use place_order::{PlaceOrder, PlaceOrderError, PlacedOrder, place_order, place_order_along_with};
+pub use place_order::{PlaceOrder, PlaceOrderError, PlacedOrder, place_order, place_order_and_answer};
 pub use refund_payment::{RefundPayment, RefundPaymentError, run_refund};
 pub use register::{Registered, register, resend_code};
 pub use reset_password::{change_password, request_password_reset, reset_password};

@@ -1,15 +1,15 @@
 //! A cart becomes an order, with its stock reserved: all of it, or nothing.
 
-use diesel::QueryResult;
 use diesel::result::Error as QueryError;
 use diesel_async::{AsyncConnection, AsyncPgConnection};
-use futures_util::future::{BoxFuture, ready, try_join, try_join_all, try_join3, try_join4};
-use futures_util::{FutureExt as _, TryFutureExt as _};
+use futures_util::TryFutureExt as _;
+use futures_util::future::{try_join, try_join3};
 use serde_json::json;
 
-use crate::cart::{self, CartItem, ItemProblem, LockedCart, Offer, Owner};
-use crate::db::{self, Retryable};
+use crate::cart::{self, CartItem, CartStatus, ItemProblem, LockedCart, Offer, Owner};
+use crate::db::{self, Pipeline, Retryable};
 use crate::email_address::EmailAddress;
+use crate::idempotency::{self, IdempotentRequest, StoredAnswer};
 use crate::ids::{OrderId, OrderLineId, VariantId};
 use crate::inventory::{self, Demand, LockedStock, ReservationStatus, ReserveError, ReservedFor, Shortage};
 use crate::money::{Currency, Money};
@@ -108,27 +108,39 @@ pub async fn place_order(
     wish: PlaceOrder,
 ) -> Result<PlacedOrder, PlaceOrderError> {
     conn.transaction(async |conn| {
-        let (placed, ()) = place_order_along_with(conn, shop, wish, |_, _| ready(Ok(())).boxed()).await?;
+        let (placed, mut unreserved) = write_order(conn, shop, &wish).await?;
+        unreserved.reserve(conn, shop, &wish.origin).await?;
         Ok(placed)
     })
     .await
 }
 
-/// As [`place_order`], for a caller whose own transaction ends with the first error: after an `Err` it must roll back, since part
-/// of the order may have been written. `along` is what the caller writes about the placed order; its statements travel together
-/// with the reservation, so that others who want the same goods do not wait for a round trip of theirs.
+/// As [`place_order`], and stores what the request is answered. The answer travels together with the reservation, so that others
+/// who want the same goods do not wait for a round trip of its own.
 ///
-/// Fails with [`QueryError::NotInTransaction`] where no transaction is open.
-pub async fn place_order_along_with<A, F>(
+/// Opens no savepoint, which would cost two more: after an `Err` the caller must roll back, since a part of the order may have
+/// been written. Fails with [`QueryError::NotInTransaction`] where no transaction is open.
+pub async fn place_order_and_answer<A: AsRef<StoredAnswer>>(
     conn: &mut AsyncPgConnection,
     shop: &ShopSettings,
     wish: PlaceOrder,
-    along: F,
-) -> Result<(PlacedOrder, A), PlaceOrderError>
-where
-    F: for<'c> FnOnce(&'c AsyncPgConnection, &PlacedOrder) -> BoxFuture<'c, QueryResult<A>>,
-{
+    request: &IdempotentRequest,
+    answer: impl FnOnce(&PlacedOrder) -> A,
+) -> Result<A, PlaceOrderError> {
     db::require_transaction(conn)?;
+    let (placed, mut unreserved) = write_order(conn, shop, &wish).await?;
+    let answer = answer(&placed);
+    let store = idempotency::store_answer(conn, request, answer.as_ref()).err_into();
+    try_join(unreserved.reserve(conn, shop, &wish.origin), store).await?;
+    Ok(answer)
+}
+
+/// Does everything but the reservation, for which it locks the stock.
+async fn write_order(
+    conn: &mut AsyncPgConnection,
+    shop: &ShopSettings,
+    wish: &PlaceOrder,
+) -> Result<(PlacedOrder, Unreserved), PlaceOrderError> {
     let row = cart::lock_row(conn, wish.owner).await?.ok_or(PlaceOrderError::CartEmpty)?;
     let (cart, offers) = row.with_offers(conn).await?;
     if offers.is_empty() {
@@ -138,12 +150,27 @@ where
     let priced = cart::price_offers(&offers)?;
     check_total(Money::new(priced.totals.total_minor, shop.currency), wish.expected_total)?;
 
-    let (new_order, new_lines) = (new_order(&wish, &cart, shop, priced.totals), new_lines(&offers, &priced));
-    let (placed, mut stock) = write_and_lock_stock(conn, new_order, &cart, &new_lines, &wish.origin).await?;
-    let along = along(conn, &placed).err_into();
-    let reserve = reserve(conn, shop, &placed.order, &cart, &mut stock, &wish.origin);
-    let ((), written) = try_join(reserve, along).await?;
-    Ok((placed, written))
+    let (new_order, new_lines) = (new_order(wish, &cart, shop, priced.totals), new_lines(&offers, &priced));
+    let id = new_order.id;
+    let facts = json!({ "total_minor": priced.totals.total_minor, "currency": shop.currency });
+    let mail = NewEmail::about_order(Template::OrderReceived, id, &wish.email);
+
+    // All of this is one round trip: the order first, and last the lock that others may be waiting for.
+    let conn = &*conn;
+    let order = orders::insert(conn, new_order);
+    let mut rest = Pipeline::new();
+    for (position, line) in (0..).zip(&new_lines) {
+        rest.add(orders::insert_line(conn, id, position, line));
+    }
+    rest.add(orders::record(conn, id, EventKind::Placed, facts, &wish.origin));
+    rest.add(enqueue_email(conn, mail));
+    rest.add(cart::close(conn, &cart, CartStatus::Ordered));
+    let stock = inventory::lock(conn, cart.items().iter().map(|item| item.variant_id));
+    let (order, (), stock) = try_join3(order, rest.run(), stock).await?;
+
+    let lines = new_lines.into_iter().map(|line| line.written(id)).collect();
+    let unreserved = Unreserved { order_id: id, paid: order.status == OrderStatus::Paid, cart, stock };
+    Ok((PlacedOrder { order, lines }, unreserved))
 }
 
 /// Refuses what the shop does not sell, or not in its currency.
@@ -189,50 +216,31 @@ fn new_order(wish: &PlaceOrder, cart: &LockedCart, shop: &ShopSettings, totals: 
     }
 }
 
-/// The order, its lines, timeline and mail, the cart's end, and last the lock on the stock: statements that travel together.
-async fn write_and_lock_stock(
-    conn: &AsyncPgConnection,
-    new_order: NewOrder,
-    cart: &LockedCart,
-    new_lines: &[NewLine],
-    origin: &Origin,
-) -> QueryResult<(PlacedOrder, LockedStock)> {
-    let id = new_order.id;
-    let placed = json!({ "total_minor": new_order.totals.total_minor, "currency": new_order.currency });
-    let mail = NewEmail::about_order(Template::OrderReceived, id, &new_order.email);
-    let lines = (0..).zip(new_lines).map(|(position, line)| orders::insert_line(conn, id, position, line));
-    let rest = try_join4(
-        try_join_all(lines),
-        orders::record(conn, id, EventKind::Placed, placed, origin),
-        enqueue_email(conn, mail),
-        cart::close(conn, cart, "ordered"),
-    );
-    let stock = inventory::lock(conn, cart.items().iter().map(|item| item.variant_id));
-    let (order, (lines, (), (), ()), stock) = try_join3(orders::insert(conn, new_order), rest, stock).await?;
-    Ok((PlacedOrder { order, lines }, stock))
+/// An order that is written, and whose stock is locked but not yet set aside.
+struct Unreserved {
+    order_id: OrderId,
+    /// It costs nothing.
+    paid: bool,
+    cart: LockedCart,
+    stock: LockedStock,
 }
 
-async fn reserve(
-    conn: &AsyncPgConnection,
-    shop: &ShopSettings,
-    order: &Order,
-    cart: &LockedCart,
-    stock: &mut LockedStock,
-    origin: &Origin,
-) -> Result<(), ReserveError> {
-    let wanted: Vec<Demand> = cart
-        .items()
-        .iter()
-        .map(|&CartItem { variant_id, quantity }| Demand { variant_id, quantity })
-        .collect();
-    if shop.reservation_mode == ReservationMode::Cart {
-        // The shopper's own holds make room for the order's reservation, under the same lock.
-        inventory::release_cart_holds(conn, stock, cart.id(), origin).await?;
+impl Unreserved {
+    /// Sets aside all that the order is over, or nothing.
+    async fn reserve(
+        &mut self,
+        conn: &AsyncPgConnection,
+        shop: &ShopSettings,
+        origin: &Origin,
+    ) -> Result<(), ReserveError> {
+        if shop.reservation_mode == ReservationMode::Cart {
+            // The shopper's own holds make room for the order's reservation, under the same lock.
+            inventory::release_cart_holds(conn, &mut self.stock, self.cart.id(), origin).await?;
+        }
+        let demand = |&CartItem { variant_id, quantity }: &CartItem| Demand { variant_id, quantity };
+        let wanted: Vec<Demand> = self.cart.items().iter().map(demand).collect();
+        let status = if self.paid { ReservationStatus::Committed } else { ReservationStatus::Held };
+        let reserved_for = ReservedFor::Order { id: self.order_id, status };
+        inventory::reserve(conn, &mut self.stock, &wanted, reserved_for, origin).await
     }
-    let status = if order.status == OrderStatus::Paid {
-        ReservationStatus::Committed
-    } else {
-        ReservationStatus::Held
-    };
-    inventory::reserve(conn, stock, &wanted, ReservedFor::Order { id: order.id, status }, origin).await
 }

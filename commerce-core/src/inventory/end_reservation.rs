@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 
 use diesel::prelude::*;
 use diesel::result::Error as QueryError;
-use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::allocate::{Demand, merge};
 use super::ledger::{LevelChange, MovementKind};
 use super::lock::{LockedStock, lock};
 use super::reservation::{LIVE, Reservation, ReservationStatus, list_for_order};
 use crate::db::{Retryable, clock};
-use crate::ids::{CartId, OrderId, ReservationId, VariantId};
+use crate::ids::{OrderId, ReservationId, VariantId};
 use crate::request::Origin;
 use crate::schema::stock_reservations;
 
@@ -97,7 +97,7 @@ pub async fn consume_for_order(
 
 /// Units of a reservation that are to end.
 #[derive(Debug, Clone)]
-struct Part {
+pub(super) struct Part {
     reservation: Reservation,
     quantity: i64,
 }
@@ -163,66 +163,8 @@ fn take(
     if short.is_empty() { Ok(parts) } else { Err(short) }
 }
 
-/// Gives back what a cart holds of locked stock: before it is held anew in another quantity, or ordered. Lapsed holds of this
-/// cart go the same way.
-pub async fn release_cart_holds(
-    conn: &AsyncPgConnection,
-    stock: &mut LockedStock,
-    cart_id: CartId,
-    origin: &Origin,
-) -> QueryResult<()> {
-    let holds: Vec<Reservation> = stock_reservations::table
-        .filter(stock_reservations::cart_id.eq(cart_id))
-        .filter(stock_reservations::status.eq(ReservationStatus::Held))
-        .filter(stock_reservations::variant_id.eq_any(stock.levels.iter().map(|level| level.variant_id)))
-        .select(Reservation::as_select())
-        .load(&mut { conn })
-        .await?;
-    let holds = holds.into_iter().map(Part::from).collect();
-    end(conn, stock, holds, ReservationStatus::Released, Some("cart changed or ordered"), origin).await
-}
-
-/// Ends the lapsed holds of any cart on locked stock.
-pub(super) async fn expire_lapsed_holds(
-    conn: &AsyncPgConnection,
-    stock: &mut LockedStock,
-    origin: &Origin,
-) -> QueryResult<()> {
-    let lapsed: Vec<Reservation> = stock_reservations::table
-        .filter(stock_reservations::variant_id.eq_any(stock.levels.iter().map(|level| level.variant_id)))
-        .filter(stock_reservations::status.eq(ReservationStatus::Held))
-        .filter(stock_reservations::cart_id.is_not_null())
-        .filter(stock_reservations::expires_at.le(clock().nullable()))
-        .select(Reservation::as_select())
-        .load(&mut { conn })
-        .await?;
-    let lapsed = lapsed.into_iter().map(Part::from).collect();
-    end(conn, stock, lapsed, ReservationStatus::Expired, Some("hold lapsed"), origin).await
-}
-
-/// The sweep: ends up to `holds_max` holds that have lapsed, oldest first, and returns how many it looked at. Safe to run in
-/// several processes at once.
-pub async fn release_lapsed_holds(conn: &mut AsyncPgConnection, holds_max: i64) -> QueryResult<usize> {
-    conn.transaction(async |conn| {
-        let variants: Vec<VariantId> = stock_reservations::table
-            .filter(stock_reservations::status.eq(ReservationStatus::Held))
-            .filter(stock_reservations::cart_id.is_not_null())
-            .filter(stock_reservations::expires_at.le(clock().nullable()))
-            .order(stock_reservations::expires_at)
-            .limit(holds_max)
-            .select(stock_reservations::variant_id)
-            .load(conn)
-            .await?;
-        let count = variants.len();
-        let mut stock = lock(conn, variants).await?;
-        expire_lapsed_holds(conn, &mut stock, &Origin::system()).await?;
-        Ok(count)
-    })
-    .await
-}
-
 /// Ends parts of reservations whose levels are locked: status, level and ledger in step.
-async fn end(
+pub(super) async fn end(
     conn: &AsyncPgConnection,
     stock: &mut LockedStock,
     parts: Vec<Part>,

@@ -7,6 +7,7 @@ mod adjust;
 mod allocate;
 pub(crate) mod availability;
 mod end_reservation;
+mod hold;
 mod ledger;
 mod levels;
 mod limits;
@@ -19,9 +20,9 @@ pub use adjust::{AdjustError, AdjustStock, CountStock, adjust, set_on_hand, set_
 pub use allocate::{Demand, Shortage};
 pub use availability::{Availability, available_by_variant};
 pub use end_reservation::{
-    EndReservationError, NotReserved, consume, consume_for_order, release, release_cart_holds,
-    release_for_order, release_lapsed_holds,
+    EndReservationError, NotReserved, consume, consume_for_order, release, release_for_order,
 };
+pub use hold::{release_cart_holds, release_lapsed_holds};
 pub use ledger::{ListMovementsError, Movement, MovementKind, list_movements};
 pub use levels::{ListLevelsError, StockLevel, find_level, list_levels};
 pub use limits::ON_HAND_MAX;

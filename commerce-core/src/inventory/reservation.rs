@@ -1,5 +1,5 @@
 //! The life of a reservation: held → committed (paid) → consumed (shipped), or held → released | expired, or
-//! committed → released. A lapsed hold is never revived: its units are taken anew under the lock.
+//! committed → released. How long a cart holds, and who gets it then, is told in `hold.rs`.
 //!
 //! A reservation is an order's, of a variant at a location, and knows no line: two lines of one variant share what is reserved
 //! of it, and each line counts for itself what of it was shipped.

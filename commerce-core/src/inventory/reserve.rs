@@ -8,7 +8,7 @@ use futures_util::future::{try_join, try_join_all};
 
 use super::LockedStock;
 use super::allocate::{Allocation, Demand, Shortage, allocate, merge};
-use super::end_reservation::expire_lapsed_holds;
+use super::hold::expire_lapsed_holds;
 use super::ledger::{LevelChange, MovementKind};
 use super::reservation::ReservationStatus;
 use crate::db::Retryable;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{OrderId, RefundId, UserId};
 use crate::money::{Currency, Money};
+use crate::orders::{OrderStatus, format_order_number};
 use crate::schema::{order_lines, orders, refunds, shipments, users};
 
 /// A person, as mails address them.
@@ -26,7 +27,7 @@ pub(super) async fn user(conn: &mut AsyncPgConnection, id: UserId) -> QueryResul
 /// An order with everything formatted for reading.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct OrderFacts {
-    number: i64,
+    number: String,
     email: String,
     /// Whom to greet.
     name: String,
@@ -70,7 +71,7 @@ struct ShipmentFacts {
 struct OrderRow {
     number: i64,
     email: String,
-    status: String,
+    status: OrderStatus,
     currency: Currency,
     subtotal_minor: i64,
     discount_minor: i64,
@@ -159,12 +160,12 @@ pub(super) async fn order(conn: &mut AsyncPgConnection, id: OrderId) -> QueryRes
         })
     });
     Ok(Some(OrderFacts {
-        number: order.number,
+        number: format_order_number(order.number),
         email: order.email,
         name: Some(one_line(&address.name)).filter(|name| !name.is_empty()).unwrap_or("there".to_owned()),
         placed_on: order.placed_at.format("%-d %B %Y").to_string(),
         pay_by: order.expires_at.map(moment),
-        awaits_payment: order.status == "pending_payment",
+        awaits_payment: order.status == OrderStatus::PendingPayment,
         cancel_reason: order.cancel_reason,
         lines: lines.collect(),
         subtotal: money(order.subtotal_minor),

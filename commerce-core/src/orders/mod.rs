@@ -15,13 +15,11 @@ pub use list::{ListOrdersError, OrderFilter, OrderSort, list};
 pub use lock::{LockedOrder, lock};
 pub(crate) use lock::{Received, update};
 pub use number::{format_order_number, parse_order_number};
-pub(crate) use order::mark_shipped;
-pub use order::{
-    NewLine, NewOrder, NewOrderSource, Order, OrderLine, find, find_owned, insert, insert_line, lines,
-};
+pub use order::{NewLine, NewOrder, NewOrderSource, Order, OrderLine, find, find_owned, lines};
+pub(crate) use order::{insert, insert_line, mark_shipped};
 pub use status::{
     CancelReason, FulfillmentStatus, OrderSource, OrderStatus, PaymentStatus, TransitionError,
     derive_payment_status,
 };
-pub(crate) use timeline::note;
-pub use timeline::{EventKind, OrderEvent, events, record};
+pub use timeline::{EventKind, OrderEvent, events};
+pub(crate) use timeline::{note, record};

@@ -188,7 +188,7 @@ pub struct NewLine {
 }
 
 /// Writes an order that waits to be paid.
-pub async fn insert(conn: &AsyncPgConnection, order: NewOrder) -> QueryResult<Order> {
+pub(crate) async fn insert(conn: &AsyncPgConnection, order: NewOrder) -> QueryResult<Order> {
     let (totals, owner) = (order.totals, order.source.owner());
     diesel::insert_into(orders::table)
         .values((
@@ -226,12 +226,12 @@ pub async fn insert(conn: &AsyncPgConnection, order: NewOrder) -> QueryResult<Or
 }
 
 /// Writes one line. Takes a shared connection, so that the writes of an order can travel together.
-pub async fn insert_line(
+pub(crate) async fn insert_line(
     conn: &AsyncPgConnection,
     order_id: OrderId,
     position: i32,
     line: &NewLine,
-) -> QueryResult<OrderLine> {
+) -> QueryResult<()> {
     diesel::insert_into(order_lines::table)
         .values((
             order_lines::id.eq(line.id),
@@ -244,9 +244,26 @@ pub async fn insert_line(
             order_lines::unit_price_minor.eq(line.unit_price_minor),
             order_lines::line_total_minor.eq(line.line_total_minor),
         ))
-        .returning(OrderLine::as_returning())
-        .get_result(&mut &*conn)
-        .await
+        .execute(&mut { conn })
+        .await?;
+    Ok(())
+}
+
+impl NewLine {
+    /// The line as it was written.
+    pub(crate) fn written(self, order_id: OrderId) -> OrderLine {
+        OrderLine {
+            id: self.id,
+            order_id,
+            variant_id: self.variant_id,
+            sku: self.sku,
+            title: self.title,
+            quantity: self.quantity,
+            unit_price_minor: self.unit_price_minor,
+            line_total_minor: self.line_total_minor,
+            shipped_quantity: 0,
+        }
+    }
 }
 
 /// An order by id.
@@ -286,7 +303,7 @@ pub async fn lines(conn: &mut AsyncPgConnection, order_ids: &[OrderId]) -> Query
 }
 
 /// All units of all lines have left.
-pub async fn mark_shipped(conn: &mut AsyncPgConnection, order: &LockedOrder) -> QueryResult<()> {
+pub(crate) async fn mark_shipped(conn: &mut AsyncPgConnection, order: &LockedOrder) -> QueryResult<()> {
     diesel::update(order_lines::table.filter(order_lines::order_id.eq(order.id)))
         .set(order_lines::shipped_quantity.eq(order_lines::quantity))
         .execute(conn)

@@ -79,7 +79,8 @@ pub struct OrderEvent {
 }
 
 #[derive(Insertable)]
-#[diesel(table_name = order_events)]
+// Otherwise the statement has two texts, and Diesel prepares neither.
+#[diesel(table_name = order_events, treat_none_as_default_value = false)]
 struct NewEvent<'a> {
     id: OrderEventId,
     order_id: OrderId,
@@ -97,7 +98,7 @@ impl<'a> NewEvent<'a> {
 }
 
 /// Writes an entry, in the transaction of what it tells of.
-pub async fn record(
+pub(crate) async fn record(
     conn: &AsyncPgConnection,
     order_id: OrderId,
     kind: EventKind,

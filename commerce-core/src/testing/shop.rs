@@ -6,6 +6,7 @@ use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use super::TestDatabase;
 use crate::address::{Address, AddressFields};
 use crate::cart::{self, Item, Owner, TokenHash};
+use crate::catalog::ProductStatus;
 use crate::email_address::EmailAddress;
 use crate::flows::{self, PlaceOrder, PlacedOrder};
 use crate::ids::{LocationId, OrderId, OrderLineId, ProductId, VariantId};
@@ -143,7 +144,7 @@ async fn insert_variant(conn: &mut AsyncPgConnection, price_minor: i64) -> Query
             products::id.eq(product_id),
             products::slug.eq(&name),
             products::title.eq(&name),
-            products::status.eq(crate::catalog::ProductStatus::Active),
+            products::status.eq(ProductStatus::Active),
             products::price_from_minor.eq(price_minor),
         ))
         .execute(conn)

@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use commerce_core::cart::{self, CartError, ITEMS_MAX, Item, Owner, QUANTITY_MAX};
-use commerce_core::flows::{PlaceOrderError, place_order, place_order_along_with};
+use commerce_core::flows::{PlaceOrderError, place_order, place_order_and_answer};
+use commerce_core::idempotency::{IdempotentRequest, StoredAnswer};
 use commerce_core::ids::{UserId, VariantId};
+use commerce_core::inventory;
 use commerce_core::schema::{cart_items, stock_reservations, users};
 use commerce_core::settings::{ReservationMode, ShopSettings};
 use commerce_core::testing::{TestDatabase, guest_origin, order_wish};
 use diesel::prelude::*;
-use diesel_async::RunQueryDsl;
-use futures_util::FutureExt as _;
-use futures_util::future::ready;
+use diesel_async::{AnsiTransactionManager, RunQueryDsl, TransactionManager as _};
 
 fn holding() -> ShopSettings {
     ShopSettings { reservation_mode: ReservationMode::Cart, ..Default::default() }
@@ -210,6 +210,58 @@ async fn a_replacement_that_cannot_be_held_leaves_the_cart_and_its_holds() {
     db.finish().await;
 }
 
+/// Waits until so many connections to this database wait for a lock.
+async fn until_waiting(db: &TestDatabase, count: usize) {
+    for _ in 0..500 {
+        let waiting =
+            "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        if diesel::sql_query(waiting).execute(&mut db.conn().await).await.unwrap() == count {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("there are not {count} that wait");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_replacement_drops_and_takes_is_locked_in_the_order_of_a_checkout() {
+    let db = TestDatabase::new().await;
+    let shop = holding();
+    let mut variants = [db.variant(100, 10).await, db.variant(100, 10).await];
+    variants.sort_unstable();
+    let [first, second] = variants;
+    let buyer = db.shopper(&shop, &[(first, 1), (second, 1)]).await;
+    let changer = db.shopper(&shop, &[(second, 1)]).await;
+
+    // Somebody has the second variant for a moment, so that the other two meet in between.
+    let mut holder = db.conn().await;
+    AnsiTransactionManager::begin_transaction(&mut *holder).await.unwrap();
+    inventory::lock(&holder, [second]).await.unwrap();
+    let (pool, same_shop) = (db.pool().clone(), shop.clone());
+    let replacement = tokio::spawn(async move {
+        let items = [Item { variant_id: first, quantity: 2 }];
+        let mut conn = pool.get().await.unwrap();
+        cart::replace(&mut conn, &same_shop, changer, &items, &guest_origin()).await
+    });
+    until_waiting(&db, 1).await;
+    let (pool, same_shop) = (db.pool().clone(), shop.clone());
+    let checkout = tokio::spawn(async move {
+        let mut conn = pool.get().await.unwrap();
+        place_order(&mut conn, &same_shop, order_wish(buyer)).await
+    });
+    until_waiting(&db, 2).await;
+    AnsiTransactionManager::commit_transaction(&mut *holder).await.unwrap();
+    drop(holder);
+
+    // Neither repeats anything: a deadlock would be the error of one of them.
+    replacement.await.unwrap().unwrap();
+    checkout.await.unwrap().unwrap();
+    assert_eq!(quantities(&db, &shop, changer).await, [(first, 2)]);
+    assert_eq!((held(&db, first).await, held(&db, second).await), (2, 0));
+    assert_eq!((db.stock(first).await, db.stock(second).await), ((10, 3), (10, 1)));
+    db.finish().await;
+}
+
 #[tokio::test]
 async fn without_a_transaction_nothing_is_ordered_along_with_other_writes() {
     let db = TestDatabase::new().await;
@@ -217,7 +269,9 @@ async fn without_a_transaction_nothing_is_ordered_along_with_other_writes() {
     let variant = db.variant(100, 1).await;
     let owner = db.shopper(&shop, &[(variant, 1)]).await;
     let conn = &mut *db.conn().await;
-    let refused = place_order_along_with(conn, &shop, order_wish(owner), |_, _| ready(Ok(())).boxed()).await;
+    let request = IdempotentRequest::new("guest", "POST", "/v1/orders/checkout", "key", b"");
+    let answer = StoredAnswer { status: 201, headers: Vec::new(), body: String::new() };
+    let refused = place_order_and_answer(conn, &shop, order_wish(owner), &request, |_| answer).await;
     assert!(
         matches!(refused, Err(PlaceOrderError::Database(diesel::result::Error::NotInTransaction))),
         "{refused:?}"

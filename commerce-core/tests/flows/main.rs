@@ -17,5 +17,6 @@ mod partial_stock;
 mod payments;
 mod quotes;
 mod reservation;
+mod round_trips;
 mod shipping;
 mod staff_orders;

@@ -1,11 +1,13 @@
 //! A paid order leaves the house.
 
+use commerce_core::accounts::{Permission, Role};
+use commerce_core::audit_log::{self, AuditFilter, Author};
 use commerce_core::flows::{
-    AdvanceOrderError, CancelOrderError, CancelledBy, Dispatch, cancel_order, deliver_order, process_order,
-    ship_order,
+    AdvanceOrderError, CancelOrderError, Dispatch, MoveOrder, MoveOrderError, OrderStep, cancel_order,
+    deliver_order, move_order, note_order, process_order, ship_order,
 };
 use commerce_core::ids::OrderId;
-use commerce_core::orders::{FulfillmentStatus, OrderStatus};
+use commerce_core::orders::{CancelledBy, FulfillmentStatus, OrderStatus};
 use commerce_core::settings::ShopSettings;
 use commerce_core::testing::{TestDatabase, guest_origin};
 
@@ -44,6 +46,54 @@ async fn shipping_takes_the_units_out_of_stock_and_delivery_ends_the_journey() {
     let (_, other) = paid_order(&db, 1).await;
     let taken = ship_order(&mut *db.conn().await, other, &dispatch, &guest_origin()).await;
     assert!(matches!(taken, Err(AdvanceOrderError::TrackingNumberTaken(_))), "{taken:?}");
+    db.finish().await;
+}
+
+#[tokio::test]
+async fn staff_take_the_steps_that_their_role_allows_and_each_is_in_the_audit_log() {
+    let db = TestDatabase::new().await;
+    let (variant, id) = paid_order(&db, 2).await;
+    let mut conn = db.conn().await;
+    let author = |role: Role| Author { origin: guest_origin(), role: Some(role.as_str()) };
+    let wish = |step: OrderStep, role: Role| MoveOrder {
+        order_id: id,
+        step,
+        expected_version: None,
+        author: author(role),
+        role,
+    };
+    let ship = || OrderStep::Ship(Dispatch::default());
+    for (step, role, missing) in [
+        (ship(), Role::Support, Permission::ShipmentsWrite),
+        (OrderStep::Deliver, Role::Support, Permission::ShipmentsWrite),
+        (OrderStep::Cancel, Role::Support, Permission::PaymentsRefund),
+        (OrderStep::Cancel, Role::Fulfilment, Permission::PaymentsRefund),
+    ] {
+        let refused = move_order(&mut conn, wish(step, role)).await;
+        assert!(
+            matches!(refused, Err(MoveOrderError::MayNot(of, which)) if of == role && which == missing),
+            "{refused:?}"
+        );
+    }
+    let read = order(&db, id).await;
+    let stale = MoveOrder { expected_version: Some(read.version - 1), ..wish(ship(), Role::Fulfilment) };
+    let refused = move_order(&mut conn, stale).await;
+    assert!(matches!(refused, Err(MoveOrderError::VersionMismatch)), "{refused:?}");
+
+    let fresh = MoveOrder { expected_version: Some(read.version), ..wish(ship(), Role::Fulfilment) };
+    assert_eq!(move_order(&mut conn, fresh).await.unwrap().status, OrderStatus::Shipped);
+    assert_eq!(db.stock(variant).await, (0, 0));
+    let late = move_order(&mut conn, wish(OrderStep::Cancel, Role::Admin)).await;
+    assert!(matches!(late, Err(MoveOrderError::Cancel(CancelOrderError::TooLate(_)))), "{late:?}");
+    let noted = note_order(&mut conn, id, "Ring twice.", &author(Role::Support)).await.unwrap().unwrap();
+    assert_eq!(noted.data["text"], "Ring twice.");
+
+    let entries =
+        audit_log::list(&mut conn, &AuditFilter::default(), Default::default(), None).await.unwrap();
+    let actions: Vec<&str> = entries.data.iter().map(|entry| entry.action.as_str()).collect();
+    assert_eq!(actions, ["admin_note_order", "admin_move_order"]);
+    assert_eq!(entries.data[0].after.as_ref().unwrap()["event_id"], noted.id.to_string());
+    drop(conn);
     db.finish().await;
 }
 

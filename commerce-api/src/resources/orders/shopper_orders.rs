@@ -4,14 +4,12 @@ use chrono::{DateTime, Utc};
 use commerce_core::accounts;
 use commerce_core::email_address::EmailAddress;
 use commerce_core::flows::{
-    CancelOrderError, CancelledBy, PlaceOrder, PlaceOrderError, cancel_order, place_order_along_with,
+    CancelOrderError, CancelledBy, PlaceOrder, PlaceOrderError, cancel_order, place_order_and_answer,
 };
-use commerce_core::idempotency;
 use commerce_core::ids::OrderId;
 use commerce_core::orders::{self, ListOrdersError, OrderFilter, OrderSort};
 use commerce_core::page::{Limit, Page};
 use diesel_async::AsyncPgConnection;
-use futures_util::FutureExt as _;
 use poem_openapi::param::{Path, Query};
 use poem_openapi::types::{Email, Example};
 use poem_openapi::{Enum, Object, OpenApi};
@@ -46,17 +44,11 @@ impl Orders {
         let wish = self.wish(&shopper, &body).await?;
         let (state, kept) = (self.0.clone(), request.clone());
         let effect = async move |conn: &mut AsyncPgConnection| {
-            let kept = kept.clone();
             // The transaction is rolled back on any error.
-            let (_, answer) = place_order_along_with(conn, &state.shop, wish.clone(), |conn, placed| {
-                let answer = Created::new(Order::reply(placed.order.clone(), placed.lines.clone()));
-                let store = async move {
-                    idempotency::store_answer(conn, &kept, answer.stored()).await.map(|()| answer)
-                };
-                store.boxed()
+            place_order_and_answer(conn, &state.shop, wish.clone(), &kept, |placed| {
+                Created::new(Order::reply(placed.order.clone(), placed.lines.clone()))
             })
-            .await?;
-            Ok::<_, PlaceOrderError>(answer)
+            .await
         };
         self.0.write_and_store("checkout", request, effect).await
     }
