@@ -33,16 +33,6 @@ const FORBIDDEN_NAMES: [&str; 8] =
 /// A file longer than this is asking to be two things.
 const LINES_MAX: usize = 500;
 
-/// Circles in commerce-core that are being undone, by a file of each: to be empty, and gone.
-const CIRCLES_BEING_UNDONE: [&str; 6] = [
-    "src/cart/hold.rs",
-    "src/orders/lock.rs",
-    "src/payments/attempt.rs",
-    "src/payments/refund.rs",
-    "src/pricing/",
-    "src/queue/claim.rs",
-];
-
 /// `cargo xtask architecture`
 #[derive(clap::Args)]
 pub struct Options {
@@ -65,8 +55,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
             print!("{}", print::drawn(house, files, &graph, arrows_up.len(), circles.len()));
         }
         breaches.extend(arrows_up);
-        let being_undone = |circle: &String| CIRCLES_BEING_UNDONE.iter().any(|file| circle.contains(file));
-        breaches.extend(circles.into_iter().filter(|circle| !being_undone(circle)));
+        breaches.extend(circles);
     }
     let programs = api.into_iter().chain(worker).collect::<Vec<_>>();
     breaches.extend(tables::breaches(&core, &programs)?);

@@ -1,7 +1,5 @@
 //! Passwords that may be set, and their hashes as they are stored.
 
-use super::password_hasher::NOBODYS_HASH;
-
 /// A password that may be set.
 #[derive(Clone)]
 pub struct NewPassword(String);
@@ -81,6 +79,11 @@ impl std::fmt::Debug for NewPassword {
         f.write_str("NewPassword(…)")
     }
 }
+
+/// A hash that belongs to no password. Checking against it takes as long as against any other, since it has the parameters that
+/// the hasher uses.
+pub(super) const NOBODYS_HASH: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5bm9ib2R5bm9ib2R5$yWqXYiOk3/6FJOGKUIsWm5X2A0LSuD5cUKQmtCNJ7Sg";
 
 /// A stored hash, in PHC form.
 #[derive(Clone, PartialEq, Eq, diesel::expression::AsExpression, diesel::deserialize::FromSqlRow)]

@@ -9,7 +9,7 @@ use argon2::{Algorithm, Argon2, Block, Params, Version};
 use subtle::ConstantTimeEq as _;
 use tokio::sync::Semaphore;
 
-use super::password::{NewPassword, PasswordHash};
+use super::password::{NOBODYS_HASH, NewPassword, PasswordHash};
 
 /// Why a password was not hashed; the password is not to blame.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -138,10 +138,6 @@ const MEMORY_KIB: u32 = 19 * 1024;
 const PASSES: u32 = 2;
 const SALT_BYTES: usize = 16;
 const HASH_BYTES: usize = 32;
-
-/// Has the parameters above, and belongs to no password.
-pub(super) const NOBODYS_HASH: &str =
-    "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5bm9ib2R5bm9ib2R5$yWqXYiOk3/6FJOGKUIsWm5X2A0LSuD5cUKQmtCNJ7Sg";
 
 fn hash(password: &str, memory: &mut [Block]) -> Result<PasswordHash, HashError> {
     let params = Params::new(MEMORY_KIB, PASSES, 1, None).map_err(HashError::failed)?;

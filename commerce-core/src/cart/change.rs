@@ -6,7 +6,7 @@ use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 
 use super::hold::hold;
 use super::limits::{ITEMS_MAX, QUANTITY_MAX};
-use super::{LockedCart, Owner, ViewCartError, lock_open, lock_or_open};
+use super::{Item, LockedCart, Owner, ViewCartError, lock_open, lock_or_open};
 use crate::db::{Retryable, clock};
 use crate::ids::VariantId;
 use crate::inventory::availability::availability;
@@ -16,15 +16,6 @@ use crate::pricing::PricingError;
 use crate::request::Origin;
 use crate::schema::{cart_items, carts, variants};
 use crate::settings::{ReservationMode, ShopSettings};
-
-/// What a shopper wants in the cart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Item {
-    /// The variant wanted.
-    pub variant_id: VariantId,
-    /// Units: 1 to [`QUANTITY_MAX`].
-    pub quantity: i64,
-}
 
 /// Why a cart was not changed.
 #[derive(Debug, thiserror::Error)]

@@ -2,6 +2,7 @@
 
 mod change;
 mod hold;
+mod item;
 mod limits;
 mod lock;
 mod merge;
@@ -11,7 +12,8 @@ mod quote;
 mod status;
 mod view;
 
-pub use change::{CartError, Item, add_item, clear, remove_item, replace, set_quantity};
+pub use change::{CartError, add_item, clear, remove_item, replace, set_quantity};
+pub use item::Item;
 pub use limits::{ITEMS_MAX, QUANTITY_MAX};
 pub use lock::{CartItem, LockedCart, lock_open, lock_or_open};
 pub(crate) use lock::{close, lock_row};

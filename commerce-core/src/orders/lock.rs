@@ -9,7 +9,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use super::{CancelReason, FulfillmentStatus, Order, OrderStatus, TransitionError, derive_payment_status};
 use crate::db::clock;
 use crate::ids::OrderId;
-use crate::schema::orders;
+use crate::schema::{order_lines, orders};
 
 /// An order whose row this transaction has locked. [`lock`] is the only way to one.
 ///
@@ -136,6 +136,15 @@ pub(crate) async fn update(conn: &mut AsyncPgConnection, order: &mut LockedOrder
         ))
         .returning(Order::as_returning())
         .get_result(conn)
+        .await?;
+    Ok(())
+}
+
+/// All units of all lines have left.
+pub(crate) async fn mark_shipped(conn: &mut AsyncPgConnection, order: &LockedOrder) -> QueryResult<()> {
+    diesel::update(order_lines::table.filter(order_lines::order_id.eq(order.id)))
+        .set(order_lines::shipped_quantity.eq(order_lines::quantity))
+        .execute(conn)
         .await?;
     Ok(())
 }

@@ -5,8 +5,7 @@ use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::{
-    Address, CancelReason, FulfillmentStatus, LockedOrder, OrderSource, OrderStatus, PaymentStatus,
-    derive_payment_status,
+    Address, CancelReason, FulfillmentStatus, OrderSource, OrderStatus, PaymentStatus, derive_payment_status,
 };
 use crate::cart::Owner;
 use crate::db::clock;
@@ -300,13 +299,4 @@ pub async fn lines(conn: &mut AsyncPgConnection, order_ids: &[OrderId]) -> Query
         .select(OrderLine::as_select())
         .load(conn)
         .await
-}
-
-/// All units of all lines have left.
-pub(crate) async fn mark_shipped(conn: &mut AsyncPgConnection, order: &LockedOrder) -> QueryResult<()> {
-    diesel::update(order_lines::table.filter(order_lines::order_id.eq(order.id)))
-        .set(order_lines::shipped_quantity.eq(order_lines::quantity))
-        .execute(conn)
-        .await?;
-    Ok(())
 }

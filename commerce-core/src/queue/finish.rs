@@ -44,15 +44,6 @@ pub async fn complete(conn: &mut AsyncPgConnection, lease: Lease) -> Result<(), 
     }
 }
 
-/// How an attempt failed. Each kind's file tells which of its errors is which.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Failure {
-    /// May succeed later: tried again after a growing delay, until the attempts are used up.
-    Retry(String),
-    /// Can never succeed: dead at once.
-    Abort(String),
-}
-
 /// Ends a failed attempt: the job is due again after this time, or dead if there is none. Changes nothing if the lease was lost.
 pub(crate) async fn end_attempt(
     conn: &mut AsyncPgConnection,

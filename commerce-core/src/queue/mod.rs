@@ -10,6 +10,7 @@
 mod claim;
 mod dead_letters;
 mod enqueue;
+mod failure;
 mod finish;
 mod states;
 mod wake;
@@ -17,7 +18,8 @@ mod wake;
 pub use claim::{ClaimedJob, Lease, claim, next_due};
 pub use dead_letters::{JobRow, JobState, ManageJobError, cancel, find, forget_errors_about, list, retry};
 pub use enqueue::{Job, NewJob, enqueue, enqueue_all};
+pub use failure::Failure;
 pub(crate) use finish::end_attempt;
-pub use finish::{CompleteError, Failure, LeaseLost, complete, release, renew};
+pub use finish::{CompleteError, LeaseLost, complete, release, renew};
 pub use states::{QueueState, queue_states};
 pub use wake::{WAKE_CHANNEL, Waker};
