@@ -63,6 +63,8 @@
 //!
 //! After adding a resource, list it in [`Surface`] and [`surface`], give it a [`Tag`](crate::http::tag::Tag), and run `commerce-api openapi > openapi.yaml`.
 
+use std::sync::{Arc, LazyLock};
+
 use crate::http::openapi::{self, Document};
 use crate::http::route_table::RouteTable;
 use crate::http::state::State;
@@ -146,12 +148,16 @@ pub const OTHER_PATHS: [&str; 12] = [
     "/.well-known/jwks.json",
 ];
 
-/// What edge and checks ask of the surface: to be made once.
-pub fn table() -> RouteTable {
-    RouteTable::of::<Surface>(&OTHER_PATHS)
+/// What edge and checks ask of the surface. It follows from types alone, so it is made once in a process, however many
+/// applications it serves.
+pub fn table() -> Arc<RouteTable> {
+    static TABLE: LazyLock<Arc<RouteTable>> =
+        LazyLock::new(|| Arc::new(RouteTable::of::<Surface>(&OTHER_PATHS)));
+    Arc::clone(&TABLE)
 }
 
-/// The spec of the surface.
-pub fn document() -> Document {
-    openapi::document::<Surface>()
+/// The spec of the surface, made once in a process.
+pub fn document() -> &'static Document {
+    static DOCUMENT: LazyLock<Document> = LazyLock::new(openapi::document::<Surface>);
+    &DOCUMENT
 }

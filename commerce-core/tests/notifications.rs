@@ -133,7 +133,7 @@ async fn an_international_domain_is_reached_through_any_server() {
     let [mail]: [ReceivedMail; 1] = peer.mails().try_into().unwrap();
     assert_eq!(mail.recipients, ["anna@xn--bcher-kva.example"]);
     assert_eq!(mail.header("to"), Some("anna@xn--bcher-kva.example"));
-    database.finish().await;
+    database.discard().await;
 }
 
 #[tokio::test]

@@ -48,10 +48,10 @@ pub struct Edge<E> {
 
 impl<E> Edge<E> {
     /// `routes` are those of `inner`.
-    pub fn new(inner: E, routes: RouteTable, settings: &HttpSettings) -> Self {
+    pub fn new(inner: E, routes: impl Into<Arc<RouteTable>>, settings: &HttpSettings) -> Self {
         Self {
             inner,
-            routes: Arc::new(routes),
+            routes: routes.into(),
             origins: settings.cors_origins.clone(),
             pages: TrustedPages::of(settings),
             proxies: settings.trusted_proxies.clone(),

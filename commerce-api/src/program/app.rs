@@ -22,7 +22,7 @@ pub fn app(state: State, settings: &HttpSettings) -> impl Endpoint<Output = Resp
     telemetry::count();
     let api = OpenApiService::new(routes::surface(&state), "", "");
     let document = routes::document();
-    let docs = openapi::swagger_ui(&document);
+    let docs = openapi::swagger_ui(document);
     let (yaml, json) = (document.yaml(), document.json());
     let jwks = state.tokens.jwks().to_string();
     let handlers = Route::new()
