@@ -13,7 +13,7 @@ use crate::schema::{order_lines, orders};
 
 /// An order whose row this transaction has locked. [`lock`] is the only way to one.
 ///
-/// It reads as an [`Order`]. It changes by named steps alone, and [`update`] writes what they changed.
+/// It reads as an [`Order`]. It changes by named steps of the library alone.
 ///
 /// ```compile_fail
 /// # fn make(order: commerce_core::orders::Order) {
