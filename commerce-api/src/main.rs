@@ -9,6 +9,7 @@ use commerce_api::program::config::DatabaseSettings;
 use commerce_api::program::create_admin::{CreateAdminArguments, create_admin};
 use commerce_api::program::serve::{ServeArguments, serve};
 use commerce_core::db;
+use commerce_program::settings::read_env_file;
 
 /// The OpenAPI server of the shop.
 #[derive(Parser)]
@@ -36,11 +37,8 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    // Only what is not in the environment is taken from .env.
-    if let Err(error) = dotenvy::dotenv()
-        && !error.not_found()
-    {
-        eprintln!("error: .env cannot be read: {error}");
+    if let Err(error) = read_env_file() {
+        eprintln!("error: {error:#}");
         return ExitCode::FAILURE;
     }
     let arguments = Arguments::parse();
@@ -64,7 +62,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Serve(arguments) => serve(arguments).await,
         Command::Migrate(database) => {
-            let applied = db::migrate(&database.database_url).await?;
+            let applied = db::migrate(&database.database.database_url).await?;
             match applied.as_slice() {
                 [] => println!("The schema is up to date."),
                 versions => println!("Applied {} migration(s): {}", versions.len(), versions.join(", ")),

@@ -4,18 +4,16 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use commerce_core::db::{self, PoolSettings};
 use commerce_core::search::{self, Progress};
 
 use crate::config::ReindexArgs;
 
 /// Builds the index and tells how far it is: a bar on a terminal, lines elsewhere.
 pub async fn reindex(args: ReindexArgs) -> anyhow::Result<()> {
-    let server = args.search.meilisearch().context("MEILISEARCH_URL")?;
+    let server = args.search.meilisearch()?;
     let server = server
         .context("there is nothing to build: MEILISEARCH_URL is not set, and Postgres needs no index")?;
-    let settings = PoolSettings { connections_max: 4, ..PoolSettings::default() };
-    let pool = db::pool(&args.database.database_url, &settings)?;
+    let pool = args.database.pool(4)?;
     let begun = Instant::now();
     let mut bar = Bar { is_terminal: io::stdout().is_terminal(), told: None };
     let products = search::reindex(&pool, &server, &mut |progress| bar.tell(progress)).await?;

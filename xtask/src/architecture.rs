@@ -18,7 +18,7 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, Result};
 
 use self::graph::Graph;
-use self::imports::{API, CORE, House, WORKER};
+use self::imports::{API, CORE, House, PROGRAM, WORKER};
 use self::source::SourceFile;
 use crate::{process, workspace};
 
@@ -45,9 +45,10 @@ pub struct Options {
 pub fn run(options: &Options) -> Result<ExitCode> {
     let root = workspace::root();
     let read = |house: &House| SourceFile::read_all(&root.join(house.package).join("src"));
-    let (core, api, worker) = (read(&CORE)?, read(&API)?, read(&WORKER)?);
+    let (core, program) = (read(&CORE)?, read(&PROGRAM)?);
+    let (api, worker) = (read(&API)?, read(&WORKER)?);
     let mut breaches = Vec::new();
-    for (house, files) in [(&CORE, &core), (&API, &api), (&WORKER, &worker)] {
+    for (house, files) in [(&CORE, &core), (&PROGRAM, &program), (&API, &api), (&WORKER, &worker)] {
         let arrows_up = house.breaches(files);
         let graph = Graph::of(files, &house.name());
         let circles = graph.circles();
@@ -57,13 +58,13 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         breaches.extend(arrows_up);
         breaches.extend(circles);
     }
-    let programs = api.into_iter().chain(worker).collect::<Vec<_>>();
+    let programs = api.into_iter().chain(worker).chain(program).collect::<Vec<_>>();
     breaches.extend(tables::breaches(&core, &programs)?);
     breaches.extend(environment_reads(&core));
     breaches.extend(dependencies()?);
 
     let mut all = Vec::new();
-    for package in ["commerce-core", "commerce-api", "commerce-worker", "xtask"] {
+    for package in ["commerce-core", "commerce-program", "commerce-api", "commerce-worker", "xtask"] {
         for folder in ["src", "tests", "examples", "benches"] {
             let folder = root.join(package).join(folder);
             if folder.is_dir() {

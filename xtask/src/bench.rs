@@ -23,6 +23,18 @@ enum What {
     Catalogue(Catalogue),
     /// What an idle commerce-worker costs, how soon it begins a job, and how many it does a second
     Jobs(Jobs),
+    /// What logins cost commerce-api, and what they leave in its memory
+    Logins(Logins),
+}
+
+#[derive(clap::Args)]
+struct Logins {
+    /// How many customers log in, each once
+    #[arg(long, default_value_t = 1000)]
+    logins: u32,
+    /// How many at once
+    #[arg(long, default_value_t = 8)]
+    clients: u32,
 }
 
 #[derive(clap::Args)]
@@ -78,11 +90,15 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let release = cargo::target_dir()?.join(if is_debug { "debug" } else { "release" });
     let mut bench = Command::new(release.join("commerce-bench"));
     let (name, seconds) = match &options.what {
-        What::Checkout(checkout) => ("checkout", checkout.seconds),
-        What::Catalogue(catalogue) => ("catalogue", catalogue.seconds),
-        What::Jobs(jobs) => ("jobs", jobs.seconds),
+        What::Checkout(checkout) => ("checkout", Some(checkout.seconds)),
+        What::Catalogue(catalogue) => ("catalogue", Some(catalogue.seconds)),
+        What::Jobs(jobs) => ("jobs", Some(jobs.seconds)),
+        What::Logins(_) => ("logins", None),
     };
-    bench.arg(name).args(["--database-url", &server.url("postgres"), "--seconds", &seconds.to_string()]);
+    bench.arg(name).args(["--database-url", &server.url("postgres")]);
+    if let Some(seconds) = seconds {
+        bench.args(["--seconds", &seconds.to_string()]);
+    }
     if !matches!(options.what, What::Jobs(_)) {
         bench.arg("--api").arg(release.join("commerce-api"));
     }
@@ -90,6 +106,9 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         What::Jobs(jobs) => {
             bench.args(["--jobs", &jobs.jobs.to_string()]);
             bench.arg("--worker").arg(release.join("commerce-worker"));
+        }
+        What::Logins(logins) => {
+            bench.args(["--logins", &logins.logins.to_string(), "--clients", &logins.clients.to_string()]);
         }
         What::Checkout(checkout) => {
             let clients: Vec<String> = checkout.clients.iter().map(usize::to_string).collect();

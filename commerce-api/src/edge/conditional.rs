@@ -24,6 +24,7 @@ impl Conditions {
             response.set_status(StatusCode::NOT_MODIFIED);
             response.set_body(());
             response.headers_mut().remove(header::CONTENT_TYPE);
+            response.headers_mut().remove(header::CONTENT_ENCODING);
         }
     }
 }

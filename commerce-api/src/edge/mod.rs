@@ -3,6 +3,7 @@
 
 mod address;
 pub mod client_address;
+mod compression;
 mod conditional;
 pub mod cors;
 mod framework_errors;
@@ -87,11 +88,13 @@ impl<E: Endpoint> Endpoint for Edge<E> {
         if let Some(client) = self.proxies.client_of(&request) {
             request.set_data(client);
         }
+        let takes_gzip = compression::takes_gzip(request.headers());
         let conditions = conditional::Conditions::of(&request);
         let origin = self.origins.check(&request);
 
         let mut told = None;
-        let fault = address::fault(&self.routes, &asked.path, asked.query.as_deref());
+        let fault = address::fault(&self.routes, &asked.path, asked.query.as_deref())
+            .or_else(|| compression::fault(&request));
         let mut response = match (origin.preflight(), fault) {
             (Some(response), _) => response,
             (None, Some(problem)) => problem.into_response(),
@@ -112,6 +115,7 @@ impl<E: Endpoint> Endpoint for Edge<E> {
             told.apply(&mut response);
         }
         link::add_next(&mut response, &asked.path, asked.query.as_deref());
+        compression::apply(&mut response, takes_gzip);
         conditions.apply(&mut response);
         origin.apply(&mut response);
         headers::add(&mut response, &asked.path);

@@ -23,6 +23,7 @@ pub mod session_cookie;
 pub(crate) mod spool;
 pub mod state;
 pub mod tag;
+mod token_signature;
 pub mod tokens;
 pub(crate) mod upload;
 pub(crate) mod write;

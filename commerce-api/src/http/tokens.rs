@@ -12,6 +12,8 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::http::token_signature;
+
 /// How long an access token is good.
 pub const ACCESS_TOKEN_TTL: Duration = Duration::from_secs(15 * 60);
 
@@ -141,6 +143,7 @@ impl TokenKeys {
 
 impl Key {
     fn from_seed(seed: [u8; 32]) -> Result<Self, InvalidKeys> {
+        token_signature::install();
         let public = SigningKey::from_bytes(&seed).verifying_key().to_bytes();
         // PKCS #8 (RFC 8410): a fixed prefix before the seed.
         let mut der = vec![

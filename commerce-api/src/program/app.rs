@@ -1,7 +1,6 @@
 //! Everything that is served, put together.
 
-use poem::middleware::Compression;
-use poem::web::{CompressionAlgo, CompressionLevel, Path};
+use poem::web::Path;
 use poem::{Endpoint, EndpointExt, IntoResponse, Response, Route, get, handler};
 use poem_openapi::OpenApiService;
 
@@ -39,12 +38,8 @@ pub fn app(state: State, settings: &HttpSettings) -> impl Endpoint<Output = Resp
         .at("/healthz", get(health::alive))
         .at("/readyz", get(health::ready))
         .at("/metrics", get(telemetry::metrics));
-    let compression = Compression::new()
-        .algorithms([CompressionAlgo::GZIP, CompressionAlgo::BR])
-        .with_quality(CompressionLevel::Fastest);
     let limits = state.limits.clone();
-    let edge = Edge::new(handlers.data(state), routes::table(), settings).limiting(limits);
-    edge.with(compression).before(media::uncompressed).map_to_response()
+    Edge::new(handlers.data(state), routes::table(), settings).limiting(limits)
 }
 
 /// The same text for everybody.

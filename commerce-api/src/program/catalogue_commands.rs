@@ -15,8 +15,9 @@ use commerce_core::flows::{
 };
 use commerce_core::money::Currency;
 use commerce_core::request::Origin;
+use commerce_program::settings::ShopArguments;
 
-use crate::program::config::{DatabaseSettings, ShopArguments};
+use crate::program::config::DatabaseSettings;
 use crate::program::create_admin::ensure_account;
 
 /// The demo catalogue, in the plain layout that every shop can import.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{anyhow, bail};
 use clap::Args;
 use commerce_core::accounts::{self, CreatedAccount, NewPassword, NewUser, PasswordHasher, Role};
 use commerce_core::db::{Pool, in_transaction};
@@ -33,7 +33,7 @@ pub struct CreateAdminArguments {
 
 /// `commerce-api create-admin`: says what it did.
 pub async fn create_admin(arguments: CreateAdminArguments) -> anyhow::Result<String> {
-    let pool = arguments.database.pool().context("DATABASE_URL is not a Postgres address")?;
+    let pool = arguments.database.pool()?;
     let hasher = PasswordHasher::with_slots(1);
     let CreateAdminArguments { email, password, display_name, .. } = &arguments;
     ensure_account(&pool, &hasher, Role::Admin, email, password, display_name).await

@@ -1,23 +1,20 @@
 //! `commerce-api serve`: until it is asked to stop.
 
-use std::io;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
 use commerce_core::accounts::PasswordHasher;
+use commerce_program::settings::{LogSettings, MediaSettings, PaymentSettings, ShopArguments};
+use commerce_program::{logs, stop};
 use poem::Server;
 use poem::listener::{Acceptor as _, Listener as _, TcpListener};
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::edge::settings::HttpSettings;
 use crate::http::state::{Parts, State};
 use crate::program::app::app;
-use crate::program::config::{
-    DatabaseSettings, MediaSettings, PaymentSettings, SearchSettings, SecretSettings, ShopArguments,
-};
+use crate::program::config::{DatabaseSettings, SearchSettings, SecretSettings};
 use crate::program::create_admin::AdminSettings;
-use crate::program::telemetry::{self, LogFormat};
 
 /// Everything that `serve` can be told.
 #[derive(Debug, Args)]
@@ -38,20 +35,18 @@ pub struct ServeArguments {
     search: SearchSettings,
     #[command(flatten)]
     admin: AdminSettings,
-
-    /// How log lines look; RUST_LOG chooses what is logged
-    #[arg(long, env = "COMMERCE_LOG_FORMAT", default_value = "pretty", help_heading = "Logs")]
-    log_format: LogFormat,
+    #[command(flatten)]
+    log: LogSettings,
 }
 
 /// How long requests that are being worked on may take after a signal to stop.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
 pub async fn serve(arguments: ServeArguments) -> anyhow::Result<()> {
-    telemetry::log(arguments.log_format);
+    logs::start(&arguments.log, "info,poem::server=warn");
     // From here on, so that a signal during the start ends it in good order too.
-    let stop = asked_to_stop().context("signals cannot be watched")?;
-    let pool = arguments.database.pool().context("DATABASE_URL is not a Postgres address")?;
+    let stop = stop::asked_to_stop().context("signals cannot be watched")?;
+    let pool = arguments.database.pool()?;
     let providers = arguments.payments.providers(&arguments.http.public_url());
     let media = arguments.media.media()?;
     let search = arguments.search.engine(&pool).context("MEILISEARCH_URL")?;
@@ -74,22 +69,14 @@ pub async fn serve(arguments: ServeArguments) -> anyhow::Result<()> {
     for address in listener.local_addr() {
         tracing::info!(%address, "listening; Swagger UI is at /docs");
     }
+    let stop = async move {
+        stop.await;
+        tracing::info!("stopping: requests being worked on are brought to their end");
+    };
     Server::new_with_acceptor(listener)
         .run_with_graceful_shutdown(app(state, &arguments.http), stop, Some(DRAIN_TIMEOUT))
         .await
         .context("the server stopped by itself")?;
     tracing::info!("stopped");
     Ok(())
-}
-
-/// Ends on SIGINT (Ctrl-C) or SIGTERM, which are watched from the call on.
-fn asked_to_stop() -> io::Result<impl Future<Output = ()>> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        tracing::info!("stopping: requests being worked on are brought to their end");
-    })
 }

@@ -1,34 +1,12 @@
-//! Logs and metrics.
+//! Metrics.
 
 use std::sync::OnceLock;
 
-use clap::ValueEnum;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use poem::web::Data;
 use poem::{Response, handler};
-use tracing_subscriber::EnvFilter;
 
 use crate::http::state::State;
-
-/// How log lines look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// For people.
-    Pretty,
-    /// For machines: one JSON object a line.
-    Json,
-}
-
-/// Starts logging to standard error. `RUST_LOG` chooses what is logged.
-pub fn log(format: LogFormat) {
-    let filter =
-        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,poem::server=warn"));
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match format {
-        LogFormat::Pretty => logs.with_target(false).init(),
-        LogFormat::Json => logs.json().flatten_event(true).init(),
-    }
-}
 
 /// Upper bounds of the buckets of request durations, in seconds.
 const BUCKETS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];

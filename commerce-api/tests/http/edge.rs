@@ -3,7 +3,9 @@
 use commerce_core::accounts::Role;
 use poem::http::Method;
 
-use crate::shop::{TestShop, ask, get};
+use serde_json::json;
+
+use crate::shop::{Got, TestShop, ask, get, post};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn unknown_paths_and_methods_are_problems() {
@@ -168,5 +170,53 @@ async fn every_problem_code_is_explained() {
     let shop = TestShop::new().await;
     assert!(shop.send(get("/problems/validation_failed")).await.text.contains("422"));
     shop.send(get("/problems/unheard_of")).await.problem(404, "not_found");
+    shop.database.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_compressed_body_is_refused_unread() {
+    let shop = TestShop::new().await;
+    // Seventy megabytes of spaces as gzip would be as small; nothing of it is looked at.
+    let bomb = || {
+        ask(Method::POST, "/v1/cart/items")
+            .untyped(vec![0x1f, 0x8b, 8, 0])
+            .header("Content-Type", "application/json")
+    };
+    for coding in ["br", "gzip", "deflate", "zstd", "gzip, identity", "unknown"] {
+        let refused = shop.send(bomb().header("Content-Encoding", coding)).await;
+        refused.problem(415, "unsupported_media_type");
+        assert_eq!(refused.header("accept-encoding"), Some("identity"), "{coding}");
+    }
+    shop.send(bomb().header("Content-Encoding", "identity")).await.problem(400, "malformed_body");
+    shop.database.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_is_compressed_for_those_who_take_gzip() {
+    let shop = TestShop::new().await;
+    let plain = shop.send(get("/openapi.json")).await;
+    assert_eq!((plain.header("content-encoding"), plain.header("vary")), (None, Some("Accept-Encoding")));
+    let small = shop.send(get("/openapi.json").header("Accept-Encoding", "gzip, br")).await;
+    assert_eq!((small.header("content-encoding"), small.header("content-length")), (Some("gzip"), None));
+    assert!(small.bytes.starts_with(&[0x1f, 0x8b]), "gzip begins with its magic number");
+    assert!(small.bytes.len() * 3 < plain.bytes.len(), "{} of {}", small.bytes.len(), plain.bytes.len());
+    let refused = shop.send(get("/openapi.json").header("Accept-Encoding", "gzip;q=0, br")).await;
+    assert_eq!(refused.bytes, plain.bytes);
+    let token = shop.login(Role::Customer).await.1;
+    let tag = |got: &Got| got.header("etag").unwrap().to_owned();
+    let (whole, packed) = {
+        let me = get("/v1/me").bearer(&token);
+        (me.clone(), me.header("Accept-Encoding", "gzip"))
+    };
+    let (plain, small) = (tag(&shop.send(whole.clone()).await), tag(&shop.send(packed.clone()).await));
+    assert_ne!(plain, small, "a strong tag is that of the bytes");
+    let known = shop.send(packed.clone().header("If-None-Match", &small)).await;
+    assert_eq!(
+        (known.status.as_u16(), known.header("content-encoding"), tag(&known)),
+        (304, None, small.clone())
+    );
+    assert_eq!(shop.send(packed.header("If-None-Match", &plain)).await.status, 200);
+    let problem = shop.send(get("/nowhere").header("Accept-Encoding", "gzip")).await;
+    assert_eq!((problem.status.as_u16(), problem.header("content-encoding")), (404, Some("gzip")));
     shop.database.finish().await;
 }

@@ -8,6 +8,7 @@ mod floor;
 mod goods;
 mod jobs;
 mod load;
+mod logins;
 mod processes;
 mod products;
 mod server;
@@ -24,6 +25,8 @@ enum Command {
     Catalogue(catalogue::Arguments),
     /// An idle worker, and how soon and how fast it does jobs
     Jobs(jobs::Arguments),
+    /// What logins cost, and what they leave in memory
+    Logins(logins::Arguments),
     /// The server that answers the constant
     Constant(constant::Arguments),
 }
@@ -34,6 +37,7 @@ async fn main() -> Result<()> {
         Command::Checkout(arguments) => checkout::run(&arguments).await,
         Command::Catalogue(arguments) => catalogue::run(&arguments).await,
         Command::Jobs(arguments) => jobs::run(&arguments).await,
+        Command::Logins(arguments) => logins::run(&arguments).await,
         Command::Constant(arguments) => constant::run(&arguments).await,
     }
 }

@@ -44,6 +44,11 @@ impl Api {
         crate::processes::cpu(self.process.id().unwrap_or(0))
     }
 
+    /// The most resident memory so far.
+    pub fn peak_memory_kb(&self) -> Result<u64> {
+        peak_memory_kb(self.process.id().unwrap_or(0))
+    }
+
     /// Resident memory.
     pub fn memory_kb(&self) -> Result<u64> {
         from_status(self.process.id().unwrap_or(0), "VmRSS:")

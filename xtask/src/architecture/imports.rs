@@ -56,6 +56,13 @@ pub const API: House = House {
     exceptions: &[],
 };
 
+pub const PROGRAM: House = House {
+    package: "commerce-program",
+    ranks: &[&["settings", "stop"], &["logs"]],
+    has_foundation: false,
+    exceptions: &[],
+};
+
 pub const WORKER: House = House {
     package: "commerce-worker",
     ranks: &[

@@ -12,14 +12,6 @@ use poem::{Body, IntoResponse, Request, Response, handler};
 use crate::http::problem::{Code, Problem};
 use crate::http::state::State;
 
-/// Pictures are compressed already, and a range counts the bytes that are stored.
-pub async fn uncompressed(mut request: Request) -> poem::Result<Request> {
-    if request.uri().path().starts_with("/media/") {
-        request.headers_mut().remove(header::ACCEPT_ENCODING);
-    }
-    Ok(request)
-}
-
 /// Sends one file, or the range of it that is asked for.
 #[handler]
 pub async fn serve(request: &Request, Path(name): Path<String>, Data(state): Data<&State>) -> Response {

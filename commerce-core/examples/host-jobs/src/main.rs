@@ -5,6 +5,7 @@
 //! ```
 
 use std::error::Error;
+use std::path::Path;
 use std::sync::Arc;
 
 use commerce_core::accounts::SecretKey;
@@ -32,7 +33,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             secret_key: SecretKey::parse(&variable("COMMERCE_SECRET_KEY")?)?,
         }),
         providers: Providers::default(),
-        media: Media::of_setting(None, std::env::vars())?,
+        media: Media::in_folder(Path::new("media"))?,
         search_index: SearchIndex::none(),
     };
     println!("Doing the shop's jobs until Ctrl-C …");

@@ -81,7 +81,7 @@ fn services(database: &TestDatabase, folder: &Path) -> Services {
         providers: Providers::new([
             Arc::new(MockProvider::new("http://localhost")) as Arc<dyn PaymentProvider>
         ]),
-        media: Media::of_setting(Some(&media), []).unwrap(),
+        media: Media::open(&media, []).unwrap(),
         search_index: SearchIndex::none(),
     }
 }

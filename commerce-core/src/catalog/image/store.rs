@@ -96,10 +96,10 @@ impl std::fmt::Display for FileKey {
     }
 }
 
-/// Why `COMMERCE_MEDIA_URL` cannot be used.
+/// Why a store cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum MediaSettingError {
-    /// The setting is no address.
+    /// What was given is no address.
     #[error("is not an address such as file:///var/lib/shop/media or s3://bucket/prefix: {0}")]
     NotAnAddress(String),
     /// The address names no kind of store that is known.
@@ -145,12 +145,12 @@ pub struct Media {
 }
 
 impl Media {
-    /// `file:///folder`, which is made when it is needed, or `s3://bucket/prefix`. `settings` are names and values such as
-    /// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_REGION` and, for other servers than Amazon's, `AWS_ENDPOINT`; others are
-    /// passed over.
+    /// Opens `file:///folder`, which is made when it is needed, or `s3://bucket/prefix`. `access` is for a bucket: names and
+    /// values such as `access_key_id`, `secret_access_key`, `region` and, for other servers than Amazon's, `endpoint`. The
+    /// names, in either case, are those of [`AmazonS3ConfigKey`](object_store::aws::AmazonS3ConfigKey); others are passed over.
     pub fn open(
         url: &str,
-        settings: impl IntoIterator<Item = (String, String)>,
+        access: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, MediaSettingError> {
         let url = Url::parse(url).map_err(|error| MediaSettingError::NotAnAddress(error.to_string()))?;
         let scheme = ObjectStoreScheme::parse(&url).map_err(object_store::Error::from);
@@ -163,24 +163,19 @@ impl Media {
                 Ok(Self::new(Arc::new(store), prefix, Some(folder)))
             }
             Ok((ObjectStoreScheme::AmazonS3, prefix)) => {
-                Ok(Self::new(Arc::new(s3(&url, settings)?), prefix, None))
+                Ok(Self::new(Arc::new(s3(&url, access)?), prefix, None))
             }
             Ok(_) => Err(MediaSettingError::UnknownPlace(url.scheme().to_owned())),
             Err(_) => Err(MediaSettingError::UnknownPlace(url.scheme().to_owned())),
         }
     }
 
-    /// As [`Media::open`]; without an address, or with an empty one, the folder `media` in the working directory.
-    pub fn of_setting(
-        url: Option<&str>,
-        settings: impl IntoIterator<Item = (String, String)>,
-    ) -> Result<Self, MediaSettingError> {
-        if let Some(url) = url.filter(|url| !url.is_empty()) {
-            return Self::open(url, settings);
-        }
-        let folder = std::path::absolute("media").ok().and_then(|folder| Url::from_file_path(folder).ok());
-        let nowhere = || MediaSettingError::NotAnAddress("there is no working directory".to_owned());
-        Self::open(folder.ok_or_else(nowhere)?.as_str(), settings)
+    /// A folder of this machine, which is made when it is needed.
+    pub fn in_folder(folder: &std::path::Path) -> Result<Self, MediaSettingError> {
+        let not_a_path = |error: &dyn std::fmt::Display| MediaSettingError::NotAnAddress(error.to_string());
+        let folder = std::path::absolute(folder).map_err(|error| not_a_path(&error))?;
+        let url = Url::from_file_path(&folder).map_err(|()| not_a_path(&folder.display()))?;
+        Self::open(url.as_str(), [])
     }
 
     /// Over any store, such as one in memory.
@@ -256,7 +251,7 @@ impl Media {
 
 fn s3(
     url: &Url,
-    settings: impl IntoIterator<Item = (String, String)>,
+    access: impl IntoIterator<Item = (String, String)>,
 ) -> Result<object_store::aws::AmazonS3, MediaSettingError> {
     // The client takes the provider of the process. Another may have been chosen before, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -264,10 +259,8 @@ fn s3(
     let retry =
         RetryConfig { max_retries: 3, retry_timeout: Duration::from_secs(10), ..RetryConfig::default() };
     let mut builder = AmazonS3Builder::new().with_client_options(client).with_retry(retry);
-    for (name, value) in settings {
-        if name.starts_with("AWS_")
-            && let Ok(setting) = name.to_ascii_lowercase().parse()
-        {
+    for (name, value) in access {
+        if let Ok(setting) = name.to_ascii_lowercase().parse() {
             builder = builder.with_config(setting, value);
         }
     }

@@ -1,0 +1,10 @@
+//! What commerce-api and commerce-worker begin with alike.
+//!
+//! Both programs run on one shop, so a setting that both have is written once, in [`settings`]: its name, its variable, its
+//! default and its help. [`logs`] starts their logs, and [`stop`] tells when they are asked to stop.
+
+#![warn(missing_docs)]
+
+pub mod logs;
+pub mod settings;
+pub mod stop;

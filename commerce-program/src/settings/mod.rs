@@ -1,0 +1,28 @@
+//! Settings: each is a flag and an environment variable. `--help` of the programs is the reference.
+
+mod database;
+mod log;
+mod media;
+mod payments;
+mod search;
+mod secret_key;
+mod shop;
+
+use anyhow::Context as _;
+
+pub use database::DatabaseSettings;
+pub use log::{LogFormat, LogSettings};
+pub use media::MediaSettings;
+pub use payments::PaymentSettings;
+pub use search::SearchSettings;
+pub use secret_key::SecretKeySettings;
+pub use shop::ShopArguments;
+
+/// Takes from the file `.env` in the working directory what the environment does not have. No file is fine; one that cannot be
+/// read is an error.
+pub fn read_env_file() -> anyhow::Result<()> {
+    match dotenvy::dotenv() {
+        Err(error) if !error.not_found() => Err(error).context("the file .env cannot be read"),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,62 @@
+use std::time::Duration;
+
+use clap::Args;
+use commerce_core::email_address::{EmailAddress, InvalidEmailAddress};
+use commerce_core::money::Currency;
+use commerce_core::settings::{PaymentFailurePolicy, ReservationMode, ShopSettings};
+use humantime::parse_duration;
+
+/// The rules of the shop. Give API and worker the same.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Shop")]
+pub struct ShopArguments {
+    /// The one currency of prices, orders and payments
+    #[arg(long, env = "COMMERCE_CURRENCY", default_value = "USD")]
+    currency: Currency,
+
+    /// How long an order waits to be paid
+    #[arg(long, env = "COMMERCE_ORDER_TTL", default_value = "15m", value_parser = parse_duration)]
+    order_ttl: Duration,
+
+    /// How long an expired order waits for a payment provider that cannot be reached
+    #[arg(long, env = "COMMERCE_PROVIDER_GRACE", default_value = "1h", value_parser = parse_duration)]
+    provider_grace: Duration,
+
+    /// When stock is set aside: at `checkout`, or from add-to-`cart` on
+    #[arg(long, env = "COMMERCE_RESERVATION_MODE", default_value = "checkout")]
+    reservation_mode: ReservationMode,
+
+    /// How long a cart holds its stock in mode `cart`
+    #[arg(long, env = "COMMERCE_CART_HOLD_TTL", default_value = "15m", value_parser = parse_duration)]
+    cart_hold_ttl: Duration,
+
+    /// What a failed payment does to its order: `keep` it for another attempt, or `cancel` it
+    #[arg(long, env = "COMMERCE_PAYMENT_FAILURE", default_value = "keep")]
+    payment_failure: PaymentFailurePolicy,
+
+    /// Who is told of what needs a person
+    #[arg(long, env = "COMMERCE_ALERT_EMAIL", default_value = "", hide_default_value = true, value_parser = alert_email)]
+    alert_email: AlertEmail,
+}
+
+impl ShopArguments {
+    /// The rules as commerce-core takes them.
+    pub fn settings(&self) -> ShopSettings {
+        ShopSettings {
+            currency: self.currency,
+            order_ttl: self.order_ttl,
+            provider_grace: self.provider_grace,
+            reservation_mode: self.reservation_mode,
+            cart_hold_ttl: self.cart_hold_ttl,
+            payment_failure: self.payment_failure,
+            alert_email: self.alert_email.clone(),
+        }
+    }
+}
+
+/// Nobody where the setting is empty. Not spelled `Option`, by which clap would take it for a flag without a default.
+type AlertEmail = Option<EmailAddress>;
+
+fn alert_email(text: &str) -> Result<AlertEmail, InvalidEmailAddress> {
+    if text.is_empty() { Ok(None) } else { text.parse().map(Some) }
+}
