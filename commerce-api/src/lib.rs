@@ -1,6 +1,6 @@
-//! The OpenAPI server of the shop. [`routes`] is the whole surface on one page, and tells how a resource is written.
+//! The OpenAPI server of the shop. [`routes`] lists the whole surface, and explains how to write a resource.
 //!
-//! Rooms import downwards only: [`program`] → [`routes`] → [`resources`] → [`edge`] → [`http`].
+//! Modules import downwards only: [`program`] → [`routes`] → [`resources`] → [`edge`] → [`http`].
 
 pub mod edge;
 pub mod http;

@@ -24,13 +24,13 @@ struct Arguments {
 enum Command {
     /// Serve the API
     Serve(ServeArguments),
-    /// Bring the database's schema up to date
+    /// Update the database schema
     Migrate(DatabaseSettings),
-    /// Fill the shop with a demo catalogue; products that are there already stay as they are
+    /// Load the demo catalogue. Products that already exist are not changed
     Seed(SeedArguments),
     /// Import products from a CSV file
     Import(ImportArguments),
-    /// Make the first admin; does nothing if there is an admin with this address
+    /// Create the first admin. Does nothing if an admin with this address exists
     CreateAdmin(CreateAdminArguments),
     /// Print the OpenAPI document as YAML
     Openapi,

@@ -1,4 +1,4 @@
-//! The whole surface on one page, and how a resource is written.
+//! The whole surface on one page, and how to write a resource.
 //!
 //! A resource is one file with a struct over the [`State`], `#[OpenApi]` handlers and their request and response types:
 //!
@@ -9,7 +9,7 @@
 //! impl Inventory {
 //!     /// Adjust stock                                    ← the summary; the text after it is the description
 //!     ///
-//!     /// Adds to or takes from what is on hand, with a line in the ledger.
+//!     /// Adds units to what is on hand, or takes units away.
 //!     #[oai(path = "/admin/inventory/:variant_id/adjustments", method = "post", operation_id = "adjust_stock")]
 //!     async fn adjust(
 //!         &self,
@@ -41,27 +41,34 @@
 //! }
 //! ```
 //!
-//! - **Who may call**: [`Can<P>`](crate::http::auth::Can), [`Customer`](crate::http::auth::Customer), [`Shopper`](crate::http::auth::Shopper) or
-//!   [`Visitor`](crate::http::auth::Visitor) first; none of them means that everybody may.
-//! - **Bodies**: [`Body<T>`](crate::http::body::Body) with `#[derive(Object)] #[oai(deny_unknown_fields, example)]`. It is checked against
-//!   the schema that `T` has in the spec, so give every field its `#[oai(validator(…))]`: types, lengths, ranges, enums, formats
-//!   and unknown fields are then refused with a pointer each. What no schema can say is the use case's error.
-//!   A body that may be left out is an [`OptionalBody<T>`](crate::http::body::OptionalBody).
-//! - **Reads** take `self.0.conn().await?` and answer [`Okay<T>`](crate::http::answer::Okay):
-//!   `Ok(Okay::new(Reply::new(body).version(row.version)))`. `If-None-Match` is seen to outside. A list answers
-//!   `Okay<List<T>>` by `Okay::page(page.map(T::from))`; its `Link` is added outside.
-//! - **Writes** go through [`State::write`](crate::http::state::State::write): one transaction in a task of its own. With
-//!   `key.request(…)` the answer is stored for a replay, without (`None`) it is not. Every POST of a caller with a credential
-//!   that changes something takes an [`IdempotencyKey`](crate::http::idempotency_key::IdempotencyKey); checkout, pay and refund take a
-//!   `RequiredIdempotencyKey`. Where a provider is called between two transactions, use [`db::in_transaction`](commerce_core::db)
-//!   and `commerce_core::idempotency` directly, inside one `tokio::spawn`.
-//! - **Changes with a version** take `#[oai(name = "If-Match")] expected: IfMatch` and hand `expected.version()` to the use case.
-//! - **Errors**: new codes go into `http/problem_code.rs`. Common ones (401, 403, 413, 415, 400 for parameters, idempotency, 500, 503) are
-//!   added to the spec by themselves; `CODES` lists what the use case adds.
-//! - **Spec**: `operation_id` is snake_case; every request and response type has an `Example`; all methods of one path must be
-//!   in the same struct. Closed sets of core become API enums by `#[derive(Enum)] #[oai(remote = "core::Type")]`.
+//! - **Who may call**: put [`Can<P>`](crate::http::auth::Can), [`Customer`](crate::http::auth::Customer),
+//!   [`Shopper`](crate::http::auth::Shopper) or [`Visitor`](crate::http::auth::Visitor) first. Without any of
+//!   them, everybody may call.
+//! - **Bodies**: use [`Body<T>`](crate::http::body::Body) with
+//!   `#[derive(Object)] #[oai(deny_unknown_fields, example)]`. The body is checked against the schema of `T` in
+//!   the spec, so give every field its `#[oai(validator(…))]`. Wrong types, lengths, ranges, enums, formats and
+//!   unknown fields are then refused, each with a pointer. What a schema cannot express is an error of the use
+//!   case. An optional body is an [`OptionalBody<T>`](crate::http::body::OptionalBody).
+//! - **Reads** take `self.0.conn().await?` and return [`Okay<T>`](crate::http::answer::Okay):
+//!   `Ok(Okay::new(Reply::new(body).version(row.version)))`. The edge handles `If-None-Match`. A list returns
+//!   `Okay<List<T>>` by `Okay::page(page.map(T::from))`, and the edge adds its `Link`.
+//! - **Writes** go through [`State::write`](crate::http::state::State::write): one transaction in a task of its
+//!   own. With `key.request(…)` the answer is stored for a replay; with `None` it is not. Every POST with a
+//!   credential that changes something takes an
+//!   [`IdempotencyKey`](crate::http::idempotency_key::IdempotencyKey). Checkout, pay and refund take a
+//!   `RequiredIdempotencyKey`. If a provider is called between two transactions, use
+//!   [`db::in_transaction`](commerce_core::db) and `commerce_core::idempotency` directly, inside one
+//!   `tokio::spawn`.
+//! - **Changes with a version** take `#[oai(name = "If-Match")] expected: IfMatch`, and pass
+//!   `expected.version()` to the use case.
+//! - **Errors**: new codes go into `http/problem_code.rs`. The spec gets the common codes by itself (401, 403,
+//!   413, 415, 400 for parameters, idempotency, 500, 503). `CODES` lists what the use case adds.
+//! - **Spec**: `operation_id` is snake_case. Every request and response type has an `Example`. All methods of a
+//!   path are in the same struct. Closed sets of core become API enums by
+//!   `#[derive(Enum)] #[oai(remote = "core::Type")]`.
 //!
-//! After adding a resource, list it in [`Surface`] and [`surface`], give it a [`Tag`](crate::http::tag::Tag), and run `commerce-api openapi > openapi.yaml`.
+//! After adding a resource, list it in [`Surface`] and [`surface`], give it a [`Tag`](crate::http::tag::Tag), and
+//! run `commerce-api openapi > openapi.yaml`.
 
 use std::sync::{Arc, LazyLock};
 
@@ -92,7 +99,7 @@ use crate::resources::payments::refunds::Refunds;
 use crate::resources::payments::shopper_payments::Payments;
 use crate::resources::search::Search;
 
-/// Every resource under `/v1`. The framework takes sixteen at a time, so what belongs together stands together.
+/// Every resource under `/v1`, in groups, because the framework takes at most sixteen at a time.
 pub type Surface = (
     (Registrations, Accounts, Passwords, EmailChanges),
     (Me, Sessions, Addresses),
@@ -132,7 +139,7 @@ pub fn surface(state: &State) -> Surface {
     )
 }
 
-/// What is served beside the API: path, what it is for.
+/// The paths that are served beside the API.
 pub const OTHER_PATHS: [&str; 12] = [
     "/docs",
     "/docs/",

@@ -169,7 +169,7 @@ impl Retryable for QueryError {
 #[derive(Debug, thiserror::Error)]
 pub enum TransactionError<E> {
     /// No connection could be had in time: nothing was begun.
-    #[error("no database connection could be had: {0}")]
+    #[error("no database connection is available: {0}")]
     NoConnection(#[source] PoolError),
     /// The closure refused or failed, and everything was rolled back.
     #[error(transparent)]

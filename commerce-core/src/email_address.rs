@@ -33,7 +33,7 @@ pub enum InvalidEmailAddress {
     #[error("must not be longer than {} characters", EmailAddress::CHARS_MAX)]
     TooLong,
     /// Only servers that offer SMTPUTF8 take such an address, and many do not.
-    #[error("must have only letters without accents, digits and signs before the @")]
+    #[error("must have only unaccented letters, digits and symbols before the @")]
     LocalPartNotAscii,
 }
 

@@ -68,7 +68,7 @@ pub enum Begun {
 #[derive(Debug, thiserror::Error)]
 pub enum IdempotencyError {
     /// Another connection is working on the same request: try again in a moment.
-    #[error("a request with this Idempotency-Key is still being worked on")]
+    #[error("a request with this Idempotency-Key is still being processed")]
     InUse,
     /// The key is bound to another request.
     #[error("this Idempotency-Key was used for a request with another body")]

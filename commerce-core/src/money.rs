@@ -92,7 +92,7 @@ pub struct Money {
 
 /// A sum or product left the range of 64 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the amount is too large to be counted")]
+#[error("the amount is too large")]
 pub struct AmountOverflow;
 
 /// The text is not an amount of this currency.

@@ -269,7 +269,7 @@ async fn every_mail_can_be_written() {
             Template::OrderCancelled => (
                 about_order(template),
                 "Your order 1001 was cancelled".to_owned(),
-                "As you asked, your order has been cancelled.\n\nYou have paid 12845 JPY. We send it back"
+                "As you asked, your order has been cancelled.\n\nYou have paid 12845 JPY. We refund it"
                     .to_owned(),
             ),
             Template::OrderShipped => (
@@ -280,7 +280,7 @@ async fn every_mail_can_be_written() {
             Template::LatePaymentAlert => (
                 about_order(template),
                 "Order 1001 was paid after it was cancelled".to_owned(),
-                "The money goes back to anna@example.com by itself.".to_owned(),
+                "The money is refunded to anna@example.com automatically.".to_owned(),
             ),
             Template::PaymentMismatchAlert => {
                 let mut mail = about_order(template);
@@ -289,20 +289,20 @@ async fn every_mail_can_be_written() {
                 mail.data["counted"] = false.into();
                 (
                     mail,
-                    "A payment for order 1001 is not what was asked for".to_owned(),
-                    "Asked for: 12845 JPY\nTaken: 99.00 USD\n\nIt does not count towards order 1001"
+                    "A payment for order 1001 differs from what was requested".to_owned(),
+                    "Requested: 12845 JPY\nReceived: 99.00 USD\n\nIt does not count towards order 1001"
                         .to_owned(),
                 )
             }
             Template::RefundFailedAlert => (
                 about_refund(template),
                 "12845 JPY of order 1001 could not be sent back".to_owned(),
-                "did not send 12845 JPY back to anna@example.com.\n\nHave it tried again".to_owned(),
+                "did not send 12845 JPY back to anna@example.com.\n\nPlease retry the refund".to_owned(),
             ),
             Template::RefundMismatchAlert => (
                 about_refund(template),
                 "12845 JPY of order 1001 went back twice".to_owned(),
-                "It counts once. Please see to the rest.".to_owned(),
+                "The refund is counted once. Please\nrecover the rest.".to_owned(),
             ),
             Template::PaymentRefunded => (
                 NewEmail::about_refund(id::<RefundId>(REFUND), &anna()),

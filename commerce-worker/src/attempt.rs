@@ -1,4 +1,4 @@
-//! One attempt at a job: run it, and write down what went wrong, be it an error, a panic, or that it took too long.
+//! One attempt at a job: runs it, and records a failure, which may be an error, a panic or a timeout.
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
@@ -11,7 +11,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tracing::Instrument as _;
 
-/// What does a worker's jobs, and which kinds it takes.
+/// Runs a worker's jobs, and says which kinds it takes.
 #[derive(Clone)]
 pub struct Runner {
     pub kinds: Vec<&'static str>,
@@ -20,7 +20,7 @@ pub struct Runner {
 }
 
 impl Runner {
-    /// Does every kind that there is.
+    /// A runner for every kind of job.
     pub fn of_shop(services: Services) -> Self {
         let run = move |job: ClaimedJob| {
             let services = services.clone();
@@ -29,7 +29,7 @@ impl Runner {
         Self { kinds: kinds::ALL.to_vec(), run: Arc::new(run) }
     }
 
-    /// Makes one attempt at a job, and writes its failure if it fails.
+    /// Makes one attempt at a job, and records the failure if it fails.
     pub async fn attempt(&self, pool: &Pool, job: &ClaimedJob, time_limit: Duration) {
         let span = tracing::info_span!("job", id = %job.id, kind = job.kind, attempt = job.attempt);
         async {
@@ -48,7 +48,7 @@ impl Runner {
     }
 
     async fn run(&self, job: &ClaimedJob, time_limit: Duration) -> Result<(), Failure> {
-        // Called within the future, so that a panic before its first await is caught as well.
+        // The closure is called inside the future, so that a panic before its first await is caught too.
         let attempt = async { (self.run)(job.clone()).await };
         match AssertUnwindSafe(tokio::time::timeout(time_limit, attempt)).catch_unwind().await {
             Ok(Ok(result)) => result,

@@ -1,9 +1,10 @@
 //! apalis over `commerce.jobs`: a [`Backend`] whose tasks are rows under a lease.
 //!
-//! A claimer task takes due rows, only into free slots, and hands them to the apalis worker through a channel. It looks when
-//! it is woken, when the next job is due that it knows of, and at every `poll_interval`. Handlers finish their rows themselves, in the transaction of their effect, so
-//! there is nothing to acknowledge here. On close the claimer is awaited, never aborted (a claim cut off in the middle
-//! would strand its leases), and what was not begun goes back.
+//! A claimer task takes due rows, only into free slots, and hands them to the apalis worker through a
+//! channel. It looks for rows when it is woken, when the next known job is due, and at every `poll_interval`.
+//! Handlers finish their rows themselves, in the transaction of their effect, so there is nothing to
+//! acknowledge here. On close the claimer is awaited and never aborted, because a claim that is cut off in
+//! the middle would strand its leases. Jobs that were claimed and not begun are given back.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -25,23 +26,23 @@ use tokio::task::JoinHandle;
 use crate::slots::{Slots, Work};
 use crate::wake::Wake;
 
-/// A claim that takes longer is given up, so that a network that swallows everything cannot hold the claimer for ever: longer
-/// than the server allows a statement. What it may have claimed lapses.
+/// A claim that takes longer is given up, so that a dead network cannot block the claimer for ever. The time
+/// is longer than the server allows for a statement. If the claim took jobs after all, their leases lapse.
 const CLAIM_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The time between looks while other processes cannot be heard, and at least between two looks that nobody called for: a due
-/// row that cannot be claimed is locked by somebody.
+/// How often the claimer looks while it cannot listen to other processes. It is also the shortest time
+/// between two looks that nobody requested, because a due row that cannot be claimed is locked by somebody.
 const SHORT_PAUSE: Duration = Duration::from_millis(50);
 
-/// What a claimer needs to know.
+/// The settings of a claimer.
 #[derive(Clone)]
 pub struct Claiming {
     pub pool: Pool,
-    /// Written into the rows, for operators.
+    /// The worker's name, which is written into the rows for operators.
     pub worker: String,
     pub kinds: Vec<&'static str>,
     pub slots: Slots,
-    /// After this without renewal a job is due again.
+    /// A job is due again if its lease was not renewed for this long.
     pub lease: Duration,
     /// The longest time between looks at the table.
     pub poll_interval: Duration,
@@ -51,7 +52,7 @@ pub struct Claiming {
     pub start_delay: Duration,
 }
 
-/// The source of an apalis worker's tasks. Starts claiming when the worker first polls it.
+/// The source of an apalis worker's tasks. It starts claiming when the worker first polls it.
 pub struct JobsBackend {
     claiming: Claiming,
     running: Option<Running>,
@@ -63,7 +64,7 @@ struct Running {
     work: mpsc::Receiver<Work>,
 }
 
-/// The claimer ended although nobody asked it to: it panicked. The monitor starts a new one.
+/// The claimer ended although nobody asked it to, so it panicked. The monitor starts a new one.
 #[derive(Debug, thiserror::Error)]
 #[error("the claimer of jobs ended unexpectedly")]
 pub struct ClaimerEnded;
@@ -122,7 +123,7 @@ impl BackendConfig for JobsBackend {
 async fn close(pool: Pool, running: Option<Running>) {
     let Some(Running { claimer, mut work }) = running else { return };
     work.close();
-    // Fails only if the claimer panicked; then it holds nothing.
+    // This fails only if the claimer panicked. It holds nothing then.
     let _ = claimer.await;
     let mut unstarted = Vec::new();
     while let Ok(work) = work.try_recv() {
@@ -131,7 +132,8 @@ async fn close(pool: Pool, running: Option<Running>) {
     give_back(&pool, &unstarted).await;
 }
 
-/// Jobs that were claimed and not begun go back with their attempt uncounted. If that fails their leases lapse.
+/// Gives back jobs that were claimed and not begun. Their attempt is not counted. If that fails, their leases
+/// lapse.
 async fn give_back(pool: &Pool, unstarted: &[ClaimedJob]) {
     if unstarted.is_empty() {
         return;
@@ -144,7 +146,7 @@ async fn give_back(pool: &Pool, unstarted: &[ClaimedJob]) {
 }
 
 impl Claiming {
-    /// The claimer: until the channel is closed, or the worker takes no more.
+    /// Claims jobs until the channel is closed or the worker takes no more.
     async fn claim_until_closed(self, worker: WorkerContext, work: mpsc::Sender<Work>) {
         pause(&work, self.start_delay).await;
         let mut failures = 0;
@@ -170,7 +172,8 @@ impl Claiming {
                 }
             }
         }
-        // Until the worker closes the channel, an end would look like a failure.
+        // The claimer waits until the worker closes the channel. To end before that would look like a
+        // failure.
         work.closed().await;
     }
 
@@ -182,8 +185,9 @@ impl Claiming {
         tokio::time::timeout(CLAIM_TIMEOUT, claimed).await?
     }
 
-    /// Resolves when there is reason to claim: it was woken, a share is free again, or a job is due. Until then it looks now and
-    /// then when the next one is, which costs a fraction of a claim.
+    /// Resolves when there is a reason to claim: the claimer was woken, a slot or a share is free again, or a
+    /// job is due. Until then it checks from time to time when the next job is due, which costs a fraction of
+    /// a claim.
     async fn wait_for_more(&self, worker: &WorkerContext, work: &mpsc::Sender<Work>) -> anyhow::Result<()> {
         while !work.is_closed() && !worker.is_shutting_down() {
             let due_in = self.next_due().await?;
@@ -211,7 +215,7 @@ impl Claiming {
         tokio::time::timeout(CLAIM_TIMEOUT, next).await?
     }
 
-    /// Puts each job into a slot and passes it on. Once shutdown has begun nothing new is started.
+    /// Puts each job into a slot and passes it on. Nothing new is started once shutdown has begun.
     async fn hand_over(
         &self,
         claimed: Vec<ClaimedJob>,
@@ -238,7 +242,7 @@ impl Claiming {
     }
 }
 
-/// Sleeps, but not on when the channel is closed.
+/// Sleeps, but ends early if the channel is closed.
 async fn pause(work: &mpsc::Sender<Work>, time: Duration) {
     tokio::select! {
         () = tokio::time::sleep(time) => {}
@@ -246,8 +250,8 @@ async fn pause(work: &mpsc::Sender<Work>, time: Duration) {
     }
 }
 
-/// How long a claimer that failed waits before it begins anew: half a second, doubling up to eight. When a failed job is tried again
-/// is another thing, and core's: `jobs/retry.rs`.
+/// How long a failed claimer waits before it starts again: half a second, doubling up to eight seconds. When
+/// a failed job is tried again is decided in core: `jobs/retry.rs`.
 pub fn restart_delay(failures: usize) -> Duration {
     let doublings = u32::try_from(failures).unwrap_or(u32::MAX).saturating_sub(1).min(4);
     Duration::from_millis(500 << doublings)

@@ -1,5 +1,5 @@
-//! `/healthz`, `/readyz` and `/metrics`, for whoever runs the process. HTTP/1.1, GET, one answer a connection: not for the
-//! open network.
+//! `/healthz`, `/readyz` and `/metrics`, for operators. HTTP/1.1, GET, one answer for each connection. Do not
+//! expose it to the internet.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,13 +13,13 @@ use tokio::net::{TcpListener, TcpStream};
 const REQUEST_BYTES_MAX: u64 = 8 * 1024;
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What the answers are made of.
+/// The facts that the answers are made of.
 pub struct Vitals {
     pub metrics: PrometheusHandle,
     pub pool: Pool,
 }
 
-/// Serves until it is dropped.
+/// Serves until the future is dropped.
 pub async fn serve(listener: TcpListener, vitals: Arc<Vitals>) {
     loop {
         match listener.accept().await {
@@ -30,7 +30,7 @@ pub async fn serve(listener: TcpListener, vitals: Arc<Vitals>) {
                     tracing::trace!(%peer, ?answered, "http");
                 });
             }
-            // Such as too many open files: others must close first.
+            // For example, too many open files. Others must be closed first.
             Err(error) => {
                 tracing::warn!(%error, "http connection not accepted");
                 tokio::time::sleep(Duration::from_secs(1)).await;
@@ -39,7 +39,7 @@ pub async fn serve(listener: TcpListener, vitals: Arc<Vitals>) {
     }
 }
 
-/// Binds the address, saying which one if that fails.
+/// Binds the address. The error names the address.
 pub async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
     let bound = TcpListener::bind(address).await;
     bound.map_err(|error| anyhow::anyhow!("cannot listen on {address}: {error}"))

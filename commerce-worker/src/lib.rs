@@ -1,7 +1,8 @@
 //! Runs commerce's jobs and schedules.
 //!
-//! The jobs table and its rules are commerce-core's (`commerce_core::jobs`); apalis is the runtime. [`backend`] joins the
-//! two, [`attempt`] has core do a job and writes down what failed, [`schedule`] has it do what time brings, and [`work`] runs all.
+//! The jobs table and its rules belong to commerce-core (`commerce_core::jobs`). apalis is the runtime.
+//! [`backend`] connects the two, [`attempt`] runs a job with core and records failures, [`schedule`] runs the
+//! sweeps, and [`work`] runs everything.
 
 pub mod attempt;
 pub mod backend;

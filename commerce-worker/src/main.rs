@@ -1,4 +1,4 @@
-//! `commerce-worker`: settings in, a running worker out.
+//! `commerce-worker`: reads the settings and runs the worker.
 
 use std::io;
 use std::process::ExitCode;
@@ -22,7 +22,7 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 async fn main() -> ExitCode {
     match run_command().await {
         Ok(()) => ExitCode::SUCCESS,
-        // What went wrong and why, without a backtrace: most often it is a setting.
+        // The error and its causes, without a backtrace, because most errors are wrong settings.
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
@@ -77,7 +77,7 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What jobs and sweeps work with.
+/// The services for jobs and sweeps.
 fn services(args: &RunArgs, pool: Pool, search_index: SearchIndex) -> anyhow::Result<Services> {
     let mail = &args.mail;
     let mailer: Arc<dyn Mailer> = match mail.smtp_url.as_deref().filter(|url| !url.is_empty()) {

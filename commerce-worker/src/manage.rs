@@ -1,4 +1,4 @@
-//! `commerce-worker jobs …`: what an operator does about jobs.
+//! `commerce-worker jobs …`: how an operator manages jobs.
 
 use std::io::{self, Write};
 
@@ -11,7 +11,7 @@ use diesel_async::AsyncPgConnection;
 
 use crate::config::{JobsArgs, JobsCommand};
 
-/// Carries out the command, and writes what a person reads to `out`.
+/// Runs the command and writes readable output to `out`.
 pub async fn manage(args: JobsArgs, out: &mut impl Write) -> anyhow::Result<()> {
     let mut conn = db::connect(&args.database.database_url).await?;
     match args.command {
@@ -71,7 +71,7 @@ async fn show(conn: &mut AsyncPgConnection, id: JobId, out: &mut impl Write) -> 
     Ok(())
 }
 
-/// What the job's time means in its state.
+/// The job's time and its meaning in the job's state.
 fn when(job: &JobRow, now: DateTime<Utc>) -> String {
     let ahead = job.run_at - now;
     match job.state {
@@ -102,7 +102,7 @@ fn shorten(text: &str, chars_max: usize) -> String {
     text.chars().take(chars_max.saturating_sub(1)).chain(['…']).collect()
 }
 
-/// Columns as wide as their longest cell.
+/// Pads each column to its longest cell.
 fn write_table<const N: usize>(
     titles: [&str; N],
     rows: &[[String; N]],

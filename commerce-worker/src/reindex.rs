@@ -1,4 +1,4 @@
-//! `commerce-worker reindex`: the search index, built anew.
+//! `commerce-worker reindex`: rebuilds the search index.
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use commerce_core::search::{self, Progress};
 
 use crate::config::ReindexArgs;
 
-/// Builds the index and tells how far it is: a bar on a terminal, lines elsewhere.
+/// Builds the index and shows the progress: a bar on a terminal, lines elsewhere.
 pub async fn reindex(args: ReindexArgs) -> anyhow::Result<()> {
     let server = args.search.meilisearch()?;
     let server = server
@@ -37,7 +37,7 @@ impl Bar {
         let is_last = matches!(progress, Progress::Built { products, of } if products >= of);
         if self.is_terminal {
             print!("\r{}", bar(progress));
-            // A terminal that is gone stops nothing.
+            // A terminal that has closed does not stop the rebuild.
             let _ = io::stdout().flush();
         } else if self.told.is_none_or(|told| told.elapsed() > Duration::from_secs(2)) || is_last {
             println!("{}", line(progress));
@@ -61,7 +61,7 @@ fn bar(progress: Progress) -> String {
             usize::try_from(products.saturating_mul(WIDTH as i64) / of.max(1)).unwrap_or(WIDTH).min(WIDTH)
         }
     };
-    // Wide enough to cover what stood there before.
+    // Wide enough to cover the previous text.
     format!("[{}{}] {:<60}", "#".repeat(done), " ".repeat(WIDTH - done), line(progress))
 }
 

@@ -1,4 +1,4 @@
-//! Work that time brings, on apalis crons. Each sweep fires in every replica, so each is safe to run in two at once.
+//! Scheduled work, on apalis crons. Each sweep fires in every replica, so each is safe to run in two at once.
 
 use std::str::FromStr as _;
 use std::sync::Arc;
@@ -14,19 +14,19 @@ use tokio::sync::Mutex;
 
 use crate::wake::Wake;
 
-/// One thing that is done again and again.
+/// A task that is repeated on a schedule.
 #[derive(Clone)]
 pub struct Sweep {
-    /// In logs and metrics.
+    /// The name in logs and metrics.
     pub name: &'static str,
-    /// Second, minute, hour, day, month, weekday; in UTC.
+    /// Second, minute, hour, day, month and weekday, in UTC.
     pub cron: &'static str,
-    /// Returns how many things it changed.
+    /// Returns the number of things that it changed.
     pub run: Arc<dyn Fn() -> BoxFuture<'static, anyhow::Result<usize>> + Send + Sync>,
 }
 
 impl Sweep {
-    /// A sweep that is left out while its last run still goes on.
+    /// A sweep that is skipped while its last run still goes on.
     pub fn new<F, Fut>(name: &'static str, cron: &'static str, run: F) -> Self
     where
         F: Fn() -> Fut + Send + Sync + 'static,
@@ -67,7 +67,7 @@ impl Sweep {
 
 const EVERY_SECOND: &str = "* * * * * *";
 
-/// When a sweep runs. Those of a minute are spread over it.
+/// The schedule of a sweep. Sweeps that run every minute are spread over the minute.
 fn cron(sweep: jobs::Sweep) -> &'static str {
     match sweep {
         jobs::Sweep::KeepSearchIndex => "*/5 * * * * *",
@@ -80,7 +80,7 @@ fn cron(sweep: jobs::Sweep) -> &'static str {
     }
 }
 
-/// All that a shop needs.
+/// All sweeps that a shop needs.
 pub fn sweeps(services: &Services, has_search_index: bool) -> Vec<Sweep> {
     let (of_moments, of_calendar): (Vec<_>, Vec<_>) = jobs::Sweep::ALL
         .into_iter()
@@ -91,11 +91,11 @@ pub fn sweeps(services: &Services, has_search_index: bool) -> Vec<Sweep> {
     sweeps
 }
 
-/// A cron ticks at full seconds.
+/// A cron fires at full seconds.
 const TICK: Duration = Duration::from_secs(1);
 
-/// One look a second tells whether something expires before the next one, and at which moment: so an order ends in time, and a
-/// worker with nothing to do asks Postgres once.
+/// Once a second, one query tells whether something expires before the next look, and when. So an order
+/// expires in time, and a worker with nothing to do sends one query a second.
 fn at_their_moments(services: &Services, sweeps: &[jobs::Sweep]) -> Sweep {
     let pool = services.pool.clone();
     let sweeps: Arc<[_]> = sweeps.iter().map(|sweep| (*sweep, Sweep::of_shop(*sweep, services))).collect();
@@ -114,11 +114,12 @@ fn at_their_moments(services: &Services, sweeps: &[jobs::Sweep]) -> Sweep {
         }
         .boxed()
     };
-    // Not `Sweep::new`: while one of them waits for a payment provider, the next tick is for the others.
+    // Not `Sweep::new`, because while one sweep waits for a payment provider, the next tick must still serve
+    // the others.
     Sweep { name: "look_for_moments", cron: EVERY_SECOND, run: Arc::new(look) }
 }
 
-/// Gauges of the jobs table. A kind and state that ran empty goes to zero.
+/// Gauges of the jobs table. A kind and state without jobs is set to zero.
 pub fn measure_queue(pool: &Pool) -> Sweep {
     let pool = pool.clone();
     Sweep::new("measure_queue", "*/10 * * * * *", move || {
@@ -140,7 +141,8 @@ pub fn measure_queue(pool: &Pool) -> Sweep {
     })
 }
 
-/// Has the monitor run the sweeps. One that changed something may have left jobs, so it wakes the claimer.
+/// Registers the sweeps with the monitor. A sweep that changed something may have added jobs, so it wakes the
+/// claimer.
 pub fn register(mut monitor: Monitor, sweeps: Vec<Sweep>, wake: &Arc<Wake>) -> anyhow::Result<Monitor> {
     for sweep in sweeps {
         let schedule = cron::Schedule::from_str(sweep.cron)?;
@@ -164,7 +166,7 @@ pub fn register(mut monitor: Monitor, sweeps: Vec<Sweep>, wake: &Arc<Wake>) -> a
 }
 
 impl Sweep {
-    /// Runs it, tells how that went, and returns how many things it changed.
+    /// Runs the sweep, logs the result, and returns the number of things that it changed.
     async fn run_once(&self) -> usize {
         let (outcome, changed) = match (self.run)().await {
             Ok(changed) => ("done", changed),

@@ -1,4 +1,4 @@
-//! How much a worker does at once, and the leases it holds meanwhile.
+//! How many jobs a worker runs at once, and the leases that it holds.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,13 +9,14 @@ use commerce_core::ids::JobId;
 use commerce_core::jobs::{self, ClaimedJob, Lease};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-/// The places in which jobs are worked on. A job is claimed only into a free slot, so that it never waits here while
-/// another worker is idle. No kind takes more than three quarters of the slots: mails that wait for a slow server leave room
-/// for refunds. Outlives a restart of the backend: what still runs keeps its slot.
+/// The slots for running jobs. A job is claimed only into a free slot, so that it never waits here while
+/// another worker is idle. No kind takes more than three quarters of the slots, so that mails waiting for a
+/// slow server leave room for refunds. The slots outlive a restart of the backend: a running job keeps its
+/// slot.
 #[derive(Debug, Clone)]
 pub struct Slots {
     count: usize,
-    /// How many one kind may have.
+    /// The most slots that one kind may have.
     share: usize,
     free: Arc<Semaphore>,
     held: Arc<Mutex<HashMap<JobId, Held>>>,
@@ -28,7 +29,7 @@ struct Held {
     lease: Lease,
 }
 
-/// A claimed job in its slot. Dropping it frees the slot and lets the lease run out.
+/// A claimed job in its slot. Dropping it frees the slot and lets the lease lapse.
 #[derive(Debug)]
 pub struct Work {
     pub job: ClaimedJob,
@@ -40,7 +41,7 @@ impl Drop for Work {
     fn drop(&mut self) {
         let mut held = self.slots.held();
         let share_was_used_up = self.slots.used_by(&held, &self.job.kind) >= self.slots.share;
-        // A job that was lost and claimed anew by this same process is under another lease already.
+        // If the job was lost and claimed again by this process, it is already under another lease.
         if held.get(&self.job.id).is_some_and(|held| held.lease == self.job.lease()) {
             held.remove(&self.job.id);
         }
@@ -51,19 +52,19 @@ impl Drop for Work {
 }
 
 impl Slots {
-    /// So many slots for jobs of so many kinds.
+    /// Creates `count` slots for jobs of so many kinds.
     pub fn new(count: usize, kinds: usize) -> Self {
         let share = if kinds > 1 { (count * 3 / 4).max(1) } else { count };
         let (free, held, share_freed) = (Arc::new(Semaphore::new(count)), Arc::default(), Arc::default());
         Self { count, share, free, held, share_freed }
     }
 
-    /// How many there are, free or not.
+    /// The number of slots, free or not.
     pub fn count(&self) -> usize {
         self.count
     }
 
-    /// All slots that are free, waiting until there is at least one.
+    /// Takes all free slots, and waits until there is at least one.
     pub async fn take_free(&self) -> OwnedSemaphorePermit {
         // The semaphore is never closed.
         let one = Arc::clone(&self.free).acquire_owned().await;
@@ -75,7 +76,8 @@ impl Slots {
         permits
     }
 
-    /// Those of `kinds` that have not used up their share, and how many jobs of them may be claimed into so many free slots.
+    /// The kinds that have not used up their share, and how many of their jobs may be claimed into so many
+    /// free slots.
     pub fn claimable(&self, kinds: &[&'static str], free: usize) -> (Vec<&'static str>, usize) {
         let held = self.held();
         let left = |kind: &str| self.share.saturating_sub(self.used_by(&held, kind));
@@ -84,7 +86,7 @@ impl Slots {
         (open, jobs_max)
     }
 
-    /// Resolves when a kind whose share was used up has room again.
+    /// Resolves when a kind that had used up its share has room again.
     pub async fn share_freed(&self) {
         self.share_freed.notified().await;
     }
@@ -93,20 +95,20 @@ impl Slots {
         held.values().filter(|held| held.kind == kind).count()
     }
 
-    /// Puts a job into one of the taken slots; gives it back as it is if there are more jobs than slots.
+    /// Puts a job into one of the taken slots. Returns the job if there are more jobs than slots.
     pub fn fill(&self, permits: &mut OwnedSemaphorePermit, job: ClaimedJob) -> Result<Work, ClaimedJob> {
         let Some(permit) = permits.split(1) else { return Err(job) };
         self.held().insert(job.id, Held { kind: job.kind.clone(), lease: job.lease() });
         Ok(Work { job, slots: self.clone(), _permit: permit })
     }
 
-    /// How many jobs are in hand.
+    /// The number of running jobs.
     pub fn busy(&self) -> usize {
         self.held().len()
     }
 
-    /// Extends every held lease long before it runs out, for as long as this process lives: so leases can be short and a
-    /// handler may still take its time.
+    /// Extends every held lease long before it lapses, as long as this process lives. So leases can be short,
+    /// and a handler may still take its time.
     pub async fn renew_leases(self, pool: Pool, lease: Duration) {
         loop {
             tokio::time::sleep(lease / 3).await;

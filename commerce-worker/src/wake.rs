@@ -1,4 +1,4 @@
-//! Hearing that there are new jobs: from other processes through Postgres, and from this one directly.
+//! Learns about new jobs: from other processes through Postgres, and from this process directly.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,29 +19,30 @@ pub struct Wake {
 }
 
 impl Wake {
-    /// Has the claimer look at once.
+    /// Makes the claimer look at once.
     pub fn wake(&self) {
         self.wanted.notify_one();
     }
 
-    /// Resolves when somebody has called [`wake`](Self::wake) since the last time.
+    /// Resolves when [`wake`](Self::wake) was called since the last time.
     pub async fn woken(&self) {
         self.wanted.notified().await;
     }
 
-    /// Whether other processes are heard. If not, only looking helps.
+    /// Whether notifications of other processes arrive. If not, the claimer must poll.
     pub fn is_listening(&self) -> bool {
         self.is_listening.load(Ordering::Relaxed)
     }
 
-    /// Also wakes: what was said before is found by a look, and whoever sleeps for long must know that nothing is heard.
+    /// Also wakes the claimer. After a change it must look for jobs it was not told about, and it must know
+    /// whether it can sleep for long.
     fn set_listening(&self, is_listening: bool) {
         self.is_listening.store(is_listening, Ordering::Relaxed);
         self.wake();
     }
 }
 
-/// Listens for ever on a connection of its own, and opens a new one when that breaks.
+/// Listens for ever on a connection of its own, and reconnects if the connection breaks.
 pub async fn listen(database_url: String, wake: Arc<Wake>) {
     loop {
         if let Err(error) = listen_once(&database_url, &wake).await {

@@ -1,4 +1,4 @@
-//! The running worker: apalis over the jobs table, sweeps on crons, and an orderly end.
+//! The running worker: apalis over the jobs table, sweeps on crons, and a graceful shutdown.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -13,31 +13,32 @@ use crate::schedule::{self, Sweep};
 use crate::slots::{Slots, Work};
 use crate::wake::{self, Wake};
 
-/// What a worker is made of.
+/// The parts of a worker.
 pub struct Worker {
     pub name: String,
     pub pool: Pool,
-    /// For the connection that listens.
+    /// The URL for the connection that listens.
     pub database_url: String,
     pub runner: Runner,
     pub sweeps: Vec<Sweep>,
-    /// How many jobs at once.
+    /// How many jobs run at once.
     pub concurrency: usize,
     pub lease: Duration,
     pub poll_interval: Duration,
-    /// After this an attempt has failed.
+    /// An attempt that takes longer has failed.
     pub job_timeout: Duration,
-    /// How long running jobs may go on once `stop` has resolved.
+    /// How long running jobs may continue after `stop` has resolved.
     pub drain_timeout: Duration,
 }
 
 impl Worker {
-    /// Works until `stop` resolves, then lets running jobs end, for `drain_timeout` at the most; what was claimed and not
-    /// begun is given back. Whatever fails inside (Postgres away, a panic) is waited out, and begun anew.
+    /// Works until `stop` resolves. Then running jobs may finish within `drain_timeout`, and jobs that were
+    /// claimed and not begun are given back. If something fails inside, such as the connection to Postgres or
+    /// by a panic, the worker waits and starts it again.
     pub async fn run_until(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
         let (wake, slots) =
             (Arc::new(Wake::default()), Slots::new(self.concurrency, self.runner.kinds.len()));
-        // Both are safe to cut off at any moment.
+        // Both can be cut off at any moment.
         let mut companions = tokio::task::JoinSet::new();
         companions.spawn(wake::listen(self.database_url.clone(), Arc::clone(&wake)));
         companions.spawn(slots.clone().renew_leases(self.pool.clone(), self.lease));
@@ -53,7 +54,8 @@ impl Worker {
         match tokio::time::timeout(self.drain_timeout, running).await {
             Ok(ended) => Ok(ended?),
             Err(_elapsed) => {
-                // They are done anew elsewhere once their leases lapse; their late effects would be rolled back.
+                // Other workers run them again when their leases lapse. If they still finish here, their
+                // effects are rolled back.
                 tracing::warn!(
                     busy = slots.busy(),
                     "not all jobs ended in time; they are left to other workers"
@@ -77,19 +79,19 @@ impl Worker {
         let (name, pool, runner, job_timeout) =
             (self.name.clone(), self.pool.clone(), self.runner.clone(), self.job_timeout);
         let wake = Arc::clone(wake);
-        // A restart waits longer each time; the callback itself only says that there is one.
+        // Each restart waits longer. The callback says only that there is a restart.
         Monitor::new().should_restart(|_, _| true).register(move |restarts| {
             let start_delay = if restarts == 0 { Duration::ZERO } else { restart_delay(restarts) };
             let (pool, runner, wake) = (pool.clone(), runner.clone(), Arc::clone(&wake));
             WorkerBuilder::new(name.as_str())
                 .backend(JobsBackend::new(Claiming { start_delay, ..claiming.clone() }))
-                // Otherwise all jobs would share one task, and so one thread.
+                // Otherwise all jobs would share one task and so one thread.
                 .parallelize(tokio::spawn)
                 .build(move |work: Work| {
                     let (pool, runner, wake) = (pool.clone(), runner.clone(), Arc::clone(&wake));
                     async move {
                         runner.attempt(&pool, &work.job, job_timeout).await;
-                        // It may have left other jobs.
+                        // The job may have added other jobs.
                         wake.wake();
                     }
                 })

@@ -1,26 +1,27 @@
-//! Addresses that say what no text can say: bytes in the path that are not UTF-8, which the router cannot read, and U+0000 in
-//! the query, which Postgres cannot store. They are refused before anything else is looked at, the caller included.
+//! Refuses URLs that cannot be text: bytes in the path that are not UTF-8, which the router cannot read, and
+//! U+0000 in the query, which Postgres cannot store. They are refused before anything else is checked, even
+//! before the caller.
 
 use crate::http::problem::{Code, Fault, Problem};
 use crate::http::route_table::RouteTable;
 
-/// What is wrong with the path or query of a request, if anything.
+/// The problem with the path or query of a request, if there is one.
 pub fn fault(routes: &RouteTable, path: &str, query: Option<&str>) -> Option<Problem> {
     let in_path = path.split('/').enumerate().filter(|(_, part)| !is_text(part));
     let of_path = in_path.filter_map(|(index, _)| routes.parameter_at(path, index));
     let of_path = of_path.map(|name| Fault::parameter(name, "must be UTF-8"));
-    // A query that is not UTF-8 is read with replacement characters.
+    // Bytes of a query that are not UTF-8 are read as replacement characters.
     let in_query = query.unwrap_or_default().split('&').filter(|pair| pair.contains("%00"));
     let of_query = in_query.map(|pair| {
         let name = pair.split('=').next().unwrap_or_default();
         Fault::parameter(name, "must not contain the character U+0000")
     });
     let faults: Vec<Fault> = of_path.chain(of_query).collect();
-    let detail = "The address contains what no text can contain.";
+    let detail = "The URL contains bytes or characters that no text can contain.";
     (!faults.is_empty()).then(|| Problem::new(Code::InvalidParameter, detail).with_errors(faults))
 }
 
-/// Whether a part of a path is text once its percent-encoding is undone.
+/// Whether a part of a path is text after percent-decoding.
 fn is_text(part: &str) -> bool {
     let mut bytes = part.bytes();
     let mut decoded = Vec::with_capacity(part.len());

@@ -1,4 +1,5 @@
-//! Who is calling, by address: the peer of the connection, or whom a trusted proxy names.
+//! The network address of the client: the peer of the connection, or the address that a trusted proxy
+//! reports.
 
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -9,7 +10,7 @@ use poem::http::HeaderMap;
 
 use crate::http::client_ip::ClientIp;
 
-/// The networks of proxies whose word about their clients is taken.
+/// The networks of the proxies that are trusted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TrustedProxies(Vec<IpNet>);
 
@@ -31,14 +32,15 @@ impl TrustedProxies {
         self.0.iter().any(|network| network.contains(&address))
     }
 
-    /// The client of a request; none where the connection has no address.
+    /// The client of a request. `None` if the connection has no address.
     pub fn client_of(&self, request: &Request) -> Option<ClientIp> {
         let peer = request.remote_addr().as_socket_addr()?.ip().to_canonical();
         Some(ClientIp(self.client(peer, request.headers())))
     }
 
-    /// Goes back from the peer, proxy by proxy: each trusted one is believed about whom it got the request from, and the first
-    /// address that is not trusted is the client. What stands further left was written by the client.
+    /// Goes back from the peer, proxy by proxy. A trusted proxy is believed about the address it got the
+    /// request from. The first address that is not trusted is the client. What stands further left was
+    /// written by the client.
     fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         if !self.contain(peer) {
             return peer;
@@ -52,7 +54,8 @@ impl TrustedProxies {
             (true, true) => peer,
             (false, true) => by_list,
             (true, false) => by_element,
-            // A proxy writes one of them and passes the other on as the client made it up: nobody is believed who is named in one only.
+            // A proxy writes one of the two headers, and passes on the other as the client made it up. So an
+            // address is believed only if both name it.
             (false, false) if by_list == by_element => by_list,
             (false, false) => peer,
         }
@@ -61,7 +64,7 @@ impl TrustedProxies {
     fn walk(&self, peer: IpAddr, from_the_right: impl Iterator<Item = Option<IpAddr>>) -> IpAddr {
         let mut client = peer;
         for named in from_the_right {
-            // What cannot be read ends the way: the last that was named is answerable for it.
+            // An entry that cannot be read ends the search. The last address that was read counts.
             let Some(address) = named.filter(|_| self.contain(client)) else { break };
             client = address;
         }
@@ -69,13 +72,13 @@ impl TrustedProxies {
     }
 }
 
-/// The elements of a list header, over all of its lines.
+/// The elements of a list header, over all its lines.
 fn header_values(headers: &HeaderMap, name: &str) -> Vec<String> {
     let lines = headers.get_all(name).iter().map(|line| line.to_str().unwrap_or("unreadable"));
     lines.flat_map(|line| line.split(',')).map(|element| element.trim().to_owned()).collect()
 }
 
-/// `for=` of an element of `Forwarded` (RFC 7239).
+/// The `for=` parameter of an element of `Forwarded` (RFC 7239).
 fn for_parameter(element: &str) -> &str {
     let pairs = element.split(';').filter_map(|pair| pair.trim().split_once('='));
     let mut named = pairs.filter(|(name, _)| name.eq_ignore_ascii_case("for")).map(|(_, value)| value);

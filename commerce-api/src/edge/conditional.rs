@@ -1,4 +1,4 @@
-//! `If-None-Match` on reads: 304 for what the client has already.
+//! `If-None-Match` on reads: 304 if the client already has the answer.
 
 use poem::http::{Method, StatusCode, header};
 use poem::{Request, Response};
@@ -15,7 +15,7 @@ impl Conditions {
         Self { known_tags }
     }
 
-    /// Replaces an answer that the client already has by 304.
+    /// Replaces an answer that the client already has with 304.
     pub fn apply(&self, response: &mut Response) {
         let Some(known) = &self.known_tags else { return };
         let tag = response.headers().get(header::ETAG).and_then(|tag| tag.to_str().ok());

@@ -1,4 +1,4 @@
-//! Which web pages of other origins may call this API from a browser.
+//! Which web pages of other origins may call this API.
 
 use std::str::FromStr;
 
@@ -35,7 +35,7 @@ impl FromStr for AllowedOrigins {
 }
 
 impl AllowedOrigins {
-    /// Those that are named one by one.
+    /// The origins that are listed one by one.
     pub fn listed(&self) -> &[String] {
         match self {
             Self::These(origins) => origins,
@@ -57,16 +57,16 @@ const EXPOSED_HEADERS: HeaderValue = HeaderValue::from_static(
     "ETag, Idempotent-Replayed, Link, Location, RateLimit, RateLimit-Policy, Retry-After, X-Request-Id",
 );
 
-/// What to say to the browser about one request.
+/// The answer to the browser's question about one request.
 pub struct CheckedOrigin {
     allowed: Option<HeaderValue>,
-    /// Whether pages may have the browser send its cookies: not those of just any origin.
+    /// Whether pages may have the browser send its cookies. With `*` they may not.
     credentials: bool,
     preflight: bool,
 }
 
 impl AllowedOrigins {
-    /// An origin that is not allowed gets no headers, and its browser keeps the answer from it.
+    /// An origin that is not allowed gets no headers, so its browser withholds the answer from the page.
     pub fn check(&self, request: &Request) -> CheckedOrigin {
         let headers: &HeaderMap = request.headers();
         let origin = headers.get(header::ORIGIN);
@@ -85,7 +85,7 @@ impl AllowedOrigins {
 }
 
 impl CheckedOrigin {
-    /// The whole answer, if the browser only asks whether it may ask.
+    /// The complete answer to a preflight request.
     pub fn preflight(&self) -> Option<Response> {
         self.preflight.then(|| {
             let mut response = Response::builder().status(StatusCode::NO_CONTENT).finish();

@@ -1,4 +1,4 @@
-//! What the framework refuses by itself, told as problems.
+//! Turns the framework's own errors into problems.
 
 use poem::error::{MethodNotAllowedError, NotFoundError, ReadBodyError};
 use poem::http::{Method, StatusCode, header};
@@ -11,7 +11,7 @@ use poem_openapi::error::{
 use crate::http::problem::{Code, Fault, Problem};
 use crate::http::route_table::RouteTable;
 
-/// The response for an error; a problem that a handler returned passes as it is.
+/// The response for an error. A problem that a handler returned is passed on unchanged.
 pub fn respond(error: Error, routes: &RouteTable, method: &Method, path: &str) -> Response {
     let operation = error.data::<OperationId>().copied();
     let mut response = if error.is_from_response() {
@@ -48,7 +48,7 @@ fn problem(error: &Error, routes: &RouteTable, method: &Method, path: &str) -> P
     }
     if error.is::<MethodNotAllowedError>() {
         let allow = routes.allowed_methods(path);
-        let detail = format!("{path} does not know {method}; it allows {allow}.");
+        let detail = format!("{path} does not support {method}. It allows {allow}.");
         return Problem::new(Code::MethodNotAllowed, detail).header(header::ALLOW, allow);
     }
     if let Some(ReadBodyError::PayloadTooLarge) = error.downcast_ref() {

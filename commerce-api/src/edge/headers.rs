@@ -1,4 +1,4 @@
-//! Headers that keep browsers from doing what nobody asked for.
+//! Security and caching headers.
 
 use poem::Response;
 use poem::http::{HeaderValue, header};
@@ -8,9 +8,9 @@ pub fn add(response: &mut Response, path: &str) {
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    // Ignored by browsers over plain HTTP (RFC 6797).
+    // Browsers ignore it over plain HTTP (RFC 6797).
     headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
-    // Swagger UI has its script and style in the page.
+    // Swagger UI has its script and style inside the page.
     let policy = if path == "/docs" || path.starts_with("/docs/") {
         "default-src 'self'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src 'self' data:; \
          frame-ancestors 'none'"
@@ -21,7 +21,7 @@ pub fn add(response: &mut Response, path: &str) {
         headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
     }
     if !headers.contains_key(header::CACHE_CONTROL) {
-        // Tokens are never kept; the rest may be, but is asked after by its ETag each time.
+        // Answers with tokens are never stored. Others may be stored, but the ETag is checked each time.
         let cache = if path.starts_with("/v1/auth/") { "no-store" } else { "private, no-cache" };
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
     }

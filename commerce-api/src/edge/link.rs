@@ -1,11 +1,11 @@
-//! `Link: <…>; rel="next"` of a list's page (RFC 8288).
+//! `Link: <…>; rel="next"` of a page of a list (RFC 8288).
 
 use poem::Response;
 use poem::http::{HeaderValue, header};
 
 use crate::http::answer::NextCursor;
 
-/// Adds the address of the next page: this request's, with another cursor.
+/// Adds the URL of the next page, which is this request's URL with another cursor.
 pub fn add_next(response: &mut Response, path: &str, query: Option<&str>) {
     let Some(NextCursor(cursor)) = response.data::<NextCursor>() else { return };
     let target = next_page(path, query.unwrap_or_default(), cursor);

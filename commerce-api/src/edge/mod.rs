@@ -1,5 +1,5 @@
-//! What happens to every request before and after its handler: request id, time limit, errors made into problem
-//! documents, caching and security headers, one log line, metrics.
+//! What happens to every request before and after its handler: request id, time limit, problem documents,
+//! caching and security headers, one log line and metrics.
 
 mod address;
 pub mod client_address;
@@ -30,10 +30,11 @@ use crate::http::problem::Problem;
 use crate::http::rate_limit::{RateLimiter, Told};
 use crate::http::route_table::RouteTable;
 
-/// A request that takes longer is answered with 503; what it began in the database is still brought to its end.
+/// The time after which a request is answered with 503. What it has begun in the database still runs to its
+/// end.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A merchant's whole catalogue takes its time.
+/// The import of a whole catalogue needs longer.
 const IMPORT_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
 /// The outermost endpoint: wraps the whole application.
@@ -43,7 +44,7 @@ pub struct Edge<E> {
     origins: AllowedOrigins,
     pages: TrustedPages,
     proxies: TrustedProxies,
-    /// Counts requests, where they are limited.
+    /// Counts requests, if they are limited.
     limits: Option<RateLimiter>,
 }
 
@@ -60,13 +61,13 @@ impl<E> Edge<E> {
         }
     }
 
-    /// Limits how often an address may ask.
+    /// Limits how often an address may send requests.
     pub fn limiting(self, limits: RateLimiter) -> Self {
         Self { limits: Some(limits), ..self }
     }
 }
 
-/// What is known about a request before it is handed on.
+/// What is known about a request before it is passed on.
 struct Asked {
     id: RequestId,
     method: Method,
@@ -137,7 +138,7 @@ impl<E: Endpoint> Edge<E> {
         }
     }
 
-    /// The handler's answer, or the problem that stands for its error, its panic or its slowness.
+    /// The handler's answer, or the problem for its error, its panic or its timeout.
     async fn answer(&self, request: Request, path: &str) -> Response {
         let method = request.method().clone();
         let handled = panic::catch(self.inner.call(request));
@@ -151,7 +152,7 @@ impl<E: Endpoint> Edge<E> {
     }
 }
 
-/// Writes place and request id into a problem document.
+/// Writes the path and the request id into a problem document.
 fn complete_problem(response: &mut Response, asked: &Asked) {
     let Some(problem) = response.data::<Problem>().cloned() else { return };
     let operation = response.data::<OperationId>().copied();
@@ -204,7 +205,7 @@ impl Asked {
         );
     }
 
-    /// Clients may invent methods; labels must stay few.
+    /// Clients can invent methods, but the number of labels must stay small.
     fn known_method(&self) -> String {
         match self.method {
             Method::GET | Method::HEAD | Method::POST | Method::PUT | Method::PATCH | Method::DELETE => {

@@ -1,4 +1,4 @@
-//! A handler that panics answers 500 instead of cutting the connection.
+//! If a handler panics, it answers 500 instead of cutting the connection.
 
 use std::any::Any;
 use std::fmt;
@@ -17,7 +17,8 @@ impl fmt::Display for Panicked {
     }
 }
 
-/// Nothing that outlives the request is left half-changed: state is behind locks that are never held over a handler's code.
+/// Nothing that outlives the request is left half-changed. State is behind locks, and no lock is held while a
+/// handler runs.
 pub async fn catch<F: Future>(handler: F) -> Result<F::Output, Panicked> {
     AssertUnwindSafe(handler).catch_unwind().await.map_err(Panicked)
 }

@@ -1,9 +1,10 @@
-//! Which pages may change something with a session's cookie.
+//! Which pages may change something with a session cookie.
 //!
-//! A browser sends its cookies along whoever made it send the request. So a request by cookie that may change something (any
-//! method but GET and HEAD) must show where it comes from: its `Origin` must be that of `COMMERCE_PUBLIC_URL` or one of
-//! `COMMERCE_CORS_ORIGINS` (`*` does not count); without an `Origin`, `Sec-Fetch-Site` must be `same-origin`. Browsers send
-//! both by themselves and let no page choose them. A token in `Authorization` needs no such proof, since no browser adds it by itself.
+//! A browser sends its cookies with a request, whichever page caused the request. So a request with a cookie
+//! that can change something (any method but GET and HEAD) must prove where it comes from. Its `Origin` must
+//! be that of `COMMERCE_PUBLIC_URL` or one of `COMMERCE_CORS_ORIGINS` (`*` does not count). If it has no
+//! `Origin`, its `Sec-Fetch-Site` must be `same-origin`. Browsers set both headers themselves, and pages
+//! cannot change them. A token in `Authorization` needs no such proof, because no browser adds it by itself.
 
 use poem::Request;
 use url::Url;
@@ -12,7 +13,7 @@ use crate::edge::settings::HttpSettings;
 use crate::http::page_origin::PageOrigin;
 use crate::http::problem::{Code, Problem};
 
-/// The origins whose pages may change something with a session's cookie.
+/// The origins whose pages may change something with a session cookie.
 #[derive(Debug, Clone)]
 pub struct TrustedPages {
     own_origin: String,
@@ -28,12 +29,12 @@ impl TrustedPages {
         }
     }
 
-    /// What is found out about every request.
+    /// Checks a request. Every request is checked.
     pub fn page_of(&self, request: &Request) -> PageOrigin {
         PageOrigin(self.check(request))
     }
 
-    /// Refuses a request by cookie that may change something and does not come from a page of the shop.
+    /// Refuses a request with a cookie that can change something and does not come from a page of the shop.
     fn check(&self, request: &Request) -> Result<(), Problem> {
         if request.method().is_safe() {
             return Ok(());
@@ -44,10 +45,10 @@ impl TrustedPages {
         let detail = match (value("origin"), value("sec-fetch-site")) {
             (Some(origin), _) if self.is_trusted(&origin) => return Ok(()),
             (None, Some(site)) if site == "same-origin" => return Ok(()),
-            (Some(origin), _) => format!("Pages of {origin} may not do this with the cookie of a session."),
-            (None, Some(site)) => format!("A {site} page may not do this with the cookie of a session."),
+            (Some(origin), _) => format!("Pages of {origin} may not send this request with a session cookie."),
+            (None, Some(site)) => format!("A {site} page may not send this request with a session cookie."),
             (None, None) => {
-                "With the cookie of a session, the header Origin must say from which page this comes."
+                "A request with a session cookie must have an Origin header that names the page it comes from."
                     .to_owned()
             }
         };

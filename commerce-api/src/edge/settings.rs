@@ -1,4 +1,4 @@
-//! How the server is reached: `commerce-api serve --help` is the reference.
+//! How the server is reached. `commerce-api serve --help` is the reference.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -10,42 +10,44 @@ use crate::edge::cors::AllowedOrigins;
 use crate::http::rate_limit::RateLimits;
 use crate::http::session_cookie::SessionCookies;
 
-/// Where the server listens unless told otherwise.
+/// The default address to listen on.
 const HTTP_ADDR: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 
-/// How it is reached.
+/// How the server is reached.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "HTTP")]
 pub struct HttpSettings {
-    /// Address to listen at
+    /// Address to listen on
     #[arg(long, env = "COMMERCE_HTTP_ADDR", default_value_t = HTTP_ADDR)]
     pub http_addr: SocketAddr,
 
-    /// Where the shop is reached from outside, such as https://shop.example
+    /// Public URL of the shop, such as https://shop.example
     #[arg(long, env = "COMMERCE_PUBLIC_URL", value_parser = web_address)]
     pub public_url: Option<String>,
 
-    /// Origins whose pages may call the API from a browser, separated by commas; `*` for any
+    /// Origins whose pages may call the API from a browser, separated by commas; `*` allows any
     #[arg(long, env = "COMMERCE_CORS_ORIGINS", default_value = "")]
     pub cors_origins: AllowedOrigins,
 
-    /// Networks of proxies in front, such as 10.0.0.0/8, separated by commas: their X-Forwarded-For or Forwarded is believed
+    /// Networks of trusted proxies, such as 10.0.0.0/8, separated by commas. Their X-Forwarded-For or
+    /// Forwarded is believed
     #[arg(long, env = "COMMERCE_TRUSTED_PROXIES", default_value = "")]
     pub trusted_proxies: TrustedProxies,
 
-    /// Whether requests without login are limited by address; guesses at passwords and codes always are
+    /// Whether requests without login are limited by address. Guesses at passwords and codes are always
+    /// limited
     #[arg(long, env = "COMMERCE_RATE_LIMITS", default_value = "on")]
     pub rate_limits: RateLimits,
 }
 
 impl HttpSettings {
-    /// Where links lead.
+    /// The URL that links begin with.
     pub fn public_url(&self) -> String {
         self.public_url.clone().unwrap_or_else(|| format!("http://{}", self.http_addr))
     }
 
-    /// Cookies are `Secure` unless the shop's own address, and that of every page that may call it, is plain HTTP on this very
-    /// machine.
+    /// Cookies are `Secure`, unless the shop and every page that may call it are on this machine over plain
+    /// HTTP.
     pub fn session_cookies(&self) -> SessionCookies {
         let is_local = |url: &Url| {
             let host = url.host_str().unwrap_or_default();
@@ -59,7 +61,7 @@ impl HttpSettings {
 }
 
 impl Default for HttpSettings {
-    /// As without any flag or variable.
+    /// The settings without any flag or variable.
     fn default() -> Self {
         Self {
             http_addr: HTTP_ADDR,
@@ -71,7 +73,7 @@ impl Default for HttpSettings {
     }
 }
 
-/// What is trusted of a browser hangs on it, so a slip must not pass.
+/// Strict, because it decides which pages a browser's requests are trusted from.
 fn web_address(text: &str) -> Result<String, String> {
     let url = Url::parse(text).ok();
     let is_web = url.is_some_and(|url| ["http", "https"].contains(&url.scheme()) && url.has_host());

@@ -1,4 +1,4 @@
-//! What an operation answers when it succeeded: a status, a JSON body, and the headers that go with it.
+//! The answer of a successful operation: a status, a JSON body and headers.
 
 use std::marker::PhantomData;
 
@@ -13,20 +13,21 @@ use sha2::{Digest as _, Sha256};
 
 /// 200 with a body.
 pub type Okay<T> = Answer<200, T>;
-/// 201: the body is what was created.
+/// 201, with the created resource as the body.
 pub type Created<T> = Answer<201, T>;
-/// 202: something will happen, or not; the answer is the same.
+/// 202: the request was accepted. The answer is the same whether or not anything follows.
 pub type Accepted<T> = Answer<202, T>;
-/// 204: done, nothing to tell.
+/// 204: success without a body.
 pub type NoContent = Answer<204, Nothing>;
 
 /// The body of [`NoContent`].
 pub type Nothing = Any<()>;
 
-/// What an effect returns that has nothing to tell.
+/// The result of an effect that has no body.
 pub const NOTHING: Nothing = Any(());
 
-/// A body and its headers, as a use case's result becomes them: `Reply::new(body).version(3)`, or just the body.
+/// A body and its headers, made from the result of a use case: `Reply::new(body).version(3)`, or only the
+/// body.
 #[derive(Debug, Clone)]
 pub struct Reply<T> {
     body: T,
@@ -43,8 +44,8 @@ impl<T> Reply<T> {
         self.etag(version.to_string())
     }
 
-    /// The `ETag` of a body that changes in more ways than the version tells, such as with stock: the version, which `If-Match`
-    /// compares, and a digest of all that is shown.
+    /// The `ETag` of a body that can change without its version, as when stock changes. It consists of the
+    /// version, which `If-Match` compares, and a digest of the body.
     pub fn version_as_shown(self, version: i32) -> Self
     where
         T: ToJSON,
@@ -53,13 +54,13 @@ impl<T> Reply<T> {
         self.etag(format!("{version}-{digest}"))
     }
 
-    /// An `ETag` of other making.
+    /// Any other `ETag`.
     pub fn etag(mut self, tag: impl std::fmt::Display) -> Self {
         self.headers.push(("ETag".to_owned(), format!("\"{tag}\"")));
         self
     }
 
-    /// Hands the browser a cookie, or takes one away.
+    /// Sets or clears a cookie in the browser.
     pub fn set_cookie(mut self, cookie: String) -> Self {
         self.headers.push(("Set-Cookie".to_owned(), cookie));
         self
@@ -72,7 +73,7 @@ impl<T> Reply<T> {
     }
 }
 
-/// So many bytes of a body's SHA-256, in hexadecimal.
+/// The first bytes of the body's SHA-256, in hexadecimal.
 fn digest<const BYTES: usize>(body: &str) -> String {
     Sha256::digest(body).iter().take(BYTES).map(|byte| format!("{byte:02x}")).collect()
 }
@@ -83,7 +84,7 @@ impl<T> From<T> for Reply<T> {
     }
 }
 
-/// A successful answer, written out. It is what an idempotent request stores, so a replay is the same to the byte.
+/// A complete successful answer. An idempotent request stores it, so a replay is identical to the byte.
 #[derive(Debug)]
 pub struct Answer<const STATUS: u16, T> {
     stored: StoredAnswer,
@@ -115,12 +116,12 @@ impl<const STATUS: u16, T> Answer<STATUS, T> {
         Self { stored, replayed, next_cursor: None, body: PhantomData }
     }
 
-    /// What to keep for a replay.
+    /// The answer to store for a replay.
     pub fn stored(&self) -> &StoredAnswer {
         &self.stored
     }
 
-    /// With a digest of the body as its `ETag`: for what is put together from many things and has no version.
+    /// Sets a digest of the body as the `ETag`, for a body that is made of many things and has no version.
     pub fn tagged_as_shown(mut self) -> Self {
         let digest = digest::<12>(&self.stored.body);
         self.stored.headers.push(("ETag".to_owned(), format!("\"{digest}\"")));
@@ -183,11 +184,11 @@ impl<const STATUS: u16, T: ToJSON> ApiResponse for Answer<STATUS, T> {
         if STATUS == 200 || STATUS == 201 {
             headers.push(optional_header(
                 "ETag",
-                "The version of the resource, or of all that is shown, where it has one.",
+                "The version of the resource, or a digest of the answer. Absent if there is neither.",
             ));
         }
         if STATUS == 201 {
-            headers.push(optional_header("Location", "Where the new resource is."));
+            headers.push(optional_header("Location", "The path of the new resource."));
         }
         let json = MetaMediaType { content_type: "application/json", schema: T::schema_ref() };
         let content = if STATUS == 204 { Vec::new() } else { vec![json] };
@@ -203,7 +204,7 @@ impl<const STATUS: u16, T: ToJSON> ApiResponse for Answer<STATUS, T> {
     }
 }
 
-/// How many items a page of a list has where nobody says how many: the default of `limit`.
+/// The default of `limit`: the number of items on a page.
 pub fn twenty() -> u16 {
     20
 }
@@ -213,7 +214,7 @@ pub fn twenty() -> u16 {
 #[oai(example)]
 pub struct List<T: Type + ParseFromJSON + ToJSON + IsObjectType + Example> {
     pub data: Vec<T>,
-    /// Give it as `cursor` to get what follows; null on the last page.
+    /// The `cursor` of the next page. Null on the last page.
     pub next_cursor: Option<String>,
 }
 

@@ -1,13 +1,13 @@
-//! Who is calling, and whether they may: extractors that stand first among a handler's arguments, so that 401 and 403 are
-//! decided before a path or body is looked at. They also put the permission into the spec.
+//! Who is calling, and whether they may. These extractors come first among a handler's arguments, so that 401
+//! and 403 are decided before the path and the body are read. They also put the permission into the spec.
 //!
 //! - [`Can<P>`]: a logged-in user whose role includes the permission `P`
 //! - [`Customer`]: any logged-in user
 //! - [`Shopper`]: a logged-in user, or a guest with a `Cart-Token`
-//! - [`Visitor`]: as [`Shopper`], or nobody yet (who gets a token with their first cart)
+//! - [`Visitor`]: a [`Shopper`], or somebody without a cart, who gets a token with the first cart
 //!
-//! Who is behind a token or a cookie is looked up in its session, and remembered for two seconds: a disabled user, a changed role and
-//! a logout take effect within that time in every process.
+//! The user behind a token or a cookie is looked up by session and cached for two seconds. So a disabled
+//! user, a changed role and a logout take effect within that time in every process.
 
 use std::marker::PhantomData;
 use std::time::Duration;
@@ -34,13 +34,13 @@ use crate::http::security_schemes::{
 };
 use crate::http::state::State;
 
-/// Somebody who proved who they are.
+/// Somebody who has proved who they are.
 pub trait Credential {
     fn call(&self) -> &Call;
 
     fn actor(&self) -> Actor;
 
-    /// Tells callers apart in the scope of an idempotency key.
+    /// Identifies the caller in the scope of an idempotency key.
     fn identity(&self) -> String;
 
     /// For timelines and ledgers.
@@ -55,7 +55,7 @@ pub struct Customer {
     pub user_id: UserId,
     pub session_id: SessionId,
     pub role: Role,
-    /// Whether a browser's cookie said who is calling, and not a token.
+    /// Whether the caller was identified by a cookie, not by a token.
     pub by_cookie: bool,
     call: Call,
 }
@@ -67,17 +67,17 @@ pub struct Can<P> {
     permission: PhantomData<fn() -> P>,
 }
 
-/// Whoever has a cart: a logged-in user or a guest.
+/// The owner of a cart: a logged-in user or a guest.
 #[derive(Debug, Clone)]
 pub enum Shopper {
     Customer(Customer),
     Guest(Guest),
 }
 
-/// The bearer of a `Cart-Token`.
+/// A guest with a `Cart-Token`.
 #[derive(Debug, Clone)]
 pub struct Guest {
-    /// As it was sent; the database holds its SHA-256 only.
+    /// The token as it was sent. The database stores its SHA-256 only.
     pub token: String,
     call: Call,
 }
@@ -104,7 +104,7 @@ impl Credential for Customer {
 }
 
 impl<P> Can<P> {
-    /// For the audit log.
+    /// The author of a change, for the audit log.
     pub fn author(&self) -> Author {
         Author { origin: self.origin(), role: Some(self.staff.role.as_str()) }
     }
@@ -163,7 +163,7 @@ impl Credential for Shopper {
 }
 
 impl Shopper {
-    /// Whose carts and orders the caller may see.
+    /// The owner whose carts and orders the caller may see.
     pub fn owner(&self) -> Owner {
         match self {
             Self::Customer(customer) => Owner::User(customer.user_id),
@@ -172,7 +172,7 @@ impl Shopper {
     }
 }
 
-/// A type for each permission, so that it can be named in a handler's signature.
+/// A type for each permission, so that a handler's signature can name the permission.
 pub trait Grants: Send + Sync + 'static {
     const PERMISSION: Permission;
 }
@@ -198,10 +198,10 @@ fn unauthenticated(detail: &str) -> Problem {
     Problem::new(Code::Unauthenticated, detail)
 }
 
-/// The refusal that names what is missing.
+/// The refusal that names the missing permission.
 pub fn permission_denied(role: Option<Role>, permission: Permission) -> Problem {
     let role = role.map(|role| format!(" {role}")).unwrap_or_default();
-    let detail = format!("Your role{role} does not include {permission}.");
+    let detail = format!("Your role{role} does not include the permission {permission}.");
     Problem::new(Code::PermissionDenied, detail)
 }
 
@@ -215,11 +215,11 @@ fn bearer(request: &Request) -> Result<Option<&str>, Problem> {
     }
 }
 
-/// The logged-in user, if a token was sent; a token that is not good is an error, never nobody.
+/// The logged-in user, if a token was sent. An invalid token is an error. It never counts as no token.
 async fn customer(request: &Request) -> Result<Option<Customer>, Problem> {
     let state =
         request.data::<State>().ok_or_else(|| Problem::internal("the state is not in the request"))?;
-    // A token that is sent counts, whatever cookies the browser adds.
+    // If a token is sent, it counts, and the browser's cookies do not.
     if let Some(token) = bearer(request)? {
         return by_token(state, request, token).await.map(Some);
     }
@@ -229,11 +229,12 @@ async fn customer(request: &Request) -> Result<Option<Customer>, Problem> {
     }
 }
 
-/// Who has a cookie. One that is not good is taken from the browser, which would send it for ever.
+/// The user of a cookie. An invalid cookie is removed from the browser, which would otherwise send it for
+/// ever.
 async fn by_cookie(state: &State, request: &Request, cookie: &SessionCookie) -> Result<Customer, Problem> {
     let found = live_session(state, SessionKey::Cookie(cookie.hash())).await?;
     let Some((_, session)) = found else {
-        let problem = unauthenticated("The session of the cookie is over: log in again.");
+        let problem = unauthenticated("The session has ended: log in again.");
         return Err(problem.header(header::SET_COOKIE, state.cookies.clear_cookie()));
     };
     PageOrigin::check(request)?;
@@ -241,10 +242,10 @@ async fn by_cookie(state: &State, request: &Request, cookie: &SessionCookie) -> 
 }
 
 async fn by_token(state: &State, request: &Request, token: &str) -> Result<Customer, Problem> {
-    let not_good = || unauthenticated("The access token is not good: log in or refresh.");
+    let not_good = || unauthenticated("The access token is invalid or has expired: log in, or refresh the session.");
     let claims = state.tokens.verify(token).ok_or_else(not_good)?;
     let (age, session) = live_session(state, SessionKey::Id(claims.sid)).await?.ok_or_else(not_good)?;
-    // The database's clock decides, also when this machine's is wrong.
+    // The database's clock decides, because this machine's clock may be wrong.
     let now = session.seen_at.timestamp() + age.as_secs().cast_signed();
     if !claims.are_good_at(now) || claims.sub != session.user_id {
         return Err(not_good());
@@ -253,7 +254,7 @@ async fn by_token(state: &State, request: &Request, token: &str) -> Result<Custo
 }
 
 impl Customer {
-    /// The answer to somebody whose session has ended: their browser forgets its cookie.
+    /// The answer after a session ended. It removes the cookie from the browser.
     pub fn farewell(&self, state: &State) -> Reply<Nothing> {
         let farewell = Reply::new(NOTHING);
         if self.by_cookie { farewell.set_cookie(state.cookies.clear_cookie()) } else { farewell }
@@ -265,7 +266,7 @@ impl Customer {
     }
 }
 
-/// What the database says about a session, and how long ago it said so; none if the session is over.
+/// The session in the database, and the age of that information. `None` if the session has ended.
 async fn live_session(state: &State, key: SessionKey) -> Result<Option<(Duration, LiveSession)>, Problem> {
     let forgotten = match state.sessions.get(key) {
         Ok(known) => return Ok(Some(known)),
@@ -276,8 +277,8 @@ async fn live_session(state: &State, key: SessionKey) -> Result<Option<(Duration
     if session.is_to_be_touched()
         && let Err(error) = touch_session(&mut conn, session.session_id).await
     {
-        // Nothing to refuse a request for.
-        tracing::warn!(%error, "the last use of a session could not be written down");
+        // This is no reason to refuse a request.
+        tracing::warn!(%error, "the last use of a session could not be recorded");
     }
     state.sessions.put(key, session.clone(), forgotten);
     Ok(Some((Duration::ZERO, session)))
@@ -340,7 +341,8 @@ security!([] Customer, schemes = [BEARER_SCHEME => BEARER, SESSION_COOKIE_SCHEME
     Ok(customer(request).await?.ok_or_else(|| unauthenticated("Log in first."))?)
 });
 
-// The scheme is named after the permission; the spec's finishing touch makes it `bearer` and keeps the name beside it.
+// The scheme is named after the permission. Later the spec changes it to `bearer` and puts the permission
+// beside it.
 security!([P: Grants] Can<P>, schemes = [P::PERMISSION.as_str() => BEARER, SESSION_COOKIE_SCHEME => SESSION_COOKIE], optional = false, |request| {
     let staff = customer(request).await?.ok_or_else(|| unauthenticated("Log in first."))?;
     if !staff.role.may(P::PERMISSION) {

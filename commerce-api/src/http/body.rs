@@ -1,4 +1,4 @@
-//! A JSON body that is checked against its own schema in the spec, so that every wrong field is named at once.
+//! A JSON body that is checked against its schema in the spec, so that one answer names every wrong field.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -19,10 +19,10 @@ use crate::http::problem::{Code, Fault, Problem};
 use crate::http::route_table::RouteTable;
 use crate::http::schema_check;
 
-/// A JSON body has at most this many bytes.
+/// The largest JSON body, in bytes.
 pub const JSON_BYTES_MAX: usize = 1024 * 1024;
 
-/// A parsed JSON body, and the bytes it came from (for the fingerprint of an idempotent request).
+/// A parsed JSON body, with the original bytes for the fingerprint of an idempotent request.
 #[derive(Debug, Clone)]
 pub struct Body<T> {
     pub value: T,
@@ -78,7 +78,7 @@ impl<'a, T: ParseFromJSON + 'static> ApiExtractor<'a> for Body<T> {
     }
 }
 
-/// As [`Body`], but a request without a body and without a type for one is the default.
+/// Like [`Body`], but a request without a body and a content type gives the default.
 #[derive(Debug, Clone)]
 pub struct OptionalBody<T>(pub T);
 
@@ -140,12 +140,12 @@ pub fn check_content_type(
     }
 }
 
-/// The whole body, unless it is larger than this.
+/// Reads the whole body, unless it is larger than `bytes_max`.
 pub async fn read(body: &mut RequestBody, bytes_max: usize) -> Result<Bytes, Problem> {
     let mut chunks = body.take().map_err(Problem::internal)?.into_bytes_stream();
     let mut bytes = BytesMut::new();
     while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|_| Problem::new(Code::MalformedBody, "The body did not arrive whole."))?;
+        let chunk = chunk.map_err(|_| Problem::new(Code::MalformedBody, "The body arrived incomplete."))?;
         if bytes.len() + chunk.len() > bytes_max {
             drain(chunks).await;
             return Err(Problem::new(
@@ -158,8 +158,8 @@ pub async fn read(body: &mut RequestBody, bytes_max: usize) -> Result<Bytes, Pro
     Ok(bytes.freeze())
 }
 
-/// Takes what is still coming of a body that is refused, for a while: many clients read the answer only after they have sent
-/// everything, and would see a broken connection instead (RFC 9112, 9.6).
+/// Reads the rest of a refused body for a while. Many clients read the answer only after they have sent
+/// everything, and would see a broken connection otherwise (RFC 9112, 9.6).
 pub async fn drain(mut chunks: impl Stream<Item = io::Result<Bytes>> + Unpin) {
     const BYTES_MAX: usize = 64 * 1024 * 1024;
     const TIME_MAX: Duration = Duration::from_secs(5);

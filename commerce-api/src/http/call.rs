@@ -1,10 +1,11 @@
-//! One request: its id, its path, and what of it a write needs to know.
+//! One request: its id, its path, and what a write needs to know about it.
 
 use poem::Request;
 use poem::http::Method;
 use uuid::Uuid;
 
-/// The id of a request: the client's, if it sent a sane one, else a new UUIDv7. In the answer, the log, and timelines.
+/// The id of a request. It is the client's own if that is valid, and a new UUIDv7 otherwise. It appears in
+/// the answer, in the log and in timelines.
 #[derive(Debug, Clone)]
 pub struct RequestId(pub String);
 
@@ -22,15 +23,15 @@ impl RequestId {
     }
 }
 
-/// The path as the client wrote it, of which the router strips the beginning.
+/// The path as the client sent it. The router strips its beginning.
 #[derive(Debug, Clone)]
 pub struct OriginalPath(pub String);
 
-/// What of the request a write needs to know.
+/// What a write needs to know about the request.
 #[derive(Debug, Clone)]
 pub struct Call {
     pub method: Method,
-    /// As the client wrote it, without the query.
+    /// The path as the client sent it, without the query.
     pub path: String,
     pub request_id: Option<String>,
 }

@@ -1,7 +1,7 @@
-//! Who is calling, by address.
+//! The network address of the client.
 
 use std::net::IpAddr;
 
-/// The address of the client, as far as it can be trusted. It is with a request whose connection has an address.
+/// The address of the client, as far as it can be trusted. Absent if the connection has no address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientIp(pub IpAddr);

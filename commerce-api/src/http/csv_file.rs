@@ -19,7 +19,7 @@ pub struct CsvFile {
 /// Takes the parts of a file.
 pub struct Chunks(mpsc::Sender<io::Result<String>>);
 
-/// Nobody wants the rest of the file.
+/// The client no longer wants the rest of the file.
 #[derive(Debug, thiserror::Error)]
 #[error("the client has hung up")]
 pub struct HungUp;
@@ -32,8 +32,9 @@ impl Chunks {
 }
 
 impl CsvFile {
-    /// `write` runs in a task of its own, and ends with the file, with the first error, or when the client hangs up. After an error the
-    /// connection is cut, so that the client does not take a part for the whole.
+    /// Runs `write` in a task of its own. The task ends with the file, with the first error, or when the
+    /// client hangs up. After an error the connection is cut, so that the client does not take a part for the
+    /// whole.
     pub fn written_by<W, F>(name: &'static str, write: W) -> Self
     where
         W: FnOnce(Chunks) -> F,

@@ -1,14 +1,14 @@
-//! Answers that take as long whoever is asked about: what is done for an address that has an account, and not for another,
-//! must not show in how long it takes.
+//! Answers that take the same time for every address. If an address has an account, more work is done for it,
+//! and that must not show in the time.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Answers come at multiples of this; the work behind them takes a small part of it.
+/// Answers are sent at multiples of this time. The work takes a small part of it.
 const STEP: Duration = Duration::from_millis(100);
 
-/// Does the work, and waits for the next whole step since its beginning.
+/// Does the work, then waits until a multiple of the step has passed since the start.
 pub async fn in_even_time<T>(work: impl Future<Output = T>) -> T {
     let begun = Instant::now();
     let result = work.await;

@@ -1,4 +1,4 @@
-//! The header `Idempotency-Key`: sending a request twice does it once.
+//! The header `Idempotency-Key`: a request that is sent twice takes effect once.
 
 use commerce_core::idempotency::{IdempotencyError, IdempotentRequest};
 use poem::{Request, RequestBody, Result};
@@ -12,16 +12,16 @@ use crate::http::problem::{Code, Fault, Problem};
 const HEADER: &str = "Idempotency-Key";
 const CHARACTERS_MAX: usize = 255;
 
-/// The key, if one was sent. Declare it as `#[oai(name = "Idempotency-Key")] key: IdempotencyKey`.
+/// The key, if the client sent one. Declare it as `#[oai(name = "Idempotency-Key")] key: IdempotencyKey`.
 #[derive(Debug, Clone)]
 pub struct IdempotencyKey(Option<String>);
 
-/// The key of an operation that does not go without one: checkout, pay, refund.
+/// The key of an operation that requires one: checkout, pay, refund.
 #[derive(Debug, Clone)]
 pub struct RequiredIdempotencyKey(String);
 
 impl IdempotencyKey {
-    /// The request as the caller made it: the same again is answered with the stored answer. `body` is the raw body.
+    /// Identifies the request. The same request again gets the stored answer. `body` is the raw body.
     pub fn request(&self, caller: &impl Credential, body: &[u8]) -> Option<IdempotentRequest> {
         self.0.as_deref().map(|key| identify(key, caller, body))
     }
@@ -50,7 +50,7 @@ fn read(request: &Request) -> Result<Option<String>, Problem> {
         return Err(invalid("must be sent only once"));
     }
     let text = value.to_str().map_err(|_| invalid("must be ASCII text"))?.trim();
-    // The draft standard has it as a quoted string, most clients send it bare.
+    // The draft standard uses a quoted string. Most clients send the key without quotes.
     let key = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(text);
     match key.len() {
         0 => Err(invalid("must not be empty")),

@@ -1,4 +1,4 @@
-//! The header `If-Match`: a change is made only to what the caller saw.
+//! The header `If-Match`: a change is made only to the version that the caller saw.
 
 use poem::http::header;
 use poem::{Request, RequestBody, Result};
@@ -6,8 +6,8 @@ use poem_openapi::registry::{MetaParamIn, MetaSchemaRef, Registry};
 use poem_openapi::types::Type;
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 
-/// The header `If-Match`: change the resource only if it still has the version that the caller saw.
-/// Declare it as `#[oai(name = "If-Match")] expected: IfMatch`.
+/// The header `If-Match`: change the resource only if it still has the version that the caller saw. Declare
+/// it as `#[oai(name = "If-Match")] expected: IfMatch`.
 #[derive(Debug, Clone, Copy)]
 pub struct IfMatch(Option<i32>);
 
@@ -41,14 +41,15 @@ impl<'a> ApiExtractor<'a> for IfMatch {
         _body: &mut RequestBody,
         _options: ExtractParamOptions<String>,
     ) -> Result<Self> {
-        // One that is not ASCII is a condition too, and one that nothing meets.
+        // A value that is not ASCII is a condition too. No version meets it.
         let condition = request.headers().get(header::IF_MATCH);
         let condition = condition.map(|tag| tag.to_str().unwrap_or_default().trim());
         let Some(tag) = condition.filter(|tag| *tag != "*") else { return Ok(Self(None)) };
-        // What follows a hyphen tells apart what is shown beside the version, such as stock.
+        // The part after a hyphen is the digest of what is shown, such as stock.
         let tag = tag.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
         let version = tag.and_then(|tag| tag.split('-').next()?.parse().ok());
-        // A tag that we never give out cannot match; that is told where the version is looked at, after path and body.
+        // A tag that this server never issues cannot match. It is refused when the version is compared, after
+        // path and body are checked.
         const NEVER: i32 = i32::MIN;
         Ok(Self(Some(version.unwrap_or(NEVER))))
     }

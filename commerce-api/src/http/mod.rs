@@ -1,4 +1,4 @@
-//! What every handler is written with: bodies, answers, problems, credentials, writes, and the spec.
+//! What every handler uses: bodies, answers, problems, credentials, writes and the spec.
 
 pub mod answer;
 pub mod auth;

@@ -1,4 +1,4 @@
-//! Money and addresses as clients write them.
+//! Money and addresses, in the form that clients use.
 
 use commerce_core::address::{self, AddressFields};
 use commerce_core::money::{self, Currency};
@@ -13,7 +13,7 @@ use crate::http::problem::{Fault, Problem};
 pub struct Money {
     /// Minor units: 1250 is 12.50 USD, or 1250 JPY.
     pub amount: i64,
-    /// ISO 4217, such as USD.
+    /// ISO 4217, such as `USD`.
     #[oai(validator(pattern = "^[A-Z]{3}$"))]
     pub currency: String,
 }
@@ -23,7 +23,7 @@ impl Money {
         Self { amount: amount_minor, currency: currency.to_string() }
     }
 
-    /// As commerce-core counts it; `pointer` is where it stands in the body.
+    /// The amount as commerce-core's type. `pointer` is its place in the body.
     pub fn checked(&self, pointer: &str) -> Result<money::Money, Problem> {
         match self.currency.parse() {
             Ok(currency) => Ok(money::Money::new(self.amount, currency)),
@@ -62,7 +62,7 @@ pub struct Address {
     pub region: Option<String>,
     #[oai(validator(min_length = 1, max_length = 200))]
     pub postal_code: String,
-    /// ISO 3166-1 alpha-2, such as GB.
+    /// ISO 3166-1 alpha-2, such as `GB`.
     #[oai(validator(pattern = "^[A-Z]{2}$"))]
     pub country: String,
     #[oai(validator(max_length = 200))]
@@ -70,7 +70,7 @@ pub struct Address {
 }
 
 impl Address {
-    /// As commerce-core keeps it. `pointer` is where it stands in the body.
+    /// The address as commerce-core's type. `pointer` is its place in the body.
     pub fn checked(&self, pointer: &str) -> Result<address::Address, Vec<Fault>> {
         let Self { name, line1, line2, city, region, postal_code, country, phone } = self.clone();
         let fields = AddressFields { name, line1, line2, city, region, postal_code, country, phone };

@@ -1,16 +1,17 @@
-//! The proof that a change with a session's cookie comes from a page that may make it.
+//! The proof that a change with a session cookie comes from a page that may make it.
 
 use poem::Request;
 
 use crate::http::problem::Problem;
 
-/// Whether the page that a request comes from may change something with a session's cookie. It goes with every request:
-/// [`crate::edge::same_origin`] finds out.
+/// Whether the page that sent the request may change something with a session cookie.
+/// [`crate::edge::same_origin`] decides it and attaches it to every request.
 #[derive(Debug, Clone)]
 pub struct PageOrigin(pub Result<(), Problem>);
 
 impl PageOrigin {
-    /// Refuses the request unless its page may change something. What nobody looked at is refused too.
+    /// Refuses the request unless its page may change something. A request that was not checked is refused
+    /// too.
     pub fn check(request: &Request) -> Result<(), Problem> {
         match request.data::<Self>() {
             Some(Self(found)) => found.clone(),

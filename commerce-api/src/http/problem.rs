@@ -1,8 +1,8 @@
-//! What went wrong, told in the one form that every error of this API has: RFC 9457 `application/problem+json`.
+//! Errors, in the one form that this API uses: RFC 9457 `application/problem+json`.
 //!
-//! A use case of commerce-core fails with its own error enum. `impl Refusal for ThatError` in the resource's file names
-//! the codes it may lead to (they go into the spec) and turns each variant into a [`Problem`]. A handler returns
-//! `Result<_, Refused<ThatError>>` and `?` does the rest.
+//! A use case of commerce-core fails with its own error enum. `impl Refusal for ThatError` in the resource's
+//! file lists the possible codes, which go into the spec, and turns each variant into a [`Problem`]. A
+//! handler returns `Result<_, Refused<ThatError>>`, and `?` does the rest.
 
 use std::marker::PhantomData;
 use std::time::Duration;
@@ -21,39 +21,39 @@ use serde::Serialize;
 
 pub use crate::http::problem_code::Code;
 
-/// One thing that is wrong with a request.
+/// One error in a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Object)]
 #[oai(skip_serializing_if_is_none, rename = "ProblemItem")]
 pub struct Fault {
-    /// JSON Pointer (RFC 6901) to the field of the body; the empty pointer is the body itself.
+    /// JSON Pointer (RFC 6901) to the field of the body. The empty pointer is the body itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pointer: Option<String>,
-    /// Name of the path, query or header parameter.
+    /// The name of the path, query or header parameter.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parameter: Option<String>,
-    /// Line of an uploaded file, from 1.
+    /// The line of an uploaded file, from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub line: Option<u64>,
-    /// Column of an uploaded file, by its heading.
+    /// The column of an uploaded file, by its header.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub column: Option<String>,
     pub message: String,
 }
 
 impl Fault {
-    /// Something about the field of the body at this JSON Pointer, such as `/items/0/quantity`.
+    /// An error in the field of the body at this JSON Pointer, such as `/items/0/quantity`.
     pub fn at(pointer: impl Into<String>, message: impl Into<String>) -> Self {
         let message = message.into();
         Self { pointer: Some(pointer.into()), parameter: None, line: None, column: None, message }
     }
 
-    /// Something about a path, query or header parameter.
+    /// An error in a path, query or header parameter.
     pub fn parameter(name: impl Into<String>, message: impl Into<String>) -> Self {
         let message = message.into();
         Self { pointer: None, parameter: Some(name.into()), line: None, column: None, message }
     }
 
-    /// Something about a place in an uploaded file.
+    /// An error at a place in an uploaded file.
     pub fn in_file(line: u64, column: Option<String>, message: impl Into<String>) -> Self {
         Self { pointer: None, parameter: None, line: Some(line), column, message: message.into() }
     }
@@ -69,13 +69,13 @@ impl From<FieldError> for Fault {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Problem {
     pub code: Code,
-    /// About this occurrence, for a person.
+    /// A text for people about this occurrence.
     pub detail: String,
     pub errors: Vec<Fault>,
     /// More facts that a program can use, such as the lines that are short of stock.
     pub facts: serde_json::Map<String, serde_json::Value>,
     pub retry_after: Option<Duration>,
-    /// Headers that belong to it, such as `Allow` to 405 and `Location` to 301.
+    /// Headers of the response, such as `Allow` for 405 and `Location` for 301.
     pub headers: Vec<(HeaderName, String)>,
 }
 
@@ -91,43 +91,43 @@ impl Problem {
         }
     }
 
-    /// What was at this address is at another one.
+    /// The resource is now at another address.
     pub fn moved(path: String) -> Self {
-        let detail = format!("It is at {path} now.");
+        let detail = format!("The resource is now at {path}.");
         Self::new(Code::Moved, detail).header(header::LOCATION, path)
     }
 
-    /// The body parsed, but fields of it are wrong.
+    /// The body could be parsed, but some of its fields are invalid.
     pub fn invalid(errors: Vec<Fault>) -> Self {
         let detail = match errors.as_slice() {
             [only] => only.message.clone(),
-            more => format!("{} fields are not as they must be.", more.len()),
+            more => format!("{} fields are invalid.", more.len()),
         };
         Self { errors, ..Self::new(Code::ValidationFailed, detail) }
     }
 
-    /// There is no such thing, or it is somebody else's.
+    /// The resource does not exist, or it belongs to somebody else.
     pub fn not_found(what: &str) -> Self {
         Self::new(Code::NotFound, format!("There is no such {what}."))
     }
 
-    /// Our own fault: logged here with its cause, of which the client learns nothing.
+    /// A fault of the server. The cause is logged, and the client does not see it.
     pub fn internal(cause: impl std::fmt::Display) -> Self {
         tracing::error!(%cause, "a request failed inside");
-        Self::new(Code::Internal, "Something went wrong here. The request id helps to find out what.")
+        Self::new(Code::Internal, "Something went wrong in the server. Its log has the cause under the request id.")
     }
 
-    /// The shop cannot answer now, but probably soon.
+    /// The server cannot answer now, but probably can soon.
     pub fn unavailable(cause: impl std::fmt::Display) -> Self {
         tracing::warn!(%cause, "a request was turned away");
-        let detail = "The shop is too busy or a part of it is away. Try again shortly.";
+        let detail = "The server is overloaded, or a part of it is down. Try again shortly.";
         Self { retry_after: Some(Duration::from_secs(1)), ..Self::new(Code::Unavailable, detail) }
     }
 
-    /// Somebody else's transaction held a row for longer than a request waits.
+    /// Another transaction held a row for longer than a request waits.
     fn locked(cause: impl std::fmt::Display) -> Self {
-        let detail = "Another write to the same things, such as an import of products, takes long: nothing was changed. \
-                      Try again shortly.";
+        let detail = "Another change of the same data, such as an import of products, is taking long. Nothing was \
+                      changed. Try again shortly.";
         Self {
             detail: detail.to_owned(),
             retry_after: Some(Duration::from_secs(5)),
@@ -171,7 +171,7 @@ impl Problem {
         serde_json::Value::Object(document)
     }
 
-    /// A response with this problem in full; [`crate::edge`] replaces the body of one that lacks place and request id.
+    /// The complete response. [`crate::edge`] replaces a body without path and request id.
     pub fn render(&self, instance: &str, request_id: &str) -> Response {
         let mut response = Response::builder()
             .status(self.code.status())
@@ -193,25 +193,25 @@ impl Problem {
     }
 }
 
-/// A problem document (RFC 9457). Some problems carry further members; they are described with their code.
+/// A problem document (RFC 9457). Some codes have more members, which the description of the code names.
 #[derive(Debug, Clone, Serialize, Object)]
 #[oai(rename = "Problem", example)]
 pub struct ProblemDocument {
-    /// Where the code is explained.
+    /// A URL that explains the code.
     pub r#type: String,
-    /// What kind of problem it is; the same for every occurrence.
+    /// A short title for the code, the same for every occurrence.
     pub title: String,
     /// The HTTP status.
     pub status: u16,
-    /// What happened this time.
+    /// What went wrong this time.
     pub detail: String,
     /// The path of the request.
     pub instance: String,
-    /// Stable: programs decide by this.
+    /// A stable code for programs.
     pub code: Code,
     /// The same as in the header `X-Request-Id`.
     pub request_id: String,
-    /// One entry for each thing that is wrong with the request.
+    /// One entry for each error in the request.
     pub errors: Vec<Fault>,
 }
 
@@ -230,15 +230,16 @@ impl poem_openapi::types::Example for ProblemDocument {
     }
 }
 
-/// The error of a use case, as this API tells it.
+/// The error of a use case, as this API reports it.
 pub trait Refusal: Send + Sync + 'static {
-    /// Every code that [`Refusal::problem`] may give, apart from `internal` and `unavailable`: for the spec.
+    /// Every code that [`Refusal::problem`] can return, apart from `internal` and `unavailable`. They go into
+    /// the spec.
     const CODES: &'static [Code];
 
     fn problem(self) -> Problem;
 }
 
-/// The error of reads that fail in one way only: there is no such thing, or it is somebody else's.
+/// The only error of a read by id: the resource does not exist, or it belongs to somebody else.
 #[derive(Debug)]
 pub struct Missing(pub &'static str);
 
@@ -250,7 +251,7 @@ impl Refusal for Missing {
     }
 }
 
-/// The error of reads by a slug: there is no such thing, or it has another slug now.
+/// The errors of a read by slug: the resource does not exist, or it has a new slug.
 #[derive(Debug)]
 pub struct MissingOrMoved(pub &'static str);
 
@@ -262,7 +263,7 @@ impl Refusal for MissingOrMoved {
     }
 }
 
-/// The problem that a use case's error led to; `E` is kept so that the spec can list its codes.
+/// The problem that a use case's error became. `E` stays in the type, so that the spec can list its codes.
 #[derive(Debug)]
 pub struct Refused<E>(pub Problem, PhantomData<fn() -> E>);
 
@@ -300,7 +301,7 @@ impl From<InvalidCursor> for Problem {
     }
 }
 
-/// The error of a use case that only the database can stop.
+/// The error of a use case that can fail only because of the database.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 pub struct OnlyDatabase(#[from] pub QueryError);
@@ -321,12 +322,13 @@ impl Refusal for OnlyDatabase {
 
 impl From<PoolError> for Problem {
     fn from(error: PoolError) -> Self {
-        Problem::unavailable(format_args!("no database connection could be had: {error}"))
+        Problem::unavailable(format_args!("no database connection is available: {error}"))
     }
 }
 
 impl From<QueryError> for Problem {
-    /// A statement that waited too long for a lock, or a database that is going away, is a matter of time.
+    /// A statement that waited too long for a lock, or a database that is shutting down, is worth another
+    /// attempt.
     fn from(error: QueryError) -> Self {
         if let QueryError::DatabaseError(_, info) = &error
             && info.message() == "canceling statement due to lock timeout"
@@ -367,7 +369,7 @@ impl IntoResponse for Problem {
 
 impl From<Problem> for poem::Error {
     fn from(problem: Problem) -> Self {
-        // An error keeps what was set on itself, and loses what was set on its response.
+        // `poem::Error` keeps the data that is set on itself, and drops the data of its response.
         let mut error = poem::Error::from_response(problem.render("", ""));
         error.set_data(problem);
         error
@@ -380,7 +382,8 @@ impl<E> From<Refused<E>> for poem::Error {
     }
 }
 
-/// One response a status, whose schema lists the codes: the spec's finishing touch ([`crate::http::openapi`]) words them.
+/// One response for each status, whose schema lists the codes. [`crate::http::openapi`] later writes their
+/// descriptions.
 fn declare(codes: &[Code]) -> MetaResponses {
     let mut statuses: Vec<u16> = codes.iter().map(|code| code.status().as_u16()).collect();
     statuses.sort_unstable();
@@ -420,7 +423,7 @@ impl<E: Refusal> ApiResponse for Refused<E> {
     }
 }
 
-/// For operations that only fail as every operation may.
+/// For operations that have no errors of their own.
 impl ApiResponse for Problem {
     fn meta() -> MetaResponses {
         declare(&[])

@@ -1,7 +1,8 @@
-//! How often somebody may knock: by address for every operation that needs no login, and by account.
+//! Rate limits: by address for every operation that needs no login, and by account.
 //!
-//! Limits by address can be switched off (`COMMERCE_RATE_LIMITS=off`), and the limits of mails to an account with them. How often a
-//! password may be guessed is always limited, as are codes (see `commerce_core::accounts::one_time_code`).
+//! `COMMERCE_RATE_LIMITS=off` switches off the limits by address and the limits of mails to an account.
+//! Guesses at passwords are always limited, and so are guesses at codes (see
+//! `commerce_core::accounts::one_time_code`).
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -17,19 +18,20 @@ use sha2::{Digest, Sha256};
 use crate::http::client_ip::ClientIp;
 use crate::http::problem::{Code, Problem};
 
-/// Whether addresses and mails are limited.
+/// Whether requests by address and mails are limited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum RateLimits {
     On,
     Off,
 }
 
-/// A POST without login: its operationId, its path, how often an address may send it, and how often it may be sent about one account.
+/// A POST without login: its operationId, its path, how often an address may send it, and how often it may be
+/// sent for one account.
 struct Limited {
     operation: &'static str,
     path: &'static str,
     by_ip: Policy,
-    /// None for logins, whose guesses are counted by [`RateLimiter::count_guess`].
+    /// `None` for logins. [`RateLimiter::count_guess`] counts their guesses.
     by_account: Option<Policy>,
 }
 
@@ -72,24 +74,26 @@ const LIMITED: [Limited; 6] = [
     },
 ];
 
-/// Who is logged in may ask for mails to an address that is not theirs; it counts as an account, known or not.
+/// A logged-in user can request mails to an address that is not their own. Such an address counts as an
+/// account, whether or not it has one.
 const MAILS_TO_NEW_ADDRESS: Policy = Policy::new("change-email-account", 10, 60);
 
-/// Wrong passwords for one account, whether or not there is such an account, from one network: ten at once, then one in ninety
-/// seconds. A stranger elsewhere does not lock its owner out so soon.
+/// Wrong passwords for one account from one network: ten at once, then one in ninety seconds. The account
+/// need not exist. Because each network counts alone, a stranger elsewhere does not soon lock the owner out.
 const PASSWORD_GUESSES_FROM_NETWORK: Policy = Policy::new("login-account", 10, 15);
-/// And from everywhere together: what NIST SP 800-63B (5.2.2) allows at the most, a hundred.
+/// Wrong passwords for one account from all networks: a hundred, the most that NIST SP 800-63B (5.2.2)
+/// allows.
 const PASSWORD_GUESSES: Policy = Policy::new("login-account-anywhere", 100, 15);
 
-/// Operations that ask somebody who is logged in for the password once more; guesses at it are counted too.
+/// Operations that ask a logged-in user for the password again. Guesses at it are counted too.
 const ASKS_FOR_PASSWORD: [&str; 3] = ["change_password", "change_email", "delete_me"];
 
-/// Whether the operation may answer 429: for the spec.
+/// Whether the operation can answer 429. The spec needs to know.
 pub fn limits(operation: &str) -> bool {
     LIMITED.iter().any(|limited| limited.operation == operation) || ASKS_FOR_PASSWORD.contains(&operation)
 }
 
-/// A guess at a password that was counted, to be given back if it was the right one.
+/// A guess at a password that was counted. If it was right, it is given back.
 #[derive(Debug)]
 #[must_use]
 pub struct Guess([(Policy, String); 2]);
@@ -97,7 +101,7 @@ pub struct Guess([(Policy, String); 2]);
 const POLICY_HEADER: HeaderName = HeaderName::from_static("ratelimit-policy");
 const LIMIT_HEADER: HeaderName = HeaderName::from_static("ratelimit");
 
-/// What the headers of an answer tell.
+/// The facts for the rate limit headers.
 #[derive(Debug, Clone, Copy)]
 pub struct Told {
     policy: Policy,
@@ -105,7 +109,7 @@ pub struct Told {
 }
 
 impl Told {
-    /// `RateLimit-Policy` and `RateLimit`, as the IETF's draft-ietf-httpapi-ratelimit-headers has them.
+    /// `RateLimit-Policy` and `RateLimit`, as in the IETF's draft-ietf-httpapi-ratelimit-headers.
     fn headers(&self) -> (String, String) {
         let Policy { name, quota, window } = self.policy;
         (
@@ -124,7 +128,7 @@ impl Told {
         }
     }
 
-    /// The refusal, if it is one.
+    /// The refusal, if the request is refused.
     fn refusal(&self) -> Option<Problem> {
         let wait = whole_seconds(self.taken.retry_after).max(1);
         let detail = format!("Too many requests: try again in {wait} seconds.");
@@ -150,7 +154,7 @@ impl RateLimiter {
         Self { pool, limits }
     }
 
-    /// Counts a POST without login to this path by the network of its client; other requests are not counted.
+    /// Counts a POST without login to this path by the client's network. Other requests are not counted.
     pub async fn by_address(
         &self,
         path: &str,
@@ -165,7 +169,7 @@ impl RateLimiter {
         }
     }
 
-    /// Counts a request about this account, known or not.
+    /// Counts a request about this account, whether or not the account exists.
     pub async fn by_account(&self, operation: &str, email: &str) -> Result<(), Problem> {
         let limited = LIMITED.iter().find(|limited| limited.operation == operation);
         let policy = match operation {
@@ -178,8 +182,9 @@ impl RateLimiter {
         }
     }
 
-    /// Counts a guess at the password of `account` (an address, or the id of who is logged in). To be called before the guess is
-    /// checked, so that guesses sent at once do not slip past the limit.
+    /// Counts a guess at the password of `account`, which is an e-mail address or the id of the logged-in
+    /// user. Call it before checking the guess, so that guesses sent at the same time do not get past the
+    /// limit.
     pub async fn count_guess(&self, account: &str, from: Option<&ClientIp>) -> Result<Guess, Problem> {
         let account = account_key(account);
         let network = from.map(|ClientIp(ip)| network_of(*ip)).unwrap_or_default();
@@ -191,7 +196,7 @@ impl RateLimiter {
         Ok(Guess(counted))
     }
 
-    /// The right password is no guess.
+    /// Gives back a guess that was right.
     pub async fn give_back_guess(&self, Guess(counted): Guess) -> Result<(), Problem> {
         let mut conn = self.pool.get().await?;
         for (policy, who) in &counted {
@@ -218,7 +223,7 @@ impl RateLimiter {
     }
 }
 
-/// An IPv6 client has a whole /64 to choose addresses from.
+/// An IPv6 client can use any address of its /64.
 fn network_of(ip: IpAddr) -> String {
     match ip {
         IpAddr::V4(ip) => ip.to_string(),
@@ -229,7 +234,7 @@ fn network_of(ip: IpAddr) -> String {
     }
 }
 
-/// No address is kept readable here. However an address is written, it is counted as the one it is.
+/// A digest, so that no address is stored in readable form. All spellings of an address give the same key.
 fn account_key(account: &str) -> String {
     let account = account.trim();
     let email = account.parse::<EmailAddress>();

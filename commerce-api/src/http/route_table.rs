@@ -1,12 +1,12 @@
-//! What of the surface is asked for while a request is answered: which methods a path has, what its parameters are called, and
-//! the schemas of the spec. It is made once and goes with every request.
+//! What is needed of the routes while a request is answered: the methods of each path, the names of its
+//! parameters, and the schemas of the spec. The table is made once and attached to every request.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use poem_openapi::OpenApi;
 use poem_openapi::registry::{MetaSchema, Registry};
 
-/// Where the API begins.
+/// The path under which the API is served.
 pub const BASE: &str = "/v1";
 
 /// The paths of the API with their methods, and its schemas.
@@ -23,7 +23,7 @@ struct Template {
 }
 
 impl RouteTable {
-    /// The table of an API under [`BASE`] and of paths beside it, which can only be read.
+    /// The table of an API under [`BASE`], and of the other paths, which support reading only.
     pub fn of<Api: OpenApi>(other_paths: &[&str]) -> Self {
         let api = Api::meta().into_iter().flat_map(|api| api.paths).map(|path| Template {
             methods: path.operations.iter().map(|operation| operation.method.to_string()).collect(),
@@ -51,7 +51,7 @@ impl RouteTable {
         methods.into_iter().collect::<Vec<_>>().join(", ")
     }
 
-    /// The name of the parameter that is the n-th part of this path, as `split('/')` counts.
+    /// The name of the parameter at this index of the path, counted as `split('/')` does.
     pub fn parameter_at(&self, path: &str, index: usize) -> Option<&str> {
         let template = self.template_of(path)?;
         template.path.split('/').nth(index)?.strip_prefix('{')?.strip_suffix('}')
@@ -70,7 +70,7 @@ impl RouteTable {
 }
 
 impl Template {
-    /// A template without parameters wins over one with them, as in the router.
+    /// A template without parameters takes precedence, as in the router.
     fn fits(&self, path: &str) -> bool {
         self.path.split('/').count() == path.split('/').count()
             && self

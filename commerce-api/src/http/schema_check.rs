@@ -1,7 +1,7 @@
-//! Holds a JSON body against the schema that the spec shows for it, and names every field that is wrong.
+//! Checks a JSON body against the schema in the spec, and names every wrong field.
 //!
-//! The framework's parser stops at the first fault, does not say where it is, and takes `1` for a text. The schema is
-//! the very one that is published, so the spec and what is enforced cannot drift apart.
+//! The framework's parser stops at the first error, does not say where it is, and accepts `1` as a string.
+//! This check uses the published schema itself, so the spec and the check cannot differ.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -13,14 +13,14 @@ use serde_json::Value;
 
 use crate::http::problem::Fault;
 
-/// More are not listed: who sends a thousand wrong items has understood after fifty.
+/// The most errors that are listed. More would not help the client.
 const FAULTS_MAX: usize = 50;
 
-/// Deeper nesting is refused; no body of this API comes near it.
+/// The deepest nesting that is accepted. No body of this API comes near it.
 const DEPTH_MAX: usize = 32;
 
-/// Everything that is wrong with `value` as a `T`; empty when it is well-formed. `published` are the schemas of the spec; one that
-/// is not among them is made anew.
+/// All errors of `value` as a `T`. Empty if it is valid. `published` are the schemas of the spec. A schema
+/// that is missing there is generated.
 pub fn faults<T: Type>(value: &Value, published: &BTreeMap<String, MetaSchema>) -> Vec<Fault> {
     let own;
     let mut check = Check { schemas: published, faults: Vec::new() };
@@ -158,14 +158,14 @@ impl Check<'_> {
         }
     }
 
-    /// What no text may contain: Postgres cannot store it.
+    /// Checks for what no text may contain, because Postgres cannot store it.
     fn text(&mut self, text: &str, pointer: &str) {
         if text.contains('\0') {
             self.wrong(pointer, "must not contain the character U+0000");
         }
     }
 
-    /// A value of any type, with values of any type in it.
+    /// A value of any type, which may contain values of any type.
     fn free_form(&mut self, value: &Value, pointer: &str) {
         match value {
             Value::String(text) => self.text(text, pointer),
@@ -222,17 +222,17 @@ impl Check<'_> {
     }
 }
 
-/// An object type without fields takes none; a free-form map has `additional_properties`.
+/// An object type without fields accepts none. A free-form map has `additional_properties`.
 fn is_closed(schema: &MetaSchema) -> bool {
     schema.rust_typename.is_some() && schema.additional_properties.is_none()
 }
 
-/// Whether a text matches a pattern of a schema, each of which is compiled once.
+/// Whether a text matches a pattern of a schema. Each pattern is compiled once.
 fn matches(pattern: &str, text: &str) -> bool {
     static COMPILED: Mutex<BTreeMap<String, Option<Regex>>> = Mutex::new(BTreeMap::new());
     let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
     let regex = compiled.entry(pattern.to_owned()).or_insert_with(|| Regex::new(pattern).ok());
-    // A pattern that does not compile is no reason to refuse a text.
+    // If a pattern does not compile, the text is accepted.
     regex.as_ref().is_none_or(|regex| regex.is_match(text))
 }
 

@@ -6,7 +6,7 @@ use crate::http::session_cookie::COOKIE;
 
 pub const BEARER: MetaSecurityScheme = MetaSecurityScheme {
     ty: "http",
-    description: Some("The access token that `POST /auth/login` answers with."),
+    description: Some("The access token that `POST /auth/login` returns."),
     name: None,
     key_in: None,
     scheme: Some("bearer"),
@@ -17,7 +17,7 @@ pub const BEARER: MetaSecurityScheme = MetaSecurityScheme {
 
 pub const CART_TOKEN: MetaSecurityScheme = MetaSecurityScheme {
     ty: "apiKey",
-    description: Some("The token of a guest: it comes with the first cart and names its owner from then on."),
+    description: Some("The token of a guest. It comes with the guest's first cart, and identifies the guest from then on."),
     name: Some("Cart-Token"),
     key_in: Some("header"),
     scheme: None,
@@ -29,9 +29,9 @@ pub const CART_TOKEN: MetaSecurityScheme = MetaSecurityScheme {
 pub const SESSION_COOKIE: MetaSecurityScheme = MetaSecurityScheme {
     ty: "apiKey",
     description: Some(
-        "The cookie that `POST /auth/login` sets in mode `cookie` (on http://localhost it is called `commerce_session`). A request \
-         that changes something must come from the shop's own origin or one of `COMMERCE_CORS_ORIGINS`, as its `Origin` or \
-         `Sec-Fetch-Site` says.",
+        "The cookie that `POST /auth/login` sets in mode `cookie`. On http://localhost it is called \
+         `commerce_session`. A request that changes something must come from a page of the shop or of \
+         `COMMERCE_CORS_ORIGINS`. The headers `Origin` and `Sec-Fetch-Site` show where it comes from.",
     ),
     name: Some(COOKIE),
     key_in: Some("cookie"),
@@ -41,9 +41,9 @@ pub const SESSION_COOKIE: MetaSecurityScheme = MetaSecurityScheme {
     openid_connect_url: None,
 };
 
-/// Name of the scheme of logged-in users of a browser in the spec.
+/// Name of the scheme for users who are logged in with a cookie.
 pub const SESSION_COOKIE_SCHEME: &str = "session_cookie";
-/// Name of the scheme of logged-in users in the spec.
+/// Name of the scheme for users who are logged in with a token.
 pub const BEARER_SCHEME: &str = "bearer";
-/// Name of the scheme of guests in the spec.
+/// Name of the scheme for guests.
 pub const CART_TOKEN_SCHEME: &str = "cart_token";

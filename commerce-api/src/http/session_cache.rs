@@ -1,4 +1,4 @@
-//! Who is behind a session, remembered for two seconds.
+//! The user behind a session, cached for two seconds.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -7,23 +7,23 @@ use std::time::{Duration, Instant};
 use commerce_core::accounts::{LiveSession, SessionKey};
 use commerce_core::ids::{SessionId, UserId};
 
-/// For how long an answer of the database about a session is relied upon.
+/// How long a session that was read from the database is cached.
 const SESSION_REMEMBERED: Duration = Duration::from_secs(2);
 const SESSIONS_REMEMBERED_MAX: usize = 10_000;
 
-/// Sessions that were looked up in the last two seconds.
+/// Sessions that were read in the last two seconds.
 #[derive(Default)]
 pub struct SessionCache(Mutex<Remembered>);
 
 #[derive(Default)]
 struct Remembered {
     sessions: HashMap<SessionKey, (Instant, LiveSession)>,
-    /// How often something was forgotten.
+    /// How often entries were removed because sessions ended.
     forgotten: u64,
 }
 
 impl SessionCache {
-    /// What is remembered, or how often something was forgotten by now: to be told to [`Self::put`].
+    /// The cached session. Otherwise the current count of removals, which the caller passes to [`Self::put`].
     pub fn get(&self, key: SessionKey) -> Result<(Duration, LiveSession), u64> {
         let remembered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some((read_at, session)) = remembered.sessions.get(&key) else {
@@ -33,7 +33,8 @@ impl SessionCache {
         if age < SESSION_REMEMBERED { Ok((age, session.clone())) } else { Err(remembered.forgotten) }
     }
 
-    /// Unless something was forgotten since: then it may be just this, and what was read is no longer so.
+    /// Caches a session, unless entries were removed since the count was taken. In that case the session may
+    /// just have ended, and what was read is out of date.
     pub fn put(&self, key: SessionKey, session: LiveSession, forgotten: u64) {
         let mut remembered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if remembered.forgotten != forgotten {
@@ -48,12 +49,12 @@ impl SessionCache {
         }
     }
 
-    /// After a session was ended by this process.
+    /// Call it after this process has ended a session.
     pub fn forget(&self, id: SessionId) {
         self.retain(|session| session.session_id != id);
     }
 
-    /// After sessions of a user were ended by this process.
+    /// Call it after this process has ended sessions of a user.
     pub fn forget_user(&self, id: UserId) {
         self.retain(|session| session.user_id != id);
     }

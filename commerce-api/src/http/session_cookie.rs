@@ -1,22 +1,22 @@
-//! The cookie that carries the session of a browser.
+//! The cookie that carries a browser's session.
 
 use commerce_core::accounts::SessionCookie;
 use poem::Request;
 use poem::http::header;
 
-/// Its name. With this prefix a browser takes it from this very host over TLS only (RFC 6265bis), so no neighbouring
-/// subdomain can put one in its place.
+/// The name of the cookie. The prefix makes browsers accept it only from this host over TLS (RFC 6265bis). So
+/// a neighbouring subdomain cannot replace it.
 pub const COOKIE: &str = "__Host-commerce_session";
-/// Its name on a developer's own machine without TLS.
+/// The name of the cookie on a developer's machine without TLS.
 const LOCAL_COOKIE: &str = "commerce_session";
 
-/// As long as browsers keep a cookie at the most; when the session ends is the server's to say.
+/// The longest time that browsers keep a cookie. The server decides when the session ends.
 const MAX_AGE_SECONDS: u32 = 400 * 24 * 60 * 60;
 
 /// How cookies of sessions are written and read.
 #[derive(Debug, Clone, Copy)]
 pub struct SessionCookies {
-    /// Whether they are only sent over TLS.
+    /// Whether cookies are sent over TLS only.
     pub secure: bool,
 }
 
@@ -25,12 +25,12 @@ impl SessionCookies {
         if self.secure { COOKIE } else { LOCAL_COOKIE }
     }
 
-    /// `Set-Cookie` that hands the session to the browser.
+    /// `Set-Cookie` that sets the session in the browser.
     pub fn set_cookie(&self, cookie: &SessionCookie) -> String {
         self.write(cookie.expose(), MAX_AGE_SECONDS)
     }
 
-    /// `Set-Cookie` that takes it away again.
+    /// `Set-Cookie` that removes it.
     pub fn clear_cookie(&self) -> String {
         self.write("", 0)
     }

@@ -1,4 +1,4 @@
-//! A large body goes into a temporary file as it arrives, so that its size costs disk and not memory.
+//! Writes a large body to a temporary file while it arrives, so that it needs disk space and not memory.
 
 use std::fs::File;
 use std::io::{self, Seek as _, SeekFrom};
@@ -12,7 +12,7 @@ use tokio::io::AsyncWriteExt as _;
 use crate::http::body::drain;
 use crate::http::problem::{Code, Problem};
 
-/// A body in a file that has no name and is gone with the last of its readers.
+/// A body in a file without a name, which disappears with its last reader.
 #[derive(Debug, Clone)]
 pub struct Spooled {
     file: Arc<File>,
@@ -21,7 +21,7 @@ pub struct Spooled {
 }
 
 impl Spooled {
-    /// Takes the whole body, unless it is larger than this.
+    /// Reads the whole body, unless it is larger than this.
     pub async fn take(body: &mut RequestBody, bytes_max: u64) -> Result<Self, Problem> {
         let body: Body = body.take().map_err(Problem::internal)?;
         let mut chunks = body.into_bytes_stream();
@@ -29,7 +29,7 @@ impl Spooled {
         let (mut digest, mut bytes) = (Sha256::new(), 0);
         while let Some(chunk) = chunks.next().await {
             let chunk =
-                chunk.map_err(|_| Problem::new(Code::MalformedBody, "The body did not arrive whole."))?;
+                chunk.map_err(|_| Problem::new(Code::MalformedBody, "The body arrived incomplete."))?;
             bytes += u64::try_from(chunk.len()).unwrap_or(u64::MAX);
             if bytes > bytes_max {
                 let detail = format!("The body has more than {bytes_max} bytes.");
@@ -43,7 +43,8 @@ impl Spooled {
         Ok(Self { file: Arc::new(file.into_std().await), digest: digest.finalize().into() })
     }
 
-    /// The body from its beginning. One reader at a time: they share their place in the file.
+    /// The body from its beginning. Only one reader at a time, because readers share the position in the
+    /// file.
     pub fn read(&self) -> io::Result<File> {
         let mut file = self.file.try_clone()?;
         file.seek(SeekFrom::Start(0))?;

@@ -1,4 +1,4 @@
-//! What every handler can reach.
+//! The state that every handler can use.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -27,19 +27,19 @@ pub struct Shared {
     /// Where uploaded images are kept.
     pub media: Media,
     pub tokens: TokenKeys,
-    /// Codes that are mailed are derived from it.
+    /// Mailed codes are derived from it.
     pub secret: SecretKey,
     pub sessions: SessionCache,
     pub hasher: PasswordHasher,
     pub cookies: SessionCookies,
     /// Finds products by words.
     pub search: Arc<dyn SearchEngine>,
-    /// Counts what is not allowed at any pace.
+    /// Limits requests and guesses.
     pub limits: RateLimiter,
     waker: Waker,
 }
 
-/// What the server keeps secret.
+/// The secrets of the server.
 pub struct Keys {
     pub tokens: TokenKeys,
     pub secret: SecretKey,
@@ -53,7 +53,7 @@ impl Deref for State {
     }
 }
 
-/// What a [`State`] is made of.
+/// The parts that make a [`State`].
 pub struct Parts {
     pub pool: Pool,
     pub shop: ShopSettings,
@@ -86,7 +86,7 @@ impl State {
         }))
     }
 
-    /// Says that a commit may have left jobs behind. Returns at once; many calls make one NOTIFY.
+    /// Tells workers that a commit may have added jobs. Returns at once. Many calls send one NOTIFY.
     pub fn wake(&self) {
         self.waker.wake();
     }

@@ -1,37 +1,37 @@
-//! The chapters of the spec.
+//! The tags that group the operations in the spec.
 
 use poem_openapi::Tags;
 
-/// The chapters of the spec.
+/// The tags that group the operations in the spec.
 #[derive(Tags)]
 pub enum Tag {
-    /// Registering, logging in, staying logged in.
+    /// Registration, login and sessions.
     Auth,
     /// Your own account.
     Me,
-    /// What the shop sells.
+    /// The products of the shop.
     Products,
-    /// What products are filed under.
+    /// The tree of categories.
     Categories,
-    /// For staff: how much there is of what.
+    /// For staff: stock levels and movements.
     Inventory,
-    /// What a shopper is about to buy.
+    /// The shopper's cart.
     Cart,
-    /// Checking out, and what comes after.
+    /// Checkout and orders.
     Orders,
-    /// Money in.
+    /// Payments for orders, and refunds for staff.
     Payments,
-    /// For staff: orders.
+    /// For staff: all orders.
     #[oai(rename = "Admin orders")]
     AdminOrders,
-    /// For staff: the accounts of others.
+    /// For staff: all accounts.
     #[oai(rename = "Admin users")]
     AdminUsers,
-    /// For staff: what happened in the shop.
+    /// For staff: the audit log.
     Operations,
 }
 
-/// In which order the chapters are shown: as somebody meets them who buys. Others follow.
+/// The order of the tags: first those of a purchase, in the order a shopper meets them, then those for staff.
 pub const CHAPTERS: [&str; 11] = [
     "Auth",
     "Me",

@@ -1,4 +1,5 @@
-//! Access tokens: short-lived JWTs (EdDSA over Ed25519), checked without a shared secret by whoever reads the JWKS.
+//! Access tokens: short-lived JWTs (EdDSA over Ed25519). Anybody can verify them with the JWKS, without a
+//! shared secret.
 
 use std::time::Duration;
 
@@ -17,29 +18,31 @@ use crate::http::token_signature;
 /// How long an access token is good.
 pub const ACCESS_TOKEN_TTL: Duration = Duration::from_secs(15 * 60);
 
-/// The only audience (and issuer) of our tokens: one made for another system under the same key is refused.
+/// The only audience and issuer of our tokens. A token that was made for another system with the same key is
+/// refused.
 const AUDIENCE: &str = "commerce";
 
-/// What a token says.
+/// The claims of a token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claims {
     pub iss: String,
     pub aud: String,
     pub sub: UserId,
-    /// The login it came from; who is behind it, and with which role, is looked up there.
+    /// The session. The user and the role are looked up by it.
     pub sid: SessionId,
     pub iat: i64,
-    /// Our tokens have none; where there is one, it counts.
+    /// Our tokens have none. If there is one, it is checked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nbf: Option<i64>,
     pub exp: i64,
 }
 
-/// A token may seem to come from so many seconds ahead: times are cut to whole seconds on both sides.
+/// How many seconds a token may seem to be from the future. Both sides cut times to whole seconds.
 const SKEW_SECONDS: i64 = 2;
 
 impl Claims {
-    /// Whether a token is neither over nor from the future at this time of the database, in Unix seconds.
+    /// Whether a token is valid at this time of the database, in Unix seconds: neither expired nor from the
+    /// future.
     pub fn are_good_at(&self, now: i64) -> bool {
         let begins = self.nbf.map_or(self.iat, |nbf| nbf.max(self.iat));
         begins <= now + SKEW_SECONDS && now < self.exp
@@ -53,17 +56,17 @@ struct Key {
     decoding: DecodingKey,
 }
 
-/// The keys that sign and check access tokens. The first signs; all are accepted, so a new one can be put in front while
-/// tokens of the old one run out.
+/// The keys that sign and verify access tokens. The first key signs. All keys are accepted, so that a new key
+/// can be put first while tokens of the old key expire.
 pub struct TokenKeys {
     first: Key,
     others: Vec<Key>,
 }
 
-/// What the key is derived for that signs where no other was set.
+/// The purpose for which the default key is derived.
 const DERIVED: &str = "jwt ed25519 seed";
 
-/// A setting that is not a list of keys.
+/// The setting is not a list of keys.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "COMMERCE_JWT_KEYS must be one or more Ed25519 seeds of 32 bytes in base64, separated by commas \
@@ -87,7 +90,7 @@ impl TokenKeys {
         Ok(Self { first: keys.next().ok_or(InvalidKeys)?, others: keys.collect() })
     }
 
-    /// One key derived from the server's secret, for shops that do not rotate keys.
+    /// One key that is derived from the server's secret, for shops that do not rotate keys.
     pub fn derive(secret: &SecretKey) -> Result<Self, InvalidKeys> {
         Ok(Self { first: Key::from_seed(secret.derive(DERIVED))?, others: Vec::new() })
     }
@@ -113,8 +116,8 @@ impl TokenKeys {
         jsonwebtoken::encode(&header, &claims, &self.first.encoding)
     }
 
-    /// The claims of a token that we signed for ourselves. Its times are for the caller to judge, by the database's clock:
-    /// see [`Claims::are_good_at`]. The key is chosen by `kid`; the algorithm never by the token.
+    /// The claims of a token that we signed. The caller must check its times against the database's clock:
+    /// see [`Claims::are_good_at`]. `kid` chooses the key. The token never chooses the algorithm.
     pub fn verify(&self, token: &str) -> Option<Claims> {
         let kid = jsonwebtoken::decode_header(token).ok()?.kid?;
         let key = std::iter::once(&self.first).chain(&self.others).find(|key| key.id == kid)?;

@@ -1,4 +1,4 @@
-//! A body of `multipart/form-data` that brings a picture.
+//! A body of `multipart/form-data` with an image.
 
 use bytes::Bytes;
 use commerce_core::catalog::limits::IMAGE_ALT_CHARS_MAX;
@@ -12,14 +12,14 @@ use sha2::{Digest, Sha256};
 use crate::http::body;
 use crate::http::problem::{Code, Fault, Problem};
 
-/// What the form may weigh beside its file.
+/// The most bytes that the form may have beside its file.
 const REST_BYTES_MAX: usize = 64 * 1024;
 
 const CONTENT_TYPE: &str = "multipart/form-data";
 
 const SCHEMA: &str = "UploadImageRequest";
 
-/// A picture with what is told of it. The file's name and declared type are not looked at.
+/// An image and its texts. The name and the declared type of the file are ignored.
 pub struct ImageUpload {
     pub file: Bytes,
     pub alt: String,
@@ -27,7 +27,7 @@ pub struct ImageUpload {
 }
 
 impl ImageUpload {
-    /// What makes two uploads the same: what they bring, not how a client draws the boundaries of the form.
+    /// The identity of an upload: its content, not the boundaries that a client chose for the form.
     pub fn fingerprint(&self) -> Vec<u8> {
         let Self { file, alt, position } = self;
         let mut fingerprint = format!("{alt:?} {position:?} ").into_bytes();
@@ -78,7 +78,7 @@ struct Parts {
 }
 
 impl Parts {
-    /// Reads a field, or says what is wrong with it.
+    /// Reads a field, or returns what is wrong with it.
     async fn take(&mut self, field: Field) -> Result<Option<Fault>> {
         let name = field.name().unwrap_or_default().to_owned();
         let is_twice = match name.as_str() {
@@ -88,18 +88,18 @@ impl Parts {
             _ => {
                 let shown: String = name.chars().take(100).collect();
                 let pointer = format!("/{}", shown.replace('~', "~0").replace('/', "~1"));
-                return Ok(Some(Fault::at(pointer, "is not known here: there are file, alt and position")));
+                return Ok(Some(Fault::at(pointer, "is not a known field: the fields are file, alt and position")));
             }
         };
         let bytes = field.bytes().await?;
         let fault = |message: &str| Ok(Some(Fault::at(format!("/{name}"), message)));
         if is_twice {
-            return fault("is there twice");
+            return fault("is given twice");
         }
         match name.as_str() {
             "file" if bytes.len() > IMAGE_FILE_BYTES_MAX => {
                 let detail = format!(
-                    "The file has {} bytes; at most {IMAGE_FILE_BYTES_MAX} are allowed.",
+                    "The file has {} bytes. At most {IMAGE_FILE_BYTES_MAX} are allowed.",
                     bytes.len()
                 );
                 return Err(Problem::new(Code::BodyTooLarge, detail).into());
@@ -109,7 +109,7 @@ impl Parts {
                 Ok(alt) => self.alt = Some(alt),
                 Err(_) => return fault("must be UTF-8"),
             },
-            // An empty field is what a form sends that was not filled in.
+            // Forms send an empty field if the user left it empty.
             _ if bytes.is_empty() => {}
             _ => match std::str::from_utf8(&bytes).ok().and_then(|text| text.parse::<u32>().ok()) {
                 Some(position) => self.position = Some(usize::try_from(position).unwrap_or(usize::MAX)),
@@ -147,14 +147,14 @@ fn schema() -> MetaSchema {
         field("string", Some("binary"), "A JPEG, PNG or WebP file of at most 20 MiB and 25 megapixels.");
     let alt = MetaSchema {
         max_length: Some(IMAGE_ALT_CHARS_MAX),
-        ..field("string", None, "What is seen, for those who do not see it.")
+        ..field("string", None, "Alternative text: what the image shows.")
     };
     let position = MetaSchema {
         minimum: Some(0.0),
-        ..field("integer", Some("uint32"), "Its place among the images, from 0; last unless given.")
+        ..field("integer", Some("uint32"), "The position among the product's images, from 0. Last by default.")
     };
     MetaSchema {
-        description: Some("A picture to be uploaded."),
+        description: Some("An image to upload."),
         required: vec!["file"],
         properties: vec![("file", inline(file)), ("alt", inline(alt)), ("position", inline(position))],
         example: Some(

@@ -1,4 +1,5 @@
-//! How an operation changes something: one transaction, run to its end even when the client hangs up, once a key.
+//! How an operation changes something: in one transaction that runs to its end even if the client hangs up,
+//! and once for each idempotency key.
 
 use commerce_core::db::{self, PooledConnection, Retryable, TransactionBody, TransactionError};
 use commerce_core::idempotency::{self, Begun, IdempotencyError, IdempotentRequest};
@@ -10,7 +11,8 @@ use crate::http::answer::{Answer, Reply};
 use crate::http::problem::{Problem, Refusal, Refused};
 use crate::http::state::State;
 
-/// What runs in a transaction: an async closure over its connection that may run again and move between threads.
+/// The body of a transaction: an async closure over its connection. It may run again and move between
+/// threads.
 pub trait Effect<R>:
     for<'r> AsyncFnOnce(&'r mut AsyncPgConnection) -> R
     + for<'r> TransactionBody<&'r mut AsyncPgConnection, R, Fut: Send>
@@ -31,7 +33,7 @@ impl<R, F> Effect<R> for F where
 {
 }
 
-/// What ends the transaction of [`State::write`].
+/// Why the transaction of [`State::write`] ended.
 enum WriteError<E> {
     Effect(E),
     Idempotency(IdempotencyError),
@@ -74,11 +76,12 @@ impl State {
         Ok(self.pool.get().await?)
     }
 
-    /// Runs `effect` in a transaction and answers with what it returns. With a `request`, the answer is stored in the same
-    /// transaction, and the same request again gets that answer without another effect. `name` labels retries and traces.
+    /// Runs `effect` in a transaction and answers with its result. With a `request`, the answer is stored in
+    /// the same transaction, and the same request again gets that answer without another effect. `name`
+    /// labels retries and traces.
     ///
-    /// The transaction runs in a task of its own: a client that hangs up in the middle of a checkout neither aborts it nor
-    /// leaves its locks behind.
+    /// The transaction runs in a task of its own. If a client hangs up in the middle of a checkout, the
+    /// checkout is not aborted and leaves no locks behind.
     pub async fn write<const STATUS: u16, T, R, E, F>(
         &self,
         name: &'static str,
@@ -102,7 +105,7 @@ impl State {
         self.answer_once(name, request, work).await
     }
 
-    /// As [`State::write`], for an effect that writes out its answer and stores it itself.
+    /// Like [`State::write`], for an effect that makes and stores its answer itself.
     pub async fn write_and_store<const STATUS: u16, T, E, F>(
         &self,
         name: &'static str,
@@ -118,8 +121,9 @@ impl State {
         self.answer_once(name, Some(request), work).await
     }
 
-    /// The first of two transactions with something slow between them, such as the upload of a file: runs `effect`, unless the
-    /// request was answered before; then it returns that answer. [`State::write`] is the second.
+    /// The first of two transactions with something slow between them, such as the upload of a file. If the
+    /// request was answered before, this returns that answer. Otherwise it runs `effect`. [`State::write`] is
+    /// the second transaction.
     pub async fn begin<const STATUS: u16, T, E, F>(
         &self,
         name: &'static str,
@@ -141,7 +145,7 @@ impl State {
         Ok(self.run_to_end(name, begin).await??)
     }
 
-    /// As [`State::write`], for a transaction whose outcome the handler still has to look at.
+    /// Like [`State::write`], for a transaction whose result the handler has to look at first.
     pub async fn transaction<R, E, F>(&self, name: &'static str, body: F) -> Result<R, Problem>
     where
         F: Effect<Result<R, E>>,
@@ -151,7 +155,7 @@ impl State {
         self.run_to_end(name, body).await?.map_err(|error| Refused::<E>::from(error).0)
     }
 
-    /// Replays the stored answer, or does the work that comes to one.
+    /// Replays the stored answer, or does the work that leads to one.
     async fn answer_once<const STATUS: u16, T, E, F>(
         &self,
         name: &'static str,
@@ -171,7 +175,7 @@ impl State {
         Ok(self.run_to_end(name, once).await??)
     }
 
-    /// In a task of its own, after which workers are woken.
+    /// Runs in a task of its own, then wakes the workers.
     async fn run_to_end<R, E, F>(
         &self,
         name: &'static str,
@@ -192,7 +196,8 @@ impl State {
     }
 }
 
-/// What the same request was answered before. From here to the end of the transaction nobody else works on it.
+/// The stored answer to the same request, if there is one. From this call to the end of the transaction,
+/// nobody else processes the request.
 async fn find_answer<const STATUS: u16, T>(
     conn: &mut AsyncPgConnection,
     request: Option<&IdempotentRequest>,

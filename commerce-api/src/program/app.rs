@@ -1,4 +1,4 @@
-//! Everything that is served, put together.
+//! The whole application, put together.
 
 use poem::web::Path;
 use poem::{Endpoint, EndpointExt, IntoResponse, Response, Route, get, handler};
@@ -16,7 +16,7 @@ use crate::resources::catalog::media;
 use crate::resources::health;
 use crate::routes;
 
-/// The application, as the server and the tests run it.
+/// The application, as used by the server and by the tests.
 pub fn app(state: State, settings: &HttpSettings) -> impl Endpoint<Output = Response> + use<> {
     telemetry::count();
     let api = OpenApiService::new(routes::surface(&state), "", "");
@@ -47,7 +47,7 @@ fn fixed(content_type: &'static str, text: String) -> impl Endpoint {
     poem::endpoint::make_sync(move |_| Response::builder().content_type(content_type).body(text.clone()))
 }
 
-/// Where the `type` of a problem leads.
+/// The page that the `type` of a problem refers to.
 #[handler]
 fn explain_problem(Path(code): Path<String>) -> Response {
     match Code::ALL.iter().find(|known| known.as_str() == code) {

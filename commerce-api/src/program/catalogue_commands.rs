@@ -20,10 +20,10 @@ use commerce_program::settings::ShopArguments;
 use crate::program::config::DatabaseSettings;
 use crate::program::create_admin::ensure_account;
 
-/// The demo catalogue, in the plain layout that every shop can import.
+/// The demo catalogue, in the native layout, which every shop can import.
 pub const DEMO_CATALOGUE: &str = include_str!("../../demo/catalogue.csv");
 
-/// How `commerce-api seed` is called.
+/// The arguments of `commerce-api seed`.
 #[derive(Debug, Args)]
 pub struct SeedArguments {
     #[command(flatten)]
@@ -31,34 +31,35 @@ pub struct SeedArguments {
     #[command(flatten)]
     shop: ShopArguments,
 
-    /// Also make a customer with this address who can log in at once; needs the password too
+    /// Also create a customer with this e-mail address, who can log in at once. Needs the password too
     #[arg(long, env = "COMMERCE_DEMO_EMAIL", requires = "customer_password")]
     customer_email: Option<String>,
 
-    /// The password of that customer
+    /// Password of that customer
     #[arg(long, env = "COMMERCE_DEMO_PASSWORD", hide_env_values = true, requires = "customer_email")]
     customer_password: Option<String>,
 }
 
-/// How `commerce-api import` is called.
+/// The arguments of `commerce-api import`.
 #[derive(Debug, Args)]
 pub struct ImportArguments {
-    /// A CSV file: Shopify's product export, or the plain layout of demo/catalogue.csv
+    /// CSV file: Shopify's product export, or the native layout of demo/catalogue.csv
     file: PathBuf,
 
-    /// How to read the columns: `shopify` or `native`; told from the header unless given
+    /// How to read the columns: `shopify` or `native`. Detected from the header by default
     #[arg(long)]
     layout: Option<Layout>,
 
-    /// What a wrong line does: `abort` imports nothing, `skip` leaves its product out; where only a count of stock cannot be, that count
+    /// What to do about a wrong line. `abort` imports nothing. `skip` leaves out the line's product; if only
+    /// a stock count is impossible, it leaves out that count
     #[arg(long, default_value = "abort")]
     on_error: OnError,
 
-    /// Whose stock is taken from the file: `create_only` new variants, or `set` all
+    /// Which variants take their stock from the file: `create_only` for new variants, `set` for all
     #[arg(long, default_value = "create_only")]
     stock: StockPolicy,
 
-    /// Try and report, but change nothing
+    /// Check the file and report, but change nothing
     #[arg(long)]
     dry_run: bool,
 
@@ -68,7 +69,7 @@ pub struct ImportArguments {
     shop: ShopArguments,
 }
 
-/// Puts the demo catalogue into the shop. Products that are there already stay as they are.
+/// Loads the demo catalogue into the shop. Products that already exist are not changed.
 pub async fn seed(arguments: SeedArguments) -> anyhow::Result<()> {
     println!("Seeding the demo catalogue …");
     let options = ImportOptions {
@@ -108,7 +109,7 @@ pub async fn import(arguments: ImportArguments) -> anyhow::Result<()> {
     run(&arguments.database.pool()?, open, bytes, options, arguments.shop.settings().currency).await
 }
 
-/// `open` gives the file from its beginning: a transaction that Postgres breaks off is run again.
+/// `open` opens the file at its beginning, because a transaction that Postgres aborts is run again.
 async fn run<R: Read + Send>(
     pool: &Pool,
     open: impl Fn() -> anyhow::Result<R> + Sync,
@@ -167,7 +168,8 @@ impl Retryable for ImportFileError {
     }
 }
 
-/// Tells how far an import is: on a terminal in one line that is written over, else in a line now and then.
+/// Shows the progress of an import: on a terminal in one line that is overwritten, otherwise in a line from
+/// time to time.
 struct Progress {
     bytes: u64,
     shown_at: Instant,
@@ -189,7 +191,7 @@ impl Progress {
         let line = format!("{percent:>3} %  {} products", progress.products);
         if self.on_terminal {
             print!("\r{line}");
-            // What cannot be shown is no reason to stop.
+            // If the progress cannot be shown, the import goes on.
             let _ = std::io::stdout().flush();
         } else {
             println!("{line}");

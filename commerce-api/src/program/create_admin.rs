@@ -1,4 +1,4 @@
-//! The first admin: by `commerce-api create-admin`, or from the settings when the server starts.
+//! The first admin, created by `commerce-api create-admin` or from the settings when the server starts.
 
 use std::time::Duration;
 
@@ -22,16 +22,16 @@ pub struct CreateAdminArguments {
     #[arg(long, env = "COMMERCE_ADMIN_EMAIL")]
     email: String,
 
-    /// Password, of 8 characters or more
+    /// Password, at least 8 characters
     #[arg(long, env = "COMMERCE_ADMIN_PASSWORD", hide_env_values = true)]
     password: String,
 
-    /// Name to be shown
+    /// Display name
     #[arg(long, default_value = "Admin")]
     display_name: String,
 }
 
-/// `commerce-api create-admin`: says what it did.
+/// `commerce-api create-admin`: creates the account and reports what it did.
 pub async fn create_admin(arguments: CreateAdminArguments) -> anyhow::Result<String> {
     let pool = arguments.database.pool()?;
     let hasher = PasswordHasher::with_slots(1);
@@ -39,7 +39,7 @@ pub async fn create_admin(arguments: CreateAdminArguments) -> anyhow::Result<Str
     ensure_account(&pool, &hasher, Role::Admin, email, password, display_name).await
 }
 
-/// Makes the account unless there is one; one of another role is not touched. Says what it did.
+/// Creates the account unless it exists. An account with another role is not changed. Returns a message.
 pub(crate) async fn ensure_account(
     pool: &Pool,
     hasher: &PasswordHasher,
@@ -75,21 +75,21 @@ pub(crate) async fn ensure_account(
     }
 }
 
-/// The admin that `serve` sees to, if one is named.
+/// The settings from which `serve` creates an admin.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "First admin")]
 pub struct AdminSettings {
-    /// Made an admin if the shop has none yet; needs the password too
+    /// Created as an admin if the shop has none yet. Needs the password too
     #[arg(long, env = "COMMERCE_ADMIN_EMAIL", requires = "admin_password")]
     admin_email: Option<String>,
 
-    /// The password of that admin
+    /// Password of that admin
     #[arg(long, env = "COMMERCE_ADMIN_PASSWORD", hide_env_values = true, requires = "admin_email")]
     admin_password: Option<String>,
 }
 
 impl AdminSettings {
-    /// Makes the admin as soon as the database can be reached and is migrated.
+    /// Creates the admin as soon as the database is reachable and migrated.
     pub fn see_to(self, pool: Pool, hasher: PasswordHasher) {
         let (Some(email), Some(password)) = (self.admin_email, self.admin_password) else { return };
         if email.is_empty() || password.is_empty() {
@@ -111,8 +111,8 @@ impl AdminSettings {
     }
 }
 
-/// An account that was deleted must not come back with the password of the settings: once the shop has an admin, another one
-/// comes by the hand of an admin or by `create-admin`.
+/// An account that was deleted must not come back with the password of the settings. So once the shop has an
+/// admin, further admins are made by an admin or by `create-admin`.
 async fn ensure_first_admin(
     pool: &Pool,
     hasher: &PasswordHasher,
@@ -182,7 +182,7 @@ mod tests {
             async || find_credentials(&mut *database.conn().await, &stranger.email).await.unwrap();
         assert!(credentials().await.check(&hasher(), "the password of a stranger".to_owned()).await.is_err());
         assert!(credentials().await.check(&hasher(), password.to_owned()).await.is_ok());
-        // One that is confirmed is never replaced.
+        // A confirmed account is never replaced.
         let customer =
             accounts::create_confirmed(&mut *database.conn().await, &stranger, Role::Customer).await;
         assert_eq!(customer.unwrap(), CreatedAccount::OtherRole(Role::Admin));

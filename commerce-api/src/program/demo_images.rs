@@ -1,5 +1,5 @@
-//! Pictures of the demo catalogue, drawn here so that a new shop has images without reaching for the network:
-//! `/demo-images/mug-b5654a.svg` is a mug in that colour.
+//! The images of the demo catalogue. They are drawn here, so that a new shop has images without access to the
+//! network. For example, `/demo-images/mug-b5654a.svg` is a mug in that colour.
 
 use poem::http::header;
 use poem::web::Path;
@@ -19,7 +19,7 @@ pub fn draw(Path(name): Path<String>) -> Response {
     }
 }
 
-/// The picture of a name such as `mug-b5654a.svg`.
+/// The image for a name such as `mug-b5654a.svg`.
 pub fn svg(name: &str) -> Option<String> {
     let (shape, color) = name.strip_suffix(".svg")?.rsplit_once('-')?;
     let is_color = color.len() == 6 && color.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -33,7 +33,8 @@ pub fn svg(name: &str) -> Option<String> {
     ))
 }
 
-/// Shapes on a field of 400 by 400 with the ground at 310; `{shade}`, `{light}` and `{line}` are ways of painting.
+/// Shapes on a canvas of 400 by 400 with the ground at 310. `{shade}`, `{light}` and `{line}` are paint
+/// styles.
 const SHAPES: [(&str, &str); 38] = [
     (
         "backpack",

@@ -1,4 +1,4 @@
-//! The commands of the program, its settings, and how the server is put together and started.
+//! The program: its commands and settings, and how the server is assembled and started.
 
 pub mod app;
 pub mod catalogue_commands;

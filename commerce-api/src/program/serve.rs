@@ -1,4 +1,4 @@
-//! `commerce-api serve`: until it is asked to stop.
+//! `commerce-api serve`: runs until it is asked to stop.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::program::app::app;
 use crate::program::config::{DatabaseSettings, SearchSettings, SecretSettings};
 use crate::program::create_admin::AdminSettings;
 
-/// Everything that `serve` can be told.
+/// The arguments of `serve`.
 #[derive(Debug, Args)]
 pub struct ServeArguments {
     #[command(flatten)]
@@ -39,7 +39,7 @@ pub struct ServeArguments {
     log: LogSettings,
 }
 
-/// How long requests that are being worked on may take after a signal to stop.
+/// How long running requests may take after a signal to stop.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
 pub async fn serve(arguments: ServeArguments) -> anyhow::Result<()> {

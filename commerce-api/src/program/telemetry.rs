@@ -11,7 +11,7 @@ use crate::http::state::State;
 /// Upper bounds of the buckets of request durations, in seconds.
 const BUCKETS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
 
-/// The process's metrics; one recorder, however many applications are made (tests make several).
+/// The metrics of the process. There is one recorder, even if several applications are made, as in tests.
 fn recorder() -> Option<&'static PrometheusHandle> {
     static RECORDER: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
     RECORDER
@@ -27,14 +27,14 @@ fn recorder() -> Option<&'static PrometheusHandle> {
         .as_ref()
 }
 
-/// Starts counting.
+/// Starts the metrics recorder.
 pub fn count() {
     if let Some(handle) = recorder() {
         handle.run_upkeep();
     }
 }
 
-/// What Prometheus reads.
+/// The metrics in Prometheus format.
 #[handler]
 pub fn metrics(Data(state): Data<&State>) -> Response {
     let status = state.pool.status();

@@ -1,4 +1,4 @@
-//! `/admin/audit-log`: who of the staff changed what.
+//! `/admin/audit-log`: which member of staff changed what.
 
 use chrono::{DateTime, Utc};
 use commerce_core::audit_log::{self, AuditFilter, ListAuditError, SubjectKind as Kind};
@@ -19,9 +19,10 @@ pub struct AuditLog(pub State);
 
 #[OpenApi(tag = "Tag::Operations")]
 impl AuditLog {
-    /// Read the audit log
+    /// List audit log entries
     ///
-    /// Every change that staff made, newest first. What an entry says of a deleted account holds nothing personal.
+    /// Lists every change that staff made, newest first. Entries about deleted accounts hold no personal
+    /// data.
     #[oai(path = "/admin/audit-log", method = "get", operation_id = "list_audit_log")]
     #[allow(clippy::too_many_arguments)]
     async fn list(
@@ -29,16 +30,16 @@ impl AuditLog {
         _staff: Can<OperationsRead>,
         /// Id of the user who made the change
         actor: Query<Option<Uuid>>,
-        /// The operation, by its operationId
+        /// The operationId of the change
         #[oai(validator(max_length = 100))]
         action: Query<Option<String>>,
         subject_kind: Query<Option<SubjectKind>>,
-        /// Id of what was changed
+        /// Id of the thing that was changed
         #[oai(validator(max_length = 100))]
         subject_id: Query<Option<String>>,
-        /// At this time or after
+        /// Only entries at this time or later
         from: Query<Option<DateTime<Utc>>>,
-        /// Before this time
+        /// Only entries before this time
         before: Query<Option<DateTime<Utc>>>,
         #[oai(validator(minimum(value = "1"), maximum(value = "100")), default = "twenty")] limit: Query<u16>,
         cursor: Query<Option<String>>,
@@ -58,42 +59,42 @@ impl AuditLog {
     }
 }
 
-/// What kinds of things staff change.
+/// What kind of thing was changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[oai(rename = "AuditSubjectKind", rename_all = "snake_case", remote = "Kind")]
 pub enum SubjectKind {
     User,
-    /// With its variants and images.
+    /// A product, with its variants and images.
     Product,
     Category,
-    /// The levels of a variant.
+    /// The stock levels of a variant.
     Stock,
     Order,
-    /// Many products at once: an import.
+    /// Many products at once, by an import.
     Catalogue,
     /// The order of the categories.
     CategoryOrder,
 }
 
-/// One change by one of the staff.
+/// One change that a member of staff made.
 #[derive(Debug, Clone, Object)]
 #[oai(skip_serializing_if_is_none, example)]
 pub struct AuditEntry {
     pub id: Uuid,
     pub at: DateTime<Utc>,
-    /// `user:<id>` or `system`.
+    /// Who made the change: `user:<id>` or `system`.
     pub actor: String,
     /// The actor's role at that time.
     pub actor_role: Option<String>,
     pub request_id: Option<String>,
-    /// The operation, by its operationId.
+    /// The operationId of the change.
     pub action: String,
     pub subject_kind: SubjectKind,
-    /// None where a change is about many things.
+    /// Absent if the change is about many things.
     pub subject_id: Option<String>,
-    /// What it was like; none if it was made by this change.
+    /// The state before the change. Absent if the change created the thing.
     pub before: Option<serde_json::Value>,
-    /// What it was like then; none if it was deleted.
+    /// The state after the change. Absent if the change deleted the thing.
     pub after: Option<serde_json::Value>,
 }
 

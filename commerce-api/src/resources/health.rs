@@ -1,4 +1,4 @@
-//! Whether the process lives, and whether it can do its work.
+//! Whether the process is alive, and whether it can do its work.
 
 use commerce_core::db::{self, PooledConnection};
 use commerce_core::jobs::Job as _;
@@ -20,7 +20,7 @@ pub fn alive() -> &'static str {
 
 #[derive(Debug, Serialize)]
 struct Readiness {
-    /// `ready`, `degraded` (sells, but something waits) or `unavailable`.
+    /// `ready`, `degraded` (the shop sells, but something is delayed or limited) or `unavailable`.
     status: &'static str,
     database: String,
     migrations: String,
@@ -29,8 +29,9 @@ struct Readiness {
     search: String,
 }
 
-/// 200 when the shop can sell. A worker, mail server or search engine that is away makes mails and expiry wait, or search less
-/// good, so it is told, but is no reason to take the shop out of service.
+/// Answers 200 if the shop can sell. If a worker, the mail server or the search engine is down, mails and
+/// expiry are late or search is worse. The answer tells so, but that is no reason to take the shop out of
+/// service.
 #[handler]
 pub async fn ready(Data(state): Data<&State>) -> Response {
     let readiness = match state.pool.get().await {
@@ -67,7 +68,7 @@ async fn look(mut conn: PooledConnection, state: &State) -> Result<Readiness, di
     } else {
         "ok".to_owned()
     };
-    // It takes a connection of its own: no probe is to wait for another's.
+    // The probe uses a connection of its own, so that it does not hold up another's.
     drop(conn);
     let searches = state.search.check().await;
     let degraded = overdue.is_some() || mail_waits || searches.is_err();
@@ -102,7 +103,7 @@ async fn mail_waits(conn: &mut AsyncPgConnection) -> Result<bool, diesel::result
     diesel::select(diesel::dsl::exists(failed)).get_result(conn).await
 }
 
-/// The kind of a job that should have run a minute ago.
+/// The kind of a job that is overdue by a minute or more, if there is one.
 async fn job_overdue(conn: &mut AsyncPgConnection) -> Result<Option<String>, diesel::result::Error> {
     jobs::table
         .filter(jobs::state.ne("dead"))

@@ -1,4 +1,4 @@
-//! `/admin/inventory`: how much there is of what, and every change of it.
+//! `/admin/inventory`: stock levels and every change of them.
 
 use chrono::{DateTime, Utc};
 use commerce_core::audit_log::{self, Subject};
@@ -32,7 +32,7 @@ impl Inventory {
     async fn list(
         &self,
         _staff: Can<InventoryRead>,
-        /// Only levels with at most so many units available
+        /// Only levels with at most this many units available
         available_max: Query<Option<i64>>,
         #[oai(validator(minimum(value = "1"), maximum(value = "100")), default = "twenty")] limit: Query<u16>,
         cursor: Query<Option<String>>,
@@ -45,7 +45,8 @@ impl Inventory {
 
     /// Adjust stock
     ///
-    /// Adds to or takes from what is on hand, with a line in the ledger. What is reserved cannot be taken away.
+    /// Adds units to what is on hand, or takes units away, and records it in the ledger. Reserved units
+    /// cannot be taken away.
     #[oai(path = "/admin/inventory/:variant_id/adjustments", method = "post", operation_id = "adjust_stock")]
     async fn adjust(
         &self,
@@ -74,9 +75,10 @@ impl Inventory {
         self.0.write("adjust_stock", request, effect).await
     }
 
-    /// List the movements of a variant's stock
+    /// List stock movements of a variant
     ///
-    /// The ledger, newest first: every unit that came, was set aside, given back or sent out.
+    /// Returns the ledger of the variant, newest first. It has every unit that was received, reserved,
+    /// released or shipped.
     #[oai(
         path = "/admin/inventory/:variant_id/movements",
         method = "get",
@@ -97,7 +99,7 @@ impl Inventory {
     }
 }
 
-/// How much there is of a variant at a location.
+/// The stock of a variant at a location.
 #[derive(Debug, Clone, Object)]
 #[oai(skip_serializing_if_is_none, example)]
 pub struct StockLevel {
@@ -107,45 +109,45 @@ pub struct StockLevel {
     pub product_title: String,
     pub variant_title: String,
     pub sku: Option<String>,
-    /// Units in the house.
+    /// Units that are physically there.
     pub on_hand: i64,
-    /// Of these, spoken for by orders and carts.
+    /// Units on hand that are reserved for orders and carts.
     pub reserved: i64,
-    /// on_hand − reserved
+    /// `on_hand − reserved`
     pub available: i64,
 }
 
-/// A change of what is on hand.
+/// A change of the units on hand.
 #[derive(Debug, Clone, Object)]
 #[oai(deny_unknown_fields, example)]
 pub struct AdjustStockRequest {
-    /// Units to add; negative takes away.
+    /// Units to add. A negative number takes units away.
     #[oai(validator(minimum(value = "-1000000000"), maximum(value = "1000000000")))]
     pub delta: i64,
-    /// Why; kept in the ledger.
+    /// The reason, which is kept in the ledger.
     #[oai(validator(max_length = 500))]
     pub reason: Option<String>,
-    /// The main location unless given.
+    /// The main location by default.
     pub location_id: Option<Uuid>,
 }
 
-/// What a movement does to its level.
+/// What a movement does to the stock level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[oai(rename_all = "snake_case", remote = "Kind")]
 pub enum MovementKind {
-    /// Counted, received or written off.
+    /// Units were counted, received or written off.
     Adjust,
-    /// Set aside for a cart or an order.
+    /// Units were reserved for a cart or an order.
     Reserve,
-    /// Given back.
+    /// Reserved units were released.
     Release,
-    /// Left with a shipment.
+    /// Units left with a shipment.
     Consume,
-    /// Came back with a return.
+    /// Units came back with a return.
     Return,
 }
 
-/// A line of the ledger.
+/// An entry of the ledger.
 #[derive(Debug, Clone, Object)]
 #[oai(skip_serializing_if_is_none, example, rename = "StockMovement")]
 pub struct Movement {
@@ -157,7 +159,7 @@ pub struct Movement {
     pub reserved_delta: i64,
     pub reason: Option<String>,
     pub order_id: Option<Uuid>,
-    /// Who did it: `user:<id>`, `guest` or `system`.
+    /// Who made the change: `user:<id>`, `guest` or `system`.
     pub actor: String,
     pub created_at: DateTime<Utc>,
 }

@@ -1,4 +1,4 @@
-//! The resources, in a folder per business word; the words are commerce-core's.
+//! The resources. Each folder stands for a business concept and has its name in commerce-core.
 
 pub mod accounts;
 pub mod audit_log;

@@ -1,4 +1,4 @@
-//! `/products/search`: products by words.
+//! `/products/search`: searching products by words.
 
 use std::collections::BTreeMap;
 
@@ -20,19 +20,24 @@ pub struct Search(pub State);
 impl Search {
     /// Search products
     ///
-    /// Active products that have all the words of `q` in title, SKU, categories, attributes, options or description. The last word
-    /// may be unfinished. A typing error is forgiven in words of five letters or more, two from nine on; Postgres looks for one only in words
-    /// that the shop does not know, or if nothing was found, so Meilisearch may find more. Facets count everything that matches, not only
-    /// this page; each leaves its own filter out of account. A product counts in its categories and in those above them. Of a text that
-    /// many thousands match, Postgres counts the first 5,000, those in the title before the others, and says that by `total_is_exact`.
+    /// Finds active products that have all words of `q` in their title, SKU, categories, attributes, options
+    /// or description. The last word may be unfinished.
+    ///
+    /// Typing errors are allowed: one in words of five letters or more, two in words of nine letters or more.
+    /// Postgres corrects only words that the shop does not know, or all words if nothing was found. So
+    /// Meilisearch may find more.
+    ///
+    /// Facets count all matches, not only this page. Each facet ignores its own filter. A product counts in
+    /// its categories and in their ancestors. If many thousands of products match, Postgres counts the first
+    /// 5,000, those with the words in the title first, and `total_is_exact` is `false`.
     #[oai(path = "/products/search", method = "get", operation_id = "search_products")]
     #[allow(clippy::too_many_arguments)]
     async fn search(
         &self,
-        /// What was typed; all products if it is left out
+        /// The search text. Left out, it finds all products
         #[oai(validator(max_length = 200))]
         q: Query<Option<String>>,
-        /// Ids or slugs of categories: products in any of them, or anywhere below
+        /// Ids or slugs of categories. Finds products in any of them or their descendants
         #[oai(validator(max_items = 20))]
         category: Query<Option<Vec<String>>>,
         /// Lower bound of `price_from`, in minor units
@@ -41,12 +46,12 @@ impl Search {
         /// Upper bound of `price_from`, in minor units
         #[oai(validator(minimum(value = "0")))]
         price_max: Query<Option<i64>>,
-        /// Accepted values of options, such as `Size:Small`; several of one option mean any of them
+        /// Values of options, such as `Size:Small`. Several values of one option mean any of them
         #[oai(validator(max_items = 20))]
         option: Query<Option<Vec<String>>>,
-        /// Only what can be bought now (true), or only what is sold out (false)
+        /// `true`: only products that can be bought now. `false`: only products that are sold out
         in_stock: Query<Option<bool>>,
-        /// Best match first, of what can be bought, unless asked otherwise
+        /// Best match first by default, products that can be bought before the others
         sort: Query<Option<SearchSort>>,
         /// From 1
         #[oai(validator(minimum(value = "1"), maximum(value = "1000")), default = "one")]
@@ -76,7 +81,7 @@ fn one() -> u32 {
 fn option_filter(text: &str) -> Result<OptionFilter, Problem> {
     let (name, value) = text.split_once(':').ok_or_else(|| {
         let fault = Fault::parameter("option", "must be a name and a value, such as Size:Small");
-        Problem::new(Code::InvalidParameter, "An option is given as its name, a colon and a value.")
+        Problem::new(Code::InvalidParameter, "An option must be a name, a colon and a value.")
             .with_errors(vec![fault])
     })?;
     Ok(OptionFilter { name: name.to_owned(), value: value.to_owned() })
@@ -94,7 +99,7 @@ impl Refusal for SearchProductsError {
     }
 }
 
-/// The order of what was found; `-` is descending.
+/// The sort order of the results. `-` means descending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[oai(remote = "search::SearchSort")]
 pub enum SearchSort {
@@ -108,25 +113,27 @@ pub enum SearchSort {
     Newest,
 }
 
-/// One page of what was found.
+/// One page of results.
 #[derive(Debug, Object)]
 #[oai(example)]
 pub struct SearchResult {
     pub data: Vec<FoundProduct>,
-    /// How many there are on all pages.
+    /// The number of results on all pages.
     pub total: i64,
-    /// False if there are more than that: Postgres counts some thousands, in the facets too, and leaves it at that.
+    /// `false` if there are more results than `total`. Postgres stops counting after some thousands, in the
+    /// facets too.
     pub total_is_exact: bool,
-    /// By field: `category`, `price` (ranges in minor units), `in_stock`, and `options.<name>` for each option.
+    /// By field: `category`, `price` (ranges in minor units), `in_stock`, and `options.<name>` for each
+    /// option.
     pub facets: BTreeMap<String, Vec<FacetValue>>,
     pub page: u32,
-    /// How many are on a page.
+    /// Results on a page.
     pub limit: u16,
-    /// How many pages there are.
+    /// The number of pages.
     pub pages: i64,
 }
 
-/// A product, and where the words were found in it.
+/// A product with highlights.
 #[derive(Debug, Object)]
 pub struct FoundProduct {
     #[oai(flatten)]
@@ -134,12 +141,12 @@ pub struct FoundProduct {
     pub highlights: Highlights,
 }
 
-/// HTML: found words are between `<mark>` and `</mark>`, everything else is escaped.
+/// HTML. The found words are between `<mark>` and `</mark>`, everything else is escaped.
 #[derive(Debug, Object)]
 #[oai(skip_serializing_if_is_none)]
 pub struct Highlights {
     pub title: String,
-    /// The part of the description around the first found word, if there is one.
+    /// The part of the description around the first found word. Absent if the description has none.
     pub description: Option<String>,
 }
 
@@ -147,11 +154,12 @@ pub struct Highlights {
 #[derive(Debug, Object)]
 #[oai(skip_serializing_if_is_none)]
 pub struct FacetValue {
-    /// As it is filtered by: the slug of a category, `1000-2499` for a range of prices, `true`, the value of an option.
+    /// The value to filter by: the slug of a category, a price range such as `1000-2499`, `true`, or the
+    /// value of an option.
     pub value: String,
-    /// As it is shown, where that differs: the title of a category.
+    /// The text to show, if it differs from the value, such as the title of a category.
     pub label: Option<String>,
-    /// How many products there are with it.
+    /// The number of products with this value.
     pub count: i64,
 }
 

@@ -360,7 +360,7 @@ async fn a_provider_is_told_details_and_what_the_shopper_must_do_may_be_data() {
     }
     let off = shop.send(pay(&token, &order, "p-3", &json!({ "provider": "bank_transfer" }))).await;
     let message = off.json()["errors"][0].to_string();
-    assert!(message.contains("switched on: mock"), "{message}");
+    assert!(message.contains("enabled: mock"), "{message}");
     let client = json!({ "provider": "mock", "details": { "outcome": "require_client" } });
     let begun = shop.send(pay(&token, &order, "p-4", &client)).await.json();
     assert_eq!(begun["action"]["type"], "client", "{begun}");

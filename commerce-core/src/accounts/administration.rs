@@ -50,10 +50,10 @@ pub struct UpdateUser {
 #[derive(Debug, thiserror::Error)]
 pub enum AdministerUserError {
     /// Who asks for the change was disabled or deleted in the meantime.
-    #[error("the account of who asks can no longer be used")]
+    #[error("the account of the caller can no longer be used")]
     AuthorGone,
     /// The role of who asks does not include it, or no longer.
-    #[error("who asks may not change accounts")]
+    #[error("the caller may not change accounts")]
     AuthorMayNot,
     /// There is no such account, or it was deleted.
     #[error("there is no such account")]

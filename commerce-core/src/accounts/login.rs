@@ -20,7 +20,7 @@ use crate::schema::users;
 #[derive(Debug, thiserror::Error)]
 pub enum LoginError {
     /// Nobody has this address, or the password is another: which of the two is not told.
-    #[error("e-mail address and password do not belong together")]
+    #[error("the e-mail address or the password is wrong")]
     InvalidCredentials,
     /// The password is right, but nobody has yet entered the code that was mailed to the address.
     #[error("the e-mail address was not verified yet")]

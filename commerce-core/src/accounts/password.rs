@@ -14,7 +14,7 @@ pub enum InvalidPassword {
     #[error("must have at most {} characters", NewPassword::CHARS_MAX)]
     TooLong,
     /// An attacker who tries likely passwords first would soon find it.
-    #[error("is too easy to guess: take several words that do not belong together")]
+    #[error("is too easy to guess: use several unrelated words")]
     Guessable,
 }
 

@@ -8,7 +8,7 @@ pub struct Phone(String);
 
 /// The text is not a telephone number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("must be a telephone number of 3 to 20 digits such as +44 20 7946 0018")]
+#[error("must be a phone number of 3 to 20 digits, such as +44 20 7946 0018")]
 pub struct InvalidPhone;
 
 impl Phone {

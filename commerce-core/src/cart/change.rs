@@ -28,7 +28,7 @@ pub enum CartError {
     NotInCart(VariantId),
     /// More units than a cart may hold of one variant, or fewer than one.
     #[error(
-        "a cart holds 1 to {QUANTITY_MAX} units of a variant; {requested} of {variant_id} were asked for"
+        "a cart holds 1 to {QUANTITY_MAX} units of a variant; {requested} of {variant_id} were requested"
     )]
     QuantityOutOfRange {
         /// The variant asked for.

@@ -107,7 +107,7 @@ pub enum WriteCategoryError {
     #[error("there is no such category")]
     UnknownCategory,
     /// Someone else wrote in between.
-    #[error("the category is at version {current} by now")]
+    #[error("the category was changed in the meantime and is now at version {current}")]
     VersionMismatch {
         /// The version that it has by now.
         current: i32,
@@ -149,7 +149,7 @@ pub enum DeleteCategoryError {
     #[error("there is no such category")]
     UnknownCategory,
     /// What the deletion would orphan.
-    #[error("{products} product(s) are in the category and {} below it", .children.len())]
+    #[error("the category is in use: products: {products}, child categories: {}", .children.len())]
     InUse {
         /// How many products are in the category.
         products: i64,

@@ -33,7 +33,7 @@ pub enum ProductRefusal {
     #[error("the SKU {0:?} belongs to another variant")]
     SkuTaken(String),
     /// Another variant of the product has the same options.
-    #[error("the product has a variant with these options already")]
+    #[error("the product already has a variant with these options")]
     OptionsTaken,
 }
 
@@ -58,7 +58,7 @@ pub enum UpdateProductError {
     #[error("the product has no variant {0}")]
     UnknownVariant(VariantId),
     /// Someone else wrote in between.
-    #[error("the product is at version {current} by now")]
+    #[error("the product was changed in the meantime and is now at version {current}")]
     VersionMismatch {
         /// The version that it has by now.
         current: i32,

@@ -52,7 +52,7 @@ pub enum BeginPaymentError {
     #[error("an order that is {0} cannot be paid")]
     NotPayable(OrderStatus),
     /// The order's time to be paid is over; it is about to be cancelled.
-    #[error("the time to pay this order is over")]
+    #[error("the time to pay this order has run out")]
     Expired,
     /// The amount is not positive, or is more than is due.
     #[error("{amount} cannot be paid: {due} is due")]
@@ -63,7 +63,7 @@ pub enum BeginPaymentError {
         due: Money,
     },
     /// The amount is not in the order's currency.
-    #[error("the order is in {due}, not in {amount}")]
+    #[error("{amount} is not in the currency of the order; {due} is due")]
     CurrencyMismatch {
         /// What was to be paid.
         amount: Money,
@@ -71,10 +71,10 @@ pub enum BeginPaymentError {
         due: Money,
     },
     /// The same key came before with another order, provider, amount or shopper's part.
-    #[error("this request began a payment with other terms")]
+    #[error("the first request with this key began a payment with other terms")]
     RequestReused,
     /// The same request is being worked on: try again in a moment.
-    #[error("the same request is being worked on")]
+    #[error("the same request is still being processed")]
     RequestInUse,
     /// A statement failed.
     #[error(transparent)]

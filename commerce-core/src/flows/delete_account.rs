@@ -16,7 +16,7 @@ use crate::settings::ShopSettings;
 #[derive(Debug, thiserror::Error)]
 pub enum DeleteAccountError {
     /// The password was changed in the meantime, or the account is disabled.
-    #[error("the password is no longer the one that was checked")]
+    #[error("the password was changed after it was checked")]
     PasswordChanged,
     /// Nobody would be left who may do everything.
     #[error("this is the last admin who can log in: make somebody else an admin first")]

@@ -23,7 +23,7 @@ use crate::settings::ShopSettings;
 #[derive(Debug, thiserror::Error)]
 pub enum ExpireOrdersError {
     /// The pool had no connection.
-    #[error("no database connection could be had: {0}")]
+    #[error("no database connection is available: {0}")]
     NoConnection(#[from] PoolError),
     /// What a provider says about a payment could not be written.
     #[error(transparent)]

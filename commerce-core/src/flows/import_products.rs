@@ -108,7 +108,7 @@ pub struct ImportProgress {
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
     /// The file has faults; no more of them are listed than a person can read, and all are counted.
-    #[error("{} fault(s) in the file", .0.total)]
+    #[error("{} error(s) in the file", .0.total)]
     WrongLines(Faults),
     /// One import at a time: each holds what it writes until its end, and the other would give up waiting.
     #[error("another import is running; start this one when it has ended")]

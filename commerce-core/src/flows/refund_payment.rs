@@ -53,10 +53,10 @@ pub enum RefundPaymentError {
     #[error("there is no refund {0}")]
     NotFound(RefundId),
     /// This program has no provider of that name, so the money cannot be asked back.
-    #[error("the payment provider {0} is not switched on")]
+    #[error("the payment provider {0} is not enabled")]
     ProviderOff(ProviderName),
     /// The provider accepted the refund and now denies it: a person must look.
-    #[error("the payment provider {provider} took up the refund as {reference}, and now does not know of it")]
+    #[error("the payment provider {provider} accepted the refund as {reference}, but no longer knows it")]
     Forgotten {
         /// The provider.
         provider: ProviderName,
@@ -67,7 +67,7 @@ pub enum RefundPaymentError {
     #[error(transparent)]
     Provider(#[from] ProviderError),
     /// The pool had no connection.
-    #[error("no database connection could be had: {0}")]
+    #[error("no database connection is available: {0}")]
     NoConnection(#[from] PoolError),
     /// Another worker has the job by now, and writes what becomes of it.
     #[error(transparent)]

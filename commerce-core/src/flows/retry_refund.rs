@@ -19,13 +19,13 @@ pub enum RetryRefundError {
     #[error("there is no such refund")]
     NotFound,
     /// The refund has succeeded.
-    #[error("the money has gone back already")]
+    #[error("the refund has already succeeded")]
     Succeeded,
     /// The refund has not failed: it is waiting, or at its provider.
-    #[error("the refund is under way")]
+    #[error("the refund is in progress")]
     UnderWay,
     /// Another refund with the same dedupe key has not failed.
-    #[error("the money goes back under another refund of the same payment")]
+    #[error("another refund of the same payment has replaced this one")]
     Replaced,
     /// A statement failed.
     #[error(transparent)]

@@ -19,13 +19,13 @@ pub enum SettleRefundByHandError {
     #[error("there is no such refund")]
     NotFound,
     /// The refund has succeeded.
-    #[error("the money has gone back already")]
+    #[error("the refund has already succeeded")]
     Succeeded,
     /// The provider has it, and may still pay it back.
-    #[error("the refund is under way at its provider")]
+    #[error("the refund is in progress at its provider")]
     UnderWay,
     /// Another refund with the same dedupe key has not failed.
-    #[error("the money goes back under another refund of the same payment")]
+    #[error("another refund of the same payment has replaced this one")]
     Replaced,
     /// A statement failed.
     #[error(transparent)]

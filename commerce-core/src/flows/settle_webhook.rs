@@ -15,7 +15,7 @@ use crate::settings::ShopSettings;
 #[derive(Debug, thiserror::Error)]
 pub enum SettleWebhookError {
     /// It may come before the shop has written down the provider's answer: try again later.
-    #[error("{provider} has no payment {payment:?} here")]
+    #[error("no payment {payment:?} of {provider} is known here")]
     UnknownPayment {
         /// The provider that reports it.
         provider: ProviderName,
@@ -23,7 +23,7 @@ pub enum SettleWebhookError {
         payment: PaymentKey,
     },
     /// As for payments.
-    #[error("{provider} has no refund {refund:?} here")]
+    #[error("no refund {refund:?} of {provider} is known here")]
     UnknownRefund {
         /// The provider that reports it.
         provider: ProviderName,

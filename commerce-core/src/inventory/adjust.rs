@@ -43,7 +43,7 @@ pub struct CountStock {
 #[derive(Debug, thiserror::Error)]
 pub enum AdjustError {
     /// What is reserved must stay on hand: fewer units than that were to be left.
-    #[error("variant {variant_id} would have {on_hand} on hand, below the {reserved} that are reserved")]
+    #[error("variant {variant_id} would have {on_hand} on hand, fewer than the {reserved} that are reserved")]
     BelowReserved {
         /// The variant.
         variant_id: VariantId,

@@ -31,7 +31,7 @@ pub struct NotReserved {
 #[derive(Debug, thiserror::Error)]
 pub enum EndReservationError {
     /// Every variant that falls short.
-    #[error("the order has less reserved than that")]
+    #[error("the order has fewer units reserved")]
     NotReserved(Vec<NotReserved>),
     /// A quantity is below 1.
     #[error("{quantity} units of variant {variant_id} cannot be taken", variant_id = .0.variant_id, quantity = .0.quantity)]

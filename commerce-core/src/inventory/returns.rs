@@ -42,13 +42,13 @@ pub struct NotShipped {
 #[derive(Debug, thiserror::Error)]
 pub enum ReturnError {
     /// Every variant of which less was shipped.
-    #[error("less than that was shipped")]
+    #[error("fewer units were shipped")]
     NotShipped(Vec<NotShipped>),
     /// A quantity is below 1.
     #[error("{quantity} units of variant {variant_id} cannot come back", variant_id = .0.variant_id, quantity = .0.quantity)]
     NoUnits(ReturnedUnits),
     /// The variant has no level at the location, or it is not among the locked ones.
-    #[error("variant {0} has no stock level there")]
+    #[error("variant {0} has no stock level at this location")]
     UnknownLevel(VariantId),
     /// The level would go beyond what can be counted.
     #[error("variant {0} would have more than {ON_HAND_MAX} units on hand")]

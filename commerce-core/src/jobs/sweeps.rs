@@ -136,7 +136,7 @@ impl Sweep {
 #[derive(Debug, thiserror::Error)]
 pub enum SweepError {
     /// The pool had no connection.
-    #[error("no database connection could be had: {0}")]
+    #[error("no database connection is available: {0}")]
     NoConnection(#[from] PoolError),
     /// Unpaid orders could not be cancelled.
     #[error(transparent)]

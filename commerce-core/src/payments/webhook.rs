@@ -91,10 +91,10 @@ impl WebhookEvent {
 #[non_exhaustive]
 pub enum WebhookError {
     /// The provider sends none, or is not set up to verify any.
-    #[error("no webhooks are expected from this payment provider")]
+    #[error("this payment provider does not support webhooks")]
     NotExpected,
     /// Whoever sent it is not the provider, or it was changed or is too old.
-    #[error("the signature of the webhook does not hold")]
+    #[error("the signature of the webhook is invalid")]
     Unverified,
     /// It was verified, but says nothing that can be understood.
     #[error("the webhook cannot be read: {0}")]

@@ -8,25 +8,25 @@ use crate::money::AmountOverflow;
 #[non_exhaustive]
 pub enum PricingError {
     /// A product or sum does not fit into 64 bits.
-    #[error("the amount is too large to be counted")]
+    #[error("the amount is too large")]
     AmountOverflow,
     /// A price, quantity or discount is below zero.
     #[error("a price, quantity or discount is negative")]
     Negative,
     /// An amount was to be apportioned over weights that are all zero.
-    #[error("an amount cannot be divided over nothing")]
+    #[error("an amount cannot be apportioned over weights that are all zero")]
     NothingToDivideOver,
     /// More was to be taken off or given back than is there.
-    #[error("more would go back than there is")]
+    #[error("more would be taken off or refunded than there is")]
     MoreThanThereIs,
     /// A discount names a line that the input does not have.
-    #[error("a discount names line {position}, which is not there")]
+    #[error("a discount refers to line {position}, which does not exist")]
     UnknownLine {
         /// The position that it names, from 0.
         position: usize,
     },
     /// A treatment without tax came with a rate.
-    #[error("what is {treatment} must have a tax rate of 0")]
+    #[error("the tax treatment {treatment} requires a tax rate of 0")]
     RateOfTreatment {
         /// The treatment.
         treatment: TaxTreatment,

@@ -7,7 +7,7 @@ pub struct Rate(u32);
 
 /// The number is no rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a rate of {0} parts per million is more than the whole")]
+#[error("a rate of {0} parts per million is more than 100 %")]
 pub struct RateOutOfRange(pub u32);
 
 impl Rate {

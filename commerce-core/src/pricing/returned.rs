@@ -9,7 +9,7 @@ use super::rate::half_up;
 ///
 /// It is the difference of two rounded sums, so that any sequence of returns adds up to the amount exactly.
 ///
-/// Fails if the amount or a count is negative, or if more would go back than there is.
+/// Fails if the amount or a count is negative, or if more would be taken off or refunded than there is.
 pub fn share_of_returned(
     amount_minor: i64,
     quantity: i64,

@@ -65,10 +65,10 @@ pub struct JobRow {
 #[derive(Debug, thiserror::Error)]
 pub enum ManageJobError {
     /// There is no such job: jobs that are done are deleted.
-    #[error("there is no job {0}: it is done or never was")]
+    #[error("there is no job {0}: it is done, or it never existed")]
     NotFound(JobId),
     /// A worker is at it; ask again when its attempt has ended.
-    #[error("job {0} is being worked on; wait until its attempt ends")]
+    #[error("job {0} is running; wait until the attempt ends")]
     Leased(JobId),
     /// A statement failed.
     #[error(transparent)]

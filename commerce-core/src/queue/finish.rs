@@ -14,7 +14,7 @@ use crate::schema::jobs;
 
 /// Another worker holds the job, or it is done: the effect of this attempt must be rolled back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the lease on the job was lost: another attempt does or did its work")]
+#[error("the lease on the job was lost: another attempt has taken it over")]
 pub struct LeaseLost;
 
 /// Why [`complete`] refused.

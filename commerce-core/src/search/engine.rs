@@ -85,13 +85,13 @@ pub struct Term {
 #[non_exhaustive]
 pub enum EngineError {
     /// No connection to the database could be had.
-    #[error("no database connection could be had: {0}")]
+    #[error("no database connection is available: {0}")]
     NoConnection(#[from] PoolError),
     /// The database failed.
     #[error(transparent)]
     Database(#[from] diesel::result::Error),
     /// It cannot be reached, is too slow, or has not what is asked of it.
-    #[error("the search engine does not answer: {0}")]
+    #[error("the search engine did not answer: {0}")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 

@@ -10,7 +10,7 @@ use crate::queue::CompleteError;
 #[non_exhaustive]
 pub enum IndexError {
     /// The pool had no connection.
-    #[error("no database connection could be had: {0}")]
+    #[error("no database connection is available: {0}")]
     NoConnection(#[from] PoolError),
     /// A statement failed.
     #[error(transparent)]
@@ -23,7 +23,7 @@ pub enum IndexError {
     #[error(transparent)]
     Meilisearch(#[from] MeilisearchError),
     /// Another process has its turn at the index.
-    #[error("another process is at the index; try again when it is done")]
+    #[error("another process is updating the index; try again when it is done")]
     Busy,
     /// Transactions that write products did not end within a quarter of an hour.
     #[error(
@@ -34,11 +34,11 @@ pub enum IndexError {
         transactions: usize,
     },
     /// The connection that held the turn was lost, so that another process may have taken it.
-    #[error("the connection that held the turn was lost; what was sent is marked to be sent again")]
+    #[error("the connection that held the indexing lock was lost; what was sent will be sent again")]
     TurnLost,
     /// A worker that has no Meilisearch removed the index while it was built.
     #[error(
-        "a worker without MEILISEARCH_URL gave the index up while it was built: set it for every worker of this shop, and try again"
+        "a worker without MEILISEARCH_URL gave the index up while it was being built: set it for every worker and try again"
     )]
     GivenUp,
 }

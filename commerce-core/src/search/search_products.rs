@@ -53,7 +53,7 @@ pub struct Highlights {
 #[derive(Debug, thiserror::Error)]
 pub enum SearchProductsError {
     /// No connection to the database could be had.
-    #[error("no database connection could be had: {0}")]
+    #[error("no database connection is available: {0}")]
     NoConnection(#[from] PoolError),
     /// The database failed.
     #[error(transparent)]

@@ -52,7 +52,7 @@ async fn an_operator_lists_shows_retries_and_cancels() {
         jobs::claim(&mut conn, "tester", &["count"], 1, Duration::from_secs(60)).await.unwrap().remove(0);
     assert_eq!(claimed.id, dead);
     let busy = jobs_command(&database, &["retry", &dead.to_string()]).await;
-    assert_eq!(busy, (false, format!("error: job {dead} is being worked on; wait until its attempt ends\n")));
+    assert_eq!(busy, (false, format!("error: job {dead} is running; wait until the attempt ends\n")));
     jobs::fail(&mut conn, &claimed, &Failure::Abort("first line\nsecond line".into())).await.unwrap();
 
     let (listed, table) = jobs_command(&database, &["list"]).await;
@@ -85,7 +85,7 @@ async fn an_operator_lists_shows_retries_and_cancels() {
     );
     assert_eq!(
         jobs_command(&database, &["cancel", &waiting.to_string()]).await,
-        (false, format!("error: there is no job {waiting}: it is done or never was\n"))
+        (false, format!("error: there is no job {waiting}: it is done, or it never existed\n"))
     );
     let (done, complaint) = jobs_command(&database, &["show", "one"]).await;
     assert!(!done && complaint.contains("invalid value 'one' for '<ID>'"), "{complaint}");

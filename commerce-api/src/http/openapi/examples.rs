@@ -1,8 +1,8 @@
-//! Examples, where tools look for them.
+//! Puts examples where tools look for them.
 
 use serde_yaml::Value;
 
-/// Copies the example of a body's schema beside it, where every tool finds it.
+/// Copies the example of a body's schema to the body, where every tool finds it.
 pub fn add_examples(body: &mut Value, schemas: &Value) {
     let Some(content) = body.get_mut("content").and_then(Value::as_mapping_mut) else { return };
     for (_, media) in content.iter_mut() {

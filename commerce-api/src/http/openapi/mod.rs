@@ -1,9 +1,10 @@
-//! The spec: what poem-openapi derives from the handlers, and a finishing touch that says what they cannot.
+//! The spec: what poem-openapi derives from the handlers, completed with what the handlers cannot express.
 //!
-//! - Permissions are named beside one `bearer` scheme (a scheme a permission would ask for a token each in Swagger UI).
-//! - Every error response is written out with its codes: those of the use case, and those that follow from an operation's
-//!   form (a body, parameters, a credential, an Idempotency-Key).
-//! - Bodies are closed (`additionalProperties: false`), as they are in fact.
+//! - Each operation names its permission beside the one `bearer` scheme. With a scheme for each permission,
+//!   Swagger UI would ask for a token for each.
+//! - Every error response lists its codes: those of the use case, and those that follow from the form of the
+//!   operation (a body, parameters, a credential, an Idempotency-Key).
+//! - Bodies are closed (`additionalProperties: false`), as the server enforces.
 
 mod examples;
 mod responses;
@@ -33,12 +34,14 @@ impl Document {
 }
 
 const DESCRIPTION: &str = "\
-Catalogue, carts, checkout, payments and orders of one shop.
+The API of a shop: catalogue, carts, checkout, payments and orders.
 
-Amounts are whole minor units (cents) of the shop's currency. Lists are paged by `cursor`. Every error is a problem document
-(RFC 9457) with a stable `code`. A POST with an `Idempotency-Key` can be sent again without doing its work again.";
+- Amounts are whole minor units, such as cents.
+- Lists are paged with `cursor`.
+- Every error is a problem document (RFC 9457) with a stable `code`.
+- A POST with an `Idempotency-Key` can be repeated safely: it takes effect once.";
 
-/// The spec of an API without any running server: the handlers' types are all it needs.
+/// The spec of an API. It is derived from the handlers' types alone, so no server has to run.
 pub fn document<Api: OpenApi>() -> Document {
     let service = OpenApiService::new(TypesOnly::<Api>(PhantomData), "commerce", env!("CARGO_PKG_VERSION"))
         .description(DESCRIPTION)
@@ -48,7 +51,7 @@ pub fn document<Api: OpenApi>() -> Document {
     Document(root)
 }
 
-/// Stands for the routes where only their types are wanted.
+/// Stands for the routes if only their types are needed.
 struct TypesOnly<Api>(PhantomData<fn() -> Api>);
 
 impl<Api: OpenApi> OpenApi for TypesOnly<Api> {
@@ -68,10 +71,10 @@ type Handlers = std::collections::HashMap<
     std::collections::HashMap<poem::http::Method, poem::endpoint::BoxEndpoint<'static>>,
 >;
 
-/// Swagger UI with this document in the page, and nothing from elsewhere.
+/// Swagger UI, with this document inside the page and without requests to other servers.
 pub fn swagger_ui(document: &Document) -> String {
     let placeholder = OpenApiService::new((), "placeholder", "0");
-    // `<` could end the script element that the document stands in.
+    // A `<` could end the script element that contains the document.
     let json = document.json().replace('<', "\\u003c");
     placeholder
         .swagger_ui_html()
@@ -86,7 +89,7 @@ pub fn swagger_ui(document: &Document) -> String {
         )
 }
 
-/// Problem documents are in every operation, though no handler names their type.
+/// Every operation uses problem documents, though no handler names their type.
 fn problem_schemas() -> Mapping {
     use poem_openapi::types::Type as _;
     let mut registry = poem_openapi::registry::Registry::new();
@@ -103,7 +106,7 @@ fn finish(root: &mut Value) {
     let mut request_schemas = BTreeSet::new();
     for (changes, operation) in operations(root) {
         if let Some(body) = operation.get_mut("requestBody") {
-            // A form has no null, and is checked by hand.
+            // A form has no null, and its fields are checked by hand.
             let json = body.get("content").and_then(|content| content.get("application/json"));
             gather(json.unwrap_or(&Value::Null), &schemas, &mut request_schemas);
             add_examples(body, &schemas);
@@ -161,13 +164,13 @@ fn finish(root: &mut Value) {
     tidy(root);
 }
 
-/// In a request, null is the same as leaving a field out: every field that may be left out may be null.
+/// In a request, null means the same as leaving a field out. So every optional field may be null.
 fn allow_null(schema: &mut Value) {
     let required = schema.get("required").and_then(Value::as_sequence).cloned().unwrap_or_default();
     let Some(fields) = schema.get_mut("properties").and_then(Value::as_mapping_mut) else { return };
     for (_, field) in fields.iter_mut().filter(|(name, _)| !required.contains(name)) {
         let Some(field) = field.as_mapping_mut() else { continue };
-        // Nothing may stand beside a reference.
+        // A reference must stand alone.
         if let Some(reference) = field.remove("$ref") {
             let reference = Mapping::from_iter([("$ref".into(), reference)]);
             field.insert("allOf".into(), Value::Sequence(vec![reference.into()]));
@@ -176,7 +179,7 @@ fn allow_null(schema: &mut Value) {
     }
 }
 
-/// A field of an answer that is null rather than left out.
+/// A field of an answer that may be null but is never left out.
 fn always_there(schema: &mut Value, name: &str) {
     if let Some(field) =
         schema.get_mut("properties").and_then(|fields| fields.get_mut(name)?.as_mapping_mut())
@@ -188,13 +191,13 @@ fn always_there(schema: &mut Value, name: &str) {
     }
 }
 
-/// `List_Order` is called `OrderList`, as a person would.
+/// `List_Order` becomes `OrderList`.
 fn list_name(name: Value) -> Value {
     let renamed = name.as_str().and_then(|text| Some(format!("{}List", text.strip_prefix("List_")?)));
     renamed.map_or(name, Value::from)
 }
 
-/// What generators of clients stumble over: a part of `allOf` that only repeats the description beside it.
+/// Removes what client generators fail on: a part of `allOf` that only repeats the description beside it.
 fn tidy(value: &mut Value) {
     match value {
         Value::Mapping(fields) => {
@@ -218,7 +221,7 @@ fn tidy(value: &mut Value) {
 
 const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
 
-/// Every operation, and whether its method may change something.
+/// Every operation, and whether its method can change something.
 fn operations(root: &mut Value) -> impl Iterator<Item = (bool, &mut Mapping)> {
     let paths = root.get_mut("paths").and_then(Value::as_mapping_mut).map(Mapping::iter_mut);
     paths
@@ -230,7 +233,7 @@ fn operations(root: &mut Value) -> impl Iterator<Item = (bool, &mut Mapping)> {
         .filter_map(|(method, operation)| Some((method.as_str() != Some("get"), operation.as_mapping_mut()?)))
 }
 
-/// Names of the schemas that a value refers to, also indirectly.
+/// Names of the schemas that a value refers to, directly or indirectly.
 fn gather(value: &Value, schemas: &Value, found: &mut BTreeSet<String>) {
     match value {
         Value::Mapping(fields) => {
@@ -253,7 +256,7 @@ fn gather(value: &Value, schemas: &Value, found: &mut BTreeSet<String>) {
     }
 }
 
-/// Turns a scheme named after a permission into `bearer`, and says the permission beside it.
+/// Replaces a scheme that is named after a permission with `bearer`, and puts the permission beside it.
 fn name_permission(operation: &mut Mapping) {
     let Some(Value::Sequence(security)) = operation.get_mut("security") else { return };
     let mut permission = None;

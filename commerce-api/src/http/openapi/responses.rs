@@ -1,4 +1,4 @@
-//! Every response of an operation, with the codes it may carry.
+//! The responses of every operation, with their codes.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde_yaml::{Mapping, Value};
 use super::examples::add_examples;
 use crate::http::problem::Code;
 
-/// Writes out the error responses and puts examples beside the others.
+/// Completes the error responses, and adds examples to the other responses.
 pub fn write_out(operation: &mut Mapping, changes: bool, schemas: &Value) {
     let form = Form::of(operation, changes);
     let Some(Value::Mapping(responses)) = operation.get_mut("responses") else { return };
@@ -39,13 +39,13 @@ pub fn write_out(operation: &mut Mapping, changes: bool, schemas: &Value) {
     *responses = kept;
 }
 
-/// The responses that stand for one code, which operations refer to.
+/// The responses with a single code. Operations refer to them.
 pub fn shared() -> Value {
     let responses = Code::ALL.iter().map(|code| (code.as_str().into(), error_response(&[*code])));
     Value::Mapping(responses.collect())
 }
 
-/// What of an operation decides which errors the layers before its handler may give.
+/// The properties of an operation that decide which errors can occur before its handler runs.
 struct Form {
     secured: bool,
     changes: bool,
@@ -116,11 +116,11 @@ fn declared(response: &Value) -> Vec<Code> {
 fn describe_success(status: u16, response: &mut Value, keyed: bool) {
     let Some(response) = response.as_mapping_mut() else { return };
     let description = match status {
-        200 => "Done.",
+        200 => "Success.",
         201 => "Created.",
         202 => "Accepted.",
-        204 => "Done; there is nothing to tell.",
-        _ => "Answered.",
+        204 => "Success, without a body.",
+        _ => "Answer.",
     };
     response.insert("description".into(), description.into());
     if keyed {
@@ -128,7 +128,7 @@ fn describe_success(status: u16, response: &mut Value, keyed: bool) {
         let replayed = mapping([
             (
                 "description",
-                "`true` when this is the stored answer to an earlier request with the same key.".into(),
+                "`true` if this is the stored answer to an earlier request with the same key.".into(),
             ),
             ("schema", mapping([("type", "string".into())])),
         ]);

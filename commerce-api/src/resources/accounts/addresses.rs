@@ -24,9 +24,10 @@ pub struct Addresses(pub State);
 
 #[OpenApi(tag = "Tag::Me")]
 impl Addresses {
-    /// List the own addresses
+    /// List your addresses
     ///
-    /// All of them, at most fifty: the default one first, then in the order they were added.
+    /// Returns all addresses, at most fifty: the default address first, then the others in the order they
+    /// were added.
     #[oai(path = "/me/addresses", method = "get", operation_id = "list_addresses")]
     async fn list(&self, customer: Customer) -> Result<Okay<List<UserAddress>>, Problem> {
         let mut conn = self.0.conn().await?;
@@ -53,7 +54,7 @@ impl Addresses {
         self.0.write("add_address", request, add).await
     }
 
-    /// Read an own address
+    /// Get an address
     #[oai(path = "/me/addresses/:id", method = "get", operation_id = "get_address")]
     async fn get(&self, customer: Customer, id: Path<Uuid>) -> Result<Okay<UserAddress>, Refused<Missing>> {
         let mut conn = self.0.conn().await?;
@@ -61,9 +62,9 @@ impl Addresses {
         Ok(Okay::new(Reply::from(found.ok_or(Missing("address"))?)))
     }
 
-    /// Replace an own address
+    /// Replace an address
     ///
-    /// What is left out is gone; only `is_default` stays as it is.
+    /// Fields that are left out become empty, except `is_default`, which keeps its value.
     #[oai(path = "/me/addresses/:id", method = "put", operation_id = "replace_address")]
     async fn replace(
         &self,
@@ -76,9 +77,9 @@ impl Addresses {
         self.change(customer, id.0, change).await
     }
 
-    /// Change an own address
+    /// Update an address
     ///
-    /// What is left out stays; an empty text takes `line2`, `region` or `phone` away.
+    /// Fields that are left out keep their value. An empty string removes `line2`, `region` or `phone`.
     #[oai(path = "/me/addresses/:id", method = "patch", operation_id = "update_address")]
     async fn update(
         &self,
@@ -103,9 +104,9 @@ impl Addresses {
         self.change(customer, id.0, change).await
     }
 
-    /// Remove an own address
+    /// Delete an address
     ///
-    /// Orders that were sent there keep it.
+    /// Orders that were sent to the address keep it.
     #[oai(path = "/me/addresses/:id", method = "delete", operation_id = "remove_address")]
     async fn remove(&self, customer: Customer, id: Path<Uuid>) -> Result<NoContent, Refused<Missing>> {
         let (user_id, id) = (customer.user_id, AddressId(id.0));
@@ -146,7 +147,7 @@ impl Refusal for AddressBookError {
     }
 }
 
-/// An address as it is to be.
+/// A new or replaced address.
 #[derive(Debug, Object)]
 #[oai(deny_unknown_fields, example)]
 pub struct AddressRequest {
@@ -162,12 +163,12 @@ pub struct AddressRequest {
     region: Option<String>,
     #[oai(validator(min_length = 1, max_length = 200))]
     postal_code: String,
-    /// ISO 3166-1 alpha-2, such as GB.
+    /// ISO 3166-1 alpha-2, such as `GB`.
     #[oai(validator(pattern = "^[A-Z]{2}$"))]
     country: String,
     #[oai(validator(max_length = 200))]
     phone: Option<String>,
-    /// Whether it takes the place of the default one.
+    /// Whether this address becomes the default one.
     is_default: Option<bool>,
 }
 
@@ -210,7 +211,7 @@ impl Example for AddressRequest {
     }
 }
 
-/// What is to change; what is left out stays.
+/// The fields to change. Fields that are left out keep their value.
 #[derive(Debug, Object)]
 #[oai(deny_unknown_fields, example)]
 pub struct UpdateAddressRequest {
@@ -226,7 +227,7 @@ pub struct UpdateAddressRequest {
     region: Option<String>,
     #[oai(validator(min_length = 1, max_length = 200))]
     postal_code: Option<String>,
-    /// ISO 3166-1 alpha-2, such as GB.
+    /// ISO 3166-1 alpha-2, such as `GB`.
     #[oai(validator(pattern = "^[A-Z]{2}$"))]
     country: Option<String>,
     #[oai(validator(max_length = 200))]
@@ -261,10 +262,10 @@ pub struct UserAddress {
     city: String,
     region: Option<String>,
     postal_code: String,
-    /// ISO 3166-1 alpha-2.
+    /// ISO 3166-1 alpha-2, such as `GB`.
     country: String,
     phone: Option<String>,
-    /// At most one is.
+    /// Whether this is the default address. At most one address is.
     is_default: bool,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,

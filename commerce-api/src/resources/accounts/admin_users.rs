@@ -1,4 +1,4 @@
-//! `/admin/users`: the accounts of others.
+//! `/admin/users`: the accounts of customers and staff.
 
 use chrono::{DateTime, Utc};
 use commerce_core::accounts::{
@@ -27,18 +27,19 @@ pub struct AdminUsers(pub State);
 impl AdminUsers {
     /// List users
     ///
-    /// Deleted accounts are not among them.
+    /// Deleted accounts are not listed.
     #[oai(path = "/admin/users", method = "get", operation_id = "admin_list_users")]
     #[allow(clippy::too_many_arguments)]
     async fn list(
         &self,
         _staff: Can<UsersRead>,
-        /// A part of the name, the e-mail address or the telephone number; one or two characters are looked for where words begin
+        /// Part of the name, e-mail address or phone number. One or two characters match the beginnings of
+        /// words only
         #[oai(validator(max_length = 254))]
         q: Query<Option<String>>,
         role: Query<Option<AccountRole>>,
         disabled: Query<Option<bool>>,
-        /// Newest first unless asked otherwise
+        /// Newest first by default
         sort: Query<Option<UserSorting>>,
         #[oai(validator(minimum(value = "1"), maximum(value = "100")), default = "twenty")] limit: Query<u16>,
         cursor: Query<Option<String>>,
@@ -51,7 +52,7 @@ impl AdminUsers {
         Ok(Okay::page(page.map(UserAccount::from)))
     }
 
-    /// Read a user
+    /// Get a user
     #[oai(path = "/admin/users/:id_or_email", method = "get", operation_id = "admin_get_user")]
     async fn get(
         &self,
@@ -63,10 +64,11 @@ impl AdminUsers {
         Ok(Okay::new(Reply::<UserAccount>::from(found.ok_or(Missing("user"))?)))
     }
 
-    /// Change a user
+    /// Update a user
     ///
-    /// Changes the given fields only. A disabled user is logged out everywhere, and a new role counts, within two seconds. The
-    /// last admin who can log in can neither be disabled nor get another role.
+    /// Changes only the given fields. A user who is disabled is logged out everywhere within two seconds, and
+    /// a new role takes effect within two seconds. The last admin who can log in cannot be disabled and
+    /// cannot get another role.
     #[oai(path = "/admin/users/:id_or_email", method = "patch", operation_id = "admin_update_user")]
     async fn update(
         &self,
@@ -87,8 +89,9 @@ impl AdminUsers {
 
     /// Delete a user
     ///
-    /// Takes everything personal from the account: name, e-mail address, telephone number, password, sessions. What was ordered is kept,
-    /// with what was written on the order. The address can be registered again. The last admin who can log in is not deleted.
+    /// Deletes all personal data of the account: name, e-mail address, phone number, password and sessions.
+    /// Orders stay, with the names and addresses given for them. The e-mail address can be registered again.
+    /// The last admin who can log in cannot be deleted.
     #[oai(path = "/admin/users/:id_or_email", method = "delete", operation_id = "admin_delete_user")]
     async fn delete(
         &self,
@@ -107,7 +110,7 @@ impl AdminUsers {
     }
 }
 
-/// In which order users come; `-` is descending.
+/// The sort order of users. `-` means descending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[oai(rename = "UserSort", remote = "UserSort")]
 pub enum UserSorting {
@@ -125,17 +128,17 @@ pub enum UserSorting {
     NameDescending,
 }
 
-/// What is to change; what is left out stays.
+/// The fields to change. Fields that are left out keep their value.
 #[derive(Debug, Clone, Object)]
 #[oai(deny_unknown_fields, example)]
 pub struct UpdateUserRequest {
     #[oai(validator(min_length = 1, max_length = 200))]
     pub display_name: Option<String>,
-    /// Null takes the number away.
+    /// Null removes the number.
     #[oai(validator(min_length = 3, max_length = 40))]
     pub phone: MaybeUndefined<String>,
     pub role: Option<AccountRole>,
-    /// Whether the user is kept out.
+    /// Whether the user is locked out.
     pub disabled: Option<bool>,
 }
 
@@ -172,10 +175,10 @@ impl Example for UpdateUserRequest {
 pub struct UserAccount {
     pub id: Uuid,
     pub email: String,
-    /// Whether the address was proven; without that nobody logs in.
+    /// Whether the e-mail address was verified. Users cannot log in before that.
     pub email_verified: bool,
     pub display_name: String,
-    /// Digits, perhaps after a `+`.
+    /// Digits, with an optional `+` in front.
     pub phone: Option<String>,
     pub role: AccountRole,
     pub disabled: bool,

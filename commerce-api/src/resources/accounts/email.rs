@@ -1,4 +1,4 @@
-//! `/auth/email`: an account moves to another address.
+//! `/auth/email`: changing the e-mail address of an account.
 
 use commerce_core::flows;
 use diesel_async::AsyncPgConnection;
@@ -21,10 +21,11 @@ pub struct EmailChanges(pub State);
 
 #[OpenApi(tag = "Tag::Auth")]
 impl EmailChanges {
-    /// Ask for another e-mail address
+    /// Request a change of e-mail address
     ///
-    /// A code of six digits is mailed to the new address, at most once a minute; `POST /auth/email/confirm` takes it. The old
-    /// address gets a notice. The answer is the same whether or not the new address has an account.
+    /// Mails a code of six digits to the new address, at most once a minute. `POST /auth/email/confirm` takes
+    /// the code. The old address gets a notice. The answer is the same whether or not the new address has an
+    /// account.
     #[oai(path = "/auth/email/change", method = "post", operation_id = "change_email")]
     async fn change(
         &self,
@@ -46,8 +47,9 @@ impl EmailChanges {
 
     /// Confirm the new e-mail address
     ///
-    /// With the code that was mailed there: good for ten minutes and five guesses, once. From then on the account has the new
-    /// address, and the old one is told.
+    /// Takes the code that was mailed to the new address. A code can be used once, within ten minutes and
+    /// with at most five guesses. The account then has the new address, and a notice is mailed to the old
+    /// one.
     #[oai(path = "/auth/email/confirm", method = "post", operation_id = "confirm_email")]
     async fn confirm(
         &self,
@@ -59,7 +61,7 @@ impl EmailChanges {
             let changed = flows::confirm_email_change(conn, &state.secret, user_id, &code).await?;
             Ok::<_, OnlyDatabase>(changed)
         };
-        // A wrong guess is committed as well: it counts.
+        // A wrong guess is committed too, because it must be counted.
         let user = self.0.transaction("confirm_email", confirm).await?;
         Ok(Okay::new(Reply::from(user.ok_or(WrongCode)?)))
     }
@@ -70,7 +72,7 @@ impl EmailChanges {
 struct ChangeEmailRequest {
     #[oai(validator(min_length = 3, max_length = 254))]
     new_email: String,
-    /// Of the account, once more.
+    /// The account's current password.
     #[oai(validator(min_length = 1, max_length = 128))]
     password: String,
 }

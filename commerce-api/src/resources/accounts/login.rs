@@ -1,6 +1,6 @@
-//! `/auth`: how somebody logs in, stays logged in and leaves.
+//! `/auth`: logging in, refreshing a session and logging out.
 //!
-//! Nothing here tells whether an e-mail address has an account: the answers, and how long they take, are the same.
+//! Neither the answers nor the time they take tell whether an e-mail address has an account.
 
 use commerce_core::accounts::{
     self, Device, HashError, LoginError, OpenedSession, RefreshToken, Refreshed, SessionCookie,
@@ -32,9 +32,13 @@ pub struct Accounts(pub State);
 impl Accounts {
     /// Log in
     ///
-    /// The access token goes into `Authorization: Bearer …`; before it ends, `POST /auth/refresh` gives the next one. In mode
-    /// `cookie` the answer has no tokens: it sets an HttpOnly cookie, which the browser sends by itself from then on; this needs
-    /// an `Origin` that may use it (403 `cross_origin`). With `cart_token` the guest's cart is merged into the user's.
+    /// Send the access token as `Authorization: Bearer …`. Before it expires, `POST /auth/refresh` exchanges
+    /// the refresh token for new tokens.
+    ///
+    /// With `"mode": "cookie"` the answer has no tokens. It sets an HttpOnly cookie instead, which the
+    /// browser then sends by itself. This mode needs an allowed `Origin` (otherwise 403 `cross_origin`).
+    ///
+    /// With `cart_token` the guest's cart is merged into the user's.
     #[oai(path = "/auth/login", method = "post", operation_id = "login")]
     async fn login(
         &self,
@@ -57,7 +61,8 @@ impl Accounts {
         }
         let proven = checked?;
         let (state, device, call) = (self.0.clone(), device(request), Call::of(request));
-        // The browser has one cookie: the session of the one that is replaced ends, or it would live on with nobody to end it.
+        // The browser keeps one cookie only. The session of the replaced cookie must end, because nobody
+        // could end it later.
         let former = self.0.cookies.cookie_of(request);
         let open = async move |conn: &mut AsyncPgConnection| {
             let (user, opened) = if by_cookie {
@@ -84,10 +89,11 @@ impl Accounts {
         }
     }
 
-    /// Go on with a session
+    /// Refresh a session
     ///
-    /// A refresh token is good once. Used again within ten seconds (two tabs) it gives another successor; used again later it
-    /// ends the whole session, since somebody else has a copy of it.
+    /// Exchanges a refresh token for new tokens. A refresh token can be used once. If it is used again within
+    /// ten seconds, as by two tabs, it gives new tokens again. If it is used again later, the whole session
+    /// ends, because somebody else may have a copy of the token.
     #[oai(path = "/auth/refresh", method = "post", operation_id = "refresh_session")]
     async fn refresh(&self, body: Body<RefreshRequest>) -> Result<Okay<Tokens>, Refused<RefreshRefusal>> {
         let token = RefreshToken::received(&body.refresh_token);
@@ -107,8 +113,8 @@ impl Accounts {
 
     /// Log out
     ///
-    /// Ends the session: its refresh token at once, its access tokens or its cookie within two seconds. The browser forgets
-    /// the cookie.
+    /// Ends the session. Its refresh token stops working at once, its access tokens or its cookie within two
+    /// seconds. The cookie is removed from the browser.
     #[oai(path = "/auth/logout", method = "post", operation_id = "logout")]
     async fn logout(&self, customer: Customer) -> Result<NoContent, Refused<OnlyDatabase>> {
         let (session_id, farewell) = (customer.session_id, customer.farewell(&self.0));
@@ -136,7 +142,7 @@ impl Accounts {
     }
 }
 
-/// A cart that cannot be merged is no reason to keep somebody out: it stays the guest's.
+/// A cart that cannot be merged does not stop the login. It stays with the guest.
 async fn merge_cart(
     conn: &mut AsyncPgConnection,
     state: &State,
@@ -161,13 +167,13 @@ fn device(request: &Request) -> Device {
     }
 }
 
-/// How the session is carried.
+/// How the client carries the session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[oai(rename_all = "snake_case")]
 enum LoginMode {
     /// By tokens in the answer, which the client keeps.
     Token,
-    /// By a cookie, which the browser keeps and no script can read.
+    /// By a cookie, which the browser keeps and scripts cannot read.
     Cookie,
 }
 
@@ -178,9 +184,9 @@ struct LoginRequest {
     email: String,
     #[oai(validator(min_length = 1, max_length = 128))]
     password: String,
-    /// `token` unless given.
+    /// `token` by default.
     mode: Option<LoginMode>,
-    /// The `Cart-Token` under which the shopper filled a cart as a guest.
+    /// The `Cart-Token` of the cart that the shopper filled as a guest.
     #[oai(validator(min_length = 16, max_length = 128))]
     cart_token: Option<String>,
 }
@@ -209,22 +215,22 @@ impl Example for RefreshRequest {
     }
 }
 
-/// How `Authorization` begins.
+/// The scheme of the `Authorization` header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 enum TokenType {
     Bearer,
 }
 
-/// A session begun or continued.
+/// The tokens of a session.
 #[derive(Object)]
 #[oai(example)]
 struct Tokens {
-    /// A JWT (EdDSA); its key is in `/.well-known/jwks.json`.
+    /// A JWT (EdDSA). `/.well-known/jwks.json` has the key to verify it.
     access_token: String,
     token_type: TokenType,
-    /// Seconds until the access token ends.
+    /// Seconds until the access token expires.
     expires_in: u64,
-    /// For `POST /auth/refresh`, once.
+    /// For `POST /auth/refresh`. It can be used once.
     refresh_token: String,
     user: Account,
 }
@@ -241,16 +247,16 @@ impl Example for Tokens {
     }
 }
 
-/// A session begun: by tokens, or by the cookie beside this answer, which has none of them then.
+/// A new session. In mode `cookie` the session is in the cookie, and the token fields are absent.
 #[derive(Object)]
 #[oai(skip_serializing_if_is_none, example)]
 struct LoggedIn {
-    /// A JWT (EdDSA); its key is in `/.well-known/jwks.json`.
+    /// A JWT (EdDSA). `/.well-known/jwks.json` has the key to verify it.
     access_token: Option<String>,
     token_type: Option<TokenType>,
-    /// Seconds until the access token ends.
+    /// Seconds until the access token expires.
     expires_in: Option<u64>,
-    /// For `POST /auth/refresh`, once.
+    /// For `POST /auth/refresh`. It can be used once.
     refresh_token: Option<String>,
     user: Account,
 }
@@ -281,13 +287,13 @@ impl Example for LoggedIn {
     }
 }
 
-/// By what a new session is carried.
+/// How a new session is carried.
 enum Carried {
     Tokens(OpenedSession),
     Cookie(SessionCookie),
 }
 
-/// The refresh token was not good.
+/// The refresh token is not valid.
 struct RefreshRefusal;
 
 impl Refusal for RefreshRefusal {

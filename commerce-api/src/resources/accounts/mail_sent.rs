@@ -1,9 +1,9 @@
-//! The answer of every operation that mails to an address whose account it does not tell.
+//! The answer of every operation that may send a mail. It does not tell whether the address has an account.
 
 use poem_openapi::Object;
 use poem_openapi::types::Example;
 
-/// Says what happens next; the same for every address.
+/// Says what happens next. The text is the same for every address.
 #[derive(Object)]
 #[oai(example)]
 pub struct MailSent {
@@ -12,6 +12,6 @@ pub struct MailSent {
 
 impl Example for MailSent {
     fn example() -> Self {
-        Self { message: "A mail is on its way to this address, if it can be used.".to_owned() }
+        Self { message: "If this address can be used, a mail is on its way to it.".to_owned() }
     }
 }

@@ -21,7 +21,7 @@ pub struct Me(pub State);
 
 #[OpenApi(tag = "Tag::Me")]
 impl Me {
-    /// Read the own account
+    /// Get your account
     #[oai(path = "/me", method = "get", operation_id = "get_me")]
     async fn get(&self, customer: Customer) -> Result<Okay<Account>, Problem> {
         let mut conn = self.0.conn().await?;
@@ -30,7 +30,7 @@ impl Me {
         Ok(Okay::new(Reply::from(user)))
     }
 
-    /// Change the own account
+    /// Update your account
     #[oai(path = "/me", method = "patch", operation_id = "update_me")]
     async fn update(
         &self,
@@ -46,11 +46,12 @@ impl Me {
         self.0.write("update_profile", None, update).await
     }
 
-    /// Delete the own account
+    /// Delete your account
     ///
-    /// For good, and at once: name, e-mail address, password, sessions, addresses and cart are gone, and the address can be
-    /// registered anew. Orders stay as they were placed, with the addresses given for them: they are the shop's records of its sales, and
-    /// what is still to be delivered or paid back needs them. The last admin cannot go.
+    /// Deletes the account at once and for good: name, e-mail address, password, sessions, address book and
+    /// cart. The e-mail address can be registered again. Orders stay, with the addresses given for them,
+    /// because they are the shop's sales records and are needed for pending deliveries and refunds. The last
+    /// admin cannot be deleted.
     #[oai(path = "/me", method = "delete", operation_id = "delete_me")]
     async fn delete(
         &self,
@@ -70,7 +71,7 @@ impl Me {
     }
 }
 
-/// What is to change; what is left out stays.
+/// The fields to change. Fields that are left out keep their value.
 #[derive(Debug, Object)]
 #[oai(deny_unknown_fields, example)]
 pub struct UpdateMeRequest {
@@ -84,7 +85,7 @@ impl Example for UpdateMeRequest {
     }
 }
 
-/// The password once more, so that a device left alone cannot delete the account.
+/// Asks for the password, so that nobody can delete the account from an unattended device.
 #[derive(Object)]
 #[oai(deny_unknown_fields, example)]
 pub struct DeleteMeRequest {
@@ -124,7 +125,7 @@ impl Refusal for UpdateProfileError {
     }
 }
 
-/// What a person is to the shop.
+/// What a user may do in the shop. `customer` is everybody who is not staff.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[oai(rename = "Role", rename_all = "snake_case", remote = "Role")]
 pub enum AccountRole {
@@ -143,7 +144,7 @@ pub struct Account {
     pub email: String,
     pub display_name: String,
     pub role: AccountRole,
-    /// What the role allows.
+    /// The permissions of the role.
     pub permissions: Vec<String>,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
@@ -166,7 +167,8 @@ impl From<User> for Account {
 impl From<User> for Reply<Account> {
     fn from(user: User) -> Self {
         let version = user.version;
-        // Another user of the same browser may have the same version.
+        // Two users of the same browser may have accounts with the same version, so the tag covers all that
+        // is shown.
         Self::new(Account::from(user)).version_as_shown(version)
     }
 }

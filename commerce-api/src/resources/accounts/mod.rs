@@ -1,4 +1,4 @@
-//! Registering, logging in, one's own account, and the accounts of others for staff.
+//! Accounts: registration, login, the caller's own account, and the accounts that staff manage.
 
 pub mod addresses;
 pub mod admin_users;

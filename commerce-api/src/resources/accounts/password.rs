@@ -1,4 +1,4 @@
-//! `/auth/password`: a forgotten password set anew, and a known one changed.
+//! `/auth/password`: resetting a forgotten password and changing a known one.
 
 use commerce_core::accounts::{self, HashError, LoginError, NewPassword, ProvenUser, ResetProof};
 use commerce_core::email_address::EmailAddress;
@@ -20,11 +20,11 @@ pub struct Passwords(pub State);
 
 #[OpenApi(tag = "Tag::Auth")]
 impl Passwords {
-    /// Forgot the password
+    /// Request a password reset
     ///
-    /// Mails a link (good for thirty minutes) and a code of six digits (good for ten minutes and five guesses), at most once a
-    /// minute and six times an hour. Either of them, once, lets `POST /auth/password/reset` set a new password. The answer is
-    /// the same whether or not the address has an account.
+    /// Mails a link and a code of six digits, at most once a minute and six times an hour. The link is valid
+    /// for thirty minutes, the code for ten minutes and five guesses. `POST /auth/password/reset` takes
+    /// either of them once. The answer is the same whether or not the address has an account.
     #[oai(path = "/auth/password/forgot", method = "post", operation_id = "forgot_password")]
     async fn forgot(
         &self,
@@ -39,10 +39,10 @@ impl Passwords {
         in_even_time(self.0.write("forgot_password", None, mail)).await
     }
 
-    /// Set a new password
+    /// Reset the password
     ///
-    /// With the `token` of the mailed link, or with `email` and the mailed `code`. Every session of the account ends, whatever
-    /// else was mailed becomes useless, and the owner is told by mail.
+    /// Takes the `token` of the mailed link, or `email` with the mailed `code`. All sessions of the account
+    /// end, all other links and codes become invalid, and a notice is mailed to the owner.
     #[oai(path = "/auth/password/reset", method = "post", operation_id = "reset_password")]
     async fn reset(&self, body: Body<ResetPasswordRequest>) -> Result<NoContent, Refused<ResetRefusal>> {
         if let Some(email) = &body.email {
@@ -53,7 +53,7 @@ impl Passwords {
 
     /// Change the password
     ///
-    /// Every other session of the account ends, and the owner is told by mail.
+    /// All other sessions of the account end, and a notice is mailed to the owner.
     #[oai(path = "/auth/password/change", method = "post", operation_id = "change_password")]
     async fn change(
         &self,
@@ -71,7 +71,7 @@ impl Passwords {
         };
         let changed = self.0.transaction("change_password", change).await?;
         self.0.sessions.forget_user(customer.user_id);
-        // Another change was quicker.
+        // A change that ran at the same time was faster.
         changed.map(|_| NoContent::done()).ok_or_else(|| PasswordRefusal::Wrong.into())
     }
 }
@@ -90,9 +90,10 @@ impl Passwords {
         Ok(NoContent::done())
     }
 
-    /// Who has the mail. A guess is counted before anything else is done, and a password is hashed only for who guessed right.
+    /// Checks that the caller has the mail. A guess is counted before anything else, and a password is hashed
+    /// only after a right guess.
     async fn prove(&self, body: &ResetPasswordRequest) -> Result<ResetProof, Problem> {
-        // What is wrong with the password regardless of whose it is costs no guess.
+        // A password that is bad for anybody is refused first, so that it costs no guess.
         new_password(&body.new_password, body.email.as_deref().unwrap_or_default())?;
         let proof = match (&body.token, &body.email, &body.code) {
             (Some(token), None, None) => {
@@ -112,12 +113,12 @@ impl Passwords {
         let guess = async move |conn: &mut AsyncPgConnection| {
             Ok::<_, OnlyDatabase>(accounts::prove_by_code(conn, &state.secret, &email, &code).await?)
         };
-        // A wrong guess is committed as well: it counts.
+        // A wrong guess is committed too, because it must be counted.
         self.0.transaction("guess_reset_code", guess).await
     }
 }
 
-/// Reads an address; `pointer` is where it stands in the body.
+/// Reads an e-mail address. `pointer` is its place in the body.
 pub fn address(text: &str, pointer: &str) -> Result<EmailAddress, Problem> {
     let email = text.parse::<EmailAddress>();
     email.map_err(|error| Problem::invalid(vec![Fault::at(pointer, error.to_string())]))
@@ -128,7 +129,8 @@ fn new_password(text: &str, email: &str) -> Result<NewPassword, Problem> {
     password.map_err(|error| Problem::invalid(vec![Fault::at("/new_password", error.to_string())]))
 }
 
-/// Asks somebody who is logged in for the password once more. Wrong ones are counted: the session may be stolen.
+/// Checks the password of a user who is already logged in. Wrong guesses are counted, because the session may
+/// be stolen.
 pub async fn prove_password(
     state: &State,
     customer: &Customer,
@@ -163,7 +165,7 @@ async fn check_password(
     })
 }
 
-/// Why nothing is done for somebody who was asked for the password once more.
+/// Why a request that repeats the password is refused.
 #[derive(Debug)]
 pub enum PasswordRefusal {
     Wrong,
@@ -187,7 +189,7 @@ impl From<HashError> for Refused<PasswordRefusal> {
     }
 }
 
-/// What was mailed is not good.
+/// Why a mailed link or code is refused.
 #[derive(Debug)]
 enum ResetRefusal {
     Token,
@@ -223,7 +225,7 @@ impl Example for ForgotPasswordRequest {
 #[derive(Object)]
 #[oai(deny_unknown_fields, example)]
 struct ResetPasswordRequest {
-    /// What follows `token=` in the mailed link.
+    /// The part of the mailed link after `token=`.
     #[oai(validator(min_length = 1, max_length = 200))]
     token: Option<String>,
     #[oai(validator(min_length = 3, max_length = 254))]
@@ -231,7 +233,7 @@ struct ResetPasswordRequest {
     /// Six digits.
     #[oai(validator(min_length = 6, max_length = 6))]
     code: Option<String>,
-    /// Eight characters or more; not one that is easily guessed.
+    /// At least eight characters, and not easy to guess.
     #[oai(validator(min_length = 8, max_length = 128))]
     new_password: String,
 }
@@ -243,10 +245,10 @@ impl ResetPasswordRequest {
 
     fn incomplete(&self) -> Problem {
         let fault = match (&self.token, &self.email, &self.code) {
-            (Some(_), ..) => Fault::at("/token", "must stand alone, without email and code"),
-            (None, Some(_), None) => Fault::at("/code", "is needed beside email"),
-            (None, None, Some(_)) => Fault::at("/email", "is needed beside code"),
-            _ => Fault::at("/token", "is needed, or email and code"),
+            (Some(_), ..) => Fault::at("/token", "must be sent without email and code"),
+            (None, Some(_), None) => Fault::at("/code", "is required with email"),
+            (None, None, Some(_)) => Fault::at("/email", "is required with code"),
+            _ => Fault::at("/token", "is required, or email and code"),
         };
         Problem::invalid(vec![fault])
     }
@@ -268,7 +270,7 @@ impl Example for ResetPasswordRequest {
 struct ChangePasswordRequest {
     #[oai(validator(min_length = 1, max_length = 128))]
     old_password: String,
-    /// Eight characters or more; not one that is easily guessed.
+    /// At least eight characters, and not easy to guess.
     #[oai(validator(min_length = 8, max_length = 128))]
     new_password: String,
 }

@@ -1,5 +1,5 @@
-//! The page that a mailed link leads to where the storefront has none of its own: it sets a new password with the token that
-//! stands behind the `#`, which a browser sends to no server.
+//! The page for setting a new password, for shops whose storefront has none. The mailed link leads to it. The
+//! token stands behind the `#` of the link, because browsers do not send that part to any server.
 
 use std::sync::LazyLock;
 
@@ -14,7 +14,7 @@ const SCRIPT: &str = include_str!("reset_page/script.js");
 static PAGE: LazyLock<String> =
     LazyLock::new(|| include_str!("reset_page/page.html").replace("{script}", SCRIPT));
 
-/// Only this very script runs, and only this server is asked.
+/// The page may run this one script only, and may call this server only.
 static POLICY: LazyLock<String> = LazyLock::new(|| {
     let script = STANDARD.encode(Sha256::digest(SCRIPT));
     format!(

@@ -1,4 +1,4 @@
-//! `/me/sessions`: where the caller is logged in.
+//! `/me/sessions`: the caller's sessions.
 
 use chrono::{DateTime, Utc};
 use commerce_core::accounts::{self, ListSessionsError};
@@ -20,9 +20,9 @@ pub struct Sessions(pub State);
 
 #[OpenApi(tag = "Tag::Me")]
 impl Sessions {
-    /// List where you are logged in
+    /// List your sessions
     ///
-    /// The newest login first. `last_used_at` is right to within a minute.
+    /// The newest session comes first. `last_used_at` is accurate to a minute.
     #[oai(path = "/me/sessions", method = "get", operation_id = "list_sessions")]
     async fn list(
         &self,
@@ -36,9 +36,10 @@ impl Sessions {
         Ok(Okay::page(page.map(|session| Session::of(session, customer.session_id))))
     }
 
-    /// Log out elsewhere
+    /// End a session
     ///
-    /// Ends one of your sessions: its refresh token at once, its access tokens or its cookie within two seconds.
+    /// Logs out one of your devices. The session's refresh token stops working at once, its access tokens or
+    /// its cookie within two seconds.
     #[oai(path = "/me/sessions/:id", method = "delete", operation_id = "end_session")]
     async fn end(&self, customer: Customer, id: Path<Uuid>) -> Result<NoContent, Refused<Missing>> {
         let (user_id, id) = (customer.user_id, SessionId(id.0));
@@ -51,20 +52,20 @@ impl Sessions {
     }
 }
 
-/// A login that is still good.
+/// A session that has not ended.
 #[derive(Debug, Clone, Object)]
 #[oai(skip_serializing_if_is_none, example)]
 pub struct Session {
     id: Uuid,
-    /// What the device said it is (its `User-Agent`).
+    /// The `User-Agent` of the device.
     device: Option<String>,
-    /// From where the login came.
+    /// The network address that logged in.
     ip: Option<String>,
     created_at: DateTime<Utc>,
     last_used_at: DateTime<Utc>,
-    /// When it ends unless it is used before.
+    /// When the session ends if it is not used before.
     expires_at: DateTime<Utc>,
-    /// Whether this request was made with it.
+    /// Whether this request uses this session.
     current: bool,
 }
 

@@ -26,9 +26,9 @@ pub struct Carts(pub State);
 
 #[OpenApi(tag = "Tag::Cart")]
 impl Carts {
-    /// Read the cart
+    /// Get the cart
     ///
-    /// Prices are live until checkout. Whoever has no cart yet sees an empty one.
+    /// Prices are current until checkout. A caller without a cart gets an empty one.
     #[oai(path = "/cart", method = "get", operation_id = "get_cart")]
     async fn get(&self, visitor: Visitor) -> Result<Okay<Cart>, Refused<ViewCartError>> {
         let Some(shopper) = visitor.shopper else { return Ok(Okay::new(Cart::empty(&self.0))) };
@@ -39,7 +39,7 @@ impl Carts {
 
     /// Replace the cart
     ///
-    /// The cart then holds exactly these items. A guest without a token is given one in `token`.
+    /// The cart then holds exactly the given items. A guest without a token gets one in `token`.
     #[oai(path = "/cart", method = "put", operation_id = "replace_cart")]
     async fn replace(
         &self,
@@ -58,8 +58,8 @@ impl Carts {
 
     /// Add an item
     ///
-    /// Adds to what the cart has of the variant already. A guest without a token is given one in `token`: send it as
-    /// `Cart-Token` from then on.
+    /// Adds the quantity to what the cart already has of the variant. A guest without a token gets one in
+    /// `token`, to be sent as `Cart-Token` from then on.
     #[oai(path = "/cart/items", method = "post", operation_id = "add_cart_item")]
     async fn add(
         &self,
@@ -76,7 +76,7 @@ impl Carts {
         self.0.write("add_cart_item", request, effect).await
     }
 
-    /// Change the quantity of an item
+    /// Set the quantity of an item
     #[oai(path = "/cart/items/:variant_id", method = "patch", operation_id = "set_cart_item_quantity")]
     async fn set_quantity(
         &self,
@@ -93,7 +93,7 @@ impl Carts {
         self.0.write("set_cart_item_quantity", None, effect).await
     }
 
-    /// Take an item out
+    /// Remove an item
     #[oai(path = "/cart/items/:variant_id", method = "delete", operation_id = "remove_cart_item")]
     async fn remove(
         &self,
@@ -120,10 +120,10 @@ impl Carts {
         self.0.write("clear_cart", None, effect).await
     }
 
-    /// Take over a guest's cart
+    /// Merge a guest's cart
     ///
-    /// What the guest's cart has moves into the customer's, quantities added up to the limits of a cart. Logging in with
-    /// `cart_token` does the same.
+    /// Moves the items of a guest's cart into the customer's cart. Quantities are added up, as far as the
+    /// limits of a cart allow. Logging in with `cart_token` does the same.
     #[oai(path = "/cart/merge", method = "post", operation_id = "merge_cart")]
     async fn merge(
         &self,
@@ -142,7 +142,7 @@ impl Carts {
     }
 }
 
-/// The owner of a cart as a write needs it, and the token if the cart is the guest's first.
+/// The owner of a cart, and the new token if this write creates the guest's first cart.
 #[derive(Clone)]
 struct CartCaller {
     owner: Owner,
@@ -195,7 +195,7 @@ impl Example for CartItemRequest {
     }
 }
 
-/// All that the cart is to hold.
+/// All items of the cart.
 #[derive(Debug, Clone, Object)]
 #[oai(deny_unknown_fields, example)]
 pub struct ReplaceCartRequest {
@@ -223,7 +223,7 @@ impl Example for QuantityRequest {
     }
 }
 
-/// Whose cart to take over.
+/// The guest's cart to merge.
 #[derive(Debug, Clone, Object)]
 #[oai(deny_unknown_fields, example)]
 pub struct MergeCartRequest {
@@ -244,18 +244,19 @@ const EXAMPLE_VARIANT: Uuid = Uuid::from_u128(0x0193_9f5c_7e2b_7c4a_9a55_0d8a_6a
 #[derive(Debug, Clone, Object)]
 #[oai(skip_serializing_if_is_none, example)]
 pub struct Cart {
-    /// Absent while nothing was ever added.
+    /// Absent until something was added to the cart.
     pub id: Option<Uuid>,
-    /// Given to a guest with the first item: send it as `Cart-Token` from then on.
+    /// Set when a guest adds the first item. Send it as `Cart-Token` from then on.
     pub token: Option<String>,
     pub currency: String,
     pub items: Vec<CartLine>,
     pub subtotal: Money,
-    /// When the first of its holds lapses, in a shop that holds stock from add-to-cart on.
+    /// When the first of the cart's stock holds expires. Only in a shop that reserves stock from add-to-cart
+    /// on.
     pub expires_at: Option<DateTime<Utc>>,
 }
 
-/// A variant in a cart, as it is sold now.
+/// A variant in a cart, with its current price.
 #[derive(Debug, Clone, Object)]
 #[oai(skip_serializing_if_is_none, example)]
 pub struct CartLine {
@@ -266,7 +267,7 @@ pub struct CartLine {
     pub quantity: i64,
     pub unit_price: Money,
     pub line_total: Money,
-    /// Units this shopper could order now; 0 of what is no longer for sale.
+    /// Units that this shopper could order now. 0 if the variant is no longer for sale.
     pub available: i64,
 }
 
@@ -330,7 +331,7 @@ impl Example for Cart {
     }
 }
 
-/// 409 with each short line in `lines`.
+/// 409, with each line that is short of stock in `lines`.
 pub fn out_of_stock(shortages: Vec<Shortage>) -> Problem {
     let lines: Vec<_> = shortages
         .iter()
@@ -339,8 +340,8 @@ pub fn out_of_stock(shortages: Vec<Shortage>) -> Problem {
         })
         .collect();
     let detail = match shortages.as_slice() {
-        [only] => format!("{} were asked for, {} are left.", only.requested, only.available),
-        more => format!("Of {} items there is less than was asked for.", more.len()),
+        [only] => format!("{} were requested, {} are available.", only.requested, only.available),
+        more => format!("{} items are short of stock.", more.len()),
     };
     Problem::new(Code::OutOfStock, detail).with("lines", lines)
 }

@@ -1,4 +1,4 @@
-//! `/cart/quote`: what an order over the cart would cost.
+//! `/cart/quote`: what an order of the cart would cost.
 
 use commerce_core::cart::{self, ViewCartError};
 use commerce_core::pricing;
@@ -21,9 +21,9 @@ pub struct CartQuotes(pub State);
 impl CartQuotes {
     /// Quote the cart
     ///
-    /// Computes what an order over the cart would cost now, as checkout does, and says of each item what would
-    /// keep it from being ordered. Nothing is reserved or changed. Send `expected_total` to checkout, so that no
-    /// other total is charged.
+    /// Computes what an order of the cart would cost now, in the same way as checkout. For each item it says
+    /// what would keep the item from being ordered. It reserves and changes nothing. Send `expected_total` to
+    /// checkout, so that no other total can be charged.
     #[oai(path = "/cart/quote", method = "post", operation_id = "quote_cart")]
     async fn quote(
         &self,
@@ -38,7 +38,7 @@ impl CartQuotes {
     }
 }
 
-/// What the quote depends on beside the cart. Nothing yet.
+/// Facts that the quote depends on, apart from the cart. There are none yet.
 #[derive(Debug, Clone, Default, Object)]
 #[oai(deny_unknown_fields, example)]
 pub struct QuoteRequest {}
@@ -49,7 +49,7 @@ impl Example for QuoteRequest {
     }
 }
 
-/// What an order over the cart would cost now.
+/// What an order of the cart would cost now.
 #[derive(Debug, Clone, Object)]
 #[oai(skip_serializing_if_is_none, example)]
 pub struct Quote {
@@ -61,15 +61,17 @@ pub struct Quote {
     pub discount_total: Money,
     pub shipping_total: Money,
     pub tax_total: Money,
-    /// As much of the tax as is within the prices.
+    /// The part of the tax that the prices already include.
     pub tax_included_total: Money,
-    /// Of the items that are for sale in the shop's currency. Those that are short count as asked for.
+    /// The total of the items that are for sale in the shop's currency. An item that is short of stock counts
+    /// with the requested quantity.
     pub total: Money,
-    /// To be sent to checkout. Absent while checkout would refuse the cart: it is empty, or an item has a problem.
+    /// The total to send to checkout. Absent if checkout would refuse the cart, because it is empty or an
+    /// item has a problem.
     pub expected_total: Option<Money>,
 }
 
-/// A variant in a cart, with what would keep it from being ordered.
+/// A variant in a cart, and what would keep it from being ordered.
 #[derive(Debug, Clone, Object)]
 #[oai(skip_serializing_if_is_none, example)]
 pub struct QuotedItem {
@@ -80,9 +82,9 @@ pub struct QuotedItem {
     pub quantity: i64,
     pub unit_price: Money,
     pub line_total: Money,
-    /// Units this shopper could order now.
+    /// Units that this shopper could order now.
     pub available: i64,
-    /// Absent if checkout would take the item.
+    /// Absent if checkout would accept the item.
     pub problem: Option<ItemProblem>,
 }
 
@@ -95,20 +97,20 @@ pub enum ItemProblem {
     OutOfStock,
 }
 
-/// What is added to the goods or taken off them.
+/// An amount that is added to the subtotal or taken off it.
 #[derive(Debug, Clone, Object)]
 #[oai(example)]
 pub struct Adjustment {
     pub kind: AdjustmentKind,
-    /// To be shown.
+    /// A text to show.
     pub label: String,
-    /// Negative where something is taken off.
+    /// Negative if the amount is taken off.
     pub amount: Money,
-    /// The amount is within the prices already: it does not change the total.
+    /// Whether the prices already include the amount. If so, it does not change the total.
     pub included: bool,
 }
 
-/// What an adjustment is.
+/// The kind of an adjustment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[oai(rename_all = "snake_case", remote = "pricing::AdjustmentKind")]
 pub enum AdjustmentKind {

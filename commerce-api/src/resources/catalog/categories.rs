@@ -1,4 +1,4 @@
-//! `/categories`: what products are filed under.
+//! `/categories`: the tree of categories.
 
 use chrono::{DateTime, Utc};
 use commerce_core::audit_log::{self, Subject};
@@ -29,11 +29,11 @@ pub struct Categories(pub State);
 impl Categories {
     /// List categories
     ///
-    /// By position, then by age.
+    /// Sorted by position, then by age.
     #[oai(path = "/categories", method = "get", operation_id = "list_categories")]
     async fn list(
         &self,
-        /// Only those directly below this category, by id or slug; `none` for the top level
+        /// Only the children of this category, by id or slug. `none` means the top level
         #[oai(validator(max_length = 120))]
         parent: Query<Option<String>>,
         #[oai(validator(minimum(value = "1"), maximum(value = "100")), default = "twenty")] limit: Query<u16>,
@@ -53,9 +53,10 @@ impl Categories {
         Ok(Okay::page(page.map(Category::from)))
     }
 
-    /// Read the tree of categories
+    /// Get the category tree
     ///
-    /// All categories at once, depth first: each comes right before those below it. With how many products on sale each has.
+    /// Returns all categories depth first: each category comes right before its children. Each has the number
+    /// of its products on sale.
     #[oai(path = "/category-tree", method = "get", operation_id = "get_category_tree")]
     async fn tree(&self) -> Result<Okay<CategoryTree>, Refused<OnlyDatabase>> {
         let mut conn = self.0.conn().await?;
@@ -65,15 +66,15 @@ impl Categories {
         })))
     }
 
-    /// Read a category
+    /// Get a category
     ///
-    /// With the way to it from the top level, and on request with all below it. A slug that it had before answers 301, with where it
-    /// is now in `Location`.
+    /// Returns the category with its breadcrumbs, and on request with all its descendants. A former slug of
+    /// the category is answered with 301, and `Location` has the current address.
     #[oai(path = "/categories/:id_or_slug", method = "get", operation_id = "get_category")]
     async fn get(
         &self,
         id_or_slug: Path<String>,
-        /// Also list what is below it, depth first, with how many products on sale each has
+        /// Whether to include the descendants, depth first, with the number of products on sale in each
         descendants: Query<Option<bool>>,
     ) -> Result<Okay<CategoryPage>, Refused<MissingOrMoved>> {
         let mut conn = self.0.conn().await?;
@@ -102,9 +103,10 @@ impl Categories {
         Ok(Okay::new(Reply::new(page).version_as_shown(version)))
     }
 
-    /// Put categories in order
+    /// Reorder categories
     ///
-    /// Names every category below `parent_id`, or on the top level without one, once: they get the positions 0, 1, 2 and so on.
+    /// Takes every child of `parent_id` once, or every top-level category if `parent_id` is left out. They
+    /// get the positions 0, 1, 2 and so on.
     #[oai(path = "/category-order", method = "put", operation_id = "reorder_categories")]
     async fn reorder(
         &self,
@@ -151,9 +153,10 @@ impl Categories {
         self.0.write("create_category", request, effect).await
     }
 
-    /// Change a category
+    /// Update a category
     ///
-    /// Changes the given fields only. `parent_id` moves it with all below it; below itself it cannot be.
+    /// Changes only the given fields. `parent_id` moves the category with all its descendants. A category
+    /// cannot be moved below itself.
     #[oai(path = "/categories/:id_or_slug", method = "patch", operation_id = "update_category")]
     async fn patch(
         &self,
@@ -184,17 +187,17 @@ impl Categories {
 
     /// Delete a category
     ///
-    /// Never deletes a product or another category. While products are in the category, or categories below it, it is refused with
-    /// 409 `category_in_use`, which names them, unless `detach_products` says that the products are to lose the category, and
-    /// `lift_children` that the categories are to move up to where it was.
+    /// Never deletes a product or another category. A category that has products or children is refused with
+    /// 409 `category_in_use`. With `detach_products` its products lose the category first. With
+    /// `lift_children` its children move up to its parent first.
     #[oai(path = "/categories/:id_or_slug", method = "delete", operation_id = "delete_category")]
     async fn delete(
         &self,
         staff: Can<CategoriesWrite>,
         id_or_slug: Path<String>,
-        /// Take the category from its products first
+        /// Remove the category from its products first
         detach_products: Query<Option<bool>>,
-        /// Move the categories below it up first
+        /// Move the child categories up first
         lift_children: Query<Option<bool>>,
     ) -> Result<NoContent, Refused<DeleteCategoryError>> {
         let key = CategoryKey::from(id_or_slug.0.as_str());
@@ -215,19 +218,19 @@ impl Categories {
     }
 }
 
-/// What products are filed under.
+/// A category of products.
 #[derive(Debug, Clone, Object)]
 #[oai(skip_serializing_if_is_none, example)]
 pub struct Category {
     pub id: Uuid,
-    /// The readable part of its address.
+    /// The readable part of the category's URL.
     pub slug: String,
     pub title: String,
     /// Sanitised HTML.
     pub description: String,
-    /// Siblings are sorted by it, then by age.
+    /// Siblings are sorted by position, then by age.
     pub position: i32,
-    /// The category above it; none on the top level.
+    /// The parent category. Absent on the top level.
     pub parent_id: Option<Uuid>,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
@@ -239,13 +242,13 @@ pub struct Category {
 pub struct CategoryPage {
     #[oai(flatten)]
     pub category: Category,
-    /// From the top level down to this category.
+    /// The path from the top level to this category.
     pub breadcrumbs: Vec<Breadcrumb>,
-    /// On request.
+    /// Only if requested with `descendants`.
     pub descendants: Option<CategoriesBelow>,
 }
 
-/// A step on the way to a category.
+/// One category of the breadcrumbs.
 #[derive(Debug, Clone, Object)]
 pub struct Breadcrumb {
     pub id: Uuid,
@@ -253,12 +256,12 @@ pub struct Breadcrumb {
     pub title: String,
 }
 
-/// What is below a category.
+/// The descendants of a category.
 #[derive(Debug, Clone, Object)]
 pub struct CategoriesBelow {
     /// Products on sale in the category itself.
     pub products: i64,
-    /// Products on sale in it or anywhere below it, each counted once.
+    /// Products on sale in the category or its descendants, each counted once.
     pub products_below: i64,
     /// Depth first.
     pub data: Vec<CategoryInTree>,
@@ -272,55 +275,55 @@ pub struct CategoryTree {
     pub data: Vec<CategoryInTree>,
 }
 
-/// A category within a tree.
+/// A category within the tree.
 #[derive(Debug, Clone, Object)]
 #[oai(skip_serializing_if_is_none)]
 pub struct CategoryInTree {
     #[oai(flatten)]
     pub category: Category,
-    /// How far it is below where the tree begins.
+    /// The depth in this answer's tree.
     pub level: i32,
     /// Products on sale in the category itself.
     pub products: i64,
-    /// Products on sale in it or anywhere below it, each counted once.
+    /// Products on sale in the category or its descendants, each counted once.
     pub products_below: i64,
 }
 
-/// Siblings in order.
+/// Categories in their order.
 #[derive(Debug, Clone, Object)]
 #[oai(example)]
 pub struct CategoryList {
     pub data: Vec<Category>,
 }
 
-/// The order of some siblings.
+/// The new order of sibling categories.
 #[derive(Debug, Clone, Object)]
 #[oai(deny_unknown_fields, example)]
 pub struct ReorderCategoriesRequest {
-    /// Left out for the top level.
+    /// Leave it out for the top level.
     pub parent_id: Option<Uuid>,
     #[oai(validator(max_items = 1000))]
     pub category_ids: Vec<Uuid>,
 }
 
-/// A category to be made.
+/// A category to create.
 #[derive(Debug, Clone, Object)]
 #[oai(deny_unknown_fields, example)]
 pub struct CreateCategoryRequest {
     #[oai(validator(min_length = 1, max_length = 200))]
     pub title: String,
-    /// Made from the title unless given.
+    /// Derived from the title by default.
     #[oai(validator(min_length = 1, max_length = 120))]
     pub slug: Option<String>,
-    /// HTML; what could run in a browser is taken out.
+    /// HTML. Active content, such as scripts, is removed.
     #[oai(validator(max_length = 16384))]
     pub description: Option<String>,
     pub position: Option<i32>,
-    /// Left out for the top level.
+    /// Leave it out for the top level.
     pub parent_id: Option<Uuid>,
 }
 
-/// What to change in a category; what is left out stays.
+/// The fields to change. Fields that are left out keep their value.
 #[derive(Debug, Clone, Object)]
 #[oai(deny_unknown_fields, example)]
 pub struct UpdateCategoryRequest {
@@ -331,7 +334,7 @@ pub struct UpdateCategoryRequest {
     #[oai(validator(max_length = 16384))]
     pub description: Option<String>,
     pub position: Option<i32>,
-    /// Null moves it to the top level.
+    /// Null moves the category to the top level.
     pub parent_id: MaybeUndefined<Uuid>,
 }
 

@@ -1,4 +1,5 @@
-//! `/admin/products/export`: the catalogue as a file that can be imported again, sent while it is read.
+//! `/admin/products/export`: the catalogue as a file that can be imported again. The file is sent while the
+//! catalogue is read.
 
 use commerce_core::catalog::ProductExport;
 use commerce_core::catalog::import::Layout;
@@ -26,19 +27,22 @@ pub enum ExportLayout {
 impl ProductsExport {
     /// Export products to CSV
     ///
-    /// All products that have a variant, oldest first, whatever their status. The `native` layout carries all that an import can bring: imported
-    /// again it changes nothing, and in an empty shop it makes the same products. Uploaded pictures are not in it, nor how categories hang
-    /// together. The `shopify` layout carries what Shopify's columns can.
-    /// Stock is what the main location has on hand.
+    /// Exports every product that has a variant, oldest first, in any status. Stock is what the main location
+    /// has on hand.
+    ///
+    /// The `native` layout has everything that an import can read. If the file is imported into the same
+    /// shop, nothing changes; if it is imported into an empty shop, it creates the same products. It does not
+    /// contain uploaded images or the tree of categories. The `shopify` layout has what Shopify's columns can
+    /// hold.
     #[oai(path = "/admin/products/export", method = "get", operation_id = "export_products")]
     async fn export(
         &self,
         _staff: Can<ProductsRead>,
-        /// `native` unless asked otherwise
+        /// `native` by default
         layout: Query<Option<ExportLayout>>,
     ) -> Result<CsvFile, Problem> {
         let layout = layout.0.map_or(Layout::Native, Into::into);
-        // A database that is away is told by a status, not by a file that breaks off.
+        // If the database cannot be reached, the answer is an error status, not a file that breaks off.
         let export = ProductExport::begin(&mut *self.0.conn().await?, layout, MAIN_LOCATION).await?;
         let state = self.0.clone();
         Ok(CsvFile::written_by("products.csv", |chunks| async move {
@@ -47,7 +51,7 @@ impl ProductsExport {
     }
 }
 
-/// Without a connection while the client is slow.
+/// Holds no connection while the client is slow.
 async fn write_products(state: &State, mut export: ProductExport, chunks: &Chunks) -> anyhow::Result<()> {
     chunks.send(export.header()).await?;
     loop {

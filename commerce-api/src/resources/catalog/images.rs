@@ -1,7 +1,7 @@
-//! `/products/{id_or_slug}/images`: pictures of a product, uploaded and put in order.
+//! `/products/{id_or_slug}/images`: the images of a product.
 //!
-//! An upload is two transactions with the writing of the file between them: the first announces the file, the second shows it. A
-//! crash in between leaves a file that no image has, which the worker deletes.
+//! An upload is two transactions, and the file is written between them. The first transaction announces the
+//! file, the second shows it. A crash in between leaves a file without an image, which the worker deletes.
 
 use commerce_core::audit_log::{self, Author, Subject};
 use commerce_core::catalog;
@@ -33,8 +33,8 @@ pub struct ProductImages(pub State);
 impl ProductImages {
     /// Upload an image
     ///
-    /// The file's content decides what it is, not its name. What the camera wrote beside the picture is not kept. Smaller copies follow
-    /// within moments, in `variants`. The `ETag` is that of the product.
+    /// The content of the file decides its type; the file name does not matter. Metadata from the camera is
+    /// removed. Smaller copies appear in `variants` some moments later. The `ETag` is that of the product.
     #[oai(path = "/products/:id_or_slug/images", method = "post", operation_id = "upload_image")]
     async fn upload(
         &self,
@@ -46,15 +46,16 @@ impl ProductImages {
     ) -> Result<Created<Image>, Refused<WriteImageError>> {
         let request = key.request(&staff, &upload.fingerprint());
         let (state, author, product) = (self.0.clone(), staff.author(), id_or_slug.0);
-        // To its end even if the client hangs up.
+        // The upload is finished even if the client hangs up.
         let done =
             tokio::spawn(async move { add(state, author, request, product, expected, upload).await }).await;
         done.map_err(Problem::internal)?
     }
 
-    /// Change an image
+    /// Update an image
     ///
-    /// Changes the given fields only. A new position moves it among the product's images; those behind it follow.
+    /// Changes only the given fields. A new position moves the image among the product's images, and the
+    /// later ones shift.
     #[oai(path = "/products/:id_or_slug/images/:image_id", method = "patch", operation_id = "update_image")]
     async fn patch(
         &self,
@@ -78,9 +79,9 @@ impl ProductImages {
         self.0.write("update_image", None, effect).await
     }
 
-    /// Remove an image
+    /// Delete an image
     ///
-    /// An uploaded file is deleted, with its smaller copies; what a link leads to is left alone.
+    /// Deletes an uploaded file and its smaller copies. The target of a linked image is not touched.
     #[oai(path = "/products/:id_or_slug/images/:image_id", method = "delete", operation_id = "remove_image")]
     async fn remove(
         &self,
@@ -146,14 +147,14 @@ fn refused(refusal: ImageRefusal) -> Problem {
     Problem::invalid(vec![Fault::at("/file", refusal.to_string())])
 }
 
-/// What to change in an image; what is left out stays.
+/// The fields to change. Fields that are left out keep their value.
 #[derive(Debug, Clone, Object)]
 #[oai(deny_unknown_fields, example)]
 pub struct UpdateImageRequest {
-    /// What is seen, for those who do not see it.
+    /// Alternative text: what the image shows.
     #[oai(validator(max_length = 500))]
     pub alt: Option<String>,
-    /// Its place among the images, from 0; last if there are fewer.
+    /// The position among the product's images, from 0. A position beyond the end means last.
     pub position: Option<u32>,
 }
 

@@ -1,4 +1,4 @@
-//! `/admin/products/import`: a merchant's file comes in.
+//! `/admin/products/import`: importing a merchant's CSV file.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ use crate::http::spool::Spooled;
 use crate::http::state::State;
 use crate::http::tag::Tag;
 
-/// A file has at most this many bytes.
+/// The largest file that is accepted, in bytes.
 const CSV_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
 pub struct ProductImport(pub State);
@@ -34,25 +34,31 @@ pub struct ProductImport(pub State);
 impl ProductImport {
     /// Import products from CSV
     ///
-    /// Takes Shopify's product export, or plain columns: `slug`, `title`, `price`, and as needed `description`, `status`, `categories`
-    /// (titles separated by `|`), `options` (`Size=S; Color=Blue`), `sku`, `compare_at_price`, `currency`, `stock`, `active`,
-    /// `image_url`, `image_alt` and `attribute:NAME`. The lines of one product stand together and share its slug; the first tells of the product, each may
-    /// bring a variant, an image or both. A product is found again by its slug, by one that it had before, or else by the SKUs of its variants;
-    /// a variant by its SKU or else its options. So a file imported twice changes nothing, and a product or category that was renamed in the
-    /// shop keeps its new slug. Nothing is ever removed. Images are kept as links. One import runs at a time.
+    /// Reads Shopify's product export, or a file with these columns: `slug`, `title`, `price`, and optionally
+    /// `description`, `status`, `categories` (titles separated by `|`), `options` (`Size=S; Color=Blue`),
+    /// `sku`, `compare_at_price`, `currency`, `stock`, `active`, `image_url`, `image_alt` and
+    /// `attribute:NAME`.
+    ///
+    /// The lines of a product stand together and share its slug. The first line describes the product. Each
+    /// line may add a variant, an image or both.
+    ///
+    /// An existing product is found by its slug, by a former slug, or else by the SKUs of its variants. A
+    /// variant is found by its SKU, or else by its options. So importing the same file twice changes nothing,
+    /// and a product or category that was renamed in the shop keeps its new slug. An import never removes
+    /// anything. Images are kept as links. Only one import runs at a time.
     #[oai(path = "/admin/products/import", method = "post", operation_id = "import_products")]
     #[allow(clippy::too_many_arguments)]
     async fn import(
         &self,
         staff: Can<ProductsWrite>,
-        /// How to read the columns; told from the header unless given
+        /// How to read the columns. Detected from the header by default
         layout: Query<Option<Layout>>,
-        /// What a wrong line does: `abort` imports nothing, `skip` leaves its product out; where only a count of stock cannot be, `skip`
-        /// leaves out that count and imports the rest of the product
+        /// What to do about a wrong line. `abort` imports nothing. `skip` leaves out the line's product; if
+        /// only a stock count is impossible, it leaves out that count and imports the rest of the product
         on_error: Query<Option<OnError>>,
-        /// Whose stock is taken from the file: that of new variants only, or of all
+        /// Which variants take their stock from the file: new variants only, or all
         stock: Query<Option<StockPolicy>>,
-        /// Try and report, but change nothing
+        /// Check the file and report, but change nothing
         dry_run: Query<Option<bool>>,
         #[oai(name = "Idempotency-Key")] key: IdempotencyKey,
         csv: Csv,
@@ -86,9 +92,10 @@ impl ProductImport {
         self.0.write("import_products", request, effect).await
     }
 
-    /// See how far an import is
+    /// Get the running import
     ///
-    /// The one that runs now, if one does, be it a request or `commerce-api import`. Its `POST` answers when it has ended.
+    /// Returns the progress of the import that is running, whether it was started by a request or by
+    /// `commerce-api import`. The `POST` that started it is answered when it ends.
     #[oai(path = "/admin/products/import", method = "get", operation_id = "get_running_import")]
     async fn running(
         &self,
@@ -103,14 +110,14 @@ impl ProductImport {
     }
 }
 
-/// How far an import is.
+/// The progress of an import.
 #[derive(Debug, Object)]
 #[oai(example, skip_serializing_if_is_none)]
 pub struct RunningImport {
-    /// Whether one runs. If not, the rest is absent.
+    /// Whether an import is running. If not, the other fields are absent.
     pub running: bool,
     pub started_at: Option<DateTime<Utc>>,
-    /// Products of its file that it has been through. They are in the shop when it has ended.
+    /// Products of the file that were read so far. They appear in the shop when the import ends.
     pub products: Option<i64>,
 }
 
@@ -120,7 +127,7 @@ impl Example for RunningImport {
     }
 }
 
-/// How the columns of a file are to be read.
+/// How to read the columns of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[oai(rename = "ImportLayout", rename_all = "snake_case")]
 pub enum Layout {
@@ -129,7 +136,7 @@ pub enum Layout {
     Native,
 }
 
-/// What a wrong line does to an import.
+/// What to do about a wrong line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[oai(rename = "ImportOnError", rename_all = "snake_case", remote = "OnErrorRule")]
 pub enum OnError {
@@ -145,33 +152,33 @@ pub enum StockPolicy {
     Set,
 }
 
-/// What an import did, in products.
+/// The result of an import. The counts are products.
 #[derive(Debug, Clone, Object)]
 #[oai(example)]
 pub struct ImportReport {
     pub created: u64,
     pub updated: u64,
     pub unchanged: u64,
-    /// Products with a fault, and faulty lines that name no product.
+    /// Products that were left out because of an error, and wrong lines that name no product.
     pub skipped: u64,
-    /// How many faults there are.
+    /// The number of errors.
     pub errors_total: u64,
-    /// The first thousand of them, by line.
+    /// The first thousand errors, sorted by line.
     pub errors: Vec<WrongLine>,
 }
 
-/// A fault in a file.
+/// An error in a file.
 #[derive(Debug, Clone, Object)]
 pub struct WrongLine {
-    /// Line of the file that the row begins on; the header is line 1.
+    /// The line on which the row begins. The header is line 1.
     pub line: u64,
-    /// The name in the header; empty when the whole line is meant.
+    /// The column's name in the header. Empty if the error is about the whole line.
     pub column: String,
     pub message: String,
 }
 
 impl ImportReport {
-    /// For the audit log.
+    /// The counts for the audit log.
     fn counts(&self) -> serde_json::Value {
         let Self { created, updated, unchanged, skipped, .. } = self;
         serde_json::json!({ "created": created, "updated": updated, "unchanged": unchanged, "skipped": skipped })
@@ -212,7 +219,7 @@ impl Refusal for ImportError {
     fn problem(self) -> Problem {
         match self {
             Self::WrongLines(faults) => {
-                let detail = format!("{} fault(s) in the file: nothing was imported.", faults.total);
+                let detail = format!("{} error(s) in the file: nothing was imported.", faults.total);
                 let faults = faults.listed.into_iter().map(|error| {
                     let LineError { line, column, message } = error;
                     Fault::in_file(line, Some(column).filter(|column| !column.is_empty()), message)
@@ -220,7 +227,7 @@ impl Refusal for ImportError {
                 Problem { detail, ..Problem::invalid(faults.collect()) }
             }
             Self::AnotherRuns => {
-                let detail = "Another import is running: nothing was imported. GET /v1/admin/products/import tells how far it is; \
+                let detail = "Another import is running: nothing was imported. GET /v1/admin/products/import shows its progress; \
                      send the file again when it has ended.";
                 let retry_after = Some(Duration::from_secs(30));
                 Problem { retry_after, ..Problem::new(Code::ImportRunning, detail) }

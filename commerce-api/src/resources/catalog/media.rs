@@ -1,5 +1,5 @@
-//! `/media/{name}`: the files of uploaded images, from a folder or a bucket alike. A file never changes under its name, so it
-//! may be kept for ever; a CDN in front takes the load.
+//! `/media/{name}`: the files of uploaded images, from a folder or a bucket. The file behind a name never
+//! changes, so clients and CDNs may cache it for ever.
 
 use std::ops::Range;
 
@@ -52,7 +52,7 @@ async fn send(request: &Request, media: &Media, key: &FileKey) -> Result<Respons
     Ok(response.body(Body::from_bytes_stream(file.bytes.map_err(std::io::Error::other))))
 }
 
-/// Whether the client has the other parts of this very file (RFC 9110, 13.1.5).
+/// Whether the client has other parts of this version of the file (RFC 9110, 13.1.5).
 fn may_be_part(request: &Request, tag: &str) -> bool {
     request.header(header::IF_RANGE).is_none_or(|known| known == tag)
 }
@@ -66,7 +66,7 @@ fn no_such_part(size: u64) -> Response {
         .into_response()
 }
 
-/// A range as it is asked for (RFC 9110, 14.1.2).
+/// A requested range (RFC 9110, 14.1.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wanted {
     From(u64),
@@ -75,7 +75,7 @@ enum Wanted {
 }
 
 impl Wanted {
-    /// One range of bytes. Several at once, other units and what cannot be read are as if nothing had been asked.
+    /// Reads one range of bytes. A header with several ranges, another unit or a syntax error is ignored.
     fn parse(header: &str) -> Option<Self> {
         let (first, last) = header.strip_prefix("bytes=")?.trim().split_once('-')?;
         let number =
@@ -90,7 +90,7 @@ impl Wanted {
         }
     }
 
-    /// The bytes that a file of this size has of it.
+    /// The bytes of the range in a file of this size.
     fn within(self, size: u64) -> Option<Range<u64>> {
         let range = match self {
             Self::From(first) => first..size,

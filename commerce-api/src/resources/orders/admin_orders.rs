@@ -1,4 +1,4 @@
-//! `/admin/orders`: what the shop sees and does.
+//! `/admin/orders`: how staff see and handle orders.
 
 use chrono::{DateTime, Utc};
 use commerce_core::flows::{
@@ -39,22 +39,22 @@ impl AdminOrders {
         payment_status: Query<Option<OrderPaymentStatus>>,
         fulfillment_status: Query<Option<FulfillmentStatus>>,
         cancel_reason: Query<Option<CancelReason>>,
-        /// Whether a cancellation gave stock back
+        /// Whether a cancellation released stock
         stock_released: Query<Option<bool>>,
         /// Id of the customer
         user_id: Query<Option<Uuid>>,
-        /// Placed at or after
+        /// Only orders placed at this time or later
         placed_from: Query<Option<DateTime<Utc>>>,
-        /// Placed before
+        /// Only orders placed before this time
         placed_before: Query<Option<DateTime<Utc>>>,
         /// In minor units
         total_min: Query<Option<i64>>,
         /// In minor units
         total_max: Query<Option<i64>>,
-        /// An order number, or a part of an e-mail address
+        /// An order number, or part of an e-mail address
         #[oai(validator(max_length = 254))]
         q: Query<Option<String>>,
-        /// Newest first unless asked otherwise
+        /// Newest first by default
         sort: Query<Option<OrderSorting>>,
         #[oai(validator(minimum(value = "1"), maximum(value = "100")), default = "twenty")] limit: Query<u16>,
         cursor: Query<Option<String>>,
@@ -79,7 +79,7 @@ impl AdminOrders {
         Ok(Okay::page(with_lines(&mut conn, page).await?))
     }
 
-    /// Read an order
+    /// Get an order
     #[oai(path = "/admin/orders/:id", method = "get", operation_id = "admin_get_order")]
     async fn get(
         &self,
@@ -92,13 +92,15 @@ impl AdminOrders {
         Ok(Okay::new(Order::reply(order, lines)))
     }
 
-    /// Move an order on
+    /// Update the status of an order
     ///
-    /// `processing`: the customer can no longer cancel it. `shipped`: all of it leaves in one parcel, and its units leave the
-    /// stock. `delivered`: it has arrived. `cancelled`: its stock goes back on the shelf, and what was paid goes back.
+    /// - `processing`: the customer can no longer cancel the order.
+    /// - `shipped`: the whole order leaves in one parcel, and its units leave the stock.
+    /// - `delivered`: the parcel has arrived.
+    /// - `cancelled`: the stock is released, and what was paid is refunded.
     ///
-    /// `shipped` and `delivered` need the permission `shipments.write` too, and `cancelled` needs `payments.refund` if any money has
-    /// come in for the order.
+    /// `shipped` and `delivered` also need the permission `shipments.write`. `cancelled` also needs
+    /// `payments.refund` if money has come in for the order.
     #[oai(path = "/admin/orders/:id/status", method = "patch", operation_id = "admin_move_order")]
     async fn move_on(
         &self,
@@ -122,7 +124,7 @@ impl AdminOrders {
         self.0.write("move_order", None, effect).await
     }
 
-    /// Read an order's timeline
+    /// List the events of an order
     #[oai(path = "/admin/orders/:id/events", method = "get", operation_id = "admin_list_order_events")]
     async fn events(
         &self,
@@ -135,9 +137,9 @@ impl AdminOrders {
         Ok(Okay::new(List { data, next_cursor: None }))
     }
 
-    /// Note something about an order
+    /// Add a note to an order
     ///
-    /// The note goes into the timeline; shoppers do not see it.
+    /// The note appears in the timeline. Shoppers do not see it.
     #[oai(path = "/admin/orders/:id/notes", method = "post", operation_id = "admin_note_order")]
     async fn note(
         &self,
@@ -177,7 +179,7 @@ impl Refusal for MoveOrderError {
     }
 }
 
-/// The steps a person takes.
+/// The statuses that staff can set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[oai(rename_all = "snake_case")]
 pub enum OrderStep {
@@ -187,15 +189,15 @@ pub enum OrderStep {
     Cancelled,
 }
 
-/// Where the order goes next.
+/// The next status of the order.
 #[derive(Debug, Clone, Object)]
 #[oai(deny_unknown_fields, skip_serializing_if_is_none, example)]
 pub struct MoveOrderRequest {
     pub status: OrderStep,
-    /// Of a parcel, when it is shipped.
+    /// The carrier of the parcel. Only with `shipped`.
     #[oai(validator(min_length = 1, max_length = 100))]
     pub carrier: Option<String>,
-    /// Of a parcel, when it is shipped; unique in the shop.
+    /// The tracking number of the parcel. Only with `shipped`, and unique in the shop.
     #[oai(validator(min_length = 1, max_length = 100))]
     pub tracking_number: Option<String>,
 }
@@ -238,7 +240,7 @@ impl Example for NoteRequest {
     }
 }
 
-/// Something that happened to an order.
+/// An event in the timeline of an order.
 #[derive(Debug, Clone, Object)]
 #[oai(skip_serializing_if_is_none, example)]
 pub struct OrderEvent {
@@ -246,7 +248,7 @@ pub struct OrderEvent {
     /// Such as `placed`, `payment_succeeded`, `paid`, `shipped`, `cancelled`, `stock_released`, `note`.
     pub kind: String,
     pub data: serde_json::Value,
-    /// `user:<id>`, `guest` or `system`.
+    /// Who did it: `user:<id>`, `guest` or `system`.
     pub actor: String,
     pub request_id: Option<String>,
     pub created_at: DateTime<Utc>,

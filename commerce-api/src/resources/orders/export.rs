@@ -1,4 +1,4 @@
-//! `/admin/orders/export`: orders as a table for a spreadsheet, sent while it is read.
+//! `/admin/orders/export`: orders as a CSV file, which is sent while the orders are read.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use commerce_core::money::Money;
@@ -18,18 +18,18 @@ pub struct OrdersExport(pub State);
 
 #[OpenApi(tag = "Tag::AdminOrders")]
 impl OrdersExport {
-    /// Export orders
+    /// Export orders to CSV
     ///
-    /// A CSV file with one row an order, oldest first. Amounts are decimals in the order's currency.
+    /// The file has one row for each order, oldest first. Amounts are decimals in the order's currency.
     #[oai(path = "/admin/orders/export", method = "get", operation_id = "admin_export_orders")]
     async fn export(
         &self,
         _staff: Can<OrdersRead>,
         status: Query<Option<OrderStatus>>,
         payment_status: Query<Option<OrderPaymentStatus>>,
-        /// Placed at or after
+        /// Only orders placed at this time or later
         placed_from: Query<Option<DateTime<Utc>>>,
-        /// Placed before
+        /// Only orders placed before this time
         placed_before: Query<Option<DateTime<Utc>>>,
     ) -> Result<CsvFile, Problem> {
         let filter = OrderFilter {
@@ -39,7 +39,7 @@ impl OrdersExport {
             placed_before: placed_before.0,
             ..Default::default()
         };
-        // A database that is away is told by a status, not by a file that breaks off.
+        // If the database cannot be reached, the answer is an error status, not a file that breaks off.
         drop(self.0.conn().await?);
         let state = self.0.clone();
         Ok(CsvFile::written_by(
@@ -52,7 +52,7 @@ impl OrdersExport {
 const HEADINGS: &str = "number,id,status,payment_status,fulfillment_status,email,currency,total,paid,refunded,\
                         placed_at,paid_at,cancelled_at,cancel_reason\r\n";
 
-/// Page after page, as fast as the client takes them.
+/// Writes page after page, as fast as the client takes them.
 async fn write_pages(state: &State, filter: &OrderFilter, chunks: &Chunks) -> anyhow::Result<()> {
     chunks.send(HEADINGS.to_owned()).await?;
     let mut cursor = None;
@@ -105,8 +105,8 @@ fn row(order: &Order) -> String {
     fields.join(",") + "\r\n"
 }
 
-/// What a shopper typed, as RFC 4180 has it. A leading `=`, `+`, `-` or `@` would be a formula to a spreadsheet (OWASP, CSV
-/// injection), so an apostrophe goes before it.
+/// A text from a shopper, quoted as in RFC 4180. Spreadsheets read a leading `=`, `+`, `-` or `@` as a
+/// formula (OWASP, CSV injection), so an apostrophe is put before it.
 fn quoted(text: &str) -> String {
     let guard = if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { "'" } else { "" };
     format!("\"{guard}{}\"", text.replace('"', "\"\""))

@@ -1,4 +1,4 @@
-//! Orders: those of a shopper, and all of them for staff.
+//! Orders, for shoppers and for staff.
 
 pub mod admin_orders;
 pub mod export;

@@ -1,4 +1,4 @@
-//! `/orders`: checking out, and what a shopper sees and does afterwards.
+//! `/orders`: checkout, and what a shopper sees and does afterwards.
 
 use chrono::{DateTime, Utc};
 use commerce_core::accounts;
@@ -31,8 +31,8 @@ pub struct Orders(pub State);
 impl Orders {
     /// Check out
     ///
-    /// Makes an order of the cart and reserves its stock: all of it, or nothing. The order then waits to be paid until
-    /// `expires_at`.
+    /// Creates an order from the cart and reserves stock for all of it, or does nothing. The order can be
+    /// paid until `expires_at`.
     #[oai(path = "/orders/checkout", method = "post", operation_id = "checkout")]
     async fn checkout(
         &self,
@@ -53,18 +53,18 @@ impl Orders {
         self.0.write_and_store("checkout", request, effect).await
     }
 
-    /// List the own orders
+    /// List your orders
     #[oai(path = "/orders", method = "get", operation_id = "list_orders")]
     #[allow(clippy::too_many_arguments)]
     async fn list(
         &self,
         customer: Customer,
         status: Query<Option<OrderStatus>>,
-        /// Placed at or after
+        /// Only orders placed at this time or later
         placed_from: Query<Option<DateTime<Utc>>>,
-        /// Placed before
+        /// Only orders placed before this time
         placed_before: Query<Option<DateTime<Utc>>>,
-        /// Newest first unless asked otherwise
+        /// Newest first by default
         sort: Query<Option<OrderSorting>>,
         #[oai(validator(minimum(value = "1"), maximum(value = "100")), default = "twenty")] limit: Query<u16>,
         cursor: Query<Option<String>>,
@@ -89,9 +89,9 @@ impl Orders {
         Ok(Okay::page(with_lines(&mut conn, page).await?))
     }
 
-    /// Read an order
+    /// Get an order
     ///
-    /// The guest who placed it reads it with the `Cart-Token` for 30 days.
+    /// A guest can get an order for 30 days with the `Cart-Token` that placed it.
     #[oai(path = "/orders/:id", method = "get", operation_id = "get_order")]
     async fn get(&self, shopper: Shopper, id: Path<Uuid>) -> Result<Okay<Order>, Refused<CancelOrderError>> {
         let mut conn = self.0.conn().await?;
@@ -103,7 +103,8 @@ impl Orders {
 
     /// Cancel an order
     ///
-    /// Possible until the shop begins to process it. Its stock goes back on the shelf, and what was paid goes back.
+    /// An order can be cancelled until the shop begins to process it. Its stock is released, and what was
+    /// paid is refunded.
     #[oai(path = "/orders/:id/cancel", method = "post", operation_id = "cancel_order")]
     async fn cancel(
         &self,
@@ -123,7 +124,7 @@ impl Orders {
 }
 
 impl Orders {
-    /// What the body asks for, checked as far as that goes without locks.
+    /// The wish of the body, checked as far as that is possible without locks.
     async fn wish(&self, shopper: &Shopper, body: &CheckoutRequest) -> Result<PlaceOrder, Problem> {
         let billing_address = body.billing_address.as_ref();
         let shipping_address = body.shipping_address.checked("/shipping_address");
@@ -163,7 +164,7 @@ impl Orders {
     }
 }
 
-/// The orders of a page with their lines: two queries, however many orders.
+/// The orders of a page with their lines. It takes two queries, however many orders there are.
 pub async fn with_lines(
     conn: &mut AsyncPgConnection,
     page: Page<orders::Order>,
@@ -176,15 +177,16 @@ pub async fn with_lines(
     }))
 }
 
-/// What is needed to make an order of the cart.
+/// What checkout needs apart from the cart.
 #[derive(Debug, Clone, Object)]
 #[oai(deny_unknown_fields, skip_serializing_if_is_none, example)]
 pub struct CheckoutRequest {
-    /// Where mails about the order go; a customer's own address unless given.
+    /// Where mails about the order go. A customer's own address by default.
     pub email: Option<Email>,
     pub shipping_address: Address,
     pub billing_address: Option<Address>,
-    /// What the shopper was shown: if the total is another by now, the answer is 409 `price_changed`.
+    /// The total that the shopper was shown. If the total has changed since, the answer is 409
+    /// `price_changed`.
     pub expected_total: Option<Money>,
 }
 
@@ -199,7 +201,7 @@ impl Example for CheckoutRequest {
     }
 }
 
-/// Where an order stands.
+/// The status of an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[oai(rename_all = "snake_case", remote = "orders::OrderStatus")]
 pub enum OrderStatus {
@@ -211,7 +213,7 @@ pub enum OrderStatus {
     Cancelled,
 }
 
-/// What an order's payments and refunds amount to.
+/// What the payments and refunds of an order amount to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[oai(rename = "OrderPaymentStatus", rename_all = "snake_case", remote = "orders::PaymentStatus")]
 pub enum OrderPaymentStatus {
@@ -223,7 +225,7 @@ pub enum OrderPaymentStatus {
     Refunded,
 }
 
-/// How much of an order is on its way.
+/// How much of an order was shipped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[oai(rename_all = "snake_case", remote = "orders::FulfillmentStatus")]
 pub enum FulfillmentStatus {
@@ -244,7 +246,7 @@ pub enum CancelReason {
     Admin,
 }
 
-/// In which order a list of orders comes.
+/// The sort order of orders. `-` means descending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[oai(remote = "OrderSort")]
 pub enum OrderSorting {
@@ -263,7 +265,7 @@ pub enum OrderSorting {
 #[oai(skip_serializing_if_is_none, example)]
 pub struct Order {
     pub id: Uuid,
-    /// The number people use.
+    /// The order number to show to people.
     pub number: String,
     pub status: OrderStatus,
     pub payment_status: OrderPaymentStatus,
@@ -275,28 +277,28 @@ pub struct Order {
     pub discount_total: Money,
     pub shipping_total: Money,
     pub tax_total: Money,
-    /// As much of the tax as is within the prices.
+    /// The part of the tax that the prices already include.
     pub tax_included_total: Money,
     /// `subtotal − discount_total + shipping_total + (tax_total − tax_included_total)`
     pub total: Money,
     pub amount_paid: Money,
     pub amount_refunded: Money,
-    /// What is still to be paid.
+    /// What remains to be paid.
     pub amount_due: Money,
     pub shipping_address: Address,
     pub billing_address: Option<Address>,
-    /// Until when it can be paid, while it waits for that.
+    /// Until when the order can be paid. Absent if it does not wait for a payment.
     pub expires_at: Option<DateTime<Utc>>,
     pub cancel_reason: Option<CancelReason>,
     pub placed_at: DateTime<Utc>,
     pub paid_at: Option<DateTime<Utc>>,
     pub cancelled_at: Option<DateTime<Utc>>,
-    /// When a cancellation gave its stock back.
+    /// When a cancellation released the stock.
     pub stock_released_at: Option<DateTime<Utc>>,
     pub updated_at: DateTime<Utc>,
 }
 
-/// What was bought at which price, as it was then.
+/// A line of an order, with title and price as they were at checkout.
 #[derive(Debug, Clone, Object)]
 #[oai(skip_serializing_if_is_none, example)]
 pub struct OrderLine {
@@ -354,7 +356,7 @@ impl Order {
         }
     }
 
-    /// With its place and version.
+    /// The order with its `Location` and `ETag`.
     pub fn reply(order: orders::Order, lines: Vec<orders::OrderLine>) -> Reply<Self> {
         let (location, version) = (format!("/v1/orders/{}", order.id), order.version);
         Reply::new(Self::of(order, lines)).version(version).location(location)
@@ -427,11 +429,11 @@ impl Refusal for PlaceOrderError {
             Self::CartEmpty => Problem::new(Code::CartEmpty, "There is nothing in the cart to order."),
             Self::OutOfStock(shortages) => out_of_stock(shortages),
             Self::NotForSale(variants) => {
-                let detail = "Some items are no longer for sale: take them out of the cart.";
+                let detail = "Some items are no longer for sale: remove them from the cart.";
                 Problem::new(Code::NotForSale, detail).with("variant_ids", variants)
             }
             Self::PriceChanged { expected, actual } => {
-                let detail = format!("The total is {actual} now, not {expected}.");
+                let detail = format!("The total is now {actual}, not {expected}.");
                 Problem::new(Code::PriceChanged, detail).with("total", price_fact(actual))
             }
             Self::CurrencyMismatch { .. } => Problem::new(Code::CurrencyMismatch, self.to_string()),

@@ -1,4 +1,4 @@
-//! Payments: those of a shopper, and refunds for staff.
+//! Payments, for shoppers, and refunds, for staff.
 
 pub mod refunds;
 pub mod shopper_payments;

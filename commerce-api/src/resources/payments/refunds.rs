@@ -1,4 +1,4 @@
-//! `/admin/refunds`: money that goes back, and the way on when a provider refused.
+//! `/admin/refunds`: refunds, and what staff do about those that failed.
 
 use chrono::{DateTime, Utc};
 use commerce_core::audit_log::{self, Author, Subject};
@@ -30,7 +30,7 @@ pub struct Refunds(pub State);
 impl Refunds {
     /// List refunds
     ///
-    /// Newest first. Those that are `failed` wait for a person.
+    /// Newest first. A refund that is `failed` waits until staff retry it or pay it by hand.
     #[oai(path = "/admin/refunds", method = "get", operation_id = "admin_list_refunds")]
     async fn list(
         &self,
@@ -47,8 +47,8 @@ impl Refunds {
 
     /// Retry a refund
     ///
-    /// Has a refund that failed tried once more, and one that nothing sees to any more taken up again. The provider is asked how
-    /// the refund stands before it is asked for the money again.
+    /// Tries a failed refund again, or resumes a refund whose job was lost. The provider is first asked for
+    /// the state of the refund, so that the money does not go back twice.
     #[oai(path = "/admin/refunds/:id/retry", method = "post", operation_id = "admin_retry_refund")]
     async fn retry(
         &self,
@@ -67,10 +67,10 @@ impl Refunds {
         self.0.write("retry_refund", request, effect).await
     }
 
-    /// Count a refund as paid by hand
+    /// Record a refund paid by hand
     ///
-    /// For money that was given back without the provider, in cash or by bank transfer, after the refund failed. The shopper is
-    /// told that the money went back.
+    /// For a failed refund that was then paid without the provider, in cash or by bank transfer. A mail tells
+    /// the shopper about the refund.
     #[oai(
         path = "/admin/refunds/:id/paid-by-hand",
         method = "post",
@@ -95,7 +95,7 @@ impl Refunds {
     }
 }
 
-/// What the audit log tells of a refund, read under its order's lock.
+/// The facts about a refund for the audit log, read under the lock of its order.
 async fn locked_facts(conn: &mut AsyncPgConnection, id: RefundId) -> QueryResult<Option<Value>> {
     let Some(refund) = find_refund(conn, id).await? else { return Ok(None) };
     audit_log::snapshot(conn, Subject::Order(refund.order_id)).await?;
@@ -125,31 +125,31 @@ async fn with_currency(conn: &mut AsyncPgConnection, refund: payments::Refund) -
     Ok(Refund::new(refund, payment.currency))
 }
 
-/// Why money goes back.
+/// Why money is refunded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[oai(rename_all = "snake_case", remote = "payments::RefundReason")]
 pub enum RefundReason {
     OrderCancelled,
-    /// More came in than the order's total.
+    /// More money came in than the order's total.
     Excess,
-    /// It came after the order was cancelled, and the order could not be brought back.
+    /// The payment came after the order was cancelled, and the order could not be restored.
     LatePayment,
 }
 
-/// Where a refund stands.
+/// The status of a refund.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[oai(rename_all = "snake_case", remote = "payments::RefundStatus")]
 pub enum RefundStatus {
-    /// The provider will be asked.
+    /// The provider was not asked yet.
     Pending,
-    /// The provider was asked, and takes its time.
+    /// The provider was asked, and has not decided yet.
     Processing,
     Succeeded,
-    /// The provider refused: a person must see to it.
+    /// The provider refused. Staff must retry the refund or pay it by hand.
     Failed,
 }
 
-/// Money that goes back.
+/// A refund of a payment.
 #[derive(Debug, Clone, Object)]
 #[oai(skip_serializing_if_is_none, example)]
 pub struct Refund {
@@ -159,13 +159,13 @@ pub struct Refund {
     pub amount: Money,
     pub status: RefundStatus,
     pub reason: RefundReason,
-    /// The provider's own id of it.
+    /// The provider's own id of the refund.
     pub provider_reference: Option<String>,
-    /// The provider's word for why it failed.
+    /// The provider's code for the failure.
     pub failure_code: Option<String>,
-    /// How a person paid it back without the provider.
+    /// How the refund was paid without the provider.
     pub by_hand_note: Option<String>,
-    /// 1 at first; one more with each retry.
+    /// 1 at first, and one more with each retry.
     pub attempt: i32,
     pub created_at: DateTime<Utc>,
 }
@@ -206,11 +206,11 @@ impl Example for Refund {
     }
 }
 
-/// How the money went back.
+/// How the refund was paid.
 #[derive(Debug, Clone, Object)]
 #[oai(deny_unknown_fields, example)]
 pub struct PaidByHandRequest {
-    /// How it was paid, for colleagues: a transfer and its date, or cash and who handed it over.
+    /// How it was paid, for colleagues, such as the date of the transfer or who handed over the cash.
     #[oai(validator(min_length = 1, max_length = 1000))]
     pub note: String,
 }

@@ -1,7 +1,8 @@
-//! `/orders/{id}/pay` and `/payments`: money in.
+//! `/orders/{id}/pay` and `/payments`: paying for orders.
 //!
-//! Paying is two transactions with the provider's call between them. The attempt that the first one writes is the recovery
-//! point: the same request again finds it by its key and goes on from there, whatever broke in between.
+//! Paying takes two transactions, with the call to the provider between them. The attempt that the first
+//! transaction writes is the recovery point. If anything breaks, the same request finds the attempt by its
+//! key and continues from there.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -41,8 +42,9 @@ pub struct Payments(pub State);
 impl Payments {
     /// Pay an order
     ///
-    /// Begins an attempt at the provider. An order takes several attempts and partial amounts. Where the shopper must act, the
-    /// payment says how in `action`. If the provider cannot be reached, send the same request again: it resumes its attempt.
+    /// Starts a payment with the provider. An order can have several payments, and a payment may cover a part
+    /// of the total. If the shopper must do something, `action` says what. If the provider cannot be reached,
+    /// send the same request again to resume the payment.
     #[oai(path = "/orders/:id/pay", method = "post", operation_id = "pay_order")]
     async fn pay(
         &self,
@@ -67,7 +69,7 @@ impl Payments {
             origin: shopper.origin(),
         };
         let state = self.0.clone();
-        // A client that hangs up in the middle does not stop it.
+        // A client that hangs up in the middle does not stop the payment.
         match tokio::spawn(async move { pay(state, request, wish).await }).await {
             Ok(answer) => answer,
             Err(panic) => Err(Problem::internal(panic).into()),
@@ -76,7 +78,7 @@ impl Payments {
 
     /// Confirm a payment
     ///
-    /// Asks the provider how the attempt stands after the shopper did what `action` required.
+    /// Asks the provider for the state of the payment, after the shopper did what `action` required.
     #[oai(path = "/payments/:id/confirm", method = "post", operation_id = "confirm_payment")]
     async fn confirm(
         &self,
@@ -104,7 +106,7 @@ impl Payments {
 
     /// List the payments of an order
     ///
-    /// Of an own order; with the permission `payments.read` of any.
+    /// Of your own order, or of any order with the permission `payments.read`.
     #[oai(path = "/payments", method = "get", operation_id = "list_payments")]
     async fn list(
         &self,
@@ -121,9 +123,9 @@ impl Payments {
         Ok(Okay::new(List { data, next_cursor: None }))
     }
 
-    /// Read a payment
+    /// Get a payment
     ///
-    /// Of an own order; with the permission `payments.read` of any.
+    /// Of your own order, or of any order with the permission `payments.read`.
     #[oai(path = "/payments/:id", method = "get", operation_id = "get_payment")]
     async fn get(&self, shopper: Shopper, id: Path<Uuid>) -> Result<Okay<Payment>, Refused<Missing>> {
         Ok(Okay::new(Payment::from(self.find(&shopper, PaymentId(id.0)).await?)))
@@ -147,7 +149,7 @@ fn sees_all(shopper: &Shopper) -> bool {
     matches!(shopper, Shopper::Customer(customer) if customer.role.may(Permission::PaymentsRead))
 }
 
-/// Begin, call, settle.
+/// Begins the attempt, calls the provider and settles the attempt.
 async fn pay(
     state: State,
     request: IdempotentRequest,
@@ -159,7 +161,7 @@ async fn pay(
         Attempt::Answered(stored) => return Ok(Created::replay(stored)),
     };
     let outcome = match state.providers.get(&payment.provider) {
-        // What was settled before a crash is only answered anew.
+        // If the attempt was settled before a crash, only the answer is made again.
         Some(provider) if payment.status.is_open() => {
             ask(in_time(&payment.provider, PROVIDER_TIMEOUT, provider.start(&payment)).await)?
         }
@@ -194,10 +196,11 @@ async fn begin(
     })
 }
 
-/// The longest that a shopper waits for a provider.
+/// The longest time that a shopper waits for a provider.
 const PROVIDER_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A provider that refuses has said no; one that cannot be reached has said nothing.
+/// A provider that refuses has answered. A provider that cannot be reached has not, so the attempt stays
+/// open.
 fn ask(answer: Result<Outcome, ProviderError>) -> Result<Outcome, Problem> {
     match answer {
         Ok(outcome) => Ok(outcome),
@@ -232,17 +235,17 @@ async fn settle(
     state.write("settle_payment", Some(request), effect).await
 }
 
-/// What the mock provider is to do.
+/// What the mock provider does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[oai(rename_all = "snake_case")]
 pub enum MockOutcome {
     Succeed,
     Fail,
-    /// Sends the shopper elsewhere, and succeeds when it is confirmed.
+    /// Redirects the shopper, and succeeds when the payment is confirmed.
     RequireAction,
-    /// Gives the shopper's client something to do, and succeeds when it is confirmed.
+    /// Gives the shopper's client something to do, and succeeds when the payment is confirmed.
     RequireClient,
-    /// Takes its time, and succeeds when it is confirmed.
+    /// Stays in `processing`, and succeeds when the payment is confirmed.
     Process,
 }
 
@@ -250,27 +253,27 @@ pub enum MockOutcome {
 #[derive(Debug, Clone, Object)]
 #[oai(deny_unknown_fields, skip_serializing_if_is_none, example)]
 pub struct PayRequest {
-    /// The payment provider, such as `stripe`. A name that is not switched on in this shop is refused, and the answer says
-    /// which are.
+    /// The payment provider, such as `stripe`. A provider that is not enabled in this shop is refused, and
+    /// the answer lists those that are.
     #[oai(validator(pattern = "^[a-z][a-z0-9_]*$", max_length = 40))]
     pub provider: String,
-    /// All that is due unless given.
+    /// The amount due by default.
     pub amount: Option<Money>,
-    /// For the provider `mock`; `succeed` unless given.
+    /// Only for the provider `mock`. `succeed` by default.
     pub outcome: Option<MockOutcome>,
-    /// What else the provider needs to know of the shopper, in its own words.
+    /// More data for the provider, in the provider's own format.
     pub details: Option<BTreeMap<String, Value>>,
 }
 
 impl PayRequest {
-    /// The provider, if it is switched on.
+    /// The provider, if it is enabled.
     fn provider<'p>(&self, providers: &'p Providers) -> Result<&'p dyn PaymentProvider, Problem> {
         let named = self.provider.parse::<ProviderName>().ok();
         named.and_then(|name| providers.get(&name)).ok_or_else(|| {
             let switched_on: Vec<&str> = providers.names().map(ProviderName::as_str).collect();
             let there_is = if switched_on.is_empty() { "nothing".to_owned() } else { switched_on.join(", ") };
             let message =
-                format!("{} is not switched on in this shop; switched on: {there_is}", self.provider);
+                format!("{} is not enabled in this shop; enabled: {there_is}", self.provider);
             Problem::invalid(vec![Fault::at("/provider", message)])
         })
     }
@@ -303,7 +306,7 @@ impl Example for PayRequest {
     }
 }
 
-/// Where an attempt stands.
+/// The status of a payment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[oai(rename = "PaymentStatus", rename_all = "snake_case", remote = "payments::AttemptStatus")]
 pub enum AttemptStatus {
@@ -318,11 +321,11 @@ pub enum AttemptStatus {
     Refunded,
 }
 
-/// What kind of action a shopper must take.
+/// The kind of action that a shopper must take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[oai(rename_all = "snake_case")]
 pub enum ActionType {
-    /// Go to `url` and come back.
+    /// Redirect the shopper to `url`. They come back afterwards.
     Redirect,
     /// Start the provider's own client with `data`.
     Client,
@@ -333,14 +336,14 @@ pub enum ActionType {
 #[oai(skip_serializing_if_is_none, example)]
 pub struct PaymentAction {
     pub r#type: ActionType,
-    /// Where to go, for `redirect`.
+    /// Where to redirect the shopper, for `redirect`.
     pub url: Option<String>,
-    /// What the provider's client is started with, for `client`.
+    /// The data for the provider's client, for `client`.
     pub data: Option<Value>,
 }
 
 impl PaymentAction {
-    /// `None` for what this server has no words for.
+    /// `None` for an action that this server does not know.
     fn of(action: RequiredAction) -> Option<Self> {
         match action {
             RequiredAction::Redirect { url } => {
@@ -361,7 +364,7 @@ impl Example for PaymentAction {
     }
 }
 
-/// One attempt to pay an order, or a part of it.
+/// One attempt to pay an order or a part of it.
 #[derive(Debug, Clone, Object)]
 #[oai(skip_serializing_if_is_none, example)]
 pub struct Payment {
@@ -370,15 +373,15 @@ pub struct Payment {
     /// The payment provider, such as `stripe`.
     #[oai(validator(pattern = "^[a-z][a-z0-9_]*$", max_length = 40))]
     pub provider: String,
-    /// The provider's own id of it.
+    /// The provider's own id of the payment.
     pub provider_reference: Option<String>,
-    /// What was asked for.
+    /// The requested amount.
     pub amount: Money,
-    /// What came in; it may differ from what was asked for.
+    /// The amount that came in. It may differ from the requested amount.
     pub amount_captured: Money,
     pub amount_refunded: Money,
     pub status: AttemptStatus,
-    /// The provider's word for why it failed, such as `card_declined`.
+    /// The provider's code for the failure, such as `card_declined`.
     pub failure_code: Option<String>,
     pub action: Option<PaymentAction>,
     pub created_at: DateTime<Utc>,

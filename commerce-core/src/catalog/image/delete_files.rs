@@ -41,7 +41,7 @@ pub enum FilesError {
     #[error(transparent)]
     Media(#[from] MediaError),
     /// The pool had no connection.
-    #[error("no database connection could be had: {0}")]
+    #[error("no database connection is available: {0}")]
     NoConnection(#[from] PoolError),
     /// The job's lease ran out before the files were deleted, or the job could not be completed.
     #[error(transparent)]

@@ -13,11 +13,11 @@ pub enum ImageRefusal {
     TooManyBytes(usize),
     /// The file is too large once the picture is turned.
     #[error(
-        "has {0} bytes once it is turned as it says; at most {IMAGE_FILE_BYTES_MAX} are allowed: turn it before the upload"
+        "has {0} bytes after rotation; at most {IMAGE_FILE_BYTES_MAX} are allowed: rotate it before the upload"
     )]
     TooManyBytesTurned(usize),
     /// The file is no picture of a known format.
-    #[error("is no JPEG, PNG or WebP picture")]
+    #[error("is not a JPEG, PNG or WebP image")]
     UnknownFormat,
     /// The picture is too large.
     #[error("has {width} × {height} pixels; at most {IMAGE_PIXELS_MAX} are allowed")]
@@ -28,7 +28,7 @@ pub enum ImageRefusal {
         height: u32,
     },
     /// The picture moves.
-    #[error("is animated; only pictures that stand still are taken")]
+    #[error("is animated; only still images are accepted")]
     Animated,
     /// The file does not hold together; the text says where.
     #[error("is damaged or cut short: {0}")]

@@ -49,7 +49,7 @@ pub enum ResizeImageError {
     #[error("writing the copies took too long")]
     TooSlow,
     /// No connection to the database could be had.
-    #[error("no database connection could be had: {0}")]
+    #[error("no database connection is available: {0}")]
     NoConnection(#[from] PoolError),
     /// The job could not be completed.
     #[error(transparent)]

@@ -103,7 +103,7 @@ pub enum MediaSettingError {
     #[error("is not an address such as file:///var/lib/shop/media or s3://bucket/prefix: {0}")]
     NotAnAddress(String),
     /// The address names no kind of store that is known.
-    #[error("{0}:// is not a place that files can be kept in; there are file:// and s3://")]
+    #[error("{0}:// is not supported; use file:// or s3://")]
     UnknownPlace(String),
     /// The store refused the setting.
     #[error(transparent)]
@@ -117,7 +117,7 @@ pub enum MediaError {
     #[error("the media store has no file {0}")]
     Missing(String),
     /// The store took too long.
-    #[error("the media store did not take the file within {PUT_TIMEOUT:?}")]
+    #[error("the media store did not store the file within {PUT_TIMEOUT:?}")]
     TooSlow,
     /// The store failed.
     #[error("the media store failed: {0}")]

@@ -33,7 +33,7 @@ pub enum WriteImageError {
     #[error("the product has no such image")]
     UnknownImage,
     /// Someone else wrote in between.
-    #[error("the product is at version {current} by now")]
+    #[error("the product was changed in the meantime and is now at version {current}")]
     VersionMismatch {
         /// The version that it has by now.
         current: i32,

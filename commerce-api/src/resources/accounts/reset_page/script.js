@@ -5,7 +5,7 @@ const token = new URLSearchParams(location.hash.slice(1)).get("token");
 // The secret stays neither in the address bar nor in the history.
 history.replaceState(null, "", location.pathname);
 form.hidden = !token;
-message.textContent = token ? "" : "Open the link from your mail: this address lacks what comes with it.";
+message.textContent = token ? "" : "Please open the link from your mail: this address has no token.";
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
   message.textContent = "…";

@@ -1,4 +1,4 @@
-//! `/products`: what the shop sells, for everybody to see and for staff to change.
+//! `/products`: the products, for everybody to read and for staff to change.
 
 mod requests;
 mod shapes;
@@ -37,7 +37,7 @@ pub struct Products(pub State);
 impl Products {
     /// List products
     ///
-    /// Active products with their active variants. Filters narrow the list together.
+    /// Returns active products with their active variants. Filters are combined with AND.
     #[oai(path = "/products", method = "get", operation_id = "list_products")]
     #[allow(clippy::too_many_arguments)]
     async fn list(
@@ -45,7 +45,7 @@ impl Products {
         /// Id or slug of a category
         #[oai(validator(max_length = 120))]
         category: Query<Option<String>>,
-        /// With `category`: also what is filed below it
+        /// With `category`: whether to include products of its descendants
         descendants: Query<Option<bool>>,
         /// Lower bound of `price_from`, in minor units
         #[oai(validator(minimum(value = "0")))]
@@ -53,12 +53,12 @@ impl Products {
         /// Upper bound of `price_from`, in minor units
         #[oai(validator(minimum(value = "0")))]
         price_max: Query<Option<i64>>,
-        /// Only what can be bought now (true), or only what is sold out (false)
+        /// `true`: only products that can be bought now. `false`: only products that are sold out
         in_stock: Query<Option<bool>>,
-        /// Words that must all appear in title, description or a SKU
+        /// Words that must all appear in the title, the description or a SKU
         #[oai(validator(max_length = 200))]
         q: Query<Option<String>>,
-        /// Newest first unless asked otherwise; products without a price come last
+        /// Newest first by default. Products without a price come last
         sort: Query<Option<ProductSort>>,
         #[oai(validator(minimum(value = "1"), maximum(value = "100")), default = "twenty")] limit: Query<u16>,
         cursor: Query<Option<String>>,
@@ -79,9 +79,9 @@ impl Products {
         .await
     }
 
-    /// Read a product
+    /// Get a product
     ///
-    /// A slug that it had before answers 301, with where it is now in `Location`.
+    /// A former slug of the product is answered with 301, and `Location` has the current address.
     #[oai(path = "/products/:id_or_slug", method = "get", operation_id = "get_product")]
     async fn get(&self, id_or_slug: Path<String>) -> Result<Okay<Product>, Refused<MissingOrMoved>> {
         self.find("/v1/products", &id_or_slug.0, Audience::Shoppers).await
@@ -89,8 +89,9 @@ impl Products {
 
     /// Create a product
     ///
-    /// `price`, with `sku` and `stock` as needed, makes a product with one variant; `variants` makes one with options.
-    /// Product, variants and their first stock come into being together. It is on sale at once unless `status` is `draft`.
+    /// With `price`, and optionally `sku` and `stock`, the product has one variant. With `variants` it has
+    /// options. The product, its variants and their stock are created together. The product is on sale at
+    /// once unless `status` is `draft`.
     #[oai(path = "/products", method = "post", operation_id = "create_product")]
     async fn create(
         &self,
@@ -113,8 +114,9 @@ impl Products {
 
     /// Replace a product
     ///
-    /// What is left out becomes empty: description, categories, attributes and images. Status, slug, price and SKU stay
-    /// unless they are given; price and SKU may be given for a product with one variant.
+    /// Description, categories, attributes and images that are left out become empty. Status, slug, price and
+    /// SKU keep their value if they are left out. Price and SKU can be given only for a product with one
+    /// variant.
     #[oai(path = "/products/:id_or_slug", method = "put", operation_id = "replace_product")]
     async fn replace(
         &self,
@@ -126,10 +128,10 @@ impl Products {
         self.update("replace_product", &staff, id_or_slug.0, expected, body.patch()?).await
     }
 
-    /// Change a product
+    /// Update a product
     ///
-    /// Changes the given fields only. `price`, `compare_at_price` and `sku` may be given for a product with one variant; several variants
-    /// are changed one by one.
+    /// Changes only the given fields. `price`, `compare_at_price` and `sku` can be given only for a product
+    /// with one variant. If there are several variants, update each of them.
     #[oai(path = "/products/:id_or_slug", method = "patch", operation_id = "update_product")]
     async fn patch(
         &self,
@@ -143,7 +145,7 @@ impl Products {
 
     /// Archive a product
     ///
-    /// It is no longer shown or sold. Orders keep it, and its status can be changed back.
+    /// The product is no longer shown or sold. Orders keep it, and its status can be changed back.
     #[oai(path = "/products/:id_or_slug", method = "delete", operation_id = "archive_product")]
     async fn archive(
         &self,
@@ -163,9 +165,10 @@ impl Products {
         self.0.write("archive_product", None, effect).await
     }
 
-    /// Add a variant
+    /// Create a variant
     ///
-    /// It chooses a value for each of the product's options. The first variant of a product brings the names of the options with it.
+    /// A variant has a value for each of the product's options. The first variant of a product also sets the
+    /// names of the options.
     #[oai(path = "/products/:id_or_slug/variants", method = "post", operation_id = "create_variant")]
     async fn create_variant(
         &self,
@@ -189,10 +192,10 @@ impl Products {
         self.0.write("create_variant", key.request(&staff, body.raw()), effect).await
     }
 
-    /// Add variants for every combination
+    /// Create variants for all combinations
     ///
-    /// Makes a variant for each combination of the given options that the product does not have yet, all at one price and without stock or
-    /// SKU. Sent again, it adds nothing.
+    /// Creates a variant for each combination of the given options that the product does not have yet. All
+    /// new variants have the same price, no stock and no SKU. Sending the request again adds nothing.
     #[oai(
         path = "/products/:id_or_slug/variant-matrix",
         method = "post",
@@ -224,7 +227,7 @@ impl Products {
         self.0.write("create_variant_matrix", key.request(&staff, body.raw()), effect).await
     }
 
-    /// Change a variant
+    /// Update a variant
     #[oai(
         path = "/products/:id_or_slug/variants/:variant_id",
         method = "patch",
@@ -252,9 +255,10 @@ impl Products {
         self.0.write("update_variant", None, effect).await
     }
 
-    /// Take a variant from sale
+    /// Deactivate a variant
     ///
-    /// It is deactivated, since orders may have it; it keeps its SKU and its options, and can be activated again.
+    /// The variant is no longer sold, but it is not deleted, because orders may refer to it. It keeps its SKU
+    /// and its options, and can be activated again.
     #[oai(
         path = "/products/:id_or_slug/variants/:variant_id",
         method = "delete",
@@ -280,7 +284,7 @@ impl Products {
         self.0.write("deactivate_variant", None, effect).await
     }
 
-    /// List products of any status
+    /// List products in any status
     #[oai(path = "/admin/products", method = "get", operation_id = "admin_list_products")]
     #[allow(clippy::too_many_arguments)]
     async fn admin_list(
@@ -290,7 +294,7 @@ impl Products {
         /// Id or slug of a category
         #[oai(validator(max_length = 120))]
         category: Query<Option<String>>,
-        /// With `category`: also what is filed below it
+        /// With `category`: whether to include products of its descendants
         descendants: Query<Option<bool>>,
         /// Lower bound of `price_from`, in minor units
         #[oai(validator(minimum(value = "0")))]
@@ -299,7 +303,7 @@ impl Products {
         #[oai(validator(minimum(value = "0")))]
         price_max: Query<Option<i64>>,
         in_stock: Query<Option<bool>>,
-        /// Words that must all appear in title, description or a SKU
+        /// Words that must all appear in the title, the description or a SKU
         #[oai(validator(max_length = 200))]
         q: Query<Option<String>>,
         sort: Query<Option<ProductSort>>,
@@ -322,7 +326,7 @@ impl Products {
         .await
     }
 
-    /// Read a product of any status
+    /// Get a product in any status
     #[oai(path = "/admin/products/:id_or_slug", method = "get", operation_id = "admin_get_product")]
     async fn admin_get(
         &self,

@@ -1,4 +1,4 @@
-//! What staff sends to make and to change products.
+//! The requests that create and change products.
 
 use std::collections::BTreeMap;
 
@@ -19,42 +19,42 @@ use crate::http::problem::{Fault, Problem};
 
 type FreeFacts = BTreeMap<String, Any<serde_json::Value>>;
 
-/// A product to be made.
+/// A product to create.
 #[derive(Debug, Clone, Object)]
 #[oai(deny_unknown_fields, example)]
 pub struct CreateProductRequest {
     #[oai(validator(min_length = 1, max_length = 255))]
     pub title: String,
-    /// Made from the title unless given.
+    /// Derived from the title by default.
     #[oai(validator(min_length = 1, max_length = 255))]
     pub slug: Option<String>,
-    /// HTML; what could run in a browser is taken out.
+    /// HTML. Active content, such as scripts, is removed.
     #[oai(validator(max_length = 65536))]
     pub description: Option<String>,
-    /// `active` unless given.
+    /// `active` by default.
     pub status: Option<ProductStatus>,
     #[oai(validator(max_items = 20))]
     pub category_ids: Option<Vec<Uuid>>,
     pub attributes: Option<FreeFacts>,
-    /// Names of the options in the order they are shown; by alphabet unless given.
+    /// The names of the options in display order. Alphabetical by default.
     #[oai(validator(max_items = 3))]
     pub option_names: Option<Vec<String>>,
     #[oai(validator(max_items = 50))]
     pub images: Option<Vec<ImageLink>>,
-    /// Of the one variant of a simple product.
+    /// The price of the only variant of a simple product.
     pub price: Option<Money>,
     pub compare_at_price: Option<Money>,
     #[oai(validator(min_length = 1, max_length = 100))]
     pub sku: Option<String>,
-    /// Units on hand of the one variant.
+    /// Units on hand of the only variant.
     #[oai(validator(minimum(value = "0")))]
     pub stock: Option<i64>,
-    /// Instead of `price`, `sku` and `stock`.
+    /// Give either `variants`, or `price`, `sku` and `stock`.
     #[oai(validator(max_items = 100))]
     pub variants: Option<Vec<CreateVariantRequest>>,
 }
 
-/// A variant to be made.
+/// A variant to create.
 #[derive(Debug, Clone, Object)]
 #[oai(deny_unknown_fields, example)]
 pub struct CreateVariantRequest {
@@ -64,57 +64,58 @@ pub struct CreateVariantRequest {
     pub options: Option<BTreeMap<String, String>>,
     pub price: Money,
     pub compare_at_price: Option<Money>,
-    /// Units on hand; none unless given.
+    /// Units on hand, 0 by default.
     #[oai(validator(minimum(value = "0")))]
     pub stock: Option<i64>,
-    /// On sale unless given otherwise.
+    /// Whether the variant is on sale, `true` by default.
     pub active: Option<bool>,
 }
 
-/// An image to be linked; it is not fetched.
+/// An image to link. It is not downloaded.
 #[derive(Debug, Clone, Object)]
 #[oai(deny_unknown_fields)]
 pub struct ImageLink {
-    /// Begins with https://, http:// or a single /.
+    /// Begins with `https://`, `http://` or a single `/`.
     #[oai(validator(min_length = 1, max_length = 2048))]
     pub url: String,
-    /// What is seen, for those who do not see it.
+    /// Alternative text: what the image shows.
     #[oai(validator(max_length = 500))]
     pub alt: Option<String>,
 }
 
-/// A product as it is to be. What is left out becomes empty, except where told otherwise.
+/// The new state of a product. Fields that are left out become empty, unless their description says
+/// otherwise.
 #[derive(Debug, Clone, Object)]
 #[oai(deny_unknown_fields, example)]
 pub struct ReplaceProductRequest {
     #[oai(validator(min_length = 1, max_length = 255))]
     pub title: String,
-    /// Stays unless given.
+    /// Keeps its value by default.
     #[oai(validator(min_length = 1, max_length = 255))]
     pub slug: Option<String>,
-    /// HTML; what could run in a browser is taken out.
+    /// HTML. Active content, such as scripts, is removed.
     #[oai(validator(max_length = 65536))]
     pub description: Option<String>,
-    /// Stays unless given.
+    /// Keeps its value by default.
     pub status: Option<ProductStatus>,
     #[oai(validator(max_items = 20))]
     pub category_ids: Option<Vec<Uuid>>,
     pub attributes: Option<FreeFacts>,
-    /// Stay unless given; the same names in another order.
+    /// The same names in another order. They keep their order by default.
     #[oai(validator(max_items = 3))]
     pub option_names: Option<Vec<String>>,
     #[oai(validator(max_items = 50))]
     pub images: Option<Vec<ImageLink>>,
-    /// Stays unless given; for a product with one variant.
+    /// Keeps its value by default. Only for a product with one variant.
     pub price: Option<Money>,
-    /// Stays unless given; null removes it.
+    /// Keeps its value by default. Null removes it.
     pub compare_at_price: MaybeUndefined<Money>,
-    /// Stays unless given; null removes it.
+    /// Keeps its value by default. Null removes it.
     #[oai(validator(min_length = 1, max_length = 100))]
     pub sku: MaybeUndefined<String>,
 }
 
-/// What to change in a product; what is left out stays.
+/// The fields to change. Fields that are left out keep their value.
 #[derive(Debug, Clone, Object)]
 #[oai(deny_unknown_fields, example)]
 pub struct UpdateProductRequest {
@@ -122,30 +123,30 @@ pub struct UpdateProductRequest {
     pub title: Option<String>,
     #[oai(validator(min_length = 1, max_length = 255))]
     pub slug: Option<String>,
-    /// HTML; what could run in a browser is taken out.
+    /// HTML. Active content, such as scripts, is removed.
     #[oai(validator(max_length = 65536))]
     pub description: Option<String>,
     pub status: Option<ProductStatus>,
     #[oai(validator(max_items = 20))]
     pub category_ids: Option<Vec<Uuid>>,
-    /// All of them: those left out are removed.
+    /// All attributes. Those that are left out are removed.
     pub attributes: Option<FreeFacts>,
     /// The same names in another order.
     #[oai(validator(max_items = 3))]
     pub option_names: Option<Vec<String>>,
-    /// All of them: those left out are unlinked.
+    /// All images. Those that are left out are unlinked.
     #[oai(validator(max_items = 50))]
     pub images: Option<Vec<ImageLink>>,
-    /// Of a product with one variant.
+    /// Only for a product with one variant.
     pub price: Option<Money>,
-    /// Of a product with one variant; null removes it.
+    /// Only for a product with one variant. Null removes it.
     pub compare_at_price: MaybeUndefined<Money>,
-    /// Of a product with one variant; null removes it.
+    /// Only for a product with one variant. Null removes it.
     #[oai(validator(min_length = 1, max_length = 100))]
     pub sku: MaybeUndefined<String>,
 }
 
-/// What to change in a variant; what is left out stays.
+/// The fields to change. Fields that are left out keep their value.
 #[derive(Debug, Clone, Object)]
 #[oai(deny_unknown_fields, example)]
 pub struct UpdateVariantRequest {
@@ -159,18 +160,18 @@ pub struct UpdateVariantRequest {
     pub active: Option<bool>,
 }
 
-/// Options whose every combination becomes a variant.
+/// The options whose combinations become variants.
 #[derive(Debug, Clone, Object)]
 #[oai(deny_unknown_fields, example)]
 pub struct CreateVariantMatrixRequest {
-    /// Up to three; their combinations are at most a hundred.
+    /// At most three options and a hundred combinations.
     #[oai(validator(min_items = 1, max_items = 3))]
     pub options: Vec<VariantOption>,
-    /// Of each variant.
+    /// The price of each new variant.
     pub price: Money,
 }
 
-/// An option and the values to choose from.
+/// An option and its values.
 #[derive(Debug, Clone, Object)]
 #[oai(deny_unknown_fields)]
 pub struct VariantOption {
@@ -203,16 +204,16 @@ impl Example for CreateVariantMatrixRequest {
     }
 }
 
-/// In which of its two forms a new product was written: it decides where a fault is pointed at.
+/// How the request describes the variants. It decides which field an error points at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
-    /// With `price`, `sku` and `stock` of its own.
+    /// With `price`, `sku` and `stock` of the product itself.
     Simple,
     WithVariants,
 }
 
 impl Form {
-    /// Points at the place in the body as it was sent.
+    /// Makes the error point at the field of the body as it was sent.
     pub fn point(self, mut error: CreateProductError) -> CreateProductError {
         let to_body = |pointer: &mut String| {
             if let (Self::Simple, Some(rest)) = (self, pointer.strip_prefix("/variants/0")) {
@@ -268,7 +269,7 @@ impl CreateProductRequest {
         let Some(price) = &self.price else {
             let mut given = given;
             return match given.next() {
-                // A product without a variant: to be completed later.
+                // A product without a variant, to be completed later.
                 None => Ok((Vec::new(), Vec::new(), Form::WithVariants)),
                 Some(_) => Err(Problem::invalid(vec![Fault::at("/price", "is missing")])),
             };
@@ -285,7 +286,7 @@ impl CreateProductRequest {
 }
 
 impl CreateVariantRequest {
-    /// The variant to be made; `at` is where it stands in the body.
+    /// The variant to create. `at` is its place in the body.
     pub fn variant(&self, at: &str) -> Result<NewVariant, Problem> {
         Ok(NewVariant {
             sku: self.sku.clone(),
@@ -341,7 +342,7 @@ impl UpdateVariantRequest {
     }
 }
 
-/// What a product's own fields say of its only variant.
+/// The fields of a product that belong to its only variant.
 fn only_variant(
     price: Option<&Money>,
     compare_at_price: &MaybeUndefined<Money>,

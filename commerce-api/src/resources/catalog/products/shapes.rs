@@ -1,4 +1,4 @@
-//! A product as clients read it.
+//! A product as clients see it.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::http::answer::Reply;
 use crate::http::money::Money;
 
-/// Where a product stands: shoppers see active ones only.
+/// The status of a product. Shoppers see active products only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[oai(rename_all = "snake_case", remote = "catalog::ProductStatus")]
 pub enum ProductStatus {
@@ -20,7 +20,7 @@ pub enum ProductStatus {
     Archived,
 }
 
-/// The order of a list of products; `-` is descending.
+/// The sort order of products. `-` means descending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[oai(remote = "catalog::ProductSort")]
 pub enum ProductSort {
@@ -38,27 +38,27 @@ pub enum ProductSort {
     TitleDescending,
 }
 
-/// What the shop sells.
+/// A product that the shop sells.
 #[derive(Debug, Clone, Object)]
 #[oai(skip_serializing_if_is_none, example)]
 pub struct Product {
     pub id: Uuid,
-    /// The readable part of its address.
+    /// The readable part of the product's URL.
     pub slug: String,
     pub title: String,
     /// Sanitised HTML.
     pub description: String,
     pub status: ProductStatus,
     pub category_ids: Vec<Uuid>,
-    /// Free facts: vendor, material, tags …
+    /// Free-form facts, such as vendor and material.
     pub attributes: BTreeMap<String, Any<serde_json::Value>>,
-    /// Names of the options in the order they are shown; empty for a product with one variant.
+    /// The names of the options in display order. Empty for a product with one variant.
     pub option_names: Vec<String>,
     pub images: Vec<Image>,
     pub variants: Vec<Variant>,
-    /// The lowest price among active variants; absent when there is none.
+    /// The lowest price of the active variants. Absent if there are none.
     pub price_from: Option<Money>,
-    /// Whether any active variant can be bought now.
+    /// Whether at least one active variant can be bought now.
     pub in_stock: bool,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
@@ -66,7 +66,7 @@ pub struct Product {
     version: i32,
 }
 
-/// What is bought: a product in one combination of its options.
+/// A product in one combination of its options. Shoppers buy variants.
 #[derive(Debug, Clone, Object)]
 #[oai(skip_serializing_if_is_none, rename = "Variant")]
 pub struct Variant {
@@ -74,31 +74,31 @@ pub struct Variant {
     pub sku: Option<String>,
     /// The values of the options, such as `Small / Blue`.
     pub title: String,
-    /// Chosen value by option name.
+    /// The value of each option, by option name.
     pub options: BTreeMap<String, String>,
     pub price: Money,
-    /// What it cost before, or elsewhere.
+    /// A higher price to compare with, such as the former price.
     pub compare_at_price: Option<Money>,
     /// Units that can be bought now.
     pub available: i64,
     pub active: bool,
 }
 
-/// A picture of a product.
+/// An image of a product.
 #[derive(Debug, Clone, Object)]
 #[oai(skip_serializing_if_is_none, rename = "Image", example)]
 pub struct Image {
     pub id: Uuid,
-    /// An address, or a path on this server.
+    /// A URL, or a path on this server.
     pub url: String,
-    /// What is seen, for those who do not see it.
+    /// Alternative text: what the image shows.
     pub alt: String,
     pub position: i32,
-    /// In pixels, of an uploaded image.
+    /// In pixels. Only for uploaded images.
     pub width: Option<u32>,
-    /// In pixels, of an uploaded image.
+    /// In pixels. Only for uploaded images.
     pub height: Option<u32>,
-    /// Smaller copies of an uploaded image, by width. They come some moments after the upload.
+    /// Smaller copies of an uploaded image, sorted by width. They appear some moments after the upload.
     pub variants: Vec<ImageVariant>,
 }
 
