@@ -1,6 +1,7 @@
 //! The whole surface on one page, and how to write a resource.
 //!
-//! A resource is one file with a struct over the [`State`], `#[OpenApi]` handlers and their request and response types:
+//! A resource is one file with a struct over the [`State`], `#[OpenApi]` handlers and their request and
+//! response types:
 //!
 //! ```ignore
 //! pub struct Inventory(pub State);
@@ -44,31 +45,31 @@
 //! - **Who may call**: put [`Can<P>`](crate::http::auth::Can), [`Customer`](crate::http::auth::Customer),
 //!   [`Shopper`](crate::http::auth::Shopper) or [`Visitor`](crate::http::auth::Visitor) first. Without any of
 //!   them, everybody may call.
-//! - **Bodies**: use [`Body<T>`](crate::http::body::Body) with
-//!   `#[derive(Object)] #[oai(deny_unknown_fields, example)]`. The body is checked against the schema of `T` in
-//!   the spec, so give every field its `#[oai(validator(…))]`. Wrong types, lengths, ranges, enums, formats and
-//!   unknown fields are then refused, each with a pointer. What a schema cannot express is an error of the use
-//!   case. An optional body is an [`OptionalBody<T>`](crate::http::body::OptionalBody).
+//! - **Bodies**: use [`Body<T>`](crate::http::body::Body) with `#[derive(Object)] #[oai(deny_unknown_fields,
+//!   example)]`. The body is checked against the schema of `T` in the spec, so give every field its
+//!   `#[oai(validator(…))]`. Wrong types, lengths, ranges, enums, formats and unknown fields are then
+//!   refused, each with a pointer. What a schema cannot express is an error of the use case. An optional body
+//!   is an [`OptionalBody<T>`](crate::http::body::OptionalBody).
 //! - **Reads** take `self.0.conn().await?` and return [`Okay<T>`](crate::http::answer::Okay):
 //!   `Ok(Okay::new(Reply::new(body).version(row.version)))`. The edge handles `If-None-Match`. A list returns
 //!   `Okay<List<T>>` by `Okay::page(page.map(T::from))`, and the edge adds its `Link`.
-//! - **Writes** go through [`State::write`](crate::http::state::State::write): one transaction in a task of its
-//!   own. With `key.request(…)` the answer is stored for a replay; with `None` it is not. Every POST with a
-//!   credential that changes something takes an
+//! - **Writes** go through [`State::write`](crate::http::state::State::write): one transaction in a task of
+//!   its own. With `key.request(…)` the answer is stored for a replay; with `None` it is not. Every POST with
+//!   a credential that changes something takes an
 //!   [`IdempotencyKey`](crate::http::idempotency_key::IdempotencyKey). Checkout, pay and refund take a
 //!   `RequiredIdempotencyKey`. If a provider is called between two transactions, use
 //!   [`db::in_transaction`](commerce_core::db) and `commerce_core::idempotency` directly, inside one
 //!   `tokio::spawn`.
 //! - **Changes with a version** take `#[oai(name = "If-Match")] expected: IfMatch`, and pass
 //!   `expected.version()` to the use case.
-//! - **Errors**: new codes go into `http/problem_code.rs`. The spec gets the common codes by itself (401, 403,
-//!   413, 415, 400 for parameters, idempotency, 500, 503). `CODES` lists what the use case adds.
-//! - **Spec**: `operation_id` is snake_case. Every request and response type has an `Example`. All methods of a
-//!   path are in the same struct. Closed sets of core become API enums by
-//!   `#[derive(Enum)] #[oai(remote = "core::Type")]`.
+//! - **Errors**: new codes go into `http/problem_code.rs`. The spec gets the common codes by itself (401,
+//!   403, 413, 415, 400 for parameters, idempotency, 500, 503). `CODES` lists what the use case adds.
+//! - **Spec**: `operation_id` is snake_case. Every request and response type has an `Example`. All methods of
+//!   a path are in the same struct. Closed sets of core become API enums by `#[derive(Enum)] #[oai(remote =
+//!   "core::Type")]`.
 //!
-//! After adding a resource, list it in [`Surface`] and [`surface`], give it a [`Tag`](crate::http::tag::Tag), and
-//! run `commerce-api openapi > openapi.yaml`.
+//! After adding a resource, list it in [`Surface`] and [`surface`], give it a [`Tag`](crate::http::tag::Tag),
+//! and run `commerce-api openapi > openapi.yaml`.
 
 use std::sync::{Arc, LazyLock};
 
@@ -155,8 +156,8 @@ pub const OTHER_PATHS: [&str; 12] = [
     "/.well-known/jwks.json",
 ];
 
-/// What edge and checks ask of the surface. It follows from types alone, so it is made once in a process, however many
-/// applications it serves.
+/// What edge and checks ask of the surface. It follows from types alone, so it is made once in a process,
+/// however many applications it serves.
 pub fn table() -> Arc<RouteTable> {
     static TABLE: LazyLock<Arc<RouteTable>> =
         LazyLock::new(|| Arc::new(RouteTable::of::<Surface>(&OTHER_PATHS)));

@@ -1,6 +1,8 @@
-//! A payment provider of a host's own: the shopper transfers the money, and the bank's webhook says what has come in.
+//! A host's own payment provider: the shopper transfers the money, and the bank's webhook reports what came
+//! in.
 //!
-//! `cargo run -p commerce-core --example bank_transfer_provider` prints what the shopper must do and what a webhook tells.
+//! `cargo run -p commerce-core --example bank_transfer_provider` prints what the shopper must do and what a
+//! webhook reports.
 
 use std::sync::Arc;
 
@@ -17,7 +19,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde::Deserialize;
 use sha2::Sha256;
 
-/// What the provider is called in requests, answers and the database.
+/// The name of the provider in requests, answers and the database.
 pub const NAME: &str = "bank_transfer";
 
 /// The header of the bank's webhook with its signature: HMAC-SHA256 of the body, in Base64.
@@ -40,12 +42,12 @@ impl BankTransfer {
         Ok(Self { name, iban: iban.to_owned(), webhook_secret: webhook_secret.to_owned() })
     }
 
-    /// What the shopper writes into the transfer.
+    /// The text that the shopper enters in the transfer.
     fn reference(payment: &Payment) -> String {
         format!("ORDER-{}", payment.id.0.simple())
     }
 
-    /// Nobody but the bank knows more than this: the shopper was told what to do.
+    /// Only the bank knows more. The shopper was told what to do.
     fn waiting(&self, payment: &Payment) -> Outcome {
         let reference = Self::reference(payment);
         let amount = Money::new(payment.amount_minor, payment.currency).to_string();
@@ -66,7 +68,7 @@ fn mac(secret: &[u8], body: &[u8]) -> Hmac<Sha256> {
     mac
 }
 
-/// What the bank's webhook says: money came in, or went out.
+/// The bank's webhook: money came in or went out.
 #[derive(Deserialize)]
 struct Booking {
     id: String,
@@ -93,7 +95,7 @@ impl PaymentProvider for BankTransfer {
         async { Ok(self.waiting(payment)) }.boxed()
     }
 
-    /// The account stays open: a transfer that comes after this is late money.
+    /// The bank account stays open, so a transfer that comes after this is late money.
     fn expire<'a>(&'a self, _: &'a Payment) -> BoxFuture<'a, Result<Outcome, ProviderError>> {
         async { Ok(Outcome::Expired) }.boxed()
     }
@@ -105,7 +107,7 @@ impl PaymentProvider for BankTransfer {
         async { Ok(Some(self.waiting(payment))) }.boxed()
     }
 
-    /// The bank is asked elsewhere to send it; its webhook says when it has.
+    /// The transfer is ordered at the bank in another way. The bank's webhook reports when it is done.
     fn refund<'a>(
         &'a self,
         _: &'a Payment,

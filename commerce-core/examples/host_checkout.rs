@@ -1,7 +1,7 @@
-//! A florist's website that has a shop inside: it prints a greeting card with every bouquet.
+//! A florist's website that contains a shop. The florist prints a greeting card with every bouquet.
 //!
-//! The cards are the florist's own table. An order and its card belong together, so both are written in one transaction, which
-//! the florist's program opens, and commits or rolls back as a whole.
+//! The cards are the florist's own table. An order and its card belong together, so both are written in one
+//! transaction. The florist's program opens this transaction, and commits it or rolls it back as a whole.
 //!
 //! ```sh
 //! DATABASE_URL=postgres://user:password@localhost/florist cargo run -p commerce-core --example host_checkout
@@ -35,7 +35,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The florist's own table: in the florist's schema, free to point at the shop's.
+/// The florist's own table. It is in the florist's schema and may refer to the shop's tables.
 const GREETING_CARDS: &str = "
     CREATE TABLE IF NOT EXISTS greeting_cards (
         id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -51,18 +51,18 @@ diesel::table! {
     }
 }
 
-/// How a visit to the checkout ended.
+/// The result of a checkout.
 #[derive(Debug)]
 pub enum Visit {
     /// The order and its card are written.
     Ordered { id: OrderId, number: i64, total: Money },
-    /// There is no order, but the card is written, for when there are bouquets again.
+    /// There is no order, but the card is written and waits for new bouquets.
     Waiting(Vec<Shortage>),
-    /// Neither is written, and the cart is as it was.
+    /// Neither is written, and the cart is as before.
     GreetingTooLong,
 }
 
-/// Why a visit ended in an error. Nothing is written.
+/// Why a checkout failed. Nothing is written.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckoutError {
     #[error(transparent)]
@@ -86,7 +86,7 @@ pub async fn checkout(
                     let total = Money::new(order.total_minor, order.currency);
                     Ok(Visit::Ordered { id: order.id, number: order.number, total })
                 }
-                // The order was undone to its beginning, and nothing else: this transaction goes on.
+                // The order was undone, and nothing else. The transaction continues.
                 Err(PlaceOrderError::OutOfStock(shortages)) => {
                     write_card(conn, None, greeting).await?;
                     Ok(Visit::Waiting(shortages))
@@ -96,7 +96,7 @@ pub async fn checkout(
         })
         .await;
     match visit {
-        // The card's own rule failed after the order was placed, and took the order with it.
+        // The card's own rule failed after the order was placed, so the order was rolled back with it.
         Err(CheckoutError::Database(QueryError::DatabaseError(DatabaseErrorKind::CheckViolation, _))) => {
             Ok(Visit::GreetingTooLong)
         }
@@ -115,7 +115,7 @@ async fn write_card(
         .await
 }
 
-/// Three bouquets, and two shoppers who have two in their carts: a cart promises nothing until checkout.
+/// Three bouquets, and two shoppers who each have two in their cart. A cart reserves nothing until checkout.
 pub async fn three_visits(conn: &mut AsyncPgConnection) -> Result<[Visit; 3], Box<dyn Error>> {
     let shop = ShopSettings::default();
     conn.batch_execute(GREETING_CARDS).await?;
@@ -129,7 +129,7 @@ pub async fn three_visits(conn: &mut AsyncPgConnection) -> Result<[Visit; 3], Bo
     ])
 }
 
-/// Puts a bouquet on sale, with so many in stock, and returns what goes into carts.
+/// Puts a bouquet on sale with this stock, and returns the variant for carts.
 async fn sell_tulips(
     conn: &mut AsyncPgConnection,
     shop: &ShopSettings,
@@ -159,7 +159,7 @@ async fn sell_tulips(
     Ok(variant.id)
 }
 
-/// A guest. The token behind `owner` would live in a cookie of the website.
+/// A guest. The token behind `owner` would be in a cookie of the website.
 #[derive(Debug)]
 pub struct Shopper {
     owner: Owner,
@@ -193,7 +193,7 @@ impl Shopper {
         Ok(shopper)
     }
 
-    /// To order what is in the cart.
+    /// The request to order the items of the cart.
     fn wish(&self) -> PlaceOrder {
         PlaceOrder {
             owner: self.owner,

@@ -1,4 +1,4 @@
-//! Postal addresses, as a shopper types them.
+//! Postal addresses, as shoppers enter them.
 
 use std::ops::Deref;
 
@@ -12,43 +12,43 @@ use serde::{Deserialize, Serialize};
 use crate::db::Json;
 use crate::error::FieldError;
 
-/// Where something goes to, or who pays for it. Only [`Address::new`] makes one, of fields that can be right; an address that is
-/// read from the database is not checked again, so that old orders stay readable.
+/// A shipping or billing address. Only [`Address::new`] makes one, and it checks every field. An address that
+/// is read from the database is not checked again, so that old orders stay readable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, AsExpression, FromSqlRow)]
 #[serde(transparent)]
 #[diesel(sql_type = Jsonb)]
 pub struct Address(AddressFields);
 
-/// What an address consists of, as it is typed and as it is stored.
+/// The fields of an address, as they are entered and stored.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct AddressFields {
-    /// Who lives or works there.
+    /// The name of the recipient.
     pub name: String,
     /// Street and number.
     pub line1: String,
-    /// Whatever has no place in the first line.
+    /// An additional line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line2: Option<String>,
     /// Town.
     pub city: String,
-    /// State, province or county, where the country has them.
+    /// State, province or county, if the country has them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
     /// ZIP or postcode.
     pub postal_code: String,
     /// ISO 3166-1 alpha-2, such as `DE`.
     pub country: String,
-    /// For whoever brings the parcel.
+    /// A phone number for the carrier.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phone: Option<String>,
 }
 
-/// Why fields make no address: each one that cannot be right.
+/// Why the fields are not an address. It names every invalid field.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the address is invalid: {}", self.summary())]
 pub struct AddressError(Vec<AddressFault>);
 
-/// A field of an address that cannot be right.
+/// An invalid field of an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AddressFault {
     /// The field's name, such as `postal_code`.
@@ -58,12 +58,13 @@ pub struct AddressFault {
 }
 
 impl AddressError {
-    /// Every field that cannot be right, at least one.
+    /// All invalid fields, at least one.
     pub fn faults(&self) -> &[AddressFault] {
         &self.0
     }
 
-    /// The same for whoever sent the address: `pointer` is where it stands in the request, such as `/shipping_address`.
+    /// The errors for the client. `pointer` is the place of the address in the request, such as
+    /// `/shipping_address`.
     pub fn at(self, pointer: &str) -> Vec<FieldError> {
         let at = |AddressFault { field, problem }| FieldError {
             pointer: format!("{pointer}/{field}"),
@@ -80,10 +81,10 @@ impl AddressError {
 }
 
 impl Address {
-    /// The longest text that a field may have.
+    /// The longest text of a field, in characters.
     pub const FIELD_CHARS_MAX: usize = 200;
 
-    /// Checks every field. An optional one that is blank is left out.
+    /// Checks every field. A blank optional field is left out.
     pub fn new(fields: AddressFields) -> Result<Self, AddressError> {
         let filled = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
         let fields = AddressFields {
@@ -96,7 +97,7 @@ impl Address {
         if faults.is_empty() { Ok(Self(fields)) } else { Err(AddressError(faults)) }
     }
 
-    /// What it consists of, to make another of it.
+    /// The fields, to make another address from.
     pub fn into_fields(self) -> AddressFields {
         self.0
     }
@@ -195,7 +196,7 @@ mod tests {
 
     #[test]
     fn only_a_stored_address_is_not_checked() {
-        // As a version wrote it that knew other rules.
+        // An address that another version stored under other rules.
         let stored =
             serde_json::json!({ "name": "", "line1": "", "city": "", "postal_code": "", "country": "UK" });
         let fields: AddressFields = serde_json::from_value(stored.clone()).unwrap();

@@ -1,7 +1,8 @@
 //! Connections, transactions and migrations.
 //!
-//! Every use case of this crate takes the caller's connection. [`in_transaction`] is for programs that have none open:
-//! it takes one from the pool and re-runs the closure when Postgres asks for that (deadlock, serialization failure).
+//! Every use case of this crate takes the caller's connection. [`in_transaction`] is for programs that have
+//! none: it takes a connection from the pool, and runs the closure again if Postgres asks for that (deadlock,
+//! serialization failure).
 
 mod json;
 mod like;
@@ -30,53 +31,53 @@ pub(crate) use prepared::Prepared;
 pub type Pool = deadpool::Pool<AsyncPgConnection>;
 /// Why a pool could not be made.
 pub type BuildError = deadpool::BuildError;
-/// Why no connection could be had from a pool.
+/// Why the pool gave no connection.
 pub type PoolError = deadpool::PoolError;
 /// A connection that goes back to its pool when it is dropped.
 pub type PooledConnection = Object<AsyncPgConnection>;
 
 #[diesel::declare_sql_function]
 extern "SQL" {
-    /// The one clock that decides: the database's wall clock at the moment of asking.
+    /// The clock that decides everything: the database's clock at the moment of the call.
     #[sql_name = "commerce.clock"]
     fn clock() -> diesel::sql_types::Timestamptz;
 
-    /// Takes a lock until the end of the transaction if nobody has it; tells whether it did.
+    /// Takes a lock until the end of the transaction if it is free. Returns whether it did.
     fn pg_try_advisory_xact_lock(key: diesel::sql_types::BigInt) -> diesel::sql_types::Bool;
 
-    /// The database's wall clock, this much later.
+    /// The database's clock, plus this time.
     #[sql_name = "commerce.clock_after"]
     fn clock_after(delay: diesel::sql_types::Interval) -> diesel::sql_types::Timestamptz;
 }
 
-/// SQL for the database's time this long from now.
+/// SQL for the database's time, plus this time.
 pub fn time_after(delay: Duration) -> clock_after<PgInterval> {
     clock_after(PgInterval::from_microseconds(i64::try_from(delay.as_micros()).unwrap_or(i64::MAX)))
 }
 
-/// SQL for the database's time this long ago.
+/// SQL for the database's time, minus this time.
 pub fn time_before(delay: Duration) -> clock_after<PgInterval> {
     clock_after(PgInterval::from_microseconds(-i64::try_from(delay.as_micros()).unwrap_or(i64::MAX)))
 }
 
-/// The database's time at this moment; within a transaction it moves on, unlike `now()`.
+/// The database's time at this moment. Unlike `now()`, it advances within a transaction.
 pub async fn current_time(conn: &mut AsyncPgConnection) -> Result<chrono::DateTime<chrono::Utc>, QueryError> {
     use diesel_async::RunQueryDsl as _;
     diesel::select(clock()).get_result(conn).await
 }
 
-/// Limits of a pool and of what runs on its connections.
+/// The limits of a pool and of its connections.
 #[derive(Debug, Clone)]
 pub struct PoolSettings {
     /// How many connections are open at once.
     pub connections_max: usize,
     /// How long a caller waits for a free connection.
     pub wait_timeout: Duration,
-    /// After this a statement is cancelled by the server.
+    /// The time after which the server cancels a statement.
     pub statement_timeout: Duration,
-    /// After this a statement stops waiting for a row lock.
+    /// The time after which a statement stops waiting for a row lock.
     pub lock_timeout: Duration,
-    /// After this the server ends a connection that holds a transaction open and does nothing.
+    /// The time after which the server ends a connection that is idle in a transaction.
     pub idle_in_transaction_timeout: Duration,
 }
 
@@ -92,10 +93,11 @@ impl Default for PoolSettings {
     }
 }
 
-/// A pool over the database at `url` (`postgres://user:password@host/database?sslmode=…`). Connects at first use.
+/// A pool for the database at `url` (`postgres://user:password@host/database?sslmode=…`). It connects at its
+/// first use.
 pub fn pool(url: &str, settings: &PoolSettings) -> Result<Pool, BuildError> {
-    // Keepalives: the locks of a machine that has vanished go within half a minute, not hours. Scans that begin at the beginning: what
-    // a search counts is the same each time.
+    // With keepalives, the locks of a machine that has vanished are released within half a minute, not hours.
+    // Scans always start at the beginning, so that a search counts the same products each time.
     let limits = format!(
         "-c statement_timeout={} -c lock_timeout={} -c idle_in_transaction_session_timeout={} \
          -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3 -c synchronize_seqscans=off",
@@ -117,7 +119,7 @@ pub fn pool(url: &str, settings: &PoolSettings) -> Result<Pool, BuildError> {
         .build()
 }
 
-/// One connection of its own, outside of any pool.
+/// A connection that belongs to no pool.
 pub async fn connect(url: &str) -> ConnectionResult<AsyncPgConnection> {
     connect_with_options(url, "").await
 }
@@ -147,9 +149,10 @@ async fn connect_with_options(url: &str, options: &str) -> ConnectionResult<Asyn
     AsyncPgConnection::try_from_client_and_connection(client, connection).await
 }
 
-/// Tells whether running the whole transaction again may succeed.
+/// Whether running the whole transaction again may succeed.
 pub trait Retryable {
-    /// True after a deadlock or a serialization failure. False for a refusal, and for an error that would come again.
+    /// `true` after a deadlock or a serialization failure. `false` for a refusal, and for an error that would
+    /// occur again.
     fn is_retryable(&self) -> bool;
 }
 
@@ -158,17 +161,17 @@ impl Retryable for QueryError {
     fn is_retryable(&self) -> bool {
         match self {
             QueryError::DatabaseError(DatabaseErrorKind::SerializationFailure, _) => true,
-            // Diesel has no kind for 40P01: it is known by its message.
+            // Diesel has no kind for 40P01, so the message decides.
             QueryError::DatabaseError(_, info) => info.message() == "deadlock detected",
             _ => false,
         }
     }
 }
 
-/// Why a transaction of [`in_transaction`] did not commit.
+/// Why a transaction of [`in_transaction`] was not committed.
 #[derive(Debug, thiserror::Error)]
 pub enum TransactionError<E> {
-    /// No connection could be had in time: nothing was begun.
+    /// There was no connection in time, and nothing was begun.
     #[error("no database connection is available: {0}")]
     NoConnection(#[source] PoolError),
     /// The closure refused or failed, and everything was rolled back.
@@ -194,9 +197,9 @@ where
 
 const TRANSACTION_TRIES_MAX: u32 = 5;
 
-/// Runs `body` in a transaction on a connection of the pool, at READ COMMITTED. When Postgres gives up with a deadlock or
-/// a serialization failure, the whole closure runs again, five times at the most; `name` labels the count of those
-/// (`commerce_transaction_retries_total`).
+/// Runs `body` in a transaction on a connection of the pool, at READ COMMITTED. After a deadlock or a
+/// serialization failure the whole closure runs again, at most five times. `name` labels the count of
+/// repetitions (`commerce_transaction_retries_total`).
 pub async fn in_transaction<F, R, E>(
     pool: &Pool,
     name: &'static str,
@@ -237,10 +240,10 @@ pub(crate) fn require_transaction(conn: &mut AsyncPgConnection) -> Result<(), Qu
 
 type Manager = <AsyncPgConnection as AsyncConnection>::TransactionManager;
 
-/// The schema's migrations, compiled in.
+/// The migrations of the schema, compiled in.
 pub const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations");
 
-/// Why [`migrate`] stopped; what was applied before stays.
+/// Why [`migrate`] stopped. Migrations that were applied before stay applied.
 #[derive(Debug, thiserror::Error)]
 pub enum MigrateError {
     /// The database could not be reached.
@@ -254,11 +257,12 @@ pub enum MigrateError {
     Migration(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// Only one process migrates at a time; the number is arbitrary but must stay.
+/// Only one process migrates at a time. The number is arbitrary but must never change.
 const MIGRATION_LOCK: i64 = 0x636f_6d6d_6572_6365;
 
-/// Brings the schema up to date and returns the versions it applied. Safe to run twice and from several processes at
-/// once: they queue behind an advisory lock. The record of versions is in schema `commerce` too, apart from the host's.
+/// Updates the schema and returns the versions that it applied. It is safe to run it twice and from several
+/// processes at once, because it takes an advisory lock. The record of versions is in schema `commerce`,
+/// apart from the host's own.
 pub async fn migrate(url: &str) -> Result<Vec<String>, MigrateError> {
     let mut conn = connect(url).await?;
     conn.batch_execute(&format!("SELECT pg_advisory_lock({MIGRATION_LOCK})")).await?;
@@ -266,7 +270,8 @@ pub async fn migrate(url: &str) -> Result<Vec<String>, MigrateError> {
         "CREATE SCHEMA IF NOT EXISTS commerce; SET search_path = commerce; SET client_min_messages = warning",
     )
     .await?;
-    // The harness blocks its thread, so it gets one where that is allowed. The lock goes with the connection.
+    // The migration harness blocks its thread, so it runs on a blocking one. The lock is released with the
+    // connection.
     let applied = tokio::task::spawn_blocking(move || {
         let mut harness = AsyncMigrationHarness::new(conn);
         harness
@@ -278,7 +283,7 @@ pub async fn migrate(url: &str) -> Result<Vec<String>, MigrateError> {
     applied.unwrap_or_else(|panic| Err(MigrateError::Migration(panic.into())))
 }
 
-/// The versions that this build knows and the database lacks.
+/// The versions that this build has and the database lacks.
 pub async fn pending_migrations(conn: &mut AsyncPgConnection) -> Result<Vec<String>, QueryError> {
     use diesel::migration::{Migration, MigrationSource};
     use diesel_async::RunQueryDsl as _;

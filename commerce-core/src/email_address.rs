@@ -1,4 +1,4 @@
-//! E-mail addresses: what is accepted here can be delivered by any mail server.
+//! E-mail addresses. Every address that is accepted here can be delivered by any mail server.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,26 +13,27 @@ use serde::{Deserialize, Serialize};
 
 /// An address without a display name, in the one form that is stored and compared.
 ///
-/// It is in lower case, and a domain is written as people read it: `ada@bücher.example`, also where somebody types
-/// `ADA@xn--bcher-kva.example`. So a person cannot have two accounts by writing theirs differently.
+/// It is in lower case, and its domain is written as people read it: `ada@bücher.example`, even if somebody
+/// types `ADA@xn--bcher-kva.example`. So a person cannot have two accounts by writing the address in two
+/// ways.
 ///
-/// Only parsing makes one. An address that is read from the database is not parsed again: a row that an older version wrote
-/// stays readable.
+/// Only parsing makes one. An address that is read from the database is not parsed again, so that a row of an
+/// older version stays readable.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, AsExpression, FromSqlRow)]
 #[serde(into = "String", try_from = "String")]
 #[diesel(sql_type = Text)]
 pub struct EmailAddress(String);
 
-/// The text is not an e-mail address that mail can be delivered to.
+/// Why a text is not an e-mail address that can receive mail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidEmailAddress {
-    /// It has no name, no domain, or signs that mail servers do not take.
+    /// It has no local part, no domain, or characters that mail servers do not accept.
     #[error("must be an e-mail address such as ada@example.com")]
     Malformed,
     /// It has more than [`EmailAddress::CHARS_MAX`] characters.
     #[error("must not be longer than {} characters", EmailAddress::CHARS_MAX)]
     TooLong,
-    /// Only servers that offer SMTPUTF8 take such an address, and many do not.
+    /// Only servers with SMTPUTF8 accept such an address, and many do not have it.
     #[error("must have only unaccented letters, digits and symbols before the @")]
     LocalPartNotAscii,
 }
@@ -51,7 +52,7 @@ impl EmailAddress {
         self.0.rsplit_once('@').map_or(&self.0, |(local, _)| local)
     }
 
-    /// The address as mail servers take it: an international domain by its A-labels, such as
+    /// The address in the form that mail servers accept, with an international domain as A-labels, such as
     /// `ada@xn--bcher-kva.example` (RFC 5891).
     pub fn to_ascii(&self) -> Cow<'_, str> {
         if self.0.is_ascii() {
@@ -75,18 +76,19 @@ impl FromStr for EmailAddress {
         if !local.is_ascii() {
             return Err(InvalidEmailAddress::LocalPartNotAscii);
         }
-        // Quoted local parts are legal and never meant.
+        // Quoted local parts are legal, but in practice they are mistakes.
         if local.contains('"') {
             return Err(InvalidEmailAddress::Malformed);
         }
         let local = local.to_ascii_lowercase();
-        // Beyond ASCII a name has letters, digits and hyphens alone: some signs would become others, such as ℀ a slash.
+        // A domain with characters beyond ASCII has only letters, digits and hyphens. Otherwise some
+        // characters would turn into others, such as ℀ into one with a slash.
         let denied = if domain.is_ascii() { AsciiDenyList::EMPTY } else { AsciiDenyList::STD3 };
         let ascii_domain = domain_to_ascii_cow(domain.as_bytes(), denied);
         let ascii_domain = ascii_domain.map_err(|_| InvalidEmailAddress::Malformed)?;
         let (domain, readable) = domain_to_unicode(&ascii_domain);
         readable.map_err(|_| InvalidEmailAddress::Malformed)?;
-        // The form with A-labels is never the shorter one.
+        // The form with A-labels is never shorter.
         let ascii = format!("{local}@{ascii_domain}");
         if ascii.len() > Self::CHARS_MAX {
             return Err(InvalidEmailAddress::TooLong);
@@ -170,7 +172,7 @@ mod tests {
             "a@[127.0.0.1]",
             "ada@example..com",
             "ada@xn--a.example",
-            // What looks like one sign becomes another, or several.
+            // A character that looks like one sign turns into another, or into several.
             "ada@example\u{ff20}evil.example",
             "ada@\u{2100}.example",
             &format!("{}@example.com", "x".repeat(65)),
@@ -179,7 +181,7 @@ mod tests {
         }
         let labels = format!("{0}.{0}.{0}.{0}", "x".repeat(62));
         assert_eq!(parse(&format!("ada@{labels}")), Err(TooLong));
-        // Short enough to read, but not to send.
+        // Short enough in the readable form, but too long to send.
         let readable = format!("ada@{}", ["ü".repeat(10).as_str(); 20].join("."));
         assert!(readable.chars().count() < EmailAddress::CHARS_MAX);
         assert_eq!(parse(&readable), Err(TooLong));
@@ -201,7 +203,7 @@ mod tests {
         assert!(serde_json::from_str::<EmailAddress>("\"ada\"").is_err());
     }
 
-    /// All addresses that can be put together from these parts.
+    /// All addresses that can be combined from these parts.
     fn candidates() -> impl Iterator<Item = String> {
         let locals = [
             "ada",
@@ -280,7 +282,7 @@ mod tests {
             let mailbox: lettre::message::Mailbox =
                 ascii.parse().unwrap_or_else(|error| panic!("{ascii}: {error}"));
             assert_eq!((mailbox.name, mailbox.email), (None, address));
-            // One form: either spelling leads to the same address again.
+            // There is one form: both spellings give the same address again.
             assert_eq!(parse(email.as_str()).as_ref(), Ok(&email));
             assert_eq!(parse(&ascii).as_ref(), Ok(&email));
         }

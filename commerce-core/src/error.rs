@@ -1,4 +1,4 @@
-//! What is wrong with a value that someone gave, told with its place.
+//! Invalid values of a request, each with its place.
 
 use std::ops::RangeInclusive;
 
@@ -11,17 +11,17 @@ pub struct FieldError {
     pub message: String,
 }
 
-/// Collects everything that is wrong, so that a person hears of all of it at once.
+/// Collects all errors, so that a person sees all of them at once.
 #[derive(Debug, Default)]
 pub struct FieldErrors(Vec<FieldError>);
 
 impl FieldErrors {
-    /// Adds what is wrong with the field at `pointer` (RFC 6901).
+    /// Adds an error about the field at `pointer` (RFC 6901).
     pub fn push(&mut self, pointer: impl Into<String>, message: impl Into<String>) {
         self.0.push(FieldError { pointer: pointer.into(), message: message.into() });
     }
 
-    /// Checks a text: its length in characters, and that Postgres can store it.
+    /// Checks a text: its length in characters, and whether Postgres can store it.
     pub fn check_text(&mut self, pointer: &str, text: &str, chars: RangeInclusive<usize>) {
         let length = text.chars().count();
         if length > *chars.end() {
@@ -33,12 +33,12 @@ impl FieldErrors {
         }
     }
 
-    /// Whether nothing is wrong.
+    /// Whether there are no errors.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// What was collected, in the order it was found.
+    /// The errors, in the order in which they were found.
     pub fn into_vec(self) -> Vec<FieldError> {
         self.0
     }

@@ -1,7 +1,7 @@
-//! One effect a request, however often it is sent.
+//! A request takes effect once, however often it is sent.
 //!
-//! [`begin`] and [`store_answer`] belong in the transaction of the effect, so that answer and effect commit together. A crash
-//! leaves nothing behind: the try-lock goes with the transaction.
+//! Call [`begin`] and [`store_answer`] in the transaction of the effect, so that the answer and the effect
+//! are committed together. A crash leaves nothing behind, because the try-lock ends with the transaction.
 
 use std::time::Duration;
 
@@ -14,7 +14,8 @@ use sha2::{Digest, Sha256};
 use crate::db::{Prepared, Retryable, pg_try_advisory_xact_lock};
 use crate::schema::idempotency_keys;
 
-/// What makes two requests the same: caller, method, path and key. The fingerprint tells whether they ask for the same.
+/// Identifies a request by caller, method, path and key. The fingerprint tells whether two requests have the
+/// same content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdempotentRequest {
     scope: [u8; 32],
@@ -22,7 +23,7 @@ pub struct IdempotentRequest {
 }
 
 impl IdempotentRequest {
-    /// `caller` names the credential (a user's id, a hashed Cart-Token), `body` is the raw body.
+    /// `caller` names the credential (a user's id, a hashed Cart-Token). `body` is the raw body.
     pub fn new(caller: &str, method: &str, path: &str, key: &str, body: &[u8]) -> Self {
         let mut scope = Sha256::new();
         for part in [caller, method, path, key] {
@@ -32,18 +33,18 @@ impl IdempotentRequest {
         Self { scope: scope.finalize().into(), fingerprint: Sha256::digest(body).into() }
     }
 
-    /// Identifies what the request began elsewhere, such as a payment attempt.
+    /// Identifies what the request has begun elsewhere, such as a payment attempt.
     pub fn scope(&self) -> &[u8; 32] {
         &self.scope
     }
 }
 
-/// A stored answer: status, the headers that belong to it, and the body as it was sent.
+/// A stored answer: the status, its headers, and the body as it was sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredAnswer {
     /// The HTTP status.
     pub status: u16,
-    /// Name and value of each header that belongs to the answer.
+    /// The name and value of each header.
     pub headers: Vec<(String, String)>,
     /// The body as text.
     pub body: String,
@@ -55,22 +56,22 @@ impl AsRef<StoredAnswer> for StoredAnswer {
     }
 }
 
-/// What [`begin`] found.
+/// The result of [`begin`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Begun {
-    /// Not answered yet: this transaction may do the work.
+    /// The request was not answered yet, so this transaction may do the work.
     Fresh,
-    /// Answered before with this.
+    /// The request was answered before, with this answer.
     Replay(StoredAnswer),
 }
 
-/// Why a request with a key cannot be worked on.
+/// Why a request with a key cannot be processed.
 #[derive(Debug, thiserror::Error)]
 pub enum IdempotencyError {
-    /// Another connection is working on the same request: try again in a moment.
+    /// Another connection is processing the same request. Try again in a moment.
     #[error("a request with this Idempotency-Key is still being processed")]
     InUse,
-    /// The key is bound to another request.
+    /// The key belongs to another request.
     #[error("this Idempotency-Key was used for a request with another body")]
     Reused,
     /// A statement failed.
@@ -84,14 +85,16 @@ impl Retryable for IdempotencyError {
     }
 }
 
-/// Takes the key until the end of the transaction without waiting, and looks for a stored answer. First in the lock order.
+/// Takes the key until the end of the transaction without waiting, and looks for a stored answer. This comes
+/// first in the lock order.
 pub async fn begin(
     conn: &mut AsyncPgConnection,
     request: &IdempotentRequest,
 ) -> Result<Begun, IdempotencyError> {
     let [a, b, c, d, e, f, g, h, ..] = request.scope;
     let lock = i64::from_be_bytes([a, b, c, d, e, f, g, h]);
-    // Waited for, not sent together with what follows: the look must come after the lock.
+    // This is awaited, and not sent together with the next statement, because the lookup must come after the
+    // lock.
     let taken: bool = diesel::select(pg_try_advisory_xact_lock(lock)).get_result(conn).await?;
     if !taken {
         return Err(IdempotencyError::InUse);
@@ -112,12 +115,12 @@ pub async fn begin(
     }
 }
 
-/// How long an answer is replayed.
+/// How long an answer can be replayed.
 const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Keeps the answer for 24 hours, in the transaction of the effect.
+/// Stores the answer for 24 hours, in the transaction of the effect.
 ///
-/// A shared borrow of the connection is enough, so that the answer can travel together with other writes.
+/// A shared borrow of the connection is enough, so that the answer can be sent together with other writes.
 pub async fn store_answer(
     conn: &AsyncPgConnection,
     request: &IdempotentRequest,
@@ -140,7 +143,7 @@ pub async fn store_answer(
     Ok(())
 }
 
-/// Forgets answers that are past their time; returns how many.
+/// Deletes expired answers. Returns their number.
 pub async fn prune(conn: &mut AsyncPgConnection) -> QueryResult<usize> {
     diesel::delete(idempotency_keys::table.filter(idempotency_keys::expires_at.le(crate::db::clock())))
         .execute(conn)

@@ -1,5 +1,5 @@
-//! Every kind of id in one place. Each is a UUIDv7 (RFC 9562) in a type of its own, so that a variant's id cannot be
-//! passed for a product's.
+//! All id types. Each id is a UUIDv7 (RFC 9562) in a type of its own, so that a variant's id cannot be passed
+//! as a product's.
 
 use uuid::Uuid;
 
@@ -14,7 +14,7 @@ macro_rules! ids {
         pub struct $name(pub Uuid);
 
         impl $name {
-            /// A new id; later ones sort after earlier ones.
+            /// A new id. Later ids sort after earlier ones.
             #[allow(clippy::new_without_default)]
             pub fn new() -> Self {
                 Self(Uuid::now_v7())

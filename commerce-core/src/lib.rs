@@ -24,8 +24,8 @@ pub mod pricing;
 mod queue;
 pub mod rate_limit;
 pub mod request;
-/// The tables as Diesel sees them, generated from the migrations: read from them in queries of your own, and write to them through the
-/// domains only.
+/// The tables as Diesel sees them, generated from the migrations. Read from them in your own queries, but
+/// write to them only with the functions of the domains.
 #[rustfmt::skip]
 #[allow(missing_docs)]
 pub mod schema;

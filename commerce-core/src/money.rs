@@ -1,4 +1,5 @@
-//! Money: whole minor units (cents, yen) of an ISO 4217 currency. Never a float; arithmetic is checked.
+//! Money: whole minor units (cents, yen) of an ISO 4217 currency. It is never a float, and its arithmetic is
+//! checked.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,7 +11,7 @@ use diesel::serialize::{self, Output, ToSql};
 use diesel::sql_types::Text;
 use serde::{Deserialize, Serialize};
 
-/// An ISO 4217 currency that money can be counted in.
+/// An ISO 4217 currency with a minor unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, AsExpression, FromSqlRow)]
 #[diesel(sql_type = Text)]
 pub struct Currency(iso_currency::Currency);
@@ -28,13 +29,13 @@ impl Currency {
         self.0.code()
     }
 
-    /// How many decimal digits the minor unit has: 2 for USD, 0 for JPY, 3 for KWD.
+    /// The number of decimal digits of the minor unit: 2 for USD, 0 for JPY, 3 for KWD.
     pub fn exponent(self) -> u32 {
         self.0.exponent().map_or(0, u32::from)
     }
 }
 
-/// The text is not a currency that amounts can be given in.
+/// The text is not a currency with a minor unit.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not an ISO 4217 currency code such as USD")]
 pub struct UnknownCurrency(pub String);
@@ -44,7 +45,7 @@ impl FromStr for Currency {
 
     fn from_str(code: &str) -> Result<Self, Self::Err> {
         iso_currency::Currency::from_code(code)
-            // Gold, bond units and the "no currency" codes have no minor unit to count in.
+            // Gold, bond units and the "no currency" codes have no minor unit.
             .filter(|currency| currency.exponent().is_some())
             .map(Currency)
             .ok_or_else(|| UnknownCurrency(code.to_owned()))
@@ -81,7 +82,7 @@ impl FromSql<Text, Pg> for Currency {
     }
 }
 
-/// An amount of minor units in a currency.
+/// An amount in minor units of a currency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Money {
     /// The amount in minor units, such as cents.
@@ -90,7 +91,7 @@ pub struct Money {
     pub currency: Currency,
 }
 
-/// A sum or product left the range of 64 bits.
+/// A sum or product does not fit into 64 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the amount is too large")]
 pub struct AmountOverflow;
@@ -98,7 +99,7 @@ pub struct AmountOverflow;
 /// The text is not an amount of this currency.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ParseAmountError {
-    /// The text is no decimal number.
+    /// The text is not a decimal number.
     #[error("{0:?} is not a decimal amount such as 12.50")]
     NotADecimal(String),
     /// The text has more decimal places than the currency.
@@ -111,18 +112,19 @@ pub enum ParseAmountError {
         /// The currency.
         currency: Currency,
     },
-    /// The amount is larger than can be counted.
+    /// The amount is too large.
     #[error("{0:?} is too large")]
     TooLarge(String),
 }
 
 impl Money {
-    /// So many minor units: `Money::new(12_50, Currency::USD)` is twelve and a half dollars.
+    /// Makes an amount from minor units: `Money::new(12_50, Currency::USD)` is 12.50 dollars.
     pub fn new(amount_minor: i64, currency: Currency) -> Self {
         Self { amount_minor, currency }
     }
 
-    /// Reads a plain decimal ("12.5" is 1250 minor units of USD). No sign, no grouping, no currency symbol.
+    /// Reads a plain decimal: "12.5" is 1250 minor units of USD. Signs, grouping and currency symbols are not
+    /// allowed.
     pub fn parse_decimal(text: &str, currency: Currency) -> Result<Self, ParseAmountError> {
         let not_a_decimal = || ParseAmountError::NotADecimal(text.to_owned());
         let too_large = || ParseAmountError::TooLarge(text.to_owned());

@@ -1,4 +1,5 @@
-//! Keyset pages: a cursor names the last row that was seen, so that writes in between neither repeat nor skip a row.
+//! Keyset pages. A cursor refers to the last row of a page, so that writes between two requests neither
+//! repeat nor skip a row.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -6,7 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
-/// How many rows a page holds: 1 to 100, 20 unless asked.
+/// The number of rows on a page: 1 to 100, and 20 by default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limit(u16);
 
@@ -19,12 +20,12 @@ impl Limit {
         (1..=Self::MAX).contains(&rows).then_some(Self(rows))
     }
 
-    /// As a count of rows.
+    /// The number of rows.
     pub fn rows(self) -> usize {
         usize::from(self.0)
     }
 
-    /// One row more than the page holds: its presence tells that there is a next page.
+    /// One row more than the page has. If it exists, there is a next page.
     pub fn rows_and_one(self) -> i64 {
         i64::from(self.0) + 1
     }
@@ -36,14 +37,14 @@ impl Default for Limit {
     }
 }
 
-/// The place after which a page begins: the sort key and id of the last row seen.
+/// The place where a page begins: the sort key and the id of the last row before it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cursor<K> {
-    /// The sort it belongs to; under another sort it means nothing.
+    /// The sort order that it belongs to. It is invalid for another.
     pub sort: String,
-    /// The row's value of what the list is sorted by.
+    /// The row's value in the sort order.
     pub key: K,
-    /// The row's id, which decides among equal keys.
+    /// The row's id, which decides between equal keys.
     pub id: Uuid,
 }
 
@@ -53,12 +54,12 @@ pub struct Cursor<K> {
 pub struct InvalidCursor;
 
 impl<K: Serialize + DeserializeOwned> Cursor<K> {
-    /// The opaque text that a client gives back.
+    /// The opaque text for the client.
     pub fn encode(&self) -> String {
         URL_SAFE_NO_PAD.encode(serde_json::to_vec(self).unwrap_or_default())
     }
 
-    /// Reads a text that [`Cursor::encode`] wrote for the same sort.
+    /// Reads a text that [`Cursor::encode`] wrote for the same sort order.
     pub fn decode(text: &str, sort: &str) -> Result<Self, InvalidCursor> {
         let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| InvalidCursor)?;
         let value: serde_json::Value = serde_json::from_slice(&bytes).map_err(|_| InvalidCursor)?;
@@ -71,12 +72,12 @@ impl<K: Serialize + DeserializeOwned> Cursor<K> {
 }
 
 impl<K: Serialize + DeserializeOwned> Cursor<K> {
-    /// The text of a cursor that names this row.
+    /// The text of a cursor for this row.
     pub(crate) fn at(sort: &str, key: K, id: impl Into<Uuid>) -> String {
         Self { sort: sort.to_owned(), key, id: id.into() }.encode()
     }
 
-    /// The sort key and id of the row after which a page begins; `None` for the first page.
+    /// The sort key and id of the row after which a page begins. `None` for the first page.
     pub(crate) fn place<I: From<Uuid>>(
         cursor: Option<&str>,
         sort: &str,
@@ -86,7 +87,7 @@ impl<K: Serialize + DeserializeOwned> Cursor<K> {
     }
 }
 
-/// Whether Postgres has room for every text and time in a cursor, which anybody may have made up.
+/// Whether Postgres can store every text and time of a cursor. A client may have made the cursor up.
 fn is_storable(value: &serde_json::Value) -> bool {
     use serde_json::Value;
     match value {
@@ -100,8 +101,8 @@ fn is_storable(value: &serde_json::Value) -> bool {
     }
 }
 
-/// The nearest time in the years 1 to 9999: nothing in a shop is older or younger, and Postgres cannot hold all of
-/// what chrono can.
+/// The nearest time in the years 1 to 9999. Nothing in a shop is outside of them, and Postgres cannot store
+/// all times that chrono can.
 pub fn storable_time(time: DateTime<Utc>) -> DateTime<Utc> {
     const FIRST_SECOND: i64 = -62_135_596_800;
     const LAST_SECOND: i64 = 253_402_300_799;
@@ -109,18 +110,19 @@ pub fn storable_time(time: DateTime<Utc>) -> DateTime<Utc> {
     if seconds == time.timestamp() { time } else { DateTime::from_timestamp(seconds, 0).unwrap_or(time) }
 }
 
-/// A bounded part of a list.
+/// One page of a list.
 #[derive(Debug, Clone)]
 #[must_use = "a page that is not read was read in vain"]
 pub struct Page<T> {
     /// The rows of the page, in the order of the list.
     pub data: Vec<T>,
-    /// Asks for what follows; absent on the last page.
+    /// The cursor of the next page. `None` on the last page.
     pub next_cursor: Option<String>,
 }
 
 impl<T> Page<T> {
-    /// Cuts rows read with [`Limit::rows_and_one`] to a page; `cursor_of` makes the cursor of the last row kept.
+    /// Makes a page of rows that were read with [`Limit::rows_and_one`]. `cursor_of` makes the cursor for the
+    /// last row of the page.
     pub fn from_rows(mut rows: Vec<T>, limit: Limit, cursor_of: impl FnOnce(&T) -> String) -> Self {
         let more = rows.len() > limit.rows();
         rows.truncate(limit.rows());
@@ -128,7 +130,7 @@ impl<T> Page<T> {
         Self { data: rows, next_cursor }
     }
 
-    /// The same page of something else.
+    /// Converts the rows of the page.
     pub fn map<U>(self, convert: impl FnMut(T) -> U) -> Page<U> {
         Page { data: self.data.into_iter().map(convert).collect(), next_cursor: self.next_cursor }
     }

@@ -1,8 +1,9 @@
-//! How often something may be done, counted in the database for all processes together.
+//! Rate limits, counted in the database for all processes together.
 //!
-//! The algorithm is GCRA (ITU-T I.371): a time a key, by which all of the quota is free again. Each request moves it on by its share
-//! of the window, and is refused if that would lead further than the window reaches. So the whole quota can be used at once, and then
-//! a share of it at a time. Each call is one statement of its own: call it outside of the transaction that it guards.
+//! The algorithm is GCRA (ITU-T I.371). For each key it stores the time at which the whole quota is free
+//! again. Each request moves this time forward by its share of the window, and is refused if the time would
+//! then be further away than the window is long. So the whole quota can be used at once, and afterwards one
+//! share at a time. Each call is one statement. Make it outside of the transaction that it guards.
 
 use std::time::Duration;
 
@@ -13,14 +14,14 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use crate::db::clock;
 use crate::schema::rate_limits;
 
-/// So many requests in a time.
+/// A number of requests in a time window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
-    /// Part of the key; tells policies apart in headers.
+    /// The name. It is part of the key, and identifies the policy in headers.
     pub name: &'static str,
-    /// How many are allowed within a window.
+    /// The number of requests in a window.
     pub quota: u32,
-    /// How long a window is.
+    /// The length of a window.
     pub window: Duration,
 }
 
@@ -30,22 +31,22 @@ impl Policy {
         Self { name, quota, window: Duration::from_secs(60 * minutes) }
     }
 
-    /// The time in which one request's worth becomes free.
+    /// The time after which one request becomes free again.
     fn share(&self) -> f64 {
         self.window.as_secs_f64() / f64::from(self.quota.max(1))
     }
 }
 
-/// What a request was told.
+/// The result for a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Taken {
-    /// Whether it may go on.
+    /// Whether the request is allowed.
     pub allowed: bool,
-    /// Requests that could follow at once.
+    /// The number of requests that could follow at once.
     pub remaining: u32,
-    /// Until the whole quota is free again.
+    /// The time until the whole quota is free again.
     pub free_after: Duration,
-    /// Until the next request would be let through; nothing if that is now.
+    /// The time until the next request is allowed. Zero if it is allowed now.
     pub retry_after: Duration,
 }
 
@@ -57,7 +58,7 @@ struct Counted {
     ahead: f64,
 }
 
-/// Counts a request of `who`, if there is room for it. Requests at once are counted one after the other.
+/// Counts a request of `who`, if there is room for it. Concurrent requests are counted one after the other.
 pub async fn take(conn: &mut AsyncPgConnection, policy: &Policy, who: &str) -> QueryResult<Taken> {
     let counted: Counted = diesel::sql_query(
         "INSERT INTO commerce.rate_limits AS used (key, free_at, allowed)
@@ -80,7 +81,7 @@ pub async fn take(conn: &mut AsyncPgConnection, policy: &Policy, who: &str) -> Q
     let seconds = |seconds: f64| Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or_default();
     Ok(Taken {
         allowed: counted.allowed,
-        // A hair is missing from each share by the time it is looked at.
+        // Each share is slightly less than whole by the time it is examined.
         remaining: (0..=policy.quota)
             .rev()
             .find(|n| f64::from(*n) * policy.share() <= free + 0.001)
@@ -90,7 +91,7 @@ pub async fn take(conn: &mut AsyncPgConnection, policy: &Policy, who: &str) -> Q
     })
 }
 
-/// Gives back what a request took that turns out not to count, such as a login with the right password.
+/// Gives back a request that turned out not to count, such as a login with the right password.
 pub async fn give_back(conn: &mut AsyncPgConnection, policy: &Policy, who: &str) -> QueryResult<()> {
     diesel::sql_query(
         "UPDATE commerce.rate_limits SET free_at = free_at - make_interval(secs => $2) WHERE key = $1",
@@ -102,7 +103,7 @@ pub async fn give_back(conn: &mut AsyncPgConnection, policy: &Policy, who: &str)
     Ok(())
 }
 
-/// Forgets keys whose whole quota is free; returns how many.
+/// Deletes keys whose whole quota is free. Returns their number.
 pub async fn prune(conn: &mut AsyncPgConnection) -> QueryResult<usize> {
     diesel::delete(rate_limits::table.filter(rate_limits::free_at.lt(clock()))).execute(conn).await
 }

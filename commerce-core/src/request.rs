@@ -1,17 +1,17 @@
-//! Who asks for a change, and under which request: written into timelines and ledgers.
+//! Who makes a change, and in which request. Timelines and ledgers record it.
 
 use std::fmt;
 
 use crate::ids::UserId;
 
-/// Who causes a change.
+/// Who makes a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Actor {
-    /// Someone who is logged in: a customer or staff.
+    /// A logged-in user: a customer or staff.
     User(UserId),
     /// A shopper without an account.
     Guest,
-    /// A job, a schedule or a payment provider.
+    /// A job, a sweep or a payment provider.
     System,
 }
 
@@ -25,17 +25,17 @@ impl fmt::Display for Actor {
     }
 }
 
-/// The actor and the id of the request that led to a change.
+/// The actor of a change and the id of its request.
 #[derive(Debug, Clone)]
 pub struct Origin {
-    /// Who causes the change.
+    /// Who makes the change.
     pub actor: Actor,
-    /// The request that asked for it; none for a job or a schedule.
+    /// The request of the change. `None` for a job or a sweep.
     pub request_id: Option<String>,
 }
 
 impl Origin {
-    /// A change that no person asked for.
+    /// The origin of a change that no person made.
     pub fn system() -> Self {
         Self { actor: Actor::System, request_id: None }
     }

@@ -1,5 +1,5 @@
-//! What a shop decides about itself. The binaries fill it from their flags and environment; a host program from wherever it
-//! likes.
+//! The rules that a shop sets for itself. The programs fill them from flags and the environment; a host
+//! program may fill them in any way.
 
 use std::time::Duration;
 
@@ -8,9 +8,9 @@ use crate::money::Currency;
 use crate::text_enum::text_enum;
 
 text_enum! {
-    /// When stock is set aside for a shopper.
+    /// When stock is reserved for a shopper.
     pub enum ReservationMode {
-        /// At checkout: a full cart promises nothing until then.
+        /// At checkout. A cart reserves nothing.
         Checkout = "checkout",
         /// From add-to-cart on, for [`ShopSettings::cart_hold_ttl`].
         Cart = "cart",
@@ -22,27 +22,27 @@ text_enum! {
     pub enum PaymentFailurePolicy {
         /// The order waits for another attempt until it expires.
         Keep = "keep",
-        /// The order is cancelled and its stock given back at once.
+        /// The order is cancelled and its stock released at once.
         Cancel = "cancel",
     }
 }
 
-/// The rules a shop sets for itself.
+/// The rules that a shop sets for itself.
 #[derive(Debug, Clone)]
 pub struct ShopSettings {
-    /// The one currency that prices, orders and payments are in.
+    /// The one currency of prices, orders and payments.
     pub currency: Currency,
-    /// How long an order waits to be paid before it is cancelled and its stock given back.
+    /// How long an order waits for a payment before it is cancelled and its stock released.
     pub order_ttl: Duration,
     /// How long an expired order with an open attempt waits for a provider that cannot be reached.
     pub provider_grace: Duration,
-    /// When stock is set aside.
+    /// When stock is reserved.
     pub reservation_mode: ReservationMode,
     /// How long a cart holds its stock in mode [`ReservationMode::Cart`].
     pub cart_hold_ttl: Duration,
     /// What a failed payment does to its order.
     pub payment_failure: PaymentFailurePolicy,
-    /// Who is told of what needs a person, such as a late payment that was given back.
+    /// The address for alerts that need a person, such as a late payment that was refunded.
     pub alert_email: Option<EmailAddress>,
 }
 

@@ -1,6 +1,6 @@
-//! Closed sets of words that the database stores as text under a CHECK.
+//! Enums whose values the database stores as text under a CHECK.
 
-/// Declares an enum whose variants are stored, shown and parsed as the given lower_snake_case words.
+/// Declares an enum whose variants are stored, shown and parsed as these lower_snake_case words.
 macro_rules! text_enum {
     ($(#[$meta:meta])* pub enum $name:ident { $($(#[$vmeta:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
         $(#[$meta])*

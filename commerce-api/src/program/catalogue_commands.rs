@@ -133,7 +133,7 @@ async fn run<R: Read + Send>(
         Ok(report) => report,
         Err(db::TransactionError::RolledBack(ImportFileError::Refused(ImportError::WrongLines(faults)))) => {
             print_faults(&faults);
-            bail!("{} fault(s): nothing was imported", faults.total);
+            bail!("{} error(s): nothing was imported", faults.total);
         }
         Err(error) => return Err(error.into()),
     };

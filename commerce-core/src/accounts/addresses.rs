@@ -1,5 +1,5 @@
-//! The addresses that a user has things sent to. Every change holds the user's row, so that neither their number nor the default
-//! one can be raced.
+//! A user's address book. Every change locks the user's row, so that concurrent changes cannot exceed the
+//! limit or leave two default addresses.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -21,9 +21,9 @@ pub const ADDRESSES_MAX: usize = 50;
 pub struct SavedAddress {
     /// Its id in the book.
     pub id: AddressId,
-    /// Where parcels or bills go.
+    /// The postal address.
     pub address: Address,
-    /// At most one of a user's is.
+    /// Whether this is the default address. A user has at most one.
     pub is_default: bool,
     /// When it was saved.
     pub created_at: DateTime<Utc>,
@@ -33,26 +33,26 @@ pub struct SavedAddress {
     pub version: i32,
 }
 
-/// What an address is to become; what is `None` stays, and an empty text takes `line2`, `region` or `phone` away.
+/// The changes to an address. `None` keeps the value. An empty text removes `line2`, `region` or `phone`.
 #[derive(Debug, Clone, Default)]
 pub struct AddressChange {
-    /// Whose name stands on the parcel.
+    /// The name of the recipient.
     pub name: Option<String>,
     /// Street and number.
     pub line1: Option<String>,
-    /// What the first line has no room for; an empty text removes it.
+    /// An additional line. An empty text removes it.
     pub line2: Option<String>,
     /// The town.
     pub city: Option<String>,
-    /// State, province or county; an empty text removes it.
+    /// State, province or county. An empty text removes it.
     pub region: Option<String>,
     /// The postal code, as the country writes it.
     pub postal_code: Option<String>,
     /// Two letters (ISO 3166-1).
     pub country: Option<String>,
-    /// A number for the carrier; an empty text removes it.
+    /// A phone number for the carrier. An empty text removes it.
     pub phone: Option<String>,
-    /// `true` makes it the default and takes that from the one before.
+    /// `true` makes this address the default one instead of the former.
     pub is_default: Option<bool>,
     /// Change it only if it still has this version.
     pub expected_version: Option<i32>,
@@ -88,7 +88,7 @@ pub enum AddressBookError {
     /// Somebody else changed the address in the meantime.
     #[error("the address has changed since it was read")]
     VersionMismatch,
-    /// It is not an address that a parcel can go to; the fields at fault are named.
+    /// The address is not valid. The invalid fields are named.
     #[error(transparent)]
     Invalid(#[from] AddressError),
     /// A statement failed.
@@ -179,7 +179,7 @@ pub async fn update_address(
     .await
 }
 
-/// Removes an address; `false` if this user has no such one.
+/// Deletes an address. Returns `false` if this user has no such address.
 pub async fn remove_address(
     conn: &mut AsyncPgConnection,
     user_id: UserId,

@@ -1,4 +1,5 @@
-//! Staff change and delete other people's accounts. Each change is in the audit log, and an admin is always left.
+//! Staff change and delete the accounts of others. Each change is recorded in the audit log, and at least one
+//! admin always remains.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -15,7 +16,7 @@ use crate::ids::UserId;
 use crate::request::Actor;
 use crate::schema::users;
 
-/// Which account.
+/// How an account is identified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UserKey {
     /// By id.
@@ -25,20 +26,20 @@ pub enum UserKey {
 }
 
 impl UserKey {
-    /// Reads an id or an e-mail address; `None` for what is neither.
+    /// Reads an id or an e-mail address. `None` if the text is neither.
     pub fn parse(text: &str) -> Option<Self> {
         text.parse().map(Self::Id).ok().or_else(|| text.parse().map(Self::Email).ok())
     }
 }
 
-/// What is to change; what is `None` stays.
+/// The changes to an account. `None` keeps the value.
 #[derive(Debug, Clone, Default)]
 pub struct UpdateUser {
     /// The name that other people read.
     pub display_name: Option<String>,
     /// `Some(None)` takes the number away.
     pub phone: Option<Option<String>>,
-    /// What the account may do from now on.
+    /// `Some(None)` removes the number.
     pub role: Option<Role>,
     /// `true` ends every session and refuses logins; `false` allows them again.
     pub disabled: Option<bool>,
@@ -49,10 +50,10 @@ pub struct UpdateUser {
 /// Why an account was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum AdministerUserError {
-    /// Who asks for the change was disabled or deleted in the meantime.
+    /// The account of the caller was disabled or deleted in the meantime.
     #[error("the account of the caller can no longer be used")]
     AuthorGone,
-    /// The role of who asks does not include it, or no longer.
+    /// The caller's role does not include the permission, or no longer does.
     #[error("the caller may not change accounts")]
     AuthorMayNot,
     /// There is no such account, or it was deleted.
@@ -61,10 +62,10 @@ pub enum AdministerUserError {
     /// Somebody else changed the account in the meantime.
     #[error("the account has changed since it was read")]
     VersionMismatch,
-    /// Nobody would be left who may do everything.
+    /// No admin who can log in would remain.
     #[error("this is the last admin who can log in: make somebody else an admin first")]
     LastAdmin,
-    /// Values are refused; each comes with its place in the request.
+    /// Values are invalid. Each error has its place in the request.
     #[error("the change is invalid")]
     Invalid(Vec<FieldError>),
     /// A statement failed.
@@ -98,8 +99,8 @@ struct UserChanges {
     updated_at: DateTime<Utc>,
 }
 
-/// Changes an account and returns it as it is now. Disabling ends its sessions. The author must be allowed to when it is done, not
-/// only when it was asked for.
+/// Changes an account and returns its new state. Disabling an account ends its sessions. The author must have
+/// the permission when the change is made, not only when it was requested.
 pub async fn update_user(
     conn: &mut AsyncPgConnection,
     key: &UserKey,
@@ -147,8 +148,9 @@ pub async fn update_user(
     .await
 }
 
-/// As [`lock_beside_admins`], for a change that somebody makes to the account of another (or the system, which may). Whoever it is
-/// is locked too, and must still be allowed to make it: it may be their own disabling or demotion that they would undo.
+/// Like [`lock_beside_admins`], for a change that somebody makes to another's account. The author's own
+/// account is locked too and must still have the permission, because the change might undo the author's own
+/// disabling or demotion. The system always has the permission.
 pub async fn lock_for(
     conn: &mut AsyncPgConnection,
     key: &UserKey,
@@ -163,9 +165,10 @@ pub async fn lock_for(
     lock(conn, key, expected_version, by).await
 }
 
-/// Locks an account against being changed, and if it is an admin's every other admin with it, in the order of their ids: of two
-/// requests that would each take one of the last two admins away, the second sees what the first did. Returns how many admins
-/// there are beside it. One that is made an admin in this moment has changed since it was read.
+/// Locks an account for a change. If it is an admin, all other admins are locked too, in the order of their
+/// ids. So if two requests each remove one of the last two admins, the second sees the change of the first.
+/// Returns the number of other admins. If the account becomes an admin at this moment, its version has
+/// changed.
 pub async fn lock_beside_admins(
     conn: &mut AsyncPgConnection,
     key: &UserKey,
@@ -214,14 +217,14 @@ async fn lock(
     Ok((user, admins))
 }
 
-/// Tells whether there is an admin who can log in.
+/// Whether there is an admin who can log in.
 pub async fn has_acting_admin(conn: &mut AsyncPgConnection) -> QueryResult<bool> {
     let admins: Vec<User> =
         users::table.filter(users::role.eq(Role::Admin)).select(User::as_select()).load(conn).await?;
     Ok(admins.iter().any(is_acting_admin))
 }
 
-/// An admin who can log in: one that is disabled or never confirmed the address helps nobody.
+/// Whether the user is an admin who can log in, that is, neither disabled nor unverified.
 pub fn is_acting_admin(user: &User) -> bool {
     user.role == Role::Admin && user.disabled_at.is_none() && user.email_verified_at.is_some()
 }

@@ -1,4 +1,4 @@
-//! An account is deleted: whoever it belonged to can no longer be told from what is left.
+//! Deletes an account, so that nothing left in it identifies its owner.
 
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
@@ -12,16 +12,18 @@ use crate::db::clock;
 use crate::ids::UserId;
 use crate::schema::{addresses, one_time_codes, sessions, users};
 
-/// Takes everything personal from an account and ends its sessions at once. The row stays, nameless and disabled, because orders
-/// point at it; the orders keep what the law wants kept about a sale. The address is free to be registered again. The caller
-/// holds the user's row, and has seen to it that an admin is left.
+/// Deletes all personal data of an account and ends its sessions at once. The row stays, without a name and
+/// disabled, because orders refer to it. The orders keep their own data, because the law requires records of
+/// sales. The e-mail address can be registered again. The caller has locked the user's row and has checked
+/// that an admin remains.
 pub async fn anonymise(conn: &mut AsyncPgConnection, id: UserId) -> QueryResult<()> {
     diesel::delete(sessions::table.filter(sessions::user_id.eq(id))).execute(conn).await?;
     diesel::delete(one_time_codes::table.filter(one_time_codes::user_id.eq(id))).execute(conn).await?;
     diesel::delete(addresses::table.filter(addresses::user_id.eq(id))).execute(conn).await?;
     diesel::update(users::table.find(id))
         .set((
-            // Not from the id, which its owner knows: somebody could have registered the address before.
+            // A random id, not the user's id. The owner knows that id, and somebody could have registered
+            // this address before.
             users::email.eq(format!("deleted-{}@deleted.invalid", Uuid::new_v4())),
             users::email_verified_at.eq(None::<chrono::DateTime<chrono::Utc>>),
             users::password_hash.eq(PasswordHash::of_nobody()),

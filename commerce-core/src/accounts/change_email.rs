@@ -1,4 +1,4 @@
-//! An account moves to another e-mail address, which was proven by a code that was mailed there.
+//! Moves an account to another e-mail address, which was proven by a mailed code.
 
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as QueryError};
@@ -12,7 +12,8 @@ use crate::email_address::EmailAddress;
 use crate::ids::{CodeId, UserId};
 use crate::schema::{one_time_codes, users};
 
-/// The account that has proven this address, if there is one. One that has not can be put aside by who proves it.
+/// The account that has verified this address, if there is one. An account with an unverified address does
+/// not block whoever proves the address.
 pub async fn find_verified_by_email(
     conn: &mut AsyncPgConnection,
     email: &EmailAddress,
@@ -26,8 +27,9 @@ pub async fn find_verified_by_email(
         .optional()
 }
 
-/// Moves the account, whose row the caller has locked, to the address that the used-up code was mailed to. What was mailed
-/// to the former one becomes useless. `None` if another account has proven the address in the meantime.
+/// Moves the account to the address that the used-up code was mailed to. The caller has locked the account's
+/// row. Codes and links that were mailed to the former address become invalid. `None` if another account has
+/// verified the address in the meantime.
 pub async fn move_to_proven_address(
     conn: &mut AsyncPgConnection,
     id: UserId,
@@ -38,7 +40,8 @@ pub async fn move_to_proven_address(
     let Some(new_email) = new_email else { return Ok(None) };
     let moved = conn
         .transaction(async |conn| {
-            // Somebody registered the address and never proved it: such an account never had a session, a cart or an order.
+            // An account with this address that was never verified. It never had a session, a cart or an
+            // order.
             let unproven = users::table
                 .filter(users::email.eq(&new_email))
                 .filter(users::email_verified_at.is_null())
@@ -48,7 +51,7 @@ pub async fn move_to_proven_address(
                 .set((
                     users::email.eq(&new_email),
                     users::email_verified_at.eq(clock().nullable()),
-                    // Whoever registered the former address in vain.
+                    // The refused registration belongs to the former address.
                     users::refused_password_hash.eq(None::<PasswordHash>),
                     users::updated_at.eq(clock()),
                     users::version.eq(users::version + 1),

@@ -1,4 +1,4 @@
-//! Staff look for accounts.
+//! Listing and searching accounts, for staff.
 
 use chrono::{DateTime, Utc};
 use diesel::pg::Pg;
@@ -14,10 +14,11 @@ use crate::page::{Cursor, InvalidCursor, Limit, Page};
 use crate::schema::users;
 use crate::text_enum::text_enum;
 
-/// Which accounts; each field that is set must match.
+/// Filters accounts. Each field that is set must match.
 #[derive(Debug, Clone, Default)]
 pub struct UserFilter {
-    /// A part of the name, the e-mail address or the telephone number. One or two characters are looked for where words begin.
+    /// Part of the name, the e-mail address or the phone number. One or two characters match the beginnings
+    /// of words only.
     pub text: Option<String>,
     /// Accounts with exactly this role.
     pub role: Option<Role>,
@@ -26,7 +27,7 @@ pub struct UserFilter {
 }
 
 text_enum! {
-    /// In which order a list comes.
+    /// The sort order of accounts.
     pub enum UserSort {
         /// By age, the oldest account first.
         OldestFirst = "created_at",
@@ -34,11 +35,11 @@ text_enum! {
         NewestFirst = "-created_at",
         /// By e-mail address.
         Email = "email",
-        /// By e-mail address, backwards.
+        /// By e-mail address, descending.
         EmailDescending = "-email",
         /// By display name.
         Name = "display_name",
-        /// By display name, backwards.
+        /// By display name, descending.
         NameDescending = "-display_name",
     }
 }
@@ -56,7 +57,7 @@ pub enum ListUsersError {
 
 type Query<'a> = users::BoxedQuery<'a, Pg, diesel::dsl::SqlTypeOf<diesel::dsl::AsSelect<User, Pg>>>;
 
-/// One page of the accounts that match. Deleted ones are never among them.
+/// One page of the accounts that match. Deleted accounts are never listed.
 pub async fn list_users(
     conn: &mut AsyncPgConnection,
     filter: &UserFilter,
@@ -85,7 +86,8 @@ fn filtered(filter: &UserFilter) -> Query<'_> {
     }
 }
 
-/// Trigrams find three characters anywhere. Fewer make no trigram but at the beginning of a word.
+/// Trigrams find three or more characters anywhere. Fewer characters form a trigram only at the beginning of
+/// a word.
 fn matching<'a>(query: Query<'a>, text: &str) -> Query<'a> {
     let escaped = escape_like(text);
     let phone = compact(text);

@@ -1,4 +1,4 @@
-//! Logging in: find whom the address belongs to, check the password without holding anything of the database, begin a
+//! Logging in: find the account of the address, check the password without holding a connection, and begin a
 //! session.
 
 use diesel::prelude::*;
@@ -19,10 +19,10 @@ use crate::schema::users;
 /// Why somebody cannot log in.
 #[derive(Debug, thiserror::Error)]
 pub enum LoginError {
-    /// Nobody has this address, or the password is another: which of the two is not told.
+    /// Nobody has this address, or the password is wrong. The error does not tell which.
     #[error("the e-mail address or the password is wrong")]
     InvalidCredentials,
-    /// The password is right, but nobody has yet entered the code that was mailed to the address.
+    /// The password is right, but the address was not verified with the mailed code yet.
     #[error("the e-mail address was not verified yet")]
     EmailNotVerified,
     /// The password is right, but an admin has disabled the account.
@@ -42,7 +42,7 @@ impl Retryable for LoginError {
     }
 }
 
-/// What is stored about an address: perhaps nothing.
+/// What is stored for an address, which may be nothing.
 #[derive(Debug)]
 pub struct StoredCredentials(Option<Credentials>);
 
@@ -55,7 +55,8 @@ struct Credentials {
     refused: Option<PasswordHash>,
 }
 
-/// A user with a verified address who has just shown the right password. Only [`StoredCredentials::check`] makes one.
+/// A user with a verified address who has just shown the right password. Only [`StoredCredentials::check`]
+/// makes one.
 #[derive(Debug, Clone)]
 pub struct ProvenUser {
     id: UserId,
@@ -73,7 +74,7 @@ fn credentials() -> CredentialColumns {
     (users::id, users::password_hash, users::email_verified_at.is_not_null(), users::refused_password_hash)
 }
 
-/// Looks up what belongs to an address.
+/// Looks up what is stored for an address.
 pub async fn find_credentials(
     conn: &mut AsyncPgConnection,
     email: &EmailAddress,
@@ -85,7 +86,7 @@ pub async fn find_credentials(
     Ok(StoredCredentials(row.first(conn).await.optional()?))
 }
 
-/// Looks up what belongs to somebody who is logged in, and is asked for the password once more.
+/// Looks up what is stored for a logged-in user who is asked for the password again.
 pub async fn find_own_credentials(
     conn: &mut AsyncPgConnection,
     id: UserId,
@@ -95,46 +96,46 @@ pub async fn find_own_credentials(
 }
 
 impl ProvenUser {
-    /// Whose password it was.
+    /// The user whose password was right.
     pub fn id(&self) -> UserId {
         self.id
     }
 
-    /// The account, its row locked, if it may still be used and the password is still the one that was checked.
+    /// Locks the account, if it may still be used and its password is still the one that was checked.
     pub async fn lock(&self, conn: &mut AsyncPgConnection) -> QueryResult<Option<User>> {
         let same_password =
             users::table.find(self.id).filter(users::password_hash.eq(&self.hash)).select(users::id);
         let Some(user) = lock_active_user(conn, self.id).await? else { return Ok(None) };
-        // Asked after the lock is there: until then another change may be under way.
+        // This is asked after the lock was taken, because another change may have been in progress before.
         let same: Option<UserId> = same_password.first(conn).await.optional()?;
         Ok(same.map(|_| user))
     }
 }
 
 impl StoredCredentials {
-    /// For what is not an address at all: it is checked as long as any other.
+    /// For a text that is not an address. Checking it takes as long as for any other.
     pub fn of_nobody() -> Self {
         Self(None)
     }
 
-    /// Checks the password. It takes a while: call it without a connection in hand.
+    /// Checks the password. It takes a while, so call it without holding a connection.
     ///
-    /// Two hashes are computed unless it is the password of a verified account, whatever there is to compare them with: how long it
-    /// takes does not tell a free address from one that is registered, verified, or was registered in vain.
+    /// It computes two hashes, unless the password is that of a verified account. So the time does not tell
+    /// whether the address is free, registered, verified, or has a refused registration.
     pub async fn check(self, hasher: &PasswordHasher, password: String) -> Result<ProvenUser, LoginError> {
         let (hash, refused) = self.0.as_ref().map(|of| (of.hash.clone(), of.refused.clone())).unzip();
         let verified = self.0.as_ref().is_some_and(|of| of.verified);
         let (own, refused) = hasher.verify_both(password, hash, verified, refused.flatten()).await?;
         match self.0 {
             Some(Credentials { id, hash, .. }) if own && verified => Ok(ProvenUser { id, hash }),
-            // The same for who has just registered, whether or not the address was free.
+            // The same error for somebody who has just registered, whether or not the address was free.
             Some(_) if own || refused => Err(LoginError::EmailNotVerified),
             _ => Err(LoginError::InvalidCredentials),
         }
     }
 }
 
-/// Begins a session that tokens carry, if the user may log in and the password is still the one that was checked.
+/// Begins a session with tokens, if the user may log in and the password is still the one that was checked.
 pub async fn open_session(
     conn: &mut AsyncPgConnection,
     proven: &ProvenUser,
@@ -150,7 +151,7 @@ pub async fn open_session(
     .await
 }
 
-/// As [`open_session`], for a session that a browser's cookie carries.
+/// Like [`open_session`], for a session with a browser's cookie.
 pub async fn open_cookie_session(
     conn: &mut AsyncPgConnection,
     proven: &ProvenUser,
@@ -165,7 +166,7 @@ pub async fn open_cookie_session(
     .await
 }
 
-/// The user, locked against a change of the account in the same moment.
+/// The user, locked against concurrent changes of the account.
 async fn admit(conn: &mut AsyncPgConnection, proven: &ProvenUser) -> Result<User, LoginError> {
     let user: Option<User> = users::table
         .find(proven.id)

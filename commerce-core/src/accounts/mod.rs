@@ -1,8 +1,9 @@
-//! People who shop and people who run the shop: accounts, logins, roles.
+//! Accounts of customers and staff: registration, login, roles.
 //!
-//! A person registers with an e-mail address and proves it with a six-digit code; only then can they log in. A login is a
-//! session row; its refresh tokens rotate, and a token that comes back after its use ends the whole session. What a person
-//! may do follows from their [`Role`] alone. What also sends mails is in [`flows`](crate::flows).
+//! A person registers with an e-mail address, verifies it with a code of six digits, and can then log in. A
+//! login is a session row. Its refresh tokens rotate, and a token that is reused ends the whole session. The
+//! [`Role`] alone decides what a person may do. Use cases that also send mails are in
+//! [`flows`](crate::flows).
 
 mod addresses;
 mod administration;

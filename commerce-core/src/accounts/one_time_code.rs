@@ -1,5 +1,5 @@
-//! Six digits by mail that prove who owns an address. They are stored nowhere: they follow from the code's id and the
-//! server's secret, when the mail is written and when a guess is checked.
+//! Codes of six digits that are mailed to prove who owns an address. A code is not stored. It is derived from
+//! its id and the server's secret, both when the mail is written and when a guess is checked.
 
 use std::time::Duration;
 
@@ -17,14 +17,14 @@ use crate::schema::one_time_codes;
 use crate::text_enum::text_enum;
 
 text_enum! {
-    /// What a code is good for.
+    /// The purpose of a code.
     #[non_exhaustive]
     pub enum CodePurpose {
-        /// To show that the address of a new account is read.
+        /// To verify the address of a new account.
         VerifyEmail = "verify_email",
         /// To set a new password without the old one.
         ResetPassword = "reset_password",
-        /// To show that a new address of an old account is read.
+        /// To verify the new address of an existing account.
         ChangeEmail = "change_email",
     }
 }
@@ -32,13 +32,14 @@ text_enum! {
 /// How long a code can be used.
 pub const CODE_TTL: Duration = Duration::from_secs(10 * 60);
 
-/// After so many wrong guesses a code is dead.
+/// After this many wrong guesses a code is invalid.
 pub const GUESSES_MAX: i32 = 5;
 
-/// Between two codes for the same person.
+/// The shortest time between two codes for the same person.
 pub const CODE_COOL_DOWN: Duration = Duration::from_secs(60);
 
-/// How many codes a person gets in an hour: together with [`GUESSES_MAX`] it bounds how often someone can guess.
+/// The most codes that a person gets in an hour. Together with [`GUESSES_MAX`] it limits the number of
+/// guesses.
 const CODES_AN_HOUR: i64 = 6;
 
 /// The six digits of a code.
@@ -48,12 +49,13 @@ pub fn derive_code(key: &SecretKey, id: CodeId) -> String {
     mac.update(id.0.as_bytes());
     let digest: [u8; 32] = mac.finalize().into_bytes().into();
     let [a, b, c, d, e, f, g, h, ..] = digest;
-    // 64 bits over a million: the bias is far below anything that could be used.
+    // 64 bits modulo a million. The bias is far too small to be exploited.
     format!("{:06}", u64::from_be_bytes([a, b, c, d, e, f, g, h]) % 1_000_000)
 }
 
-/// Makes a new code; guesses at those before it are wrong from now on, while a link mailed before stays good. `None` while the last one is younger than [`CODE_COOL_DOWN`] or there were
-/// too many within an hour. The caller holds the user's row, so that two requests cannot both get one.
+/// Issues a new code. From now on guesses at earlier codes are wrong, while a link that was mailed before
+/// stays valid. `None` if the last code is younger than [`CODE_COOL_DOWN`], or if there were too many within
+/// an hour. The caller holds the user's row, so that two requests cannot both get a code.
 pub async fn issue(
     conn: &mut AsyncPgConnection,
     user_id: UserId,
@@ -62,7 +64,7 @@ pub async fn issue(
     issue_about(conn, user_id, purpose, None).await
 }
 
-/// As [`issue`], for the change to another address: the code is to be mailed there.
+/// Like [`issue`], for a change of the address. The code must be mailed to the new address.
 pub async fn issue_for_address(
     conn: &mut AsyncPgConnection,
     user_id: UserId,
@@ -94,7 +96,8 @@ async fn issue_about(
     insert(conn, user_id, purpose, new_email).await.map(Some)
 }
 
-/// As [`issue`], however soon after another: for what a person does once and needs the code for.
+/// Like [`issue`], without the limits of time. It is for steps that a person does once and needs the code
+/// for.
 pub async fn issue_at_once(
     conn: &mut AsyncPgConnection,
     user_id: UserId,
@@ -124,8 +127,8 @@ async fn insert(
     Ok(id)
 }
 
-/// Counts a guess at the person's newest code, and uses the code up if the guess is right. The count is part of the caller's
-/// transaction: **commit it also when the answer is `None`**, or guesses cost nothing.
+/// Counts a guess at the person's newest code, and uses the code up if the guess is right. The count is part
+/// of the caller's transaction. **Commit it even if the answer is `None`**, or guesses cost nothing.
 pub async fn guess(
     conn: &mut AsyncPgConnection,
     key: &SecretKey,
@@ -139,7 +142,7 @@ pub async fn guess(
     }
 }
 
-/// As [`guess`], but leaves a code that was guessed right to be used up by [`consume`].
+/// Like [`guess`], but does not use up the code after a right guess. [`consume`] does that.
 pub async fn count_guess(
     conn: &mut AsyncPgConnection,
     key: &SecretKey,
@@ -156,7 +159,8 @@ pub async fn count_guess(
         .await
         .optional()?;
     let Some(id) = newest else { return Ok(None) };
-    // One statement counts and checks the limit, so that guesses sent at once cannot slip past it.
+    // One statement counts the guess and checks the limit, so that guesses sent at the same time cannot
+    // exceed it.
     let counted = diesel::update(
         one_time_codes::table
             .find(id)
@@ -171,14 +175,15 @@ pub async fn count_guess(
     Ok((counted == 1 && right).then_some(id))
 }
 
-/// Uses a code up, unless it was before: of two that come at once, one is told `true`.
+/// Uses a code up, unless it was used before. If two requests do so at once, only one of them gets `true`.
 pub async fn consume(conn: &mut AsyncPgConnection, id: CodeId) -> QueryResult<bool> {
     let unused = one_time_codes::table.find(id).filter(one_time_codes::consumed_at.is_null());
     let consumed = diesel::update(unused).set(one_time_codes::consumed_at.eq(clock().nullable()));
     Ok(consumed.execute(conn).await? == 1)
 }
 
-/// Makes whatever was mailed to a person useless: their password or address has just changed.
+/// Invalidates all codes and links that were mailed to a person, because the password or the address has just
+/// changed.
 pub async fn void_all(conn: &mut AsyncPgConnection, user_id: UserId) -> QueryResult<()> {
     let unused = one_time_codes::table
         .filter(one_time_codes::user_id.eq(user_id))
@@ -187,7 +192,7 @@ pub async fn void_all(conn: &mut AsyncPgConnection, user_id: UserId) -> QueryRes
     Ok(())
 }
 
-/// Forgets codes that ended a day ago; returns how many.
+/// Deletes codes that ended a day ago. Returns their number.
 pub async fn prune_codes(conn: &mut AsyncPgConnection) -> QueryResult<usize> {
     let day_ago = diesel::dsl::sql::<diesel::sql_types::Timestamptz>("commerce.clock() - interval '1 day'");
     diesel::delete(one_time_codes::table.filter(one_time_codes::expires_at.lt(day_ago))).execute(conn).await

@@ -1,10 +1,10 @@
-//! Passwords that may be set, and their hashes as they are stored.
+//! Passwords that may be set, and their stored hashes.
 
 /// A password that may be set.
 #[derive(Clone)]
 pub struct NewPassword(String);
 
-/// The text may not be a password.
+/// Why a text may not be a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidPassword {
     /// It has fewer than [`NewPassword::CHARS_MIN`] characters.
@@ -18,15 +18,16 @@ pub enum InvalidPassword {
     Guessable,
 }
 
-/// The score of zxcvbn that a password needs, of 0 to 4: 2 takes a million guesses or more by who knows the words, names,
-/// dates, keyboard patterns and leaked passwords that people choose.
+/// The zxcvbn score that a password needs, of 0 to 4. A score of 2 means at least a million guesses by an
+/// attacker who knows common words, names, dates, keyboard patterns and leaked passwords.
 const SCORE_MIN: u8 = 2;
 
-/// So much of a password is judged: who has passed it has passed, and more would only cost time.
+/// How many characters of a password are judged. A password that passes with them is good enough, and judging
+/// more would only cost time.
 const CHARS_JUDGED: usize = 32;
 
-/// Symbols that zxcvbn reads as letters too, in every combination of those that are there; so many of them are left to it, or
-/// one made-up password would keep a core busy for a second.
+/// Symbols that zxcvbn also reads as letters, in every combination. Only this many are passed on to it.
+/// Otherwise one crafted password could keep a core busy for a second.
 const LETTERLIKE: &str = "@({[<!|$+%";
 const LETTERLIKE_JUDGED: usize = 3;
 
@@ -36,7 +37,8 @@ impl NewPassword {
     /// The most characters.
     pub const CHARS_MAX: usize = 128;
 
-    /// Checks length and guessability (by zxcvbn, which knows the most common and leaked passwords); anything may be in it.
+    /// Checks the length and how easy the password is to guess. zxcvbn knows the most common and leaked
+    /// passwords. Any characters are allowed.
     pub fn parse(text: &str, email: &str) -> Result<Self, InvalidPassword> {
         match text.chars().count() {
             chars if chars < Self::CHARS_MIN => Err(InvalidPassword::TooShort),
@@ -80,8 +82,8 @@ impl std::fmt::Debug for NewPassword {
     }
 }
 
-/// A hash that belongs to no password. Checking against it takes as long as against any other, since it has the parameters that
-/// the hasher uses.
+/// A hash that no password matches. Checking against it takes as long as against any other hash, because it
+/// has the hasher's parameters.
 pub(super) const NOBODYS_HASH: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5bm9ib2R5bm9ib2R5$yWqXYiOk3/6FJOGKUIsWm5X2A0LSuD5cUKQmtCNJ7Sg";
 
@@ -95,7 +97,7 @@ impl PasswordHash {
         Self(text)
     }
 
-    /// One that no password belongs to.
+    /// A hash that no password matches.
     pub(super) fn of_nobody() -> Self {
         Self(NOBODYS_HASH.to_owned())
     }
@@ -143,7 +145,7 @@ mod tests {
         let nasty = NewPassword::parse(&"4@8({[<3691!|70$5+%2".repeat(6), "");
         let took = begun.elapsed();
         assert!(usual.is_ok() && nasty.is_ok());
-        // With all symbols left in it takes some hundred times as long.
+        // With all symbols passed on, it takes some hundred times as long.
         assert!(took < 40 * usual_took.max(std::time::Duration::from_millis(1)), "{took:?}, {usual_took:?}");
     }
 

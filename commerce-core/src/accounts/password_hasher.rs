@@ -1,5 +1,5 @@
-//! Hashing passwords with argon2id: off the async threads, not more at once than the machine can take, and in memory that is
-//! kept.
+//! Hashes passwords with argon2id: outside of the async threads, never more at once than the machine can
+//! take, and in memory that is reused.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,13 +11,13 @@ use tokio::sync::Semaphore;
 
 use super::password::{NOBODYS_HASH, NewPassword, PasswordHash};
 
-/// Why a password was not hashed; the password is not to blame.
+/// Why a password was not hashed. The reason is not the password.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum HashError {
-    /// More are waiting than can be served soon: to be tried again in a moment.
+    /// The queue is full. Try again in a moment.
     #[error("too many passwords are being checked")]
     Busy,
-    /// The hashing itself failed, such as for want of memory; the text says why.
+    /// The hashing failed, for example because of a lack of memory. The text says why.
     #[error("a password could not be hashed: {0}")]
     Failed(String),
 }
@@ -28,26 +28,27 @@ impl HashError {
     }
 }
 
-/// Hashes and checks passwords. A program makes one and hands it to whatever needs it; a clone is the same one.
+/// Hashes and checks passwords. A program makes one and passes it on; clones share the same slots.
 ///
-/// It has a number of slots, and hashes as many passwords at once. Each slot keeps its 19 MiB from the first hash on: the
+/// Each slot hashes one password at a time. It keeps its 19 MiB from the first hash on, because otherwise the
 /// allocator would keep as much for every thread that has ever hashed.
 #[derive(Clone)]
 pub struct PasswordHasher(Arc<Slots>);
 
 struct Slots {
-    /// Who hashes.
+    /// Permits for hashing.
     hashing: Arc<Semaphore>,
-    /// Who waits or hashes. Each slot does some thirty a second, so that nobody waits for much longer than a second.
+    /// Permits for waiting or hashing. Each slot hashes about thirty passwords a second, so that nobody waits
+    /// for much longer than a second.
     places: Arc<Semaphore>,
-    /// Memory of slots that rest, the last one used on top: as little is touched as is needed.
+    /// The memory of idle slots, with the last used on top, so that as little memory as possible is touched.
     memory: Mutex<Vec<Vec<Block>>>,
 }
 
 const PLACES_A_SLOT: usize = 32;
 
 impl Default for PasswordHasher {
-    /// Takes half of the cores, so that the rest goes on answering.
+    /// Uses half of the cores, so that the others can serve requests.
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
         Self::with_slots(cores / 2)
@@ -55,7 +56,7 @@ impl Default for PasswordHasher {
 }
 
 impl PasswordHasher {
-    /// Hashes so many passwords at once, at least one.
+    /// Hashes this many passwords at once, at least one.
     pub fn with_slots(slots: usize) -> Self {
         let slots = slots.max(1);
         Self(Arc::new(Slots {
@@ -65,13 +66,13 @@ impl PasswordHasher {
         }))
     }
 
-    /// The hash to store. Takes tens of milliseconds of a core: never call it inside a transaction.
+    /// The hash to store. It takes tens of milliseconds of a core, so never call it inside a transaction.
     pub async fn hash(&self, password: NewPassword) -> Result<PasswordHash, HashError> {
         self.run(move |memory| hash(&password.into_text(), memory)).await
     }
 
-    /// Tells whether the password belongs to the hash. Without one (nobody has this e-mail address) it takes as long and says
-    /// no.
+    /// Whether the password matches the hash. Without a hash (nobody has this e-mail address) it takes as
+    /// long and returns `false`.
     pub(super) async fn verify(
         &self,
         password: String,
@@ -80,7 +81,8 @@ impl PasswordHasher {
         self.run(move |memory| verify(&password, stored.as_ref(), memory)).await
     }
 
-    /// As [`Self::verify`] with the first hash; unless that ends it, with the second one too, in one go.
+    /// Like [`Self::verify`] with the first hash, and then with the second one unless the first decides. Both
+    /// run in one go.
     pub(super) async fn verify_both(
         &self,
         password: String,
@@ -102,12 +104,12 @@ impl PasswordHasher {
         let slots = Arc::clone(&self.0);
         let place = Arc::clone(&slots.places).try_acquire_owned().map_err(|_| HashError::Busy)?;
         let slot = Arc::clone(&slots.hashing).acquire_owned().await.map_err(HashError::failed)?;
-        // Both are held until the hash is done, also when nobody waits for it any more.
+        // Both permits are held until the hash is done, even if the caller no longer waits.
         let hashing = tokio::task::spawn_blocking(move || {
             let _held = (place, slot);
             let mut memory = slots.take_memory();
             let done = work(&mut memory);
-            // It tells of the password.
+            // The memory reveals something about the password.
             memory.fill(Block::new());
             slots.rest().push(memory);
             done
@@ -133,7 +135,7 @@ impl fmt::Debug for PasswordHasher {
     }
 }
 
-/// 19 MiB, two passes, one lane: the least that OWASP's Password Storage Cheat Sheet asks for. A block has one KiB.
+/// 19 MiB, two passes, one lane: the minimum of OWASP's Password Storage Cheat Sheet. A block has one KiB.
 const MEMORY_KIB: u32 = 19 * 1024;
 const PASSES: u32 = 2;
 const SALT_BYTES: usize = 16;
@@ -168,7 +170,7 @@ fn verify(password: &str, stored: Option<&PasswordHash>, memory: &mut [Block]) -
     let mut actual = vec![0; expected.len()];
     let (password, needed) = (password.as_bytes(), params.block_count());
     let argon2 = Argon2::new(algorithm, version, params);
-    // A hash from elsewhere may ask for more memory than a slot has.
+    // A hash from elsewhere may need more memory than a slot has.
     let hashed = if needed <= memory.len() {
         argon2.hash_password_into_with_memory(password, salt, &mut actual, memory)
     } else {
@@ -200,7 +202,7 @@ mod tests {
 
     #[tokio::test]
     async fn nobody_is_checked_as_long_as_somebody() {
-        // The same work is done: what time it takes depends on the machine, and on nothing else.
+        // Both do the same work. Only the machine decides how long it takes.
         let cost = |hash: &str| {
             let hash = Phc::new(hash).unwrap();
             let salt = hash.salt.map(|salt| salt.to_string().len());
@@ -211,7 +213,7 @@ mod tests {
         assert_eq!(cost(NOBODYS_HASH), cost(hash.as_str()));
         let begun = std::time::Instant::now();
         assert!(!PasswordHasher::default().verify("wrong".to_owned(), None).await.unwrap());
-        // A hash that was left out would take no time at all.
+        // If a hash were left out, it would take no time at all.
         assert!(begun.elapsed() > std::time::Duration::from_millis(2));
     }
 
@@ -246,7 +248,7 @@ mod tests {
         assert!(hasher.verify(PASSWORD.to_owned(), Some(PasswordHash::of_phc(theirs))).await.unwrap());
         let ours = hasher.hash(new_password()).await.unwrap();
         assert!(argon2.verify_password(PASSWORD.as_bytes(), &Phc::new(ours.as_str()).unwrap()).is_ok());
-        // One with more memory than a slot has.
+        // A hash that needs more memory than a slot has.
         let params = Params::new(2 * MEMORY_KIB, 1, 1, None).unwrap();
         let large = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
         let large = PasswordHash::of_phc(large.hash_password(PASSWORD.as_bytes()).unwrap().to_string());

@@ -1,5 +1,6 @@
-//! A forgotten password: one secret is mailed in two forms, a link and six digits, and each of them once proves who owns the
-//! account. Both follow from the id of one row in `one_time_codes`; neither is stored.
+//! Resetting a forgotten password. One secret is mailed in two forms, a link and six digits, and either of
+//! them proves once who owns the account. Both are derived from the id of one row in `one_time_codes`.
+//! Neither is stored.
 
 use std::time::Duration;
 
@@ -17,10 +18,11 @@ use crate::email_address::EmailAddress;
 use crate::ids::{CodeId, UserId};
 use crate::schema::{one_time_codes, users};
 
-/// How long a link can be used: longer than a code, since it cannot be guessed.
+/// How long a link can be used. That is longer than a code, because a link cannot be guessed.
 pub const RESET_LINK_TTL: Duration = Duration::from_secs(30 * 60);
 
-/// Somebody who holds what was mailed to the owner of the account. Made by [`prove_by_token`] and [`prove_by_code`] only.
+/// Proof that somebody has what was mailed to the owner of the account. Only [`prove_by_token`] and
+/// [`prove_by_code`] make one.
 #[derive(Debug, Clone)]
 pub struct ResetProof {
     pub(crate) code_id: CodeId,
@@ -29,7 +31,7 @@ pub struct ResetProof {
 }
 
 impl ResetProof {
-    /// Of the account.
+    /// The e-mail address of the account.
     pub fn email(&self) -> &EmailAddress {
         &self.email
     }
@@ -42,7 +44,7 @@ fn mac(key: &SecretKey, id: CodeId) -> Hmac<Sha256> {
     mac
 }
 
-/// What the link carries: the id and an HMAC over it, in base64url.
+/// The token in the link: the id and an HMAC over it, in base64url.
 pub fn derive_reset_token(key: &SecretKey, id: CodeId) -> String {
     let tag = mac(key, id).finalize().into_bytes();
     URL_SAFE_NO_PAD.encode([id.0.as_bytes().as_slice(), tag.as_slice()].concat())
@@ -57,7 +59,7 @@ fn read_token(key: &SecretKey, token: &str) -> Option<CodeId> {
     Some(id)
 }
 
-/// Whose token it is, unless it was used or voided or its time is over. It stays usable: setting the password uses it up.
+/// Whose token it is, unless it was used, voided or expired. The token stays valid until the password is set.
 pub async fn prove_by_token(
     conn: &mut AsyncPgConnection,
     key: &SecretKey,
@@ -77,8 +79,8 @@ pub async fn prove_by_token(
     Ok(row.map(|(user_id, email)| ResetProof { code_id, user_id, email }))
 }
 
-/// Counts a guess at the newest code of the account with this address. **Commit it also when the answer is `None`**, or
-/// guesses cost nothing. A code that was guessed right stays usable until the password is set.
+/// Counts a guess at the newest code of the account with this address. **Commit it even if the answer is
+/// `None`**, or guesses cost nothing. After a right guess the code stays valid until the password is set.
 pub async fn prove_by_code(
     conn: &mut AsyncPgConnection,
     key: &SecretKey,

@@ -1,9 +1,10 @@
-//! Who may do what: a role is a set of permissions, and every operation asks for one permission.
+//! Roles and permissions. A role is a set of permissions, and every operation of staff needs one permission.
 
 use crate::text_enum::text_enum;
 
 text_enum! {
-    /// The right to one kind of action on everybody's data. A shopper's own cart, orders and account need none.
+    /// The right to one kind of action on everybody's data. Shoppers need none for their own cart, orders and
+    /// account.
     #[non_exhaustive]
     pub enum Permission {
         /// To read products that shoppers do not see.
@@ -18,13 +19,13 @@ text_enum! {
         InventoryWrite = "inventory.write",
         /// To read everybody's orders.
         OrdersRead = "orders.read",
-        /// To note something about an order, to begin its processing, and to cancel it while no money has come in for it.
+        /// To add notes to orders, to begin their processing, and to cancel them while no money has come in.
         OrdersWrite = "orders.write",
         /// To read payments and refunds.
         PaymentsRead = "payments.read",
-        /// To give money back, also by cancelling an order that was paid.
+        /// To refund money, also by cancelling a paid order.
         PaymentsRefund = "payments.refund",
-        /// To send orders off, and to say that they have arrived.
+        /// To ship orders and to mark them as delivered.
         ShipmentsWrite = "shipments.write",
         /// To handle goods that come back.
         ReturnsWrite = "returns.write",
@@ -44,15 +45,16 @@ text_enum! {
 }
 
 text_enum! {
-    /// What a person is to the shop.
+    /// What a user may do in the shop.
     pub enum Role {
-        /// Shops; has no permission on anything but their own.
+        /// A customer, who has no permission on the data of others.
         Customer = "customer",
-        /// Answers shoppers: reads everything about orders, notes something about them, cancels unpaid ones, answers contact messages.
+        /// Answers shoppers: reads everything about orders, adds notes, cancels unpaid orders, answers
+        /// contact messages.
         Support = "support",
-        /// Keeps products, categories and stock.
+        /// Manages products, categories and stock.
         CatalogueManager = "catalogue_manager",
-        /// Moves paid orders on to the shopper: processes and ships them. Cancelling a paid one is for who may give money back.
+        /// Processes and ships paid orders. Cancelling a paid order needs the permission to refund.
         Fulfilment = "fulfilment",
         /// May do everything.
         Admin = "admin",
@@ -60,7 +62,7 @@ text_enum! {
 }
 
 impl Role {
-    /// Tells whether the role includes the permission.
+    /// Whether the role includes the permission.
     pub fn may(self, permission: Permission) -> bool {
         self.permissions().contains(&permission)
     }

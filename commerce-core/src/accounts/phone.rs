@@ -1,12 +1,13 @@
-//! Telephone numbers as accounts keep them.
+//! Phone numbers of accounts.
 
 use std::str::FromStr;
 
-/// Digits, perhaps after a `+`: what people write between them is left out, so that a number is found however it is written.
+/// Digits, with an optional `+` in front. Separators are removed, so that a number is found however it is
+/// written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Phone(String);
 
-/// The text is not a telephone number.
+/// The text is not a phone number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be a phone number of 3 to 20 digits, such as +44 20 7946 0018")]
 pub struct InvalidPhone;
@@ -18,7 +19,7 @@ impl Phone {
     }
 }
 
-/// The text without what stands between digits; `None` if there is anything else in it.
+/// The text without separators between digits. `None` if it contains anything else.
 pub(super) fn compact(text: &str) -> Option<String> {
     let kept: String = text.chars().filter(|c| !matches!(c, ' ' | '-' | '(' | ')' | '.' | '/')).collect();
     let digits = kept.strip_prefix('+').unwrap_or(&kept);

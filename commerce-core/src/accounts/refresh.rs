@@ -1,4 +1,4 @@
-//! Going on with a session: each refresh token is exchanged for its successor once.
+//! Refreshing a session: each refresh token is exchanged once for its successor.
 
 use std::time::Duration;
 
@@ -15,23 +15,24 @@ use crate::db::{clock, time_after};
 use crate::ids::{SessionId, UserId};
 use crate::schema::{refresh_tokens, sessions};
 
-/// Two tabs of a browser may come with the same token at once: for so long after its use it still gives a successor.
+/// Two tabs of a browser may send the same token at once. For this long after its first use, a token still
+/// gives a successor.
 pub const REUSE_GRACE: Duration = Duration::from_secs(10);
 
-/// What a refresh token led to. All of these are to be committed.
+/// The result of a refresh. Commit the transaction for every variant.
 #[derive(Debug)]
 #[allow(clippy::large_enum_variant)]
 #[must_use = "a token may have been refused"]
 pub enum Refreshed {
-    /// The session goes on: whose it is, and the new token.
+    /// The session continues: its user and the new token.
     Continued(User, OpenedSession),
-    /// Unknown, or of a session that is over.
+    /// The token is unknown, or its session has ended.
     Refused,
-    /// It had been used before, so somebody else has a copy: the whole session was revoked.
+    /// The token had been used before, so somebody else has a copy. The whole session was revoked.
     Reused(SessionId),
 }
 
-/// Exchanges a token. It waits for a refresh of the same session that is under way.
+/// Exchanges a token. It waits for a concurrent refresh of the same session.
 pub async fn refresh_session(
     conn: &mut AsyncPgConnection,
     token: &RefreshToken,

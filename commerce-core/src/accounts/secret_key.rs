@@ -1,21 +1,22 @@
-//! The server's secret, from which purpose-bound keys are derived.
+//! The server's secret, from which a key for each purpose is derived.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-/// The secret that all processes of a shop share. It never leaves them: what is made from it is bound to a purpose.
+/// The secret that all processes of a shop share. It never leaves them. Every derived key is bound to a
+/// purpose.
 #[derive(Clone)]
 pub struct SecretKey(Vec<u8>);
 
-/// The text is not a secret of enough bytes.
+/// The text is not a base64 secret of enough bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be at least 32 random bytes in base64 (make one with `openssl rand -base64 32`)")]
 pub struct InvalidSecretKey;
 
 impl SecretKey {
-    /// The fewest random bytes, before base64.
+    /// The smallest number of random bytes, before base64.
     pub const BYTES_MIN: usize = 32;
 
     /// Reads base64 of at least 32 bytes.
@@ -24,7 +25,7 @@ impl SecretKey {
         if bytes.len() >= Self::BYTES_MIN { Ok(Self(bytes)) } else { Err(InvalidSecretKey) }
     }
 
-    /// 32 bytes that are always the same for this secret and purpose (HMAC-SHA-256).
+    /// 32 bytes that are always the same for this secret and this purpose (HMAC-SHA-256).
     pub fn derive(&self, purpose: &str) -> [u8; 32] {
         let mut mac =
             Hmac::<Sha256>::new_from_slice(&self.0).unwrap_or_else(|_| unreachable!("any length will do"));

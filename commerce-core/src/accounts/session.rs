@@ -1,4 +1,4 @@
-//! A login, and who is behind it.
+//! Sessions and their users.
 
 use std::time::Duration;
 
@@ -14,33 +14,33 @@ use crate::db::{clock, time_after};
 use crate::ids::{SessionId, UserId};
 use crate::schema::{refresh_tokens, sessions, users};
 
-/// A session that is not used for so long is over.
+/// A session that is not used for this long has ended.
 pub const SESSION_TTL: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
-/// When a session was last used is kept to within so long, so that reading does not write.
+/// The accuracy of a session's last use. Within this time, reading a session writes nothing.
 pub const LAST_USE_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Who is behind a session at this moment.
+/// The user behind a session at this moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LiveSession {
     /// The session.
     pub session_id: SessionId,
-    /// Whose session it is.
+    /// The user of the session.
     pub user_id: UserId,
-    /// What this user may do at the moment.
+    /// The user's current role.
     pub role: Role,
     /// When the session was last seen in use.
     pub last_used_at: DateTime<Utc>,
-    /// The database's time at which this was true.
+    /// The database's time at which this was read.
     pub seen_at: DateTime<Utc>,
 }
 
-/// By what a session is found.
+/// How a session is identified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SessionKey {
-    /// An access token names it.
+    /// By its id, from an access token.
     Id(SessionId),
-    /// SHA-256 of what the cookie holds.
+    /// By the SHA-256 of the cookie's secret.
     Cookie([u8; 32]),
 }
 
@@ -54,14 +54,14 @@ impl LiveSession {
         Ok(Self { session_id, user_id: user.id, role: user.role, last_used_at: seen_at, seen_at })
     }
 
-    /// Whether [`touch_session`] has something to write.
+    /// Whether [`touch_session`] would write something.
     pub fn is_to_be_touched(&self) -> bool {
         let unused = self.seen_at.signed_duration_since(self.last_used_at).to_std();
         unused.is_ok_and(|unused| unused >= LAST_USE_INTERVAL)
     }
 }
 
-/// The session, unless it was revoked, is past its time, or its user was disabled.
+/// The session, unless it was revoked, has expired, or its user is disabled.
 pub async fn find_live_session(
     conn: &mut AsyncPgConnection,
     key: SessionKey,
@@ -75,7 +75,7 @@ pub async fn find_live_session(
         .filter(users::deleted_at.is_null())
         .select((sessions::id, users::id, users::role, sessions::last_used_at, clock()));
     let row: Option<Row> = match key {
-        // A cookie's session cannot be named by a token.
+        // A token cannot name a cookie's session.
         SessionKey::Id(id) => {
             live.filter(sessions::id.eq(id)).filter(sessions::cookie_hash.is_null()).first(conn).await
         }
@@ -91,8 +91,8 @@ pub async fn find_live_session(
     }))
 }
 
-/// Writes down that a session is used, at most once in [`LAST_USE_INTERVAL`]. A cookie's session lasts longer by it; one that
-/// tokens carry does by its refreshing.
+/// Records the use of a session, at most once in [`LAST_USE_INTERVAL`]. This extends a session with a cookie.
+/// A session with tokens is extended by refreshing it.
 pub async fn touch_session(conn: &mut AsyncPgConnection, id: SessionId) -> QueryResult<()> {
     let expires_at = diesel::dsl::case_when(sessions::cookie_hash.is_not_null(), time_after(SESSION_TTL))
         .otherwise(sessions::expires_at);
@@ -107,7 +107,7 @@ pub async fn touch_session(conn: &mut AsyncPgConnection, id: SessionId) -> Query
     Ok(())
 }
 
-/// From where somebody logged in, to show them later.
+/// The device that logged in, to be shown to the user later.
 #[derive(Debug, Clone, Default)]
 pub struct Device {
     /// The request's `User-Agent`, as it came.
@@ -127,17 +127,17 @@ macro_rules! secrets {
                 Self(URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>()))
             }
 
-            /// What a client sent; whether it is one of ours shows when it is looked up.
+            /// A token or cookie from a client. Only a lookup shows whether it is one of ours.
             pub fn received(text: &str) -> Self {
                 Self(text.to_owned())
             }
 
-            /// To be handed to the client, once.
+            /// The secret to hand to the client, once.
             pub fn expose(&self) -> &str {
                 &self.0
             }
 
-            /// As it is stored.
+            /// The stored hash.
             pub fn hash(&self) -> [u8; 32] {
                 Sha256::digest(self.0.as_bytes()).into()
             }
@@ -152,19 +152,19 @@ macro_rules! secrets {
 }
 
 secrets! {
-    /// The secret that a session goes on with. Only its SHA-256 is stored.
+    /// The secret that refreshes a session. Only its SHA-256 is stored.
     RefreshToken,
-    /// The secret that a browser's cookie holds. Only its SHA-256 is stored.
+    /// The secret in a browser's cookie. Only its SHA-256 is stored.
     SessionCookie,
 }
 
-/// A session just begun or continued.
+/// A session that has just begun or was refreshed.
 #[derive(Debug, Clone)]
 #[must_use = "its tokens can be handed out only now"]
 pub struct OpenedSession {
     /// The session itself.
     pub session: LiveSession,
-    /// The token that continues it. Only its hash is stored, so this is the one chance to hand it out.
+    /// The token that continues the session. Only its hash is stored, so it can be handed out only now.
     pub refresh_token: RefreshToken,
 }
 
@@ -207,7 +207,7 @@ pub(super) async fn insert_refresh_token(
     Ok(token)
 }
 
-/// Ends a session and everything that came from it; ending it twice changes nothing.
+/// Ends a session and its tokens. Ending it twice changes nothing.
 pub async fn revoke_session(
     conn: &mut AsyncPgConnection,
     id: SessionId,
@@ -220,12 +220,12 @@ pub async fn revoke_session(
     Ok(())
 }
 
-/// Ends the session at its user's wish.
+/// Ends the session because its user logged out.
 pub async fn logout(conn: &mut AsyncPgConnection, id: SessionId) -> QueryResult<()> {
     revoke_session(conn, id, "logout").await
 }
 
-/// Ends all sessions of a user but perhaps one.
+/// Ends all sessions of a user, with at most one exception.
 pub async fn revoke_sessions(
     conn: &mut AsyncPgConnection,
     user_id: UserId,
@@ -243,7 +243,8 @@ pub async fn revoke_sessions(
     Ok(())
 }
 
-/// Ends the session of a cookie that its browser has no longer; one that is over or unknown changes nothing.
+/// Ends the session of a cookie that its browser no longer has. If the session has ended or is unknown,
+/// nothing changes.
 pub async fn revoke_cookie_session(conn: &mut AsyncPgConnection, cookie: &SessionCookie) -> QueryResult<()> {
     let live = sessions::table
         .filter(sessions::cookie_hash.eq(cookie.hash().to_vec()))
@@ -255,8 +256,8 @@ pub async fn revoke_cookie_session(conn: &mut AsyncPgConnection, cookie: &Sessio
     Ok(())
 }
 
-/// Forgets sessions that have been over or ended for a week, and refresh tokens that were used so long ago that nobody will come with
-/// them again; returns how many.
+/// Deletes sessions that ended a week ago, and refresh tokens that were used so long ago that nobody will
+/// send them again. Returns their number.
 pub async fn prune_sessions(conn: &mut AsyncPgConnection) -> QueryResult<usize> {
     let week_ago = || crate::db::time_before(Duration::from_secs(7 * 24 * 60 * 60));
     let ended = sessions::revoked_at.assume_not_null().lt(week_ago());

@@ -1,4 +1,4 @@
-//! The owner looks at where they are logged in, and ends what they do not know.
+//! Users list their sessions and end those that they do not recognise.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -10,11 +10,11 @@ use crate::ids::{SessionId, UserId};
 use crate::page::{Cursor, InvalidCursor, Limit, Page};
 use crate::schema::sessions;
 
-/// A login that is still good.
+/// A session that has not ended.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
 #[diesel(table_name = sessions, check_for_backend(diesel::pg::Pg))]
 pub struct Session {
-    /// Its id; it stays the same while the session is refreshed.
+    /// The id. It stays the same when the session is refreshed.
     pub id: SessionId,
     /// The `User-Agent` of the login.
     pub user_agent: Option<String>,
@@ -24,7 +24,7 @@ pub struct Session {
     pub created_at: DateTime<Utc>,
     /// To within [`LAST_USE_INTERVAL`](super::LAST_USE_INTERVAL).
     pub last_used_at: DateTime<Utc>,
-    /// When it ends unless it is refreshed before.
+    /// When the session ends if it is not used before.
     pub expires_at: DateTime<Utc>,
 }
 
@@ -41,7 +41,7 @@ pub enum ListSessionsError {
 
 const SORT: &str = "-created_at";
 
-/// One page of the sessions of a user that are still good, the newest first.
+/// One page of a user's active sessions, newest first.
 pub async fn list_sessions(
     conn: &mut AsyncPgConnection,
     user_id: UserId,
@@ -64,7 +64,7 @@ pub async fn list_sessions(
     Ok(Page::from_rows(rows, limit, |last| Cursor::at(SORT, last.created_at, last.id)))
 }
 
-/// Ends a session of this user; `false` if there is no such one that is still good.
+/// Ends a session of this user. `false` if the user has no such active session.
 pub async fn end_own_session(
     conn: &mut AsyncPgConnection,
     user_id: UserId,

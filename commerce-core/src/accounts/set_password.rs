@@ -1,4 +1,4 @@
-//! The one place where the password of an account changes.
+//! The only code that changes the password of an account.
 
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
@@ -10,8 +10,8 @@ use crate::db::clock;
 use crate::ids::{SessionId, UserId};
 use crate::schema::users;
 
-/// Sets the password of an account whose row the caller has locked. Whatever was mailed before is useless from then on, and
-/// all sessions but perhaps one end. Returns the account's new version.
+/// Sets the password of an account whose row the caller has locked. It invalidates all mailed codes and
+/// links, and ends all sessions with at most one exception. Returns the account's new version.
 pub async fn set_password(
     conn: &mut AsyncPgConnection,
     id: UserId,

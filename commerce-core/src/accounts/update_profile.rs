@@ -1,4 +1,4 @@
-//! A person changes what the shop calls them.
+//! Users change their own profile.
 
 use diesel::prelude::*;
 use diesel::result::Error as QueryError;
@@ -10,7 +10,7 @@ use crate::error::{FieldError, FieldErrors};
 use crate::ids::UserId;
 use crate::schema::users;
 
-/// What is to change; what is `None` stays.
+/// The changes to a profile. `None` keeps the value.
 #[derive(Debug, Clone, Default)]
 pub struct UpdateProfile {
     /// The name that other people read, of 1 to 200 characters.
@@ -28,7 +28,7 @@ pub enum UpdateProfileError {
     /// The account was changed in the meantime.
     #[error("the account has changed since it was read")]
     VersionMismatch,
-    /// Values are refused; each comes with its place in the request.
+    /// Values are invalid. Each error has its place in the request.
     #[error("the profile is invalid")]
     Invalid(Vec<FieldError>),
     /// A statement failed.
@@ -42,14 +42,14 @@ impl Retryable for UpdateProfileError {
     }
 }
 
-/// The name as it is kept: trimmed, 1 to 200 characters.
+/// The name as it is stored: trimmed, 1 to 200 characters.
 pub fn check_display_name(text: &str, faults: &mut FieldErrors) -> String {
     let name = text.trim().to_owned();
     faults.check_text("/display_name", &name, 1..=200);
     name
 }
 
-/// Changes the profile and returns the account as it is now.
+/// Changes the profile and returns the account's new state.
 pub async fn update_profile(
     conn: &mut AsyncPgConnection,
     id: UserId,
@@ -61,7 +61,7 @@ pub async fn update_profile(
         return Err(UpdateProfileError::Invalid(faults.into_vec()));
     }
     conn.transaction(async |conn| {
-        // An account that was deleted or disabled a moment ago stays as it is.
+        // An account that was deleted or disabled a moment ago is not changed.
         let user = lock_active_user(conn, id).await?.ok_or(UpdateProfileError::NotFound)?;
         if change.expected_version.is_some_and(|expected| expected != user.version) {
             return Err(UpdateProfileError::VersionMismatch);

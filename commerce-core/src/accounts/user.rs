@@ -17,17 +17,17 @@ pub struct User {
     pub id: UserId,
     /// In lower case; no other account has it.
     pub email: EmailAddress,
-    /// When its owner proved to read mail there.
+    /// When the owner verified the address.
     pub email_verified_at: Option<DateTime<Utc>>,
     /// The name that other people read.
     pub display_name: String,
-    /// Digits, perhaps after a `+`.
+    /// Digits, with an optional `+` in front.
     pub phone: Option<String>,
     /// What it may do.
     pub role: Role,
-    /// When an admin disabled it; such an account cannot log in.
+    /// When an admin disabled the account. A disabled account cannot log in.
     pub disabled_at: Option<DateTime<Utc>>,
-    /// When it was made.
+    /// When it was created.
     pub created_at: DateTime<Utc>,
     /// When it was last changed.
     pub updated_at: DateTime<Utc>,
@@ -35,7 +35,7 @@ pub struct User {
     pub version: i32,
 }
 
-/// The account with this id, also a disabled one.
+/// The account with this id, even if it is disabled.
 pub async fn find_user(conn: &mut AsyncPgConnection, id: UserId) -> QueryResult<Option<User>> {
     users::table.find(id).select(User::as_select()).first(conn).await.optional()
 }
@@ -47,7 +47,7 @@ pub async fn lock_active_user(conn: &mut AsyncPgConnection, id: UserId) -> Query
         .filter(users::disabled_at.is_null())
         .filter(users::deleted_at.is_null())
         .select(User::as_select())
-        // Not FOR UPDATE: a checkout of the same user, whose order refers to this row, need not wait.
+        // Not FOR UPDATE, so that a checkout of the same user, whose order refers to this row, does not wait.
         .for_no_key_update()
         .first(conn)
         .await

@@ -1,4 +1,4 @@
-//! The invariants that hold after every fault, as queries.
+//! The invariants that hold even after every fault, as queries.
 
 mod verify;
 

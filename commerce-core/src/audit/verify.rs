@@ -1,4 +1,5 @@
-//! Looking for breaches of the invariants. Reads only; run it after every test, after every fault, and on a schedule.
+//! Looks for breaches of the invariants. It only reads. Run it after every test, after every fault, and on a
+//! schedule.
 
 use diesel::sql_types::Text;
 use diesel::{QueryResult, QueryableByName};
@@ -11,15 +12,15 @@ pub struct Breach {
     /// `I1` … `I7`.
     #[diesel(sql_type = Text)]
     pub invariant: String,
-    /// The table and id that it was found at.
+    /// The table and the id of the row.
     #[diesel(sql_type = Text)]
     pub subject: String,
-    /// What is wrong, in words and with the numbers that differ.
+    /// What is wrong, with the numbers that differ.
     #[diesel(sql_type = Text)]
     pub detail: String,
 }
 
-/// Every breach of every invariant, in one snapshot; empty when all is well.
+/// Every breach of every invariant, in one snapshot. Empty if all is well.
 pub async fn verify(conn: &mut AsyncPgConnection) -> QueryResult<Vec<Breach>> {
     diesel::sql_query(include_str!("verify.sql")).load(conn).await
 }

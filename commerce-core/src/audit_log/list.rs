@@ -1,4 +1,4 @@
-//! Reading entries.
+//! Reading the audit log.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -11,7 +11,7 @@ use crate::ids::{AuditEntryId, UserId};
 use crate::page::{Cursor, InvalidCursor, Limit, Page, storable_time};
 use crate::schema::audit_log;
 
-/// Which entries; each field that is set must match.
+/// Filters entries. Each field that is set must match.
 #[derive(Debug, Clone, Default)]
 pub struct AuditFilter {
     /// The user who made the change.
@@ -22,13 +22,13 @@ pub struct AuditFilter {
     pub subject_kind: Option<SubjectKind>,
     /// The id of what was changed.
     pub subject_id: Option<String>,
-    /// At this time or after.
+    /// Only entries at this time or later.
     pub from: Option<DateTime<Utc>>,
-    /// Before this time.
+    /// Only entries before this time.
     pub before: Option<DateTime<Utc>>,
 }
 
-/// One change by one of the staff.
+/// One change that a member of staff made.
 #[derive(Debug, Clone, PartialEq, Queryable, Selectable)]
 #[diesel(table_name = audit_log, check_for_backend(diesel::pg::Pg))]
 pub struct AuditEntry {
@@ -48,9 +48,9 @@ pub struct AuditEntry {
     pub subject_kind: SubjectKind,
     /// The id of what was changed, if it is one thing.
     pub subject_id: Option<String>,
-    /// The subject before the change; absent if the change made it.
+    /// The subject before the change. `None` if the change created it.
     pub before: Option<Value>,
-    /// The subject after the change; absent if the change removed it.
+    /// The subject after the change. `None` if the change deleted it.
     pub after: Option<Value>,
 }
 

@@ -1,8 +1,8 @@
-//! Who of the staff changed what: an entry a change, written in the transaction of the change, with what the subject was
-//! before and after.
+//! Which member of staff changed what. Each change has one entry, with the subject before and after. It is
+//! written in the transaction of the change.
 //!
 //! ```text
-//! let before = audit_log::snapshot(conn, subject).await?;          // locks the subject, so that nobody changes it in between
+//! let before = audit_log::snapshot(conn, subject).await?;   // locks the subject until the change
 //! let product = catalog::update_product(conn, …).await?;
 //! audit_log::record(conn, &author, "update_product", subject, before).await?;
 //! ```

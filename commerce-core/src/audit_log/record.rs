@@ -9,7 +9,7 @@ use crate::ids::{AuditEntryId, UserId};
 use crate::request::Origin;
 use crate::schema::audit_log;
 
-/// Who makes a change.
+/// The author of a change.
 #[derive(Debug, Clone)]
 pub struct Author {
     /// Where the change comes from.
@@ -18,8 +18,8 @@ pub struct Author {
     pub role: Option<&'static str>,
 }
 
-/// Writes what was done to the subject, with what it is like now. `before` is what [`snapshot`] said of it in this transaction;
-/// `None` if it was made by this change.
+/// Records a change of the subject, with the subject's present state. `before` is what [`snapshot`] returned
+/// in this transaction, or `None` if the change created the subject.
 pub async fn record(
     conn: &mut AsyncPgConnection,
     author: &Author,
@@ -31,8 +31,8 @@ pub async fn record(
     record_facts(conn, author, action, subject, before, after).await
 }
 
-/// As [`record`], for what no row of one subject tells, such as an import. The values must hold no secret, and of people no
-/// more than ids.
+/// Like [`record`], for changes that are not about the row of one subject, such as an import. The values must
+/// hold no secret, and only ids of people.
 pub async fn record_facts(
     conn: &mut AsyncPgConnection,
     author: &Author,
@@ -58,7 +58,8 @@ pub async fn record_facts(
     Ok(())
 }
 
-/// Takes the personal data of a deleted account out of its entries. That there were changes stays, and who made them.
+/// Removes the personal data of a deleted account from its entries. The entries themselves and their authors
+/// stay.
 pub async fn forget_user(conn: &mut AsyncPgConnection, id: UserId) -> QueryResult<()> {
     diesel::sql_query(
         "UPDATE commerce.audit_log

@@ -1,4 +1,5 @@
-//! What an entry says of its subject: the fields that staff change, named one by one, so that a secret is never among them.
+//! What an entry says about its subject: the fields that staff can change, named one by one, so that a secret
+//! is never among them.
 
 use diesel::OptionalExtension as _;
 use diesel::prelude::{QueryResult, QueryableByName};
@@ -11,7 +12,7 @@ use crate::ids::{CategoryId, OrderId, ProductId, UserId, VariantId};
 use crate::text_enum::text_enum;
 
 text_enum! {
-    /// What kinds of things staff change.
+    /// What kind of thing was changed.
     pub enum SubjectKind {
         /// An account.
         User = "user",
@@ -19,11 +20,11 @@ text_enum! {
         Product = "product",
         /// A category.
         Category = "category",
-        /// The levels of a variant.
+        /// The stock levels of a variant.
         Stock = "stock",
         /// An order.
         Order = "order",
-        /// Many products at once: an import.
+        /// Many products at once, by an import.
         Catalogue = "catalogue",
         /// The order of the categories.
         CategoryOrder = "category_order",
@@ -79,12 +80,14 @@ impl Subject {
         }
     }
 
-    /// Locks what the change is about to lock, in the same way, so that what is read is what is changed.
+    /// Locks the rows that the change is about to lock, in the same way, so that the rows that are read are
+    /// those that are changed.
     fn lock(self) -> &'static str {
         match self {
             Self::User(_) => "SELECT FROM commerce.users WHERE id = $1 FOR NO KEY UPDATE",
             Self::Product(_) => "SELECT FROM commerce.products WHERE id = $1 FOR NO KEY UPDATE",
-            // A move locks the whole tree in the order of ids: whoever began with one of its categories could wait for it in a circle.
+            // A move locks the whole tree in the order of ids. Locking one of its categories first could lead
+            // to a deadlock.
             Self::Category(_) | Self::CategoryOrder => {
                 "SELECT FROM commerce.categories WHERE $1 IS NULL OR true ORDER BY id FOR NO KEY UPDATE"
             }
@@ -133,7 +136,7 @@ impl Subject {
                     ORDER BY location_id) AS fields
                  FROM commerce.stock_levels WHERE variant_id = $1"
             }
-            // What is personal in an order stays in the order.
+            // The personal data of an order stays in the order.
             Self::Order(_) => {
                 "SELECT jsonb_build_object('number', number, 'status', status, 'payment_status', payment_status,
                     'fulfillment_status', fulfillment_status, 'cancel_reason', cancel_reason, 'version', version) AS fields
@@ -150,7 +153,7 @@ struct Snapshot {
     fields: Option<Value>,
 }
 
-/// What the subject is like now, locked until the transaction ends; `None` if there is no such thing.
+/// The present state of the subject, locked until the transaction ends. `None` if it does not exist.
 pub async fn snapshot(conn: &mut AsyncPgConnection, subject: Subject) -> QueryResult<Option<Value>> {
     let id = subject.uuid();
     diesel::sql_query(subject.lock()).bind::<Nullable<SqlUuid>, _>(id).execute(conn).await?;

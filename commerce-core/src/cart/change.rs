@@ -1,4 +1,4 @@
-//! What a shopper does to a cart. Each change locks the cart, then (in mode `cart`) the stock it holds.
+//! Changes to a cart. Each change locks the cart and then, in mode `cart`, the stock that the cart holds.
 
 use diesel::prelude::*;
 use diesel::result::Error as QueryError;
@@ -26,20 +26,20 @@ pub enum CartError {
     /// The cart has no line for this variant.
     #[error("variant {0} is not in the cart")]
     NotInCart(VariantId),
-    /// More units than a cart may hold of one variant, or fewer than one.
+    /// The quantity is less than one, or more than a cart may hold of a variant.
     #[error(
         "a cart holds 1 to {QUANTITY_MAX} units of a variant; {requested} of {variant_id} were requested"
     )]
     QuantityOutOfRange {
         /// The variant asked for.
         variant_id: VariantId,
-        /// The units that were asked for.
+        /// The requested units.
         requested: i64,
     },
-    /// One variant more would be more than [`ITEMS_MAX`].
+    /// The cart would have more variants than [`ITEMS_MAX`].
     #[error("a cart holds at most {ITEMS_MAX} different variants")]
     TooManyItems,
-    /// Too few units can be bought now; every variant that falls short is named.
+    /// Too few units are available. Every variant that is short is listed.
     #[error("not enough in stock")]
     OutOfStock(Vec<Shortage>),
     /// The variant's price is not in the shop's currency.
@@ -50,7 +50,7 @@ pub enum CartError {
         /// The currency of its price.
         currency: Currency,
     },
-    /// The cart cannot be priced, such as when it is worth more than can be counted.
+    /// The cart cannot be priced, for example because its amount is too large.
     #[error(transparent)]
     Pricing(#[from] PricingError),
     /// A statement failed.
@@ -82,7 +82,7 @@ impl Retryable for CartError {
     }
 }
 
-/// Adds units to what the cart already has of the variant, opening a cart if there is none.
+/// Adds units to what the cart already has of the variant. Opens a cart if there is none.
 pub async fn add_item(
     conn: &mut AsyncPgConnection,
     shop: &ShopSettings,
@@ -102,7 +102,7 @@ pub async fn add_item(
     .await
 }
 
-/// Makes the cart hold so many units of a variant that is in it.
+/// Sets the quantity of a variant that is in the cart.
 pub async fn set_quantity(
     conn: &mut AsyncPgConnection,
     shop: &ShopSettings,
@@ -118,7 +118,7 @@ pub async fn set_quantity(
     .await
 }
 
-/// Makes the cart hold exactly these items.
+/// Replaces the items of the cart.
 pub async fn replace(
     conn: &mut AsyncPgConnection,
     shop: &ShopSettings,
@@ -133,7 +133,8 @@ pub async fn replace(
             cart.items().iter().map(|item| item.variant_id).filter(|id| !wanted.contains(id)).collect();
         delete_items(conn, &mut cart, &dropped).await?;
         put(conn, shop, &cart, items).await?;
-        // One lock for what goes and what comes: two would not be in the order in which a checkout takes them.
+        // Both the dropped and the new stock are locked at once, because two locks would not follow the order
+        // in which a checkout locks.
         hold_stock(conn, shop, &cart, &dropped, items, origin).await
     })
     .await
@@ -155,7 +156,7 @@ pub async fn remove_item(
     .await
 }
 
-/// Empties the cart; that it was empty is fine.
+/// Empties the cart. It may already be empty.
 pub async fn clear(
     conn: &mut AsyncPgConnection,
     shop: &ShopSettings,
@@ -191,7 +192,8 @@ fn check_quantity(item: Item) -> Result<(), CartError> {
     }
 }
 
-/// Writes quantities into a locked cart, after checking them. An item named twice counts once, as its last quantity says.
+/// Checks quantities and writes them into a locked cart. If an item is listed twice, its last quantity
+/// counts.
 async fn put(
     conn: &mut AsyncPgConnection,
     shop: &ShopSettings,
@@ -213,7 +215,8 @@ async fn put(
     Ok(write_items(conn, cart, items).await?)
 }
 
-/// The stock follows what was written, where that is the mode. It comes after all rows of the cart, and is locked once.
+/// In mode `cart`, makes the stock holds follow what was written. This comes after all rows of the cart, and
+/// locks the stock once.
 async fn hold_stock(
     conn: &mut AsyncPgConnection,
     shop: &ShopSettings,
@@ -228,7 +231,7 @@ async fn hold_stock(
     Ok(())
 }
 
-/// Writes quantities into a locked cart, the last one where an item is named twice.
+/// Writes quantities into a locked cart. If an item is listed twice, its last quantity counts.
 pub(super) async fn write_items(
     conn: &mut AsyncPgConnection,
     cart: &LockedCart,
@@ -271,7 +274,7 @@ async fn touch(conn: &mut AsyncPgConnection, cart: &LockedCart) -> QueryResult<(
     Ok(())
 }
 
-/// Every item is an active variant of an active product, priced in the shop's currency.
+/// Checks that every item is an active variant of an active product, priced in the shop's currency.
 async fn check_for_sale(
     conn: &mut AsyncPgConnection,
     shop: &ShopSettings,
@@ -297,7 +300,7 @@ async fn check_for_sale(
     Ok(())
 }
 
-/// Tells a shopper early that there is not enough. Promises nothing: checkout decides, under the lock.
+/// Tells a shopper early that there is not enough stock. It is no promise: checkout decides, under the lock.
 async fn check_available(conn: &mut AsyncPgConnection, items: &[Item]) -> Result<(), CartError> {
     let variants: Vec<VariantId> = items.iter().map(|item| item.variant_id).collect();
     let available = available_by_variant(conn, &variants).await?;

@@ -1,6 +1,6 @@
-//! Mode `cart`: what is in a cart is set aside for its shopper, until the hold lapses.
+//! Mode `cart`: the units in a cart are reserved for its shopper until the hold lapses.
 //!
-//! When it does, and who gets its units then, is told in `inventory/hold.rs`.
+//! `inventory/hold.rs` explains when a hold lapses and who then gets its units.
 
 use diesel::QueryResult;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
@@ -12,8 +12,8 @@ use crate::inventory::{self, Demand, ReserveError, ReservedFor, Shortage};
 use crate::request::Origin;
 use crate::settings::ShopSettings;
 
-/// Gives back what the cart holds of the dropped variants, and makes it hold these quantities, each for the whole time-to-live
-/// from now on. The cart's own former holds make room.
+/// Releases what the cart holds of the dropped variants, and makes the cart hold these quantities, each for
+/// the whole time-to-live from now on. The cart's own former holds count as available.
 pub(super) async fn hold(
     conn: &mut AsyncPgConnection,
     shop: &ShopSettings,
@@ -28,7 +28,7 @@ pub(super) async fn hold(
     if items.is_empty() {
         return Ok(());
     }
-    // An item named twice counts as its last quantity says, as in the cart.
+    // If an item is listed twice, its last quantity counts, as in the cart.
     let wanted: Vec<Demand> = items
         .iter()
         .enumerate()
@@ -39,8 +39,8 @@ pub(super) async fn hold(
     inventory::reserve(conn, &mut stock, &wanted, holder, origin).await
 }
 
-/// Makes the cart `into` hold these quantities, or what there is of them: what both carts held makes room. Checkout will say
-/// what is missing.
+/// Makes the cart `into` hold these quantities, or as much as there is. What both carts held counts as
+/// available. Checkout will report what is missing.
 pub(super) async fn hold_merged(
     conn: &mut AsyncPgConnection,
     shop: &ShopSettings,
@@ -59,7 +59,7 @@ pub(super) async fn hold_merged(
         match inventory::reserve(conn, &mut stock, &wanted, holder, origin).await {
             Ok(()) => return Ok(()),
             Err(ReserveError::Database(error)) => return Err(error),
-            // Nothing was reserved. The stock is locked, so what is available now can be had.
+            // Nothing was reserved. The stock is locked, so what is available now can be reserved.
             Err(ReserveError::OutOfStock(shortages)) => {
                 for Shortage { variant_id, available, .. } in shortages {
                     wanted.retain(|demand| demand.variant_id != variant_id);
@@ -72,7 +72,7 @@ pub(super) async fn hold_merged(
     }
 }
 
-/// The cart, for its whole time-to-live from now on.
+/// The cart as a holder, for its whole time-to-live from now on.
 async fn holder(
     conn: &mut AsyncPgConnection,
     shop: &ShopSettings,

@@ -1,8 +1,8 @@
-//! What a shopper wants.
+//! An item that a shopper wants.
 
 use crate::ids::VariantId;
 
-/// What a shopper wants in the cart.
+/// An item that a shopper wants in the cart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Item {
     /// The variant wanted.

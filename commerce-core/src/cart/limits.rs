@@ -1,4 +1,4 @@
-//! How much a cart takes. Tests hold the CHECK of `cart_items` and the maxima of the API's spec to these.
+//! The limits of a cart. Tests compare the CHECK of `cart_items` and the maxima in the API's spec with them.
 
 /// The most units of one variant in a cart.
 pub const QUANTITY_MAX: i64 = 999;

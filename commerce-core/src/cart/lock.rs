@@ -1,4 +1,4 @@
-//! Taking the row lock on a cart: whoever changes its items holds it.
+//! The row lock on a cart. Whoever changes its items holds it.
 
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
@@ -9,7 +9,7 @@ use crate::db::{Prepared, clock};
 use crate::ids::{CartId, VariantId};
 use crate::schema::{cart_items, carts};
 
-/// An open cart that this transaction has locked. [`lock_open`] and [`lock_or_open`] are the only ways to one.
+/// An open cart that this transaction has locked. Only [`lock_open`] and [`lock_or_open`] make one.
 ///
 /// ```compile_fail
 /// # fn make(id: commerce_core::ids::CartId, owner: commerce_core::cart::Owner) {
@@ -30,23 +30,23 @@ impl LockedCart {
         self.id
     }
 
-    /// Whose it is.
+    /// The owner of the cart.
     pub fn owner(&self) -> Owner {
         self.owner
     }
 
-    /// What is in it, in the order in which it was added.
+    /// The items, in the order in which they were added.
     pub fn items(&self) -> &[CartItem] {
         &self.items
     }
 
-    /// These were taken out of its rows.
+    /// Drops variants that were removed from the cart's rows.
     pub(super) fn forget(&mut self, variants: &[VariantId]) {
         self.items.retain(|item| !variants.contains(&item.variant_id));
     }
 }
 
-/// So many of a variant in a cart.
+/// A variant in a cart, with its quantity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Queryable)]
 pub struct CartItem {
     /// The variant in the cart.
@@ -61,7 +61,7 @@ pub async fn lock_open(conn: &mut AsyncPgConnection, owner: Owner) -> QueryResul
     Ok(Some(row.with_items(conn).await?))
 }
 
-/// The row of an open cart that this transaction has locked. What is in the cart is read after that.
+/// The locked row of an open cart. Its items are read after the lock was taken.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LockedCartRow {
     id: CartId,
@@ -69,13 +69,13 @@ pub(crate) struct LockedCartRow {
 }
 
 impl LockedCartRow {
-    /// Reads what is in it.
+    /// Reads the items.
     async fn with_items(self, conn: &AsyncPgConnection) -> QueryResult<LockedCart> {
         let Self { id, owner } = self;
         Ok(LockedCart { id, owner, items: items(conn, id).await? })
     }
 
-    /// Reads what is in it, and how the shop offers that now.
+    /// Reads the items with their current offers.
     pub(crate) async fn with_offers(self, conn: &AsyncPgConnection) -> QueryResult<(LockedCart, Vec<Offer>)> {
         let Self { id, owner } = self;
         let offers = offers(conn, id).await?;
@@ -109,13 +109,13 @@ async fn items(conn: &AsyncPgConnection, id: CartId) -> QueryResult<Vec<CartItem
         .await
 }
 
-/// Locks the owner's open cart, opening one if there is none.
+/// Locks the owner's open cart, and opens one if there is none.
 pub async fn lock_or_open(conn: &mut AsyncPgConnection, owner: Owner) -> QueryResult<LockedCart> {
     loop {
         if let Some(cart) = lock_open(conn, owner).await? {
             return Ok(cart);
         }
-        // Another request of the same owner may open one first; then theirs is found the next time round.
+        // Another request of the same owner may open a cart first. Then the next round finds that cart.
         let id = CartId::new();
         let opened = diesel::insert_into(carts::table)
             .values((
@@ -132,7 +132,7 @@ pub async fn lock_or_open(conn: &mut AsyncPgConnection, owner: Owner) -> QueryRe
     }
 }
 
-/// The cart became an order, or part of another cart: it is no longer open.
+/// Closes a cart that became an order, or a part of another cart.
 pub(crate) async fn close(
     conn: &AsyncPgConnection,
     cart: &LockedCart,

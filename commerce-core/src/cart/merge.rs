@@ -1,4 +1,4 @@
-//! A guest logs in: what the guest's cart has moves into the user's.
+//! Moves the items of a guest's cart into the user's cart when the guest logs in.
 
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 
@@ -10,9 +10,9 @@ use crate::ids::UserId;
 use crate::request::Origin;
 use crate::settings::{ReservationMode, ShopSettings};
 
-/// Adds the guest's quantities to the user's, up to the limits of a cart, and closes the guest's cart. Does nothing when the
-/// guest has none. Stock that the guest's cart held goes over to the user's as far as there is enough; a login never fails for
-/// want of stock.
+/// Adds the guest's quantities to the user's, up to the limits of a cart, and closes the guest's cart. Does
+/// nothing if the guest has no cart. Stock that the guest's cart held moves to the user's cart, as far as
+/// there is enough. A login never fails for lack of stock.
 pub async fn merge(
     conn: &mut AsyncPgConnection,
     shop: &ShopSettings,
@@ -21,7 +21,7 @@ pub async fn merge(
     origin: &Origin,
 ) -> Result<(), CartError> {
     conn.transaction(async |conn| {
-        // Guests' carts before users': the order in which every merge locks its two carts.
+        // Guests' carts are locked before users' carts. Every merge locks its two carts in this order.
         let Some(from) = lock_open(conn, Owner::Guest(guest)).await? else { return Ok(()) };
         let into = lock_or_open(conn, Owner::User(user_id)).await?;
         let merged = add_up(from.items(), into.items());
@@ -35,7 +35,7 @@ pub async fn merge(
     .await
 }
 
-/// What the user's cart has of the guest's items afterwards, up to the limits of a cart. Pure.
+/// The user's new quantities of the guest's items, up to the limits of a cart. A pure function.
 fn add_up(from: &[CartItem], into: &[CartItem]) -> Vec<Item> {
     let mut room = ITEMS_MAX.saturating_sub(into.len());
     let mut merged = Vec::new();

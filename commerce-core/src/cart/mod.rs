@@ -1,4 +1,5 @@
-//! Carts, of a user or of a guest who holds a Cart-Token. One open cart an owner; prices are live until checkout.
+//! Carts, each owned by a user or by a guest with a Cart-Token. An owner has one open cart. Prices are
+//! current until checkout.
 
 mod change;
 mod hold;

@@ -1,5 +1,5 @@
-//! The items of a cart as the shop offers them now: what the cart's view, its quote and the checkout compute
-//! from.
+//! The items of a cart with their current titles, prices and stock. The cart's view, its quote and the
+//! checkout compute with them.
 
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
@@ -10,18 +10,18 @@ use crate::money::{Currency, Money};
 use crate::pricing::{LineInput, PriceInput, Priced, PricingError, price};
 use crate::schema::{cart_items, products, variants};
 
-/// So many of a variant in a cart, with the title and price it has now.
+/// A variant in a cart with its quantity, and with its current title and price.
 #[derive(Debug, Clone)]
 pub(crate) struct Offer {
     pub(crate) variant_id: VariantId,
     pub(crate) product_id: ProductId,
-    /// Of product and variant.
+    /// The titles of product and variant.
     pub(crate) title: String,
     pub(crate) sku: Option<String>,
     /// Units.
     pub(crate) quantity: i64,
     pub(crate) unit_price: Money,
-    /// The variant and its product are active.
+    /// Whether the variant and its product are active.
     pub(crate) for_sale: bool,
 }
 
@@ -32,13 +32,13 @@ pub enum ItemProblem {
     NotForSale,
     /// Its price is in another currency than the shop's.
     CurrencyMismatch,
-    /// There is less of it than the cart asks for.
+    /// Less is available than the cart asks for.
     OutOfStock,
 }
 
 type Row = (VariantId, ProductId, String, String, Option<String>, i64, i64, Currency, bool);
 
-/// The offers of a cart's items, in the order they were added.
+/// The offers for a cart's items, in the order in which they were added.
 pub(crate) async fn offers(conn: &AsyncPgConnection, cart_id: CartId) -> QueryResult<Vec<Offer>> {
     let rows: Vec<Row> = cart_items::table
         .inner_join(variants::table.inner_join(products::table))
@@ -67,7 +67,7 @@ pub(crate) async fn offers(conn: &AsyncPgConnection, cart_id: CartId) -> QueryRe
 }
 
 impl Offer {
-    /// Why the shop does not sell this, whatever is in stock.
+    /// Why the shop does not sell this item, regardless of stock.
     pub(crate) fn refusal(&self, currency: Currency) -> Option<ItemProblem> {
         if !self.for_sale {
             Some(ItemProblem::NotForSale)
@@ -79,13 +79,13 @@ impl Offer {
     }
 }
 
-/// What these offers cost together. Every price that a shopper is shown or charged comes from here.
+/// The total price of these offers. Every price that a shopper is shown or charged comes from here.
 pub(crate) fn price_offers<'a>(offers: impl IntoIterator<Item = &'a Offer>) -> Result<Priced, PricingError> {
     let line = |offer: &Offer| LineInput::untaxed(offer.unit_price.amount_minor, offer.quantity);
     price(&PriceInput::of_goods(offers.into_iter().map(line).collect()))
 }
 
-/// "Varsity Top – Small"; the one variant of a simple product goes by the product's name.
+/// `Varsity Top – Small`. The only variant of a simple product has the product's name.
 fn line_title(product_title: &str, variant_title: &str) -> String {
     if variant_title == product_title || variant_title == "Default" || variant_title == "Default Title" {
         product_title.to_owned()

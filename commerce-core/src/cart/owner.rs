@@ -1,4 +1,4 @@
-//! Whose cart it is.
+//! Owners of carts and orders.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -7,12 +7,12 @@ use sha2::{Digest, Sha256};
 use crate::ids::UserId;
 use crate::request::Actor;
 
-/// SHA-256 of a Cart-Token. The token itself is known to the guest alone.
+/// SHA-256 of a Cart-Token. Only the guest knows the token itself.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TokenHash([u8; 32]);
 
 impl TokenHash {
-    /// Of the token as the guest sends it.
+    /// The hash of the token that a guest sends.
     pub fn of(token: &str) -> Self {
         Self(Sha256::digest(token).into())
     }
@@ -24,7 +24,7 @@ impl TokenHash {
         (token, hash)
     }
 
-    /// As it is stored.
+    /// The bytes as they are stored.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
@@ -36,17 +36,17 @@ impl std::fmt::Debug for TokenHash {
     }
 }
 
-/// Whose cart or order it is.
+/// The owner of a cart or an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Owner {
     /// Someone with an account.
     User(UserId),
-    /// Whoever holds the Cart-Token.
+    /// The holder of the Cart-Token.
     Guest(TokenHash),
 }
 
 impl Owner {
-    /// The user, unless a guest.
+    /// The user. `None` for a guest.
     pub fn user_id(&self) -> Option<UserId> {
         match self {
             Owner::User(id) => Some(*id),
@@ -54,7 +54,7 @@ impl Owner {
         }
     }
 
-    /// The hash of the guest's token, unless a user.
+    /// The hash of the guest's token. `None` for a user.
     pub fn token_hash(&self) -> Option<&[u8]> {
         match self {
             Owner::User(_) => None,
@@ -62,7 +62,7 @@ impl Owner {
         }
     }
 
-    /// The owner as the one who causes a change.
+    /// The owner as the actor of a change.
     pub fn actor(&self) -> Actor {
         match self {
             Owner::User(id) => Actor::User(*id),

@@ -1,5 +1,5 @@
-//! What an order over a cart would cost: the checkout's own computation, without locks and without writing
-//! anything.
+//! What an order of a cart would cost: the same computation as at checkout, without locks and without
+//! writing.
 
 use diesel_async::AsyncPgConnection;
 
@@ -12,21 +12,22 @@ use crate::money::{Currency, Money, line_total};
 use crate::pricing::{Adjustment, PricingError, Totals};
 use crate::settings::ShopSettings;
 
-/// What an order would come to now. Nothing is promised: prices and stock may change before the checkout.
+/// What an order would cost now. It is no promise, because prices and stock may change before checkout.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Quote {
-    /// What its amounts are counted in.
+    /// The currency of the amounts.
     pub currency: Currency,
-    /// In the order they were added.
+    /// The items, in the order in which they were added.
     pub items: Vec<QuotedItem>,
-    /// From the subtotal to the total.
+    /// The steps from the subtotal to the total.
     pub adjustments: Vec<Adjustment>,
-    /// Of the items that the shop sells in its currency. Those that it is short of are counted as asked for.
+    /// The totals of the items that are for sale in the shop's currency. An item that is short of stock
+    /// counts with the requested quantity.
     pub totals: Totals,
 }
 
-/// A variant in a cart, with what would keep it from being ordered.
+/// A variant in a cart, and what would keep it from being ordered.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct QuotedItem {
@@ -40,30 +41,30 @@ pub struct QuotedItem {
     pub sku: Option<String>,
     /// Units.
     pub quantity: i64,
-    /// Today's price of one unit.
+    /// The current price of one unit.
     pub unit_price: Money,
     /// The price times the quantity.
     pub line_total: Money,
-    /// Units this shopper could order now: what is free, and what this cart holds itself.
+    /// Units that this shopper could order now: what is available, and what this cart itself holds.
     pub available: i64,
-    /// Why it could not be ordered as it is; `None` if nothing is in the way.
+    /// Why the item could not be ordered. `None` if it could.
     pub problem: Option<ItemProblem>,
 }
 
 impl Quote {
-    /// Where there is no cart.
+    /// The quote without a cart.
     pub fn of_nothing(currency: Currency) -> Self {
         Self { currency, items: Vec::new(), adjustments: Vec::new(), totals: Totals::default() }
     }
 
-    /// What the checkout would agree to: `None` if it would refuse the cart as it is.
+    /// The total that checkout would accept. `None` if checkout would refuse the cart.
     pub fn expected_total(&self) -> Option<Money> {
         let orderable = !self.items.is_empty() && self.items.iter().all(|item| item.problem.is_none());
         orderable.then(|| Money::new(self.totals.total_minor, self.currency))
     }
 }
 
-/// The quote of the owner's open cart; one over nothing when there is none.
+/// The quote of the owner's open cart, or an empty quote if there is no cart.
 pub async fn quote(
     conn: &mut AsyncPgConnection,
     shop: &ShopSettings,

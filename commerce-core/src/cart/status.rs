@@ -1,11 +1,11 @@
-//! Where a cart stands.
+//! The status of a cart.
 
 use crate::text_enum::text_enum;
 
 text_enum! {
-    /// Where a cart stands. An owner has one open cart at most.
+    /// The status of a cart. An owner has at most one open cart.
     pub enum CartStatus {
-        /// Its owner fills it.
+        /// The owner can change it.
         Open = "open",
         /// It became an order.
         Ordered = "ordered",

@@ -1,4 +1,4 @@
-//! What a shopper sees of the cart.
+//! The cart as the shopper sees it.
 
 use chrono::{DateTime, Utc};
 use diesel::dsl::min;
@@ -14,22 +14,22 @@ use crate::pricing::{PricedLine, PricingError};
 use crate::schema::{carts, stock_reservations};
 use crate::settings::ShopSettings;
 
-/// An open cart with live prices.
+/// An open cart with current prices.
 #[derive(Debug, Clone)]
 pub struct CartView {
-    /// Absent while nothing was ever added.
+    /// `None` until something was added to the cart.
     pub id: Option<CartId>,
-    /// What every amount of the cart is counted in.
+    /// The currency of the amounts.
     pub currency: Currency,
-    /// Its lines, in the order in which they were added.
+    /// The lines, in the order in which they were added.
     pub lines: Vec<CartLine>,
-    /// The sum of its lines in minor units.
+    /// The sum of the lines in minor units.
     pub subtotal_minor: i64,
-    /// When the first of its holds lapses, in mode `cart`.
+    /// When the first of the cart's holds lapses, in mode `cart`.
     pub expires_at: Option<DateTime<Utc>>,
 }
 
-/// A variant in a cart, as it is sold now.
+/// A variant in a cart, with its current price.
 #[derive(Debug, Clone)]
 pub struct CartLine {
     /// The variant.
@@ -40,20 +40,21 @@ pub struct CartLine {
     pub title: String,
     /// The merchant's own number for the variant.
     pub sku: Option<String>,
-    /// Units wanted.
+    /// The wanted units.
     pub quantity: i64,
-    /// Today's price of one unit, in minor units.
+    /// The current price of one unit, in minor units.
     pub unit_price_minor: i64,
     /// The price times the quantity, in minor units.
     pub line_total_minor: i64,
-    /// Units this shopper could order now: what is free, and what this cart holds itself. None of what is no longer for sale.
+    /// Units that this shopper could order now: what is available, and what this cart itself holds. 0 if the
+    /// variant is no longer for sale.
     pub available: i64,
 }
 
 /// Why a cart could not be shown.
 #[derive(Debug, thiserror::Error)]
 pub enum ViewCartError {
-    /// The cart cannot be priced, such as when it is worth more than can be counted.
+    /// The cart cannot be priced, for example because its amount is too large.
     #[error(transparent)]
     Pricing(#[from] PricingError),
     /// A statement failed.
@@ -61,7 +62,7 @@ pub enum ViewCartError {
     Database(#[from] diesel::result::Error),
 }
 
-/// The owner's open cart; an empty one when there is none.
+/// The owner's open cart, or an empty one if there is none.
 pub async fn view(
     conn: &mut AsyncPgConnection,
     shop: &ShopSettings,
@@ -103,7 +104,8 @@ pub(super) async fn find_open(conn: &mut AsyncPgConnection, owner: Owner) -> Que
     .optional()
 }
 
-/// What this cart's shopper could order now of each variant: what is free, and what the cart holds itself.
+/// What this cart's shopper could order now of each variant: what is available, and what the cart itself
+/// holds.
 pub(super) async fn available_to_cart(
     conn: &mut AsyncPgConnection,
     id: CartId,
@@ -119,7 +121,7 @@ pub(super) async fn available_to_cart(
         .load(conn)
         .await?;
     for (variant_id, quantity) in own {
-        // Of what is not for sale there is nothing, whoever holds it.
+        // A variant that is not for sale counts as 0, even if the cart holds it.
         if let Some(available) = available.get_mut(&variant_id) {
             *available += quantity;
         }

@@ -1,4 +1,4 @@
-//! Categories, which products are filed under. `category_tree` tells how they hang together.
+//! Categories. `category_tree` explains how they form a tree.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -18,7 +18,7 @@ use crate::schema::categories;
 pub struct Category {
     /// The category's id.
     pub id: CategoryId,
-    /// Its readable address, which no other category has.
+    /// The readable part of its URL. It is unique among categories.
     pub slug: String,
     /// What shoppers read.
     pub title: String,
@@ -26,20 +26,20 @@ pub struct Category {
     pub description: String,
     /// Siblings are sorted by it, then by age.
     pub position: i32,
-    /// The category above it; none on the top level.
+    /// The parent category. `None` on the top level.
     pub parent_id: Option<CategoryId>,
     /// When it was made.
     pub created_at: DateTime<Utc>,
     /// When it was last changed.
     pub updated_at: DateTime<Utc>,
-    /// Counts the changes, so that nobody overwrites one that he has not seen.
+    /// The version, which prevents that somebody overwrites a change that they have not seen.
     pub version: i32,
 }
 
-/// A category to be made.
+/// A category to create.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NewCategory {
-    /// Taken as it is, and refused if taken; absent: made from the title.
+    /// A given slug is used as it is, and refused if it is taken. `None` derives a slug from the title.
     pub slug: Option<String>,
     /// What shoppers read.
     pub title: String,
@@ -47,14 +47,14 @@ pub struct NewCategory {
     pub description: String,
     /// Siblings are sorted by it, then by age.
     pub position: i32,
-    /// The category above it; `None` for the top level.
+    /// The parent category. `None` for the top level.
     pub parent_id: Option<CategoryId>,
 }
 
-/// What to change in a category; absent fields stay.
+/// The changes to a category. `None` keeps the value.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CategoryPatch {
-    /// The new slug. The former one leads to it.
+    /// The new slug. The former slug redirects to it.
     pub slug: Option<String>,
     /// The new title.
     pub title: Option<String>,
@@ -66,7 +66,7 @@ pub struct CategoryPatch {
     pub parent_id: Option<Option<CategoryId>>,
 }
 
-/// How a reader names a category.
+/// How a category is identified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CategoryKey {
     /// By id.
@@ -76,46 +76,47 @@ pub enum CategoryKey {
 }
 
 impl From<&str> for CategoryKey {
-    /// A UUID is an id; everything else is a slug. Postgres knows no NUL, and no slug has one.
+    /// A UUID is an id, and everything else is a slug. Postgres does not accept a NUL, and no slug contains
+    /// one.
     fn from(text: &str) -> Self {
         text.parse().map_or_else(|_| Self::Slug(text.replace('\0', "")), Self::Id)
     }
 }
 
-/// What becomes of the products of a category that is deleted.
+/// What happens to the products of a deleted category.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WithProducts {
-    /// Keep the category while a product is in it.
+    /// The category is not deleted while it has products.
     Refuse,
     /// The products stay in the shop and lose the category.
     Detach,
 }
 
-/// What becomes of the categories below one that is deleted.
+/// What happens to the children of a deleted category.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WithChildren {
-    /// Keep the category while there are any.
+    /// The category is not deleted while it has children.
     Refuse,
-    /// They move up to where it was.
+    /// They move up to the category's parent.
     MoveUp,
 }
 
-/// Why a category was not made or changed.
+/// Why a category was not created or changed.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteCategoryError {
     /// There is no such category.
     #[error("there is no such category")]
     UnknownCategory,
-    /// Someone else wrote in between.
+    /// Somebody else changed it in the meantime.
     #[error("the category was changed in the meantime and is now at version {current}")]
     VersionMismatch {
-        /// The version that it has by now.
+        /// The present version.
         current: i32,
     },
-    /// Values are invalid; each is named with its place.
+    /// Values are invalid. Each error has its place.
     #[error("{} value(s) of the category are invalid", .0.len())]
     Invalid(Vec<FieldError>),
-    /// The slug belongs to something else.
+    /// The slug belongs to another category.
     #[error("the slug belongs to another category")]
     SlugTaken,
     /// The database failed.
@@ -148,12 +149,12 @@ pub enum DeleteCategoryError {
     /// There is no such category.
     #[error("there is no such category")]
     UnknownCategory,
-    /// What the deletion would orphan.
+    /// The category has products or children.
     #[error("the category is in use: products: {products}, child categories: {}", .children.len())]
     InUse {
-        /// How many products are in the category.
+        /// The number of products in the category.
         products: i64,
-        /// The categories below it.
+        /// The child categories.
         children: Vec<Category>,
     },
     /// The database failed.
@@ -167,7 +168,7 @@ impl Retryable for DeleteCategoryError {
     }
 }
 
-/// Why there is no page of categories.
+/// Why categories could not be listed.
 #[derive(Debug, thiserror::Error)]
 pub enum ListCategoriesError {
     /// The cursor was not issued by this list in this order.
@@ -189,11 +190,11 @@ const SORT: &str = "position";
 /// Which categories to list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Below {
-    /// Those of every level.
+    /// Categories of all levels.
     Anything,
-    /// Those of the top level.
+    /// Categories of the top level.
     Nothing,
-    /// Those directly below this one.
+    /// The children of this category.
     Category(CategoryId),
 }
 

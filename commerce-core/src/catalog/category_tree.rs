@@ -1,4 +1,4 @@
-//! Categories as a tree: where one may hang, what lies below it, and the way to it.
+//! The tree of categories: which parents are allowed, descendants and breadcrumbs.
 
 use std::collections::{HashMap, HashSet};
 
@@ -13,8 +13,8 @@ use crate::error::FieldError;
 use crate::ids::CategoryId;
 use crate::schema::categories;
 
-/// The tree, held still: none of its categories is moved or deleted until the transaction ends. Whoever moves one locks it
-/// first, so that two moves at once cannot close a circle.
+/// The locked tree. None of its categories is moved or deleted until the transaction ends. Every move locks
+/// the tree first, so that two concurrent moves cannot make a cycle.
 #[derive(Debug)]
 pub(super) struct LockedTree {
     parents: HashMap<CategoryId, Option<CategoryId>>,
@@ -32,7 +32,8 @@ pub(super) async fn lock_tree(conn: &mut AsyncPgConnection) -> QueryResult<Locke
 }
 
 impl LockedTree {
-    /// Refuses a parent that does not exist, lies below the moved category (`None`: a new one), or is too deep for it.
+    /// Refuses a parent that does not exist, is a descendant of the moved category, or is too deep for it.
+    /// `None` stands for a new category.
     pub(super) fn check_parent(
         &self,
         moved: Option<CategoryId>,
@@ -56,13 +57,13 @@ impl LockedTree {
         Ok(())
     }
 
-    /// The category and all above it.
+    /// The category and all its ancestors.
     fn way_to(&self, id: CategoryId) -> Vec<CategoryId> {
         let parent_of = |id: &CategoryId| self.parents.get(id).copied().flatten();
         std::iter::successors(Some(id), parent_of).take(self.parents.len()).collect()
     }
 
-    /// Levels of the tree from this category down.
+    /// The number of levels from this category down.
     fn height(&self, top: CategoryId) -> usize {
         let levels_from_top = |id: &CategoryId| self.way_to(*id).iter().position(|above| *above == top);
         self.parents.keys().filter_map(levels_from_top).max().map_or(1, |below| below + 1)
@@ -73,7 +74,8 @@ impl LockedTree {
     }
 }
 
-/// Puts the categories below `parent` (`None`: the top level) in this order, which names each of them once.
+/// Puts the children of `parent` in this order, which must name each of them once. `None` stands for the top
+/// level.
 pub async fn reorder_categories(
     conn: &mut AsyncPgConnection,
     parent: Option<CategoryId>,
@@ -127,11 +129,11 @@ fn check_order(children: &HashSet<CategoryId>, order: &[CategoryId]) -> Result<(
 pub struct CategoryNode {
     /// The category itself.
     pub category: Category,
-    /// Levels below where the list begins: the first has 0.
+    /// The depth below the start of the list, whose own level is 0.
     pub level: i32,
-    /// Active products filed under it.
+    /// Active products in the category itself.
     pub products: i64,
-    /// Active products filed under it or anything below it, each counted once.
+    /// Active products in the category or its descendants, each counted once.
     pub products_below: i64,
 }
 
@@ -147,8 +149,8 @@ struct NodeRow {
     products_below: i64,
 }
 
-/// Everything from `$1` (null: from the top level) on, depth first, siblings by position and age. Each category is met once,
-/// on its only way from the top.
+/// All categories below `$1` (null: all), depth first, siblings sorted by position and age. Each category
+/// appears once, because there is only one path to it.
 const NODES: &str = "
     WITH RECURSIVE tree AS (
         SELECT id, 0 AS level, ARRAY[(position, id)] AS place, ARRAY[id] AS way
@@ -170,7 +172,8 @@ const NODES: &str = "
     FROM tree LEFT JOIN counted ON counted.id = tree.id
     ORDER BY tree.place";
 
-/// A category and all below it (`None`: the whole tree), depth first, with how many products each has.
+/// A category and its descendants, or the whole tree for `None`, depth first, with the number of products in
+/// each.
 pub async fn list_tree(
     conn: &mut AsyncPgConnection,
     from: Option<CategoryId>,
@@ -197,7 +200,7 @@ const IDS_BELOW: &str = "
         SELECT child.id FROM tree JOIN commerce.categories AS child ON child.parent_id = tree.id)
     SELECT id FROM tree";
 
-/// The ids of a category and of all below it; none if there is no such category.
+/// The ids of a category and its descendants. Empty if there is no such category.
 pub async fn list_ids_below(conn: &mut AsyncPgConnection, key: &CategoryKey) -> QueryResult<Vec<CategoryId>> {
     #[derive(QueryableByName)]
     struct IdRow {
@@ -224,7 +227,7 @@ const WAY: &str = "
         FROM way JOIN commerce.categories AS above ON above.id = way.parent_id)
     SELECT id, level, 0::bigint AS products, 0::bigint AS products_below FROM way ORDER BY level DESC";
 
-/// The way from the top level to a category, which is its last step: the breadcrumbs of its page.
+/// The path from the top level to a category, which is the last step. These are the breadcrumbs of its page.
 pub async fn list_breadcrumbs(conn: &mut AsyncPgConnection, id: CategoryId) -> QueryResult<Vec<Category>> {
     let way: Vec<NodeRow> = diesel::sql_query(WAY).bind::<SqlUuid, _>(id.0).load(conn).await?;
     let ids: Vec<CategoryId> = way.iter().map(|step| step.id).collect();
@@ -270,7 +273,7 @@ mod tests {
         let tree = tree(&edges);
         assert!(tree.check_parent(None, id(deepest)).is_err());
         assert!(tree.check_parent(None, id(deepest - 1)).is_ok());
-        // It brings one level below itself.
+        // The moved category brings one level of its own.
         assert!(tree.check_parent(Some(id(100)), id(deepest - 1)).is_err());
         assert!(tree.check_parent(Some(id(100)), id(deepest - 2)).is_ok());
     }

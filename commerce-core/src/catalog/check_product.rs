@@ -1,4 +1,4 @@
-//! Checks of a product before anything is written: every invalid value is named at once.
+//! Checks a product before anything is written, and names every invalid value.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use crate::error::FieldErrors;
 use crate::ids::CategoryId;
 use crate::money::{Currency, Money};
 
-/// Ends a check: a refusal if anything was found.
+/// Ends a check with a refusal if there are errors.
 pub(super) fn finish(errors: FieldErrors) -> Result<(), ProductRefusal> {
     if errors.is_empty() { Ok(()) } else { Err(ProductRefusal::Invalid(errors.into_vec())) }
 }
@@ -59,7 +59,7 @@ pub(super) fn category_ids(errors: &mut FieldErrors, ids: &[CategoryId]) {
     }
 }
 
-/// The images of a product, which has those of `before` already.
+/// Checks the images of a product, which may already have those of `before`.
 pub(super) fn images(errors: &mut FieldErrors, images: &[NewImage], before: &[Image]) {
     let max = limits::IMAGES_PER_PRODUCT_MAX;
     if images.len() > max {
@@ -73,7 +73,7 @@ pub(super) fn images(errors: &mut FieldErrors, images: &[NewImage], before: &[Im
         } else if !seen.insert(image.url.as_str()) {
             errors.push(format!("/images/{index}/url"), "is linked already");
         } else if is_upload(&image.url) && !before.iter().any(|known| known.url == image.url) {
-            // A link to it would break as soon as the image that it belongs to is removed.
+            // Such a link would break when the image that it belongs to is removed.
             let wrong = "is an uploaded image, but none of this product: upload it here";
             errors.push(format!("/images/{index}/url"), wrong);
         }
@@ -85,7 +85,7 @@ fn is_upload(url: &str) -> bool {
     url.strip_prefix(MEDIA_PATH).and_then(FileKey::parse).is_some()
 }
 
-/// What is wrong with the address of an image: it must be one that a page may show.
+/// What is wrong with the URL of an image. It must be one that a page may show.
 pub(super) fn wrong_image_url(url: &str) -> Option<&'static str> {
     let is_web = url.starts_with("https://") || url.starts_with("http://");
     let is_path = url.starts_with('/') && !url.starts_with("//");
@@ -100,7 +100,7 @@ pub(super) fn wrong_image_url(url: &str) -> Option<&'static str> {
     }
 }
 
-/// Names of options: few, short and distinct.
+/// Checks the names of options: few, short and distinct.
 pub(super) fn option_names(errors: &mut FieldErrors, names: &[String]) {
     let max = limits::OPTIONS_PER_PRODUCT_MAX;
     if names.len() > max {
@@ -115,7 +115,7 @@ pub(super) fn option_names(errors: &mut FieldErrors, names: &[String]) {
     }
 }
 
-/// Whether these are the same names, in whatever order.
+/// Whether these are the same names in any order.
 pub(super) fn are_same_names(some: &[String], others: &[String]) -> bool {
     let sorted = |names: &[String]| {
         let mut names = names.to_vec();
@@ -125,7 +125,7 @@ pub(super) fn are_same_names(some: &[String], others: &[String]) -> bool {
     sorted(some) == sorted(others)
 }
 
-/// The variants of a new product, whose option names are settled.
+/// Checks the variants of a new product, whose option names are known.
 pub(super) fn variants(errors: &mut FieldErrors, names: &[String], variants: &[NewVariant]) {
     let max = limits::VARIANTS_PER_PRODUCT_MAX;
     if variants.len() > max {
@@ -145,7 +145,7 @@ pub(super) fn variants(errors: &mut FieldErrors, names: &[String], variants: &[N
     }
 }
 
-/// One variant; `at` is where it stands in the request: `/variants/0`, or empty.
+/// Checks one variant. `at` is its place in the request: `/variants/0`, or empty.
 pub(super) fn variant(errors: &mut FieldErrors, at: &str, names: &[String], variant: &NewVariant) {
     if let Some(sku) = &variant.sku {
         self::sku(errors, at, sku);
@@ -161,7 +161,7 @@ pub(super) fn sku(errors: &mut FieldErrors, at: &str, sku: &str) {
     errors.check_text(&format!("{at}/sku"), sku.trim(), 1..=limits::SKU_CHARS_MAX);
 }
 
-/// A variant chooses one value for each of the product's options, and nothing else.
+/// Checks that a variant has one value for each of the product's options, and nothing else.
 pub(super) fn options(errors: &mut FieldErrors, at: &str, names: &[String], options: &Options) {
     let pointer = format!("{at}/options");
     let wanted: BTreeSet<&String> = names.iter().collect();
@@ -187,7 +187,7 @@ pub(super) fn price(errors: &mut FieldErrors, pointer: &str, price: Money) {
     }
 }
 
-/// Every given price is in the shop's currency.
+/// Checks that every given price is in the shop's currency.
 pub(super) fn currency<'a>(
     shop: Currency,
     prices: impl IntoIterator<Item = (String, &'a Money)>,

@@ -1,9 +1,9 @@
-//! Descriptions are HTML that strangers' browsers will show: scripts, styles and event handlers are taken out when
-//! one is written, so that readers need not.
+//! Descriptions are HTML that browsers of shoppers will show. Scripts, styles and event handlers are removed
+//! when a description is written, so that readers need not do it.
 
 use crate::error::FieldErrors;
 
-/// The HTML that is stored: ammonia's allow-list of harmless elements and attributes.
+/// The HTML to store: only harmless elements and attributes of ammonia's allow-list.
 pub(super) fn sanitise(html: &str) -> String {
     ammonia::clean(html.trim())
 }

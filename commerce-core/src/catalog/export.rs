@@ -1,8 +1,9 @@
-//! Products as a CSV file that [`super::import`] reads again.
+//! Products as a CSV file that [`super::import`] can read.
 //!
-//! The native layout carries all that an import can bring: a file that goes back into its shop changes nothing, and in an empty
-//! shop it makes the same products. Shopify's carries what Shopify's columns can. In neither are products without a variant, pictures
-//! that were uploaded (they stay with their product), and how categories hang together.
+//! The native layout has everything that an import can read. If the file is imported into the same shop,
+//! nothing changes; if it is imported into an empty shop, it creates the same products. Shopify's layout has
+//! what Shopify's columns can hold. Neither contains products without a variant, uploaded images (they stay
+//! with their product), or the tree of categories.
 
 use std::collections::HashMap;
 
@@ -21,18 +22,19 @@ use crate::schema::{categories, products, stock_levels};
 
 const PRODUCTS_AT_ONCE: i64 = 200;
 
-/// A file on its way: [`ProductExport::header`] first, then [`ProductExport::next_rows`] until there are none.
+/// A running export: [`ProductExport::header`] first, then [`ProductExport::next_rows`] until it returns
+/// `None`.
 #[derive(Debug)]
 pub struct ProductExport {
     layout: Layout,
-    /// Units on hand here are the stock of the file.
+    /// The stock in the file is what this location has on hand.
     location: LocationId,
-    /// Attributes with a column of their own; the others share one, as JSON.
+    /// Attributes with a column of their own. The others share one column, as JSON.
     attribute_columns: Vec<String>,
     last: Option<ProductId>,
 }
 
-/// Attributes that are a plain text wherever they are, so that a cell can hold them as they are.
+/// Attributes that are a plain text in every product, so that a cell can hold them as they are.
 const PLAIN_ATTRIBUTES: &str = "
     SELECT min(entry.key) AS name
     FROM commerce.products AS product, jsonb_each(product.attributes) AS entry
@@ -47,15 +49,15 @@ struct NameRow {
     name: String,
 }
 
-/// What the products of a batch need beside themselves.
+/// What a batch needs beside its products.
 struct Context {
     on_hand: HashMap<VariantId, i64>,
-    /// How an import finds each category again.
+    /// For each category, the text by which an import finds it again.
     categories: HashMap<CategoryId, String>,
 }
 
 impl ProductExport {
-    /// Looks at what columns the file needs. `location` is where the stock of the file lies.
+    /// Finds out which columns the file needs. `location` is the location whose stock is exported.
     pub async fn begin(
         conn: &mut AsyncPgConnection,
         layout: Layout,
@@ -81,7 +83,7 @@ impl ProductExport {
         csv_lines([names])
     }
 
-    /// The lines of the next products, by age; `None` after the last.
+    /// The lines of the next products, sorted by age. `None` after the last.
     pub async fn next_rows(&mut self, conn: &mut AsyncPgConnection) -> QueryResult<Option<String>> {
         let mut query = products::table
             .order(products::id)
@@ -114,7 +116,8 @@ impl ProductExport {
             .select((categories::id, categories::title, categories::slug))
             .load(conn)
             .await?;
-        // An import finds a category by the slug of its title; a slug is its own.
+        // An import finds a category by the slug of its title. A category that has another slug is named by
+        // its slug.
         let named = |(id, title, slug): (CategoryId, String, String)| {
             let by_title = title_slug(&title) == slug && !title.contains('|');
             (id, if by_title { title } else { slug })
@@ -125,7 +128,8 @@ impl ProductExport {
         })
     }
 
-    /// A line a variant and a line an image, two in one as far as they go; all that is said of the product is in the first.
+    /// A line for each variant and for each image. A line has both as long as there are both. The facts about
+    /// the product are in the first line.
     fn product_rows(&self, product: &Product, context: &Context) -> Vec<Vec<String>> {
         if product.variants.is_empty() {
             return Vec::new();
@@ -184,7 +188,8 @@ impl ProductExport {
     }
 }
 
-/// The images that a file can name: one that was uploaded is this shop's alone, and an import leaves it where it is.
+/// The images that a file can name. An uploaded image belongs to this shop alone, and an import leaves it
+/// where it is.
 fn links(product: &Product) -> impl Iterator<Item = &Image> {
     product.images.iter().filter(|image| !image.is_uploaded())
 }
@@ -195,7 +200,7 @@ impl Context {
     }
 }
 
-/// `Size=S; Color=Blue`, or as JSON pairs where a name or value has such a sign itself.
+/// `Size=S; Color=Blue`, or JSON pairs if a name or value itself contains such a sign.
 fn options_cell(product: &Product, variant: &Variant) -> String {
     let pairs: Vec<(&str, &str)> = product
         .option_names
@@ -292,7 +297,7 @@ fn shopify_row(product: &Product, line: usize, context: &Context) -> Vec<String>
     cells
 }
 
-/// Shopify has one type a product, which is its category here.
+/// Shopify has one type for each product, which is the category here.
 fn shopify_type(product: &Product, context: &Context) -> String {
     match text_attribute(Some(product), "type") {
         own if !own.is_empty() => own,
@@ -320,7 +325,7 @@ fn shopify_option(product: &Product, variant: Option<&Variant>, at: usize) -> (S
 fn csv_lines(rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut writer = csv::Writer::from_writer(Vec::new());
     for row in rows {
-        // Writing to memory does not fail.
+        // Writing to memory cannot fail.
         let _ = writer.write_record(row);
     }
     let bytes = writer.into_inner().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! A slug that was changed leads to where its product or category is now, so that links of old keep working.
+//! Former slugs lead to the present place of a product or category, so that old links keep working.
 
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
@@ -7,8 +7,8 @@ use super::product::{Audience, ProductStatus};
 use crate::ids::{CategoryId, ProductId};
 use crate::schema::{categories, former_category_slugs, former_product_slugs, products};
 
-/// The slug of the product that once had this one, if this audience may see it. A product that has it now is to be looked for
-/// first.
+/// The slug of the product that formerly had this one, if this audience may see the product. Look first for a
+/// product that has the slug now.
 pub async fn find_moved_product(
     conn: &mut AsyncPgConnection,
     former: &str,
@@ -25,7 +25,7 @@ pub async fn find_moved_product(
     query.first(conn).await.optional()
 }
 
-/// The slug of the category that once had this one. A category that has it now is to be looked for first.
+/// The slug of the category that formerly had this one. Look first for a category that has the slug now.
 pub async fn find_moved_category(conn: &mut AsyncPgConnection, former: &str) -> QueryResult<Option<String>> {
     former_category_slugs::table
         .inner_join(categories::table)
@@ -36,7 +36,7 @@ pub async fn find_moved_category(conn: &mut AsyncPgConnection, former: &str) -> 
         .optional()
 }
 
-/// A locked product goes from one slug to another.
+/// Records that a locked product changes its slug.
 pub(super) async fn leave_product_slug(
     conn: &mut AsyncPgConnection,
     id: ProductId,
@@ -55,7 +55,7 @@ pub(super) async fn leave_product_slug(
     Ok(())
 }
 
-/// A locked category goes from one slug to another.
+/// Records that a locked category changes its slug.
 pub(super) async fn leave_category_slug(
     conn: &mut AsyncPgConnection,
     id: CategoryId,

@@ -11,7 +11,7 @@ use crate::ids::{CategoryId, ImageId, ProductId, VariantId};
 use crate::money::Currency;
 use crate::schema::{product_categories, product_images, products, variants};
 
-/// Ids of what was written; variants in the order they were given.
+/// The ids of what was written. Variants are in the order in which they were given.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InsertedProduct {
     /// The product's id.
@@ -20,7 +20,7 @@ pub struct InsertedProduct {
     pub variant_ids: Vec<VariantId>,
 }
 
-/// Makes a product without stock; `flows::create_product` makes one with it. `currency` is the shop's.
+/// Creates a product without stock. `flows::create_product` creates one with stock. `currency` is the shop's.
 pub async fn insert_product(
     conn: &mut AsyncPgConnection,
     new: NewProduct,
@@ -39,8 +39,9 @@ pub async fn insert_product(
     .await
 }
 
-/// Makes products that each bring a slug: all of them, or none. A few statements for all of them together, so that a large file
-/// comes in fast; keep their variants, and their images, below a few thousand, since a statement has at most 65,535 parameters.
+/// Creates products that each have a slug: all of them, or none. It needs a few statements for all of them,
+/// so that a large file is imported fast. Keep the number of their variants and images below a few thousand,
+/// because a statement has at most 65,535 parameters.
 pub(super) async fn insert_products(
     conn: &mut AsyncPgConnection,
     new: Vec<NewProduct>,
@@ -69,7 +70,7 @@ pub(super) async fn insert_products(
     .await
 }
 
-/// Blanks around texts carry no meaning; an empty list of option names is read from the first variant.
+/// Blanks around texts mean nothing. An empty list of option names is read from the first variant.
 fn normalised(mut new: NewProduct) -> NewProduct {
     new.title = new.title.trim().to_owned();
     for variant in &mut new.variants {
@@ -88,7 +89,8 @@ pub(super) fn normalise_variant(variant: &mut NewVariant) {
     variant.options = normalised_options(std::mem::take(&mut variant.options));
 }
 
-/// An import reads the text of a cell without the blanks around it; so it finds the image as it is.
+/// An import reads the text of a cell without the blanks around it. Normalising makes it find the same image
+/// again.
 pub(super) fn normalise_image(image: &mut NewImage) {
     image.alt = image.alt.trim().to_owned();
 }
@@ -97,7 +99,7 @@ pub(super) fn normalised_options(options: super::Options) -> super::Options {
     options.into_iter().map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned())).collect()
 }
 
-/// Everything that can be known to be wrong without a database.
+/// Checks everything that can be checked without a database.
 pub(super) fn check(new: &NewProduct, currency: Currency) -> Result<(), ProductRefusal> {
     let mut errors = FieldErrors::default();
     check_product::title(&mut errors, &new.title);
@@ -118,7 +120,7 @@ pub(super) fn check(new: &NewProduct, currency: Currency) -> Result<(), ProductR
     check_product::currency(currency, prices)
 }
 
-/// The product's own row, under the first slug that nobody has.
+/// Writes the product's own row, under the first slug that is free.
 async fn insert_row(
     conn: &mut AsyncPgConnection,
     id: ProductId,
@@ -150,7 +152,7 @@ async fn insert_row(
     Ok(())
 }
 
-/// The slugs among which a new one must find a number of its own.
+/// Existing slugs that begin alike. A new slug must get a number that none of them has.
 async fn similar_slugs(conn: &mut AsyncPgConnection, base: &str) -> QueryResult<Vec<String>> {
     let numbered = slugs::numbered_pattern(base, limits::PRODUCT_SLUG_CHARS_MAX);
     products::table
@@ -160,7 +162,7 @@ async fn similar_slugs(conn: &mut AsyncPgConnection, base: &str) -> QueryResult<
         .await
 }
 
-/// Appends variants from a position on. They are checked.
+/// Appends variants from a position on. They were checked before.
 pub(super) async fn insert_variants(
     conn: &mut AsyncPgConnection,
     product_id: ProductId,
@@ -174,7 +176,7 @@ pub(super) async fn insert_variants(
     Ok(ids)
 }
 
-/// Links images from a position on. They are checked.
+/// Links images from a position on. They were checked before.
 pub(super) async fn insert_images(
     conn: &mut AsyncPgConnection,
     product_id: ProductId,
@@ -214,7 +216,7 @@ async fn insert_rows(
     Ok(())
 }
 
-/// All but the slug.
+/// All columns but the slug.
 #[derive(Clone, Insertable)]
 #[diesel(table_name = products)]
 struct ProductRow<'a> {
@@ -316,7 +318,7 @@ fn category_rows(product_id: ProductId, category_ids: &[CategoryId]) -> Vec<Cate
     category_ids.iter().map(|&category_id| CategoryRow { product_id, category_id }).collect()
 }
 
-/// Positions are counted in lists of at most a hundred.
+/// Positions are indexes into lists of at most a hundred.
 pub(super) fn as_position(index: usize) -> i32 {
     i32::try_from(index).unwrap_or(i32::MAX)
 }

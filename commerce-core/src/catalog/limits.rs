@@ -1,44 +1,44 @@
-//! A limit on everything, so that one product cannot make a list slow.
+//! Limits on everything, so that one product cannot make a list slow.
 
-/// Characters of a product's title.
+/// The most characters of a product's title.
 pub const TITLE_CHARS_MAX: usize = 255;
-/// Bytes of a description, before it is sanitised.
+/// The most bytes of a description, before it is sanitised.
 pub const DESCRIPTION_BYTES_MAX: usize = 64 * 1024;
-/// Bytes of a product's attributes as JSON.
+/// The most bytes of a product's attributes as JSON.
 pub const ATTRIBUTES_BYTES_MAX: usize = 16 * 1024;
-/// Categories that a product is in.
+/// The most categories of a product.
 pub const CATEGORIES_PER_PRODUCT_MAX: usize = 20;
-/// Images of a product.
+/// The most images of a product.
 pub const IMAGES_PER_PRODUCT_MAX: usize = 50;
-/// Bytes of an image's address.
+/// The most bytes of an image's URL.
 pub const IMAGE_URL_BYTES_MAX: usize = 2048;
-/// Characters of the text that stands for an image.
+/// The most characters of an image's alternative text.
 pub const IMAGE_ALT_CHARS_MAX: usize = 500;
-/// Bytes of an uploaded image.
+/// The most bytes of an uploaded image.
 pub const IMAGE_FILE_BYTES_MAX: usize = 20 * 1024 * 1024;
-/// Pixels of an uploaded image: one from a camera of 24 megapixels is taken.
+/// The most pixels of an uploaded image. Images of a camera with 24 megapixels are accepted.
 pub const IMAGE_PIXELS_MAX: u64 = 25_000_000;
-/// Variants of a product, active or not.
+/// The most variants of a product, active or not.
 pub const VARIANTS_PER_PRODUCT_MAX: usize = 100;
-/// Options of a product, such as Size, Color and Material.
+/// The most options of a product, such as Size, Color and Material.
 pub const OPTIONS_PER_PRODUCT_MAX: usize = 3;
-/// Characters of an option's name, such as Size.
+/// The most characters of an option's name, such as Size.
 pub const OPTION_NAME_CHARS_MAX: usize = 50;
-/// Characters of an option's value, such as Large.
+/// The most characters of an option's value, such as Large.
 pub const OPTION_VALUE_CHARS_MAX: usize = 80;
-/// Characters of a SKU.
+/// The most characters of a SKU.
 pub const SKU_CHARS_MAX: usize = 100;
-/// Minor units of a price.
+/// The highest price in minor units.
 pub const PRICE_MINOR_MAX: i64 = 1_000_000_000_000;
-/// Characters of a product's slug.
+/// The most characters of a product's slug.
 pub const PRODUCT_SLUG_CHARS_MAX: usize = 255;
-/// Levels of the tree of categories.
+/// The most levels of the category tree.
 pub const CATEGORY_LEVELS_MAX: usize = 8;
-/// Characters of a category's title.
+/// The most characters of a category's title.
 pub const CATEGORY_TITLE_CHARS_MAX: usize = 200;
-/// Characters of a category's slug.
+/// The most characters of a category's slug.
 pub const CATEGORY_SLUG_CHARS_MAX: usize = 120;
-/// Bytes of a category's description, before it is sanitised.
+/// The most bytes of a category's description, before it is sanitised.
 pub const CATEGORY_DESCRIPTION_BYTES_MAX: usize = 16 * 1024;
-/// Characters of a text to search for.
+/// The most characters of a search text.
 pub const QUERY_CHARS_MAX: usize = 200;

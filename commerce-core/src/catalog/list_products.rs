@@ -1,4 +1,4 @@
-//! Pages of products, for shoppers and for staff.
+//! Lists of products, for shoppers and for staff.
 
 use chrono::{DateTime, Utc};
 use diesel::pg::Pg;
@@ -18,7 +18,7 @@ use crate::schema::{categories, product_categories, products, variants};
 use crate::text_enum::text_enum;
 
 text_enum! {
-    /// The order of a list; products without a price come last in both orders of price.
+    /// The sort order of products. Products without a price come last in both orders by price.
     pub enum ProductSort {
         /// The oldest first.
         CreatedAt = "created_at",
@@ -26,11 +26,11 @@ text_enum! {
         CreatedAtDescending = "-created_at",
         /// The cheapest first, by the lowest price of each product.
         Price = "price",
-        /// The dearest first, by the lowest price of each product.
+        /// The most expensive first, by the lowest price of each product.
         PriceDescending = "-price",
         /// By title.
         Title = "title",
-        /// By title, backwards.
+        /// By title, descending.
         TitleDescending = "-title",
     }
 }
@@ -38,31 +38,31 @@ text_enum! {
 /// Which products to list.
 #[derive(Debug, Clone)]
 pub struct ListProducts {
-    /// Shoppers see active products whatever `status` asks for.
+    /// Shoppers see active products only, whatever `status` says.
     pub audience: Audience,
-    /// The status that products must have; only staff may choose it.
+    /// The status that products must have. Only staff may choose it.
     pub status: Option<ProductStatus>,
-    /// Id or slug of a category; an unknown one holds no products.
+    /// Id or slug of a category. An unknown category has no products.
     pub category: Option<String>,
-    /// Whether what is filed below the category is in it too.
+    /// Whether products of the category's descendants are included.
     pub with_descendants: bool,
-    /// Bounds of the product's lowest price, inclusive, in minor units.
+    /// The lower bound of the product's lowest price, inclusive, in minor units.
     pub price_min_minor: Option<i64>,
     /// The upper bound of the product's lowest price, inclusive, in minor units.
     pub price_max_minor: Option<i64>,
-    /// Whether something of the product can be bought now.
+    /// Whether the product can be bought now.
     pub in_stock: Option<bool>,
-    /// Words that must all appear in title, description or a SKU.
+    /// Words that must all appear in the title, the description or a SKU.
     pub query: Option<String>,
     /// The order of the list.
     pub sort: ProductSort,
     /// How many products a page holds.
     pub limit: Limit,
-    /// The end of the page before; `None` for the first page.
+    /// The cursor of the page; `None` for the first page.
     pub cursor: Option<String>,
 }
 
-/// Why there is no page.
+/// Why products could not be listed.
 #[derive(Debug, thiserror::Error)]
 pub enum ListProductsError {
     /// The cursor was not issued by this list in this order.
@@ -81,13 +81,13 @@ impl Retryable for ListProductsError {
 
 type Query<'a> = products::BoxedQuery<'a, Pg>;
 
-/// A page of whole products.
+/// A page of complete products.
 pub async fn list_products(
     conn: &mut AsyncPgConnection,
     list: &ListProducts,
 ) -> Result<Page<Product>, ListProductsError> {
     if list.query.as_deref().is_some_and(|query| query.contains('\0')) {
-        // No text in the database has one, and Postgres cannot be asked for it.
+        // No text in the database contains a NUL, and Postgres does not accept one in a query.
         return Ok(Page { data: Vec::new(), next_cursor: None });
     }
     let below = match &list.category {
@@ -129,7 +129,8 @@ async fn load(
     if list.category.is_none() {
         return page.select(ProductRow::as_select()).load(conn).await;
     }
-    // A category may have to be sorted whole: by what is in an index, so that only the rows of the page are read.
+    // The whole category may have to be sorted. That is done with columns of an index, so that only the rows
+    // of the page are read.
     let rows = products::table.filter(products::id.eq_any(page.select(products::id))).into_boxed();
     sorted(rows, list.sort).select(ProductRow::as_select()).load(conn).await
 }
@@ -176,10 +177,10 @@ fn filed_under_any(query: Query<'_>, ids: Vec<CategoryId>) -> Query<'_> {
     query.filter(products::id.eq_any(members))
 }
 
-/// In stock is what has an active variant of which a unit could be reserved now.
+/// A product is in stock if one unit of an active variant could be reserved now.
 fn filtered_by_stock(query: Query<'_>, in_stock: bool) -> Query<'_> {
-    // Looked up product by product, so that a page reads only as far as it must: OFFSET keeps Postgres from making a table of all
-    // that is in stock first.
+    // Looked up for each product, so that a page reads only as far as it must. OFFSET keeps Postgres from
+    // first computing everything that is in stock.
     let available = availability::table
         .filter(availability::product_id.eq(products::id))
         .filter(availability::active.and(availability::available.gt(0)))
@@ -221,7 +222,7 @@ fn cursor_of(row: &ProductRow, sort: ProductSort) -> String {
     }
 }
 
-/// The row that a cursor names.
+/// The row at which a page starts.
 enum Start {
     CreatedAt(DateTime<Utc>, ProductId),
     Price(Option<i64>, ProductId),
@@ -247,8 +248,8 @@ impl Start {
     }
 }
 
-/// What follows that row: a range of the sort's index, which a page begins at wherever it is. Of a row with a price only the others
-/// with one; those without are another range.
+/// The rows after that row. They are a range of the index for this order, so a page starts there at once. If
+/// the row has a price, these are the rows with a price; rows without one are another range.
 fn after<'a>(query: Query<'a>, sort: ProductSort, start: &Start) -> Query<'a> {
     use products::{created_at, id, price_from_minor, title};
     let is_ascending = matches!(sort, ProductSort::CreatedAt | ProductSort::Price | ProductSort::Title);

@@ -1,4 +1,4 @@
-//! How every write to a product begins and ends: it locks the row, and it counts the version up.
+//! How every write to a product begins and ends: it locks the row, and it increments the version.
 
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
@@ -9,7 +9,8 @@ use super::refusal::UpdateProductError;
 use crate::ids::ProductId;
 use crate::schema::{products, variants};
 
-/// Locks a product's row, so that writes to it and its variants queue, and reads all of it.
+/// Locks a product's row, so that writes to the product and its variants wait for each other, and reads all
+/// of it.
 pub(super) async fn lock_product(
     conn: &mut AsyncPgConnection,
     id: ProductId,
@@ -21,12 +22,12 @@ pub(super) async fn lock_product(
     if if_version.is_some_and(|version| version != current) {
         return Err(UpdateProductError::VersionMismatch { current });
     }
-    // Only now: a statement that waited for a lock sees everything but the locked row as it was before the wait.
+    // Read only now. A statement that waited for a lock sees all other rows as they were before the wait.
     let product = find_by_ids(conn, &[id]).await?.pop();
     product.ok_or(UpdateProductError::UnknownProduct)
 }
 
-/// Ends a write to a product by [`count_write`], and reads the result.
+/// Ends a write to a product with [`count_write`], and reads the result.
 pub(crate) async fn finish_write(
     conn: &mut AsyncPgConnection,
     id: ProductId,
@@ -36,7 +37,7 @@ pub(crate) async fn finish_write(
     product.ok_or(UpdateProductError::UnknownProduct)
 }
 
-/// Ends every write to a product: keeps its lowest price, and counts the version up.
+/// Ends every write to a product: updates its lowest price and increments the version.
 pub(super) async fn count_write(conn: &mut AsyncPgConnection, id: ProductId) -> QueryResult<ProductRow> {
     let lowest = variants::table
         .filter(variants::product_id.eq(id).and(variants::active))

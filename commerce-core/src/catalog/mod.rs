@@ -1,7 +1,8 @@
-//! What the shop sells: products with their variants, images and categories.
+//! The catalogue: products with their variants, images and categories.
 //!
-//! A simple product has one variant without options; a product with options has one variant a combination. Prices are
-//! in the shop's currency. Stock belongs to `inventory`: here it is only read, to tell what is available.
+//! A simple product has one variant without options. A product with options has one variant for each
+//! combination. Prices are in the shop's currency. Stock belongs to `inventory`; the catalogue only reads it,
+//! to tell what is available.
 
 mod category;
 mod category_tree;

@@ -1,4 +1,4 @@
-//! The words of the catalogue: what a product, a variant and an image are, and how one is given.
+//! The types of the catalogue: products, variants and images, and the values to create and change them.
 
 use std::collections::BTreeMap;
 
@@ -9,24 +9,24 @@ use crate::money::Money;
 use crate::text_enum::text_enum;
 
 text_enum! {
-    /// Where a product stands. Shoppers see active ones only.
+    /// The status of a product. Shoppers see active products only.
     pub enum ProductStatus {
         /// Only staff see it.
         Draft = "draft",
         /// Shoppers see it and may buy it.
         Active = "active",
-        /// Taken from sale for good; orders keep pointing at it.
+        /// No longer sold. Orders still refer to it.
         Archived = "archived",
     }
 }
 
-/// Free key/value pairs of a product: vendor, type, tags, material …
+/// Free-form facts about a product, such as vendor, type and material.
 pub type Attributes = serde_json::Map<String, serde_json::Value>;
 
-/// The chosen value by option name, such as `{"Size": "Small"}`.
+/// The value of each option, by option name, such as `{"Size": "Small"}`.
 pub type Options = BTreeMap<String, String>;
 
-/// Who reads, which decides what there is to be seen.
+/// Who reads. It decides what is visible.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Audience {
     /// Active products and their active variants.
@@ -35,12 +35,12 @@ pub enum Audience {
     Staff,
 }
 
-/// A product as it is read, whole.
+/// A complete product.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Product {
     /// The product's id.
     pub id: ProductId,
-    /// Its readable address, which no other product has.
+    /// The readable part of its URL. It is unique among products.
     pub slug: String,
     /// What shoppers read.
     pub title: String,
@@ -50,21 +50,21 @@ pub struct Product {
     pub status: ProductStatus,
     /// Facts for people and programs.
     pub attributes: Attributes,
-    /// Names of the options in the order they are shown; empty for a simple product.
+    /// The names of the options in display order. Empty for a simple product.
     pub option_names: Vec<String>,
     /// The categories that it is in.
     pub category_ids: Vec<CategoryId>,
-    /// By position.
+    /// Sorted by position.
     pub images: Vec<Image>,
-    /// By position.
+    /// Sorted by position.
     pub variants: Vec<Variant>,
-    /// The lowest price among active variants; absent when there is none.
+    /// The lowest price of the active variants. `None` if there are none.
     pub price_from: Option<Money>,
     /// When it was made.
     pub created_at: DateTime<Utc>,
     /// When it was last changed.
     pub updated_at: DateTime<Utc>,
-    /// Counts the writes to the product and its variants and images; stock does not count.
+    /// The number of writes to the product, its variants and its images. Changes of stock do not count.
     pub version: i32,
 }
 
@@ -75,44 +75,44 @@ impl Product {
     }
 }
 
-/// What is bought: a product in one combination of its options.
+/// A product in one combination of its options. Shoppers buy variants.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Variant {
     /// The variant's id.
     pub id: VariantId,
     /// The product that it is a variant of.
     pub product_id: ProductId,
-    /// The merchant's own number, which no other variant has.
+    /// The merchant's own number. It is unique among variants.
     pub sku: Option<String>,
-    /// The values of the options, such as `Small / Blue`; `Default` when there are none.
+    /// The values of the options, such as `Small / Blue`. `Default` if there are no options.
     pub title: String,
     /// The value of each of the product's options.
     pub options: Options,
     /// What one unit costs.
     pub price: Money,
-    /// A former or recommended price, to be shown beside the price.
+    /// A former or recommended price, to show beside the price.
     pub compare_at_price: Option<Money>,
-    /// Units that can be bought now: on hand minus reserved over all locations, where lapsed holds of carts count
+    /// Units that can be bought now: on hand minus reserved, over all locations. Lapsed holds of carts count
     /// as free.
     pub available: i64,
     /// Whether it is for sale.
     pub active: bool,
 }
 
-/// A picture: uploaded, or a link.
+/// An image: an uploaded file or a link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {
     /// The image's id.
     pub id: ImageId,
-    /// `http(s)://…`, or a path on the shop's own address.
+    /// `http(s)://…`, or a path on the shop's own server.
     pub url: String,
-    /// What is seen, for those who do not see it.
+    /// Alternative text: what the image shows.
     pub alt: String,
     /// Its place among the product's images, from 0.
     pub position: i32,
-    /// Width and height in pixels of an uploaded one; of a link they are not known.
+    /// Width and height of an uploaded image in pixels. They are not known for a link.
     pub size: Option<(u32, u32)>,
-    /// Smaller copies of an uploaded one, by width. They come some moments after the upload.
+    /// Smaller copies of an uploaded image, sorted by width. They appear some moments after the upload.
     pub variants: Vec<ImageVariant>,
 }
 
@@ -130,14 +130,14 @@ pub struct ImageVariant {
     pub width: u32,
     /// Its height in pixels.
     pub height: u32,
-    /// A path on the shop's own address.
+    /// A path on the shop's own server.
     pub url: String,
 }
 
-/// A product to be made.
+/// A product to create.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewProduct {
-    /// Taken as it is, and refused if taken by another; absent: made from the title.
+    /// A given slug is used as it is, and refused if it is taken. `None` derives a slug from the title.
     pub slug: Option<String>,
     /// What shoppers read.
     pub title: String,
@@ -147,7 +147,7 @@ pub struct NewProduct {
     pub status: ProductStatus,
     /// Facts for people and programs.
     pub attributes: Attributes,
-    /// Empty: the names in the first variant's options, by alphabet.
+    /// If empty, the names are those in the first variant's options, in alphabetical order.
     pub option_names: Vec<String>,
     /// The categories that it is in.
     pub category_ids: Vec<CategoryId>,
@@ -157,34 +157,34 @@ pub struct NewProduct {
     pub variants: Vec<NewVariant>,
 }
 
-/// A variant to be made.
+/// A variant to create.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewVariant {
-    /// The merchant's own number, which no other variant may have.
+    /// The merchant's own number. It must be unique among variants.
     pub sku: Option<String>,
-    /// Exactly the product's options; empty for a simple product.
+    /// A value for each of the product's options. Empty for a simple product.
     pub options: Options,
     /// What one unit costs.
     pub price: Money,
-    /// A former or recommended price, to be shown beside the price.
+    /// A former or recommended price, to show beside the price.
     pub compare_at_price: Option<Money>,
     /// Whether it is for sale.
     pub active: bool,
 }
 
-/// An image to be linked.
+/// An image to link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewImage {
-    /// Where the image is.
+    /// The URL of the image.
     pub url: String,
-    /// The text that stands for the image.
+    /// The alternative text.
     pub alt: String,
 }
 
-/// What to change in a product; absent fields stay.
+/// The changes to a product. `None` keeps the value.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ProductPatch {
-    /// The new slug. The former one leads to it.
+    /// The new slug. The former slug redirects to it.
     pub slug: Option<String>,
     /// The new title.
     pub title: Option<String>,
@@ -198,13 +198,13 @@ pub struct ProductPatch {
     pub option_names: Option<Vec<String>>,
     /// The categories from now on.
     pub category_ids: Option<Vec<CategoryId>>,
-    /// The whole list: images that are not in it are unlinked.
+    /// The whole list. Images that are not in it are unlinked.
     pub images: Option<Vec<NewImage>>,
     /// Changes the only variant of a simple product.
     pub only_variant: Option<VariantPatch>,
 }
 
-/// What to change in a variant; absent fields stay.
+/// The changes to a variant. `None` keeps the value.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct VariantPatch {
     /// `Some(None)` removes it.

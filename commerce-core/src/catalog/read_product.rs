@@ -1,4 +1,5 @@
-//! Reads whole products: one query for them, one for their variants and one for their images, however many products there are.
+//! Reads complete products with three queries, however many products there are: one for the products, one for
+//! their variants, one for their images.
 
 use std::collections::HashMap;
 
@@ -16,7 +17,7 @@ use crate::ids::{CategoryId, ImageId, ProductId, VariantId};
 use crate::money::{Currency, Money};
 use crate::schema::{product_categories, product_images, products, variants};
 
-/// How a reader names a product.
+/// How a product is identified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProductKey {
     /// By id.
@@ -26,13 +27,14 @@ pub enum ProductKey {
 }
 
 impl From<&str> for ProductKey {
-    /// A UUID is an id; everything else is a slug. Postgres knows no NUL, and no slug has one.
+    /// A UUID is an id, and everything else is a slug. Postgres does not accept a NUL, and no slug contains
+    /// one.
     fn from(text: &str) -> Self {
         text.parse().map_or_else(|_| Self::Slug(text.replace('\0', "")), Self::Id)
     }
 }
 
-/// The id of a product of any status.
+/// The id of a product in any status.
 pub async fn find_product_id(
     conn: &mut AsyncPgConnection,
     key: &ProductKey,
@@ -45,7 +47,7 @@ pub async fn find_product_id(
     query.first(conn).await.optional()
 }
 
-/// A product as this audience may see it; `None` if there is none that it may see.
+/// A product that this audience may see. `None` if there is no such product.
 pub async fn find_product(
     conn: &mut AsyncPgConnection,
     key: &ProductKey,
@@ -63,7 +65,7 @@ pub async fn find_product(
     Ok(with_parts(conn, rows, audience).await?.pop())
 }
 
-/// These products as staff sees them, in no order, in one round trip.
+/// These products as staff see them, in no particular order, in one round trip.
 pub(super) async fn find_by_ids(conn: &AsyncPgConnection, ids: &[ProductId]) -> QueryResult<Vec<Product>> {
     if ids.is_empty() {
         return Ok(Vec::new());
@@ -75,8 +77,8 @@ pub(super) async fn find_by_ids(conn: &AsyncPgConnection, ids: &[ProductId]) -> 
     Ok(put_together(rows, parts))
 }
 
-/// Active products by id, in the order of the ids; those that are not active are left out. One round trip, which a caller may share:
-/// a shared borrow of the connection is enough.
+/// Active products by id, in the order of the ids. Products that are not active are left out. It takes one
+/// round trip, which other queries may share, because a shared borrow of the connection is enough.
 pub async fn list_products_by_ids(conn: &AsyncPgConnection, ids: &[ProductId]) -> QueryResult<Vec<Product>> {
     if ids.is_empty() {
         return Ok(Vec::new());
@@ -146,7 +148,7 @@ struct ImageRow {
     variants: Json<Vec<StoredVariant>>,
 }
 
-/// A smaller copy, as `product_images.variants` holds it.
+/// A smaller copy, as stored in `product_images.variants`.
 #[derive(serde::Deserialize)]
 struct StoredVariant {
     width: u32,
@@ -154,11 +156,11 @@ struct StoredVariant {
     key: String,
 }
 
-/// Units of a variant that could be reserved now, as the view tells it.
+/// Units of a variant that could be reserved now, read from the view.
 const AVAILABLE: &str = "coalesce((
     SELECT stock.available FROM commerce.available_stock AS stock WHERE stock.variant_id = variants.id), 0)";
 
-/// Adds variants with their stock and images to rows, keeping their order.
+/// Adds variants with their stock, and images, to rows. Keeps the order of the rows.
 pub(super) async fn with_parts(
     conn: &mut AsyncPgConnection,
     rows: Vec<ProductRow>,
@@ -172,9 +174,9 @@ pub(super) async fn with_parts(
     Ok(put_together(rows, parts))
 }
 
-/// What belongs to products, in the order in which it is shown.
+/// The variants and images of products, in display order.
 struct Parts {
-    /// With the units that can be bought.
+    /// Each variant with the units that can be bought.
     variants: Vec<(VariantRow, i64)>,
     images: Vec<ImageRow>,
 }
@@ -199,7 +201,7 @@ async fn load_parts(conn: &AsyncPgConnection, ids: &[ProductId], audience: Audie
     Ok(Parts { variants, images })
 }
 
-/// Parts of products that are not among the rows are left out.
+/// Parts of products that are not among the rows are dropped.
 fn put_together(rows: Vec<ProductRow>, parts: Parts) -> Vec<Product> {
     let mut products: Vec<Product> = rows.into_iter().map(product_of).collect();
     let places: HashMap<ProductId, usize> =

@@ -1,4 +1,4 @@
-//! Why a product cannot be written as given.
+//! Why a product cannot be written.
 
 use diesel::result::{DatabaseErrorKind, Error as QueryError};
 
@@ -7,10 +7,10 @@ use crate::error::FieldError;
 use crate::ids::VariantId;
 use crate::money::Currency;
 
-/// What is wrong with the given product or variant; nothing was changed.
+/// What is wrong with the given product or variant. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProductRefusal {
-    /// Values are invalid; each is named with its place.
+    /// Values are invalid. Each error has its place.
     #[error("{} value(s) of the product are invalid", .0.len())]
     Invalid(Vec<FieldError>),
     /// The price at `pointer` is not in the shop's currency.
@@ -26,7 +26,7 @@ pub enum ProductRefusal {
     /// A category does not exist.
     #[error("there is no category {0}")]
     UnknownCategory(String),
-    /// The slug belongs to something else.
+    /// The slug belongs to another product.
     #[error("the slug {0:?} belongs to another product")]
     SlugTaken(String),
     /// The SKU belongs to another variant.
@@ -37,7 +37,7 @@ pub enum ProductRefusal {
     OptionsTaken,
 }
 
-/// Why a product was not made.
+/// Why a product was not created.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteProductError {
     /// The product was refused.
@@ -57,10 +57,10 @@ pub enum UpdateProductError {
     /// The product has no such variant.
     #[error("the product has no variant {0}")]
     UnknownVariant(VariantId),
-    /// Someone else wrote in between.
+    /// Somebody else changed it in the meantime.
     #[error("the product was changed in the meantime and is now at version {current}")]
     VersionMismatch {
-        /// The version that it has by now.
+        /// The present version.
         current: i32,
     },
     /// The change was refused.
@@ -104,7 +104,7 @@ impl Retryable for UpdateProductError {
     }
 }
 
-/// The refusal behind a violated constraint, by the constraint's name.
+/// The refusal that a violated constraint stands for, by the constraint's name.
 fn refusal_of(error: &QueryError) -> Option<ProductRefusal> {
     let QueryError::DatabaseError(
         DatabaseErrorKind::UniqueViolation | DatabaseErrorKind::ForeignKeyViolation,
@@ -123,7 +123,7 @@ fn refusal_of(error: &QueryError) -> Option<ProductRefusal> {
     }
 }
 
-/// The value in Postgres's `Key (sku)=(A-1) already exists.`; empty when the message is in another shape.
+/// The value in Postgres's `Key (sku)=(A-1) already exists.`. Empty if the message has another form.
 fn violating_value(details: &str) -> &str {
     let value = details.split_once(")=(").map(|(_, rest)| rest);
     value.and_then(|rest| rest.rsplit_once(')')).map_or("", |(value, _)| value)

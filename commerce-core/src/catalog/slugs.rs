@@ -1,19 +1,20 @@
-//! Readable addresses. A slug comes from the title; when it is taken, `-2`, `-3` and so on is put behind it.
+//! Readable parts of URLs. A slug is derived from the title. If it is taken, it gets the suffix `-2`, `-3`
+//! and so on.
 
 use uuid::Uuid;
 
-/// What stands in addresses where the slug of a product may stand: `/products/search`, `/admin/products/import`.
+/// Words that stand in URLs in the place of a product's slug: `/products/search`, `/admin/products/import`.
 pub(super) const RESERVED_FOR_PRODUCTS: &[&str] = &["search", "import", "export"];
-/// The top level, where a category may be named: `?parent=none`.
+/// The word for the top level in the place of a category: `?parent=none`.
 pub(super) const RESERVED_FOR_CATEGORIES: &[&str] = &["none"];
 
-/// Whether an address with this slug means something else: one of these words, or an id.
+/// Whether this slug would mean something else in a URL: one of these words, or an id.
 pub(super) fn is_reserved(slug: &str, reserved: &[&str]) -> bool {
     reserved.contains(&slug) || Uuid::try_parse(slug).is_ok()
 }
 
-/// The slug of a title, at most `chars_max` long; `fallback` when no letter of the title can be written in ASCII. None of the
-/// reserved ones.
+/// The slug of a title, with at most `chars_max` characters and none of the reserved words. `fallback` is
+/// used if no letter of the title can be written in ASCII.
 pub(super) fn from_title(title: &str, fallback: &str, chars_max: usize, reserved: &[&str]) -> String {
     let slug = slug::slugify(title);
     let slug = cut(&slug, chars_max);
@@ -29,22 +30,22 @@ fn cut(slug: &str, chars_max: usize) -> &str {
     slug.get(..chars_max).unwrap_or(slug).trim_end_matches('-')
 }
 
-/// The slug with something behind it. Only as much of it is given up as that needs, so that a title has the same slug wherever
-/// it can.
+/// The slug with a suffix. Only as much of the slug is cut off as the suffix needs, so that a title leads to
+/// the same slug as far as possible.
 fn with_tail(base: &str, tail: &str, chars_max: usize) -> String {
     format!("{}-{tail}", cut(base, chars_max.saturating_sub(tail.len() + 1)))
 }
 
-/// Lower-case ASCII letters and digits in words joined by single hyphens.
+/// Whether the text is lower-case ASCII letters and digits, in words joined by single hyphens.
 pub(super) fn is_slug(text: &str, chars_max: usize) -> bool {
     let is_word =
         |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
     text.len() <= chars_max && text.split('-').all(is_word)
 }
 
-/// The slugs to try one after the other, of which none is among the taken ones: `base`, `base-2`, `base-3` and so on.
-/// Another transaction may take one in between. In a crowd counting ends after a few of them, and every further slug is one
-/// that nobody else is about to take.
+/// The slugs to try one after the other: `base`, `base-2`, `base-3` and so on, without the taken ones.
+/// Another transaction may take one at the same time. So after a few of them the counting stops, and every
+/// further slug is one that nobody else is about to take.
 pub(super) fn candidates<'a>(
     base: &'a str,
     taken: &'a [String],
@@ -58,14 +59,15 @@ pub(super) fn candidates<'a>(
         .chain(std::iter::repeat_with(move || unlikely(base, chars_max)))
 }
 
-/// A slug that nobody else is about to take: for when many ask for the same title at the same moment.
+/// A slug that nobody else is about to take, for when many requests have the same title at the same time.
 pub(super) fn unlikely(base: &str, chars_max: usize) -> String {
     let id = Uuid::now_v7().simple().to_string();
     let tail = id.get(20..).unwrap_or(&id);
     with_tail(base, tail, chars_max)
 }
 
-/// The pattern for SQL's LIKE of everything that [`candidates`] may have numbered. No number has twenty digits.
+/// A pattern for SQL's LIKE that matches everything that [`candidates`] may have numbered. No number has
+/// twenty digits.
 pub(super) fn numbered_pattern(base: &str, chars_max: usize) -> String {
     let kept = cut(base, chars_max.saturating_sub(20));
     if kept == base { format!("{base}-%") } else { format!("{kept}%") }

@@ -1,4 +1,5 @@
-//! Changes a product. Archiving is a change of its status; nothing is ever deleted, since orders point at variants.
+//! Changes a product. Archiving is a change of its status. Nothing is ever deleted, because orders refer to
+//! variants.
 
 use diesel::prelude::*;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
@@ -16,7 +17,7 @@ use crate::ids::{ImageId, ProductId, VariantId};
 use crate::money::Currency;
 use crate::schema::{product_categories, product_images, products, variants};
 
-/// Applies a patch and returns the product as it is then. `if_version`: only while the product is at this version.
+/// Applies a patch and returns the product. With `if_version` only if the product has this version.
 pub async fn update_product(
     conn: &mut AsyncPgConnection,
     id: ProductId,
@@ -32,7 +33,7 @@ pub async fn update_product(
     .await
 }
 
-/// Writes a patch to a locked product. `count_write` or [`finish_write`] must follow.
+/// Writes a patch to a locked product. The caller must then call `count_write` or [`finish_write`].
 pub(super) async fn apply_patch(
     conn: &mut AsyncPgConnection,
     before: &Product,
@@ -118,7 +119,7 @@ async fn write_row(conn: &mut AsyncPgConnection, id: ProductId, patch: &ProductP
     written.optional_empty_changeset().map(drop)
 }
 
-/// Makes the list the product's images: one that stays linked keeps its id.
+/// Replaces the product's images. An image that stays keeps its id.
 async fn replace_images(
     conn: &mut AsyncPgConnection,
     before: &Product,
@@ -150,7 +151,7 @@ async fn replace_images(
     Ok(())
 }
 
-/// The titles of variants follow the order of the options.
+/// Updates the titles of the variants, which follow the order of the options.
 async fn retitle_variants(
     conn: &mut AsyncPgConnection,
     before: &Product,

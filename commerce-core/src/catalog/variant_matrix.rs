@@ -1,4 +1,4 @@
-//! Variants for every combination of some options, on demand.
+//! Creates variants for every combination of options.
 
 use std::collections::BTreeSet;
 
@@ -14,17 +14,18 @@ use crate::error::FieldErrors;
 use crate::ids::{ProductId, VariantId};
 use crate::money::{Currency, Money};
 
-/// An option and the values to choose from.
+/// An option and its values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OptionValues {
     /// The option's name, such as Size.
     pub name: String,
-    /// The values to choose from, in their order.
+    /// The values, in their order.
     pub values: Vec<String>,
 }
 
-/// Adds a variant for every combination of these options that the product does not have yet, all at one price, and returns their
-/// ids and the product. Done again, it adds nothing. A product without variants takes the names of its options from here.
+/// Adds a variant for every combination of these options that the product does not have yet, all with the
+/// same price. Returns their ids and the product. Calling it again adds nothing. A product without variants
+/// takes the names of its options from here.
 pub async fn add_combinations(
     conn: &mut AsyncPgConnection,
     product_id: ProductId,
@@ -102,7 +103,7 @@ fn check(options: &[OptionValues]) -> Result<(), ProductRefusal> {
     check_product::finish(errors)
 }
 
-/// The options are those that the product's variants have, and there is room for the new ones.
+/// Checks that the options are those of the product's variants, and that there is room for the new variants.
 fn check_fit(product: &Product, options: &[OptionValues], new: usize) -> Result<(), ProductRefusal> {
     let mut errors = FieldErrors::default();
     let names: BTreeSet<&String> = options.iter().map(|option| &option.name).collect();
@@ -121,7 +122,7 @@ fn check_fit(product: &Product, options: &[OptionValues], new: usize) -> Result<
     check_product::finish(errors)
 }
 
-/// The last option changes first: S red, S blue, M red, M blue.
+/// The last option varies first: S red, S blue, M red, M blue.
 fn combinations(options: &[OptionValues]) -> Vec<Options> {
     options.iter().fold(vec![Options::new()], |combinations, OptionValues { name, values }| {
         let with_each = |options: Options| {

@@ -13,8 +13,8 @@ use crate::ids::{ProductId, VariantId};
 use crate::money::Currency;
 use crate::schema::{products, variants};
 
-/// Appends a variant and returns its id and the product. The first variant of a product brings the names of its
-/// options with it; every other chooses among them.
+/// Appends a variant and returns its id and the product. The first variant of a product sets the names of the
+/// options, and every other variant has a value for each of them.
 pub async fn add_variant(
     conn: &mut AsyncPgConnection,
     product_id: ProductId,
@@ -29,7 +29,8 @@ pub async fn add_variant(
     .await
 }
 
-/// Locks the product and appends a variant. [`finish_write`] must follow in the same transaction.
+/// Locks the product and appends a variant. The caller must then call [`finish_write`] in the same
+/// transaction.
 pub(crate) async fn append_variant(
     conn: &mut AsyncPgConnection,
     product_id: ProductId,
@@ -46,7 +47,8 @@ pub(crate) async fn append_variant(
     Ok(ids.into_iter().next().ok_or(diesel::result::Error::NotFound)?)
 }
 
-/// Changes a variant and returns its product. Deactivating takes it from sale; it keeps its SKU and its combination.
+/// Changes a variant and returns its product. A deactivated variant is no longer sold, but keeps its SKU and
+/// its combination.
 pub async fn update_variant(
     conn: &mut AsyncPgConnection,
     product_id: ProductId,
@@ -82,8 +84,8 @@ fn check_new(
     )
 }
 
-/// The names that a variant's options must have. A variant without siblings may rename them: then they are the
-/// product's from now on.
+/// The names that a variant's options must have. The only variant of a product may rename them, and they are
+/// then the product's.
 async fn option_names_with(
     conn: &mut AsyncPgConnection,
     product: &Product,
@@ -104,7 +106,7 @@ async fn option_names_with(
     Ok(names)
 }
 
-/// The names of the options of a locked product.
+/// Sets the names of the options of a locked product.
 pub(super) async fn set_option_names(
     conn: &mut AsyncPgConnection,
     product_id: ProductId,
@@ -128,7 +130,7 @@ struct VariantChanges {
     active: Option<bool>,
 }
 
-/// Writes a variant of a locked product; `at` is where the patch stands in the request.
+/// Writes a variant of a locked product. `at` is the place of the patch in the request.
 pub(super) async fn patch_variant(
     conn: &mut AsyncPgConnection,
     product: &Product,
@@ -159,8 +161,8 @@ pub(super) async fn patch_variant(
     Ok(())
 }
 
-/// Writes variants of locked products as they are given, in one statement: its unique keys are looked at when all are written, so
-/// that variants may trade their SKUs and options.
+/// Writes variants of locked products in one statement. Unique keys are checked after all variants are
+/// written, so that variants may exchange their SKUs and options.
 pub(super) async fn write_variants(conn: &mut AsyncPgConnection, changed: &[Variant]) -> QueryResult<()> {
     use diesel::sql_types::{Array, BigInt, Bool, Jsonb, Nullable, Text, Uuid};
     if changed.is_empty() {

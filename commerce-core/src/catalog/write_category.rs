@@ -1,4 +1,4 @@
-//! Makes, changes and deletes categories.
+//! Creates, changes and deletes categories.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -15,7 +15,7 @@ use crate::error::FieldErrors;
 use crate::ids::{CategoryId, ProductId};
 use crate::schema::{categories, former_category_slugs, product_categories, products};
 
-/// Makes a category. Without a slug of its own it gets one from its title.
+/// Creates a category. Without a slug it gets one from its title.
 pub async fn create_category(
     conn: &mut AsyncPgConnection,
     new: NewCategory,
@@ -63,7 +63,7 @@ async fn insert_category(
     Err(WriteCategoryError::SlugTaken)
 }
 
-/// The slug under which an import looks for the category of this title.
+/// The slug by which an import looks for the category with this title.
 pub(super) fn title_slug(title: &str) -> String {
     let reserved = slugs::RESERVED_FOR_CATEGORIES;
     if slugs::is_slug(title, limits::CATEGORY_SLUG_CHARS_MAX) && !slugs::is_reserved(title, reserved) {
@@ -72,7 +72,8 @@ pub(super) fn title_slug(title: &str) -> String {
     slugs::from_title(title, "category", limits::CATEGORY_SLUG_CHARS_MAX, reserved)
 }
 
-/// The categories under the slugs of these titles, or that were under them before, by title. Those that there are.
+/// The existing categories for these titles, by title. A category is found by the slug of the title, as its
+/// present or a former slug.
 pub(super) async fn find_by_titles<'a>(
     conn: &mut AsyncPgConnection,
     titles: &BTreeSet<&'a str>,
@@ -92,8 +93,8 @@ pub(super) async fn find_by_titles<'a>(
     Ok(titles.iter().filter_map(|title| Some((*title, *by_slug.get(&title_slug(title))?))).collect())
 }
 
-/// The category under the slug of this title, or that was under it before, made if there is none: for imports, where a title names a
-/// category.
+/// The category for this title, found by the slug of the title as its present or a former slug, or created if
+/// there is none. Imports need it, because they name categories by title.
 pub(super) async fn find_or_create_by_title(
     conn: &mut AsyncPgConnection,
     title: &str,
@@ -116,11 +117,11 @@ pub(super) async fn find_or_create_by_title(
         .do_nothing()
         .execute(conn)
         .await?;
-    // Someone else may have made it in between.
+    // Somebody else may have created it in the meantime.
     Ok(find(conn).await?.unwrap_or(id))
 }
 
-/// The slugs among which a new one must find a number of its own.
+/// Existing slugs that begin alike. A new slug must get a number that none of them has.
 async fn similar_slugs(conn: &mut AsyncPgConnection, base: &str) -> QueryResult<Vec<String>> {
     let numbered = slugs::numbered_pattern(base, limits::CATEGORY_SLUG_CHARS_MAX);
     categories::table
@@ -140,7 +141,7 @@ struct CategoryChanges {
     parent_id: Option<Option<CategoryId>>,
 }
 
-/// Applies a patch. `if_version`: only while the category is at this version.
+/// Applies a patch. With `if_version` only if the category has this version.
 pub async fn update_category(
     conn: &mut AsyncPgConnection,
     id: CategoryId,
@@ -188,7 +189,7 @@ pub async fn update_category(
     .await
 }
 
-/// Deletes a category and never a product or another category.
+/// Deletes a category, but never a product or another category.
 pub async fn delete_category(
     conn: &mut AsyncPgConnection,
     id: CategoryId,
@@ -197,7 +198,7 @@ pub async fn delete_category(
 ) -> Result<(), DeleteCategoryError> {
     conn.transaction::<_, DeleteCategoryError, _>(async |conn| {
         lock_tree(conn).await?;
-        // Holds off products and categories that are being filed under it.
+        // Blocks products and categories that are just being added to it.
         let locked: Option<Option<CategoryId>> = categories::table
             .find(id)
             .select(categories::parent_id)

@@ -1,6 +1,6 @@
-//! What a person types, as part of a pattern for SQL's LIKE.
+//! Texts of people as part of a pattern for SQL's LIKE.
 
-/// The text with `%`, `_` and `\` as the plain characters that a person means by them.
+/// Escapes `%`, `_` and `\`, so that they stand for themselves.
 pub(crate) fn escape_like(text: &str) -> String {
     text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
 }

@@ -1,4 +1,4 @@
-//! Statements that travel together.
+//! Statements that are sent together.
 
 use std::future::{Future, poll_fn};
 use std::task::Poll;
@@ -6,11 +6,11 @@ use std::task::Poll;
 use diesel::QueryResult;
 use futures_util::future::{BoxFuture, FutureExt as _};
 
-/// Statements that are sent at once and waited for together: one round trip for all, instead of one for each.
+/// Statements that are sent at once and awaited together: one round trip for all, not one for each.
 ///
-/// Each must be a future over a shared borrow of the same connection. They reach Postgres in the order in which they were
-/// added, and it runs them one after the other. If one fails, those after it in a transaction fail too, and the first error is
-/// what [`run`](Self::run) returns.
+/// Each must be a future over a shared borrow of the same connection. They reach Postgres in the order in
+/// which they were added, and Postgres runs them in that order. If one fails, those after it in the
+/// transaction fail too, and [`run`](Self::run) returns the first error.
 pub(crate) struct Pipeline<'c>(Vec<BoxFuture<'c, QueryResult<()>>>);
 
 impl<'c> Pipeline<'c> {
@@ -23,12 +23,12 @@ impl<'c> Pipeline<'c> {
         self.0.push(statement.boxed());
     }
 
-    /// Sends all of them, and waits for the last answer.
+    /// Sends all statements and waits for the last answer.
     pub(crate) async fn run(self) -> QueryResult<()> {
         let mut waiting = self.0;
         poll_fn(|context| {
             let mut outcome = Ok(());
-            // In their order, each time: the first look at a statement sends it.
+            // Polled in their order each time, because the first poll of a statement sends it.
             waiting.retain_mut(|statement| match statement.poll_unpin(context) {
                 Poll::Pending => true,
                 Poll::Ready(Ok(())) => false,
@@ -51,7 +51,7 @@ mod tests {
 
     use super::*;
 
-    /// However many there are. Each is looked at three times before it is done.
+    /// For any number of statements. Each is polled three times before it is done.
     #[tokio::test(flavor = "multi_thread")]
     async fn statements_are_sent_in_their_order() {
         let sent = Mutex::new(Vec::new());

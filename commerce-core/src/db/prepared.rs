@@ -1,12 +1,13 @@
-//! Keeping a statement prepared on its connection that Diesel would parse anew each time.
+//! Keeps a statement prepared on its connection if Diesel would parse it anew each time.
 
 use diesel::QueryResult;
 use diesel::pg::Pg;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 
-/// A statement whose text is the same every time it runs. Diesel parses updates, upserts and defaults anew each time, since
-/// their text may vary without end; wrapped in this, they are prepared once a connection, known by their text, which saves a
-/// round trip. Only for statements on a hot path, and never for a list of varying length.
+/// A statement whose text is always the same. Diesel parses updates, upserts and defaults anew each time,
+/// because their text may vary without limit. With this wrapper such a statement is prepared once for each
+/// connection, identified by its text, which saves a round trip. Use it only for statements on a hot path,
+/// and never for a list of varying length.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Prepared<Q>(pub Q);
 
@@ -23,7 +24,7 @@ impl<Q: QueryFragment<Pg>> QueryFragment<Pg> for Prepared<Q> {
 impl<Q> QueryId for Prepared<Q> {
     type QueryId = ();
 
-    // Known by its text, not by its type.
+    // It is identified by its text, not by its type.
     const HAS_STATIC_QUERY_ID: bool = false;
 }
 

@@ -1,4 +1,5 @@
-//! Writing down that a provider is about to be asked for money: the point from which an interrupted payment is resumed.
+//! Records that a provider is about to be asked for money. An interrupted payment is resumed from this
+//! record.
 
 use diesel::result::Error as QueryError;
 use diesel_async::{AsyncConnection, AsyncPgConnection};
@@ -12,27 +13,27 @@ use crate::orders::{self, EventKind, OrderStatus};
 use crate::payments::{self, NewPayment, Payment, ProviderName};
 use crate::request::Origin;
 
-/// The wish to pay an order, or a part of it.
+/// A request to pay an order or a part of it.
 #[derive(Debug, Clone)]
 pub struct BeginPayment {
     /// The order to pay.
     pub order_id: OrderId,
-    /// Whose order it must be.
+    /// The owner that the order must have.
     pub owner: Owner,
-    /// Who is to take the money.
+    /// The provider that is to take the money.
     pub provider: ProviderName,
-    /// All that is due unless given.
+    /// The amount. `None` means all that is due.
     pub amount: Option<Money>,
-    /// The shopper's part of the request, which the provider has checked.
+    /// The shopper's part of the request. The provider has checked it.
     pub request: serde_json::Value,
-    /// Identifies the request: the same one resumes its attempt.
+    /// Identifies the request. The same request resumes its attempt.
     pub request_key: [u8; 32],
-    /// Who asks, for the order's timeline.
+    /// Who pays, for the order's timeline.
     pub origin: Origin,
 }
 
 impl BeginPayment {
-    /// Whether the attempt is what this request asks for.
+    /// Whether the attempt is the one that this request asks for.
     fn asks_for(&self, payment: &Payment) -> bool {
         let amount = Money::new(payment.amount_minor, payment.currency);
         payment.order_id == self.order_id
@@ -48,32 +49,32 @@ pub enum BeginPaymentError {
     /// This owner has no such order.
     #[error("there is no such order")]
     OrderNotFound,
-    /// The order does not wait for a payment; its status is named.
+    /// The order cannot be paid in its present status.
     #[error("an order that is {0} cannot be paid")]
     NotPayable(OrderStatus),
-    /// The order's time to be paid is over; it is about to be cancelled.
+    /// The time to pay the order has run out. It is about to be cancelled.
     #[error("the time to pay this order has run out")]
     Expired,
-    /// The amount is not positive, or is more than is due.
+    /// The amount is not positive, or more than what is due.
     #[error("{amount} cannot be paid: {due} is due")]
     AmountOutOfRange {
-        /// What was to be paid.
+        /// The requested amount.
         amount: Money,
-        /// What the order still lacks.
+        /// The amount due.
         due: Money,
     },
     /// The amount is not in the order's currency.
     #[error("{amount} is not in the currency of the order; {due} is due")]
     CurrencyMismatch {
-        /// What was to be paid.
+        /// The requested amount.
         amount: Money,
-        /// What the order still lacks, in its currency.
+        /// The amount due, in the order's currency.
         due: Money,
     },
-    /// The same key came before with another order, provider, amount or shopper's part.
+    /// The same key was used before with another order, provider, amount or shopper's part.
     #[error("the first request with this key began a payment with other terms")]
     RequestReused,
-    /// The same request is being worked on: try again in a moment.
+    /// The same request is still being processed. Try again in a moment.
     #[error("the same request is still being processed")]
     RequestInUse,
     /// A statement failed.
@@ -87,8 +88,8 @@ impl Retryable for BeginPaymentError {
     }
 }
 
-/// Writes an attempt under the order's lock, or finds the one that this request began before. Commit before asking the
-/// provider.
+/// Writes an attempt under the order's lock, or finds the attempt that this request began before. Commit
+/// before asking the provider.
 pub async fn begin_payment(
     conn: &mut AsyncPgConnection,
     wish: BeginPayment,

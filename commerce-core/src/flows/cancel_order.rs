@@ -1,4 +1,4 @@
-//! An order ends before it was shipped: its stock goes back on the shelf, its money back to the shopper.
+//! Cancels an order before it was shipped. Its stock is released, and its money is refunded.
 
 use diesel::QueryResult;
 use diesel::result::Error as QueryError;
@@ -20,7 +20,7 @@ pub enum CancelOrderError {
     /// This owner has no such order.
     #[error("there is no such order")]
     NotFound,
-    /// The order is too far along, or cancelled already; its status is named.
+    /// The order is too far along or already cancelled. The value is its status.
     #[error("an order that is {0} can no longer be cancelled")]
     TooLate(OrderStatus),
     /// A statement failed.
@@ -34,7 +34,7 @@ impl Retryable for CancelOrderError {
     }
 }
 
-/// Cancels an order for good: no late payment brings it back.
+/// Cancels an order for good. A late payment does not restore it.
 pub async fn cancel_order(
     conn: &mut AsyncPgConnection,
     order_id: OrderId,
@@ -53,8 +53,8 @@ pub async fn cancel_order(
     .await
 }
 
-/// Cancels an order whose lock is held and whose state allows it: releases its stock, closes its open attempts, promises back
-/// what came in, and tells the shopper.
+/// Cancels an order that is locked and whose status allows it: releases its stock, closes its open attempts,
+/// requests the refunds, and mails the shopper.
 pub(super) async fn cancel_locked(
     conn: &mut AsyncPgConnection,
     order: &mut LockedOrder,

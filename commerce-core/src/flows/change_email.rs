@@ -1,4 +1,4 @@
-//! Somebody wants their account under another e-mail address.
+//! A user requests another e-mail address for their account.
 
 use diesel::result::Error as QueryError;
 use diesel_async::{AsyncConnection, AsyncPgConnection};
@@ -10,9 +10,9 @@ use crate::email_address::EmailAddress;
 use crate::ids::UserId;
 use crate::notifications::{NewEmail, Template, enqueue_email};
 
-/// Mails a code to the new address, and a notice to the old one, at most once a minute. An address that has an account gets a
-/// mail that says so instead of a code: whoever asks sees no difference. `false` if the password was changed in the meantime
-/// or the account cannot be used.
+/// Mails a code to the new address and a notice to the old one, at most once a minute. If the new address has
+/// an account, it gets a mail that says so instead of a code, so that the caller sees no difference. `false`
+/// if the password was changed in the meantime or the account cannot be used.
 pub async fn request_email_change(
     conn: &mut AsyncPgConnection,
     proven: &ProvenUser,
@@ -38,8 +38,9 @@ pub async fn request_email_change(
     .await
 }
 
-/// Moves the account to the new address if the code is right, and tells the old one. **`None` is to be committed too**: a wrong
-/// guess is counted. Also `None` if another account has proven the address in the meantime.
+/// Moves the account to the new address if the code is right, and mails a notice to the old one. **Commit
+/// even if it returns `None`**, because a wrong guess is counted. It also returns `None` if another account
+/// has verified the address in the meantime.
 pub async fn confirm_email_change(
     conn: &mut AsyncPgConnection,
     key: &SecretKey,

@@ -1,4 +1,5 @@
-//! What a provider said of a refund takes effect. Safe in any order and any number of times: money goes back once.
+//! Applies what a provider said about a refund. It is safe in any order and any number of times: the money is
+//! counted once.
 
 use diesel::QueryResult;
 use diesel::result::Error as QueryError;
@@ -30,7 +31,8 @@ impl Retryable for CompleteRefundError {
     }
 }
 
-/// Writes how a refund stands; a second time changes nothing. Locks the order, the payment and the refund.
+/// Records the state of a refund. Doing so a second time changes nothing. It locks the order, the payment and
+/// the refund.
 pub async fn complete_refund(
     conn: &mut AsyncPgConnection,
     shop: &ShopSettings,
@@ -57,7 +59,7 @@ pub async fn complete_refund(
     .await
 }
 
-/// A refund with what it changes.
+/// A refund, with the payment and order that it changes.
 pub(super) struct LockedRefundOfOrder {
     pub order: LockedOrder,
     pub payment: LockedPayment,
@@ -98,7 +100,7 @@ async fn succeeded(
     count_refund(conn, locked, EventKind::RefundSucceeded, data, origin).await
 }
 
-/// The money of a refund went back: payment and order count it, and the shopper is told.
+/// The refund has succeeded: payment and order count it, and the shopper gets a mail.
 pub(super) async fn count_refund(
     conn: &mut AsyncPgConnection,
     locked: &mut LockedRefundOfOrder,
@@ -114,7 +116,8 @@ pub(super) async fn count_refund(
     enqueue_email(conn, NewEmail::about_refund(refund.id, &order.email)).await
 }
 
-/// The provider gave back what the shop had meanwhile given back another way. Nobody can undo that but a person.
+/// The provider refunded money that the shop had meanwhile refunded in another way. Only a person can resolve
+/// that.
 async fn paid_twice(
     conn: &mut AsyncPgConnection,
     shop: &ShopSettings,
@@ -131,7 +134,7 @@ async fn paid_twice(
     alert(conn, shop, Template::RefundMismatchAlert, refund).await
 }
 
-/// The provider took it up, and takes its time.
+/// The provider has accepted the refund but not finished it.
 async fn pending(
     conn: &mut AsyncPgConnection,
     refund: &mut LockedRefund,
@@ -155,7 +158,7 @@ async fn failed(
     code: &str,
     origin: &Origin,
 ) -> QueryResult<()> {
-    // What is said of an attempt that was given up says nothing of the next one.
+    // A report about an abandoned attempt says nothing about the next attempt.
     let of_another =
         reference.zip(refund.provider_reference.as_deref()).is_some_and(|(told, own)| told != own);
     if refund.status != RefundStatus::Processing || of_another {
@@ -167,7 +170,7 @@ async fn failed(
     alert(conn, shop, Template::RefundFailedAlert, refund).await
 }
 
-/// Tells the shop, once an attempt.
+/// Alerts the shop, once for each attempt.
 async fn alert(
     conn: &mut AsyncPgConnection,
     shop: &ShopSettings,

@@ -1,4 +1,4 @@
-//! A product goes on sale: product, variants, stock levels and their first ledger entries in one transaction.
+//! Creates a product, its variants, its stock levels and their first ledger entries in one transaction.
 
 use diesel::result::Error as QueryError;
 use diesel_async::{AsyncConnection, AsyncPgConnection};
@@ -14,21 +14,21 @@ use crate::inventory::{self, AdjustError, AdjustStock, MAIN_LOCATION, ON_HAND_MA
 use crate::money::{Currency, Money};
 use crate::request::Origin;
 
-/// A product with what there is of it.
+/// A product to create, with its stock.
 #[derive(Debug, Clone)]
 pub struct CreateProduct {
     /// The product with its variants.
     pub product: NewProduct,
-    /// Units on hand at the main location, by the order of the product's variants; missing ones have none.
+    /// Units on hand at the main location, in the order of the product's variants. Missing numbers mean 0.
     pub stock: Vec<i64>,
 }
 
-/// A variant to be added to a product, with what there is of it.
+/// A variant to add to a product, with its stock.
 #[derive(Debug, Clone)]
 pub struct CreateVariant {
     /// The product that it is a variant of.
     pub product_id: ProductId,
-    /// Add it only while the product is at this version.
+    /// Add it only if the product has this version.
     pub if_version: Option<i32>,
     /// The variant.
     pub variant: NewVariant,
@@ -36,20 +36,20 @@ pub struct CreateVariant {
     pub stock: i64,
 }
 
-/// Options of which a product is to have a variant for every combination.
+/// Options whose combinations become variants of a product.
 #[derive(Debug, Clone)]
 pub struct CreateCombinations {
     /// The product that gets the variants.
     pub product_id: ProductId,
-    /// Add them only while the product is at this version.
+    /// Add them only if the product has this version.
     pub if_version: Option<i32>,
     /// The options and their values.
     pub options: Vec<OptionValues>,
-    /// What each new variant costs.
+    /// The price of each new variant.
     pub price: Money,
 }
 
-/// Why a product was not made; nothing was changed.
+/// Why a product was not created. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum CreateProductError {
     /// The catalogue's rules do not allow this product.
@@ -75,7 +75,7 @@ impl Retryable for CreateProductError {
     }
 }
 
-/// Makes a product with stock and returns it as staff sees it. `currency` is the shop's.
+/// Creates a product with stock and returns it as staff see it. `currency` is the shop's.
 pub async fn create_product(
     conn: &mut AsyncPgConnection,
     create: CreateProduct,
@@ -113,7 +113,8 @@ pub async fn create_variant(
     .await
 }
 
-/// Adds a variant without stock for every missing combination of the options. Returns how many were added, and the product.
+/// Adds a variant without stock for every missing combination of the options. Returns the number of added
+/// variants, and the product.
 pub async fn create_combinations(
     conn: &mut AsyncPgConnection,
     create: CreateCombinations,
@@ -140,7 +141,8 @@ fn check_stock(stock: impl IntoIterator<Item = (String, i64)>) -> Result<(), Pro
     if errors.is_empty() { Ok(()) } else { Err(ProductRefusal::Invalid(errors.into_vec())) }
 }
 
-/// Puts the first units of new variants on hand. A variant without any gets a level too, so that inventory lists it.
+/// Records the first units of new variants. A variant without units gets a stock level too, so that inventory
+/// lists it.
 pub(super) async fn receive(
     conn: &mut AsyncPgConnection,
     stock: impl IntoIterator<Item = (VariantId, i64)>,

@@ -1,4 +1,4 @@
-//! Somebody deletes their account.
+//! Users delete their own account, and staff delete the accounts of others.
 
 use diesel::result::Error as QueryError;
 use diesel_async::{AsyncConnection, AsyncPgConnection};
@@ -18,7 +18,7 @@ pub enum DeleteAccountError {
     /// The password was changed in the meantime, or the account is disabled.
     #[error("the password was changed after it was checked")]
     PasswordChanged,
-    /// Nobody would be left who may do everything.
+    /// No admin who can log in would remain.
     #[error("this is the last admin who can log in: make somebody else an admin first")]
     LastAdmin,
     /// A statement failed.
@@ -31,7 +31,7 @@ impl From<AdministerUserError> for DeleteAccountError {
         match error {
             AdministerUserError::LastAdmin => Self::LastAdmin,
             AdministerUserError::Database(error) => Self::Database(error),
-            // Deleted a moment ago.
+            // The account was deleted a moment ago.
             AdministerUserError::NotFound
             | AdministerUserError::AuthorGone
             | AdministerUserError::AuthorMayNot
@@ -49,13 +49,14 @@ impl Retryable for DeleteAccountError {
 
 /// Deletes an account for good.
 ///
-/// What goes: name, e-mail address, password, role, sessions with their devices and IP addresses, codes, the address book, what is
-/// in the cart (and the stock that it held), the recipient of mails that were sent, and mails about the account that were not. The address can be
-/// registered again, as a new account that knows nothing of this one.
+/// These data are deleted: name, e-mail address, password, role, sessions with their devices and IP
+/// addresses, codes, the address book, the items of the cart with the stock that it held, the recipient of
+/// mails that were sent, and pending mails about the account. The address can be registered again, as a new
+/// account without any link to this one.
 ///
-/// What stays: orders, payments, shipments and their timelines, as they were: with the e-mail and postal addresses that
-/// were given for them. They are the shop's records of its sales, and what is still to be delivered or paid back needs them.
-/// They refer to a row that says no more than that there was an account.
+/// These data stay: orders, payments, shipments and their timelines, with the e-mail and postal addresses
+/// that were given for them. They are the shop's records of its sales, and pending deliveries and refunds
+/// need them. They refer to a row that says only that there was an account.
 pub async fn delete_account(
     conn: &mut AsyncPgConnection,
     shop: &ShopSettings,
@@ -75,7 +76,8 @@ pub async fn delete_account(
     .await
 }
 
-/// As [`delete_account`], of somebody else, by staff who may do so when it is done; it is in the audit log.
+/// Like [`delete_account`], for another's account. The author must have the permission when the account is
+/// deleted. The deletion is recorded in the audit log.
 pub async fn delete_account_of(
     conn: &mut AsyncPgConnection,
     shop: &ShopSettings,
@@ -97,8 +99,9 @@ pub async fn delete_account_of(
     .await
 }
 
-/// First what other domains have about a person, then the account. The user's row is locked, but not changed yet: a checkout of
-/// theirs may still be about to refer to it, and holds the cart.
+/// First deletes the personal data of other domains, then those of the account. At first the user's row is
+/// locked but not changed, because a checkout of the user may hold the cart and still be about to refer to
+/// the row.
 async fn delete(
     conn: &mut AsyncPgConnection,
     shop: &ShopSettings,
@@ -108,7 +111,7 @@ async fn delete(
     notifications::forget_recipient(conn, user.id, &user.email).await?;
     cart::clear(conn, shop, Owner::User(user.id), origin).await.map_err(|error| match error {
         CartError::Database(error) => error,
-        // Taking out asks for nothing that could be refused.
+        // Removing an item asks for nothing that could be refused.
         other => QueryError::QueryBuilderError(other.into()),
     })?;
     accounts::anonymise(conn, user.id).await

@@ -1,4 +1,4 @@
-//! Money beyond an order's total goes back.
+//! Refunds money beyond an order's total.
 
 use diesel::QueryResult;
 use diesel_async::AsyncPgConnection;
@@ -8,7 +8,7 @@ use crate::orders::{LockedOrder, Order};
 use crate::payments::{self, LockedPayment, RefundReason};
 use crate::request::Origin;
 
-/// Gives back what the order keeps beyond its total: of this payment, for it was the one too many.
+/// Refunds what the order has beyond its total, from this payment, because it was the one too many.
 pub(super) async fn give_back_excess(
     conn: &mut AsyncPgConnection,
     order: &LockedOrder,
@@ -22,7 +22,7 @@ pub(super) async fn give_back_excess(
     Ok(())
 }
 
-/// What came in and is not promised back.
+/// What came in and is not being refunded.
 pub(super) async fn kept_minor(conn: &mut AsyncPgConnection, order: &Order) -> QueryResult<i64> {
     let promised = payments::promised_by_payment(conn, order.id).await?;
     Ok(order.paid_minor - promised.iter().map(|(_, amount_minor)| amount_minor).sum::<i64>())

@@ -1,4 +1,5 @@
-//! Orders that were not paid in time are cancelled and their stock given back. A sweep: safe to run in every replica at once.
+//! Cancels orders that were not paid in time and releases their stock. This sweep is safe to run in every
+//! replica at once.
 
 use std::time::Duration;
 
@@ -19,13 +20,13 @@ use crate::request::Origin;
 use crate::schema;
 use crate::settings::ShopSettings;
 
-/// Why a sweep stopped; what it expired before stays expired.
+/// Why a sweep stopped. Orders that it cancelled before stay cancelled.
 #[derive(Debug, thiserror::Error)]
 pub enum ExpireOrdersError {
     /// The pool had no connection.
     #[error("no database connection is available: {0}")]
     NoConnection(#[from] PoolError),
-    /// What a provider says about a payment could not be written.
+    /// A provider's answer about a payment could not be recorded.
     #[error(transparent)]
     Settle(#[from] SettlePaymentError),
     /// A statement failed.
@@ -52,8 +53,8 @@ impl<E: Into<ExpireOrdersError>> From<TransactionError<E>> for ExpireOrdersError
     }
 }
 
-/// Cancels orders whose time to pay is over, and returns how many: [`expire_unattempted_orders`], then
-/// [`expire_attempted_orders`]. Each takes up to `orders_max`.
+/// Cancels orders whose time to pay has run out, and returns their number: [`expire_unattempted_orders`],
+/// then [`expire_attempted_orders`]. Each takes up to `orders_max`.
 pub async fn expire_orders(
     pool: &Pool,
     shop: &ShopSettings,
@@ -64,11 +65,11 @@ pub async fn expire_orders(
     Ok(unattempted + expire_attempted_orders(pool, shop, providers, orders_max).await?)
 }
 
-/// Cancels orders with which no provider can take money, oldest first, each in a transaction of its own. Asks nobody outside, so
-/// no provider that is away can hold it up.
+/// Cancels orders without open attempts to pay, oldest first, each in a transaction of its own. It asks no
+/// provider, so a provider that is down cannot delay it.
 pub async fn expire_unattempted_orders(pool: &Pool, orders_max: i64) -> Result<usize, ExpireOrdersError> {
     let mut count = 0;
-    // The connection goes back before each order takes one.
+    // The connection is returned before each order takes one.
     let due = list_due(&mut *pool.get().await?, Attempts::None, orders_max).await?;
     for order_id in due {
         let step =
@@ -79,8 +80,8 @@ pub async fn expire_unattempted_orders(pool: &Pool, orders_max: i64) -> Result<u
     Ok(count)
 }
 
-/// Cancels orders with open attempts, each after the attempts were expired at their provider, several at once. While the
-/// provider cannot be reached the order waits, for the provider's grace at the most.
+/// Cancels orders with open attempts, several at once, each after its attempts were expired at their
+/// provider. While the provider cannot be reached the order waits, but no longer than the provider's grace.
 pub async fn expire_attempted_orders(
     pool: &Pool,
     shop: &ShopSettings,
@@ -113,7 +114,7 @@ pub async fn expire_attempted_orders(
 
 const PROVIDER_CALLS_AT_ONCE: usize = 4;
 
-/// The longest that a sweep waits for one answer of a provider.
+/// The longest time that a sweep waits for one answer of a provider.
 const PROVIDER_TIMEOUT: Duration = Duration::from_secs(15);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -138,7 +139,7 @@ async fn list_due(
         .select(orders::id);
     match attempts {
         Attempts::None => due.filter(not(exists(open_attempt))).order(orders::expires_at).load(conn).await,
-        // In no order: those that wait for a provider must not stand in the way of those whose provider answers.
+        // In random order, so that orders that wait for a provider do not block those whose provider answers.
         Attempts::Open => due.filter(exists(open_attempt)).order(random()).load(conn).await,
     }
 }
@@ -150,16 +151,16 @@ extern "SQL" {
 
 enum Step {
     Cancelled,
-    /// Paid, cancelled or given more time meanwhile.
+    /// The order was paid, cancelled or given more time in the meantime.
     NotDue,
-    /// A provider may still take money for it.
+    /// A provider may still take money for the order.
     OpenAttempts {
         payments: Vec<Payment>,
         expires_at: DateTime<Utc>,
     },
 }
 
-/// Decides under the order's lock. `regardless` cancels also with open attempts.
+/// Decides under the order's lock. With `regardless` it also cancels an order with open attempts.
 async fn cancel_if_due(
     conn: &mut AsyncPgConnection,
     order_id: OrderId,
@@ -182,7 +183,8 @@ async fn cancel_if_due(
     .await
 }
 
-/// Ends the open attempts at their providers, then cancels, unless one turned out to be paid. Whether it was cancelled.
+/// Ends the open attempts at their providers, then cancels the order unless one of them turned out to be
+/// paid. Returns whether it was cancelled.
 async fn close_attempts(
     pool: &Pool,
     shop: &ShopSettings,
@@ -197,7 +199,7 @@ async fn close_attempts(
             Some(provider) => {
                 payments::in_time(&payment.provider, PROVIDER_TIMEOUT, provider.expire(payment)).await
             }
-            // Switched off: nobody can be asked, so what may still come is a late payment.
+            // The provider is not enabled, so nobody can be asked. Money that still comes is a late payment.
             None => Ok(Outcome::Expired),
         };
         match answer {

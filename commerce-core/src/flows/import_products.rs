@@ -1,4 +1,4 @@
-//! A merchant's file comes into the shop: its products, its categories and its stock, in one transaction.
+//! Imports a merchant's file into the shop: products, categories and stock, in one transaction.
 
 use std::collections::{BTreeSet, HashMap};
 use std::io::Read;
@@ -24,11 +24,12 @@ use crate::search::{self, Refreshed};
 use crate::text_enum::text_enum;
 
 text_enum! {
-    /// What a wrong line does to the import.
+    /// What to do about a wrong line.
     pub enum OnError {
         /// Nothing is imported.
         Abort = "abort",
-        /// Its product is left out, the others are imported. A count of stock that cannot be is left out by itself.
+        /// The line's product is left out, and the others are imported. If only a stock count is impossible,
+        /// just the count is left out.
         Skip = "skip",
     }
 }
@@ -36,35 +37,35 @@ text_enum! {
 text_enum! {
     /// Which variants take their stock from the file.
     pub enum StockPolicy {
-        /// New ones: what is in the shop is left as it was counted there.
+        /// New variants only. The stock of existing variants is not changed.
         CreateOnly = "create_only",
-        /// All: the main location has on hand what the file says.
+        /// All variants. The main location then has on hand what the file says.
         Set = "set",
     }
 }
 
 text_enum! {
-    /// Whether the import is meant.
+    /// Whether the import is written.
     pub enum ImportMode {
-        /// What the file says is written.
+        /// The file is written to the shop.
         Apply = "apply",
-        /// Everything is tried, reported and undone.
+        /// Everything is tried and reported, and then undone.
         DryRun = "dry_run",
     }
 }
 
-/// How to import.
+/// The options of an import.
 #[derive(Debug, Clone, Copy)]
 pub struct ImportOptions {
-    /// `None`: told from the header.
+    /// `None` means that the layout is detected from the header.
     pub layout: Option<Layout>,
-    /// Whether one fault stops the whole import.
+    /// Whether one error stops the whole import.
     pub on_error: OnError,
-    /// What becomes of units on hand.
+    /// Which variants take their stock from the file.
     pub stock: StockPolicy,
     /// Whether the import is written or only tried.
     pub mode: ImportMode,
-    /// What becomes of products that the shop already has.
+    /// What happens to products that the shop already has.
     pub existing: ExistingProducts,
 }
 
@@ -80,37 +81,37 @@ impl Default for ImportOptions {
     }
 }
 
-/// Counts of products, and what was wrong.
+/// The counts of products, and the errors.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ImportReport {
     /// Products that are new.
     pub created: usize,
     /// Products that were changed.
     pub updated: usize,
-    /// Products that already were as the file has them.
+    /// Products that already matched the file.
     pub unchanged: usize,
-    /// Products with a fault, and faulty lines that name no product.
+    /// Products with an error, and wrong lines that name no product.
     pub skipped: usize,
-    /// By line.
+    /// Sorted by line.
     pub faults: Faults,
 }
 
-/// How far an import is.
+/// The progress of an import.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ImportProgress {
-    /// Products looked at.
+    /// Products that were processed.
     pub products: usize,
-    /// Bytes of the file read.
+    /// Bytes of the file that were read.
     pub bytes: u64,
 }
 
 /// Why nothing was imported.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
-    /// The file has faults; no more of them are listed than a person can read, and all are counted.
+    /// The file has errors. Only the first of them are listed, and all are counted.
     #[error("{} error(s) in the file", .0.total)]
     WrongLines(Faults),
-    /// One import at a time: each holds what it writes until its end, and the other would give up waiting.
+    /// Only one import can run at a time. Each holds its locks until its end, and another would time out.
     #[error("another import is running; start this one when it has ended")]
     AnotherRuns,
     /// A statement failed.
@@ -136,9 +137,10 @@ impl From<QueryError> for Undo {
     }
 }
 
-/// Imports a CSV file; what its columns mean is told at [`Layout`]. `currency` is the shop's. The file is read as it is written, a
-/// batch of products at a time, and `progress` is told after each. Others see it too, by [`running_import`](super::running_import()): until
-/// its transaction ends the connection has another `application_name`.
+/// Imports a CSV file. [`Layout`] explains the columns. `currency` is the shop's. The file is read while it
+/// is written to the shop, a batch of products at a time, and `progress` is called after each batch. Others
+/// see the progress by [`running_import`](super::running_import()): until its transaction ends the connection
+/// has another `application_name`.
 pub async fn import_products(
     conn: &mut AsyncPgConnection,
     csv: impl Read + Send,
@@ -159,7 +161,7 @@ pub async fn import_products(
             let mut products = 0;
             let mut more = true;
             plan_for_growth(conn).await?;
-            // Once a batch, instead of after each of its statements.
+            // Once for each batch, not after each of its statements.
             search::refresh_rows(conn, Refreshed::Later).await?;
             while more {
                 let batch;
@@ -169,7 +171,7 @@ pub async fn import_products(
                     import.write(conn, &batch, &mut reader.slugs).await?;
                     tell(conn, products).await?;
                 }
-                // Where every row is wrong nothing is waited for, and others want this thread too.
+                // If every row is wrong, nothing here waits, so other tasks get their turn on this thread.
                 tokio::task::yield_now().await;
                 progress(ImportProgress { products, bytes: reader.bytes_read() });
             }
@@ -191,21 +193,23 @@ pub async fn import_products(
     }
 }
 
-/// An import makes tables grow by far more than Postgres knows until it is committed: plans that were made for small tables, or for what
-/// their statistics say, would read them whole, batch after batch. The scans that are left seem expensive to the planner then, and
-/// compiling them would cost more than running them. Until the import ends, or its transaction. Plans that the connection keeps are
-/// made anew before and after.
+/// Sets the planner for an import. An import makes tables grow by far more than Postgres knows until it is
+/// committed. Plans that were made for small tables, or from old statistics, would read whole tables for each
+/// batch. With sequential scans forbidden, the remaining scans look expensive to the planner, and compiling
+/// them would cost more than running them. The settings last until the import or its transaction ends. Cached
+/// plans of the connection are discarded before and after.
 async fn plan_for_growth(conn: &mut AsyncPgConnection) -> QueryResult<()> {
     conn.batch_execute("SET LOCAL enable_seqscan = off; SET LOCAL jit = off; DISCARD PLANS").await
 }
 
-/// A batch ends with the product that reaches either: few round trips, and no statement without end.
+/// A batch ends with the product that reaches either limit, so that there are few round trips and no endless
+/// statement.
 const BATCH_PRODUCTS_MAX: usize = 200;
 const BATCH_PARTS_MAX: usize = 1000;
-/// Or after so many rows, be they wrong.
+/// A batch also ends after this many rows, even if they are wrong.
 const BATCH_ROWS_MAX: usize = 2000;
 
-/// Products to write together, perhaps none, and whether there may be more.
+/// The products to write together, possibly none, and whether there may be more.
 fn next_batch<R: Read>(reader: &mut ProductReader<R>) -> (Vec<ImportedProduct>, bool) {
     let mut batch = Vec::new();
     let mut parts = 0;
@@ -225,13 +229,14 @@ fn next_batch<R: Read>(reader: &mut ProductReader<R>) -> (Vec<ImportedProduct>, 
     (batch, true)
 }
 
-/// An import on its way.
+/// A running import.
 struct Import<'a> {
     options: ImportOptions,
     currency: Currency,
     origin: &'a Origin,
     report: ImportReport,
-    /// Stock of variants that were there before: it is set at the end, so that its locks come in one order.
+    /// The stock of variants that existed before. It is set at the end, so that its locks are taken in one
+    /// order.
     counts: Vec<Count>,
 }
 
@@ -296,19 +301,19 @@ impl Import<'_> {
     }
 }
 
-/// Units on hand that the file gives to a variant that was in the shop before.
+/// The units on hand that the file gives for an existing variant.
 struct Count {
     /// The line that the product begins on.
     product: u64,
     outcome: Outcome,
-    /// Where the file says so; without a message.
+    /// The place in the file, without a message.
     fault_at: LineError,
     variant_id: VariantId,
     units: i64,
 }
 
-/// Sets what is on hand, all variants in one go so that their locks are taken in the global order. Returns how many products,
-/// not changed otherwise, it changed; counts that cannot be are told in `faults`.
+/// Sets the units on hand for all variants at once, so that locks are taken in the global order. Returns the
+/// number of products that changed only by this. Impossible counts are reported in `faults`.
 async fn set_stock(
     conn: &mut AsyncPgConnection,
     mut counts: Vec<Count>,
@@ -325,7 +330,7 @@ async fn set_stock(
     let refused = match inventory::set_on_hand_where_possible(conn, &targets, origin).await {
         Ok(refused) => refused,
         Err(AdjustError::Database(error)) => return Err(error),
-        // The variants were found in this transaction, and nothing ever deletes one.
+        // The variants were found in this transaction, and variants are never deleted.
         Err(other) => return Err(QueryError::QueryBuilderError(other.into())),
     };
     let mut refused: HashMap<usize, AdjustError> = refused.into_iter().collect();
@@ -360,7 +365,7 @@ impl Count {
     }
 }
 
-/// The lines behind what the shop refused.
+/// The errors, with their lines, for what the shop refused.
 fn line_errors(product: &ImportedProduct, refusal: UpdateProductError) -> Vec<LineError> {
     let places = &product.places;
     match refusal {

@@ -1,4 +1,4 @@
-//! Money for an order that was cancelled before it came.
+//! Money for an order that was cancelled before the payment came.
 
 use diesel::QueryResult;
 use diesel_async::AsyncPgConnection;
@@ -13,13 +13,13 @@ use crate::payments::{LockedPayment, RefundReason};
 use crate::request::Origin;
 use crate::settings::ShopSettings;
 
-/// Whether a payment that comes late may bring an order back: not if somebody wanted it to end.
+/// Whether a late payment may restore an order. It may not if somebody cancelled the order on purpose.
 fn allows_reinstatement(reason: CancelReason) -> bool {
     matches!(reason, CancelReason::Expired | CancelReason::PaymentFailed)
 }
 
-/// The order comes back if it was not meant to end, is covered, and all its stock can be had again: then `true`. Otherwise the
-/// money goes back, and the shop is told.
+/// Restores the order if that is allowed, the total is covered, and all its stock is available again. Returns
+/// `true` if it did. Otherwise the money is refunded, and the shop gets an alert.
 pub(super) async fn settle_late(
     conn: &mut AsyncPgConnection,
     shop: &ShopSettings,
@@ -49,7 +49,7 @@ pub(super) async fn settle_late(
     Ok(false)
 }
 
-/// Takes the order's stock anew; `false` if some of it is gone.
+/// Reserves the order's stock again. `false` if some of it is gone.
 async fn reserve_again(conn: &mut AsyncPgConnection, order: &Order, origin: &Origin) -> QueryResult<bool> {
     let lines = orders::lines(conn, &[order.id]).await?;
     let wanted: Vec<Demand> =

@@ -1,10 +1,8 @@
-//! What touches several domains, a file each. Nothing else in this crate imports from here.
+//! Use cases that touch several domains, one file each. Nothing else in this crate imports from here.
 //!
-//! Every flow takes the caller's connection and runs in a transaction: its own
-//! when there is none, a savepoint inside the caller's. On `Err` it has changed nothing.
-//!
-//! No flow talks to the network. What needs a provider is two flows with the call between them: [`begin_payment`], the call,
-//! [`settle_payment`].
+//! Every flow takes the caller's connection and follows the [transaction
+//! contract](crate#the-transaction-contract). Flows that need a provider are split in two, with the call
+//! between them: [`begin_payment`], the call, [`settle_payment`].
 
 mod begin_payment;
 mod cancel_order;

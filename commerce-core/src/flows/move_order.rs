@@ -1,4 +1,4 @@
-//! One of the staff moves an order on: processed, shipped, delivered or cancelled.
+//! Staff change the status of an order: processing, shipped, delivered or cancelled.
 
 use diesel::result::Error as QueryError;
 use diesel_async::{AsyncConnection, AsyncPgConnection};
@@ -11,21 +11,21 @@ use crate::db::Retryable;
 use crate::ids::OrderId;
 use crate::orders::{self, CancelledBy, Order};
 
-/// A step that staff take by hand.
+/// A step that staff take.
 #[derive(Debug, Clone)]
 pub enum OrderStep {
-    /// The shop has begun to see to it: its customer can no longer cancel it.
+    /// The shop begins to process the order. Its customer can no longer cancel it.
     Process,
-    /// All of it leaves in one parcel.
+    /// The whole order leaves in one parcel.
     Ship(Dispatch),
-    /// It has arrived.
+    /// The parcel has arrived.
     Deliver,
-    /// It ends; what was paid goes back.
+    /// The order is cancelled, and what was paid is refunded.
     Cancel,
 }
 
 impl OrderStep {
-    /// What the step takes besides the permission to change orders.
+    /// The permission that the step needs beside the permission to change orders.
     fn permission(&self, order: &Order) -> Option<Permission> {
         match self {
             Self::Process => None,
@@ -35,16 +35,16 @@ impl OrderStep {
     }
 }
 
-/// The wish to move an order on.
+/// A request to move an order on.
 #[derive(Debug, Clone)]
 pub struct MoveOrder {
-    /// Which order.
+    /// The order.
     pub order_id: OrderId,
-    /// Where to.
+    /// The step.
     pub step: OrderStep,
-    /// The order's version that was looked at; another one is refused. `None`: whichever it is.
+    /// The order's version that the caller saw. Another version is refused. `None` accepts any.
     pub expected_version: Option<i32>,
-    /// The role of whoever does it. It must be one that may change orders.
+    /// The caller's role. It must be one that may change orders.
     pub role: Role,
     /// For the audit log, the timeline and the stock ledger.
     pub author: Author,
@@ -56,16 +56,16 @@ pub enum MoveOrderError {
     /// No order has this id.
     #[error("there is no such order")]
     NotFound,
-    /// This step needs more than the permission to change orders.
+    /// The step needs another permission, which the role does not have.
     #[error("the role {0} does not include {1}")]
     MayNot(Role, Permission),
-    /// Somebody else changed it meanwhile.
+    /// Somebody else changed the order in the meantime.
     #[error("the order has changed since it was read")]
     VersionMismatch,
-    /// It could not be processed, shipped or delivered.
+    /// The order could not be processed, shipped or delivered.
     #[error(transparent)]
     Advance(#[from] AdvanceOrderError),
-    /// It could not be cancelled.
+    /// The order could not be cancelled.
     #[error(transparent)]
     Cancel(#[from] CancelOrderError),
     /// The database failed.
@@ -84,8 +84,8 @@ impl Retryable for MoveOrderError {
     }
 }
 
-/// Takes the step, with an entry in the audit log. The order's lock is kept from the checks to the step, so what is checked
-/// holds.
+/// Takes the step and records it in the audit log. The order stays locked from the checks to the step, so
+/// what was checked remains true.
 pub async fn move_order(conn: &mut AsyncPgConnection, wish: MoveOrder) -> Result<Order, MoveOrderError> {
     let MoveOrder { order_id, step, expected_version, role, author } = wish;
     conn.transaction(async |conn| {

@@ -1,4 +1,4 @@
-//! One of the staff notes something about an order, for colleagues.
+//! Staff add a note to an order, for colleagues.
 
 use diesel::QueryResult;
 use diesel_async::{AsyncConnection, AsyncPgConnection};
@@ -8,8 +8,8 @@ use crate::audit_log::{self, Author, Subject};
 use crate::ids::OrderId;
 use crate::orders::{self, OrderEvent};
 
-/// Writes a note into the order's timeline; `None` if there is no such order. The audit log names the entry, whose text is in
-/// the timeline alone.
+/// Writes a note into the order's timeline. `None` if there is no such order. The audit log refers to the
+/// entry; only the timeline has the text.
 pub async fn note_order(
     conn: &mut AsyncPgConnection,
     order_id: OrderId,

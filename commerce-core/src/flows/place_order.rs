@@ -1,4 +1,4 @@
-//! A cart becomes an order, with its stock reserved: all of it, or nothing.
+//! Turns a cart into an order and reserves stock for all of it, or does nothing.
 
 use diesel::result::Error as QueryError;
 use diesel_async::{AsyncConnection, AsyncPgConnection};
@@ -21,51 +21,51 @@ use crate::pricing::{Priced, PricedLine, PricingError, Totals};
 use crate::request::Origin;
 use crate::settings::{ReservationMode, ShopSettings};
 
-/// The wish to order what is in the owner's cart.
+/// A request to order the items of the owner's cart.
 #[derive(Debug, Clone)]
 pub struct PlaceOrder {
-    /// Whose open cart it is.
+    /// The owner of the open cart.
     pub owner: Owner,
-    /// Where mails about the order go.
+    /// The address for mails about the order.
     pub email: EmailAddress,
-    /// Where the parcel goes.
+    /// The address for the parcel.
     pub shipping_address: Address,
-    /// The shipping address unless given.
+    /// The billing address. `None` means the shipping address.
     pub billing_address: Option<Address>,
-    /// What the shopper was shown; another total is refused.
+    /// The total that the shopper was shown. Another total is refused.
     pub expected_total: Option<Money>,
     /// For the order's timeline and the stock ledger.
     pub origin: Origin,
 }
 
-/// The order that came of it.
+/// The order that was placed.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct PlacedOrder {
     /// The order as it was written.
     pub order: Order,
-    /// By position.
+    /// Sorted by position.
     pub lines: Vec<OrderLine>,
 }
 
-/// Why no order was placed. Nothing was changed, and the cart is as it was.
+/// Why no order was placed. Nothing was changed, and the cart is as before.
 #[derive(Debug, thiserror::Error)]
 pub enum PlaceOrderError {
-    /// The owner has no open cart, or nothing is in it.
+    /// The owner has no open cart, or the cart is empty.
     #[error("the cart is empty")]
     CartEmpty,
-    /// Every variant that falls short, with what is left of it.
+    /// Every variant that is short of stock, with what is left of it.
     #[error("not enough in stock")]
     OutOfStock(Vec<Shortage>),
-    /// They, or their products, are no longer active.
+    /// The variants or their products are no longer active.
     #[error("some items are no longer for sale")]
     NotForSale(Vec<VariantId>),
-    /// A price was changed while the goods were in the cart.
+    /// The total differs from what the shopper was shown.
     #[error("the total is {actual}, not {expected}")]
     PriceChanged {
         /// The total that the shopper saw.
         expected: Money,
-        /// The total at today's prices.
+        /// The total at current prices.
         actual: Money,
     },
     /// A variant's price is not in the shop's currency.
@@ -76,7 +76,7 @@ pub enum PlaceOrderError {
         /// The currency of its price.
         currency: Currency,
     },
-    /// The order cannot be priced, such as when it is worth more than can be counted.
+    /// The order cannot be priced, for example because its amount is too large.
     #[error(transparent)]
     Pricing(#[from] PricingError),
     /// A statement failed.
@@ -99,9 +99,10 @@ impl Retryable for PlaceOrderError {
     }
 }
 
-/// Places an order over the owner's open cart, closes the cart, and puts the mail on the way.
+/// Places an order of the owner's open cart, closes the cart, and enqueues the mail.
 ///
-/// Locks the cart, then the stock: last, so that others who want the same goods wait only for the reservation and the commit.
+/// It locks the cart and then the stock. The stock comes last, so that others who want the same goods wait
+/// only for the reservation and the commit.
 pub async fn place_order(
     conn: &mut AsyncPgConnection,
     shop: &ShopSettings,
@@ -115,11 +116,12 @@ pub async fn place_order(
     .await
 }
 
-/// As [`place_order`], and stores what the request is answered. The answer travels together with the reservation, so that others
-/// who want the same goods do not wait for a round trip of its own.
+/// Like [`place_order`], and stores the answer to the request. The answer is sent together with the
+/// reservation, so that others who want the same goods do not wait for another round trip.
 ///
-/// Opens no savepoint, which would cost two more: after an `Err` the caller must roll back, since a part of the order may have
-/// been written. Fails with [`QueryError::NotInTransaction`] where no transaction is open.
+/// It opens no savepoint, which would cost two more round trips. After an `Err` the caller must roll back,
+/// because a part of the order may have been written. It fails with [`QueryError::NotInTransaction`] if no
+/// transaction is open.
 pub async fn place_order_and_answer<A: AsRef<StoredAnswer>>(
     conn: &mut AsyncPgConnection,
     shop: &ShopSettings,
@@ -135,7 +137,7 @@ pub async fn place_order_and_answer<A: AsRef<StoredAnswer>>(
     Ok(answer)
 }
 
-/// Does everything but the reservation, for which it locks the stock.
+/// Does everything but the reservation, and locks the stock for it.
 async fn write_order(
     conn: &mut AsyncPgConnection,
     shop: &ShopSettings,
@@ -155,7 +157,7 @@ async fn write_order(
     let facts = json!({ "total_minor": priced.totals.total_minor, "currency": shop.currency });
     let mail = NewEmail::about_order(Template::OrderReceived, id, &wish.email);
 
-    // All of this is one round trip: the order first, and last the lock that others may be waiting for.
+    // All of this is one round trip: first the order, and last the lock that others may be waiting for.
     let conn = &*conn;
     let order = orders::insert(conn, new_order);
     let mut rest = Pipeline::new();
@@ -173,7 +175,7 @@ async fn write_order(
     Ok((PlacedOrder { order, lines }, unreserved))
 }
 
-/// Refuses what the shop does not sell, or not in its currency.
+/// Refuses items that the shop does not sell, or not in its currency.
 fn check_offers(offers: &[Offer], currency: Currency) -> Result<(), PlaceOrderError> {
     let refused = |problem| offers.iter().filter(move |offer| offer.refusal(currency) == Some(problem));
     if let Some(&Offer { variant_id, unit_price, .. }) = refused(ItemProblem::CurrencyMismatch).next() {
@@ -216,17 +218,17 @@ fn new_order(wish: &PlaceOrder, cart: &LockedCart, shop: &ShopSettings, totals: 
     }
 }
 
-/// An order that is written, and whose stock is locked but not yet set aside.
+/// An order that is written. Its stock is locked but not yet reserved.
 struct Unreserved {
     order_id: OrderId,
-    /// It costs nothing.
+    /// The order costs nothing.
     paid: bool,
     cart: LockedCart,
     stock: LockedStock,
 }
 
 impl Unreserved {
-    /// Sets aside all that the order is over, or nothing.
+    /// Reserves stock for the whole order, or nothing.
     async fn reserve(
         &mut self,
         conn: &AsyncPgConnection,
@@ -234,7 +236,8 @@ impl Unreserved {
         origin: &Origin,
     ) -> Result<(), ReserveError> {
         if shop.reservation_mode == ReservationMode::Cart {
-            // The shopper's own holds make room for the order's reservation, under the same lock.
+            // The shopper's own holds are released first, under the same lock, to make room for the order's
+            // reservation.
             inventory::release_cart_holds(conn, &mut self.stock, self.cart.id(), origin).await?;
         }
         let demand = |&CartItem { variant_id, quantity }: &CartItem| Demand { variant_id, quantity };

@@ -1,5 +1,5 @@
-//! The job `refund_payment`, and what leads to it. Money goes back: promised in a transaction, asked of the provider by a job,
-//! written down once.
+//! The job `refund_payment`, and what leads to it. A refund is requested in a transaction, a job asks the
+//! provider for it, and it is recorded once.
 
 use chrono::{DateTime, Utc};
 use diesel::QueryResult;
@@ -24,10 +24,10 @@ use crate::request::Origin;
 use crate::schema::jobs;
 use crate::settings::ShopSettings;
 
-/// Asks the provider to give money back, and writes what it answered.
+/// Asks the provider to refund money, and records the answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefundPayment {
-    /// The refund that was written with the event that called for it.
+    /// The refund. It was written together with the event that caused it.
     pub refund_id: RefundId,
 }
 
@@ -52,10 +52,10 @@ pub enum RefundPaymentError {
     /// There is no refund with this id.
     #[error("there is no refund {0}")]
     NotFound(RefundId),
-    /// This program has no provider of that name, so the money cannot be asked back.
+    /// This program has no provider with that name, so the money cannot be refunded.
     #[error("the payment provider {0} is not enabled")]
     ProviderOff(ProviderName),
-    /// The provider accepted the refund and now denies it: a person must look.
+    /// The provider accepted the refund and now denies it. A person must look into it.
     #[error("the payment provider {provider} accepted the refund as {reference}, but no longer knows it")]
     Forgotten {
         /// The provider.
@@ -69,7 +69,7 @@ pub enum RefundPaymentError {
     /// The pool had no connection.
     #[error("no database connection is available: {0}")]
     NoConnection(#[from] PoolError),
-    /// Another worker has the job by now, and writes what becomes of it.
+    /// Another worker has taken over the job and records the result.
     #[error(transparent)]
     LeaseLost(#[from] LeaseLost),
     /// A statement failed.
@@ -101,7 +101,8 @@ impl Retryable for RefundPaymentError {
     }
 }
 
-/// Promises money back and lets a job see to it: once a payment and reason, unless that failed. Needs the order's lock.
+/// Requests a refund and enqueues its job: once for each payment and reason, unless the former refund failed.
+/// Needs the order's lock.
 pub(super) async fn request_refund(
     conn: &mut AsyncPgConnection,
     payment: &Payment,
@@ -119,7 +120,8 @@ pub(super) async fn request_refund(
     enqueue_refund(conn, refund.id, None).await
 }
 
-/// Lets a job see to the refund, at once or at `run_at`. One that waits or runs already will do.
+/// Enqueues a job for the refund, to run at once or at `run_at`. If such a job already waits or runs, that
+/// one is enough.
 pub(super) async fn enqueue_refund(
     conn: &AsyncPgConnection,
     refund_id: RefundId,
@@ -135,7 +137,7 @@ pub(super) async fn enqueue_refund(
     queue::enqueue_all(conn, vec![job]).await
 }
 
-/// Whether a job that will see to the refund waits or runs.
+/// Whether a job for the refund waits or runs.
 pub(super) async fn has_live_job(conn: &mut AsyncPgConnection, id: RefundId) -> QueryResult<bool> {
     let about_it = sql::<Bool>("payload ->> 'refund_id' = ").bind::<Text, _>(id.to_string());
     let live = jobs::table
@@ -145,8 +147,8 @@ pub(super) async fn has_live_job(conn: &mut AsyncPgConnection, id: RefundId) -> 
     diesel::select(exists(live)).get_result(conn).await
 }
 
-/// The whole job: asks the provider, then writes its answer and completes the job together. While the provider says that it
-/// takes time, another job follows later.
+/// The whole job: asks the provider, then records its answer and completes the job in one transaction. As
+/// long as the provider has not finished, another job follows later.
 pub async fn run_refund(
     pool: &Pool,
     shop: &ShopSettings,
@@ -182,7 +184,7 @@ pub async fn run_refund(
     })
 }
 
-/// A provider that takes its time is asked again, after as long as it has taken so far.
+/// If the provider has not finished, it is asked again after the time that has passed so far.
 async fn ask_again_later(conn: &mut AsyncPgConnection, refund: &Refund) -> QueryResult<()> {
     if refund.status != RefundStatus::Processing {
         return Ok(());
@@ -193,8 +195,9 @@ async fn ask_again_later(conn: &mut AsyncPgConnection, refund: &Refund) -> Query
     enqueue_refund(conn, refund.id, Some(now + pause)).await
 }
 
-/// Has the money given back, unless the provider was asked before and says how that stands: the key of a request makes it happen
-/// once for as long as the provider remembers the key, which may be a day. `None` if the refund has ended meanwhile.
+/// Asks the provider for the refund, unless it was asked before and can tell the state of the refund. The key
+/// of a request makes the refund happen once, but only as long as the provider remembers the key, which may
+/// be a day. `None` if the refund has ended in the meantime.
 async fn bring_to_provider(
     pool: &Pool,
     provider: &dyn PaymentProvider,
@@ -212,11 +215,12 @@ async fn bring_to_provider(
                 let (provider, reference) = (payment.provider.clone(), reference.clone());
                 return Err(RefundPaymentError::Forgotten { provider, reference });
             }
-            // It never got there, or what failed is the attempt before this one.
+            // The request never reached the provider, or the attempt before this one failed.
             (Some(_) | None, None) => {}
         }
     }
-    // Committed before the call: whoever finds the refund after a crash asks how it stands first.
+    // This is committed before the call. After a crash, the next worker first asks for the state of the
+    // refund.
     let asked = payments::mark_asked(&mut *pool.get().await?, refund.id).await?;
     let Some(refund) = asked else { return Ok(None) };
     match provider.refund(payment, &refund).await {

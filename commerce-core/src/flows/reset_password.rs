@@ -1,4 +1,4 @@
-//! Somebody forgot their password, or changes it.
+//! Resetting a forgotten password and changing a known one.
 
 use diesel::result::Error as QueryError;
 use diesel_async::{AsyncConnection, AsyncPgConnection};
@@ -9,8 +9,8 @@ use crate::email_address::EmailAddress;
 use crate::ids::SessionId;
 use crate::notifications::{NewEmail, Template, enqueue_email};
 
-/// Mails a link and a code by which the password can be set anew, at most once a minute. Nothing happens for an address that
-/// has no account, or a disabled one.
+/// Mails a link and a code for setting a new password, at most once a minute. Nothing happens if the address
+/// has no account or a disabled one.
 pub async fn request_password_reset(
     conn: &mut AsyncPgConnection,
     email: &EmailAddress,
@@ -28,8 +28,9 @@ pub async fn request_password_reset(
     .await
 }
 
-/// Sets the password anew, ends every session, voids whatever else was mailed, and tells the owner. Who could read the mail
-/// owns the address, so it is verified too, and welcomed. `None` if the proof was used in the meantime or the account cannot be used.
+/// Sets a new password, ends every session, invalidates all other mailed links and codes, and mails the
+/// owner. Whoever can read the mail owns the address, so the address is verified too and gets the welcome
+/// mail. `None` if the proof was used in the meantime or the account cannot be used.
 pub async fn reset_password(
     conn: &mut AsyncPgConnection,
     proof: &ResetProof,
@@ -40,7 +41,8 @@ pub async fn reset_password(
         if !one_time_code::consume(conn, proof.code_id).await? {
             return Ok(None);
         }
-        // Whoever registered the address need not be who reads its mail: the name that they gave is not kept.
+        // The person who registered the address may not be the one who reads its mail. So the name that was
+        // given is not kept.
         accounts::contest(conn, &user.email).await?;
         accounts::mark_verified(conn, user.id).await?;
         let version = accounts::set_password(conn, user.id, password, None).await?;
@@ -53,8 +55,8 @@ pub async fn reset_password(
     .await
 }
 
-/// Sets another password, ends every other session, voids whatever was mailed before, and tells the owner. `None` if the old
-/// password was changed in the meantime or the account cannot be used.
+/// Sets another password, ends every other session, invalidates all mailed links and codes, and mails the
+/// owner. `None` if the old password was changed in the meantime or the account cannot be used.
 pub async fn change_password(
     conn: &mut AsyncPgConnection,
     proven: &ProvenUser,
@@ -70,7 +72,7 @@ pub async fn change_password(
     .await
 }
 
-/// One mail a change.
+/// One mail for each change.
 async fn tell(conn: &mut AsyncPgConnection, user: &User, version: i32) -> Result<(), QueryError> {
     let mut mail = NewEmail::to_user(Template::PasswordChanged, user.id, &user.email);
     mail.dedupe_key = format!("{}:{version}", mail.dedupe_key);

@@ -1,4 +1,4 @@
-//! One of the staff has a refund tried once more.
+//! Staff retry a refund.
 
 use diesel::result::Error as QueryError;
 use diesel_async::{AsyncConnection, AsyncPgConnection};
@@ -12,7 +12,7 @@ use crate::orders::{self, EventKind};
 use crate::payments::{self, Refund, RefundStatus};
 use crate::request::Origin;
 
-/// Why a refund is not tried again. Nothing was changed.
+/// Why a refund is not retried. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum RetryRefundError {
     /// There is no such refund.
@@ -21,7 +21,7 @@ pub enum RetryRefundError {
     /// The refund has succeeded.
     #[error("the refund has already succeeded")]
     Succeeded,
-    /// The refund has not failed: it is waiting, or at its provider.
+    /// The refund has not failed: it waits, or the provider has it.
     #[error("the refund is in progress")]
     UnderWay,
     /// Another refund with the same dedupe key has not failed.
@@ -38,8 +38,9 @@ impl Retryable for RetryRefundError {
     }
 }
 
-/// Begins another attempt at a refund that failed, and gives one whose job died a new job. The job asks the provider how the
-/// refund stands before it asks for the money. Locks the order, the payment and the refund.
+/// Begins another attempt at a failed refund, or a new job for a refund whose job died. The job asks the
+/// provider for the state of the refund before it asks for the money. It locks the order, the payment and the
+/// refund.
 pub async fn retry_refund(
     conn: &mut AsyncPgConnection,
     refund_id: RefundId,

@@ -1,26 +1,26 @@
-//! How far an import is, told to others before it is committed.
+//! The progress of an import, visible to others before the import is committed.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text, Timestamptz};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
-/// Taken by every import until its end; the number is arbitrary but must stay.
+/// Every import holds this lock until its end. The number is arbitrary but must never change.
 pub(super) const IMPORT_LOCK: i64 = 0x696d_706f_7274_6564;
 
-/// An import that is on its way, in whichever program.
+/// A running import, in any program.
 #[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
 pub struct RunningImport {
-    /// When its transaction began; not known if another database user imports.
+    /// When its transaction began. Not known if another database user runs the import.
     #[diesel(sql_type = Nullable<Timestamptz>)]
     pub started_at: Option<DateTime<Utc>>,
-    /// Products of its file that it has been through.
+    /// Products of the file that were processed so far.
     #[diesel(sql_type = BigInt)]
     pub products: i64,
 }
 
-/// Tells how many products the import has been through, by the name of its connection: that is seen at once, where everything that it
-/// writes is seen when it commits.
+/// Publishes the number of processed products in the name of the connection. The name is visible at once,
+/// while everything else that the import writes is visible only after its commit.
 pub(super) async fn tell(conn: &mut AsyncPgConnection, products: usize) -> QueryResult<()> {
     diesel::sql_query("SELECT set_config('application_name', $1, true)")
         .bind::<Text, _>(format!("commerce import: {products} products"))
@@ -29,7 +29,7 @@ pub(super) async fn tell(conn: &mut AsyncPgConnection, products: usize) -> Query
         .map(drop)
 }
 
-/// The import that runs now, if one does.
+/// The import that is running, if there is one.
 pub async fn running_import(conn: &mut AsyncPgConnection) -> QueryResult<Option<RunningImport>> {
     diesel::sql_query(
         "SELECT activity.xact_start AS started_at,

@@ -1,4 +1,5 @@
-//! What a provider said of an attempt takes effect. Safe in any order and any number of times: money counts once.
+//! Applies what a provider said about an attempt. It is safe in any order and any number of times: the money
+//! is counted once.
 
 use diesel::QueryResult;
 use diesel::result::Error as QueryError;
@@ -35,8 +36,8 @@ impl Retryable for SettlePaymentError {
     }
 }
 
-/// Applies an outcome to its payment and order. Locks the order, the payment, and, where stock must be found again or given
-/// back, the stock.
+/// Applies an outcome to its payment and order. It locks the order and the payment, and also the stock if
+/// stock must be reserved again or released.
 pub async fn settle_payment(
     conn: &mut AsyncPgConnection,
     shop: &ShopSettings,
@@ -68,7 +69,7 @@ pub async fn settle_payment(
     .await
 }
 
-/// The attempt goes on. What was settled before stays: an answer that was overtaken changes nothing.
+/// The attempt continues. What was settled before stays: an outdated answer changes nothing.
 async fn goes_on(
     conn: &mut AsyncPgConnection,
     payment: &mut LockedPayment,
@@ -159,17 +160,18 @@ async fn succeeded(
     }
 }
 
-/// Whether it is money, in the order's currency, and can be added up.
+/// Whether the amount is positive, in the order's currency, and can be added.
 fn counts(order: &Order, payment: &Payment, captured: Money) -> bool {
     captured.currency == payment.currency
         && captured.amount_minor > 0
         && order.paid_minor.checked_add(captured.amount_minor).is_some()
 }
 
-/// The failure code of an attempt with which money was taken that cannot be counted.
+/// The failure code of an attempt that took money which cannot be counted.
 const NOT_COUNTED: &str = "captured_amount_not_counted";
 
-/// Money that pays nothing here, such as that of another currency: the attempt ends, and a person must see to the money.
+/// The money cannot be counted, for example because of its currency. The attempt ends, and a person must deal
+/// with the money.
 async fn uncounted(
     conn: &mut AsyncPgConnection,
     shop: &ShopSettings,
@@ -184,7 +186,7 @@ async fn uncounted(
     tell_mismatch(conn, shop, payment, capture.captured, false, origin).await
 }
 
-/// What was captured is not what was asked for: the timeline says so, and a person is told.
+/// The captured amount differs from the requested amount. The timeline says so, and the shop gets an alert.
 async fn tell_mismatch(
     conn: &mut AsyncPgConnection,
     shop: &ShopSettings,

@@ -1,4 +1,4 @@
-//! One of the staff has paid money back without the provider, in cash or by bank transfer.
+//! Staff have refunded money without the provider, in cash or by bank transfer.
 
 use diesel::result::Error as QueryError;
 use diesel_async::{AsyncConnection, AsyncPgConnection};
@@ -21,7 +21,7 @@ pub enum SettleRefundByHandError {
     /// The refund has succeeded.
     #[error("the refund has already succeeded")]
     Succeeded,
-    /// The provider has it, and may still pay it back.
+    /// The provider has the refund and may still pay it.
     #[error("the refund is in progress at its provider")]
     UnderWay,
     /// Another refund with the same dedupe key has not failed.
@@ -38,7 +38,8 @@ impl Retryable for SettleRefundByHandError {
     }
 }
 
-/// Counts a refund that failed, or whose job died, as paid back; `note` says how. Locks the order, the payment and the refund.
+/// Records a refund that failed, or whose job died, as paid. `note` says how. It locks the order, the payment
+/// and the refund.
 pub async fn settle_refund_by_hand(
     conn: &mut AsyncPgConnection,
     refund_id: RefundId,

@@ -1,4 +1,4 @@
-//! What a verified webhook tells takes effect. Safe in any order and any number of times.
+//! Applies what a verified webhook reports. It is safe in any order and any number of times.
 
 use diesel::result::Error as QueryError;
 use diesel_async::AsyncPgConnection;
@@ -14,20 +14,20 @@ use crate::settings::ShopSettings;
 /// Why a webhook's event had no effect. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum SettleWebhookError {
-    /// It may come before the shop has written down the provider's answer: try again later.
+    /// The webhook may arrive before the shop has recorded the provider's answer. Try again later.
     #[error("no payment {payment:?} of {provider} is known here")]
     UnknownPayment {
         /// The provider that reports it.
         provider: ProviderName,
-        /// How the provider names it.
+        /// The provider's id of the payment, or ours.
         payment: PaymentKey,
     },
-    /// As for payments.
+    /// The same for refunds.
     #[error("no refund {refund:?} of {provider} is known here")]
     UnknownRefund {
         /// The provider that reports it.
         provider: ProviderName,
-        /// How the provider names it.
+        /// The provider's id of the refund, or ours.
         refund: RefundKey,
     },
     /// The payment's outcome could not be written.
@@ -52,8 +52,8 @@ impl Retryable for SettleWebhookError {
     }
 }
 
-/// Applies one event to the payment or refund that it names. A provider speaks of its own payments only: an event that names
-/// another's finds nothing.
+/// Applies one event to its payment or refund. A provider reports about its own payments only: an event about
+/// another provider's payment finds nothing.
 pub async fn settle_webhook(
     conn: &mut AsyncPgConnection,
     shop: &ShopSettings,

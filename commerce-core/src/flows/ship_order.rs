@@ -1,4 +1,4 @@
-//! A paid order moves on: processed, shipped as a whole, delivered.
+//! Moves a paid order on: processing, shipped as a whole, delivered.
 
 use diesel::result::Error as QueryError;
 use diesel_async::{AsyncConnection, AsyncPgConnection};
@@ -12,16 +12,16 @@ use crate::orders::{self, EventKind, FulfillmentStatus, LockedOrder, Order, Orde
 use crate::request::Origin;
 use crate::shipments;
 
-/// How a parcel travels.
+/// How a parcel is sent.
 #[derive(Debug, Clone, Default)]
 pub struct Dispatch {
-    /// Who carries it, as people know the company.
+    /// The name of the carrier.
     pub carrier: Option<String>,
     /// Unique among all shipments.
     pub tracking_number: Option<String>,
 }
 
-/// Why an order did not move on. Nothing was changed.
+/// Why an order was not moved on. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum AdvanceOrderError {
     /// There is no such order.
@@ -30,7 +30,7 @@ pub enum AdvanceOrderError {
     /// The order's status does not allow the step.
     #[error(transparent)]
     Transition(#[from] TransitionError),
-    /// Another parcel has this tracking number.
+    /// Another shipment has this tracking number.
     #[error("the tracking number {0:?} belongs to another shipment")]
     TrackingNumberTaken(String),
     /// A statement failed.
@@ -44,7 +44,7 @@ impl Retryable for AdvanceOrderError {
     }
 }
 
-/// Someone in the shop has begun to see to it: from now on its customer cannot cancel it.
+/// The shop begins to process the order. From now on its customer cannot cancel it.
 pub async fn process_order(
     conn: &mut AsyncPgConnection,
     order_id: OrderId,
@@ -60,7 +60,7 @@ pub async fn process_order(
     .await
 }
 
-/// Ships all of an order in one parcel: its units leave the stock.
+/// Ships the whole order in one parcel. Its units leave the stock.
 pub async fn ship_order(
     conn: &mut AsyncPgConnection,
     order_id: OrderId,
@@ -89,7 +89,7 @@ pub async fn ship_order(
     .await
 }
 
-/// Everything has arrived.
+/// The whole order has arrived.
 pub async fn deliver_order(
     conn: &mut AsyncPgConnection,
     order_id: OrderId,

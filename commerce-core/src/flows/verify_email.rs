@@ -1,4 +1,4 @@
-//! Somebody proves their address with the code that was mailed to it.
+//! Users verify their address with the mailed code.
 
 use diesel::result::Error as QueryError;
 use diesel_async::{AsyncConnection, AsyncPgConnection};
@@ -8,18 +8,18 @@ use crate::accounts::{self, SecretKey};
 use crate::email_address::EmailAddress;
 use crate::notifications::{NewEmail, Template, enqueue_email};
 
-/// What a code led to. **Both are to be committed**: a wrong guess is counted.
+/// The result of a code. **Commit both variants**, because a wrong guess is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use = "a code may have been wrong"]
 pub enum VerifiedEmail {
     /// The code was right: the address is verified.
     Verified,
-    /// Wrong, used up, past its time, or there is no such address: which of them is not told.
+    /// The code is wrong, used up or expired, or there is no such address. The result does not tell which.
     InvalidCode,
 }
 
-/// Verifies the address if the code is right, and sends the welcome mail. If it was registered with more than one password, none of
-/// them is kept, and another mail lets its owner set one.
+/// Verifies the address if the code is right, and sends the welcome mail. If the address was registered with
+/// more than one password, none of them is kept, and another mail lets the owner set one.
 pub async fn verify_email(
     conn: &mut AsyncPgConnection,
     key: &SecretKey,

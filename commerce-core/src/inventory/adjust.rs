@@ -1,4 +1,4 @@
-//! Goods that come and go outside of orders: counted, received, written off.
+//! Changes of stock outside of orders: counting, receiving and writing off goods.
 
 use std::collections::HashMap;
 
@@ -13,36 +13,36 @@ use crate::db::{Prepared, Retryable};
 use crate::ids::{LocationId, VariantId};
 use crate::request::Origin;
 
-/// Units that came or went.
+/// A change of the units on hand.
 #[derive(Debug, Clone)]
 pub struct AdjustStock {
     /// The variant.
     pub variant_id: VariantId,
-    /// [`super::MAIN_LOCATION`] unless stock is kept elsewhere.
+    /// [`super::MAIN_LOCATION`], unless stock is kept elsewhere.
     pub location_id: LocationId,
-    /// Units to add; negative takes away.
+    /// Units to add. A negative number takes units away.
     pub delta: i64,
-    /// Why, in a person's words; kept in the ledger.
+    /// The reason, which is kept in the ledger.
     pub reason: Option<String>,
 }
 
-/// What somebody counted.
+/// The result of counting stock.
 #[derive(Debug, Clone)]
 pub struct CountStock {
     /// The variant.
     pub variant_id: VariantId,
-    /// [`super::MAIN_LOCATION`] unless stock is kept elsewhere.
+    /// [`super::MAIN_LOCATION`], unless stock is kept elsewhere.
     pub location_id: LocationId,
-    /// Units that are there.
+    /// The counted units.
     pub on_hand: i64,
-    /// Why, in a person's words; kept in the ledger.
+    /// The reason, which is kept in the ledger.
     pub reason: Option<String>,
 }
 
 /// Why stock was not adjusted. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum AdjustError {
-    /// What is reserved must stay on hand: fewer units than that were to be left.
+    /// Fewer units would be left than are reserved.
     #[error("variant {variant_id} would have {on_hand} on hand, fewer than the {reserved} that are reserved")]
     BelowReserved {
         /// The variant.
@@ -52,7 +52,7 @@ pub enum AdjustError {
         /// The units that are reserved.
         reserved: i64,
     },
-    /// The shop does not have this variant, or not at this location.
+    /// The variant or the location does not exist.
     #[error("variant {0} or its location does not exist")]
     UnknownLevel(VariantId),
     /// The sum does not fit into 64 bits.
@@ -69,7 +69,8 @@ impl Retryable for AdjustError {
     }
 }
 
-/// Adds to or takes from what is on hand, creating levels that did not exist. All or nothing.
+/// Adds units to what is on hand, or takes units away. Missing levels are created. All changes are made, or
+/// none.
 pub async fn adjust(
     conn: &mut AsyncPgConnection,
     adjustments: &[AdjustStock],
@@ -78,7 +79,7 @@ pub async fn adjust(
     change(conn, adjustments.iter().map(Target::from).collect(), origin).await
 }
 
-/// Makes what is on hand equal to what was counted, creating levels that did not exist. All or nothing.
+/// Sets what is on hand to the counted units. Missing levels are created. All changes are made, or none.
 pub async fn set_on_hand(
     conn: &mut AsyncPgConnection,
     counts: &[CountStock],
@@ -87,7 +88,8 @@ pub async fn set_on_hand(
     change(conn, counts.iter().map(Target::from).collect(), origin).await
 }
 
-/// The same as [`set_on_hand`] for those counts that can be. The others are refused, each by its place among the counts.
+/// Like [`set_on_hand`], but makes the possible changes and refuses the others, each identified by its place
+/// among the counts.
 pub async fn set_on_hand_where_possible(
     conn: &mut AsyncPgConnection,
     counts: &[CountStock],
@@ -109,7 +111,7 @@ pub async fn set_on_hand_where_possible(
     .await
 }
 
-/// What a level is to become.
+/// A change that is wanted for a level.
 struct Target<'a> {
     variant_id: VariantId,
     location_id: LocationId,
@@ -119,9 +121,9 @@ struct Target<'a> {
 
 #[derive(Clone, Copy)]
 enum OnHand {
-    /// So many more.
+    /// Add this many units.
     By(i64),
-    /// So many.
+    /// Set this many units.
     To(i64),
 }
 
@@ -153,11 +155,10 @@ async fn change(
     .await
 }
 
-/// What becomes of a target; no change if the level is as it is to be.
+/// The plan for a target. `None` if the level already has the wanted value.
 type Planned = Result<Option<LevelChange>, AdjustError>;
 
-/// Locks the levels and tells what there is to write, target by target. Nothing is written yet but levels that
-/// did not exist.
+/// Locks the levels and plans the changes, target by target. It writes nothing except missing levels.
 async fn plan(
     conn: &mut AsyncPgConnection,
     targets: &[Target<'_>],
@@ -171,7 +172,7 @@ async fn plan(
         .collect();
     let planned = targets.iter().map(|target| {
         let &Target { variant_id, location_id, .. } = target;
-        // Several targets may be of one level.
+        // Several targets may have the same level.
         let level = levels.get_mut(&(variant_id, location_id));
         let (current, reserved) = level.ok_or(AdjustError::UnknownLevel(variant_id))?;
         let on_hand = match target.on_hand {
@@ -199,8 +200,8 @@ async fn plan(
     Ok((stock, planned))
 }
 
-/// Makes the levels that there are not yet, in the order of their keys. Those of a variant or location that does not exist are left
-/// out.
+/// Creates missing levels, in the order of their keys. Levels of a variant or location that does not exist
+/// are left out.
 async fn ensure_levels(conn: &mut AsyncPgConnection, targets: &[Target<'_>]) -> QueryResult<()> {
     use diesel::sql_types::{Array, Uuid};
     let mut keys: Vec<_> = targets.iter().map(|target| (target.variant_id, target.location_id)).collect();

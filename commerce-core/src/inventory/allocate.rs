@@ -1,11 +1,11 @@
-//! Which location gives how much. Pure.
+//! Which location supplies how many units. Pure functions.
 
 use std::collections::BTreeMap;
 
 use super::lock::LockedLevel;
 use crate::ids::{LocationId, VariantId};
 
-/// So many units of a variant.
+/// A quantity of a variant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Demand {
     /// The variant wanted.
@@ -14,14 +14,14 @@ pub struct Demand {
     pub quantity: i64,
 }
 
-/// A variant of which there is less than was asked for.
+/// A variant of which less is available than was requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shortage {
-    /// The variant that falls short.
+    /// The variant that is short.
     pub variant_id: VariantId,
-    /// Units that were asked for.
+    /// The requested units.
     pub requested: i64,
-    /// Units that could still be had.
+    /// The available units.
     pub available: i64,
 }
 
@@ -33,7 +33,7 @@ pub(super) struct Allocation {
     pub quantity: i64,
 }
 
-/// One demand a variant.
+/// Merges the demands of the same variant.
 pub(super) fn merge(wanted: &[Demand]) -> BTreeMap<VariantId, i64> {
     let mut merged = BTreeMap::new();
     for demand in wanted {
@@ -43,8 +43,8 @@ pub(super) fn merge(wanted: &[Demand]) -> BTreeMap<VariantId, i64> {
     merged
 }
 
-/// Which level gives how much: locations by priority, a demand split over several when it must be. Names every variant
-/// that falls short.
+/// How many units each level supplies. Locations are used by priority, and a demand is split over several of
+/// them if necessary. The error lists every variant that is short.
 pub(super) fn allocate(
     levels: &[LockedLevel],
     wanted: &BTreeMap<VariantId, i64>,

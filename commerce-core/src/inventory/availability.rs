@@ -1,5 +1,6 @@
-//! What shoppers can buy now, as the view `commerce.availability` tells it. For showing and for refusing early: a checkout
-//! decides under the lock, by [`LockedStock::available`](super::LockedStock::available).
+//! What shoppers can buy now, from the view `commerce.availability`. It is for display and for early
+//! refusals. A checkout decides under the lock, with
+//! [`LockedStock::available`](super::LockedStock::available).
 
 use std::collections::HashMap;
 
@@ -10,15 +11,15 @@ use crate::ids::VariantId;
 use crate::schema::{cart_items, products, variants};
 
 diesel::table! {
-    /// Of each variant: whether it is for sale, and how many units could be reserved now. A view.
+    /// A view with, for each variant, whether it is for sale and how many units could be reserved now.
     commerce.availability (variant_id) {
         variant_id -> Uuid,
         product_id -> Uuid,
-        /// The variant is active, whatever its product is.
+        /// Whether the variant is active, regardless of its product.
         active -> Bool,
-        /// The variant and its product are active.
+        /// Whether the variant and its product are active.
         for_sale -> Bool,
-        /// Units on hand that nobody has reserved, over all locations. Lapsed holds of carts count as free.
+        /// Units on hand that are not reserved, over all locations. Lapsed holds of carts count as free.
         available -> BigInt,
     }
 }
@@ -29,7 +30,7 @@ diesel::allow_tables_to_appear_in_same_query!(availability, variants);
 /// Units of each variant that a shopper could buy now.
 pub type Availability = HashMap<VariantId, i64>;
 
-/// What could be bought of each of these variants now. One that is not for sale is absent.
+/// The units that could be bought of each of these variants now. A variant that is not for sale is absent.
 pub async fn available_by_variant(
     conn: &mut AsyncPgConnection,
     variants: &[VariantId],

@@ -1,5 +1,5 @@
-//! Reservations end: their units are shipped, go back on the shelf, or lapse. By quantity: one that ends in part is split, so
-//! that the part is a row of its own and the rest stays live.
+//! How reservations end: their units are shipped, released, or lapse. They end by quantity: if a part of a
+//! reservation ends, that part becomes a row of its own and the rest stays live.
 
 use std::collections::BTreeMap;
 
@@ -16,21 +16,21 @@ use crate::ids::{OrderId, ReservationId, VariantId};
 use crate::request::Origin;
 use crate::schema::stock_reservations;
 
-/// A variant of which an order has fewer units reserved than were to be shipped or given back.
+/// A variant of which the order has fewer units reserved than requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotReserved {
     /// The variant.
     pub variant_id: VariantId,
-    /// Units that were named.
+    /// The requested units.
     pub requested: i64,
-    /// Units that the order has reserved.
+    /// The units that the order has reserved.
     pub reserved: i64,
 }
 
 /// Why no reservation was ended. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum EndReservationError {
-    /// Every variant that falls short.
+    /// Every variant that is short.
     #[error("the order has fewer units reserved")]
     NotReserved(Vec<NotReserved>),
     /// A quantity is below 1.
@@ -47,8 +47,8 @@ impl Retryable for EndReservationError {
     }
 }
 
-/// These units of an order leave the house: all of them, or none. Call it under the order's lock, which guards what it has
-/// reserved; the caller counts the units as shipped.
+/// Ships these units of an order: all of them, or none. Call it under the order's lock, which guards the
+/// order's reservations. The caller counts the units as shipped.
 pub async fn consume(
     conn: &AsyncPgConnection,
     stock: &mut LockedStock,
@@ -60,8 +60,8 @@ pub async fn consume(
     Ok(end(conn, stock, parts, ReservationStatus::Consumed, None, origin).await?)
 }
 
-/// These units of an order go back on the shelf: all of them, or none. Call it under the order's lock, which guards what it has
-/// reserved; the caller takes the units off what the order is to get.
+/// Releases these units of an order: all of them, or none. Call it under the order's lock, which guards the
+/// order's reservations. The caller reduces what the order is to get.
 pub async fn release(
     conn: &AsyncPgConnection,
     stock: &mut LockedStock,
@@ -74,7 +74,7 @@ pub async fn release(
     Ok(end(conn, stock, parts, ReservationStatus::Released, Some(reason), origin).await?)
 }
 
-/// Gives back all that an order still has reserved. Needs the order's lock; takes the stock's.
+/// Releases everything that an order still has reserved. Needs the order's lock, and locks the stock.
 pub async fn release_for_order(
     conn: &mut AsyncPgConnection,
     order_id: OrderId,
@@ -85,7 +85,7 @@ pub async fn release_for_order(
     end(conn, &mut stock, parts, ReservationStatus::Released, Some(reason), origin).await
 }
 
-/// All that an order still has reserved leaves the house. Needs the order's lock; takes the stock's.
+/// Ships everything that an order still has reserved. Needs the order's lock, and locks the stock.
 pub async fn consume_for_order(
     conn: &mut AsyncPgConnection,
     order_id: OrderId,
@@ -95,7 +95,7 @@ pub async fn consume_for_order(
     end(conn, &mut stock, parts, ReservationStatus::Consumed, None, origin).await
 }
 
-/// Units of a reservation that are to end.
+/// The part of a reservation that is to end.
 #[derive(Debug, Clone)]
 pub(super) struct Part {
     reservation: Reservation,
@@ -103,7 +103,7 @@ pub(super) struct Part {
 }
 
 impl From<Reservation> for Part {
-    /// All of it.
+    /// The whole reservation.
     fn from(reservation: Reservation) -> Self {
         Self { quantity: reservation.quantity, reservation }
     }
@@ -115,7 +115,7 @@ async fn all_parts(conn: &mut AsyncPgConnection, order_id: OrderId) -> QueryResu
     Ok((stock, reservations.into_iter().map(Part::from).collect()))
 }
 
-/// The parts of an order's live reservations that these units are.
+/// The parts of an order's live reservations that make up these units.
 async fn find_parts(
     conn: &AsyncPgConnection,
     stock: &LockedStock,
@@ -139,7 +139,7 @@ async fn find_parts(
     take(reservations, &merge(units)).map_err(EndReservationError::NotReserved)
 }
 
-/// Takes units from reservations, the first ones first. Names every variant that falls short.
+/// Takes units from reservations, in their order. The error lists every variant that is short.
 fn take(
     reservations: Vec<Reservation>,
     units: &BTreeMap<VariantId, i64>,
@@ -163,7 +163,7 @@ fn take(
     if short.is_empty() { Ok(parts) } else { Err(short) }
 }
 
-/// Ends parts of reservations whose levels are locked: status, level and ledger in step.
+/// Ends parts of reservations whose levels are locked, and changes status, level and ledger together.
 pub(super) async fn end(
     conn: &AsyncPgConnection,
     stock: &mut LockedStock,
@@ -201,7 +201,7 @@ pub(super) async fn end(
     stock.write(conn, &changes, origin).await
 }
 
-/// Makes each part a reservation of its own, and the rest of what it was part of stays as it is.
+/// Makes each part a reservation of its own. The rest of the original reservation stays as it is.
 async fn split(conn: &AsyncPgConnection, parts: Vec<Part>) -> QueryResult<Vec<Reservation>> {
     let mut ended = Vec::with_capacity(parts.len());
     for Part { reservation, quantity } in parts {

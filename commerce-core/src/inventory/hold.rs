@@ -1,13 +1,13 @@
-//! What a cart holds in mode `cart`: how long, and who gets it then.
+//! The holds of carts in mode `cart`: how long they last, and who gets their units afterwards.
 //!
-//! A hold lasts `ShopSettings::cart_hold_ttl` from the last change of its item, by the database's clock. When it lapses, whoever
-//! asks what is available is told that its units are free. They count as reserved until somebody reclaims them:
+//! A hold lasts for `ShopSettings::cart_hold_ttl` from the last change of its item, by the database's clock.
+//! When it lapses, its units count as available. They still count as reserved until somebody reclaims them:
 //!
-//! - whoever else would fall short, in [`super::reserve`]: a late sweep never costs a sale;
-//! - the sweep, [`release_lapsed_holds`];
-//! - its own cart, when it is changed or ordered, in [`release_cart_holds`].
+//! - anybody who would otherwise fall short, in [`super::reserve`], so that a late sweep never costs a sale
+//! - the sweep, [`release_lapsed_holds`]
+//! - its own cart, when the cart is changed or ordered, in [`release_cart_holds`]
 //!
-//! A lapsed hold is never revived: its units are taken anew under the lock.
+//! A lapsed hold is never revived. Its units are reserved anew under the lock.
 
 use diesel::prelude::*;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
@@ -20,8 +20,8 @@ use crate::ids::{CartId, VariantId};
 use crate::request::Origin;
 use crate::schema::stock_reservations;
 
-/// Gives back what a cart holds of locked stock: before it is held anew in another quantity, or ordered. Lapsed holds of this
-/// cart go the same way.
+/// Releases what a cart holds of locked stock, before another quantity is held or the cart is ordered. Lapsed
+/// holds of this cart are released too.
 pub async fn release_cart_holds(
     conn: &AsyncPgConnection,
     stock: &mut LockedStock,
@@ -39,7 +39,7 @@ pub async fn release_cart_holds(
     end(conn, stock, holds, ReservationStatus::Released, Some("cart changed or ordered"), origin).await
 }
 
-/// Ends the lapsed holds of any cart on locked stock.
+/// Ends the lapsed holds of all carts on locked stock.
 pub(super) async fn expire_lapsed_holds(
     conn: &AsyncPgConnection,
     stock: &mut LockedStock,
@@ -57,8 +57,8 @@ pub(super) async fn expire_lapsed_holds(
     end(conn, stock, lapsed, ReservationStatus::Expired, Some("hold lapsed"), origin).await
 }
 
-/// The sweep: ends up to `holds_max` holds that have lapsed, oldest first, and returns how many it looked at. Safe to run in
-/// several processes at once.
+/// The sweep: ends up to `holds_max` lapsed holds, oldest first, and returns how many it looked at. It is
+/// safe to run in several processes at once.
 pub async fn release_lapsed_holds(conn: &mut AsyncPgConnection, holds_max: i64) -> QueryResult<usize> {
     conn.transaction(async |conn| {
         let variants: Vec<VariantId> = stock_reservations::table

@@ -1,4 +1,4 @@
-//! The ledger: one row a change of a level, so that every unit can be accounted for.
+//! The ledger: one row for each change of a level, so that every unit can be accounted for.
 
 use std::collections::BTreeMap;
 
@@ -19,15 +19,15 @@ use crate::text_enum::text_enum;
 text_enum! {
     /// What a movement does to its level.
     pub enum MovementKind {
-        /// Goods counted, received or written off: changes `on_hand`.
+        /// Goods were counted, received or written off. This changes `on_hand`.
         Adjust = "adjust",
-        /// Units set aside for a cart or an order.
+        /// Units were reserved for a cart or an order.
         Reserve = "reserve",
-        /// Units given back.
+        /// Reserved units were released.
         Release = "release",
-        /// Units that left with a shipment.
+        /// Units left with a shipment.
         Consume = "consume",
-        /// Units that came back with a return.
+        /// Units came back with a return.
         Return = "return",
     }
 }
@@ -38,19 +38,19 @@ text_enum! {
 pub struct Movement {
     /// Its id.
     pub id: MovementId,
-    /// The variant that moved.
+    /// The variant.
     pub variant_id: VariantId,
-    /// Where it is kept.
+    /// The location.
     pub location_id: LocationId,
     /// What happened.
     pub kind: MovementKind,
-    /// Units that came (above zero) or went (below zero).
+    /// Units that came in (positive) or went out (negative).
     pub on_hand_delta: i64,
-    /// Units that were reserved (above zero) or set free (below zero).
+    /// Units that were reserved (positive) or freed (negative).
     pub reserved_delta: i64,
-    /// Why, in the words of whoever adjusted the stock.
+    /// The reason that was given for an adjustment.
     pub reason: Option<String>,
-    /// The order that it happened for.
+    /// The order that caused the movement.
     pub order_id: Option<OrderId>,
     /// `user:<id>`, `guest` or `system`.
     pub actor: String,
@@ -58,7 +58,7 @@ pub struct Movement {
     pub created_at: DateTime<Utc>,
 }
 
-/// A change of one level, about to be written.
+/// A change of one level that is about to be written.
 #[derive(Debug, Clone)]
 pub(super) struct LevelChange {
     pub variant_id: VariantId,
@@ -72,8 +72,9 @@ pub(super) struct LevelChange {
 }
 
 impl LockedStock {
-    /// Writes level and ledger together. The rows are locked already, so the statements of a few changes, as a cart has them, travel
-    /// all at once; of many, as of a delivery or an import, a few statements write all, so that the locks are held shortly.
+    /// Writes levels and ledger together. The rows are already locked. The statements of a few changes, as of
+    /// a cart, are sent all at once. Many changes, as of a delivery or an import, are written by a few
+    /// statements, so that the locks are held only briefly.
     pub(super) async fn write(
         &mut self,
         conn: &AsyncPgConnection,
@@ -99,13 +100,13 @@ impl LockedStock {
     }
 }
 
-/// Up to here prepared statements for each are as fast as one for all.
+/// Up to this number, a prepared statement for each change is as fast as one for all.
 const CHANGES_ONE_BY_ONE_MAX: usize = 16;
-/// No statement without end.
+/// Limits the size of a statement.
 const CHANGES_AT_ONCE_MAX: usize = 10_000;
 
 async fn write_levels(conn: &AsyncPgConnection, changes: &[LevelChange]) -> QueryResult<usize> {
-    // An UPDATE takes one row for each level, and several changes may be of the same.
+    // An UPDATE changes each level once, and several changes may be of the same level.
     let mut sums: BTreeMap<(VariantId, LocationId), (i64, i64)> = BTreeMap::new();
     for change in changes {
         let (on_hand, reserved) = sums.entry((change.variant_id, change.location_id)).or_default();
@@ -189,7 +190,7 @@ pub enum ListMovementsError {
     /// There is no such variant.
     #[error("variant {0} does not exist")]
     UnknownVariant(VariantId),
-    /// The cursor did not come from this list.
+    /// The cursor was not issued by this list.
     #[error(transparent)]
     InvalidCursor(#[from] InvalidCursor),
     /// A statement failed.

@@ -1,4 +1,4 @@
-//! Reading levels, without locks: for showing, never for deciding.
+//! Reads levels without locks, for display only. Decisions need a lock.
 
 use diesel::prelude::*;
 use diesel::sql_types::{Record, Uuid as SqlUuid};
@@ -8,16 +8,16 @@ use crate::ids::{LocationId, ProductId, VariantId};
 use crate::page::{Cursor, InvalidCursor, Limit, Page};
 use crate::schema::{products, stock_levels, variants};
 
-/// A level with the names a person knows it by.
+/// A stock level with the names of its product and variant.
 #[derive(Debug, Clone, Queryable)]
 pub struct StockLevel {
     /// The variant.
     pub variant_id: VariantId,
-    /// Where it is kept.
+    /// The location.
     pub location_id: LocationId,
-    /// Units in the store room, reserved ones among them.
+    /// Units that are physically there, including reserved ones.
     pub on_hand: i64,
-    /// Units that carts and orders have set aside.
+    /// Units that are reserved for carts and orders.
     pub reserved: i64,
     /// The merchant's own number for the variant.
     pub sku: Option<String>,
@@ -63,7 +63,7 @@ pub async fn find_level(
 /// Why a list could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ListLevelsError {
-    /// The cursor did not come from this list.
+    /// The cursor was not issued by this list.
     #[error(transparent)]
     InvalidCursor(#[from] InvalidCursor),
     /// A statement failed.
@@ -73,7 +73,7 @@ pub enum ListLevelsError {
 
 const BY_VARIANT: &str = "variant_id";
 
-/// Levels by variant; with `available_max` only those with so few left.
+/// Levels sorted by variant. With `available_max`, only levels with at most this many units available.
 pub async fn list_levels(
     conn: &mut AsyncPgConnection,
     available_max: Option<i64>,

@@ -1,4 +1,4 @@
-//! Taking the row locks on stock.
+//! The row locks on stock.
 
 use std::collections::BTreeSet;
 
@@ -9,10 +9,10 @@ use futures_util::future::try_join;
 use crate::ids::{LocationId, VariantId};
 use crate::schema::{stock_levels, stock_locations};
 
-/// Levels whose rows this transaction has locked. Its numbers are kept true by what writes through it.
+/// Levels whose rows this transaction has locked. Every write through it keeps its numbers up to date.
 #[derive(Debug)]
 pub struct LockedStock {
-    /// By variant, then by the location's priority.
+    /// Sorted by variant, then by the location's priority.
     pub(super) levels: Vec<LockedLevel>,
 }
 
@@ -26,7 +26,7 @@ pub(super) struct LockedLevel {
 }
 
 impl LockedStock {
-    /// Units that can still be reserved, over all locations. A variant without a level has none.
+    /// Units that can still be reserved, over all locations. 0 for a variant without a level.
     pub fn available(&self, variant_id: VariantId) -> i64 {
         self.levels
             .iter()
@@ -35,7 +35,7 @@ impl LockedStock {
             .sum()
     }
 
-    /// Where a level stands among the locked ones; none if it is not.
+    /// The index of a level among the locked ones. `None` if it is not locked.
     pub(super) fn place(&self, variant_id: VariantId, location_id: LocationId) -> Option<usize> {
         self.levels
             .iter()
@@ -54,10 +54,12 @@ impl LockedStock {
     }
 }
 
-/// Locks every level of these variants until the transaction ends, in the one global order (variant, location), so that two
-/// carts with the same variants never wait for each other in a circle. The last step of the lock order.
+/// Locks every level of these variants until the transaction ends. Levels are locked in one global order
+/// (variant, location), so that two carts with the same variants cannot deadlock. This is the last step of
+/// the lock order.
 ///
-/// A shared borrow of the connection is enough, so that the lock can be asked for together with writes that it does not guard.
+/// A shared borrow of the connection is enough, so that the lock can be requested together with writes that
+/// it does not guard.
 pub async fn lock(
     conn: &AsyncPgConnection,
     variants: impl IntoIterator<Item = VariantId>,

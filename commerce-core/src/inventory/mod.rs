@@ -1,7 +1,7 @@
-//! Stock: how much there is of a variant where, what is spoken for, and the ledger of every change.
+//! Stock: how many units of a variant are where, which are reserved, and the ledger of every change.
 //!
-//! `available = on_hand − reserved`. Whoever changes a level holds its row lock: [`lock`] is the only way to a [`LockedStock`],
-//! and everything that changes stock asks for one.
+//! `available = on_hand − reserved`. Whoever changes a level holds its row lock. Only [`lock`] makes a
+//! [`LockedStock`], and everything that changes stock takes one.
 
 mod adjust;
 mod allocate;
@@ -31,6 +31,6 @@ pub use reservation::{Reservation, ReservationStatus, commit_for_order, list_for
 pub use reserve::{ReserveError, ReservedFor, reserve};
 pub use returns::{NotShipped, ReturnError, ReturnedUnits, return_units};
 
-/// The location that is seeded, and that stock goes to unless another is named.
+/// The location that every shop has. Stock goes here unless another location is named.
 pub const MAIN_LOCATION: crate::ids::LocationId =
     crate::ids::LocationId(uuid::Uuid::from_u128(0x00000000_0000_7000_8000_000000000001));

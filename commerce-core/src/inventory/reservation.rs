@@ -1,8 +1,8 @@
 //! The life of a reservation: held → committed (paid) → consumed (shipped), or held → released | expired, or
-//! committed → released. How long a cart holds, and who gets it then, is told in `hold.rs`.
+//! committed → released. `hold.rs` explains how long a cart's hold lasts, and who gets its units afterwards.
 //!
-//! A reservation is an order's, of a variant at a location, and knows no line: two lines of one variant share what is reserved
-//! of it, and each line counts for itself what of it was shipped.
+//! A reservation belongs to an order, for a variant at a location, and not to a line. Two lines with the same
+//! variant share its reservations, and each line counts how much of it was shipped.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -14,22 +14,22 @@ use crate::schema::stock_reservations;
 use crate::text_enum::text_enum;
 
 text_enum! {
-    /// Where a reservation stands. `held` and `committed` count as reserved.
+    /// The status of a reservation. `held` and `committed` count as reserved.
     pub enum ReservationStatus {
-        /// Set aside for a cart, or for an order that is not paid yet.
+        /// Reserved for a cart, or for an order that is not paid yet.
         Held = "held",
         /// Its order is paid.
         Committed = "committed",
         /// Its units were shipped.
         Consumed = "consumed",
-        /// Given back.
+        /// Released again.
         Released = "released",
         /// A cart's hold that lapsed.
         Expired = "expired",
     }
 }
 
-/// Units of a level set aside.
+/// Reserved units of a level.
 #[derive(Debug, Clone, Queryable, Selectable, Insertable)]
 #[diesel(table_name = stock_reservations)]
 pub struct Reservation {
@@ -37,23 +37,24 @@ pub struct Reservation {
     pub id: ReservationId,
     /// The variant.
     pub variant_id: VariantId,
-    /// Where the units are kept.
+    /// The location.
     pub location_id: LocationId,
-    /// Units set aside.
+    /// The reserved units.
     pub quantity: i64,
-    /// What has become of them.
+    /// The status of the reservation.
     pub status: ReservationStatus,
-    /// The cart that holds them, while it is open.
+    /// The cart that holds the units, as long as it is open.
     pub cart_id: Option<CartId>,
-    /// The order that they are for, once there is one.
+    /// The order that the units are for, once there is one.
     pub order_id: Option<OrderId>,
-    /// When a cart's hold lapses; none for an order.
+    /// When a cart's hold lapses. `None` for an order.
     pub expires_at: Option<DateTime<Utc>>,
 }
 
 pub(super) const LIVE: [ReservationStatus; 2] = [ReservationStatus::Held, ReservationStatus::Committed];
 
-/// The live reservations of an order. Call it under the order's lock: only its holder ends them.
+/// The live reservations of an order. Call it under the order's lock, because only the holder of that lock
+/// ends them.
 pub async fn list_for_order(
     conn: &mut AsyncPgConnection,
     order_id: OrderId,
@@ -67,7 +68,8 @@ pub async fn list_for_order(
         .await
 }
 
-/// The order is paid: its units now belong to it until they are shipped. Needs the order's lock; no level changes.
+/// Commits an order's reservations after payment. The units now belong to the order until they are shipped.
+/// Needs the order's lock. No level changes.
 pub async fn commit_for_order(conn: &mut AsyncPgConnection, order_id: OrderId) -> QueryResult<usize> {
     let held = stock_reservations::table
         .filter(stock_reservations::order_id.eq(order_id))

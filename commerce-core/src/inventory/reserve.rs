@@ -1,4 +1,4 @@
-//! Setting stock aside for a cart or an order.
+//! Reserves stock for a cart or an order.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -16,21 +16,21 @@ use crate::ids::{CartId, OrderId, ReservationId};
 use crate::request::Origin;
 use crate::schema::stock_reservations;
 
-/// For whom stock is set aside.
+/// For whom stock is reserved.
 #[derive(Debug, Clone, Copy)]
 pub enum ReservedFor {
-    /// Until the hold lapses.
+    /// A cart, until the hold lapses.
     Cart {
         /// The cart.
         id: CartId,
         /// When the hold lapses.
         expires_at: DateTime<Utc>,
     },
-    /// Until the order is shipped or cancelled.
+    /// An order, until it is shipped or cancelled.
     Order {
         /// The order.
         id: OrderId,
-        /// What the reservation begins as: held until the order is paid, or committed at once.
+        /// The first status of the reservation: held until the order is paid, or committed at once.
         status: ReservationStatus,
     },
 }
@@ -38,7 +38,7 @@ pub enum ReservedFor {
 /// Why nothing was reserved.
 #[derive(Debug, thiserror::Error)]
 pub enum ReserveError {
-    /// Too few units can be bought now; every variant that falls short is named.
+    /// Too few units are available. Every variant that is short is listed.
     #[error("not enough in stock")]
     OutOfStock(Vec<Shortage>),
     /// A statement failed.
@@ -52,10 +52,10 @@ impl Retryable for ReserveError {
     }
 }
 
-/// Reserves all of `wanted` from locked stock, or nothing. Where it falls short, holds of carts that have lapsed are
-/// reclaimed first, so that a late sweeper never costs a sale.
+/// Reserves all of `wanted` from locked stock, or nothing. If stock is short, lapsed holds of carts are
+/// reclaimed first, so that a late sweep never costs a sale.
 ///
-/// A shared borrow of the connection is enough, so that other writes can travel with it.
+/// A shared borrow of the connection is enough, so that other writes can be sent together with it.
 pub async fn reserve(
     conn: &AsyncPgConnection,
     stock: &mut LockedStock,
@@ -81,7 +81,7 @@ pub async fn reserve(
     Ok(())
 }
 
-/// The ledger's entry for units taken from a level.
+/// The ledger entry for units that are reserved from a level.
 fn level_change(id: ReservationId, allocation: &Allocation, reserved_for: ReservedFor) -> LevelChange {
     LevelChange {
         variant_id: allocation.variant_id,

@@ -19,29 +19,29 @@ use crate::schema::stock_movements;
 pub struct ReturnedUnits {
     /// The variant.
     pub variant_id: VariantId,
-    /// Where they arrived. The variant must have a level there.
+    /// The location where they arrived. The variant must have a level there.
     pub location_id: LocationId,
-    /// Units that came back, at least 1.
+    /// The units, at least 1.
     pub quantity: i64,
-    /// Whether they can be sold again. What cannot is written off at once, in the ledger too.
+    /// Whether the units can be sold again. If not, they are written off at once, also in the ledger.
     pub restock: bool,
 }
 
-/// A variant of which fewer units were shipped, and are not back yet, than came back.
+/// A variant of which more units came back than were shipped and are not back yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotShipped {
     /// The variant.
     pub variant_id: VariantId,
-    /// Units that came back.
+    /// The units that came back.
     pub returned: i64,
-    /// Units of the order that are with its shopper.
+    /// The units of the order that the shopper has.
     pub shipped: i64,
 }
 
 /// Why nothing was taken back. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum ReturnError {
-    /// Every variant of which less was shipped.
+    /// Every variant of which fewer units were shipped.
     #[error("fewer units were shipped")]
     NotShipped(Vec<NotShipped>),
     /// A quantity is below 1.
@@ -50,7 +50,7 @@ pub enum ReturnError {
     /// The variant has no level at the location, or it is not among the locked ones.
     #[error("variant {0} has no stock level at this location")]
     UnknownLevel(VariantId),
-    /// The level would go beyond what can be counted.
+    /// The level would exceed the highest number.
     #[error("variant {0} would have more than {ON_HAND_MAX} units on hand")]
     TooLarge(VariantId),
     /// A statement failed.
@@ -64,8 +64,8 @@ impl Retryable for ReturnError {
     }
 }
 
-/// Takes back units of an order that had been shipped: all of them, or none. Call it under the order's lock, so that the same units
-/// do not come back twice.
+/// Takes back units of an order that were shipped: all of them, or none. Call it under the order's lock, so
+/// that the same units cannot come back twice.
 pub async fn return_units(
     conn: &AsyncPgConnection,
     stock: &mut LockedStock,
@@ -101,7 +101,7 @@ pub async fn return_units(
     Ok(stock.write(conn, &changes, origin).await?)
 }
 
-/// They come in, and go out again if they cannot be sold, so that the ledger tells both.
+/// Units that cannot be sold come in and go out again, so that the ledger shows both.
 fn level_changes(units: ReturnedUnits, order_id: OrderId, reason: &str) -> Vec<LevelChange> {
     let change = |kind, on_hand_delta| LevelChange {
         variant_id: units.variant_id,
@@ -120,7 +120,7 @@ fn level_changes(units: ReturnedUnits, order_id: OrderId, reason: &str) -> Vec<L
     changes
 }
 
-/// Units of an order that were shipped and are not back, as the ledger tells.
+/// The units of an order that were shipped and are not back, according to the ledger.
 async fn with_shopper(
     conn: &AsyncPgConnection,
     order_id: OrderId,

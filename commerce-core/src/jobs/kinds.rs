@@ -1,4 +1,4 @@
-//! Every kind of job there is, each from its own file. Their names are stored: they are never renamed in place.
+//! Every kind of job, each defined in its own file. The names are stored, so they never change.
 
 use crate::queue::Job as _;
 
@@ -7,7 +7,8 @@ pub use crate::flows::RefundPayment;
 pub use crate::notifications::SendEmail;
 pub use crate::search::IndexProducts;
 
-/// The enum, its names and the list of them are one list, so that none is without a handler: [`crate::jobs::run`] matches them all.
+/// The enum, the names and the list come from this one list, so that no kind is without a handler:
+/// [`crate::jobs::run`] matches all of them.
 macro_rules! kinds {
     ($($kind:ident),+ $(,)?) => {
         /// A kind of job of this version.
@@ -17,11 +18,11 @@ macro_rules! kinds {
             $(#[doc = concat!("See [`", stringify!($kind), "`].")] $kind),+
         }
 
-        /// The names of all kinds, as the table has them.
+        /// The names of all kinds, as stored in the table.
         pub const ALL: &[&str] = &[$($kind::KIND),+];
 
         impl Kind {
-            /// The kind of this name; none if this version does not know it.
+            /// The kind with this name. `None` if this version does not know it.
             pub fn of(name: &str) -> Option<Self> {
                 match name {
                     $($kind::KIND => Some(Self::$kind),)+

@@ -10,13 +10,13 @@ use crate::queue::{self, ClaimedJob, Failure};
 /// What follows a failed attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NextAttempt {
-    /// Another one, after this time.
+    /// Another attempt after this time.
     After(Duration),
-    /// None: the job is dead, and only a person moves it.
+    /// No attempt. The job is dead until a person moves it.
     Never,
 }
 
-/// Decides by the failure and by how many attempts there were.
+/// Decides by the failure and the number of attempts.
 pub fn next_attempt(job: &ClaimedJob, failure: &Failure) -> NextAttempt {
     match failure {
         Failure::Retry(_) if job.attempt < job.attempts_max => NextAttempt::After(delay_after(job.attempt)),
@@ -26,16 +26,16 @@ pub fn next_attempt(job: &ClaimedJob, failure: &Failure) -> NextAttempt {
 
 const DELAY_MAX: Duration = Duration::from_secs(60 * 60);
 
-/// One second after the first attempt, doubling up to an hour, each spread over ±25 % so that what failed together does not
-/// return together.
+/// One second after the first attempt, doubling up to an hour. Each delay varies by ±25 %, so that jobs that
+/// failed together do not return together.
 fn delay_after(attempt: i32) -> Duration {
     let doublings = attempt.clamp(1, 13).unsigned_abs() - 1;
     let delay = Duration::from_secs(1 << doublings).min(DELAY_MAX);
     delay.mul_f64(rand::random_range(0.75..=1.25))
 }
 
-/// Writes a failed attempt: the error, and when to try again, or the dead state. Returns which. Changes nothing if the lease was
-/// lost.
+/// Records a failed attempt: the error, and the time of the next attempt or the dead state. Returns which.
+/// Changes nothing if the lease was lost.
 pub async fn fail(
     conn: &mut AsyncPgConnection,
     job: &ClaimedJob,

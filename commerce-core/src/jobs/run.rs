@@ -1,4 +1,4 @@
-//! Doing a job, whatever its kind.
+//! Runs a job of any kind.
 
 use std::sync::Arc;
 
@@ -12,27 +12,28 @@ use crate::queue::{ClaimedJob, Failure};
 use crate::search::{self, SearchIndex};
 use crate::settings::ShopSettings;
 
-/// What jobs and sweeps work with. Cheap to clone.
+/// The services that jobs and sweeps need. Cheap to clone.
 #[derive(Clone)]
 pub struct Services {
-    /// Where the shop is.
+    /// Connections to the shop's database.
     pub pool: Pool,
     /// The rules of the shop.
     pub shop: ShopSettings,
-    /// Takes mails.
+    /// Sends mails.
     pub mailer: Arc<dyn Mailer>,
-    /// What mails have in common.
+    /// The settings that all mails share.
     pub mails: Arc<MailSettings>,
-    /// Give money back, and end attempts to pay.
+    /// The payment providers, for refunds and for ending attempts to pay.
     pub providers: Providers,
-    /// Where the files of images are.
+    /// The store of image files.
     pub media: Media,
-    /// Kept in step with the shop. `SearchIndex::none()` if Postgres alone searches.
+    /// The search index to keep up to date. `SearchIndex::none()` if Postgres alone searches.
     pub search_index: SearchIndex,
 }
 
-/// Does a claimed job and completes it, in the transaction of its effect. To be called with no transaction open, since handlers
-/// talk to the outside. On `Err` the job is still there: hand the failure to [`fail`](super::fail).
+/// Does a claimed job, and completes it in the transaction of its effect. Call it with no transaction open,
+/// because handlers use the network. After an `Err` the job is still there: pass the failure to
+/// [`fail`](super::fail).
 pub async fn run(job: &ClaimedJob, services: &Services) -> Result<(), Failure> {
     let Some(kind) = Kind::of(&job.kind) else {
         return Err(Failure::Retry(format!("this version does not know jobs of kind {:?}", job.kind)));

@@ -1,4 +1,4 @@
-//! What time brings: work that no change calls for. Each sweep is safe to run in several processes at once.
+//! Scheduled work that no change causes. Each sweep is safe to run in several processes at once.
 
 use std::time::Duration;
 
@@ -13,39 +13,41 @@ use crate::flows::{self, ExpireOrdersError};
 use crate::search::IndexError;
 use crate::{accounts, idempotency, inventory, notifications, rate_limit};
 
-/// One thing that is done again and again.
+/// A task that is repeated on a schedule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Sweep {
-    /// Cancels orders that were not paid in time, and that no provider can take money for.
+    /// Cancels orders that were not paid in time and have no open attempts to pay.
     ExpireOrders,
-    /// The same for orders with open attempts to pay. Apart, since it asks providers: one that does not answer holds up only these.
+    /// The same for orders with open attempts. It is separate because it asks providers: a provider that does
+    /// not answer delays only these orders.
     ExpireAttemptedOrders,
-    /// Gives back what carts held too long.
+    /// Releases holds of carts that have lapsed.
     ReleaseLapsedHolds,
-    /// Forgets answers to requests that nobody sends again.
+    /// Deletes stored answers that have expired.
     PruneIdempotencyKeys,
-    /// Forgets mailed codes that have run out.
+    /// Deletes mailed codes that have expired.
     PruneCodes,
-    /// Forgets sessions that are over.
+    /// Deletes sessions that have ended.
     PruneSessions,
-    /// Forgets who may send requests again.
+    /// Deletes rate limit rows that no longer limit anything.
     PruneRateLimits,
-    /// Forgets mails that were sent long ago.
+    /// Deletes mails that were sent long ago.
     PruneEmails,
-    /// Deletes files of images that belong to none.
+    /// Deletes files that belong to no image.
     SweepFiles,
-    /// Builds the search index where there is none, and sends what no job has sent. Does nothing where Postgres alone searches.
+    /// Builds the search index if there is none, and sends changes that no job has sent. Does nothing if
+    /// Postgres alone searches.
     KeepSearchIndex,
 }
 
-/// How many rows a sweep takes at a time.
+/// How many rows a sweep processes at a time.
 const BATCH: i64 = 100;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
 impl Sweep {
-    /// All that a shop needs.
+    /// All sweeps that a shop needs.
     pub const ALL: [Self; 10] = [
         Self::ExpireOrders,
         Self::ExpireAttemptedOrders,
@@ -59,7 +61,7 @@ impl Sweep {
         Self::KeepSearchIndex,
     ];
 
-    /// For logs and metrics.
+    /// The name in logs and metrics.
     pub const fn name(self) -> &'static str {
         match self {
             Self::ExpireOrders => "expire_orders",
@@ -75,7 +77,7 @@ impl Sweep {
         }
     }
 
-    /// How often it is wanted.
+    /// How often it should run.
     pub const fn every(self) -> Duration {
         match self {
             Self::ExpireOrders | Self::ExpireAttemptedOrders | Self::ReleaseLapsedHolds => {
@@ -88,12 +90,14 @@ impl Sweep {
         }
     }
 
-    /// Whether it is for what expires at a moment of its own. [`time_left`] tells how far that is.
+    /// Whether it handles things that expire at a certain moment. [`time_left`] tells how far away that
+    /// moment is.
     pub const fn waits_for_moments(self) -> bool {
         matches!(self, Self::ExpireOrders | Self::ExpireAttemptedOrders | Self::ReleaseLapsedHolds)
     }
 
-    /// Does it once, and returns how many things it changed. To be called with no transaction open.
+    /// Runs the sweep once, and returns the number of things that it changed. Call it with no transaction
+    /// open.
     pub async fn run(self, services: &Services) -> Result<usize, SweepError> {
         let mut changed = 0;
         loop {
@@ -106,7 +110,8 @@ impl Sweep {
         }
     }
 
-    /// Whether it goes on while there is a whole batch. Not where providers are asked: one that is away would be asked for ever.
+    /// Whether it continues after a full batch. It does not if it asks providers, because it would ask a
+    /// provider that is down for ever.
     const fn comes_in_batches(self) -> bool {
         matches!(self, Self::ExpireOrders | Self::ReleaseLapsedHolds | Self::SweepFiles)
     }
@@ -132,7 +137,7 @@ impl Sweep {
     }
 }
 
-/// Why a sweep stopped; what it did before stays done, and its next run goes on.
+/// Why a sweep stopped. What it did before stays done, and its next run continues.
 #[derive(Debug, thiserror::Error)]
 pub enum SweepError {
     /// The pool had no connection.
@@ -152,17 +157,18 @@ pub enum SweepError {
     Database(#[from] diesel::result::Error),
 }
 
-/// How much time is left to what expires at a moment of its own; no time if it is over, `None` where nothing expires.
+/// The time that is left until something expires. Zero if it has expired; `None` if nothing expires.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TimeLeft {
-    /// Until an unpaid order is to be cancelled.
+    /// The time until the next unpaid order must be cancelled.
     pub orders: Option<Duration>,
-    /// Until a cart's hold lapses.
+    /// The time until the next hold of a cart lapses.
     pub holds: Option<Duration>,
 }
 
 impl TimeLeft {
-    /// To the first thing that this sweep is for; `None` if there is nothing, or if the sweep is not for moments.
+    /// The time until the first thing that this sweep handles. `None` if there is nothing, or if the sweep
+    /// does not wait for moments.
     pub fn until(&self, sweep: Sweep) -> Option<Duration> {
         match sweep {
             Sweep::ExpireOrders | Sweep::ExpireAttemptedOrders => self.orders,
@@ -180,7 +186,7 @@ struct TimeLeftRow {
     holds_ms: Option<i64>,
 }
 
-/// One cheap look instead of a run of each sweep that waits for a moment.
+/// One cheap query that replaces a run of each sweep that waits for a moment.
 pub async fn time_left(conn: &mut AsyncPgConnection) -> QueryResult<TimeLeft> {
     let look = diesel::sql_query(
         "SELECT (SELECT ceil(extract(epoch FROM min(expires_at) - commerce.clock()) * 1000)::bigint

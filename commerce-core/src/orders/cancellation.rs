@@ -1,20 +1,21 @@
-//! Who may cancel which order. Pure: [`crate::flows::cancel_order`] asks it under the order's lock.
+//! Who may cancel which order. Pure functions; [`crate::flows::cancel_order`] calls them under the order's
+//! lock.
 
 use super::{CancelReason, FulfillmentStatus, Order, OrderStatus};
 use crate::accounts::Permission;
 use crate::cart::Owner;
 
-/// Who wants the order cancelled.
+/// Who cancels the order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CancelledBy {
-    /// Its shopper, until the shop begins to process it.
+    /// The shopper, until the shop begins to process it.
     Customer(Owner),
-    /// The shop, until something of it was shipped.
+    /// The shop, until a part of it was shipped.
     Admin,
 }
 
 impl CancelledBy {
-    /// The reason that the order is cancelled for, if it can still be.
+    /// The reason for the cancellation. `None` if the order can no longer be cancelled.
     pub(crate) fn reason(self, order: &Order) -> Option<CancelReason> {
         let (in_time, reason) = match self {
             Self::Customer(_) => {
@@ -28,7 +29,8 @@ impl CancelledBy {
     }
 }
 
-/// What staff need besides the permission to change orders: money that came in goes back, so whoever cancels refunds.
+/// The permission that staff need beside the one to change orders. If money has come in, cancelling refunds
+/// it, so it needs the permission to refund.
 pub(crate) fn permission_to_cancel(order: &Order) -> Option<Permission> {
     (order.paid_minor > 0).then_some(Permission::PaymentsRefund)
 }

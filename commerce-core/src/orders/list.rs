@@ -1,4 +1,4 @@
-//! Lists of orders, for their customer and for the shop.
+//! Lists of orders, for customers and for staff.
 
 use chrono::{DateTime, Utc};
 use diesel::pg::Pg;
@@ -13,35 +13,35 @@ use crate::page::{Cursor, InvalidCursor, Limit, Page, storable_time};
 use crate::schema::orders;
 use crate::text_enum::text_enum;
 
-/// Which orders; each field that is set must match.
+/// Filters orders. Each field that is set must match.
 #[derive(Debug, Clone, Default)]
 pub struct OrderFilter {
     /// Orders of this user.
     pub user_id: Option<UserId>,
     /// Orders in this status.
     pub status: Option<OrderStatus>,
-    /// Orders of which so much is paid.
+    /// Orders with this payment status.
     pub payment_status: Option<PaymentStatus>,
-    /// Orders of which so much has gone out.
+    /// Orders with this fulfillment status.
     pub fulfillment_status: Option<FulfillmentStatus>,
-    /// Cancelled orders, for this reason.
+    /// Orders that were cancelled for this reason.
     pub cancel_reason: Option<CancelReason>,
-    /// Whether a cancellation gave stock back.
+    /// Whether a cancellation released stock.
     pub stock_released: Option<bool>,
-    /// Placed at or after.
+    /// Only orders placed at this time or later.
     pub placed_from: Option<DateTime<Utc>>,
-    /// Placed before.
+    /// Only orders placed before this time.
     pub placed_before: Option<DateTime<Utc>>,
-    /// The total is at least this, in minor units.
+    /// The lowest total, in minor units.
     pub total_min_minor: Option<i64>,
-    /// The total is at most this, in minor units.
+    /// The highest total, in minor units.
     pub total_max_minor: Option<i64>,
-    /// An order number, or a part of an e-mail address.
+    /// An order number, or part of an e-mail address.
     pub text: Option<String>,
 }
 
 text_enum! {
-    /// In which order a list comes.
+    /// The sort order of orders.
     pub enum OrderSort {
         /// By the time of placing, the oldest first.
         OldestFirst = "placed_at",
@@ -57,7 +57,7 @@ text_enum! {
 /// Why a list could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ListOrdersError {
-    /// The cursor did not come from this list in this order.
+    /// The cursor was not issued by this list in this order.
     #[error(transparent)]
     InvalidCursor(#[from] InvalidCursor),
     /// A statement failed.

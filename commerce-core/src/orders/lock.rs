@@ -1,4 +1,4 @@
-//! Taking the row lock on an order: whoever changes it holds it.
+//! The row lock on an order. Whoever changes an order holds it.
 
 use std::ops::Deref;
 
@@ -11,9 +11,9 @@ use crate::db::clock;
 use crate::ids::OrderId;
 use crate::schema::{order_lines, orders};
 
-/// An order whose row this transaction has locked. [`lock`] is the only way to one.
+/// An order whose row this transaction has locked. Only [`lock`] makes one.
 ///
-/// It reads as an [`Order`]. It changes by named steps of the library alone.
+/// It can be read as an [`Order`]. Only the library's own steps change it.
 ///
 /// ```compile_fail
 /// # fn make(order: commerce_core::orders::Order) {
@@ -58,7 +58,7 @@ impl LockedOrder {
         Ok(())
     }
 
-    /// Ends the order. Its stock counts as given back from now on.
+    /// Cancels the order. From now on its stock counts as released.
     pub(crate) fn cancel(&mut self, reason: CancelReason, now: DateTime<Utc>) {
         self.0.status = OrderStatus::Cancelled;
         self.0.cancel_reason = Some(reason);
@@ -66,7 +66,7 @@ impl LockedOrder {
         self.0.stock_released_at = Some(now);
     }
 
-    /// Brings a cancelled order back as a paid one.
+    /// Restores a cancelled order as a paid one.
     pub(crate) fn reinstate(&mut self) {
         self.0.status = OrderStatus::Paid;
         self.0.cancel_reason = None;
@@ -74,8 +74,8 @@ impl LockedOrder {
         self.0.stock_released_at = None;
     }
 
-    /// Counts money that came in. An order that it covers has been paid from now on, whatever is given back later. An order that
-    /// waited for it becomes paid.
+    /// Counts money that came in. If the order's total is covered, the order has been paid from now on, even
+    /// if money is refunded later. An order that waited for the payment becomes paid.
     pub(crate) fn receive(&mut self, amount_minor: i64, now: DateTime<Utc>) -> Received {
         self.0.paid_minor += amount_minor;
         if self.paid_at.is_none() && self.paid_minor >= self.total_minor {
@@ -91,30 +91,30 @@ impl LockedOrder {
         }
     }
 
-    /// Counts money that went back.
+    /// Counts refunded money.
     pub(crate) fn give_back(&mut self, amount_minor: i64) {
         self.0.refunded_minor += amount_minor;
     }
 
-    /// Says how much of it is on its way.
+    /// Sets how much of the order was shipped.
     pub(crate) fn set_fulfillment(&mut self, status: FulfillmentStatus) {
         self.0.fulfillment_status = status;
     }
 }
 
-/// What money that came in did to its order.
+/// What a payment did to its order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Received {
-    /// The order waited for it, and is paid now.
+    /// The order waited for the payment, and is paid now.
     BecamePaid,
-    /// It was added to what came in before.
+    /// The payment was added to earlier ones.
     Counted,
     /// The order had been cancelled.
     TooLate,
 }
 
-/// Writes what changed in a locked order. The payment status follows from the sums; `updated_at` and `version` move by
-/// themselves.
+/// Writes the changes of a locked order. The payment status is derived from the sums, and `updated_at` and
+/// `version` are updated automatically.
 pub(crate) async fn update(conn: &mut AsyncPgConnection, order: &mut LockedOrder) -> QueryResult<()> {
     let changed = &mut order.0;
     changed.payment_status =
@@ -140,7 +140,7 @@ pub(crate) async fn update(conn: &mut AsyncPgConnection, order: &mut LockedOrder
     Ok(())
 }
 
-/// All units of all lines have left.
+/// Marks all units of all lines as shipped.
 pub(crate) async fn mark_shipped(conn: &mut AsyncPgConnection, order: &LockedOrder) -> QueryResult<()> {
     diesel::update(order_lines::table.filter(order_lines::order_id.eq(order.id)))
         .set(order_lines::shipped_quantity.eq(order_lines::quantity))

@@ -1,4 +1,5 @@
-//! Orders: what was bought, its state machine and its timeline. Every change holds the order's row lock ([`lock`]).
+//! Orders: what was bought, the state machine and the timeline. Every change holds the order's row lock
+//! ([`lock`]).
 
 mod cancellation;
 mod list;

@@ -1,6 +1,6 @@
-//! Order numbers: what people call an order by. They count up from 1001; a number may be left out, and none is given twice.
+//! Order numbers, for people. They count up from 1001. A number may be skipped, but none is used twice.
 
-/// The number in what a person types: `1001` or `#1001`, with or without spaces around it.
+/// Reads an order number as people type it: `1001` or `#1001`, with or without spaces around it.
 pub fn parse_order_number(text: &str) -> Option<i64> {
     let text = text.trim();
     let digits = text.strip_prefix('#').unwrap_or(text);
@@ -10,7 +10,7 @@ pub fn parse_order_number(text: &str) -> Option<i64> {
     digits.parse().ok()
 }
 
-/// The number as it is shown: digits alone, so that it can be typed into any search.
+/// The number for display. It has digits only, so that it can be typed into any search.
 pub fn format_order_number(number: i64) -> String {
     number.to_string()
 }

@@ -1,4 +1,4 @@
-//! The rows of an order.
+//! The rows of orders.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -15,59 +15,59 @@ use crate::money::Currency;
 use crate::pricing::Totals;
 use crate::schema::{order_lines, orders};
 
-/// An order as it stands.
+/// An order.
 #[derive(Debug, Clone, Queryable, Selectable)]
 #[diesel(table_name = orders)]
 pub struct Order {
-    /// Its id, for programs.
+    /// The id, for programs.
     pub id: OrderId,
-    /// The number people use.
+    /// The number, for people.
     pub number: i64,
-    /// Who brought it in: a shopper's cart, or staff.
+    /// Where the order came from: a shopper's cart, or staff.
     pub source: OrderSource,
-    /// `None` for a guest's order, and for one that staff took down for somebody without an account.
+    /// `None` for a guest's order, and for an order that staff entered for somebody without an account.
     pub user_id: Option<UserId>,
-    /// Where mails about it go.
+    /// The address for mails about the order.
     pub email: EmailAddress,
-    /// How far it is.
+    /// The status.
     pub status: OrderStatus,
     /// How much of it is paid.
     pub payment_status: PaymentStatus,
-    /// How much of it has gone out.
+    /// How much of it was shipped.
     pub fulfillment_status: FulfillmentStatus,
-    /// What its amounts are counted in.
+    /// The currency of its amounts.
     pub currency: Currency,
     /// The sum of the lines.
     pub subtotal_minor: i64,
-    /// What was taken off the lines.
+    /// All discounts.
     pub discount_minor: i64,
-    /// What shipping costs.
+    /// The price of shipping.
     pub shipping_minor: i64,
-    /// The tax that comes on top.
+    /// All tax.
     pub tax_minor: i64,
-    /// As much of the tax as is within the prices.
+    /// The part of the tax that the prices already include.
     pub tax_included_minor: i64,
-    /// What the shopper owes in all: `subtotal − discount + shipping + (tax − tax_included)`.
+    /// The total: `subtotal − discount + shipping + (tax − tax_included)`.
     pub total_minor: i64,
-    /// The sum of succeeded payments; a refund does not lower it.
+    /// The sum of succeeded payments. A refund does not reduce it.
     pub paid_minor: i64,
     /// The sum of succeeded refunds.
     pub refunded_minor: i64,
-    /// Where the parcel goes, as it was at checkout.
+    /// The shipping address, as it was at checkout.
     pub shipping_address: Address,
-    /// Where the bill goes, if not with the parcel.
+    /// The billing address, if it differs from the shipping address.
     pub billing_address: Option<Address>,
     /// Why it was cancelled, if it was.
     pub cancel_reason: Option<CancelReason>,
     /// When it was placed.
     pub placed_at: DateTime<Utc>,
-    /// Until when it can be paid, while it waits for that.
+    /// Until when it can be paid. `None` if it does not wait for a payment.
     pub expires_at: Option<DateTime<Utc>>,
-    /// When succeeded payments first covered the total. It stays.
+    /// When succeeded payments first covered the total. It never changes afterwards.
     pub paid_at: Option<DateTime<Utc>>,
     /// When it was cancelled, if it was.
     pub cancelled_at: Option<DateTime<Utc>>,
-    /// When a cancelled order gave its stock back.
+    /// When a cancellation released the stock.
     pub stock_released_at: Option<DateTime<Utc>>,
     /// When it was last changed.
     pub updated_at: DateTime<Utc>,
@@ -76,13 +76,13 @@ pub struct Order {
 }
 
 impl Order {
-    /// What is still to be paid. A refund does not re-open it.
+    /// What remains to be paid. A refund does not increase it.
     pub fn due_minor(&self) -> i64 {
         (self.total_minor - self.paid_minor).max(0)
     }
 }
 
-/// A line: what was bought at which price, as it was then.
+/// A line of an order, with title and price as they were at checkout.
 #[derive(Debug, Clone, Queryable, Selectable)]
 #[diesel(table_name = order_lines)]
 pub struct OrderLine {
@@ -92,54 +92,54 @@ pub struct OrderLine {
     pub order_id: OrderId,
     /// The variant that was bought.
     pub variant_id: VariantId,
-    /// The merchant's own number for the variant, as it was then.
+    /// The merchant's own number for the variant, at checkout.
     pub sku: Option<String>,
-    /// Of product and variant, as they were called then.
+    /// The titles of product and variant, at checkout.
     pub title: String,
     /// Units bought.
     pub quantity: i64,
-    /// The price then.
+    /// The price of one unit at checkout, in minor units.
     pub unit_price_minor: i64,
     /// The price times the quantity, in minor units.
     pub line_total_minor: i64,
-    /// Units that have left.
+    /// Units that were shipped.
     pub shipped_quantity: i64,
 }
 
-/// What is written when an order is placed.
+/// The data of a new order.
 #[derive(Debug, Clone)]
 pub struct NewOrder {
-    /// The id that it gets.
+    /// The id of the new order.
     pub id: OrderId,
-    /// Who brought it in: a shopper's cart, or staff.
+    /// Where the order comes from: a shopper's cart, or staff.
     pub source: NewOrderSource,
-    /// Where mails about it go.
+    /// The address for mails about the order.
     pub email: EmailAddress,
-    /// What its amounts are counted in.
+    /// The currency of its amounts.
     pub currency: Currency,
-    /// What it comes to.
+    /// Its totals.
     pub totals: Totals,
-    /// Where the parcel goes.
+    /// The shipping address.
     pub shipping_address: Address,
-    /// Where the bill goes, if not with the parcel.
+    /// The billing address, if it differs from the shipping address.
     pub billing_address: Option<Address>,
-    /// How long it waits to be paid.
+    /// How long it waits for a payment.
     pub ttl: std::time::Duration,
 }
 
-/// Where a new order comes from, and whose it is.
+/// Where a new order comes from, and who owns it.
 #[derive(Debug, Clone, Copy)]
 pub enum NewOrderSource {
-    /// A shopper's cart: an order for its owner.
+    /// A shopper's cart. The cart's owner owns the order.
     Cart {
         /// The cart that becomes the order.
         cart_id: CartId,
-        /// Who may see it.
+        /// The owner, who may see the order.
         owner: Owner,
     },
-    /// Staff who took it down. Without an owner nobody but staff can see it.
+    /// Staff entered the order. Without an owner only staff can see it.
     Staff {
-        /// Who may see it, besides staff.
+        /// The owner, who may see the order like staff.
         owner: Option<Owner>,
     },
 }
@@ -167,16 +167,16 @@ impl NewOrderSource {
     }
 }
 
-/// A line about to be written.
+/// A line that is about to be written.
 #[derive(Debug, Clone)]
 pub struct NewLine {
-    /// The id that it gets.
+    /// The id of the new line.
     pub id: OrderLineId,
     /// The variant bought.
     pub variant_id: VariantId,
     /// The merchant's own number for the variant.
     pub sku: Option<String>,
-    /// Of product and variant.
+    /// The titles of product and variant.
     pub title: String,
     /// Units bought.
     pub quantity: i64,
@@ -186,7 +186,7 @@ pub struct NewLine {
     pub line_total_minor: i64,
 }
 
-/// Writes an order that waits to be paid.
+/// Writes an order that waits for a payment.
 pub(crate) async fn insert(conn: &AsyncPgConnection, order: NewOrder) -> QueryResult<Order> {
     let (totals, owner) = (order.totals, order.source.owner());
     diesel::insert_into(orders::table)
@@ -204,7 +204,7 @@ pub(crate) async fn insert(conn: &AsyncPgConnection, order: NewOrder) -> QueryRe
             orders::tax_minor.eq(totals.tax_minor),
             orders::tax_included_minor.eq(totals.tax_included_minor),
             orders::total_minor.eq(totals.total_minor),
-            // An order over nothing is paid as soon as it is placed.
+            // An order that costs nothing is paid as soon as it is placed.
             orders::status.eq(if totals.total_minor == 0 {
                 OrderStatus::Paid
             } else {
@@ -224,7 +224,7 @@ pub(crate) async fn insert(conn: &AsyncPgConnection, order: NewOrder) -> QueryRe
         .await
 }
 
-/// Writes one line. Takes a shared connection, so that the writes of an order can travel together.
+/// Writes one line. It takes a shared connection, so that the writes of an order can be sent together.
 pub(crate) async fn insert_line(
     conn: &AsyncPgConnection,
     order_id: OrderId,
@@ -270,10 +270,10 @@ pub async fn find(conn: &mut AsyncPgConnection, id: OrderId) -> QueryResult<Opti
     orders::table.find(id).select(Order::as_select()).first(conn).await.optional()
 }
 
-/// How long a Cart-Token reads the orders that were placed with it.
+/// How long a Cart-Token gives access to the orders that were placed with it.
 const GUEST_READS_FOR: std::time::Duration = std::time::Duration::from_secs(30 * 24 * 60 * 60);
 
-/// An order by id, if it is the owner's. A guest's token reads it for 30 days.
+/// An order by id, if it belongs to the owner. A guest's token gives access for 30 days.
 pub async fn find_owned(
     conn: &mut AsyncPgConnection,
     id: OrderId,
@@ -291,7 +291,7 @@ pub async fn find_owned(
     }
 }
 
-/// The lines of these orders, by order and position.
+/// The lines of these orders, sorted by order and position.
 pub async fn lines(conn: &mut AsyncPgConnection, order_ids: &[OrderId]) -> QueryResult<Vec<OrderLine>> {
     order_lines::table
         .filter(order_lines::order_id.eq_any(order_ids))

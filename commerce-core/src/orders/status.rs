@@ -1,21 +1,21 @@
-//! The order's state machine, and the statuses that are derived from money and deliveries. Pure.
+//! The order's state machine, and the statuses that are derived from payments and deliveries. Pure functions.
 
 use crate::text_enum::text_enum;
 
 text_enum! {
-    /// Where an order stands.
+    /// The status of an order.
     pub enum OrderStatus {
-        /// It waits for money; its stock is reserved until it expires.
+        /// It waits for a payment. Its stock is reserved until it expires.
         PendingPayment = "pending_payment",
-        /// It is paid and waits to be packed.
+        /// It is paid and waits for processing.
         Paid = "paid",
-        /// Staff are packing it.
+        /// Staff are processing it.
         Processing = "processing",
         /// It is on its way.
         Shipped = "shipped",
-        /// It arrived.
+        /// It has arrived.
         Delivered = "delivered",
-        /// It was cancelled; only money that comes in late can bring it back.
+        /// It was cancelled. Only a late payment can restore it.
         Cancelled = "cancelled",
     }
 }
@@ -25,7 +25,7 @@ text_enum! {
     pub enum OrderSource {
         /// A shopper's cart.
         Cart = "cart",
-        /// Staff took it down, by phone for example.
+        /// Staff entered it, for example for an order by phone.
         Staff = "staff",
     }
 }
@@ -39,25 +39,25 @@ text_enum! {
         PartiallyPaid = "partially_paid",
         /// The total was paid.
         Paid = "paid",
-        /// More than the total came in and was not given back yet.
+        /// More than the total came in, and the excess was not refunded yet.
         Overpaid = "overpaid",
-        /// A part of what was paid went back.
+        /// A part of the payments was refunded.
         PartiallyRefunded = "partially_refunded",
-        /// All that was paid went back.
+        /// All payments were refunded.
         Refunded = "refunded",
     }
 }
 
 text_enum! {
-    /// How much of an order is on its way.
+    /// How much of an order was shipped.
     pub enum FulfillmentStatus {
-        /// Nothing has left.
+        /// Nothing was shipped.
         Unfulfilled = "unfulfilled",
-        /// Some of it has left.
+        /// A part was shipped.
         Partial = "partial",
-        /// All of it has left.
+        /// Everything was shipped.
         Fulfilled = "fulfilled",
-        /// All of it arrived.
+        /// Everything has arrived.
         Delivered = "delivered",
         /// It came back.
         Returned = "returned",
@@ -69,27 +69,27 @@ text_enum! {
     pub enum CancelReason {
         /// It was not paid in time.
         Expired = "expired",
-        /// A payment was refused, where the shop cancels for that.
+        /// A payment was refused, in a shop that cancels the order in this case.
         PaymentFailed = "payment_failed",
-        /// The shopper changed their mind.
+        /// The shopper cancelled it.
         Customer = "customer",
         /// Staff cancelled it.
         Admin = "admin",
     }
 }
 
-/// The order's state does not allow the step.
+/// The order's status does not allow the step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("an order that is {from} cannot become {to}")]
 pub struct TransitionError {
-    /// The status that the order has.
+    /// The present status.
     pub from: OrderStatus,
-    /// The status that it was to get.
+    /// The wanted status.
     pub to: OrderStatus,
 }
 
 impl OrderStatus {
-    /// Whether the step exists. Reinstating a cancelled order is a step of its own, with rules of its own.
+    /// Whether the step is allowed. Restoring a cancelled order is a separate step with its own rules.
     pub fn allows(self, to: OrderStatus) -> bool {
         use OrderStatus::*;
         matches!(
@@ -101,14 +101,14 @@ impl OrderStatus {
         )
     }
 
-    /// `Ok` if the step exists.
+    /// `Ok` if the step is allowed.
     pub fn check(self, to: OrderStatus) -> Result<(), TransitionError> {
         if self.allows(to) { Ok(()) } else { Err(TransitionError { from: self, to }) }
     }
 }
 
-/// What the sums say. Giving back what came in beyond the total leaves an order paid; giving back more makes it (partially)
-/// refunded.
+/// Derives the payment status from the sums. If only the excess over the total is refunded, the order stays
+/// paid. If more is refunded, it becomes (partially) refunded.
 pub fn derive_payment_status(total_minor: i64, paid_minor: i64, refunded_minor: i64) -> PaymentStatus {
     let kept = paid_minor - refunded_minor;
     if paid_minor == 0 {

@@ -1,4 +1,4 @@
-//! The timeline of an order: what happened, when, by whom, under which request. Append-only.
+//! The timeline of an order: what happened, when, who did it and in which request. It is append-only.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -21,39 +21,39 @@ text_enum! {
         PaymentSucceeded = "payment_succeeded",
         /// The provider refused a payment.
         PaymentFailed = "payment_failed",
-        /// A payment was not finished in time.
+        /// A payment was not completed in time.
         PaymentExpired = "payment_expired",
-        /// What a provider took is not what it was asked to take.
+        /// The captured amount differs from the requested amount.
         PaymentMismatch = "payment_mismatch",
         /// Payments now cover the total.
         Paid = "paid",
-        /// Staff began to pack it.
+        /// Staff began to process it.
         Processing = "processing",
-        /// A parcel left.
+        /// A parcel was shipped.
         Shipped = "shipped",
-        /// Its parcel arrived.
+        /// The parcel has arrived.
         Delivered = "delivered",
         /// The order was cancelled.
         Cancelled = "cancelled",
-        /// Its units went back to what can be bought.
+        /// Its stock was released.
         StockReleased = "stock_released",
-        /// A late payment brought it back.
+        /// A late payment restored it.
         Reinstated = "reinstated",
-        /// A late payment could not bring it back, because its stock is gone.
+        /// A late payment could not restore it, because its stock is gone.
         ReinstatementRefused = "reinstatement_refused",
-        /// Money is to go back.
+        /// A refund was requested.
         RefundRequested = "refund_requested",
-        /// Money went back.
+        /// A refund succeeded.
         RefundSucceeded = "refund_succeeded",
-        /// The provider refused to pay back.
+        /// The provider refused a refund.
         RefundFailed = "refund_failed",
-        /// The provider took it up and will tell later.
+        /// The provider accepted a refund and will report later.
         RefundProcessing = "refund_processing",
-        /// One of the staff has it tried once more.
+        /// Staff retried a refund.
         RefundRetried = "refund_retried",
-        /// One of the staff paid it back without the provider.
+        /// Staff paid a refund without the provider.
         RefundPaidByHand = "refund_paid_by_hand",
-        /// The provider says that a refund went through which the shop had given up and replaced.
+        /// The provider reports that a refund succeeded that the shop had given up and replaced.
         RefundMismatch = "refund_mismatch",
         /// Staff wrote a note.
         Note = "note",
@@ -68,7 +68,7 @@ pub struct OrderEvent {
     pub id: OrderEventId,
     /// What happened.
     pub kind: EventKind,
-    /// Facts about it, as a JSON object; which ones depends on the kind.
+    /// Facts about the event, as a JSON object. They depend on the kind.
     pub data: serde_json::Value,
     /// `user:<id>`, `guest` or `system`.
     pub actor: String,
@@ -79,7 +79,7 @@ pub struct OrderEvent {
 }
 
 #[derive(Insertable)]
-// Otherwise the statement has two texts, and Diesel prepares neither.
+// An optional value would give the statement two texts, and Diesel would prepare neither.
 #[diesel(table_name = order_events, treat_none_as_default_value = false)]
 struct NewEvent<'a> {
     id: OrderEventId,
@@ -97,7 +97,7 @@ impl<'a> NewEvent<'a> {
     }
 }
 
-/// Writes an entry, in the transaction of what it tells of.
+/// Writes an event, in the transaction of the change that it describes.
 pub(crate) async fn record(
     conn: &AsyncPgConnection,
     order_id: OrderId,
@@ -112,7 +112,7 @@ pub(crate) async fn record(
     Ok(())
 }
 
-/// Writes what one of the staff notes, and returns the entry.
+/// Writes a note of staff, and returns the event.
 pub(crate) async fn note(
     conn: &mut AsyncPgConnection,
     order_id: OrderId,

@@ -15,25 +15,25 @@ use crate::schema::payments;
 use crate::text_enum::text_enum;
 
 text_enum! {
-    /// Where an attempt stands.
+    /// The status of an attempt.
     pub enum AttemptStatus {
-        /// Written down; the provider may not know of it yet.
+        /// It is recorded. The provider may not know it yet.
         Pending = "pending",
         /// The shopper must do something.
         RequiresAction = "requires_action",
-        /// The provider will tell later.
+        /// The provider will report later.
         Processing = "processing",
         /// The money came in.
         Succeeded = "succeeded",
         /// The provider refused it.
         Failed = "failed",
-        /// It was not finished in time.
+        /// It was not completed in time.
         Expired = "expired",
         /// It was called off.
         Cancelled = "cancelled",
-        /// A part of the money went back.
+        /// A part of the money was refunded.
         PartiallyRefunded = "partially_refunded",
-        /// All of the money went back.
+        /// All of the money was refunded.
         Refunded = "refunded",
     }
 }
@@ -42,13 +42,13 @@ impl AttemptStatus {
     /// Statuses in which the provider may still take money.
     pub const OPEN: [AttemptStatus; 3] = [Self::Pending, Self::RequiresAction, Self::Processing];
 
-    /// Whether the provider may still take money for it.
+    /// Whether the provider may still take money.
     pub fn is_open(self) -> bool {
         Self::OPEN.contains(&self)
     }
 }
 
-/// One attempt to pay an order, or a part of it.
+/// One attempt to pay an order or a part of it.
 #[derive(Debug, Clone, Queryable, Selectable)]
 #[diesel(table_name = payments)]
 pub struct Payment {
@@ -56,31 +56,31 @@ pub struct Payment {
     pub id: PaymentId,
     /// The order that it pays.
     pub order_id: OrderId,
-    /// Who takes the money.
+    /// The provider that takes the money.
     pub provider: ProviderName,
-    /// The provider's own id of it.
+    /// The provider's own id of the payment.
     pub provider_reference: Option<String>,
-    /// The shopper's part of the request, as the provider understands it.
+    /// The shopper's part of the request, in the provider's format.
     pub request: serde_json::Value,
-    /// What was asked for.
+    /// The requested amount.
     pub amount_minor: i64,
-    /// What came in: zero until the attempt succeeds, and then what the provider says.
+    /// The captured amount: zero until the attempt succeeds, and then what the provider reports.
     pub captured_minor: i64,
-    /// What of it was given back.
+    /// The refunded amount.
     pub refunded_minor: i64,
-    /// What its amounts are counted in.
+    /// The currency of its amounts.
     pub currency: Currency,
-    /// How far it is.
+    /// The status.
     pub status: AttemptStatus,
-    /// The provider's word for why it failed.
+    /// The provider's code for the failure.
     pub failure_code: Option<String>,
     /// What the shopper must do, as JSON of [`super::RequiredAction`].
     pub action: Option<serde_json::Value>,
     /// When the money counted towards the order; set once.
     pub succeeded_at: Option<DateTime<Utc>>,
-    /// What the provider kept for itself, where it tells.
+    /// The provider's fee, if the provider reports it.
     pub fee_minor: Option<i64>,
-    /// What that is counted in.
+    /// The currency of the fee.
     pub fee_currency: Option<Currency>,
     /// When it was begun.
     pub created_at: DateTime<Utc>,
@@ -88,7 +88,7 @@ pub struct Payment {
     pub updated_at: DateTime<Utc>,
 }
 
-/// A payment whose row this transaction has locked. Its order's row was locked before.
+/// A payment whose row this transaction has locked. The order's row was locked before.
 #[derive(Debug)]
 pub struct LockedPayment(Payment);
 
@@ -101,12 +101,12 @@ impl Deref for LockedPayment {
 }
 
 impl LockedPayment {
-    /// The payment as it stands now.
+    /// The payment as it is now.
     pub fn into_payment(self) -> Payment {
         self.0
     }
 
-    /// The attempt goes on: the shopper must act, or the provider will tell later.
+    /// The attempt continues: the shopper must act, or the provider will report later.
     pub(crate) async fn go_on(
         &mut self,
         conn: &mut AsyncPgConnection,
@@ -123,7 +123,7 @@ impl LockedPayment {
         self.write(conn).await
     }
 
-    /// The attempt ended without money that counts. `code` is the provider's word for why.
+    /// The attempt ended without money that counts. `code` is the provider's code for the failure.
     pub(crate) async fn fail(
         &mut self,
         conn: &mut AsyncPgConnection,
@@ -144,7 +144,7 @@ impl LockedPayment {
         self.write(conn).await
     }
 
-    /// Money came in, at `now`.
+    /// Records money that came in at `now`.
     pub(crate) async fn succeed(
         &mut self,
         conn: &mut AsyncPgConnection,
@@ -162,7 +162,7 @@ impl LockedPayment {
         self.write(conn).await
     }
 
-    /// Money of it went back.
+    /// Counts a refund of the payment.
     pub(crate) async fn give_back(
         &mut self,
         conn: &mut AsyncPgConnection,
@@ -199,7 +199,7 @@ impl LockedPayment {
     }
 }
 
-/// An attempt about to be written.
+/// An attempt that is about to be written.
 #[derive(Debug, Clone, Insertable)]
 #[diesel(table_name = payments)]
 pub(crate) struct NewPayment {
@@ -209,11 +209,11 @@ pub(crate) struct NewPayment {
     pub request: serde_json::Value,
     pub amount_minor: i64,
     pub currency: Currency,
-    /// Identifies the request that began it; the same request finds it again.
+    /// Identifies the request that began the attempt, so that the same request finds it again.
     pub request_key: Option<Vec<u8>>,
 }
 
-/// Writes an attempt that was not yet brought to its provider.
+/// Writes an attempt that the provider does not know yet.
 pub(crate) async fn insert(conn: &mut AsyncPgConnection, payment: NewPayment) -> QueryResult<Payment> {
     diesel::insert_into(payments::table)
         .values(payment)
@@ -236,7 +236,7 @@ pub async fn find_by_request(
     row.select(Payment::as_select()).first(conn).await.optional()
 }
 
-/// The payment that a provider knows by this id.
+/// The payment for which the provider uses this id.
 pub async fn find_by_reference(
     conn: &mut AsyncPgConnection,
     provider: &ProviderName,
@@ -251,7 +251,7 @@ pub async fn find_by_reference(
         .optional()
 }
 
-/// The order that a payment is for; it never changes. Read it to lock the order before the payment.
+/// The order of a payment. It never changes. Read it to lock the order before the payment.
 pub async fn order_of(conn: &mut AsyncPgConnection, id: PaymentId) -> QueryResult<Option<OrderId>> {
     payments::table.find(id).select(payments::order_id).first(conn).await.optional()
 }
@@ -272,7 +272,7 @@ pub async fn list_for_order(conn: &mut AsyncPgConnection, order_id: OrderId) -> 
         .await
 }
 
-/// The attempts of an order with which a provider may still take money.
+/// The attempts of an order that may still take money.
 pub(crate) async fn list_open(conn: &mut AsyncPgConnection, order_id: OrderId) -> QueryResult<Vec<Payment>> {
     payments::table
         .filter(payments::order_id.eq(order_id))
@@ -283,7 +283,8 @@ pub(crate) async fn list_open(conn: &mut AsyncPgConnection, order_id: OrderId) -
         .await
 }
 
-/// The shop no longer waits for the order's open attempts. Should one succeed all the same, it is settled as a late payment.
+/// Closes the order's open attempts, because the shop no longer waits for them. If one succeeds nevertheless,
+/// it is settled as a late payment.
 pub(crate) async fn close_open(
     conn: &mut AsyncPgConnection,
     order_id: OrderId,

@@ -1,4 +1,4 @@
-//! Refunds as staff look for them.
+//! Lists of refunds, for staff.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -14,7 +14,7 @@ use crate::schema::{payments, refunds};
 /// Why refunds could not be listed.
 #[derive(Debug, thiserror::Error)]
 pub enum ListRefundsError {
-    /// The cursor did not come from this list.
+    /// The cursor was not issued by this list.
     #[error(transparent)]
     InvalidCursor(#[from] InvalidCursor),
     /// A statement failed.
@@ -24,7 +24,7 @@ pub enum ListRefundsError {
 
 const SORT: &str = "-created_at";
 
-/// One page of the refunds in a status, or of all, newest first; each with the currency it is counted in.
+/// One page of the refunds, in one status or in all, newest first. Each comes with its currency.
 pub async fn list_refunds(
     conn: &mut AsyncPgConnection,
     status: Option<RefundStatus>,

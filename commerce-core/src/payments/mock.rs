@@ -1,5 +1,6 @@
-//! A provider that does what it is told. What becomes of an attempt stands in the attempt's own request, so that every process
-//! of a shop plays the same provider. All that it keeps is which answers it has lost.
+//! A provider that does what the request says. The result of an attempt is written in the attempt's own
+//! request, so that every process of a shop plays the same provider. The provider remembers only which
+//! answers it has lost.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,19 +19,19 @@ use crate::money::Money;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MockRequest {
-    /// What becomes of the attempt.
+    /// The result of the attempt.
     pub outcome: MockOutcome,
-    /// What is taken when it succeeds: what was asked for unless given.
+    /// The captured amount if it succeeds. The requested amount by default.
     pub captured: Option<Money>,
-    /// What the provider keeps of it.
+    /// The provider's fee.
     pub fee: Option<Money>,
-    /// What becomes of refunds.
+    /// The result of refunds.
     pub refund: MockRefund,
-    /// Do what is asked for, but lose the first answer to each request.
+    /// Does what is asked for, but loses the first answer to each request.
     pub lose_answers: bool,
 }
 
-/// What becomes of the attempt.
+/// The result of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -40,15 +41,15 @@ pub enum MockOutcome {
     Succeed,
     /// Is declined.
     Fail,
-    /// Sends the shopper elsewhere, and succeeds when it is confirmed.
+    /// Redirects the shopper, and succeeds when it is confirmed.
     RequireAction,
     /// Gives the shopper's client something to do, and succeeds when it is confirmed.
     RequireClient,
-    /// Takes its time, and succeeds when it is confirmed.
+    /// Stays in processing, and succeeds when it is confirmed.
     Process,
 }
 
-/// What becomes of a refund.
+/// The result of a refund.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -56,35 +57,35 @@ pub enum MockRefund {
     /// Succeeds at once.
     #[default]
     Succeed,
-    /// Takes its time: it has succeeded when it is asked about.
+    /// Stays pending, and has succeeded when it is asked about.
     Pend,
-    /// Is refused, whenever it is asked for.
+    /// Is always refused.
     Refuse,
     /// Is refused the first time, and succeeds when it is retried.
     RefuseOnce,
 }
 
-/// The provider of demonstrations and tests.
+/// The provider for demonstrations and tests.
 #[derive(Debug, Clone)]
 pub struct MockProvider {
-    /// Where shoppers reach the API: the redirect leads there.
+    /// The URL of the API for shoppers. The redirect leads there.
     public_url: String,
-    /// Verifies webhooks. Without it there are none.
+    /// Verifies webhooks. Without it webhooks are not accepted.
     webhook_secret: Option<Vec<u8>>,
     /// The requests whose answer was lost once.
     lost: Arc<Mutex<HashSet<String>>>,
 }
 
 impl MockProvider {
-    /// The header of a webhook that holds its signature: HMAC-SHA256 of the body, in hexadecimal.
+    /// The header with the signature of a webhook: HMAC-SHA256 of the body, in hexadecimal.
     pub const SIGNATURE_HEADER: &'static str = mock_webhook::SIGNATURE_HEADER;
 
-    /// `public_url` is where shoppers reach the API.
+    /// `public_url` is the URL of the API for shoppers.
     pub fn new(public_url: impl Into<String>) -> Self {
         Self { public_url: public_url.into(), webhook_secret: None, lost: Arc::default() }
     }
 
-    /// Takes webhooks that are signed with this secret.
+    /// Accepts webhooks that are signed with this secret.
     pub fn with_webhook_secret(mut self, secret: impl Into<Vec<u8>>) -> Self {
         self.webhook_secret = Some(secret.into());
         self
@@ -120,7 +121,7 @@ impl MockProvider {
         Outcome::Failed { reference: Some(Self::reference(payment)), code: "card_declined".to_owned() }
     }
 
-    /// How the attempt stands when it was begun and nobody has done anything since.
+    /// The state of an attempt that was begun and not touched since.
     fn begun(&self, payment: &Payment, request: &MockRequest) -> Outcome {
         let reference = Self::reference(payment);
         match request.outcome {
@@ -139,7 +140,7 @@ impl MockProvider {
         }
     }
 
-    /// Says what was done, unless the answer is to be lost this time.
+    /// Returns the result, unless the answer must be lost this time.
     fn answer<T>(&self, request: &MockRequest, key: String, done: T) -> Result<T, ProviderError> {
         let mut lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
         if request.lose_answers && lost.insert(key) {
@@ -202,7 +203,7 @@ impl PaymentProvider for MockProvider {
     fn expire<'a>(&'a self, payment: &'a Payment) -> BoxFuture<'a, Result<Outcome, ProviderError>> {
         async {
             let request = Self::request(payment)?;
-            // An attempt that went through, though the shop was not told, cannot be expired.
+            // An attempt that succeeded cannot be expired, even if the shop does not know it yet.
             let went_through =
                 request.outcome == MockOutcome::Succeed && self.was_lost(&format!("start {}", payment.id));
             Ok(if went_through { Self::captured(payment, &request) } else { Outcome::Expired })
@@ -252,7 +253,7 @@ impl PaymentProvider for MockProvider {
                 || self.was_lost(&format!("refund {}", refund.provider_key()));
             Ok(match reached {
                 true => Some(Self::refunded(&request, refund, false)),
-                // What is retried was refused before.
+                // A refund that is retried was refused before.
                 false if refund.attempt > 1 => Some(Self::refused()),
                 false => None,
             })

@@ -1,4 +1,4 @@
-//! The webhooks of the mock provider: signed JSON, an event each.
+//! The webhooks of the mock provider: signed JSON with one event each.
 
 use std::fmt::Write as _;
 
@@ -12,7 +12,7 @@ use super::{
 use crate::ids::{PaymentId, RefundId};
 use crate::money::Money;
 
-/// Holds the signature: HMAC-SHA256 of the body, in hexadecimal.
+/// The header with the signature: HMAC-SHA256 of the body, in hexadecimal.
 pub(super) const SIGNATURE_HEADER: &str = "mock-signature";
 
 pub(super) fn sign(secret: &[u8], body: &[u8]) -> String {
@@ -72,7 +72,7 @@ enum MockWebhook {
         refund_id: RefundId,
         code: String,
     },
-    /// Something that the shop does not act on.
+    /// An event that the shop ignores.
     Ping {
         id: String,
     },

@@ -1,5 +1,5 @@
-//! Payments: one row an attempt, several an order. A provider is asked outside of any transaction; what it said is settled in
-//! one (see [`crate::flows::settle_payment`]).
+//! Payments. Each attempt has one row, and an order may have several attempts. A provider is called outside
+//! of any transaction, and its answer is settled in one (see [`crate::flows::settle_payment`]).
 
 mod attempt;
 mod list_refunds;

@@ -1,22 +1,22 @@
-//! What a provider says of attempts and refunds.
+//! The answers of providers about attempts and refunds.
 
 use serde::{Deserialize, Serialize};
 
 use crate::money::Money;
 
-/// What the shopper must do for the payment to go on.
+/// What the shopper must do to continue the payment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum RequiredAction {
-    /// Go to this address and come back.
+    /// Go to this URL and come back.
     Redirect {
-        /// Where to.
+        /// The URL.
         url: String,
     },
-    /// Run the provider's own client with this, such as the fields of its checkout or a client secret.
+    /// Run the provider's own client with this data, such as the fields of its checkout or a client secret.
     Client {
-        /// What the client is started with, in the provider's words.
+        /// The data for the client, in the provider's format.
         data: serde_json::Value,
     },
 }
@@ -27,26 +27,26 @@ pub enum RequiredAction {
 pub struct Capture {
     /// The provider's own id of the payment.
     pub reference: String,
-    /// What was really taken. It need not be what was asked for.
+    /// The captured amount. It may differ from the requested amount.
     pub captured: Money,
-    /// What the provider keeps of it for itself, where it tells.
+    /// The provider's fee, if the provider reports it.
     pub fee: Option<Money>,
 }
 
 impl Capture {
-    /// Money taken, under the provider's own id of it.
+    /// A captured amount with the provider's own id of the payment.
     pub fn new(reference: impl Into<String>, captured: Money) -> Self {
         Self { reference: reference.into(), captured, fee: None }
     }
 
-    /// With what the provider keeps for itself.
+    /// Adds the provider's fee.
     pub fn with_fee(mut self, fee: Money) -> Self {
         self.fee = Some(fee);
         self
     }
 }
 
-/// What a provider says of an attempt.
+/// A provider's answer about an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Outcome {
@@ -54,9 +54,9 @@ pub enum Outcome {
     Succeeded(Capture),
     /// No money was taken.
     Failed {
-        /// The provider's own id of the attempt, if it got that far.
+        /// The provider's own id of the attempt, if there is one.
         reference: Option<String>,
-        /// The provider's word for why, such as `card_declined`.
+        /// The provider's code for the failure, such as `card_declined`.
         code: String,
     },
     /// The shopper must do something first.
@@ -66,7 +66,7 @@ pub enum Outcome {
         /// What the shopper must do.
         action: RequiredAction,
     },
-    /// The provider will tell later.
+    /// The provider will report later.
     Processing {
         /// The provider's own id of the attempt.
         reference: String,
@@ -75,25 +75,25 @@ pub enum Outcome {
     Expired,
 }
 
-/// What a provider says of a refund.
+/// A provider's answer about a refund.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RefundOutcome {
-    /// The money went back.
+    /// The refund succeeded.
     Succeeded {
         /// The provider's own id of the refund.
         reference: String,
     },
-    /// The provider took it up and will tell later.
+    /// The provider accepted the refund and will report later.
     Pending {
         /// The provider's own id of the refund.
         reference: String,
     },
-    /// The provider refused, or could not do it.
+    /// The provider refused the refund or could not do it.
     Failed {
-        /// The provider's own id of the refund, if it got that far.
+        /// The provider's own id of the refund, if there is one.
         reference: Option<String>,
-        /// The provider's word for why.
+        /// The provider's code for the failure.
         code: String,
     },
 }

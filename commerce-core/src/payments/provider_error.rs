@@ -1,4 +1,4 @@
-//! Why a provider said nothing useful.
+//! Errors of providers.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -6,48 +6,48 @@ use std::time::Duration;
 
 use super::ProviderName;
 
-/// What lies behind an error from outside. Shared, so that one answer can be looked at in several places.
+/// The cause of an error. It is shared, so that one answer can be used in several places.
 pub type Cause = Arc<dyn Error + Send + Sync>;
 
-/// Why a provider said nothing useful.
+/// Why there is no answer from a provider.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProviderError {
-    /// It may have done what was asked, or not: ask again for the same attempt or refund.
+    /// The provider may or may not have done what was asked. Ask again for the same attempt or refund.
     #[error("the payment provider {provider} cannot be reached: {cause}")]
     #[non_exhaustive]
     Unreachable {
-        /// Who did not answer.
+        /// The provider.
         provider: ProviderName,
-        /// What came instead of an answer.
+        /// The error that occurred.
         #[source]
         cause: Cause,
     },
-    /// It has not done what was asked, and never will.
+    /// The provider has not done what was asked, and will not do it.
     #[error("the payment provider {provider} refused the request: {cause}")]
     #[non_exhaustive]
     Refused {
-        /// Who refused.
+        /// The provider.
         provider: ProviderName,
-        /// What it said.
+        /// The provider's reason.
         #[source]
         cause: Cause,
     },
 }
 
 impl ProviderError {
-    /// No answer, or one that leaves open whether it was done.
+    /// There is no answer, or the answer leaves open what was done.
     pub fn unreachable(provider: ProviderName, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::Unreachable { provider, cause: Cause::from(cause.into()) }
     }
 
-    /// A clear no.
+    /// The provider refused clearly.
     pub fn refused(provider: ProviderName, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::Refused { provider, cause: Cause::from(cause.into()) }
     }
 }
 
-/// Waits for a provider's answer for `limit` at the most. Without one by then, the provider is unreachable.
+/// Waits for a provider's answer for at most `limit`. Without an answer by then the provider is unreachable.
 pub async fn in_time<T>(
     provider: &ProviderName,
     limit: Duration,

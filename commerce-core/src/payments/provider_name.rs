@@ -1,4 +1,4 @@
-//! What a payment provider is called.
+//! Names of payment providers.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,8 +11,8 @@ use diesel::serialize::{self, Output, ToSql};
 use diesel::sql_types::Text;
 use serde::{Deserialize, Serialize};
 
-/// The name of a payment provider, such as `stripe`: a lower-case letter, then lower-case letters, digits and underscores.
-/// A host calls its own provider by any such name.
+/// The name of a payment provider, such as `stripe`: a lower-case letter, then lower-case letters, digits and
+/// underscores. A host may give its own provider any such name.
 #[derive(
     Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, AsExpression, FromSqlRow,
 )]
@@ -21,9 +21,9 @@ use serde::{Deserialize, Serialize};
 pub struct ProviderName(Cow<'static, str>);
 
 impl ProviderName {
-    /// Plays a provider: does what the request says. For trying things out.
+    /// A mock provider for tests and demonstrations. It does what the request says.
     pub const MOCK: ProviderName = ProviderName(Cow::Borrowed("mock"));
-    /// Money that a person took, in cash or by bank transfer.
+    /// Money that a person received, in cash or by bank transfer.
     pub const MANUAL: ProviderName = ProviderName(Cow::Borrowed("manual"));
     /// Stripe.
     pub const STRIPE: ProviderName = ProviderName(Cow::Borrowed("stripe"));
@@ -33,7 +33,7 @@ impl ProviderName {
     /// The longest name, in characters.
     pub const CHARACTERS_MAX: usize = 40;
 
-    /// What every name matches, as a regular expression.
+    /// The regular expression that every name matches.
     pub const PATTERN: &'static str = "^[a-z][a-z0-9_]*$";
 
     /// Checks a name.

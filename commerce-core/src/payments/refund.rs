@@ -1,4 +1,4 @@
-//! The rows of refunds: pending → processing → succeeded | failed. A person may retry one that failed.
+//! The rows of refunds: pending → processing → succeeded | failed. Staff may retry a failed refund.
 
 use std::ops::Deref;
 
@@ -13,72 +13,72 @@ use crate::schema::{payments, refunds};
 use crate::text_enum::text_enum;
 
 text_enum! {
-    /// Why money goes back.
+    /// Why money is refunded.
     pub enum RefundReason {
         /// Its order was cancelled.
         OrderCancelled = "order_cancelled",
         /// More came in than the order's total.
         Excess = "excess",
-        /// It came after the order was cancelled, and the order could not be brought back.
+        /// The payment came after the order was cancelled, and the order could not be restored.
         LatePayment = "late_payment",
     }
 }
 
 text_enum! {
-    /// Where a refund stands.
+    /// The status of a refund.
     pub enum RefundStatus {
-        /// Promised. A job will ask the provider.
+        /// A job will ask the provider.
         Pending = "pending",
-        /// The provider was asked. Its answer is on its way, or says that it takes time.
+        /// The provider was asked. It has not answered yet, or it has not decided.
         Processing = "processing",
-        /// The money went back.
+        /// The money was refunded.
         Succeeded = "succeeded",
-        /// The provider refused: a person must see to it.
+        /// The provider refused. Staff must retry the refund or pay it by hand.
         Failed = "failed",
     }
 }
 
 impl RefundStatus {
-    /// Whether a job still sees to it.
+    /// Whether a job still works on it.
     pub fn is_under_way(self) -> bool {
         matches!(self, Self::Pending | Self::Processing)
     }
 }
 
-/// Money that goes back.
+/// A refund of a payment.
 #[derive(Debug, Clone, Queryable, Selectable)]
 #[diesel(table_name = refunds)]
 pub struct Refund {
     /// Its id.
     pub id: RefundId,
-    /// The payment that the money came in with.
+    /// The payment that is refunded.
     pub payment_id: PaymentId,
     /// The order that was paid.
     pub order_id: OrderId,
-    /// What goes back, in minor units of the payment's currency.
+    /// The amount, in minor units of the payment's currency.
     pub amount_minor: i64,
-    /// Why it goes back.
+    /// The reason.
     pub reason: RefundReason,
-    /// How far it is.
+    /// The status.
     pub status: RefundStatus,
-    /// Names what is paid back for what reason: of the refunds with this key, one at most has not failed.
+    /// Identifies what is refunded and why. Of the refunds with the same key, at most one has not failed.
     pub dedupe_key: String,
-    /// 1 at first; one more with each retry.
+    /// 1 at first, and one more with each retry.
     pub attempt: i32,
-    /// When this attempt was brought to the provider.
+    /// When the provider was asked in this attempt.
     pub asked_at: Option<DateTime<Utc>>,
-    /// The provider's own id of this attempt, once it has answered with one.
+    /// The provider's own id of this attempt, once it has returned one.
     pub provider_reference: Option<String>,
-    /// The provider's word for why it failed.
+    /// The provider's code for the failure.
     pub failure_code: Option<String>,
-    /// How a person paid it back without the provider.
+    /// How staff paid it without the provider.
     pub by_hand_note: Option<String>,
-    /// When it was written.
+    /// When it was requested.
     pub created_at: DateTime<Utc>,
 }
 
 impl Refund {
-    /// What this attempt is asked for with: the same key, the same money.
+    /// The key for the provider in this attempt. The same key refunds the same money.
     pub fn provider_key(&self) -> String {
         match self.attempt {
             1 => self.id.to_string(),
@@ -87,7 +87,7 @@ impl Refund {
     }
 }
 
-/// A refund whose row this transaction has locked. Its order's row and its payment's were locked before.
+/// A refund whose row this transaction has locked. The rows of the order and the payment were locked before.
 #[derive(Debug)]
 pub struct LockedRefund(Refund);
 
@@ -100,12 +100,13 @@ impl Deref for LockedRefund {
 }
 
 impl LockedRefund {
-    /// The refund as it stands now.
+    /// The refund as it is now.
     pub fn into_refund(self) -> Refund {
         self.0
     }
 
-    /// The provider took it up and will tell later. `now` counts as when it was asked, if nobody wrote that down.
+    /// The provider accepted the refund and will report later. If the time of the request was not recorded,
+    /// `now` counts as that time.
     pub(crate) async fn wait(
         &mut self,
         conn: &mut AsyncPgConnection,
@@ -118,7 +119,7 @@ impl LockedRefund {
         self.write(conn).await
     }
 
-    /// The money went back through the provider.
+    /// The provider has refunded the money.
     pub(crate) async fn succeed(&mut self, conn: &mut AsyncPgConnection, reference: &str) -> QueryResult<()> {
         self.0.status = RefundStatus::Succeeded;
         self.0.provider_reference = Some(reference.to_owned());
@@ -126,7 +127,7 @@ impl LockedRefund {
         self.write(conn).await
     }
 
-    /// The money went back, but not through the provider.
+    /// The money was refunded without the provider.
     pub(crate) async fn succeed_by_hand(
         &mut self,
         conn: &mut AsyncPgConnection,
@@ -137,14 +138,14 @@ impl LockedRefund {
         self.write(conn).await
     }
 
-    /// The provider will not do it. `code` is its word for why.
+    /// The provider will not refund the money. `code` is its code for the failure.
     pub(crate) async fn fail(&mut self, conn: &mut AsyncPgConnection, code: &str) -> QueryResult<()> {
         self.0.status = RefundStatus::Failed;
         self.0.failure_code = Some(code.to_owned());
         self.write(conn).await
     }
 
-    /// The money went back through the provider after the shop had it paid otherwise.
+    /// The provider has refunded the money after the shop had refunded it in another way.
     pub(crate) async fn note_paid_twice(
         &mut self,
         conn: &mut AsyncPgConnection,
@@ -155,12 +156,12 @@ impl LockedRefund {
         self.write(conn).await
     }
 
-    /// Whether that was noted before.
+    /// Whether that was already recorded.
     pub(crate) fn is_noted_paid_twice(&self) -> bool {
         self.0.failure_code.as_deref() == Some(PAID_TWICE)
     }
 
-    /// The next attempt at the provider, after the last one failed.
+    /// Begins the next attempt after a failed one.
     pub(crate) async fn begin_anew(&mut self, conn: &mut AsyncPgConnection) -> QueryResult<()> {
         self.0.status = RefundStatus::Pending;
         self.0.attempt += 1;
@@ -189,11 +190,11 @@ impl LockedRefund {
     }
 }
 
-/// The failure code of a refund that went through after all, when its money had gone back another way.
+/// The failure code of a refund that succeeded after the same money had been refunded in another way.
 const PAID_TWICE: &str = "paid_twice";
 
-/// Promises to give money back; `None` if that is promised under this key and has not failed. Needs the payment's order
-/// locked.
+/// Writes a refund. `None` if there is already a refund with this key that has not failed. Needs the lock of
+/// the payment's order.
 pub(crate) async fn insert_refund(
     conn: &mut AsyncPgConnection,
     payment: &Payment,
@@ -222,7 +223,7 @@ pub async fn find_refund(conn: &mut AsyncPgConnection, id: RefundId) -> QueryRes
     refunds::table.find(id).select(Refund::as_select()).first(conn).await.optional()
 }
 
-/// The refund that a provider knows by this id.
+/// The refund for which the provider uses this id.
 pub async fn find_refund_by_reference(
     conn: &mut AsyncPgConnection,
     provider: &ProviderName,
@@ -238,13 +239,13 @@ pub async fn find_refund_by_reference(
         .optional()
 }
 
-/// Locks a refund's row; order and payment must be locked already.
+/// Locks a refund's row. The order and the payment must be locked already.
 pub(crate) async fn lock_refund(conn: &mut AsyncPgConnection, id: RefundId) -> QueryResult<LockedRefund> {
     let refund = refunds::table.find(id).select(Refund::as_select()).for_update().first(conn).await?;
     Ok(LockedRefund(refund))
 }
 
-/// Writes down that the provider is about to be asked; `None` if the refund has ended. Commit before asking.
+/// Records that the provider is about to be asked. `None` if the refund has ended. Commit before asking.
 pub(crate) async fn mark_asked(conn: &mut AsyncPgConnection, id: RefundId) -> QueryResult<Option<Refund>> {
     diesel::update(refunds::table.find(id).filter(refunds::status.eq(RefundStatus::Pending)))
         .set((
@@ -257,8 +258,8 @@ pub(crate) async fn mark_asked(conn: &mut AsyncPgConnection, id: RefundId) -> Qu
     Ok(find_refund(conn, id).await?.filter(|refund| refund.status.is_under_way()))
 }
 
-/// Whether a refund that failed may still be paid: nothing has taken its place, and the payment has that much left.
-/// Needs the order locked.
+/// Whether a failed refund may still be paid: no other refund has replaced it, and the payment has enough
+/// money left. Needs the order's lock.
 pub(crate) async fn has_room(
     conn: &mut AsyncPgConnection,
     payment: &Payment,
@@ -276,7 +277,8 @@ pub(crate) async fn has_room(
     Ok(!replaced && promised + refund.amount_minor <= payment.captured_minor)
 }
 
-/// What has gone back or is promised to, of each payment of an order: an entry a refund. Refunds that failed do not count.
+/// What was or will be refunded of each payment of an order, with one entry for each refund. Failed refunds
+/// do not count.
 pub async fn promised_by_payment(
     conn: &mut AsyncPgConnection,
     order_id: OrderId,

@@ -1,4 +1,4 @@
-//! What a provider sends by itself, and what it tells.
+//! Webhooks of providers and their events.
 
 use chrono::{DateTime, Utc};
 use http::HeaderMap;
@@ -7,76 +7,76 @@ use super::provider_error::Cause;
 use super::{Outcome, RefundOutcome};
 use crate::ids::{PaymentId, RefundId};
 
-/// A webhook as it came in. Nothing of it is to be believed before the provider has verified it.
+/// A webhook as it was received. Do not trust any part of it before the provider has verified it.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct WebhookDelivery<'a> {
-    /// The headers, among them the signature.
+    /// The headers, including the signature.
     pub headers: &'a HeaderMap,
-    /// The raw body: what the signature was made over.
+    /// The raw body, which the signature covers.
     pub body: &'a [u8],
-    /// When it came in, by the database's clock. Signatures of another time are refused.
+    /// When it was received, by the database's clock. Signatures from another time are refused.
     pub received_at: DateTime<Utc>,
 }
 
 impl<'a> WebhookDelivery<'a> {
-    /// A request to the webhook's address.
+    /// A request to the webhook's URL.
     pub fn new(headers: &'a HeaderMap, body: &'a [u8], received_at: DateTime<Utc>) -> Self {
         Self { headers, body, received_at }
     }
 }
 
-/// How a webhook names an attempt.
+/// How a webhook identifies an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PaymentKey {
-    /// By the id that it was begun with.
+    /// By our id, with which the attempt was begun.
     Id(PaymentId),
-    /// By the provider's own id of it.
+    /// By the provider's own id.
     Reference(String),
 }
 
-/// How a webhook names a refund.
+/// How a webhook identifies a refund.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RefundKey {
-    /// By the id that it was asked for with.
+    /// By our id, with which the refund was requested.
     Id(RefundId),
-    /// By the provider's own id of it.
+    /// By the provider's own id.
     Reference(String),
 }
 
-/// What a verified webhook tells.
+/// An event of a verified webhook.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WebhookEvent {
-    /// How an attempt stands.
+    /// The state of an attempt.
     Payment {
         /// The provider's own id of the event.
         event_id: String,
-        /// Which attempt.
+        /// The attempt.
         payment: PaymentKey,
-        /// How it stands.
+        /// Its outcome.
         outcome: Outcome,
     },
-    /// How a refund stands.
+    /// The state of a refund.
     Refund {
         /// The provider's own id of the event.
         event_id: String,
-        /// Which refund.
+        /// The refund.
         refund: RefundKey,
-        /// How it stands.
+        /// Its outcome.
         outcome: RefundOutcome,
     },
-    /// Nothing that the shop acts on.
+    /// An event that the shop ignores.
     Ignored {
         /// The provider's own id of the event.
         event_id: String,
-        /// The provider's word for what happened.
+        /// The provider's name for the event.
         kind: String,
     },
 }
 
 impl WebhookEvent {
-    /// The provider's own id of the event: the same event may come again.
+    /// The provider's own id of the event. The same event may arrive again.
     pub fn event_id(&self) -> &str {
         match self {
             Self::Payment { event_id, .. }
@@ -86,17 +86,17 @@ impl WebhookEvent {
     }
 }
 
-/// Why a webhook was not read.
+/// Why a webhook was refused.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WebhookError {
-    /// The provider sends none, or is not set up to verify any.
+    /// The provider sends no webhooks, or is not configured to verify them.
     #[error("this payment provider does not support webhooks")]
     NotExpected,
-    /// Whoever sent it is not the provider, or it was changed or is too old.
+    /// The webhook is not from the provider, was changed, or is too old.
     #[error("the signature of the webhook is invalid")]
     Unverified,
-    /// It was verified, but says nothing that can be understood.
+    /// The webhook was verified but cannot be understood.
     #[error("the webhook cannot be read: {0}")]
     Unreadable(#[source] Cause),
 }

@@ -1,4 +1,4 @@
-//! Dividing an amount over several, so that not a unit is lost.
+//! Divides an amount into shares without losing a unit.
 
 use std::cmp::Reverse;
 
@@ -7,11 +7,11 @@ use crate::money::total;
 
 /// Divides an amount in proportion to weights, by the method of the largest remainder.
 ///
-/// Each share is first rounded down; the units that are left go to the largest remainders, and of equal ones
-/// to the first. So the shares add up to the amount exactly, and a weight of 0 gets 0. If the amount is not
-/// more than the weights together, no share is more than its weight.
+/// Each share is first rounded down. The units that are left go to the largest remainders, and among equal
+/// ones to the first. So the shares add up exactly to the amount, and a weight of 0 gets 0. If the amount is
+/// not more than the sum of the weights, no share is more than its weight.
 ///
-/// Fails if a number is negative, or if there is an amount and nothing to divide it over.
+/// It fails if a number is negative, or if there is an amount and all weights are zero.
 pub fn apportion(amount_minor: i64, weights: &[i64]) -> Result<Vec<i64>, PricingError> {
     if amount_minor < 0 || weights.iter().any(|weight| *weight < 0) {
         return Err(PricingError::Negative);
@@ -32,7 +32,7 @@ pub fn apportion(amount_minor: i64, weights: &[i64]) -> Result<Vec<i64>, Pricing
         remainders.push((Reverse(exact % sum), position));
     }
     remainders.sort_unstable();
-    // Fewer units are left than there are remainders above 0, each of which stands for less than a unit.
+    // Each remainder above 0 is less than a unit, so fewer units are left than there are such remainders.
     let left = amount_minor - shares.iter().sum::<i64>();
     for (_, (_, position)) in (0..left).zip(remainders) {
         if let Some(share) = shares.get_mut(position) {
@@ -42,7 +42,7 @@ pub fn apportion(amount_minor: i64, weights: &[i64]) -> Result<Vec<i64>, Pricing
     Ok(shares)
 }
 
-/// As an amount is stored.
+/// Converts an amount to the stored type.
 pub(super) fn narrow(amount: i128) -> Result<i64, PricingError> {
     i64::try_from(amount).map_err(|_| PricingError::AmountOverflow)
 }
@@ -64,7 +64,7 @@ mod tests {
             (7, vec![7], vec![7]),
             (0, vec![0, 0], vec![0, 0]),
             (0, vec![], vec![]),
-            // More than the weights: shipping, divided over goods.
+            // More than the weights, as when shipping is divided over goods.
             (1000, vec![1, 2], vec![333, 667]),
         ] {
             assert_eq!(apportion(amount, &weights), Ok(shares), "{amount} over {weights:?}");
@@ -93,7 +93,7 @@ mod tests {
             assert_eq!(shares.iter().sum::<i64>(), amount, "{amount} over {weights:?}");
             for (share, weight) in shares.iter().zip(&weights) {
                 assert!((0..=*weight).contains(share), "{amount} over {weights:?}: {shares:?}");
-                // Never a whole unit off the exact share.
+                // No share differs by a whole unit from the exact share.
                 let exact = i128::from(amount) * i128::from(*weight);
                 let off = (i128::from(*share) * i128::from(sum) - exact).abs();
                 assert!(off < i128::from(sum.max(1)), "{amount} over {weights:?}: {shares:?}");

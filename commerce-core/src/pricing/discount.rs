@@ -1,10 +1,10 @@
-//! Taking discounts off.
+//! Applies discounts.
 
 use super::apportion::{apportion, narrow};
 use super::{Discount, DiscountValue, PricingError};
 use crate::money::total;
 
-/// Amounts that discounts are taken off, one after the other.
+/// Amounts from which discounts are taken off, one after the other.
 pub(super) struct Discountable {
     full: Vec<i64>,
     left: Vec<i64>,
@@ -15,8 +15,7 @@ impl Discountable {
         Self { left: amounts.clone(), full: amounts }
     }
 
-    /// Takes a discount off what is left of the amounts at the positions it covers. Answers how much it took
-    /// off.
+    /// Takes a discount off what remains of the amounts at these positions. Returns how much it took off.
     pub(super) fn take_off(
         &mut self,
         discount: &Discount,
@@ -31,19 +30,19 @@ impl Discountable {
         Ok(off_minor)
     }
 
-    /// What is left of each amount.
+    /// What remains of each amount.
     pub(super) fn left(&self) -> &[i64] {
         &self.left
     }
 
-    /// Each amount as it was, with what was taken off it.
+    /// Each original amount, with its discount.
     pub(super) fn with_discounts(&self) -> impl Iterator<Item = (i64, i64)> {
         self.full.iter().zip(&self.left).map(|(full, left)| (*full, full - left))
     }
 }
 
 impl Discount {
-    /// What it takes off a sum: never more than the sum.
+    /// The discount on a sum. It is never more than the sum.
     fn of(&self, sum_minor: i64) -> Result<i64, PricingError> {
         let wished = match self.value {
             DiscountValue::Percentage(rate) => narrow(rate.of(sum_minor))?,
@@ -70,7 +69,7 @@ mod tests {
 
     #[test]
     fn a_percentage_is_computed_once_on_the_sum() {
-        // On each line it would be 0 + 0 + 0: half of a third of a cent.
+        // If it were computed for each line, it would be 0 + 0 + 0: half of a third of a cent.
         let mut lines = Discountable::new(vec![3, 3, 3]);
         assert_eq!(lines.take_off(&percentage(150_000, None), |_| true), Ok(1));
         assert_eq!(lines.left(), [2, 3, 3]);

@@ -1,31 +1,31 @@
-//! Why there is no price.
+//! Errors of the price calculation.
 
 use super::TaxTreatment;
 use crate::money::AmountOverflow;
 
-/// Why there is no price.
+/// Why a price cannot be computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PricingError {
     /// A product or sum does not fit into 64 bits.
     #[error("the amount is too large")]
     AmountOverflow,
-    /// A price, quantity or discount is below zero.
+    /// A price, quantity or discount is negative.
     #[error("a price, quantity or discount is negative")]
     Negative,
-    /// An amount was to be apportioned over weights that are all zero.
+    /// An amount had to be apportioned over weights that are all zero.
     #[error("an amount cannot be apportioned over weights that are all zero")]
     NothingToDivideOver,
-    /// More was to be taken off or given back than is there.
+    /// More would be taken off or refunded than there is.
     #[error("more would be taken off or refunded than there is")]
     MoreThanThereIs,
-    /// A discount names a line that the input does not have.
+    /// A discount refers to a line that the input does not have.
     #[error("a discount refers to line {position}, which does not exist")]
     UnknownLine {
-        /// The position that it names, from 0.
+        /// The position of the missing line, from 0.
         position: usize,
     },
-    /// A treatment without tax came with a rate.
+    /// A treatment without tax has a rate above 0.
     #[error("the tax treatment {treatment} requires a tax rate of 0")]
     RateOfTreatment {
         /// The treatment.

@@ -1,86 +1,86 @@
-//! What a price is computed from.
+//! The input of the price calculation.
 
 use std::collections::BTreeSet;
 
 use super::{Rate, TaxGroup, TaxRounding};
 
-/// All that a price is computed from: whoever fills it in has decided what applies.
+/// The complete input of the price calculation. The caller has decided which discounts and taxes apply.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PriceInput {
-    /// The goods, by position.
+    /// The goods, in their order.
     pub lines: Vec<LineInput>,
-    /// They apply one after the other, each to what the ones before it left.
+    /// Applied one after the other, each to what the ones before have left.
     pub line_discounts: Vec<LineDiscount>,
-    /// They apply after all line discounts, one after the other.
+    /// Applied one after the other, after all line discounts.
     pub order_discounts: Vec<Discount>,
-    /// What delivery costs, by position.
+    /// The charges for delivery, in their order.
     pub shipping: Vec<ShippingInput>,
-    /// They apply to all of shipping, one after the other.
+    /// Applied one after the other to all of shipping.
     pub shipping_discounts: Vec<Discount>,
-    /// What the tax is rounded over.
+    /// How the tax is rounded.
     pub tax_rounding: TaxRounding,
 }
 
 impl PriceInput {
-    /// Goods alone: no discount, no shipping, no tax.
+    /// Goods only, without discount, shipping or tax.
     pub fn of_goods(lines: Vec<LineInput>) -> Self {
         Self { lines, ..Self::default() }
     }
 }
 
-/// So many units at a price each.
+/// A number of units at a price for each.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LineInput {
-    /// Tax is within this price or comes on top of it, as the tax group says.
+    /// The tax group says whether this price includes the tax.
     pub unit_price_minor: i64,
     /// Units.
     pub quantity: i64,
-    /// `None` for goods that are outside the scope of tax.
+    /// The tax group. `None` for goods outside the scope of tax.
     pub tax: Option<TaxGroup>,
 }
 
 impl LineInput {
-    /// Goods that no tax is computed for.
+    /// Goods without tax.
     pub fn untaxed(unit_price_minor: i64, quantity: i64) -> Self {
         Self { unit_price_minor, quantity, tax: None }
     }
 }
 
-/// What is taken off, once, from the sum of what it applies to.
+/// A discount, which is taken once off the sum that it applies to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Discount {
-    /// What the shopper reads.
+    /// The text for the shopper.
     pub label: String,
-    /// How much it is.
+    /// The size of the discount.
     pub value: DiscountValue,
-    /// It never takes off more than this.
+    /// The most that it takes off.
     pub max_minor: Option<i64>,
 }
 
-/// How much a discount is. It never takes off more than is there.
+/// The size of a discount. A discount never takes off more than there is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DiscountValue {
     /// A part of the sum.
     Percentage(Rate),
-    /// Minor units.
+    /// An amount in minor units.
     Amount(i64),
 }
 
-/// A discount on some of the lines.
+/// A discount on certain lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LineDiscount {
     /// Positions in [`PriceInput::lines`].
     pub lines: BTreeSet<usize>,
-    /// What is taken off the sum of these lines.
+    /// The discount on the sum of these lines.
     pub discount: Discount,
 }
 
 /// One charge for delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShippingInput {
-    /// What the shopper reads.
+    /// The text for the shopper.
     pub label: String,
-    /// Before shipping discounts.
+    /// The price before shipping discounts.
     pub price_minor: i64,
     /// How it is taxed.
     pub tax: ShippingTax,
@@ -89,8 +89,8 @@ pub struct ShippingInput {
 /// How a charge for delivery is taxed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ShippingTax {
-    /// By a group of its own; `None` if it is outside the scope of tax.
+    /// By its own tax group. `None` if it is outside the scope of tax.
     Group(Option<TaxGroup>),
-    /// As the goods are, in proportion to what remains of them in each group.
+    /// Like the goods, in proportion to what remains of them in each group.
     AsGoods,
 }

@@ -1,18 +1,19 @@
 //! What an order costs: goods, discounts, shipping and tax in one calculation.
 //!
-//! [`price`] is pure. It reads no database and no clock, and it counts in whole minor units: `i64` outside,
-//! `i128` between, halves rounded up. So the same input gives the same price in the cart, in a quote and at
-//! checkout. The order of its steps:
+//! [`price`] is a pure function. It reads no database and no clock. It counts in whole minor units: `i64`
+//! outside, `i128` inside, with halves rounded up. So the same input gives the same price in the cart, in a
+//! quote and at checkout. These are its steps:
 //!
 //! 1. A line's total is its unit price times its quantity.
-//! 2. Line discounts are taken off what remains of the lines they name.
+//! 2. Line discounts are taken off what remains of their lines.
 //! 3. Order discounts are taken off what remains of all lines.
 //! 4. Shipping is added.
 //! 5. Shipping discounts are taken off what remains of shipping.
-//! 6. Tax is computed for each [`TaxGroup`] over what remains of its lines and shipping.
+//! 6. Tax is computed for each [`TaxGroup`] on what remains of its lines and shipping.
 //! 7. `total = subtotal − discount + shipping + (tax − tax_included)`.
 //!
-//! An amount that belongs to several lines is computed once, on their sum, and then divided by [`apportion`].
+//! An amount that belongs to several lines is computed once, on their sum, and then divided with
+//! [`apportion`].
 
 mod apportion;
 mod discount;

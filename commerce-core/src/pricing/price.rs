@@ -9,7 +9,7 @@ use super::{
 };
 use crate::money::{line_total, total};
 
-/// What everything comes to. Pure; the [module](super) tells the order of the steps.
+/// Computes the price of everything. A pure function; the [module](super) lists its steps.
 pub fn price(input: &PriceInput) -> Result<Priced, PricingError> {
     let mut adjustments = Vec::new();
     let mut add = |kind, label: &str, amount_minor, included| {
@@ -61,7 +61,7 @@ fn total_of_line(line: &LineInput) -> Result<i64, PricingError> {
     Ok(line_total(line.unit_price_minor, line.quantity)?)
 }
 
-/// What bears tax, of what discounts left.
+/// The amounts that are taxed, after discounts.
 fn taxed_amounts<'a>(
     input: &'a PriceInput,
     goods: &[i64],
@@ -87,9 +87,9 @@ fn taxed_amounts<'a>(
     Ok(amounts)
 }
 
-/// Divides a charge over the groups of the goods (`None` is untaxed), in proportion to what is left of them.
-/// If nothing is left of any, they weigh what they did before discounts; goods that are free all weigh the
-/// same.
+/// Divides a charge over the tax groups of the goods (`None` is untaxed), in proportion to what remains of
+/// them. If nothing remains in any group, the amounts before discounts are the weights. If all goods are
+/// free, the weights are equal.
 fn divide_as_goods<'a>(
     lines: &'a [LineInput],
     left: &[i64],
@@ -143,7 +143,7 @@ fn priced_shipping(shipping: &Discountable, taxes: &[PricedTax]) -> Vec<PricedSh
     shipping.with_discounts().enumerate().map(charge).collect()
 }
 
-/// At most what bears it, so that the sum cannot overflow.
+/// The tax is at most the amount that it belongs to, so the sum cannot overflow.
 fn tax_on(bearer: Taxable, taxes: &[PricedTax]) -> i64 {
     let shares = taxes.iter().flat_map(|tax| &tax.shares);
     shares.filter(|share| share.of == bearer).map(|share| share.tax_minor).sum()

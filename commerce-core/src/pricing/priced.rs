@@ -1,4 +1,4 @@
-//! What a price came to.
+//! The result of the price calculation.
 
 use super::TaxGroup;
 
@@ -6,20 +6,20 @@ use super::TaxGroup;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Priced {
-    /// By the position of the input's lines.
+    /// In the order of the input's lines.
     pub lines: Vec<PricedLine>,
-    /// By the position of the input's shipping.
+    /// In the order of the input's shipping.
     pub shipping: Vec<PricedShipping>,
-    /// Everything that was added to the goods or taken off them, in the order of computation. The subtotal
-    /// and what of these is not included in prices add up to the total.
+    /// Everything that is added to the goods or taken off them, in the order of computation. The subtotal and
+    /// the adjustments that prices do not include add up to the total.
     pub adjustments: Vec<Adjustment>,
-    /// The tax of each group, in the order in which lines and shipping name the groups.
+    /// The tax of each group, in the order in which lines and shipping refer to the groups.
     pub taxes: Vec<PricedTax>,
-    /// The sums of all of these.
+    /// The totals.
     pub totals: Totals,
 }
 
-/// What a line came to.
+/// The price of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PricedLine {
@@ -27,19 +27,19 @@ pub struct PricedLine {
     pub total_minor: i64,
     /// Its share of all discounts; at most its total.
     pub discount_minor: i64,
-    /// Its share of the tax, be it within the price or on top of it.
+    /// Its share of the tax, whether or not the price includes it.
     pub tax_minor: i64,
 }
 
-/// What a charge for delivery came to.
+/// The price of a charge for delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PricedShipping {
-    /// Before discounts.
+    /// The price before discounts.
     pub price_minor: i64,
-    /// Its share of the shipping discounts; at most its price.
+    /// Its share of the shipping discounts, at most its price.
     pub discount_minor: i64,
-    /// Its share of the tax, be it within the price or on top of it.
+    /// Its share of the tax, whether or not the price includes it.
     pub tax_minor: i64,
 }
 
@@ -47,24 +47,24 @@ pub struct PricedShipping {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Adjustment {
-    /// What it is.
+    /// The kind of the adjustment.
     pub kind: AdjustmentKind,
-    /// What the shopper reads: the discount's or the shipping's label, or the jurisdiction of a tax.
+    /// The text for the shopper: the label of the discount or the shipping, or the jurisdiction of a tax.
     pub label: String,
-    /// Negative where something is taken off.
+    /// Negative if the amount is taken off.
     pub amount_minor: i64,
-    /// The amount is within the prices already, so that it does not change the total.
+    /// Whether the prices already include the amount. If so, it does not change the total.
     pub included: bool,
 }
 
-/// What an adjustment is.
+/// The kind of an adjustment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum AdjustmentKind {
-    /// Taken off one line.
+    /// Taken off certain lines.
     LineDiscount,
-    /// Taken off the whole order, and apportioned to its lines.
+    /// Taken off the whole order and apportioned to its lines.
     OrderDiscount,
-    /// What shipping costs, before its discounts.
+    /// The price of shipping, before its discounts.
     Shipping,
     /// Taken off shipping.
     ShippingDiscount,
@@ -76,13 +76,13 @@ pub enum AdjustmentKind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PricedTax {
-    /// What is taxed together.
+    /// The group.
     pub group: TaxGroup,
-    /// What the tax is computed on, without the tax.
+    /// The amount that is taxed, without the tax.
     pub taxable_minor: i64,
     /// The tax, rounded once for the whole group.
     pub tax_minor: i64,
-    /// Who bears it. The shares add up to the group.
+    /// The shares of lines and shipping. They add up to the tax of the group.
     pub shares: Vec<TaxShare>,
 }
 
@@ -90,38 +90,38 @@ pub struct PricedTax {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TaxShare {
-    /// The line or the shipping that bears it.
+    /// The line or the shipping.
     pub of: Taxable,
-    /// Without the tax.
+    /// The taxed amount, without the tax.
     pub taxable_minor: i64,
     /// Its share of the group's tax.
     pub tax_minor: i64,
 }
 
-/// What bears tax, by its position in the input.
+/// What is taxed, by its position in the input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Taxable {
     /// A line, by its position from 0.
     Line(usize),
-    /// A way of shipping, by its position from 0.
+    /// A charge for delivery, by its position from 0.
     Shipping(usize),
 }
 
-/// The sums of an order. `total = subtotal − discount + shipping + (tax − tax_included)`, and none is
-/// negative.
+/// The totals of an order. `total = subtotal − discount + shipping + (tax − tax_included)`, and none of them
+/// is negative.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Totals {
     /// The sum of the lines before discounts.
     pub subtotal_minor: i64,
-    /// All discounts: on lines, on the order, on shipping.
+    /// All discounts: on lines, on the order and on shipping.
     pub discount_minor: i64,
     /// Shipping before discounts.
     pub shipping_minor: i64,
     /// All tax.
     pub tax_minor: i64,
-    /// As much of the tax as is within the prices.
+    /// The part of the tax that the prices already include.
     pub tax_included_minor: i64,
-    /// What there is to pay.
+    /// The amount to pay.
     pub total_minor: i64,
 }

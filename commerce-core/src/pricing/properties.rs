@@ -1,4 +1,4 @@
-//! What is true of every price, shown on random inputs. A failure prints the input that failed.
+//! Properties of every price, tested with random inputs. A failure prints the input.
 
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
@@ -8,7 +8,7 @@ use super::*;
 
 const CASES: usize = 4_000;
 
-/// Mostly small amounts, where rounding bites, and some that are as large as they may be.
+/// Mostly small amounts, for which rounding matters, and some that are as large as possible.
 struct Inputs(StdRng);
 
 impl Inputs {

@@ -1,11 +1,10 @@
-//! Rates of taxes and discounts, and how a part of an amount is rounded.
+//! Rates of taxes and discounts, and their rounding.
 
-/// A part of a whole, in parts per million: 19 % is 190,000 and 10.75 % is 107,500. Never more than the
-/// whole.
+/// A rate in parts per million: 19 % is 190,000, and 10.75 % is 107,500. It is never more than 100 %.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Rate(u32);
 
-/// The number is no rate.
+/// The number is not a rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a rate of {0} parts per million is more than 100 %")]
 pub struct RateOutOfRange(pub u32);
@@ -16,7 +15,7 @@ impl Rate {
     /// 100 %.
     pub const WHOLE: Rate = Rate(PPM);
 
-    /// The rate of so many parts per million.
+    /// A rate from parts per million.
     pub fn from_ppm(ppm: u32) -> Result<Self, RateOutOfRange> {
         if ppm <= PPM { Ok(Self(ppm)) } else { Err(RateOutOfRange(ppm)) }
     }
@@ -26,12 +25,12 @@ impl Rate {
         self.0
     }
 
-    /// This part of an amount that is not negative. It is never more than the amount.
+    /// This part of a non-negative amount. It is never more than the amount.
     pub(super) fn of(self, amount_minor: i64) -> i128 {
         half_up(i128::from(amount_minor) * i128::from(self.0), i128::from(PPM))
     }
 
-    /// What this rate added, if the amount is the result of adding it: 19 of 119 at 19 %.
+    /// The part of the amount that this rate has added: 19 of 119 at 19 %.
     pub(super) fn included_in(self, amount_minor: i64) -> i128 {
         half_up(i128::from(amount_minor) * i128::from(self.0), i128::from(PPM + self.0))
     }
@@ -39,7 +38,7 @@ impl Rate {
 
 const PPM: u32 = 1_000_000;
 
-/// The quotient of numbers that are not negative, to the nearest whole number; a half goes up.
+/// The quotient of non-negative numbers, rounded to the nearest whole number, with halves rounded up.
 pub(super) fn half_up(dividend: i128, divisor: i128) -> i128 {
     (2 * dividend + divisor) / (2 * divisor)
 }

@@ -1,15 +1,15 @@
-//! The part of a line's amount that goes back with some of its units.
+//! The part of a line's amount that is refunded with some of its units.
 
 use super::PricingError;
 use super::apportion::narrow;
 use super::rate::half_up;
 
-/// What belongs to the next `returning` of a line's `quantity` units, after `returned` have gone back: of its
-/// price, of its discount or of its tax.
+/// The part of an amount of a line (its price, discount or tax) for the next `returning` of its `quantity`
+/// units, after `returned` units have come back.
 ///
-/// It is the difference of two rounded sums, so that any sequence of returns adds up to the amount exactly.
+/// It is the difference of two rounded sums, so that any sequence of returns adds up exactly to the amount.
 ///
-/// Fails if the amount or a count is negative, or if more would be taken off or refunded than there is.
+/// It fails if the amount or a count is negative, or if more would come back than there is.
 pub fn share_of_returned(
     amount_minor: i64,
     quantity: i64,

@@ -1,4 +1,4 @@
-//! Orders that other shop software got wrong, each with what it comes to here.
+//! Orders that other shop software computed wrongly, each with its correct price.
 
 use super::*;
 
@@ -130,7 +130,7 @@ fn goods_alone_cost_what_their_lines_cost() {
     assert_eq!(totals(&PriceInput::default()), Totals::default());
 }
 
-/// Every step at once: two line discounts, one on the order, free shipping, two groups.
+/// All steps at once: two line discounts, one order discount, free shipping, two tax groups.
 #[test]
 fn the_steps_come_in_their_order() {
     let input = PriceInput {
@@ -143,7 +143,7 @@ fn the_steps_come_in_their_order() {
     };
     let priced = price(&input).unwrap();
     let discounts: Vec<i64> = priced.lines.iter().map(|line| line.discount_minor).collect();
-    // 250 off 2000 and 500; then 255 off 1800, 450 and 300, which is a tenth of each.
+    // 250 off 2000 and 500, and then 255 off 1800, 450 and 300, which is a tenth of each.
     assert_eq!(discounts, [200 + 180, 50 + 45, 30]);
     let steps: Vec<_> =
         priced.adjustments.iter().map(|step| (step.kind, step.amount_minor, step.included)).collect();
@@ -156,7 +156,7 @@ fn the_steps_come_in_their_order() {
             (AdjustmentKind::ShippingDiscount, -300, false),
             // A fifth of 1620 and 300 together.
             (AdjustmentKind::Tax, 384, false),
-            // Seven of 107 parts of 405.
+            // 7/107 of 405.
             (AdjustmentKind::Tax, 26, true),
         ]
     );
@@ -183,7 +183,7 @@ fn shipping_that_is_taxed_as_the_goods_are() {
         price(&input).unwrap().taxes.iter().map(|tax| tax.taxable_minor + tax.tax_minor).collect();
     assert_eq!(parts, [375, 125]);
 
-    // Free goods still say how their delivery is taxed.
+    // Free goods still determine how their delivery is taxed.
     let free = PriceInput { order_discounts: vec![percent(100)], ..input };
     let parts: Vec<_> =
         price(&free).unwrap().taxes.iter().map(|tax| tax.taxable_minor + tax.tax_minor).collect();

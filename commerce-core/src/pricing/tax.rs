@@ -1,21 +1,21 @@
-//! Tax: per group, over what discounts left of lines and shipping.
+//! Tax, for each group, on what discounts have left of lines and shipping.
 //!
 //! European Norm 16931 computes VAT in the same way (rule BR-CO-17): for each category and rate, the tax is
-//! the taxable amount times the rate, rounded once. Where prices include the tax it is the tax that is
-//! rounded, and the taxable amount is the rest; the two ways differ by one minor unit at most.
+//! the taxable amount times the rate, rounded once. If prices include the tax, the tax is rounded and the
+//! taxable amount is the rest. The two ways differ by at most one minor unit.
 
 use super::apportion::{apportion, narrow};
 use super::{PricedTax, PricingError, Rate, TaxGroup, TaxRounding, TaxShare, TaxTreatment, Taxable};
 use crate::money::total;
 
-/// An amount that bears tax.
+/// An amount that is taxed.
 pub(super) struct TaxedAmount<'a> {
     pub(super) of: Taxable,
     pub(super) group: &'a TaxGroup,
     pub(super) amount_minor: i64,
 }
 
-/// The tax of every group, in the order in which the amounts name the groups.
+/// The tax of every group, in the order in which the amounts refer to the groups.
 pub(super) fn tax(
     amounts: &[TaxedAmount<'_>],
     rounding: TaxRounding,
@@ -64,7 +64,7 @@ fn tax_group(
 }
 
 impl TaxGroup {
-    /// The tax on an amount, or the tax in it.
+    /// The tax on an amount, or the tax that the amount includes.
     fn tax_of(&self, amount_minor: i64) -> Result<i64, PricingError> {
         narrow(if self.included { self.rate.included_in(amount_minor) } else { self.rate.of(amount_minor) })
     }

@@ -1,23 +1,23 @@
-//! What is taxed together, and how.
+//! Tax groups.
 
 use super::Rate;
 use crate::text_enum::text_enum;
 
-/// What is taxed together: it is summed up, and the tax of the sum is rounded once.
+/// What is taxed together. The amounts are added, and the tax of the sum is rounded once.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct TaxGroup {
-    /// Whose tax it is, such as `DE` or `US-NY`.
+    /// The jurisdiction, such as `DE` or `US-NY`.
     pub jurisdiction: String,
     /// Whether tax is due, and if not, why.
     pub treatment: TaxTreatment,
-    /// Of all taxes of the jurisdiction together: state and county are added up.
+    /// The sum of all taxes of the jurisdiction, such as state and county.
     pub rate: Rate,
-    /// The prices include the tax; otherwise it comes on top of them.
+    /// Whether the prices include the tax. If not, it is added to them.
     pub included: bool,
 }
 
 text_enum! {
-    /// How the law treats a sale. Only the first has a rate above 0; the others are shown with a tax of 0.
+    /// How the law treats a sale. Only the first has a rate above 0. The others are shown with a tax of 0.
     pub enum TaxTreatment {
         /// It is taxed at the rate.
         Standard = "standard",
@@ -32,13 +32,13 @@ text_enum! {
     }
 }
 
-/// What the tax is rounded over.
+/// How the tax is rounded.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum TaxRounding {
-    /// Over all of an order that is in one group.
+    /// Once for each group of an order.
     #[default]
     Order,
-    /// Over each line and each charge for delivery, for shops that must. The sum of many may be some minor
-    /// units off.
+    /// For each line and each charge for delivery, for shops that must do so. The sum may differ by some
+    /// minor units.
     Line,
 }

@@ -10,55 +10,56 @@ use super::{Failure, Job};
 use crate::db::Prepared;
 use crate::ids::{JobId, LeaseToken};
 
-/// The right to finish one attempt of one job; void once the lease lapsed and another took the job.
+/// The right to finish one attempt of one job. It is void if the lease lapsed and another worker took the
+/// job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use = "an attempt is finished with its lease"]
 pub struct Lease {
     /// The job.
     pub job_id: JobId,
-    /// Tells this attempt from every other one.
+    /// Distinguishes this attempt from every other one.
     pub token: LeaseToken,
 }
 
-/// A job that this worker may do.
+/// A job that this worker has claimed.
 #[derive(Debug, Clone, QueryableByName)]
 #[must_use = "a job that was claimed must be done or given back"]
 pub struct ClaimedJob {
     /// Its id.
     #[diesel(sql_type = SqlUuid)]
     pub id: JobId,
-    /// Its kind, which says how to read the payload.
+    /// The kind, which determines the form of the payload.
     #[diesel(sql_type = Text)]
     pub kind: String,
-    /// What to do, as JSON of the kind's own shape.
+    /// The data of the job, as JSON in the form of its kind.
     #[diesel(sql_type = Jsonb)]
     pub payload: serde_json::Value,
-    /// 1 at the first.
+    /// 1 for the first attempt.
     #[diesel(sql_type = Int4)]
     pub attempt: i32,
-    /// After so many attempts it is dead.
+    /// After this many attempts the job is dead.
     #[diesel(sql_type = Int4)]
     pub attempts_max: i32,
-    /// Tells this attempt from every other one.
+    /// Distinguishes this attempt from every other one.
     #[diesel(sql_type = SqlUuid)]
     pub lease_token: LeaseToken,
 }
 
 impl ClaimedJob {
-    /// What completing or giving back the job asks for.
+    /// The lease, for completing the job or giving it back.
     pub fn lease(&self) -> Lease {
         Lease { job_id: self.id, token: self.lease_token }
     }
 
-    /// What the job carries. One that is no `J` kills its job: it would never become one.
+    /// The payload. If it is not a `J`, the job is dead, because it would never become one.
     pub fn payload<J: Job>(&self) -> Result<J, Failure> {
         J::deserialize(&self.payload)
             .map_err(|error| Failure::Abort(format!("the payload cannot be read: {error}")))
     }
 }
 
-/// Claims up to `jobs_max` due jobs of these kinds for `lease`, oldest first, passing over rows that others are claiming. A job
-/// whose lease lapsed is due again; if that was its last attempt it becomes dead instead.
+/// Claims up to `jobs_max` due jobs of these kinds for `lease`, oldest first. It skips rows that others are
+/// claiming. A job whose lease lapsed is due again, or dead if that was its last attempt.
 pub async fn claim(
     conn: &mut AsyncPgConnection,
     worker: &str,
@@ -66,7 +67,8 @@ pub async fn claim(
     jobs_max: usize,
     lease: Duration,
 ) -> QueryResult<Vec<ClaimedJob>> {
-    // Planned anew each time: a plan that is kept may be from when the table was empty, or for another number of jobs.
+    // Planned anew each time, because a cached plan may be from when the table was empty, or for another
+    // number of jobs.
     diesel::sql_query(
         "WITH due AS (
              SELECT id, attempt >= attempts_max AS exhausted FROM commerce.jobs
@@ -96,8 +98,9 @@ struct NextDue {
     due_in_ms: Option<i64>,
 }
 
-/// How long it is until a job of these kinds is due: no time if one is due already, `None` if there is none. A leased one is
-/// due when its lease lapses. Much cheaper than [`claim`], and changes nothing: for a worker that has nothing to do.
+/// The time until a job of these kinds is due: zero if one is due already, `None` if there is none. A leased
+/// job is due when its lease lapses. This is much cheaper than [`claim`] and changes nothing, for workers
+/// that have nothing to do.
 pub async fn next_due(conn: &mut AsyncPgConnection, kinds: &[&str]) -> QueryResult<Option<Duration>> {
     let next = diesel::sql_query(
         "SELECT ceil(extract(epoch FROM min(run_at) - commerce.clock()) * 1000)::bigint AS due_in_ms

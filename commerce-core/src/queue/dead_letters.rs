@@ -1,4 +1,4 @@
-//! What an operator sees and does: list, look, retry, cancel.
+//! What operators do with jobs: list, show, retry and cancel.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -10,48 +10,48 @@ use crate::schema::jobs;
 use crate::text_enum::text_enum;
 
 text_enum! {
-    /// Where a job stands. A finished job has no row.
+    /// The state of a job. A finished job has no row.
     ///
-    /// | from | to | moved by |
+    /// | from | to | by |
     /// |---|---|---|
-    /// | no row | `ready` | [`enqueue`](super::enqueue()), in the transaction of the change; some triggers of the schema |
+    /// | no row | `ready` | [`enqueue`](super::enqueue()), in the transaction of the change, and some triggers of the schema |
     /// | `ready` and due | `leased` | [`claim`](super::claim()): a worker begins an attempt |
-    /// | `leased`, lapsed | `leased` | [`claim`](super::claim()): its worker vanished, another begins the next attempt |
+    /// | `leased`, lapsed | `leased` | [`claim`](super::claim()): the worker vanished, and another begins the next attempt |
     /// | `leased`, lapsed | `dead` | [`claim`](super::claim()), if that was the last attempt |
     /// | `leased` | no row | [`complete`](super::complete()): the handler, in the transaction of its effect |
-    /// | `leased` | `ready` | `jobs::fail`, due later; [`release`](super::release()), for what was claimed and not begun |
-    /// | `leased` | `dead` | `jobs::fail`, after the last attempt, or if none can succeed |
+    /// | `leased` | `ready` | `jobs::fail`, due later; [`release`](super::release()), for jobs that were claimed and not begun |
+    /// | `leased` | `dead` | `jobs::fail`, after the last attempt, or if no attempt can succeed |
     /// | `ready` or `dead` | `ready` and due | [`retry`]: a person |
     /// | `ready` or `dead` | no row | [`cancel`]: a person |
     pub enum JobState {
         /// Waits for its `run_at`.
         Ready = "ready",
-        /// A worker is at it until `run_at`; then it is due again.
+        /// A worker runs it. It is due again at `run_at`.
         Leased = "leased",
-        /// Failed for good; only a person moves it.
+        /// It has failed for good. Only a person can retry it.
         Dead = "dead",
     }
 }
 
-/// A job as it stands in the table.
+/// A job in the table.
 #[derive(Debug, Clone, Queryable, Selectable)]
 #[diesel(table_name = jobs)]
 pub struct JobRow {
     /// Its id.
     pub id: JobId,
-    /// What is to be done.
+    /// The kind.
     pub kind: String,
-    /// What to do it with, as JSON of the kind's own shape.
+    /// The data of the job, as JSON in the form of its kind.
     pub payload: serde_json::Value,
-    /// Where it is between due and dead.
+    /// The state.
     pub state: JobState,
     /// When it is due, or when its lease lapses.
     pub run_at: DateTime<Utc>,
     /// The attempts that were begun.
     pub attempt: i32,
-    /// After so many attempts it is dead.
+    /// After this many attempts it is dead.
     pub attempts_max: i32,
-    /// The worker that has it, or had it last.
+    /// The worker that has it or had it last.
     pub worker: Option<String>,
     /// Why the last attempt failed.
     pub last_error: Option<String>,
@@ -64,10 +64,10 @@ pub struct JobRow {
 /// Why a job could not be retried or cancelled.
 #[derive(Debug, thiserror::Error)]
 pub enum ManageJobError {
-    /// There is no such job: jobs that are done are deleted.
+    /// There is no such job. Finished jobs are deleted.
     #[error("there is no job {0}: it is done, or it never existed")]
     NotFound(JobId),
-    /// A worker is at it; ask again when its attempt has ended.
+    /// A worker runs it. Ask again when the attempt has ended.
     #[error("job {0} is running; wait until the attempt ends")]
     Leased(JobId),
     /// A statement failed.
@@ -75,7 +75,7 @@ pub enum ManageJobError {
     Database(#[from] diesel::result::Error),
 }
 
-/// Oldest first; of one state, or all.
+/// Jobs in one state or in all, oldest first.
 pub async fn list(
     conn: &mut AsyncPgConnection,
     state: Option<JobState>,
@@ -89,12 +89,12 @@ pub async fn list(
     query.order((jobs::created_at, jobs::id)).limit(rows_max).load(conn).await
 }
 
-/// A job by id, in whatever state. A finished one has no row.
+/// A job by id, in any state. A finished job has no row.
 pub async fn find(conn: &mut AsyncPgConnection, id: JobId) -> QueryResult<Option<JobRow>> {
     jobs::table.find(id).select(JobRow::as_select()).first(conn).await.optional()
 }
 
-/// Makes a dead or waiting job due now, with all its attempts ahead of it.
+/// Makes a dead or waiting job due now, with all its attempts left.
 pub async fn retry(conn: &mut AsyncPgConnection, id: JobId) -> Result<(), ManageJobError> {
     let row = jobs::table.filter(jobs::id.eq(id)).filter(jobs::state.ne(JobState::Leased));
     let changed = diesel::update(row)
@@ -109,7 +109,7 @@ pub async fn retry(conn: &mut AsyncPgConnection, id: JobId) -> Result<(), Manage
     if changed == 0 { Err(why_untouched(conn, id).await?) } else { Ok(()) }
 }
 
-/// Removes a dead or waiting job: its work will not be done.
+/// Deletes a dead or waiting job. Its work will not be done.
 pub async fn cancel(conn: &mut AsyncPgConnection, id: JobId) -> Result<(), ManageJobError> {
     let row = jobs::table.filter(jobs::id.eq(id)).filter(jobs::state.ne(JobState::Leased));
     let removed = diesel::delete(row).execute(conn).await?;
@@ -122,7 +122,7 @@ async fn why_untouched(conn: &mut AsyncPgConnection, id: JobId) -> QueryResult<M
     Ok(if found.is_some() { ManageJobError::Leased(id) } else { ManageJobError::NotFound(id) })
 }
 
-/// Takes the errors of failed jobs away that name this text, such as the address of somebody who is to be forgotten.
+/// Deletes the errors of failed jobs that contain this text, such as the address of a deleted account.
 pub async fn forget_errors_about(conn: &mut AsyncPgConnection, text: &str) -> QueryResult<()> {
     diesel::sql_query(
         "UPDATE commerce.jobs SET last_error = 'what it said is forgotten' WHERE position($1 IN last_error) > 0",

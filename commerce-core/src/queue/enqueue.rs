@@ -9,24 +9,24 @@ use crate::db::Prepared;
 use crate::ids::JobId;
 use crate::schema::jobs;
 
-/// A kind of job: what it carries, what it is called in the table, how often it is tried.
+/// A kind of job: its data, its name in the table, and its number of attempts.
 pub trait Job: Serialize + DeserializeOwned + Send + Sync {
-    /// Stored with every row; never renamed in place.
+    /// Stored with every row, so it never changes.
     const KIND: &'static str;
-    /// After this many attempts the row is dead: kept, shown, and retried only by a person.
+    /// After this many attempts the row is dead: it is kept and shown, and only a person can retry it.
     const ATTEMPTS_MAX: i32;
 }
 
-/// A row to be inserted into `commerce.jobs`.
+/// A row to insert into `commerce.jobs`.
 #[derive(Debug, Clone, Insertable)]
 #[diesel(table_name = jobs)]
 pub struct NewJob {
-    /// The id that it gets.
+    /// The id of the new job.
     pub id: JobId,
     kind: &'static str,
     payload: serde_json::Value,
     attempts_max: i32,
-    /// The database's time of insertion unless given.
+    /// The database's time of the insertion by default.
     run_at: Option<DateTime<Utc>>,
     dedupe_key: Option<String>,
 }
@@ -44,21 +44,21 @@ impl NewJob {
         })
     }
 
-    /// Not before this time.
+    /// Runs the job at this time or later.
     pub fn at(mut self, run_at: DateTime<Utc>) -> Self {
         self.run_at = Some(run_at);
         self
     }
 
-    /// While a job with this key waits or runs, another is not inserted. One that dies gives its key up.
+    /// While a job with this key waits or runs, no other is inserted. A job that dies releases its key.
     pub fn dedupe_by(mut self, key: String) -> Self {
         self.dedupe_key = Some(key);
         self
     }
 }
 
-/// Inserts a job that may run at once. It takes effect when the caller's transaction commits. A shared borrow of the
-/// connection is enough, so that other writes can be pipelined with this one.
+/// Inserts a job that may run at once. It takes effect when the caller's transaction commits. A shared borrow
+/// of the connection is enough, so that other writes can be sent together with this one.
 pub async fn enqueue<J: Job>(conn: &AsyncPgConnection, job: &J) -> QueryResult<JobId> {
     let row = NewJob::new(job).map_err(|error| diesel::result::Error::SerializationError(error.into()))?;
     let id = row.id;
@@ -66,7 +66,7 @@ pub async fn enqueue<J: Job>(conn: &AsyncPgConnection, job: &J) -> QueryResult<J
     Ok(id)
 }
 
-/// Inserts rows in one statement; those whose dedupe key is taken are left out.
+/// Inserts rows in one statement. Rows with a dedupe key that is taken are left out.
 pub async fn enqueue_all(conn: &AsyncPgConnection, rows: Vec<NewJob>) -> QueryResult<()> {
     if rows.is_empty() {
         return Ok(());

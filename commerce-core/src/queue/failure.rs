@@ -1,10 +1,10 @@
 //! How an attempt at a job failed.
 
-/// How an attempt failed. Each kind's file tells which of its errors is which.
+/// How an attempt failed. The file of each kind classifies its errors.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
-    /// May succeed later: tried again after a growing delay, until the attempts are used up.
+    /// The job may succeed later. It is tried again after a growing delay, until its attempts are used up.
     Retry(String),
-    /// Can never succeed: dead at once.
+    /// The job can never succeed. It is dead at once.
     Abort(String),
 }

@@ -12,7 +12,7 @@ use crate::db::Retryable;
 use crate::ids::{JobId, LeaseToken};
 use crate::schema::jobs;
 
-/// Another worker holds the job, or it is done: the effect of this attempt must be rolled back.
+/// Another worker has the job, or it is done. The effect of this attempt must be rolled back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the lease on the job was lost: another attempt has taken it over")]
 pub struct LeaseLost;
@@ -20,7 +20,7 @@ pub struct LeaseLost;
 /// Why [`complete`] refused.
 #[derive(Debug, thiserror::Error)]
 pub enum CompleteError {
-    /// The lease lapsed and the job went to another worker, or it is gone.
+    /// The lease lapsed and another worker has the job, or the job is gone.
     #[error(transparent)]
     LeaseLost(#[from] LeaseLost),
     /// A statement failed.
@@ -34,8 +34,8 @@ impl Retryable for CompleteError {
     }
 }
 
-/// Deletes the job, in the transaction of its effect. Call it first: it locks the row, so that a second worker waits and
-/// then finds it gone.
+/// Deletes the job, in the transaction of its effect. Call it first: it locks the row, so that a second
+/// worker waits and then finds the row gone.
 pub async fn complete(conn: &mut AsyncPgConnection, lease: Lease) -> Result<(), CompleteError> {
     let row = jobs::table.filter(jobs::id.eq(lease.job_id)).filter(jobs::lease_token.eq(lease.token));
     match diesel::delete(row).execute(conn).await? {
@@ -44,7 +44,8 @@ pub async fn complete(conn: &mut AsyncPgConnection, lease: Lease) -> Result<(), 
     }
 }
 
-/// Ends a failed attempt: the job is due again after this time, or dead if there is none. Changes nothing if the lease was lost.
+/// Ends a failed attempt. The job is due again after this time, or dead if there is none. Changes nothing if
+/// the lease was lost.
 pub(crate) async fn end_attempt(
     conn: &mut AsyncPgConnection,
     lease: Lease,
@@ -68,7 +69,7 @@ pub(crate) async fn end_attempt(
     Ok(())
 }
 
-/// Gives back jobs that were claimed and not begun: due at once, the attempt not counted.
+/// Gives back jobs that were claimed and not begun. They are due at once, and the attempt is not counted.
 pub async fn release(conn: &mut AsyncPgConnection, leases: &[Lease]) -> QueryResult<()> {
     let (ids, tokens) = ids_and_tokens(leases);
     diesel::update(jobs::table.filter(jobs::id.eq_any(ids)).filter(jobs::lease_token.eq_any(tokens)))
@@ -84,8 +85,8 @@ pub async fn release(conn: &mut AsyncPgConnection, leases: &[Lease]) -> QueryRes
     Ok(())
 }
 
-/// Extends leases to `lease` from now, and passes over those that were lost. A job whose row is locked is being finished
-/// at this moment: it needs no extension and is not waited for.
+/// Extends leases to `lease` from now, and skips those that were lost. A job whose row is locked is just
+/// being finished. It needs no extension, so it is skipped without waiting.
 pub async fn renew(conn: &mut AsyncPgConnection, leases: &[Lease], lease: Duration) -> QueryResult<()> {
     let (ids, tokens) = ids_and_tokens(leases);
     conn.transaction(async |conn| {
@@ -110,8 +111,8 @@ fn ids_and_tokens(leases: &[Lease]) -> (Vec<JobId>, Vec<LeaseToken>) {
     leases.iter().map(|lease| (lease.job_id, lease.token)).unzip()
 }
 
-/// As much of an error as a person reads; it may quote what another server said at length.
+/// Shortens an error to a readable length. It may quote a long answer of another server.
 fn shorten(error: &str) -> String {
-    // Postgres takes no zero characters.
+    // Postgres does not accept NUL characters.
     error.chars().filter(|c| *c != '\0').take(2000).collect()
 }

@@ -1,11 +1,11 @@
-//! The table of jobs: how a job gets into it, who works on it, and how it leaves.
+//! The table of jobs: how jobs get into it, who works on them, and how they leave it.
 //!
-//! A job is inserted on the caller's connection, so it commits or vanishes with the change that called for it. A worker claims
-//! due rows under a lease, and completes a row by deleting it **in the transaction of the job's effect**: a row that is gone or
-//! leased to another means that someone else did the work, and the effect rolls back. So an effect in the database happens
-//! exactly once, whatever crashes.
+//! A job is inserted on the caller's connection, so it commits or vanishes with the change that caused it. A
+//! worker claims due rows under a lease, and completes a job by deleting its row **in the transaction of the
+//! job's effect**. If the row is gone or leased to another worker, somebody else did the work, and the effect
+//! is rolled back. So an effect in the database happens exactly once, whatever crashes.
 //!
-//! The domains use this module. What runs the jobs is `crate::jobs`, which offers all of this too.
+//! The domains use this module. `crate::jobs` runs the jobs, and re-exports everything here.
 
 mod claim;
 mod dead_letters;

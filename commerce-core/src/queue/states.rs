@@ -1,4 +1,4 @@
-//! How full the table is, for metrics and alerts.
+//! How many jobs the table has, for metrics and alerts.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -10,24 +10,24 @@ use super::JobState;
 /// The jobs of one kind in one state.
 #[derive(Debug, Clone, QueryableByName)]
 pub struct QueueState {
-    /// The kind of the jobs.
+    /// The kind.
     #[diesel(sql_type = Text)]
     pub kind: String,
-    /// The state that they are in.
+    /// The state.
     #[diesel(sql_type = Text)]
     pub state: JobState,
-    /// How many there are.
+    /// The number of jobs.
     #[diesel(sql_type = BigInt)]
     pub jobs: i64,
-    /// How long the oldest has been due, in milliseconds; none if none is.
+    /// How long the oldest job has been due, in milliseconds. `None` if none is due.
     #[diesel(sql_type = Nullable<BigInt>)]
     pub overdue_ms: Option<i64>,
-    /// When the oldest of them was enqueued.
+    /// When the oldest job was enqueued.
     #[diesel(sql_type = Timestamptz)]
     pub oldest_created_at: DateTime<Utc>,
 }
 
-/// One row a kind and state that have jobs.
+/// One row for each kind and state that has jobs.
 pub async fn queue_states(conn: &mut AsyncPgConnection) -> QueryResult<Vec<QueueState>> {
     diesel::sql_query(
         "SELECT kind, state, count(*) AS jobs, min(created_at) AS oldest_created_at,

@@ -1,4 +1,4 @@
-//! Telling workers that there is something to do, sooner than they would look.
+//! Tells workers that there is something to do, before they would poll.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,28 +9,30 @@ use tokio::sync::Notify;
 
 use crate::db::Pool;
 
-/// The channel on which a process may NOTIFY, after its commits, that there are new jobs. Workers poll as well.
+/// The channel on which a process may send a NOTIFY after its commits, to announce new jobs. Workers also
+/// poll.
 pub const WAKE_CHANNEL: &str = "commerce_jobs";
 
-/// At most one notification in this time, however many transactions commit.
+/// At most one notification is sent in this time, however many transactions commit.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Wakes workers after commits. Not a NOTIFY in the committing transaction: Postgres lets only one transaction with a
-/// notification commit at a time, which would queue up orders. What is lost here (a crash, a full pool) the workers find
-/// by polling.
+/// Wakes workers after commits. It is not a NOTIFY in the committing transaction, because Postgres lets only
+/// one transaction with a notification commit at a time, which would delay orders. If a notification is lost
+/// (a crash, a full pool), workers find the jobs by polling.
 #[derive(Debug, Clone)]
 pub struct Waker {
     wanted: Arc<Notify>,
 }
 
 impl Waker {
-    /// Starts the task that sends the notifications, within a tokio runtime. It ends with the last clone of the waker.
+    /// Starts the task that sends the notifications, within a tokio runtime. The task ends with the last
+    /// clone of the waker.
     pub fn start(pool: Pool) -> Self {
         let wanted = Arc::new(Notify::new());
         let asked = Arc::downgrade(&wanted);
         tokio::spawn(async move {
             while let Some(wanted) = asked.upgrade() {
-                // Looks up from time to time to see whether anyone still holds the waker.
+                // Checks from time to time whether the waker still has owners.
                 let asked_in_time = tokio::time::timeout(Duration::from_secs(5), wanted.notified()).await;
                 drop(wanted);
                 if asked_in_time.is_ok() {
@@ -44,7 +46,7 @@ impl Waker {
         Self { wanted }
     }
 
-    /// Call this after a commit that may have enqueued a job. Returns at once.
+    /// Call this after a commit that may have enqueued a job. It returns at once.
     pub fn wake(&self) {
         self.wanted.notify_one();
     }

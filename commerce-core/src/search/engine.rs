@@ -1,4 +1,4 @@
-//! What an engine is asked, and what it answers.
+//! The interface of search engines: queries and results.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,74 +9,75 @@ use super::query::SearchSort;
 use crate::db::PoolError;
 use crate::ids::{CategoryId, ProductId};
 
-/// A search with everything resolved that is the same for all engines.
+/// A search in which everything is resolved that is the same for all engines.
 #[derive(Debug, Clone)]
 pub struct EngineQuery {
-    /// The words to look for; empty for all products.
+    /// The words to search for. Empty for all products.
     pub text: String,
-    /// `None`: any. An empty list: no product is in it.
+    /// `None` means any category. For an empty list no product matches.
     pub categories: Option<Vec<CategoryId>>,
     /// The lower bound of the product's lowest price, inclusive, in minor units.
     pub price_min_minor: Option<i64>,
     /// The upper bound of the product's lowest price, inclusive, in minor units.
     pub price_max_minor: Option<i64>,
-    /// Accepted values by the option's name.
+    /// The accepted values, by the option's name.
     pub options: BTreeMap<String, BTreeSet<String>>,
-    /// Whether something of the product can be bought now.
+    /// Whether the product can be bought now.
     pub in_stock: Option<bool>,
     /// The order of the matches.
     pub sort: SearchSort,
     /// How many matches to skip.
     pub offset: u32,
-    /// How many matches to return at most.
+    /// The most matches to return.
     pub limit: u16,
 }
 
-/// What an engine found.
+/// The result of an engine.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Matches {
-    /// The page, in order.
+    /// The products of the page, in order.
     pub product_ids: Vec<ProductId>,
-    /// All that match, on all pages.
+    /// The number of matches on all pages.
     pub total: i64,
-    /// False: there are so many that counting was left off, in the facets too. `total` is what was counted.
+    /// `false` if the engine stopped counting, also in the facets. `total` is then the number that was
+    /// counted.
     pub is_total_exact: bool,
-    /// The counts for narrowing the search down.
+    /// The counts for filters.
     pub facets: FacetCounts,
-    /// Words that were found, for highlighting.
+    /// The words that were found, for highlighting.
     pub terms: Vec<Term>,
 }
 
 impl Matches {
-    /// Nothing was found.
+    /// The result if nothing was found.
     pub fn none() -> Self {
         let facets = FacetCounts::default();
         Self { product_ids: Vec::new(), total: 0, is_total_exact: true, facets, terms: Vec::new() }
     }
 }
 
-/// Products by value, over everything that matches. The counts of a facet leave its own filter out of account, so that
-/// they tell what another choice would find.
+/// The number of products for each value, over all matches. The counts of a facet ignore its own filter, so
+/// that they tell what another choice would find.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct FacetCounts {
-    /// Products by category; what is below a category is counted in it.
+    /// Products by category. A category includes its descendants.
     pub categories: BTreeMap<CategoryId, i64>,
-    /// By the place of the range in [`super::PRICE_BOUNDS`].
+    /// Products by the index of their price range in [`super::PRICE_BOUNDS`].
     pub price_ranges: BTreeMap<usize, i64>,
-    /// Products by whether something of them can be bought now.
+    /// Products by whether they can be bought now.
     pub in_stock: BTreeMap<bool, i64>,
     /// By the option's name, then by value.
     pub options: BTreeMap<String, BTreeMap<String, i64>>,
 }
 
-/// A word to be marked where it stands: lower case, without accents.
+/// A word to mark in texts, in lower case and without accents.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Term {
-    /// The word, or the beginning of one.
+    /// The word, or the beginning of a word.
     pub word: String,
-    /// Also marks words that begin with it.
+    /// Whether to mark words that begin with it, too.
     pub prefix: bool,
-    /// Also marks words that differ by no more than so many typing errors.
+    /// The number of typing errors up to which a similar word is marked, too.
     pub typos: usize,
 }
 
@@ -84,26 +85,26 @@ pub struct Term {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EngineError {
-    /// No connection to the database could be had.
+    /// There was no database connection.
     #[error("no database connection is available: {0}")]
     NoConnection(#[from] PoolError),
     /// The database failed.
     #[error(transparent)]
     Database(#[from] diesel::result::Error),
-    /// It cannot be reached, is too slow, or has not what is asked of it.
+    /// The engine cannot be reached, is too slow, or lacks its index.
     #[error("the search engine did not answer: {0}")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// Something that finds products.
+/// A search engine.
 pub trait SearchEngine: Send + Sync {
-    /// In logs and metrics.
+    /// The name in logs and metrics.
     fn name(&self) -> &'static str;
 
     /// Finds the page, the total and the facets.
     fn find<'a>(&'a self, query: &'a EngineQuery) -> BoxFuture<'a, Result<Matches, EngineError>>;
 
-    /// Whether it would answer now.
+    /// Whether the engine would answer now.
     fn check(&self) -> BoxFuture<'_, Result<(), EngineError>> {
         std::future::ready(Ok(())).boxed()
     }

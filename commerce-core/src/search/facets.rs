@@ -1,20 +1,21 @@
-//! Facets as they are shown: by field, each value with its count.
+//! Facets for display: each field with its values and their counts.
 
 use std::collections::BTreeMap;
 
 use super::engine::FacetCounts;
 use crate::ids::CategoryId;
 
-/// Where a price range begins, in minor units; each ends before the next begins, the last has no end.
+/// The beginnings of the price ranges, in minor units. Each range ends before the next begins, and the last
+/// has no end.
 pub const PRICE_BOUNDS: &[i64] = &[0, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000];
 
-/// The range that a price is in.
+/// The range of a price.
 #[cfg(any(test, feature = "meilisearch"))]
 pub fn price_range(price_minor: i64) -> usize {
     PRICE_BOUNDS.partition_point(|bound| *bound <= price_minor).saturating_sub(1)
 }
 
-/// `1000-2499`, and `100000-` for the last: bounds to filter by.
+/// `1000-2499`, or `100000-` for the last range: the bounds to filter by.
 fn price_label(range: usize) -> String {
     let from = PRICE_BOUNDS.get(range).copied().unwrap_or(0);
     match PRICE_BOUNDS.get(range + 1) {
@@ -29,19 +30,19 @@ pub type Facet = Vec<FacetValue>;
 /// A value, and how many products have it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FacetValue {
-    /// As it is filtered by.
+    /// The value to filter by.
     pub value: String,
-    /// As it is shown, where that differs.
+    /// The text to show, if it differs.
     pub label: Option<String>,
-    /// How many of the matches have it.
+    /// The number of matches with the value.
     pub count: i64,
 }
 
 /// Slug and title of a category.
 pub type CategoryNames = BTreeMap<CategoryId, (String, String)>;
 
-/// `category`, `price`, `in_stock` and `options.<name>`. Price ranges come in order, true before false, other values by
-/// count, then by name.
+/// The facets `category`, `price`, `in_stock` and `options.<name>`. Price ranges are in order, true comes
+/// before false, and other values are sorted by count and then by name.
 pub fn present(counts: FacetCounts, names: &CategoryNames) -> BTreeMap<String, Facet> {
     let plain = |value: String, count: i64| FacetValue { value, label: None, count };
     let categories = counts.categories.into_iter().filter_map(|(id, count)| {

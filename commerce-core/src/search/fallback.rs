@@ -1,4 +1,4 @@
-//! An engine with another behind it.
+//! A search engine with a fallback.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -8,11 +8,12 @@ use futures_util::future::BoxFuture;
 
 use super::engine::{EngineError, EngineQuery, Matches, SearchEngine};
 
-/// Asks the first engine, and the second when the first says that it is [unavailable](EngineError::Unavailable). For a while after that
-/// the first is not asked at all, so that shoppers do not wait for it again and again.
+/// Asks the first engine, and asks the second one if the first is [unavailable](EngineError::Unavailable).
+/// For a while after that, the first engine is not asked at all, so that shoppers do not wait for it again
+/// and again.
 ///
-/// How long an answer of its server may take is the first engine's own setting: only it can tell a slow server from a wait for a
-/// connection to the database, which the second engine would meet too.
+/// The first engine itself sets how long its server may take. Only it can distinguish a slow server from a
+/// wait for a database connection, which would delay the second engine as well.
 pub struct WithFallback {
     first: Arc<dyn SearchEngine>,
     second: Arc<dyn SearchEngine>,
@@ -20,11 +21,12 @@ pub struct WithFallback {
     left_alone_until: Mutex<Option<Instant>>,
 }
 
-/// How long an engine is left alone after a failure, unless told otherwise.
+/// The default time for which an engine is not asked after a failure.
 pub const COOL_DOWN: Duration = Duration::from_secs(5);
 
 impl WithFallback {
-    /// An engine that asks `first`, and `second` while `first` fails. A failure keeps `first` out for `cool_down`.
+    /// An engine that asks `first`, and `second` while `first` fails. After a failure `first` is not asked
+    /// for `cool_down`.
     pub fn new(first: Arc<dyn SearchEngine>, second: Arc<dyn SearchEngine>, cool_down: Duration) -> Self {
         Self { first, second, cool_down, left_alone_until: Mutex::new(None) }
     }
@@ -69,7 +71,7 @@ impl SearchEngine for WithFallback {
         self.ask_both(query).boxed()
     }
 
-    /// Of the first engine: while it is away the shop searches, but not as well.
+    /// The state of the first engine. While it is down the shop can still search, but not as well.
     fn check(&self) -> BoxFuture<'_, Result<(), EngineError>> {
         self.first.check()
     }

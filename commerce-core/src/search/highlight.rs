@@ -1,4 +1,4 @@
-//! Found words, marked in a text.
+//! Marks found words in texts.
 
 use std::collections::HashMap;
 
@@ -8,10 +8,10 @@ use unicode_normalization::char::is_combining_mark;
 use super::engine::Term;
 use super::typos::is_meant;
 
-/// How many characters of a long text are shown around its first found word.
+/// The length of the part of a long text that is shown around its first found word, in characters.
 const SNIPPET_CHARS: usize = 160;
 
-/// Lower case without accents, as the words of [`Term`]s are.
+/// Lower case without accents, like the words of [`Term`]s.
 fn fold(word: &str) -> String {
     if word.is_ascii() {
         return word.to_ascii_lowercase();
@@ -19,10 +19,10 @@ fn fold(word: &str) -> String {
     word.nfkd().filter(|c| !is_combining_mark(*c)).flat_map(char::to_lowercase).collect()
 }
 
-/// Marks the words of one search in the texts of what it found.
+/// Marks the words of one search in the texts of its results.
 pub struct Marker {
     terms: Vec<Term>,
-    /// Words that were looked at, as they stand, and whether they are found: the same ones come again and again.
+    /// Words that were already checked, and whether they match. The same words occur again and again.
     known: HashMap<String, bool>,
 }
 
@@ -32,7 +32,7 @@ impl Marker {
         Self { terms, known: HashMap::new() }
     }
 
-    /// The text as HTML, found words between `<mark>` and `</mark>`.
+    /// The text as HTML, with found words between `<mark>` and `</mark>`.
     pub fn mark(&mut self, text: &str) -> String {
         let mut html = String::with_capacity(text.len() + 16);
         for (piece, found) in self.pieces(text) {
@@ -47,7 +47,7 @@ impl Marker {
         html
     }
 
-    /// A part of a long text around its first found word, marked; `None` if none is found.
+    /// The part of a long text around its first found word, marked. `None` if there is none.
     pub fn snippet(&mut self, text: &str) -> Option<String> {
         let mut at = 0;
         let first = self.pieces(text).find_map(|(piece, found)| {
@@ -56,7 +56,7 @@ impl Marker {
             found.then_some(start)
         })?;
         let lead = text.get(..first)?.char_indices().rev().nth(SNIPPET_CHARS / 3).map_or(0, |(at, _)| at);
-        // Begins and ends between words.
+        // The part begins and ends between words.
         let from = match lead {
             0 => 0,
             _ => text.get(lead..first)?.find(' ').map_or(first, |space| lead + space + 1),
@@ -73,7 +73,7 @@ impl Marker {
         Some(format!("{lead}{}{}", self.mark(part), if cut { " …" } else { "" }))
     }
 
-    /// Words and what is between them, and which of them are found.
+    /// Words and the text between them, and whether each word matches.
     fn pieces<'a>(&'a mut self, text: &'a str) -> impl Iterator<Item = (&'a str, bool)> {
         let mut rest = text;
         std::iter::from_fn(move || {
@@ -122,7 +122,7 @@ fn escape(text: &str, html: &mut String) {
     }
 }
 
-/// HTML without its markup, as a reader sees it.
+/// The text of HTML without its markup.
 pub fn plain_text(html: &str) -> String {
     let mut text = String::with_capacity(html.len());
     let mut in_tag = false;

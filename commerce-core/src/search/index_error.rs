@@ -1,11 +1,11 @@
-//! Why what is searched could not be brought up to date.
+//! Errors of updating what is searched.
 
 #[cfg(feature = "meilisearch")]
 use super::meilisearch::MeilisearchError;
 use crate::db::{PoolError, Retryable, TransactionError};
 use crate::queue::CompleteError;
 
-/// Why search rows or an index could not be brought up to date. What was not sent is still recorded as changed.
+/// Why search rows or an index could not be updated. Changes that were not sent are still recorded.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum IndexError {
@@ -22,7 +22,7 @@ pub enum IndexError {
     #[cfg(feature = "meilisearch")]
     #[error(transparent)]
     Meilisearch(#[from] MeilisearchError),
-    /// Another process has its turn at the index.
+    /// Another process has the turn.
     #[error("another process is updating the index; try again when it is done")]
     Busy,
     /// Transactions that write products did not end within a quarter of an hour.
@@ -30,13 +30,13 @@ pub enum IndexError {
         "{transactions} transaction(s) have been changing products for a quarter of an hour; try again when they have ended"
     )]
     WritersBusy {
-        /// How many of them have not ended.
+        /// The number of these transactions.
         transactions: usize,
     },
-    /// The connection that held the turn was lost, so that another process may have taken it.
+    /// The connection that held the turn was lost, so another process may have taken the turn.
     #[error("the connection that held the indexing lock was lost; what was sent will be sent again")]
     TurnLost,
-    /// A worker that has no Meilisearch removed the index while it was built.
+    /// A worker without Meilisearch removed the index while it was being built.
     #[error(
         "a worker without MEILISEARCH_URL gave the index up while it was being built: set it for every worker and try again"
     )]

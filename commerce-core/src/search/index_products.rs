@@ -1,4 +1,4 @@
-//! The job `index_products`: what was changed is found as it is now.
+//! The job `index_products`, which updates what is searched after a change.
 
 use std::time::Duration;
 
@@ -17,16 +17,18 @@ use crate::db::{self, Pool, current_time};
 use crate::ids::{CategoryId, ProductId};
 use crate::queue::{self, Failure, Job, Lease, NewJob};
 
-/// Brings what is searched up to date. Triggers enqueue it (see the migration `search`), whether there is a search index or not.
+/// Updates what is searched. Triggers enqueue it (see the migration `search`), whether or not there is a
+/// search index.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IndexProducts {
-    /// Their search rows could not be written with the change: another was writing them, or there were too many.
+    /// Products whose search rows could not be written with the change, because another transaction was
+    /// writing them or there were too many.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub product_ids: Vec<ProductId>,
-    /// It has a new title, which its products are found by.
+    /// A category with a new title, by which its products are found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub category_id: Option<CategoryId>,
-    /// It stands elsewhere in the tree, with all that is in it and below it.
+    /// A category that was moved in the tree, with everything in it and below it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moved_category_id: Option<CategoryId>,
 }
@@ -42,11 +44,11 @@ impl From<IndexError> for Failure {
     }
 }
 
-/// While transactions run that may not know a category's new title, its job comes again after this time.
+/// The time after which a category's job runs again, while transactions run that may not know its new title.
 const COME_AGAIN_AFTER: Duration = Duration::from_secs(2);
 
-/// Does what the job says: writes rows anew, which Postgres searches. Then sends all recorded changes to the index, whoever made
-/// them, and completes the job.
+/// Does what the job says: updates the rows that Postgres searches, sends all recorded changes to the index,
+/// and completes the job.
 pub async fn index_products(
     pool: &Pool,
     index: &SearchIndex,
@@ -58,7 +60,8 @@ pub async fn index_products(
     }
     let mut again = None;
     if let Some(id) = job.category_id {
-        // Who was filing products under the old title when the new one was committed ends after them, unseen by this job.
+        // A transaction that was adding products to the category when the new title was committed may have
+        // used the old title. It ends later, so this job cannot see its rows.
         let writers = Writers::now(&mut *pool.get().await?).await?;
         refresh_category(pool, id).await?;
         let running = writers.still_running(&mut *pool.get().await?).await?;
@@ -72,7 +75,7 @@ pub async fn index_products(
         queue::complete(conn, lease).await?;
         let mut later = Vec::new();
         if let Some(delay) = send_again_after {
-            // One for all jobs that leave something.
+            // One job follows for all jobs that leave something.
             later.push((IndexProducts::default(), delay, "index_products".to_owned()));
         }
         if let Some(id) = again {
@@ -90,7 +93,7 @@ pub async fn index_products(
     Ok(completed.await?)
 }
 
-/// How many rows are written anew in one transaction.
+/// The number of rows that one transaction updates.
 const REFRESH_BATCH: i64 = 200;
 
 async fn refresh_category(pool: &Pool, id: CategoryId) -> Result<(), IndexError> {
@@ -111,7 +114,7 @@ async fn refresh_category(pool: &Pool, id: CategoryId) -> Result<(), IndexError>
     }
 }
 
-/// A category that stands elsewhere in the tree counts elsewhere in the facets of all that is in it or below it.
+/// After a category was moved, its products and those of its descendants count in other facets.
 async fn note_category(pool: &Pool, id: CategoryId) -> Result<(), IndexError> {
     use crate::schema::product_categories::dsl;
     let below = list_ids_below(&mut *pool.get().await?, &CategoryKey::Id(id)).await?;

@@ -1,10 +1,12 @@
-//! Finding products by words: typing errors forgiven, the last word completed, facets counted.
+//! Searching products by words, with typing errors allowed, the last word completed, and facets counted.
 //!
-//! Two engines answer the same query in the same shape, through one trait ([`SearchEngine`]): Postgres full text, which is always
-//! there and exact at commit, and Meilisearch. An engine says which products, in which order, and counts; the products
-//! themselves are read from the catalogue's tables, so that what a shopper sees is never older than the shop.
+//! Two engines answer the same query in the same form, through one trait ([`SearchEngine`]): Postgres full
+//! text, which is always available and exact at commit, and Meilisearch. An engine returns the products in
+//! their order, and counts. The products themselves are read from the catalogue's tables, so that shoppers
+//! never see anything older than the shop.
 //!
-//! The table `commerce.product_search` holds what is searched. Triggers keep it (see the migration `search`): nothing in Rust writes it.
+//! The table `commerce.product_search` holds what is searched. Triggers write it (see the migration
+//! `search`). No Rust code does.
 
 mod changes;
 mod engine;

@@ -1,4 +1,5 @@
-//! Search by Postgres: full text over weighted fields, typing errors by trigrams of the vocabulary.
+//! The search engine for Postgres: full text over weighted fields, and typing errors by trigrams of the
+//! vocabulary.
 
 mod statement;
 
@@ -13,14 +14,14 @@ use super::words::{self, Mistyped, Word};
 use crate::db::Pool;
 use crate::ids::ProductId;
 
-/// The engine that is always there.
+/// The engine that is always available.
 #[derive(Clone)]
 pub struct PostgresEngine {
     pool: Pool,
 }
 
 impl PostgresEngine {
-    /// An engine over the database of this pool.
+    /// An engine for the database of this pool.
     pub fn new(pool: Pool) -> Self {
         Self { pool }
     }
@@ -39,12 +40,13 @@ impl SearchEngine for PostgresEngine {
 async fn find(conn: &mut AsyncPgConnection, query: &EngineQuery) -> Result<Matches, EngineError> {
     let mut words = words::look_up(conn, &query.text, Mistyped::UnknownWords).await?;
     if words.is_empty() && !query.text.trim().is_empty() {
-        // Nothing but punctuation: no product can be found by it.
+        // The text has only punctuation, so no product matches.
         return Ok(Matches::none());
     }
     let mut row = Statement::new(query, &words).load(conn).await?;
     if row.total == 0 && row.near == 0 {
-        // A word that only products had that are gone, or others than the rest of the words, may be mistyped as well.
+        // A word may also be mistyped if the vocabulary has it, because its products may be gone or may lack
+        // the other words.
         let meant = words::look_up(conn, &query.text, Mistyped::AnyWord).await?;
         if meant != words {
             row = Statement::new(query, &meant).load(conn).await?;
@@ -52,7 +54,7 @@ async fn find(conn: &mut AsyncPgConnection, query: &EngineQuery) -> Result<Match
         }
     }
     let mut facets = FacetCounts::from(row.facets.0);
-    // A facet that is filtered by is there even if it has no values.
+    // The facet of a filter is present even if it has no values.
     for name in query.options.keys() {
         facets.options.entry(name.clone()).or_default();
     }

@@ -1,26 +1,27 @@
-//! What is searched for.
+//! Search queries.
 
 use crate::page::Limit;
 use crate::text_enum::text_enum;
 
 text_enum! {
-    /// The order of what was found. Products without a price come last in both orders of price; equals come newest first.
+    /// The sort order of results. Products without a price come last in both orders by price. Equal products
+    /// are sorted newest first.
     pub enum SearchSort {
-        /// What can be bought first, then the best match.
+        /// Products that can be bought first, then the best match.
         Relevance = "relevance",
         /// The cheapest first, by the lowest price of each product.
         Price = "price",
-        /// The dearest first, by the lowest price of each product.
+        /// The most expensive first, by the lowest price of each product.
         PriceDescending = "-price",
         /// The newest first.
         Newest = "newest",
     }
 }
 
-/// Words of a text beyond this many are not looked at.
+/// The most words of a text that are used.
 pub const WORDS_MAX: usize = 10;
 
-/// One accepted value of an option, such as `Size` and `Small`.
+/// An accepted value of an option, such as `Size` and `Small`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct OptionFilter {
     /// The option's name, such as Size.
@@ -32,17 +33,18 @@ pub struct OptionFilter {
 /// A search of active products.
 #[derive(Debug, Clone)]
 pub struct SearchProducts {
-    /// What was typed. All words must be found, each in any field; the last may be unfinished. Empty: all products.
+    /// The search text. All words must match, each in any field, and the last word may be unfinished. Empty
+    /// for all products.
     pub text: String,
-    /// Ids or slugs: products in any of them. Unknown ones hold no products.
+    /// Ids or slugs. Finds products in any of these categories. An unknown category has no products.
     pub categories: Vec<String>,
-    /// Bounds of the product's lowest price, inclusive, in minor units.
+    /// The lower bound of the product's lowest price, inclusive, in minor units.
     pub price_min_minor: Option<i64>,
     /// The upper bound of the product's lowest price, inclusive, in minor units.
     pub price_max_minor: Option<i64>,
-    /// Of one option any value will do; of several options each must fit.
+    /// Several values of one option mean any of them. Filters of several options must all match.
     pub options: Vec<OptionFilter>,
-    /// Whether something of the product can be bought now.
+    /// Whether the product can be bought now.
     pub in_stock: Option<bool>,
     /// The order of the matches.
     pub sort: SearchSort,

@@ -1,4 +1,5 @@
-//! The rows that Postgres searches. Triggers write them (see the migration `search`); this is for who writes much at once.
+//! The rows that Postgres searches. Triggers write them (see the migration `search`). This module is for code
+//! that writes many products at once.
 
 use diesel::QueryResult;
 use diesel::sql_types::{Array, Text, Uuid as SqlUuid};
@@ -7,16 +8,16 @@ use uuid::Uuid;
 
 use crate::ids::ProductId;
 
-/// Who writes the search rows of the products that a transaction changes.
+/// Who updates the search rows of the products that a transaction changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refreshed {
     /// The triggers, after each statement.
     AtOnce,
-    /// The caller, by [`refresh`], once for all that it did to a product.
+    /// The caller, with [`refresh`], once for all changes of a product.
     Later,
 }
 
-/// Says who writes the rows from here on, until it is said otherwise or the transaction ends. To be called in one.
+/// Sets who updates the rows, until it is set again or the transaction ends. Call it in a transaction.
 pub async fn refresh_rows(conn: &mut AsyncPgConnection, when: Refreshed) -> QueryResult<()> {
     let setting = match when {
         Refreshed::AtOnce => "",
@@ -29,7 +30,7 @@ pub async fn refresh_rows(conn: &mut AsyncPgConnection, when: Refreshed) -> Quer
         .map(drop)
 }
 
-/// Writes the search rows of these products anew, where they differ.
+/// Updates the search rows of these products, if they differ.
 pub async fn refresh(conn: &mut AsyncPgConnection, ids: &[ProductId]) -> QueryResult<()> {
     let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
     diesel::sql_query("SELECT commerce.refresh_product_search($1)")

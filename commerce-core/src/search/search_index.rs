@@ -1,4 +1,4 @@
-//! The index outside of Postgres that jobs keep in step with the shop, if there is one.
+//! The index outside of Postgres that jobs keep up to date, if there is one.
 
 use std::time::Duration;
 
@@ -12,8 +12,9 @@ use super::index_error::IndexError;
 use super::meilisearch::Meilisearch;
 use crate::db::Pool;
 
-/// Where changes are sent to. With the feature `meilisearch` one is made of a `Meilisearch`. It is the shop's, not the program's:
-/// the first job that is done with none gives up the index that there is.
+/// The index that changes are sent to. With the feature `meilisearch` it is made from a `Meilisearch`. The
+/// index belongs to the shop, not to a program: the first job that runs without an index gives up the
+/// existing one.
 #[derive(Debug, Clone, Default)]
 pub struct SearchIndex {
     #[cfg(feature = "meilisearch")]
@@ -28,12 +29,12 @@ impl From<Meilisearch> for SearchIndex {
 }
 
 impl SearchIndex {
-    /// Postgres alone searches.
+    /// No index: Postgres alone searches.
     pub fn none() -> Self {
         Self::default()
     }
 
-    /// Sends all recorded changes. Returns after which time a job should send again, if one should.
+    /// Sends all recorded changes. Returns the time after which a job should send again, if it should.
     pub(super) async fn send_changes(&self, pool: &Pool) -> Result<Option<Duration>, IndexError> {
         #[cfg(feature = "meilisearch")]
         if let Some(server) = &self.server {
@@ -43,7 +44,8 @@ impl SearchIndex {
         Ok(None)
     }
 
-    /// Builds the index if there is none that can be used, and sends what no job has sent. Returns how many products were sent.
+    /// Builds the index if there is none that can be used, and sends changes that no job has sent. Returns
+    /// the number of products that were sent.
     pub(crate) async fn keep(&self, pool: &Pool) -> Result<usize, IndexError> {
         #[cfg(feature = "meilisearch")]
         if let Some(server) = &self.server {
@@ -61,7 +63,7 @@ impl SearchIndex {
     }
 }
 
-/// Who works here has no index, so the shop has none: one that gets no changes must not answer.
+/// This worker has no index, so the shop has none. An index that gets no changes must not answer searches.
 async fn stop_recording(conn: &mut AsyncPgConnection) -> QueryResult<()> {
     let indexes = diesel::sql_query("DELETE FROM commerce.search_indexes").execute(conn).await?;
     if indexes > 0 {

@@ -1,4 +1,4 @@
-//! The search as a shopper means it: products with what was found in them, facets, and the page they are on.
+//! The complete search for shoppers: products with highlights, facets and pages.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,14 +14,14 @@ use crate::db::{Pool, PoolError};
 use crate::ids::CategoryId;
 use crate::schema::categories;
 
-/// A page of what was found.
+/// A page of results.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SearchPage {
     /// The products of this page.
     pub found: Vec<FoundProduct>,
-    /// On all pages.
+    /// The number of results on all pages.
     pub total: i64,
-    /// False: there are more, and counting was left off at `total`, in the facets too.
+    /// `false` if there are more results than `total`, also in the facets.
     pub is_total_exact: bool,
     /// By field: `category`, `price`, `in_stock`, `options.<name>`.
     pub facets: BTreeMap<String, Facet>,
@@ -31,28 +31,28 @@ pub struct SearchPage {
     pub per_page: u16,
 }
 
-/// A product, and where the words were found in it.
+/// A product with highlights.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FoundProduct {
     /// The product.
     pub product: Product,
-    /// Where the words were found in it.
+    /// The marked texts.
     pub highlights: Highlights,
 }
 
-/// HTML, with found words between `<mark>` and `</mark>` and everything else escaped.
+/// HTML, with found words between `<mark>` and `</mark>`, and everything else escaped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Highlights {
     /// The title as HTML, with the found words marked.
     pub title: String,
-    /// The part of the description around the first found word, if there is one.
+    /// The part of the description around the first found word. `None` if the description has none.
     pub description: Option<String>,
 }
 
-/// Why there is no answer.
+/// Why the search failed.
 #[derive(Debug, thiserror::Error)]
 pub enum SearchProductsError {
-    /// No connection to the database could be had.
+    /// There was no database connection.
     #[error("no database connection is available: {0}")]
     NoConnection(#[from] PoolError),
     /// The database failed.
@@ -73,7 +73,7 @@ impl From<EngineError> for SearchProductsError {
     }
 }
 
-/// Searches active products. No connection is held while the engine works, since it may be another server.
+/// Searches active products. No connection is held while the engine works, because it may be another server.
 pub async fn search_products(
     pool: &Pool,
     engine: &dyn SearchEngine,
@@ -82,7 +82,7 @@ pub async fn search_products(
     let query = resolve(pool, search).await?;
     let matches = engine.find(&query).await?;
     let conn = pool.get().await?;
-    // In one round trip.
+    // One round trip for both.
     let (products, names) = tokio::try_join!(
         catalog::list_products_by_ids(&conn, &matches.product_ids),
         category_names(&conn, matches.facets.categories.keys()),
@@ -102,7 +102,7 @@ async fn resolve(pool: &Pool, search: &SearchProducts) -> Result<EngineQuery, Se
     let limit = u16::try_from(search.per_page.rows()).unwrap_or(u16::MAX);
     let mut options: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for option in &search.options {
-        // No option in the database has a NUL, and Postgres cannot be asked for one.
+        // No option in the database contains a NUL, and Postgres does not accept one in a query.
         let (name, value) = (option.name.replace('\0', "\u{1f}"), option.value.replace('\0', "\u{1f}"));
         options.entry(name).or_default().insert(value);
     }
@@ -122,7 +122,7 @@ async fn resolve(pool: &Pool, search: &SearchProducts) -> Result<EngineQuery, Se
     })
 }
 
-/// The named categories and all below them.
+/// The given categories and their descendants.
 async fn category_ids(conn: &mut AsyncPgConnection, keys: &[String]) -> QueryResult<Vec<CategoryId>> {
     let mut ids = BTreeSet::new();
     for key in keys {

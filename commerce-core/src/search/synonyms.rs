@@ -1,12 +1,12 @@
-//! Words that say little, and words that say the same. Both engines use these lists.
+//! Stop words and synonyms, for both engines.
 
-/// Left out of a search that has other words.
+/// Ignored in a search that has other words.
 pub const STOP_WORDS: &[&str] = &[
     "a", "an", "and", "are", "as", "at", "be", "by", "for", "from", "has", "in", "is", "it", "its", "of",
     "on", "or", "that", "the", "this", "to", "with",
 ];
 
-/// Within a line each word finds the others.
+/// Each word of a line also finds the other words of the line.
 pub const SYNONYMS: &[&[&str]] = &[
     &["sofa", "couch", "settee"],
     &["rug", "carpet"],
@@ -27,7 +27,7 @@ pub const SYNONYMS: &[&[&str]] = &[
     &["mug", "cup"],
 ];
 
-/// The other words of each line that one of these words stands in.
+/// The other words of each line that contains one of these words.
 pub fn synonyms_of<'a>(words: impl IntoIterator<Item = &'a str>) -> Vec<&'static str> {
     let words: Vec<&str> = words.into_iter().collect();
     let lines = SYNONYMS.iter().filter(|line| line.iter().any(|word| words.contains(word)));

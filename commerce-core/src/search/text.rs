@@ -1,9 +1,9 @@
-//! Texts as they are searched.
+//! Normalised texts for searching.
 
 use unicode_normalization::UnicodeNormalization as _;
 
-/// What the SQL function `commerce.search_text` makes of a text: its words in lower case, without accents, with a space between them. For
-/// an engine that need not ask the database.
+/// The same as the SQL function `commerce.search_text`, for engines that need not ask the database: the words
+/// of a text in lower case, without accents, with one space between them.
 pub fn search_text(text: &str) -> String {
     let letters = text.nfkd().filter(|c| !matches!(c, '\u{300}'..='\u{36f}' | '\'' | '\u{2019}'));
     let folded: String = letters.flat_map(char::to_lowercase).collect();

@@ -1,7 +1,8 @@
-//! How far a typed word may be from a word that is meant.
+//! How far a typed word may differ from the intended word.
 
-/// Errors that are forgiven: none in words of up to four letters, one from five on, two from nine on. The same as
-/// Meilisearch's defaults. Numbers are never mistyped: 45 cm is not 46 cm.
+/// The number of allowed typing errors: none in words of up to four letters, one from five letters on, two
+/// from nine letters on. These are the defaults of Meilisearch. Numbers must match exactly, because 45 cm is
+/// not 46 cm.
 pub fn typos_allowed(word: &str) -> usize {
     if word.chars().any(|c| c.is_ascii_digit()) {
         return 0;
@@ -13,8 +14,8 @@ pub fn typos_allowed(word: &str) -> usize {
     }
 }
 
-/// Whether a typed word may stand for this one, or for the beginning of it if it is still being typed. A wrong first letter counts
-/// twice, since few people mistype it.
+/// Whether a typed word may stand for this word, or for its beginning if the word is unfinished. A wrong
+/// first letter counts twice, because it is a rare error.
 pub fn is_meant(typed: &str, word: &str, is_unfinished: bool, allowed: usize) -> bool {
     let first = usize::from(typed.chars().next() != word.chars().next());
     if first > allowed {
@@ -29,12 +30,13 @@ pub fn is_meant(typed: &str, word: &str, is_unfinished: bool, allowed: usize) ->
     first + errors <= allowed
 }
 
-/// Letters to insert, remove, replace, or swap with their neighbour, to make one word of the other.
+/// The number of letters to insert, remove, replace, or swap with their neighbour, to turn one word into the
+/// other.
 fn distance(from: &str, to: &str) -> usize {
     last_row(from, to).last().copied().unwrap_or(0)
 }
 
-/// The same to the nearest beginning of `to`: for a word that is still being typed.
+/// The distance to the nearest beginning of `to`, for an unfinished word.
 fn distance_to_prefix(from: &str, to: &str) -> usize {
     last_row(from, to).into_iter().min().unwrap_or(0)
 }
@@ -56,7 +58,7 @@ fn last_row(from: &str, to: &str) -> Vec<usize> {
                 row[j + 1] = row[j + 1].min(before_last[j - 1] + 1);
             }
         }
-        // The oldest of the three is written over next.
+        // The oldest of the three rows is overwritten next.
         std::mem::swap(&mut before_last, &mut last);
         std::mem::swap(&mut last, &mut row);
         previous = Some(a);

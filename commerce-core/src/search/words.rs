@@ -1,4 +1,4 @@
-//! What the words of a search stand for: their other forms, their synonyms, or the words that were meant.
+//! The words of a search with their other forms, their synonyms, and the words that were probably meant.
 
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Text};
@@ -9,14 +9,14 @@ use super::query::WORDS_MAX;
 use super::synonyms::{STOP_WORDS, synonyms_of};
 use super::typos::{is_meant, typos_allowed};
 
-/// A word of the search with all that it may stand for.
+/// A word of the search with all words that it may stand for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Word {
-    /// As it was typed, folded.
+    /// The typed word, folded.
     pub typed: String,
-    /// It is the last: words that begin with it count too.
+    /// Whether it is the last word. If so, words that begin with it match too.
     pub prefix: bool,
-    /// Other words of the vocabulary that count as found.
+    /// Other words of the vocabulary that match too.
     pub others: Vec<String>,
 }
 
@@ -31,15 +31,16 @@ struct WordRow {
     /// Words of the vocabulary with the same stem.
     #[diesel(sql_type = Array<Text>)]
     forms: Vec<String>,
-    /// Words of the vocabulary that look alike, if a typing error is looked for in it.
+    /// Similar words of the vocabulary, if typing errors are corrected in this word.
     #[diesel(sql_type = Array<Text>)]
     alike: Vec<String>,
 }
 
-/// In which words a typing error is looked for.
+/// In which words typing errors are corrected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mistyped {
-    /// In those of which neither the vocabulary has a form nor, for the last one, a word that it begins.
+    /// In words that the vocabulary does not have in any form, and that, for the last word, begin no word of
+    /// it.
     UnknownWords,
     AnyWord,
 }
@@ -64,7 +65,7 @@ const LOOK_UP: &str = "
            CASE WHEN is_known AND NOT $3 THEN '{}' ELSE ARRAY(SELECT commerce.similar_search_words(word)) END AS alike
     FROM known ORDER BY place LIMIT $2";
 
-/// The words of a text, in order. Stop words are left out if there are others.
+/// The words of a text, in order. Stop words are left out if there are other words.
 pub async fn look_up(conn: &mut AsyncPgConnection, text: &str, mistyped: Mistyped) -> QueryResult<Vec<Word>> {
     if text.trim().is_empty() || text.contains('\0') {
         return Ok(Vec::new());
@@ -96,7 +97,7 @@ fn word_of(row: WordRow) -> Word {
 }
 
 impl Word {
-    /// As a part of a `tsquery`; `exact` leaves other words out.
+    /// The word as a part of a `tsquery`. With `exact` without other words.
     pub fn tsquery(&self, exact: bool) -> String {
         let mut parts = vec![lexeme(&self.typed, if self.prefix { ":*" } else { "" })];
         if !exact {
@@ -105,7 +106,7 @@ impl Word {
         format!("({})", parts.join(" | "))
     }
 
-    /// What is to be marked in a text.
+    /// The words to mark in a text.
     pub fn terms(&self) -> impl Iterator<Item = Term> {
         let typed = Term { word: self.typed.clone(), prefix: self.prefix, typos: 0 };
         let others = self.others.iter().map(|word| Term { word: word.clone(), prefix: false, typos: 0 });

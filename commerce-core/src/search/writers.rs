@@ -1,13 +1,14 @@
-//! Transactions that were changing products at some moment, and may not have seen what was committed before it.
+//! Transactions that were changing products at a certain moment, and may not have seen what was committed
+//! before it.
 
 use diesel::prelude::*;
 use diesel::sql_types::{Array, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
-/// Those that had written search rows and not ended.
+/// Transactions that had written search rows and had not ended.
 pub struct Writers(Vec<String>);
 
-/// Each keeps this lock until it ends.
+/// Each of them holds this lock until it ends.
 const WRITERS: &str = "
     SELECT DISTINCT virtualtransaction FROM pg_locks
     WHERE locktype = 'relation' AND relation = 'commerce.product_search'::regclass AND mode = 'RowExclusiveLock'
@@ -20,13 +21,13 @@ struct WriterRow {
 }
 
 impl Writers {
-    /// Those of this moment.
+    /// The transactions of this moment.
     pub async fn now(conn: &mut AsyncPgConnection) -> QueryResult<Self> {
         let writers: Vec<WriterRow> = diesel::sql_query(WRITERS).load(conn).await?;
         Ok(Self(writers.into_iter().map(|row| row.virtualtransaction).collect()))
     }
 
-    /// How many of them still run.
+    /// The number of them that still run.
     pub async fn still_running(&self, conn: &mut AsyncPgConnection) -> QueryResult<usize> {
         if self.0.is_empty() {
             return Ok(0);

@@ -1,4 +1,4 @@
-//! Shipments: which units of an order left, and whether they arrived.
+//! Shipments: which units of an order were shipped, and whether they have arrived.
 
 mod shipment;
 

@@ -11,19 +11,19 @@ use crate::schema::{shipment_lines, shipments};
 use crate::text_enum::text_enum;
 
 text_enum! {
-    /// Where a shipment is.
+    /// The status of a shipment.
     pub enum ShipmentStatus {
         /// It is being packed.
         Pending = "pending",
         /// The carrier has it.
         Shipped = "shipped",
-        /// It is between two places of the carrier.
+        /// It is on its way between two places of the carrier.
         InTransit = "in_transit",
-        /// It is in the van to the shopper.
+        /// It is in the delivery vehicle.
         OutForDelivery = "out_for_delivery",
-        /// It arrived.
+        /// It has arrived.
         Delivered = "delivered",
-        /// Nobody took it; the carrier tries again.
+        /// The delivery failed. The carrier will try again.
         FailedAttempt = "failed_attempt",
         /// It came back.
         Returned = "returned",
@@ -38,21 +38,21 @@ text_enum! {
 pub struct Shipment {
     /// Its id.
     pub id: ShipmentId,
-    /// The order that it carries.
+    /// The order.
     pub order_id: OrderId,
-    /// How far it is.
+    /// The status.
     pub status: ShipmentStatus,
-    /// Who carries it, as people know the company.
+    /// The name of the carrier.
     pub carrier: Option<String>,
-    /// The carrier's number for it.
+    /// The carrier's tracking number.
     pub tracking_number: Option<String>,
-    /// When it was handed to the carrier.
+    /// When it was handed over to the carrier.
     pub shipped_at: Option<DateTime<Utc>>,
     /// When it arrived.
     pub delivered_at: Option<DateTime<Utc>>,
 }
 
-/// One parcel with all that an order still has to get. Needs the order's lock.
+/// Creates one parcel with everything that is not shipped yet. Needs the order's lock.
 pub async fn insert_whole(
     conn: &mut AsyncPgConnection,
     order_id: OrderId,
@@ -87,7 +87,7 @@ pub async fn insert_whole(
     Ok(shipment)
 }
 
-/// Everything of an order has arrived. Needs the order's lock.
+/// Marks all shipments of an order as delivered. Needs the order's lock.
 pub async fn mark_delivered(conn: &mut AsyncPgConnection, order_id: OrderId) -> QueryResult<()> {
     diesel::update(shipments::table.filter(shipments::order_id.eq(order_id)))
         .set((

@@ -1,4 +1,4 @@
-//! A database of its own for every test, cloned in milliseconds from a template that was migrated once.
+//! A database for each test, cloned in milliseconds from a template that was migrated once.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use sha2::{Digest, Sha256};
 
 use crate::db::{self, Pool, PoolSettings, PooledConnection};
 
-/// Names the server to create test databases on, such as `postgres://postgres@127.0.0.1:5432/postgres`.
-/// `cargo xtask test` starts one and sets it.
+/// The variable with the server for test databases, such as `postgres://postgres@127.0.0.1:5432/postgres`.
+/// `cargo xtask test` starts a server and sets it.
 pub const SERVER_URL_VARIABLE: &str = "COMMERCE_TEST_DATABASE_URL";
 
 /// A migrated, empty database that only this test uses. End the test with [`TestDatabase::finish`].
@@ -21,7 +21,7 @@ pub struct TestDatabase {
 
 #[expect(clippy::expect_used, reason = "a test that has no database cannot go on")]
 impl TestDatabase {
-    /// Creates the database; panics, saying why, where that cannot be done.
+    /// Creates the database. Panics with the reason if that fails.
     pub async fn new() -> Self {
         let server_url = std::env::var(SERVER_URL_VARIABLE).unwrap_or_else(|_| {
             panic!("{SERVER_URL_VARIABLE} is not set: run the tests with `cargo xtask test`, which starts a server for them")
@@ -40,12 +40,12 @@ impl TestDatabase {
         Self { name, server_url, url, pool }
     }
 
-    /// Its connection URL.
+    /// The connection URL.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// A pool of connections to it.
+    /// A pool of connections.
     pub fn pool(&self) -> &Pool {
         &self.pool
     }
@@ -55,7 +55,7 @@ impl TestDatabase {
         self.pool.get().await.expect("the test database answers")
     }
 
-    /// Moves the database's clock to this long after the real time, for every process that uses the database.
+    /// Sets the database's clock this far ahead, for every process that uses the database.
     pub async fn shift_clock(&self, by: Duration) {
         let shifted = format!(
             "CREATE OR REPLACE FUNCTION commerce.clock() RETURNS timestamptz LANGUAGE sql STABLE PARALLEL SAFE
@@ -78,17 +78,17 @@ impl TestDatabase {
         self.discard().await;
     }
 
-    /// Drops the database without looking at it: for tests that break invariants or kill jobs on purpose.
+    /// Drops the database without checking it, for tests that break invariants or kill jobs on purpose.
     pub async fn discard(self) {
         self.pool.close();
         if let Ok(mut server) = db::connect(&self.server_url).await {
-            // What is left behind goes with the server.
+            // If it fails, the database goes with the server.
             let _ =
                 server.batch_execute(&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name)).await;
         }
     }
 
-    /// The name of the migrated template; made by whichever test comes first.
+    /// The name of the migrated template. The first test creates it.
     async fn template(server_url: &str) -> String {
         let name = format!("template_{}", migrations_digest());
         let mut server = db::connect(server_url).await.expect("the test server can be reached");
@@ -99,7 +99,8 @@ impl TestDatabase {
             server.batch_execute(&create).await.expect("a draft can be dropped");
             server.batch_execute(&format!("CREATE DATABASE {draft}")).await.expect("a draft can be created");
             db::migrate(&with_database(server_url, &draft)).await.expect("the migrations run");
-            // The connection that migrated may take a moment to go, and a database in use cannot be renamed.
+            // The connection that ran the migrations may take a moment to close, and a database in use cannot
+            // be renamed.
             let rename = format!(
                 "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{draft}';
                  ALTER DATABASE {draft} RENAME TO {name}"
@@ -122,7 +123,7 @@ impl TestDatabase {
     }
 }
 
-/// The same server and credentials, another database.
+/// The same server and credentials with another database.
 fn with_database(server_url: &str, name: &str) -> String {
     let (address, query) =
         server_url.split_once('?').map_or((server_url, None), |(url, query)| (url, Some(query)));
@@ -131,7 +132,7 @@ fn with_database(server_url: &str, name: &str) -> String {
     format!("{server}/{name}{query}")
 }
 
-/// Tells apart databases made by different migrations.
+/// Distinguishes databases with different migrations.
 fn migrations_digest() -> String {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../migrations");
     let mut files: Vec<_> = std::fs::read_dir(folder)

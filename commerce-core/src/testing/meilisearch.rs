@@ -1,4 +1,4 @@
-//! A Meilisearch of a test's own: a real server that can be killed, wiped and started again.
+//! A Meilisearch for one test: a real server that can be killed, wiped and restarted.
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use crate::search::{Meilisearch, MeilisearchSettings};
 
-/// Names the program to start. `cargo xtask test` finds or gets one and sets it.
+/// The variable with the program to start. `cargo xtask test` finds or downloads one and sets it.
 pub const MEILISEARCH_BIN_VARIABLE: &str = "MEILISEARCH_BIN";
 
-/// A server on 127.0.0.1 with a folder of its own. Dropping it kills it and deletes the folder.
+/// A server on 127.0.0.1 with a folder of its own. Dropping it kills the server and deletes the folder.
 pub struct MeilisearchServer {
     child: Option<Child>,
     folder: PathBuf,
@@ -18,7 +18,7 @@ pub struct MeilisearchServer {
 
 #[expect(clippy::expect_used, reason = "a test without its server cannot go on")]
 impl MeilisearchServer {
-    /// Starts one and waits until it answers.
+    /// Starts a server and waits until it answers.
     pub async fn start() -> Self {
         let free = std::net::TcpListener::bind("127.0.0.1:0").expect("there is a free port");
         let port = free.local_addr().expect("a listener has an address").port();
@@ -30,7 +30,7 @@ impl MeilisearchServer {
         server
     }
 
-    /// Starts it after [`MeilisearchServer::kill`], on the same port.
+    /// Starts the server again after [`MeilisearchServer::kill`], on the same port.
     pub async fn start_again(&mut self) {
         let program = std::env::var_os(MEILISEARCH_BIN_VARIABLE).unwrap_or_else(|| {
             panic!("{MEILISEARCH_BIN_VARIABLE} is not set: run the tests with `cargo xtask test`, which finds one for them")
@@ -56,7 +56,7 @@ impl MeilisearchServer {
         }
     }
 
-    /// Ends it outright, as a crash does.
+    /// Kills the server, as a crash would.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             let _ = child.kill();
@@ -64,17 +64,17 @@ impl MeilisearchServer {
         }
     }
 
-    /// Deletes all that it knew; it must not be running.
+    /// Deletes all its data. The server must not be running.
     pub fn wipe(&self) {
         let _ = std::fs::remove_dir_all(self.folder.join("data"));
     }
 
-    /// Where it answers.
+    /// The URL of the server.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// A client of it.
+    /// A client for the server.
     pub fn client(&self) -> Meilisearch {
         Meilisearch::new(&MeilisearchSettings::new(self.url(), None)).expect("the address is in order")
     }

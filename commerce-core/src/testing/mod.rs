@@ -1,4 +1,4 @@
-//! For tests, of this workspace and of programs that link it (feature `testing`).
+//! Tools for tests, of this workspace and of programs that link this crate (feature `testing`).
 
 mod database;
 #[cfg(feature = "meilisearch")]

@@ -20,7 +20,7 @@ use crate::request::{Actor, Origin};
 use crate::schema::{products, stock_levels, variants};
 use crate::settings::ShopSettings;
 
-/// An address in order.
+/// A valid postal address.
 #[expect(clippy::expect_used, reason = "a test that cannot set up its shop cannot go on")]
 pub fn address() -> Address {
     Address::new(AddressFields {
@@ -36,23 +36,23 @@ pub fn address() -> Address {
     .expect("the address is in order")
 }
 
-/// An address to write to.
+/// An e-mail address.
 #[expect(clippy::expect_used, reason = "a test that cannot set up its shop cannot go on")]
 pub fn email(text: &str) -> EmailAddress {
     text.parse().expect("the address is in order")
 }
 
-/// A guest with a token of its own.
+/// A guest with a new token.
 pub fn guest() -> Owner {
     Owner::Guest(TokenHash::generate().1)
 }
 
-/// What a guest's request looks like to the library.
+/// The origin of a guest's request.
 pub fn guest_origin() -> Origin {
     Origin { actor: Actor::Guest, request_id: Some("test".into()) }
 }
 
-/// The wish to order what is in the owner's cart.
+/// A request to order the items of the owner's cart.
 pub fn order_wish(owner: Owner) -> PlaceOrder {
     PlaceOrder {
         owner,
@@ -66,7 +66,7 @@ pub fn order_wish(owner: Owner) -> PlaceOrder {
 
 #[expect(clippy::expect_used, reason = "a test that cannot set up its shop cannot go on")]
 impl TestDatabase {
-    /// An active product with one variant at this price in USD, and so many units in stock.
+    /// An active product with one variant at this price in USD, and with this stock.
     pub async fn variant(&self, price_minor: i64, on_hand: i64) -> VariantId {
         let mut conn = self.conn().await;
         let variant_id = insert_variant(&mut conn, price_minor).await.expect("a variant can be inserted");
@@ -74,12 +74,12 @@ impl TestDatabase {
         variant_id
     }
 
-    /// More units of a variant, in the main location.
+    /// Adds units of a variant at the main location.
     pub async fn restock(&self, variant_id: VariantId, delta: i64) {
         self.restock_at(variant_id, MAIN_LOCATION, delta).await;
     }
 
-    /// More units of a variant, in this location.
+    /// Adds units of a variant at this location.
     pub async fn restock_at(&self, variant_id: VariantId, location_id: LocationId, delta: i64) {
         let received = AdjustStock { variant_id, location_id, delta, reason: Some("received".into()) };
         inventory::adjust(&mut *self.conn().await, &[received], &Origin::system())
@@ -87,7 +87,7 @@ impl TestDatabase {
             .expect("stock can be received");
     }
 
-    /// A guest whose cart holds so many of each variant.
+    /// A guest whose cart has these quantities.
     pub async fn shopper(&self, shop: &ShopSettings, wanted: &[(VariantId, i64)]) -> Owner {
         let owner = guest();
         for &(variant_id, quantity) in wanted {
@@ -104,15 +104,14 @@ impl TestDatabase {
         owner
     }
 
-    /// An order of a guest over so many of each variant.
+    /// An order of a guest for these quantities.
     pub async fn order(&self, shop: &ShopSettings, wanted: &[(VariantId, i64)]) -> (Owner, PlacedOrder) {
         let owner = self.shopper(shop, wanted).await;
         let placed = flows::place_order(&mut *self.conn().await, shop, order_wish(owner)).await;
         (owner, placed.expect("an order can be placed"))
     }
 
-    /// An order that staff took down, of this owner or of nobody, over so many of each variant. It came from
-    /// no cart.
+    /// An order that staff entered, for this owner or for nobody, for these quantities. It has no cart.
     pub async fn staff_order(
         &self,
         shop: &ShopSettings,
@@ -124,7 +123,7 @@ impl TestDatabase {
         placed.await.expect("staff can take down an order")
     }
 
-    /// On hand and reserved units of a variant, over all locations.
+    /// Units of a variant on hand and reserved, over all locations.
     pub async fn stock(&self, variant_id: VariantId) -> (i64, i64) {
         let levels: Vec<(i64, i64)> = stock_levels::table
             .filter(stock_levels::variant_id.eq(variant_id))

@@ -1,5 +1,5 @@
-//! An SMTP server for tests (RFC 5321, as much as a mailer needs): a real peer on loopback that keeps what it is sent, and
-//! misbehaves when told to.
+//! An SMTP server for tests (RFC 5321, as much as a mailer needs). It is a real server on loopback that keeps
+//! what it is sent, and misbehaves if told to.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -11,24 +11,24 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// How the server meets mails.
+/// How the server answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum SmtpBehaviour {
-    /// Takes every mail.
+    /// Accepts every mail.
     #[default]
     Accept,
-    /// `550` to every recipient.
+    /// Answers `550` to every recipient.
     RefuseRecipients,
-    /// `451` to every recipient.
+    /// Answers `451` to every recipient.
     Defer,
-    /// Keeps the mail, and cuts the connection instead of answering: the sender cannot know.
+    /// Keeps the mail, and cuts the connection instead of answering, so that the sender cannot know.
     DropAfterData,
 }
 
-/// A mail as it came over the wire.
+/// A received mail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReceivedMail {
-    /// Addresses of `RCPT TO`.
+    /// The addresses of `RCPT TO`.
     pub recipients: Vec<String>,
     /// Names and unfolded values, in order.
     pub headers: Vec<(String, String)>,
@@ -39,7 +39,8 @@ pub struct ReceivedMail {
 }
 
 impl ReceivedMail {
-    /// Reads a message, such as the bytes of an `.eml` file. What is not a MIME message gives empty fields.
+    /// Reads a message, such as the bytes of an `.eml` file. If it is not a MIME message, the fields are
+    /// empty.
     pub fn parse(message: &[u8]) -> Self {
         let message = String::from_utf8_lossy(message);
         let (headers, _) = split_headers(&message);
@@ -48,12 +49,12 @@ impl ReceivedMail {
         mail
     }
 
-    /// The first header of this name, in whatever case.
+    /// The first header with this name, in any case.
     pub fn header(&self, name: &str) -> Option<&str> {
         find_header(&self.headers, name)
     }
 
-    /// The subject line; empty if there is none.
+    /// The subject. Empty if there is none.
     pub fn subject(&self) -> &str {
         self.header("subject").unwrap_or_default()
     }
@@ -101,7 +102,7 @@ fn decode(body: &str, encoding: &str) -> String {
     String::from_utf8_lossy(&bytes).replace("\r\n", "\n").trim_end().to_owned()
 }
 
-/// A running server. It stops when dropped.
+/// A running server. It stops when it is dropped.
 #[derive(Debug)]
 pub struct SmtpPeer {
     address: SocketAddr,
@@ -139,7 +140,7 @@ impl SmtpPeer {
         Self::start_on(SocketAddr::from(([127, 0, 0, 1], 0))).await
     }
 
-    /// Listens on this address, such as that of a peer that was stopped.
+    /// Listens on this address, such as that of a stopped server.
     pub async fn start_on(address: SocketAddr) -> std::io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
@@ -149,17 +150,17 @@ impl SmtpPeer {
         Ok(Self { address, shared, changes, server })
     }
 
-    /// Where it listens.
+    /// The address of the server.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// For `SMTP_URL`.
+    /// The URL for `SMTP_URL`.
     pub fn url(&self) -> String {
         format!("smtp://{}", self.address)
     }
 
-    /// From the next recipient or mail on.
+    /// Sets the behaviour from the next recipient or mail on.
     pub fn behave(&self, behaviour: SmtpBehaviour) {
         *self.shared.behaviour() = behaviour;
     }
@@ -169,7 +170,7 @@ impl SmtpPeer {
         self.shared.mails().clone()
     }
 
-    /// Waits until `wanted` finds what it looks for among the mails so far; none after `timeout`.
+    /// Waits until `wanted` finds something among the mails so far. `None` after `timeout`.
     pub async fn wait_for<T>(
         &self,
         timeout: Duration,
@@ -188,7 +189,7 @@ impl SmtpPeer {
         tokio::time::timeout(timeout, found).await.ok().flatten()
     }
 
-    /// Waits for the first mail to this address whose subject contains `subject`; none after `timeout`.
+    /// Waits for the first mail to this address whose subject contains `subject`. `None` after `timeout`.
     pub async fn wait_for_mail(&self, timeout: Duration, to: &str, subject: &str) -> Option<ReceivedMail> {
         self.wait_for(timeout, |mails| {
             let is_it = |mail: &&ReceivedMail| {
@@ -213,12 +214,12 @@ impl Drop for SmtpPeer {
 }
 
 async fn serve(listener: TcpListener, shared: Arc<Shared>) {
-    // Dropped, and with it every connection, when the peer is stopped.
+    // Dropped with the server, which closes every connection.
     let mut connections = tokio::task::JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
         let shared = Arc::clone(&shared);
         connections.spawn(async move {
-            // A client that goes away in mid-sentence is no concern of the server.
+            // If a client disconnects in the middle, the server does not mind.
             let _ = converse(stream, &shared).await;
         });
         while connections.try_join_next().is_some() {}
@@ -269,7 +270,7 @@ async fn converse(stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
     }
 }
 
-/// The message up to the line of one dot, with leading dots undone.
+/// The message up to the line with a single dot, with leading dots unescaped.
 async fn read_data(stream: &mut (impl AsyncBufReadExt + AsyncReadExt + Unpin)) -> std::io::Result<Vec<u8>> {
     let mut message = Vec::new();
     loop {

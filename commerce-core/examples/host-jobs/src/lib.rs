@@ -1,6 +1,6 @@
-//! Does a shop's jobs and sweeps in a program of one's own, in the place of commerce-worker.
+//! Runs a shop's jobs and sweeps in a host's own program, instead of commerce-worker.
 //!
-//! It may run in as many processes as there are, also beside commerce-worker: a job is claimed by one of them.
+//! It may run in several processes, and also beside commerce-worker. Each job is claimed by one of them.
 
 use std::error::Error;
 use std::future::Future;
@@ -11,16 +11,17 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
-/// How many jobs are worked on at once. The pool should have some connections more.
+/// How many jobs run at once. The pool should have a few more connections.
 const JOBS_AT_ONCE: usize = 8;
 
-/// A job that takes longer is given up, and tried again later.
+/// A job that takes longer is given up and tried again later.
 const JOB_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// After this the jobs of a process that was killed are due again. Longer than a job may take, so there is nothing to renew.
+/// After this time the jobs of a killed process are due again. It is longer than a job may take, so leases
+/// need no renewal.
 const LEASE: Duration = Duration::from_secs(90);
 
-/// How long it sleeps when there is nothing to do.
+/// How long it sleeps if there is nothing to do.
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// Works until `stop` resolves, and returns when everything that was begun has ended.
@@ -36,7 +37,7 @@ pub async fn work_until(services: Services, stop: impl Future<Output = ()>) {
     while tasks.join_next().await.is_some() {}
 }
 
-/// Claims no more jobs than it can begin, so that none waits here while another process is idle.
+/// Claims no more jobs than it can begin, so that no job waits here while another process is idle.
 async fn do_jobs(services: Services, mut stopped: watch::Receiver<bool>) {
     let mut at_work = JoinSet::new();
     while !*stopped.borrow() {
@@ -65,11 +66,11 @@ async fn claim(services: &Services, jobs_max: usize) -> Result<Vec<ClaimedJob>, 
     Ok(jobs::claim(&mut conn, "florist", kinds::ALL, jobs_max, LEASE).await?)
 }
 
-/// One attempt at a job. What fails is written down with the time of the next attempt.
+/// One attempt at a job. A failure is recorded with the time of the next attempt.
 async fn attempt(job: ClaimedJob, services: Services) {
     let done = {
         let (job, services) = (job.clone(), services.clone());
-        // A task of its own, so that a panic is a failure as any other.
+        // A task of its own, so that a panic counts as a failure.
         tokio::spawn(async move { timeout(JOB_TIMEOUT, jobs::run(&job, &services)).await })
     };
     let failure = match done.await {
@@ -96,7 +97,7 @@ async fn write_failure(
     Ok(())
 }
 
-/// Runs a sweep as often as it is wanted.
+/// Runs a sweep as often as it should run.
 async fn repeat(sweep: Sweep, services: Services, mut stopped: watch::Receiver<bool>) {
     let mut ticks = interval(sweep.every());
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

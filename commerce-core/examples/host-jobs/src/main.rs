@@ -1,4 +1,5 @@
-//! A florist's program that has a shop inside, and does the shop's jobs: mails become files in `mail`, images are in `media`.
+//! A florist's program that contains a shop and runs the shop's jobs. Mails become files in `mail`, and
+//! images are in `media`.
 //!
 //! ```sh
 //! DATABASE_URL=postgres://user:password@localhost/florist COMMERCE_SECRET_KEY=… cargo run -p host-jobs

@@ -1,5 +1,5 @@
-//! The host's own process does every kind of job and every sweep, and ends in good order. Built alone (`-p host-jobs`), this runs
-//! without any feature of commerce-core.
+//! The host's own process runs every kind of job and every sweep, and stops cleanly. Built alone (`-p
+//! host-jobs`), it runs without any feature of commerce-core.
 #![allow(clippy::unwrap_used, reason = "a test that meets the unexpected ends there")]
 
 use std::collections::BTreeSet;
@@ -62,7 +62,7 @@ async fn a_host_does_every_kind_of_job_and_every_sweep_in_its_own_process() {
     assert!(std::fs::read_dir(folder.join("mail")).unwrap().count() >= 4, "mails of two orders");
     assert_eq!(found(&database, "scullery").await, 1, "the job wrote what is searched");
     std::fs::remove_dir_all(folder).unwrap();
-    // Checks that no job is dead, too.
+    // This also checks that no job is dead.
     database.finish().await;
 }
 
@@ -86,7 +86,7 @@ fn services(database: &TestDatabase, folder: &Path) -> Services {
     }
 }
 
-/// A trigger leaves the job for it.
+/// A trigger enqueues the job.
 async fn rename_a_category_with_a_product(database: &TestDatabase) {
     let conn = &mut database.conn().await;
     let new = NewCategory { title: "Kitchen".to_owned(), ..Default::default() };
@@ -115,7 +115,7 @@ async fn rename_a_category_with_a_product(database: &TestDatabase) {
     catalog::update_category(conn, kitchen.id, None, patch).await.unwrap();
 }
 
-/// Leaves mails, and a refund.
+/// Enqueues mails and a refund.
 async fn cancel_a_paid_order(database: &TestDatabase, shop: &ShopSettings) -> OrderId {
     let variant = database.variant(1000, 5).await;
     let (owner, placed) = database.order(shop, &[(variant, 1)]).await;

@@ -1,4 +1,4 @@
-//! Gives a product an uploaded image: announced, then written into the store, then shown.
+//! Adds an uploaded image to a product: the file is announced, then written into the store, then shown.
 
 use diesel::prelude::*;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
@@ -19,22 +19,22 @@ use crate::schema::{product_images, products};
 /// An image whose file is in the media store.
 #[derive(Debug, Clone)]
 pub struct AddImage {
-    /// Only while the product is at this version.
+    /// Only if the product has this version.
     pub if_version: Option<i32>,
     /// The name of its file in the media store.
     pub file: FileKey,
-    /// As it is shown, in pixels.
+    /// The width as shown, in pixels.
     pub width: u32,
-    /// Its height as it is shown, in pixels.
+    /// The height as shown, in pixels.
     pub height: u32,
-    /// The text that stands for the image.
+    /// The alternative text.
     pub alt: String,
-    /// Its place among the images, from 0; last unless given, or if there are fewer.
+    /// The position among the images, from 0. Last if it is `None` or beyond the end.
     pub position: Option<usize>,
 }
 
-/// Announces the file of an image that is about to be added, so that it is never forgotten. Refuses already now what
-/// [`add_image`] would refuse. To be committed before the file is written.
+/// Announces the file of an image that is about to be added, so that the file is never lost track of. It
+/// already refuses what [`add_image`] would refuse. Commit it before the file is written.
 pub async fn begin_upload(
     conn: &mut AsyncPgConnection,
     product_id: ProductId,
@@ -56,7 +56,8 @@ pub async fn begin_upload(
     .await
 }
 
-/// Shows the image and has a job make its smaller copies. Locks the product, so that uploads at the same time queue.
+/// Shows the image and enqueues the job that makes its smaller copies. It locks the product, so that
+/// concurrent uploads wait for each other.
 pub async fn add_image(
     conn: &mut AsyncPgConnection,
     product_id: ProductId,

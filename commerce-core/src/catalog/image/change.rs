@@ -1,4 +1,4 @@
-//! Changes and removes images of a product, uploaded or linked.
+//! Changes and removes images of a product, both uploaded and linked.
 
 use diesel::prelude::*;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
@@ -9,16 +9,16 @@ use crate::catalog::lock_product::{finish_write, lock_product};
 use crate::ids::{ImageId, ProductId};
 use crate::schema::product_images;
 
-/// What to change in an image; absent fields stay.
+/// The changes to an image. `None` keeps the value.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ImagePatch {
-    /// The new text that stands for the image.
+    /// The new alternative text.
     pub alt: Option<String>,
-    /// Its new place among the images, from 0; last if there are fewer.
+    /// The new position among the images, from 0. A position beyond the end means last.
     pub position: Option<usize>,
 }
 
-/// Changes an image and returns it. `if_version`: only while the product is at this version.
+/// Changes an image and returns it. With `if_version` only if the product has this version.
 pub async fn update_image(
     conn: &mut AsyncPgConnection,
     product_id: ProductId,
@@ -49,7 +49,7 @@ pub async fn update_image(
     .await
 }
 
-/// Removes an image; a job deletes its files.
+/// Removes an image. A job deletes its files.
 pub async fn remove_image(
     conn: &mut AsyncPgConnection,
     product_id: ProductId,

@@ -1,4 +1,5 @@
-//! Whether an upload is a picture that this shop takes: told by its content, never by its name or declared type.
+//! Checks whether an upload is an image that the shop accepts. The content decides, never the name or the
+//! declared type.
 
 use std::io::Cursor;
 
@@ -13,37 +14,39 @@ use super::store::{Format, Media};
 use super::strip::strip;
 use crate::catalog::limits::{IMAGE_FILE_BYTES_MAX, IMAGE_PIXELS_MAX};
 
-/// Of what is turned and written anew: nothing is to be seen of it, since it is the picture that all copies are made from.
+/// The quality of a rotated image that is encoded again. No loss may be visible, because all copies are made
+/// from this image.
 const TURNED_JPEG_QUALITY: u8 = 92;
 
-/// What the pixels of one decoded picture may take, in bytes: those of 16 bits a channel reach it sooner.
+/// The largest size of a decoded image in bytes. Images with 16 bits per channel reach it sooner.
 const DECODED_BYTES_MAX: u64 = 160 * 1024 * 1024;
 
-/// A picture that can be stored and shown.
+/// An image that can be stored and shown.
 #[derive(Debug, Clone)]
 pub struct CheckedImage {
-    /// The format in which it is stored.
+    /// The format in which the image is stored.
     pub format: Format,
-    /// Without what the camera wrote beside the picture, such as the place.
+    /// The file without the camera's metadata, such as the location.
     pub bytes: Bytes,
-    /// As it is shown.
+    /// The width as shown, in pixels.
     pub width: u32,
-    /// Its height as it is shown, in pixels.
+    /// The height as shown, in pixels.
     pub height: u32,
 }
 
 impl Media {
-    /// Checks an upload and takes out what is not picture. A few at a time; others wait.
+    /// Checks an upload and removes what is not part of the image. A few uploads are checked at a time, and
+    /// others wait.
     pub async fn check(&self, file: Bytes) -> Result<CheckedImage, ImageRefusal> {
         self.decoding(move || check(file)).await.unwrap_or_else(|panic| Err(ImageRefusal::Damaged(panic)))
     }
 
-    /// Does heavy work on another thread. Fails only if the work panics, with what is known of that.
+    /// Does heavy work on another thread. It fails only if the work panics, with the text of the panic.
     pub(super) async fn decoding<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, String> {
-        // The permit lives as long as the work, also when nobody waits for it any more.
+        // The permit lives as long as the work, even if nobody waits for it any more.
         let permit = self.decoders.clone().acquire_owned().await.map_err(|closed| closed.to_string())?;
         let work = move || {
             let _permit = permit;
@@ -69,11 +72,11 @@ fn check(file: Bytes) -> Result<CheckedImage, ImageRefusal> {
         let (width, height) = decoded.shown_size();
         return Ok(CheckedImage { format, bytes: stripped.into(), width, height });
     }
-    // Only JPEG says in a way that everybody heeds how it is to be turned; the others are turned here.
+    // Only JPEG has metadata for the rotation that every program respects. Other formats are rotated here.
     let mut picture = decoded.picture;
     picture.apply_orientation(turned);
     let (width, height) = (picture.width(), picture.height());
-    // A photograph from a WebP would be several times as large as PNG.
+    // A photograph from a WebP would be several times as large as a PNG.
     let as_jpeg = format == Format::WebP && !picture.color().has_alpha();
     let mut bytes = Cursor::new(Vec::new());
     let format = if as_jpeg {
@@ -90,7 +93,7 @@ fn check(file: Bytes) -> Result<CheckedImage, ImageRefusal> {
     Ok(CheckedImage { format, bytes: of_turned(bytes.into_inner())?, width, height })
 }
 
-/// What was written anew may have become larger than an upload may be.
+/// An image that was encoded again may have become too large.
 fn of_turned(bytes: Vec<u8>) -> Result<Bytes, ImageRefusal> {
     if bytes.len() > IMAGE_FILE_BYTES_MAX {
         return Err(ImageRefusal::TooManyBytesTurned(bytes.len()));
@@ -98,7 +101,7 @@ fn of_turned(bytes: Vec<u8>) -> Result<Bytes, ImageRefusal> {
     Ok(bytes.into())
 }
 
-/// By the first bytes.
+/// The format according to the first bytes.
 pub(super) fn format_of(file: &[u8]) -> Option<Format> {
     match image::guess_format(file).ok()? {
         ImageFormat::Jpeg => Some(Format::Jpeg),
@@ -108,12 +111,12 @@ pub(super) fn format_of(file: &[u8]) -> Option<Format> {
     }
 }
 
-/// A picture in memory.
+/// A decoded image.
 pub(super) struct Decoded {
     pub picture: DynamicImage,
-    /// How it is to be turned before it is shown.
+    /// How the image must be rotated before it is shown.
     pub orientation: Orientation,
-    /// What its colours mean, where that is said.
+    /// The colour profile, if there is one.
     pub icc_profile: Option<Vec<u8>>,
 }
 
@@ -130,7 +133,7 @@ impl Decoded {
     }
 }
 
-/// Reads the header, and refuses what would not fit into memory.
+/// Reads the header, and refuses an image that would not fit into memory.
 fn open(file: &[u8], format: Format) -> Result<impl ImageDecoder + '_, ImageRefusal> {
     let format = match format {
         Format::Jpeg => ImageFormat::Jpeg,
@@ -150,7 +153,7 @@ fn open(file: &[u8], format: Format) -> Result<impl ImageDecoder + '_, ImageRefu
     Ok(decoder)
 }
 
-/// Decodes all of a picture.
+/// Decodes the whole image.
 pub(super) fn decode(file: &[u8], format: Format) -> Result<Decoded, ImageRefusal> {
     let mut decoder = open(file, format)?;
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
@@ -159,7 +162,7 @@ pub(super) fn decode(file: &[u8], format: Format) -> Result<Decoded, ImageRefusa
     Ok(Decoded { picture, orientation, icc_profile })
 }
 
-/// Says in a file what its colours mean, as the picture did that it was made from.
+/// Writes the colour profile of the original into a file.
 pub(super) fn keep_colours(encoder: &mut impl ImageEncoder, icc_profile: Option<Vec<u8>>) -> ImageResult<()> {
     match icc_profile {
         Some(profile) => encoder.set_icc_profile(profile).map_err(image::ImageError::Unsupported),

@@ -1,4 +1,4 @@
-//! The job `delete_files`, and the sweep for what no job deletes.
+//! The job `delete_files`, and the sweep for files that no job deletes.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::db::{self, Pool, PoolError, Retryable, TransactionError};
 use crate::queue::{self, CompleteError, Failure, Job, Lease};
 use crate::schema::media_files;
 
-/// Deletes files of images that are gone from the media store.
+/// Deletes files of removed images from the media store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeleteFiles {
     /// Names of the files.
@@ -30,7 +30,7 @@ impl From<FilesError> for Failure {
     }
 }
 
-/// A file that has belonged to no image for this long is left over from a crash.
+/// A file that has belonged to no image for this long was left behind by a crash.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(60 * 60);
 
 /// Why files were not deleted.
@@ -61,7 +61,8 @@ impl Retryable for FilesError {
     }
 }
 
-/// The whole job: deletes files, then forgets them and completes the job together. Files that are gone already are no matter.
+/// The whole job: deletes the files, then removes them from the list and completes the job in one
+/// transaction. Files that are already gone are ignored.
 pub async fn delete_files(
     pool: &Pool,
     media: &Media,
@@ -70,7 +71,7 @@ pub async fn delete_files(
 ) -> Result<(), FilesError> {
     let idle: Vec<String> = {
         let mut conn = pool.get().await?;
-        // No file is ever given to a second image, so one that belongs to none stays that way.
+        // A file is never given to a second image. So a file without an image stays without one.
         media_files::table
             .filter(media_files::key.eq_any(keys).and(media_files::image_id.is_null()))
             .select(media_files::key)
@@ -89,7 +90,7 @@ pub async fn delete_files(
     })
 }
 
-/// Deletes up to so many files that a crash left behind, and returns how many.
+/// Deletes at most this many files that a crash left behind. Returns their number.
 pub async fn sweep_files(pool: &Pool, media: &Media, files_max: i64) -> Result<usize, FilesError> {
     let left: Vec<String> = {
         let mut conn = pool.get().await?;

@@ -1,4 +1,4 @@
-//! The list of files that are in the media store, or may be.
+//! The list of files that are, or may be, in the media store.
 
 use std::time::Duration;
 
@@ -12,11 +12,11 @@ use crate::ids::ImageId;
 use crate::queue;
 use crate::schema::{media_files, product_images};
 
-/// A file can be given to an image for this long after its row was written. It is much less than `FORGOTTEN_AFTER` in
-/// `delete_files.rs`, so that no file is deleted that an image has.
+/// How long after its announcement a file can be given to an image. This is much shorter than
+/// `FORGOTTEN_AFTER` in `delete_files.rs`, so that the file of an image is never deleted.
 const GIVEN_WITHIN: Duration = Duration::from_secs(30 * 60);
 
-/// Announces files that are about to be written. To be committed before they are.
+/// Announces files that are about to be written. Commit the announcement before writing them.
 pub(super) async fn announce_files(conn: &mut AsyncPgConnection, keys: &[FileKey]) -> QueryResult<()> {
     let rows: Vec<_> = keys
         .iter()
@@ -26,7 +26,8 @@ pub(super) async fn announce_files(conn: &mut AsyncPgConnection, keys: &[FileKey
     Ok(())
 }
 
-/// Gives announced files to an image. False, and nothing is given, if one was announced too long ago.
+/// Gives announced files to an image. Returns `false`, and gives nothing, if one of them was announced too
+/// long ago.
 pub(super) async fn give_files(
     conn: &mut AsyncPgConnection,
     image_id: ImageId,
@@ -51,8 +52,8 @@ pub(super) async fn give_files(
     Ok(true)
 }
 
-/// Takes the files from images that are about to be removed, and has a job delete them. Locks the images, so that copies that
-/// are being given to them go too.
+/// Takes the files from images that are about to be removed, and enqueues a job to delete them. It locks the
+/// images, so that copies that are being added are deleted too.
 pub(in crate::catalog) async fn release_files(
     conn: &mut AsyncPgConnection,
     images: &[ImageId],

@@ -1,8 +1,8 @@
-//! Uploaded images: what is taken, where it is kept, how it hangs on its product.
+//! Uploaded images: which are accepted, where they are stored, and how they belong to their product.
 //!
-//! A file is written before the row that shows it, and deleted after it. `media_files` knows every file that was, or may have
-//! been, written: its row is committed first ([`begin_upload`]), so that what a crash leaves behind is found and deleted
-//! ([`sweep_files`]). Files never change under their names.
+//! A file is written before the row that shows it, and deleted after it. `media_files` lists every file that
+//! was or may have been written. Its row is committed first ([`begin_upload`]), so that files that a crash
+//! left behind are found and deleted ([`sweep_files`]). The file behind a name never changes.
 
 mod add;
 mod change;
@@ -27,5 +27,5 @@ pub use shrink::WIDTHS;
 pub use store::{FileKey, Format, Media, MediaError, MediaSettingError};
 pub use write::{WriteImageError, WrittenImage};
 
-/// Where the files are served: an image's address is this and the name of its file.
+/// The path of the files. The URL of an image is this path and the name of its file.
 pub const MEDIA_PATH: &str = "/media/";

@@ -18,7 +18,7 @@ use crate::schema::product_images;
 /// Makes the smaller copies of an uploaded image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResizeImage {
-    /// The image as it was uploaded.
+    /// The uploaded image.
     pub image_id: ImageId,
 }
 
@@ -39,7 +39,7 @@ impl From<ResizeImageError> for Failure {
 /// Why the copies were not made.
 #[derive(Debug, thiserror::Error)]
 pub enum ResizeImageError {
-    /// It was decoded when it was uploaded: trying again does not help.
+    /// The image cannot be decoded, though that worked at the upload. Trying again does not help.
     #[error("the picture {0}")]
     Unreadable(#[from] ImageRefusal),
     /// The media store failed.
@@ -48,7 +48,7 @@ pub enum ResizeImageError {
     /// The work took too long.
     #[error("writing the copies took too long")]
     TooSlow,
-    /// No connection to the database could be had.
+    /// The pool had no connection.
     #[error("no database connection is available: {0}")]
     NoConnection(#[from] PoolError),
     /// The job could not be completed.
@@ -78,8 +78,9 @@ impl<E: Into<Self>> From<TransactionError<E>> for ResizeImageError {
     }
 }
 
-/// The whole job: reads the picture, writes its copies under new names, then shows them and completes the job together. Copies
-/// of an attempt that did not come so far, or of an image that was removed meanwhile, are deleted as any forgotten file.
+/// The whole job: reads the image, writes its copies under new names, then shows them and completes the job
+/// in one transaction. If an attempt fails halfway or the image was removed, its copies are deleted like
+/// other files without an image.
 pub async fn resize_image(
     pool: &Pool,
     media: &Media,
@@ -111,7 +112,7 @@ pub async fn resize_image(
     Ok(())
 }
 
-/// As `product_images.variants` holds them.
+/// The value of `product_images.variants`.
 fn shown(keys: &[FileKey], copies: &[SmallerCopy]) -> serde_json::Value {
     keys.iter()
         .zip(copies)

@@ -1,5 +1,5 @@
-//! Smaller copies of a picture: opaque ones as JPEG, those with transparency as PNG. (The crate writes WebP without loss only,
-//! which makes a photograph larger than its JPEG.)
+//! Smaller copies of an image: JPEG if it is opaque, PNG if it has transparency. (The crate writes lossless
+//! WebP only, which makes a photograph larger than a JPEG.)
 
 use std::io::Cursor;
 
@@ -13,10 +13,10 @@ use super::check::{Decoded, decode, format_of, keep_colours};
 use super::refusal::ImageRefusal;
 use super::store::{Format, Media};
 
-/// Widths of the copies in pixels. Those that are not smaller than the picture are left out.
+/// The widths of the copies in pixels. Copies that would not be smaller than the image are left out.
 pub const WIDTHS: [u32; 3] = [160, 480, 960];
 
-/// Where more makes the file larger but the picture no better to the eye.
+/// A higher quality makes the file larger, but no difference is visible.
 const JPEG_QUALITY: u8 = 82;
 
 /// A smaller copy.
@@ -28,7 +28,7 @@ pub(super) struct SmallerCopy {
 }
 
 impl Media {
-    /// Makes the smaller copies of a stored picture, the smallest first.
+    /// Makes the smaller copies of a stored image, smallest first.
     pub(super) async fn shrink(&self, file: Bytes) -> Result<Vec<SmallerCopy>, ImageRefusal> {
         self.decoding(move || shrink(&file)).await.unwrap_or_else(|panic| Err(ImageRefusal::Damaged(panic)))
     }
@@ -39,13 +39,14 @@ fn shrink(file: &[u8]) -> Result<Vec<SmallerCopy>, ImageRefusal> {
     let decoded = decode(file, format)?;
     let (shown_width, shown_height) = decoded.shown_size();
     let Decoded { mut picture, orientation, icc_profile } = decoded;
-    // Printers' colours and shades of grey are turned into red, green and blue by decoding: their profiles fit no longer.
+    // Decoding converts CMYK and grey images to RGB, so their profiles no longer fit.
     let icc_profile = icc_profile.filter(|profile| profile.get(16..20) == Some(b"RGB "));
     let mut turned = false;
     let mut copies = Vec::new();
     for width in WIDTHS.into_iter().rev().filter(|width| *width < shown_width) {
         let height = scaled(shown_height, width, shown_width);
-        // Turned when it is small, which costs next to nothing; each copy is made from the one before.
+        // The image is rotated after scaling, which costs next to nothing. Each copy is made from the one
+        // before.
         let swapped = !turned && (shown_width, shown_height) != (picture.width(), picture.height());
         let (to_width, to_height) = if swapped { (height, width) } else { (width, height) };
         picture = picture.resize_exact(to_width, to_height, FilterType::CatmullRom);
@@ -77,7 +78,7 @@ fn encode(picture: &DynamicImage, icc_profile: Option<Vec<u8>>) -> ImageResult<S
         Format::Png
     } else {
         let mut encoder = JpegEncoder::new_with_quality(&mut bytes, JPEG_QUALITY);
-        // A profile for shades of grey does not fit three colours.
+        // A profile for grey images does not fit an RGB image.
         if !picture.color().has_color() {
             encoder.write_image(picture.to_luma8().as_raw(), width, height, image::ExtendedColorType::L8)?;
         } else {

@@ -1,4 +1,4 @@
-//! Where files are kept: a folder, or a bucket that speaks S3.
+//! Where files are stored: in a folder, or in a bucket with an S3 API.
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -18,13 +18,13 @@ use tokio::sync::Semaphore;
 use url::Url;
 use uuid::Uuid;
 
-/// Pictures that one process decodes at once: each may take a few hundred megabytes.
+/// How many images one process decodes at once. Each may need a few hundred megabytes.
 const DECODED_AT_ONCE: usize = 2;
 
 /// The longest that a write of one file may take.
 const PUT_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The kinds of picture that are taken.
+/// The accepted image formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// JPEG.
@@ -38,7 +38,7 @@ pub enum Format {
 impl Format {
     const ALL: [Self; 3] = [Self::Jpeg, Self::Png, Self::WebP];
 
-    /// Of its file's name.
+    /// The extension of the file name.
     pub const fn extension(self) -> &'static str {
         match self {
             Self::Jpeg => "jpg",
@@ -57,7 +57,7 @@ impl Format {
     }
 }
 
-/// The name of a file: made here, never given by a client.
+/// The name of a file. It is made here and never given by a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileKey {
     id: Uuid,
@@ -65,12 +65,12 @@ pub struct FileKey {
 }
 
 impl FileKey {
-    /// A name for a new file of this format.
+    /// The name of a new file in this format.
     pub fn new(format: Format) -> Self {
         Self { id: Uuid::now_v7(), format }
     }
 
-    /// Reads a name of the one form that [`FileKey::new`] gives; everything else is none.
+    /// Reads a name in the form that [`FileKey::new`] gives. `None` for every other text.
     pub fn parse(name: &str) -> Option<Self> {
         let (id, extension) = name.split_once('.')?;
         let format = Format::ALL.into_iter().find(|format| format.extension() == extension)?;
@@ -102,7 +102,7 @@ pub enum MediaSettingError {
     /// What was given is no address.
     #[error("is not an address such as file:///var/lib/shop/media or s3://bucket/prefix: {0}")]
     NotAnAddress(String),
-    /// The address names no kind of store that is known.
+    /// The scheme of the URL is not supported.
     #[error("{0}:// is not supported; use file:// or s3://")]
     UnknownPlace(String),
     /// The store refused the setting.
@@ -124,22 +124,22 @@ pub enum MediaError {
     Store(#[source] object_store::Error),
 }
 
-/// A file, or a range of it, on its way.
+/// A file, or a range of it, that is being read.
 pub struct Download {
-    /// Of the whole file, in bytes.
+    /// The size of the whole file in bytes.
     pub size: u64,
-    /// Which bytes of the file follow.
+    /// The range of bytes that follows.
     pub range: Range<u64>,
-    /// The bytes, as they come.
+    /// The bytes, as they arrive.
     pub bytes: BoxStream<'static, Result<Bytes, object_store::Error>>,
 }
 
-/// The place where files are kept; cheap to clone.
+/// The place where files are stored. Cheap to clone.
 #[derive(Clone)]
 pub struct Media {
     store: Arc<dyn ObjectStore>,
     prefix: Path,
-    /// Where the files are, if they are in a folder of this machine.
+    /// The folder of the files, if they are on this machine.
     folder: Option<PathBuf>,
     pub(super) decoders: Arc<Semaphore>,
 }
@@ -158,7 +158,7 @@ impl Media {
             Ok((ObjectStoreScheme::Local, prefix)) => {
                 let not_local = |()| MediaSettingError::NotAnAddress("it names another machine".to_owned());
                 let folder = url.to_file_path().map_err(not_local)?;
-                // A file that a crash of the machine takes back would be missing for good.
+                // Without fsync, a crash of the machine could lose the file for good.
                 let store = LocalFileSystem::new().with_fsync(true);
                 Ok(Self::new(Arc::new(store), prefix, Some(folder)))
             }
@@ -178,7 +178,7 @@ impl Media {
         Self::open(url.as_str(), [])
     }
 
-    /// Over any store, such as one in memory.
+    /// Uses any store, such as one in memory.
     pub fn over(store: Arc<dyn ObjectStore>) -> Self {
         Self::new(store, Path::default(), None)
     }
@@ -191,7 +191,7 @@ impl Media {
         self.prefix.clone().join(key.to_string())
     }
 
-    /// Writes a file whole, or not at all.
+    /// Writes a whole file or nothing.
     pub async fn put(&self, key: &FileKey, bytes: Bytes) -> Result<(), MediaError> {
         let location = self.location(key);
         let put = self.store.put(&location, bytes.into());
@@ -199,7 +199,7 @@ impl Media {
         put.map(drop).map_err(|error| media_error(key, error))
     }
 
-    /// Opens a file; its bytes come as they are asked for. `range` must lie within the file.
+    /// Opens a file. Its bytes are read on demand. `range` must lie within the file.
     pub async fn get(&self, key: &FileKey, range: Option<Range<u64>>) -> Result<Download, MediaError> {
         let options = GetOptions { range: range.map(GetRange::Bounded), ..GetOptions::default() };
         let result = self.store.get_opts(&self.location(key), options).await;
@@ -207,19 +207,19 @@ impl Media {
         Ok(Download { size: result.meta.size, range: result.range.clone(), bytes: result.into_stream() })
     }
 
-    /// How many bytes a file has.
+    /// The size of a file in bytes.
     pub async fn size(&self, key: &FileKey) -> Result<u64, MediaError> {
         let meta = self.store.head(&self.location(key)).await.map_err(|error| media_error(key, error))?;
         Ok(meta.size)
     }
 
-    /// A whole file.
+    /// Reads a whole file.
     pub async fn read(&self, key: &FileKey) -> Result<Bytes, MediaError> {
         let result = self.store.get(&self.location(key)).await.map_err(|error| media_error(key, error))?;
         result.bytes().await.map_err(|error| media_error(key, error))
     }
 
-    /// Deletes a file, and what a write of it that was killed may have left. One that is not there is deleted already.
+    /// Deletes a file, and what an aborted write of it may have left. A missing file counts as deleted.
     pub async fn delete(&self, key: &FileKey) -> Result<(), MediaError> {
         match self.store.delete(&self.location(key)).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
@@ -237,7 +237,7 @@ impl Media {
         Ok(())
     }
 
-    /// The names of all files, for tests and for people who wonder.
+    /// The names of all files, for tests and for operators.
     pub async fn list(&self) -> Result<Vec<String>, MediaError> {
         let mut files = self.store.list(Some(&self.prefix));
         let mut names = Vec::new();
@@ -253,7 +253,7 @@ fn s3(
     url: &Url,
     access: impl IntoIterator<Item = (String, String)>,
 ) -> Result<object_store::aws::AmazonS3, MediaSettingError> {
-    // The client takes the provider of the process. Another may have been chosen before, which is as good.
+    // The client uses the process's TLS provider. If another one was installed before, that one is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = ClientOptions::new().with_connect_timeout(Duration::from_secs(5)).with_timeout(PUT_TIMEOUT);
     let retry =

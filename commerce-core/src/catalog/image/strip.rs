@@ -1,12 +1,13 @@
-//! Takes out of a file what is not picture, without touching the picture: the camera's notes (which tell where somebody lives),
-//! thumbnails of what was cropped away, texts, and whatever hangs behind the end. A file that does not hold together is refused.
+//! Removes everything from a file that is not part of the image, without changing the image: the camera's
+//! metadata (which may tell where somebody lives), thumbnails of what was cropped away, texts, and data after
+//! the end. A damaged file is refused.
 
 use image::metadata::Orientation;
 
 use super::refusal::ImageRefusal;
 use super::store::Format;
 
-/// What does not hold together.
+/// What is damaged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Damaged(pub &'static str);
 
@@ -18,7 +19,7 @@ impl From<Damaged> for ImageRefusal {
 
 const CUT_SHORT: Damaged = Damaged("it ends in the middle");
 
-/// The file with the picture, its colours and, in a JPEG, the way it is to be turned.
+/// The file with only the image, its colours and, in a JPEG, its rotation.
 pub(super) fn strip(file: &[u8], format: Format, turned: Orientation) -> Result<Vec<u8>, ImageRefusal> {
     match format {
         Format::Jpeg => Ok(strip_jpeg(file, turned)?),
@@ -43,8 +44,8 @@ fn take_byte(rest: &mut &[u8]) -> Result<u8, Damaged> {
     Ok(byte)
 }
 
-/// A progressive JPEG has about ten. Each is a walk over the whole picture, so thousands of empty ones would keep a decoder busy for
-/// hours.
+/// A progressive JPEG has about ten scans. Each scan goes over the whole image, so thousands of empty ones
+/// would keep a decoder busy for hours.
 const SCANS_MAX: usize = 100;
 
 /// Markers and segments of ITU T.81, B.1.1.
@@ -57,7 +58,7 @@ fn strip_jpeg(file: &[u8], turned: Orientation) -> Result<Vec<u8>, Damaged> {
     let (mut is_first, mut scans) = (true, 0);
     loop {
         let marker = next_marker(&mut rest)?;
-        // The notes stand first, or behind the one segment that must.
+        // The metadata comes first, or after the one segment that must be first.
         if is_first && marker != 0xe0 {
             kept.extend(turning_notes(turned));
             is_first = false;
@@ -66,7 +67,7 @@ fn strip_jpeg(file: &[u8], turned: Orientation) -> Result<Vec<u8>, Damaged> {
             kept.extend([0xff, END]);
             return Ok(kept);
         }
-        // TEM and restarts stand alone.
+        // TEM and restart markers have no segment.
         if marker == 0x01 || (0xd0..=0xd8).contains(&marker) {
             kept.extend([0xff, marker]);
             continue;
@@ -90,7 +91,7 @@ fn strip_jpeg(file: &[u8], turned: Orientation) -> Result<Vec<u8>, Damaged> {
     }
 }
 
-/// Whether a segment belongs to the picture: of the application's own, JFIF's, colour profiles and Adobe's kind of colours.
+/// Whether a segment belongs to the image: JFIF, colour profiles and Adobe's colour transform.
 fn is_kept(marker: u8, body: &[u8]) -> bool {
     match marker {
         0xe0 => body.starts_with(b"JFIF\0"),
@@ -114,13 +115,13 @@ fn next_marker(rest: &mut &[u8]) -> Result<u8, Damaged> {
     }
 }
 
-/// How many bytes of coded picture there are up to the next marker; restarts belong to it.
+/// The number of bytes of image data up to the next marker. Restart markers belong to the data.
 fn scan_length(rest: &[u8]) -> usize {
     let is_end = |pair: &[u8]| matches!(pair, [0xff, marker] if *marker != 0 && *marker != 0xff && !(0xd0..=0xd7).contains(marker));
     rest.windows(2).position(is_end).unwrap_or(rest.len())
 }
 
-/// Exif that says how to turn the picture and nothing else; nothing at all if it is not to be turned.
+/// Exif metadata that contains the rotation and nothing else. Empty if the image is not rotated.
 fn turning_notes(turned: Orientation) -> Vec<u8> {
     if turned == Orientation::NoTransforms {
         return Vec::new();
@@ -132,7 +133,7 @@ fn turning_notes(turned: Orientation) -> Vec<u8> {
     notes
 }
 
-/// Chunks of PNG that belong to the picture.
+/// The PNG chunks that belong to the image.
 const PNG_KEPT: [&[u8; 4]; 13] = [
     b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"sBIT", b"pHYs",
     b"bKGD", b"cICP",

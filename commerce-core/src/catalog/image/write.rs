@@ -1,4 +1,4 @@
-//! What adding, changing and removing an image have in common.
+//! The common parts of adding, changing and removing an image.
 
 use diesel::prelude::*;
 use diesel::result::Error as QueryError;
@@ -32,16 +32,16 @@ pub enum WriteImageError {
     /// The product has no such image.
     #[error("the product has no such image")]
     UnknownImage,
-    /// Someone else wrote in between.
+    /// Somebody else changed the product in the meantime.
     #[error("the product was changed in the meantime and is now at version {current}")]
     VersionMismatch {
-        /// The version that it has by now.
+        /// The present version.
         current: i32,
     },
-    /// Values are invalid; each is named with its place.
+    /// Values are invalid. Each error has its place.
     #[error("{} value(s) of the image are invalid", .0.len())]
     Invalid(Vec<FieldError>),
-    /// Its file may be deleted at any moment.
+    /// The upload took so long that the file may be deleted at any moment.
     #[error("the upload took too long")]
     UploadLapsed,
     /// The database failed.
@@ -61,7 +61,7 @@ impl From<UpdateProductError> for WriteImageError {
             UpdateProductError::UnknownProduct => Self::UnknownProduct,
             UpdateProductError::VersionMismatch { current } => Self::VersionMismatch { current },
             UpdateProductError::Database(error) => Self::Database(error),
-            // Nothing here touches what these are about.
+            // Writing images cannot cause these errors.
             other @ (UpdateProductError::UnknownVariant(_) | UpdateProductError::Refused(_)) => {
                 Self::Database(QueryError::QueryBuilderError(other.into()))
             }
@@ -69,7 +69,7 @@ impl From<UpdateProductError> for WriteImageError {
     }
 }
 
-/// Checks the text that stands for an image.
+/// Checks the alternative text.
 pub(super) fn check_alt(alt: &str) -> Result<(), WriteImageError> {
     let mut errors = FieldErrors::default();
     errors.check_text("/alt", alt.trim(), 0..=limits::IMAGE_ALT_CHARS_MAX);
@@ -89,7 +89,7 @@ pub(super) async fn put_in_order(conn: &mut AsyncPgConnection, images: &[Image])
     Ok(())
 }
 
-/// Ends a write: counts the product's version up and reads the image.
+/// Ends a write: increments the product's version and reads the image.
 pub(super) async fn written(
     conn: &mut AsyncPgConnection,
     product_id: ProductId,

@@ -1,4 +1,5 @@
-//! Rows become products: the rows of one slug are gathered, checked as a whole, and every wrong place is named.
+//! Turns rows into products. The rows with the same slug are collected and checked together, and every wrong
+//! place is named.
 
 use std::collections::HashMap;
 use std::io::Read;
@@ -11,40 +12,40 @@ use crate::catalog::product::{NewProduct, ProductStatus};
 use crate::catalog::{ProductRefusal, limits, slugs};
 use crate::money::Currency;
 
-/// Reads a file product by product. No more of it is in memory than the rows of one product, and of the others their slugs and
-/// SKUs.
+/// Reads a file product by product. It keeps only the rows of one product in memory, and of the others their
+/// slugs and SKUs.
 pub struct ProductReader<R> {
     table: Table<R>,
     reader: Box<dyn Reader + Send>,
     columns: Columns,
     currency: Currency,
-    /// The product of the last row, which may go on in the next.
+    /// The product of the last row. The next row may belong to it too.
     group: Option<Group>,
     /// The lines that products were first seen on.
     pub slugs: SlugLines,
     /// The lines that SKUs were first seen on.
     skus: HashMap<String, u64>,
-    /// Products with a fault, and faulty lines that name no product.
+    /// Products with an error, and wrong lines that name no product.
     pub skipped: usize,
-    /// What was wrong so far.
+    /// The errors found so far.
     pub faults: Faults,
 }
 
-/// The lines on which a file tells of products, by their slugs in the file and in the shop.
+/// The lines on which the products of a file begin, by their slugs in the file and in the shop.
 #[derive(Debug, Default)]
 pub struct SlugLines(HashMap<String, Claim>);
 
-/// Whose a slug is.
+/// The product that a slug belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Claim {
     /// The line that the product begins on.
     pub line: u64,
-    /// The file calls it otherwise: it has the slug in the shop.
+    /// The slug is the one in the shop, and the file uses another.
     pub is_renamed: bool,
 }
 
 impl SlugLines {
-    /// Keeps the slug for a product; the claim of another that has it already.
+    /// Claims the slug for a product. Returns the claim of another product that already has it.
     pub(super) fn claim(&mut self, slug: &str, claim: Claim) -> Option<Claim> {
         match self.0.get(slug) {
             Some(first) => Some(*first).filter(|first| first.line != claim.line),
@@ -55,18 +56,19 @@ impl SlugLines {
         }
     }
 
-    /// Whether a product of the file that begins on another line is called this, as far as it was read.
+    /// Whether the slug belongs to a product of the file that begins on another line, as far as the file was
+    /// read.
     pub(super) fn is_of_another(&self, slug: &str, line: u64) -> bool {
         self.0.get(slug).is_some_and(|claim| claim.line != line && !claim.is_renamed)
     }
 }
 
-/// What came of reading a row.
+/// The result of reading a row.
 #[derive(Debug)]
 pub enum RowRead {
-    /// The product before it is complete.
+    /// The previous product is complete.
     Product(Box<ImportedProduct>),
-    /// Its product goes on, or has a fault.
+    /// The product continues, or has an error.
     Nothing,
     /// There are no more rows.
     End,
@@ -84,8 +86,8 @@ struct Group {
 }
 
 impl<R: Read> ProductReader<R> {
-    /// Reads the header. `layout`: `None` tells it from there. Prices are in `currency`, the shop's. Fails with what is wrong with
-    /// the header.
+    /// Reads the header. If `layout` is `None`, the layout is detected from the header. Prices are in
+    /// `currency`, the shop's. The error says what is wrong with the header.
     pub fn new(input: R, layout: Option<Layout>, currency: Currency) -> Result<Self, Faults> {
         let table = Table::read_header(input).map_err(|error| Faults::from(vec![error]))?;
         let header = table.header();
@@ -108,13 +110,13 @@ impl<R: Read> ProductReader<R> {
         })
     }
 
-    /// How much of the file was read.
+    /// The number of bytes that were read.
     pub fn bytes_read(&self) -> u64 {
         self.table.bytes_read()
     }
 
-    /// Reads a row. A product without a fault is returned when its last row was read; others are counted in `skipped` and told of in
-    /// `faults`.
+    /// Reads a row. A product without an error is returned after its last row was read. Other products are
+    /// counted in `skipped`, and `faults` describes them.
     pub fn read_row(&mut self) -> RowRead {
         let (ended, more) = match self.table.next_row() {
             Some(row) => (self.take(row), true),
@@ -128,7 +130,7 @@ impl<R: Read> ProductReader<R> {
         }
     }
 
-    /// The next product without a fault.
+    /// The next product without an error.
     pub fn next_product(&mut self) -> Option<ImportedProduct> {
         loop {
             match self.read_row() {
@@ -139,7 +141,7 @@ impl<R: Read> ProductReader<R> {
         }
     }
 
-    /// Adds a row to its product, and returns the product before it if that one is at its end.
+    /// Adds a row to its product. Returns the previous product if it is complete.
     fn take(&mut self, row: Result<Row, BrokenRow>) -> Option<Group> {
         let (cells, line) = match &row {
             Ok(row) => (row.cells(), row.line),
@@ -171,7 +173,8 @@ impl<R: Read> ProductReader<R> {
         ended
     }
 
-    /// Begins another product unless the row belongs to the present one, which is returned in that case.
+    /// Begins another product, unless the row belongs to the present one. Returns the present product if it
+    /// is complete.
     fn turn_to(&mut self, handle: &str, line: u64) -> Option<Group> {
         if self.group.as_ref().is_some_and(|group| group.handle == handle) {
             return None;
@@ -181,7 +184,7 @@ impl<R: Read> ProductReader<R> {
         } else {
             slugs::from_title(handle, "", limits::PRODUCT_SLUG_CHARS_MAX, slugs::RESERVED_FOR_PRODUCTS)
         };
-        // Without a letter there is no slug; that is told when the product is complete.
+        // Without a letter there is no slug. That is reported when the product is complete.
         let claim = Claim { line, is_renamed: false };
         let twin = if slug.is_empty() { None } else { self.slugs.claim(&slug, claim) };
         if let Some(first) = twin {
@@ -221,7 +224,7 @@ impl<R: Read> ProductReader<R> {
     }
 }
 
-/// Remembers a row's SKU; the fault when it has been seen before.
+/// Remembers a row's SKU. Returns an error if the SKU was seen before.
 fn twin_sku(skus: &mut HashMap<String, u64>, read: &Line, line: u64, column: &str) -> Option<LineError> {
     let sku = read.variant.as_ref()?.sku.clone()?;
     let twin = skus.insert(sku, line)?;
@@ -238,7 +241,8 @@ impl Group {
             if self.variants.is_empty() {
                 self.option_names = variant.options.iter().map(|(name, _)| name.trim().to_owned()).collect();
             }
-            // One too many is enough to refuse the product; a file of one endless product is not to fill the memory.
+            // One variant too many is enough to refuse the product. A file with one endless product must not
+            // fill the memory.
             if self.variants.len() <= limits::VARIANTS_PER_PRODUCT_MAX {
                 self.variants.push((number, variant));
             }
@@ -252,14 +256,14 @@ impl Group {
         }
     }
 
-    /// The product of these rows, and what is wrong with it.
+    /// The product of these rows, and its errors.
     fn into_product(
         mut self,
         columns: &Columns,
         currency: Currency,
         errors: &mut Vec<LineError>,
     ) -> Option<ImportedProduct> {
-        // Rows with a position come first, in its order.
+        // Images with a position come first, sorted by position.
         self.images.sort_by_key(|(_, image)| image.position.unwrap_or(i64::MAX));
         let places = Places {
             columns: columns.clone(),
@@ -268,7 +272,7 @@ impl Group {
             image_lines: self.images.iter().map(|(line, _)| *line).collect(),
         };
         let Some(head) = self.head else {
-            // A broken first row was told of already.
+            // A broken first row was already reported.
             if !self.is_faulty {
                 errors.push(places.error("/title", "is empty on the first line of the product"));
             }
@@ -291,7 +295,8 @@ impl Group {
             variants,
             places,
         };
-        // The shop may have it under a slug that no new product gets; that is looked at when it is made.
+        // The product may exist in the shop under a slug that no new product can get. That is checked when
+        // the product is created.
         let new = NewProduct { slug: None, ..product.as_new(Vec::new()) };
         match insert_product::check(&new, currency) {
             Ok(()) => {}
@@ -310,7 +315,7 @@ impl Group {
 }
 
 impl ImportedProduct {
-    /// The product to be made if there is none under its slug yet.
+    /// The product to create if there is none with its slug.
     pub(super) fn as_new(&self, category_ids: Vec<crate::ids::CategoryId>) -> NewProduct {
         NewProduct {
             slug: Some(self.slug.clone()),

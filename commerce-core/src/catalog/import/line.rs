@@ -1,4 +1,4 @@
-//! What one row of a file says, whatever the file's layout is.
+//! The content of one row of a file, in any layout.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::catalog::product::{Attributes, NewImage, NewVariant, ProductStatus};
 use crate::inventory::ON_HAND_MAX;
 use crate::money::{Currency, Money};
 
-/// What one row says of its product.
+/// What one row says about its product.
 #[derive(Debug)]
 pub(super) struct Line {
     /// Only on the first row of a product.
@@ -30,10 +30,10 @@ pub(super) struct Head {
 #[derive(Debug)]
 pub(super) struct LineVariant {
     pub sku: Option<String>,
-    /// Names and values in the order of the columns.
+    /// Names and values, in the order of the columns.
     pub options: Vec<(String, String)>,
     pub price: Money,
-    /// Absent without such a column.
+    /// `None` without such a column.
     pub compare_at_price: Option<Option<Money>>,
     pub active: Option<bool>,
     pub stock: Option<i64>,
@@ -45,14 +45,14 @@ pub(super) struct LineImage {
     pub position: Option<i64>,
 }
 
-/// The columns of a layout in one file: finds them, and reads rows by them.
+/// Finds the columns of a layout in a file, and reads rows with them.
 pub(super) trait Reader {
     fn columns(&self) -> Columns;
 
     /// `option_names` are those of the product's rows so far.
     fn read(&self, row: &Row, option_names: &[String]) -> Result<Line, Vec<LineError>>;
 
-    /// The product that a row is meant for, also when the row is broken.
+    /// The product that a row belongs to, even if the row is broken.
     fn handle<'a>(&self, cells: &'a [String]) -> Option<&'a str>;
 }
 
@@ -83,7 +83,7 @@ pub(super) fn parse_price(text: &str, currency: Currency) -> Result<Money, Strin
     Money::parse_decimal(text, currency).map_err(|error| error.to_string())
 }
 
-/// A quantity; empty says nothing about it.
+/// A quantity. An empty cell says nothing about it.
 pub(super) fn parse_units(text: &str) -> Result<Option<i64>, String> {
     if text.is_empty() {
         return Ok(None);
@@ -95,13 +95,13 @@ pub(super) fn parse_units(text: &str) -> Result<Option<i64>, String> {
     }
 }
 
-/// A required column that the header lacks; `aliases` are the names it may have.
+/// The error for a required column that is missing. `aliases` are the possible names.
 pub(super) fn missing_column(aliases: &[&str]) -> LineError {
     let column = aliases.first().copied().unwrap_or_default().to_owned();
     LineError { line: 1, column, message: "is missing from the header".to_owned() }
 }
 
-/// What is wrong in a cell of a row.
+/// An error in a cell of a row.
 pub(super) fn error(row: &Row, column: &str, message: impl Into<String>) -> LineError {
     LineError { line: row.line, column: column.to_owned(), message: message.into() }
 }

@@ -1,13 +1,14 @@
-//! A merchant's catalogue from a CSV file.
+//! Importing a merchant's catalogue from a CSV file.
 //!
-//! [`ProductReader`] reads a file product by product, without a database, and names every wrong line; [`upsert_products`] writes
-//! them. Two layouts are known: Shopify's product export, and a plain one of our own (see [`Layout`]). In both, the
-//! lines of one product stand together and share its slug, the first of them tells of the product, and each may bring a
-//! variant, an image or both.
+//! [`ProductReader`] reads a file product by product, without a database, and names every wrong line.
+//! [`upsert_products`] writes the products. There are two layouts: Shopify's product export, and our own (see
+//! [`Layout`]). In both, the lines of a product stand together and share its slug. The first line describes
+//! the product, and each line may add a variant, an image or both.
 //!
-//! A product is found again by its slug, by one that it had before, or else by the SKUs of its variants; a variant by its SKU or
-//! else by its options. So importing a file twice changes nothing, and a product that was renamed keeps its new slug. An import
-//! adds and changes; it never removes a variant, a category or an attribute. Columns that a file does not have are left alone.
+//! An existing product is found by its slug, by a former slug, or else by the SKUs of its variants. A variant
+//! is found by its SKU, or else by its options. So importing a file twice changes nothing, and a product that
+//! was renamed keeps its new slug. An import adds and changes. It never removes a variant, a category or an
+//! attribute, and columns that a file does not have change nothing.
 
 mod group;
 mod line;
@@ -23,50 +24,51 @@ pub use group::{ProductReader, RowRead, SlugLines};
 pub use upsert::{Outcome, Upserted, upsert_products};
 
 text_enum! {
-    /// How the columns of a file are to be read.
+    /// How to read the columns of a file.
     pub enum Layout {
         /// Shopify's product CSV, with the column names of its older and its newer exports.
         Shopify = "shopify",
-        /// Columns `slug`, `title` and `price`, and as needed `description`, `status`, `categories` (titles separated by
-        /// `|`), `options` (`Size=S; Color=Blue`), `sku`, `compare_at_price`, `currency`, `stock`, `active`,
-        /// `image_url`, `image_alt`, `attribute:NAME` for an attribute that is a text, and `attributes` for others, as a JSON
-        /// object. Options that have `=` or `;` in them are JSON pairs: `[["Size","S;M"]]`.
+        /// Columns `slug`, `title` and `price`, and optionally `description`, `status`, `categories` (titles
+        /// separated by `|`), `options` (`Size=S; Color=Blue`), `sku`, `compare_at_price`, `currency`,
+        /// `stock`, `active`, `image_url`, `image_alt`, `attribute:NAME` for an attribute that is a text, and
+        /// `attributes` for other attributes, as a JSON object. Options that contain `=` or `;` are JSON
+        /// pairs: `[["Size","S;M"]]`.
         Native = "native",
     }
 }
 
 text_enum! {
-    /// What happens to products that the shop has already.
+    /// What happens to products that the shop already has.
     pub enum ExistingProducts {
-        /// They become as the file has them.
+        /// They are changed to what the file says.
         Update = "update",
-        /// They stay as they are.
+        /// They are not changed.
         Leave = "leave",
     }
 }
 
-/// What is wrong on a line.
+/// An error on a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LineError {
-    /// The line of the file that the row begins on; the header is line 1.
+    /// The line on which the row begins. The header is line 1.
     pub line: u64,
-    /// The name in the header; empty when the whole line is meant.
+    /// The column's name in the header. Empty if the error is about the whole line.
     pub column: String,
     /// What is wrong, for people.
     pub message: String,
 }
 
-/// What is wrong with a file.
+/// The errors of a file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Faults {
-    /// How many faults there are.
+    /// The number of errors.
     pub total: usize,
-    /// The first [`Faults::LISTED_MAX`] that were found.
+    /// The first [`Faults::LISTED_MAX`] errors.
     pub listed: Vec<LineError>,
 }
 
 impl Faults {
-    /// Who sees so many knows what is wrong with the file.
+    /// The most errors that are listed. More would not help to correct the file.
     pub const LISTED_MAX: usize = 1000;
 
     pub(crate) fn push(&mut self, error: LineError) {
@@ -85,7 +87,7 @@ impl Faults {
         self.extend(other.listed);
     }
 
-    /// Line by line: what is wrong with a product as a whole is found after its rows.
+    /// Sorts by line, because errors of a whole product are found after its rows.
     pub(crate) fn sort(&mut self) {
         self.listed.sort_by_key(|error| error.line);
     }
@@ -99,7 +101,7 @@ impl From<Vec<LineError>> for Faults {
     }
 }
 
-/// A product as a file gives it. Absent fields are columns that the file does not have.
+/// A product of a file. A field is `None` if the file does not have its column.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ImportedProduct {
     /// The slug under which the file names the product.
@@ -110,9 +112,9 @@ pub struct ImportedProduct {
     pub description: Option<String>,
     /// The status.
     pub status: Option<ProductStatus>,
-    /// Added to those that the product has.
+    /// Attributes to add to those of the product.
     pub attributes: Attributes,
-    /// Categories to be in, by title; made when there are none.
+    /// The titles of its categories. Missing categories are created.
     pub category_titles: Vec<String>,
     /// The names of its options, in their order.
     pub option_names: Vec<String>,
@@ -120,16 +122,16 @@ pub struct ImportedProduct {
     pub images: Vec<NewImage>,
     /// The variants, in the order of the file.
     pub variants: Vec<ImportedVariant>,
-    /// Where everything was read, to tell of what goes wrong later.
+    /// The places of the values, for errors that are found later.
     pub places: Places,
 }
 
-/// A variant as a file gives it.
+/// A variant of a file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ImportedVariant {
     /// The variant itself.
     pub variant: NewVariant,
-    /// Whether the file has a column for the price to compare with.
+    /// Whether the file has a column for the compare-at price.
     pub has_compare_at_column: bool,
     /// Whether the file says if the variant is active.
     pub has_active_column: bool,
@@ -169,18 +171,18 @@ pub struct Columns {
     pub sku: String,
     /// The column of the price.
     pub price: String,
-    /// The column of the price to compare with.
+    /// The column of the compare-at price.
     pub compare_at_price: String,
     /// The column of the units on hand.
     pub stock: String,
-    /// The column of an image's address.
+    /// The column of an image's URL.
     pub image_url: String,
-    /// The column of the text that stands for an image.
+    /// The column of an image's alternative text.
     pub image_alt: String,
 }
 
 impl Places {
-    /// The place in the file of what a JSON pointer names in the product.
+    /// The error at the place in the file that a JSON pointer names in the product.
     pub fn error(&self, pointer: &str, message: impl Into<String>) -> LineError {
         let columns = &self.columns;
         let mut parts = pointer.split('/').skip(1);

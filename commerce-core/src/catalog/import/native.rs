@@ -9,7 +9,7 @@ use crate::catalog::product::{Attributes, NewImage};
 use crate::money::Currency;
 
 const ATTRIBUTE: &str = "attribute:";
-/// All but the attributes that are columns of their own. An export writes its cells in this order.
+/// All columns except those of single attributes. An export writes its cells in this order.
 pub(in crate::catalog) const COLUMNS: [&str; 15] = [
     "slug",
     "title",
@@ -34,9 +34,9 @@ struct Native {
     slug: usize,
     title: usize,
     price: usize,
-    /// The others by name.
+    /// The other columns, by name.
     places: [Option<usize>; COLUMNS.len()],
-    /// Names of attributes and their places.
+    /// The attributes with a column, and its place.
     attributes: Vec<(String, usize)>,
 }
 
@@ -198,7 +198,7 @@ fn parse_attributes(text: &str) -> Result<Attributes, String> {
     serde_json::from_str(text).map_err(|error| format!("is not a JSON object: {error}"))
 }
 
-/// `Size=S; Color=Blue` as pairs; or JSON pairs, for names and values that have such signs themselves.
+/// `Size=S; Color=Blue` as pairs, or JSON pairs for names and values that contain such signs.
 fn parse_options(text: &str) -> Result<Vec<(String, String)>, String> {
     if text.starts_with('[') {
         return serde_json::from_str(text).map_err(|error| format!("are not JSON pairs: {error}"));

@@ -1,4 +1,4 @@
-//! Shopify's product CSV. Column names are those of its older exports, then those of its newer ones.
+//! Shopify's product CSV, with the column names of its older exports and then those of its newer ones.
 
 use super::line::{
     Head, Line, LineImage, LineVariant, Reader, error, missing_column, parse_price, parse_units,
@@ -135,7 +135,7 @@ impl Reader for Shopify {
             errors.push(error(row, &self.columns.slug, "is empty"));
         }
         let head = (!row.cell(Some(self.title)).is_empty()).then(|| self.head(row, &mut errors));
-        // A line without price, SKU and option only brings an image.
+        // A line without price, SKU and option only adds an image.
         let has_variant = head.is_some()
             || [Some(self.price), self.sku]
                 .iter()
@@ -177,8 +177,8 @@ impl Shopify {
         }
     }
 
-    /// The type is the category; without one the last part of the standard category; without that the first tag, which
-    /// is how small shops sort their goods.
+    /// The category is the type. Without a type it is the last part of the standard category, and without
+    /// that the first tag, because small shops sort their goods by tags.
     fn category_title(&self, row: &Row, tags: &[String]) -> Option<String> {
         let standard = row.cell(self.product_category).rsplit('>').next().unwrap_or_default().trim();
         let candidates = [row.cell(self.kind), standard, tags.first().map_or("", String::as_str)];
@@ -196,7 +196,7 @@ impl Shopify {
                 errors.push(error(row, "Published", "is neither true nor false"));
                 None
             }
-            // Shopify's word for "active, but only by its address": no list shows it, as a draft.
+            // Shopify's word for an active product that no list shows. It becomes a draft.
             ("unlisted", _) => Some(ProductStatus::Draft),
             (status, _) => match status.parse() {
                 Ok(status) => Some(status),
@@ -245,7 +245,8 @@ impl Shopify {
         })
     }
 
-    /// Names stand on the first line of a product only. A product without options has the one value "Default Title".
+    /// The names are only on the first line of a product. A product without options has the one value
+    /// "Default Title".
     fn options(
         &self,
         row: &Row,

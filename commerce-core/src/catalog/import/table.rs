@@ -1,5 +1,5 @@
-//! CSV as rows of named cells, each row with the line it begins on. Of the file no more is in memory than a row and what is
-//! read ahead.
+//! CSV as rows of named cells, each row with the line on which it begins. Only one row and a read-ahead
+//! buffer are in memory.
 
 use std::collections::HashMap;
 use std::io::{self, Read};
@@ -8,7 +8,7 @@ use csv::ByteRecord;
 
 use super::LineError;
 
-/// A row has at most this many bytes: in a file with a quotation mark too few, a row has no end.
+/// The largest row in bytes. If a quotation mark is missing, a row has no end.
 const ROW_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// A CSV file whose header was read.
@@ -20,9 +20,9 @@ pub(super) struct Table<R> {
 
 /// The columns of a file.
 pub(super) struct Header {
-    /// As they stand in the file.
+    /// The names as written in the file.
     names: Vec<String>,
-    /// Place by lower-case name.
+    /// The place by the lower-case name.
     places: HashMap<String, usize>,
 }
 
@@ -44,7 +44,7 @@ impl Row {
     }
 }
 
-/// A row that could not be read; its first cell tells which product it was meant for.
+/// A row that could not be read. Its first cell says which product it belongs to.
 #[derive(Debug)]
 pub(super) struct BrokenRow {
     pub cells: Vec<String>,
@@ -76,7 +76,7 @@ impl<R: Read> Table<R> {
         &self.header
     }
 
-    /// How much of the file was looked at.
+    /// The number of bytes that were examined.
     pub fn bytes_read(&self) -> u64 {
         self.reader.position().byte()
     }
@@ -94,7 +94,7 @@ impl<R: Read> Table<R> {
                 Ok(true) if record.iter().all(|cell| cell.trim_ascii().is_empty()) => {}
                 Ok(true) => return Some(self.row(&record)),
                 Ok(false) => return None,
-                // The file cannot be read any further.
+                // The rest of the file cannot be read.
                 Err(error) => {
                     self.is_broken = true;
                     let message = match error.into_kind() {
@@ -135,8 +135,8 @@ impl<R: Read> Table<R> {
         if errors.is_empty() { Ok(Row { line, cells }) } else { Err(BrokenRow { cells, errors }) }
     }
 
-    /// The file from a record on, as far as it was read, and the line on which the record begins: the reader counts from before
-    /// the blank lines that it skips.
+    /// The bytes of the file from a record on, as far as they were read, and the line on which the record
+    /// begins. The reader's own count begins before the blank lines that it skips.
     fn place_of(&self, record: &ByteRecord) -> (&[u8], u64) {
         let Some(position) = record.position() else { return (&[], 1) };
         let rest = self.reader.get_ref().kept_from(position.byte());
@@ -152,23 +152,23 @@ impl Header {
         &self.names
     }
 
-    /// The place of the first of these columns that the file has. Upper and lower case are the same.
+    /// The place of the first of these columns that the file has. Case does not matter.
     pub fn place(&self, aliases: &[&str]) -> Option<usize> {
         aliases.iter().find_map(|alias| self.places.get(&alias.to_lowercase())).copied()
     }
 
-    /// The file's own name of a column; the usual one if it does not have it.
+    /// The file's own name of a column, or the usual name if the file does not have the column.
     pub fn name(&self, aliases: &[&str]) -> String {
         let own = self.place(aliases).and_then(|place| self.names.get(place)).cloned();
         own.unwrap_or_else(|| aliases.first().copied().unwrap_or_default().to_owned())
     }
 }
 
-/// Reads on, and keeps what was read since the row that is looked at began.
+/// Reads on, and keeps what was read since the beginning of the present row.
 struct Retained<R> {
     input: R,
     kept: Vec<u8>,
-    /// The place in the file of the first byte that is kept.
+    /// The offset in the file of the first byte that is kept.
     from: u64,
     has_ended: bool,
 }
@@ -187,7 +187,7 @@ impl<R> Retained<R> {
         self.has_ended && self.kept_from(place).is_empty()
     }
 
-    /// Moves what is still needed to the front, once it is the smaller part.
+    /// Drops the bytes before `place` when they are more than half of the buffer.
     fn forget_before(&mut self, place: u64) {
         let needed = self.kept_from(place).len();
         let forgotten = self.kept.len() - needed;
@@ -212,12 +212,13 @@ impl<R: Read> Read for Retained<R> {
     }
 }
 
-/// Whether the text ends within a quoted cell: then everything after the opening mark was read as one cell.
+/// Whether the text ends inside a quoted cell. If so, everything after the opening quotation mark was read as
+/// one cell.
 fn ends_inside_quotes(record: &[u8]) -> bool {
     let (mut inside, mut at_start) = (false, true);
     for byte in record {
         match (byte, inside) {
-            // A doubled mark closes and opens again.
+            // A doubled quotation mark closes the cell and opens it again.
             (b'"', true) => inside = false,
             (b'"', false) if at_start => inside = true,
             (b',' | b'\n' | b'\r', false) => {

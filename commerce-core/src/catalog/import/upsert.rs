@@ -1,4 +1,4 @@
-//! Writes imported products: makes them, changes them, or finds that there is nothing to do.
+//! Writes imported products: creates them, changes them, or finds that nothing has to change.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -22,14 +22,14 @@ use crate::ids::{CategoryId, ProductId, VariantId};
 use crate::money::Currency;
 use crate::schema::{former_product_slugs, products, variants};
 
-/// What became of an imported product.
+/// What happened to an imported product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// The product is new.
     Created,
     /// The product was changed.
     Updated,
-    /// The product was already as the file has it.
+    /// The product already matched the file.
     Unchanged,
 }
 
@@ -38,15 +38,15 @@ pub enum Outcome {
 pub struct Upserted {
     /// The product.
     pub product_id: ProductId,
-    /// What became of it.
+    /// What happened to it.
     pub outcome: Outcome,
-    /// By the order of the file; the second tells whether the variant is new.
+    /// The variants in the order of the file, each with whether it is new.
     pub variants: Vec<(VariantId, bool)>,
 }
 
-/// Makes the products that the shop does not have, and changes those that differ from the file, each in a savepoint of its own
-/// or all together. Stock is left to the caller. The products have different slugs, all of them in `slugs`; keep their variants
-/// below a few thousand.
+/// Creates the products that the shop does not have, and changes those that differ from the file. All are
+/// written together, or each in a savepoint of its own. Stock is left to the caller. The products have
+/// different slugs, all of them in `slugs`. Keep the number of variants in one call below a few thousand.
 pub async fn upsert_products(
     conn: &mut AsyncPgConnection,
     products: &[ImportedProduct],
@@ -64,7 +64,8 @@ pub async fn upsert_products(
     let mut made = match make(conn, &new, &titles, &categories, currency).await {
         Ok(made) => made,
         Err(UpdateProductError::Database(error)) => return Err(error),
-        // One of them cannot be made: one by one it will be seen which. A category may have been deleted meanwhile.
+        // One of them cannot be created. Writing them one by one shows which. A category may also have been
+        // deleted in the meantime.
         Err(_) => {
             categories = find_by_titles(conn, &titles).await?;
             HashMap::new()
@@ -92,9 +93,10 @@ pub async fn upsert_products(
     Ok(outcomes)
 }
 
-/// The products of the shop that the file means: those under its slugs; else those that had its slugs before, so that a file of
-/// yesterday finds what was renamed today; else those with its SKUs, where these are all of one product that the file does not name by
-/// its own slug: such a SKU goes over to another product.
+/// The products of the shop that the file refers to. They are found first by the present slug, and then by a
+/// former slug, so that an older file finds a product that was renamed since. They are found last by SKUs, if
+/// all of these belong to one product that the file does not name by its own slug. Otherwise such a SKU moves
+/// to another product.
 async fn find_known(
     conn: &mut AsyncPgConnection,
     imported: &[ImportedProduct],
@@ -157,7 +159,8 @@ async fn find_by_former_slugs(
         .await
 }
 
-/// Refuses a second product of the file that means the same one of the shop, by its slug, a former slug or a SKU.
+/// Refuses a second product of the file that refers to the same product of the shop, by its slug, a former
+/// slug or a SKU.
 fn claim(slugs: &mut SlugLines, imported: &ImportedProduct, known: &Product) -> Result<(), ProductRefusal> {
     let slug = &known.slug;
     let claim = Claim { line: imported.places.product_line, is_renamed: *slug != imported.slug };
@@ -167,7 +170,8 @@ fn claim(slugs: &mut SlugLines, imported: &ImportedProduct, known: &Product) -> 
     Err(ProductRefusal::Invalid(vec![FieldError { pointer: "/slug".to_owned(), message }]))
 }
 
-/// Refuses slugs that led to another product until now: someone renamed it after it was looked for.
+/// Refuses slugs that led to another product until now, because somebody renamed that product after it was
+/// looked up.
 async fn refuse_former_slugs(conn: &mut AsyncPgConnection, slugs: &[&str]) -> Result<(), UpdateProductError> {
     match find_by_former_slugs(conn, slugs).await?.pop() {
         Some((slug, _)) => Err(ProductRefusal::SlugTaken(slug).into()),
@@ -175,7 +179,7 @@ async fn refuse_former_slugs(conn: &mut AsyncPgConnection, slugs: &[&str]) -> Re
     }
 }
 
-/// Makes all of these products and their categories that the shop does not have, or none.
+/// Creates all of these products, and the categories that the shop does not have, or nothing.
 async fn make<'a>(
     conn: &mut AsyncPgConnection,
     products: &[&'a ImportedProduct],
@@ -188,7 +192,7 @@ async fn make<'a>(
     }
     conn.transaction::<_, UpdateProductError, _>(async |conn| {
         let mut categories = categories.clone();
-        // In one order, so that two who make the same ones do not wait for each other in a circle.
+        // In a fixed order, so that two imports that create the same categories cannot deadlock.
         for title in titles {
             if !categories.contains_key(*title) {
                 categories.insert(*title, category_id(conn, title).await?);
@@ -214,7 +218,7 @@ async fn make<'a>(
     .await
 }
 
-/// What became of a product that is as the file has it already; `None` when it differs.
+/// The result for a product that already matches the file. `None` if it differs.
 fn unchanged(
     before: &Product,
     imported: &ImportedProduct,
@@ -230,7 +234,8 @@ fn unchanged(
     same.then_some(Upserted { product_id: before.id, outcome: Outcome::Unchanged, variants })
 }
 
-/// Makes the product, or changes the one that it means where that differs from the file: `known`, or one that somebody made since.
+/// Creates the product, or changes the product that it refers to if that differs from the file. That product
+/// is `known`, or one that somebody created since.
 async fn upsert_product(
     conn: &mut AsyncPgConnection,
     imported: &ImportedProduct,
@@ -319,7 +324,7 @@ async fn update(
     Ok(Upserted { product_id: id, outcome, variants: ids.collect() })
 }
 
-/// The variants that the file means: those with its SKUs, and else, among the others, those with its options.
+/// The variants that the file refers to: by SKU, and for the others by options.
 fn match_variants<'a>(before: &'a Product, imported: &ImportedProduct) -> Vec<Option<&'a Variant>> {
     let known = || before.variants.iter();
     let rows = || imported.variants.iter().map(|row| &row.variant);
@@ -331,8 +336,8 @@ fn match_variants<'a>(before: &'a Product, imported: &ImportedProduct) -> Vec<Op
     rows().zip(&by_sku).map(|(row, found)| found.or_else(|| by_options(row))).collect()
 }
 
-/// A file may reorder the options of a product and add variants, but not rename what its variants chose. Variants may trade their
-/// options and SKUs, as long as in the end each has its own.
+/// A file may reorder the options of a product and add variants, but may not rename the options that variants
+/// use. Variants may exchange their options and SKUs, as long as each has its own in the end.
 fn check_variants(
     before: &Product,
     imported: &ImportedProduct,
@@ -363,7 +368,7 @@ fn check_variants(
     check_product::finish(errors)
 }
 
-/// What the file changes in the product itself.
+/// The changes of the file to the product itself.
 fn product_changes(
     before: &Product,
     imported: &ImportedProduct,
@@ -395,7 +400,8 @@ fn product_changes(
     }
 }
 
-/// The images of the file, and those that were uploaded, which stay in their places: a file can only know of links.
+/// The images of the file, and the uploaded images, which stay in their places because a file can only name
+/// links.
 fn with_uploads(imported: &[NewImage], before: &[Image]) -> Vec<NewImage> {
     let mut images = imported.to_vec();
     for (place, upload) in before.iter().enumerate().filter(|(_, image)| image.is_uploaded()) {
@@ -407,8 +413,8 @@ fn with_uploads(imported: &[NewImage], before: &[Image]) -> Vec<NewImage> {
     images
 }
 
-/// The product's variants that are not as the file has them, as they are to be. Titles follow the order of the file's options, also
-/// of those that are not in it.
+/// The new state of the variants that differ from the file. Titles follow the order of the file's options,
+/// also for variants that are not in the file.
 fn changed_variants(
     before: &Product,
     imported: &ImportedProduct,

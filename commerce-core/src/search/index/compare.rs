@@ -1,4 +1,4 @@
-//! Whether the index says the same as the table.
+//! Compares the index with the table.
 
 use std::collections::BTreeMap;
 
@@ -10,8 +10,8 @@ use super::push::{live_index, rows_after};
 use crate::db::Pool;
 use crate::search::meilisearch::{Document, Meilisearch};
 
-/// The products whose document in the live index is missing, too much or different; all listed ones if there is no index. For a shop
-/// that stands still: what changes in between may be named too.
+/// The products whose document in the live index is missing, superfluous or different, or all listed products
+/// if there is no index. The shop must not change in the meantime: products that do may be reported too.
 pub async fn compare_index(pool: &Pool, server: &Meilisearch) -> Result<Vec<Uuid>, IndexError> {
     let mut wanted: BTreeMap<Uuid, Value> = BTreeMap::new();
     let mut last = None;

@@ -1,4 +1,5 @@
-//! Looks after the index: builds one where there is none, where its settings are of an older version, and where the server has lost it.
+//! Maintains the index: builds it if there is none, if its settings are of an older version, or if the server
+//! has lost it.
 
 use super::IndexError;
 use super::push::{count_listed, has_changes, live_index, push_changes};
@@ -11,21 +12,21 @@ use crate::search::meilisearch::{Meilisearch, MeilisearchError, SETTINGS_VERSION
 /// What was done about the index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kept {
-    /// Another process is at it.
+    /// Another process is working on it.
     ElsewhereInHand,
-    /// So many changes were sent that no job had sent.
+    /// Changes were sent that no job had sent.
     UpToDate {
-        /// How many changes were sent.
+        /// The number of changes that were sent.
         sent: usize,
     },
-    /// It was built anew.
+    /// It was rebuilt.
     Rebuilt {
-        /// How many products are in the index.
+        /// The number of products in the index.
         products: i64,
     },
 }
 
-/// To be called now and then; safe in many processes at once.
+/// Call it from time to time. It is safe in several processes at once.
 pub async fn keep_index(pool: &Pool, server: &Meilisearch) -> Result<Kept, IndexError> {
     let Some(mut turn) = Turn::take(pool).await? else { return Ok(Kept::ElsewhereInHand) };
     let kept = keep(pool, server, &mut turn).await;
@@ -39,7 +40,7 @@ pub async fn keep_index(pool: &Pool, server: &Meilisearch) -> Result<Kept, Index
 async fn keep(pool: &Pool, server: &Meilisearch, turn: &mut Turn) -> Result<Kept, IndexError> {
     let live = live_index(&mut *pool.get().await?).await?;
     if live.as_ref().is_some_and(|(_, version)| *version > SETTINGS_VERSION) {
-        // It was built by a newer program, which looks after it.
+        // A newer program has built it and maintains it.
         return Ok(Kept::ElsewhereInHand);
     }
     if let Some((uid, SETTINGS_VERSION)) = live {
@@ -59,7 +60,8 @@ async fn keep(pool: &Pool, server: &Meilisearch, turn: &mut Turn) -> Result<Kept
     Ok(Kept::Rebuilt { products })
 }
 
-/// How many changes it sent; `None` if the index has not as many documents as there are products.
+/// The number of changes that were sent. `None` if the index does not have as many documents as there are
+/// products.
 async fn is_whole(
     pool: &Pool,
     server: &Meilisearch,
@@ -67,7 +69,7 @@ async fn is_whole(
     uid: &str,
 ) -> Result<Option<usize>, IndexError> {
     let sent = push_changes(pool, server, turn, &[uid]).await?;
-    // Nothing else writes to the index while we have the turn; the shop may change between two looks.
+    // While we have the turn, nobody else writes to the index. The shop may change between two looks.
     let (before, was_settled) = count_listed(&mut *pool.get().await?).await?;
     let documents = server.count(uid).await?;
     let is_settled = was_settled && !has_changes(&mut *pool.get().await?).await?;

@@ -1,8 +1,9 @@
-//! Keeping an index outside of Postgres in step with the tables.
+//! Keeps an index outside of Postgres up to date.
 //!
-//! Changes are rows of `search_changes`, written by triggers in the transaction of the change. One indexer at a time
-//! ([`Turn`]) takes a batch of them with the rows as they are now, sends these, and deletes the changes it has seen: an
-//! edit made meanwhile has a later generation and stays. So nothing is lost, and nothing older is sent after something newer.
+//! Triggers write each change to `search_changes`, in the transaction of the change. One indexer at a time
+//! ([`Turn`]) reads a batch of changes and then the present rows, sends the rows, and deletes the changes
+//! that it has read. If a row was changed again in the meantime, its change has a later generation and stays.
+//! So nothing is lost, and nothing older is sent after something newer.
 
 mod compare;
 mod keep;

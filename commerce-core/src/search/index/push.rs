@@ -12,7 +12,7 @@ use crate::db::Pool;
 use crate::search::changes::note_changes;
 use crate::search::meilisearch::{COLUMNS, Document, IndexedRow, Meilisearch};
 
-/// How many products are sent at a time.
+/// The number of products in a batch.
 const BATCH: i64 = 1000;
 
 #[derive(Debug, QueryableByName)]
@@ -23,7 +23,7 @@ struct ChangeRow {
     generation: i64,
 }
 
-/// The index that answers searches.
+/// The index that searches use.
 pub async fn live_index(conn: &mut AsyncPgConnection) -> QueryResult<Option<(String, i32)>> {
     use crate::schema::search_indexes::dsl;
     dsl::search_indexes
@@ -34,14 +34,15 @@ pub async fn live_index(conn: &mut AsyncPgConnection) -> QueryResult<Option<(Str
         .optional()
 }
 
-/// Whether a change is recorded that no index has.
+/// Whether a change is recorded that was not sent.
 pub async fn has_changes(conn: &mut AsyncPgConnection) -> QueryResult<bool> {
     diesel::sql_query("SELECT 1 FROM commerce.search_changes LIMIT 1").execute(conn).await.map(|n| n > 0)
 }
 
-/// Sends the changes that are recorded by now to each of these indexes, batch after batch; returns how many are done with: one whose row
-/// is being changed at this moment is sent as it is, and stays. Later ones are for the next call, or a busy shop would keep it for
-/// ever. No transaction is open while it sends.
+/// Sends the changes that are recorded now to each of these indexes, batch after batch. Returns the number of
+/// changes that are done: if a row is being changed at this moment, it is sent as it is, and its change
+/// stays. Later changes are left to the next call, because in a busy shop this one would never end. No
+/// transaction is open while it sends.
 pub async fn push_changes(
     pool: &Pool,
     server: &Meilisearch,
@@ -50,7 +51,8 @@ pub async fn push_changes(
 ) -> Result<usize, IndexError> {
     let mut done = 0;
     let newest = newest_generation(&mut *pool.get().await?).await?;
-    // Each change is met once: one that stays because somebody is changing its row is not sent again and again.
+    // Each change is handled once. A change that stays, because its row is being changed, is not sent again
+    // and again.
     let mut last = 0;
     loop {
         let (changes, rows) = next_batch(&mut *pool.get().await?, last, newest).await?;
@@ -64,7 +66,7 @@ pub async fn push_changes(
             server.write(index, &put, &remove).await?;
         }
         if !turn.is_held().await {
-            // Another may have sent newer rows before ours arrived.
+            // Another process may have sent newer rows before ours arrived.
             mark_again(&mut *pool.get().await?, &changes).await?;
             return Err(IndexError::TurnLost);
         }
@@ -87,7 +89,7 @@ async fn newest_generation(conn: &mut AsyncPgConnection) -> QueryResult<i64> {
     Ok(row.newest)
 }
 
-/// Oldest first, with the listed rows among them. The rows are read after the changes, so they are never older.
+/// The oldest changes, with their listed rows. The rows are read after the changes, so they are never older.
 async fn next_batch(
     conn: &mut AsyncPgConnection,
     last: i64,
@@ -112,8 +114,9 @@ async fn next_batch(
     Ok((changes, rows))
 }
 
-/// Deletes the changes that were sent; one that was changed again has another generation. A row that is locked is being
-/// changed at this moment, so it is left, and nobody waits. Returns how many it deleted.
+/// Deletes the changes that were sent. A row that was changed again has another generation, so its change
+/// stays. A locked change is skipped without waiting, because its row is being changed. Returns the number of
+/// deleted changes.
 async fn forget(conn: &mut AsyncPgConnection, changes: &[ChangeRow]) -> QueryResult<usize> {
     diesel::sql_query(
         "DELETE FROM commerce.search_changes WHERE product_id IN (
@@ -131,7 +134,7 @@ async fn mark_again(conn: &mut AsyncPgConnection, changes: &[ChangeRow]) -> Quer
     note_changes(conn, changes.iter().map(|change| change.changed_id).collect()).await
 }
 
-/// A page of the listed rows after this product, by id.
+/// A page of the listed rows after this product, sorted by id.
 pub async fn rows_after(conn: &mut AsyncPgConnection, last: Option<Uuid>) -> QueryResult<Vec<IndexedRow>> {
     diesel::sql_query(format!(
         "SELECT {COLUMNS} FROM commerce.product_search s WHERE s.listed AND s.product_id > $1
@@ -151,7 +154,7 @@ struct CountRow {
     is_settled: bool,
 }
 
-/// How many products are listed, and whether no change is recorded, at one moment.
+/// The number of listed products, and whether no change is recorded, at one moment.
 pub async fn count_listed(conn: &mut AsyncPgConnection) -> QueryResult<(i64, bool)> {
     let row: CountRow = diesel::sql_query(
         "SELECT (SELECT count(*) FROM commerce.product_search WHERE listed) AS listed,
@@ -162,7 +165,7 @@ pub async fn count_listed(conn: &mut AsyncPgConnection) -> QueryResult<(i64, boo
     Ok((row.listed, row.is_settled))
 }
 
-/// Takes the live index out of service: Postgres answers until one is built.
+/// Takes the live index out of service. Postgres answers until another one is built.
 pub async fn retire(conn: &mut AsyncPgConnection, uid: &str) -> QueryResult<()> {
     diesel::sql_query("DELETE FROM commerce.search_indexes WHERE uid = $1")
         .bind::<Text, _>(uid)

@@ -1,4 +1,4 @@
-//! A fresh index, built beside the one that answers, which then takes its place.
+//! Builds a new index beside the live one, and then replaces the live one with it.
 
 use std::time::{Duration, Instant};
 
@@ -14,31 +14,31 @@ use crate::db::Pool;
 use crate::search::meilisearch::{Document, Meilisearch, MeilisearchError, SETTINGS_VERSION};
 use crate::search::writers::Writers;
 
-/// How far a rebuild has come.
+/// The progress of a rebuild.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
-    /// It begins when these have ended that were changing products before it was announced.
+    /// The rebuild waits for transactions that were changing products before it was announced.
     WaitingFor {
-        /// How many transactions have not ended.
+        /// The number of transactions that have not ended.
         transactions: usize,
     },
-    /// Products of the shop that are in the new index.
+    /// A part of the products is in the new index.
     Built {
-        /// How many products are in the new index.
+        /// The number of products in the new index.
         products: i64,
-        /// How many products it will have.
+        /// The number of products that it will have.
         of: i64,
     },
 }
 
-/// How long to wait for another indexer to give back its turn.
+/// How long to wait for another indexer to finish.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long to wait for transactions that change products: an import of a large file is one.
+/// How long to wait for transactions that change products, such as the import of a large file.
 const WRITERS_PATIENCE: Duration = Duration::from_secs(15 * 60);
 
-/// Builds the index anew and puts it in the place of the old one, while the shop runs: until then the old one answers, and
-/// gets every edit. `tell` is called after each batch. Returns how many products are in it.
+/// Builds the index anew and replaces the old one, while the shop runs. Until then the old index answers and
+/// gets every change. `tell` is called after each batch. Returns the number of products in the new index.
 pub async fn reindex(
     pool: &Pool,
     server: &Meilisearch,
@@ -60,7 +60,7 @@ pub async fn reindex(
     }
 }
 
-/// The same for who has the turn already.
+/// The same, for a caller that already has the turn.
 pub(super) async fn rebuild(
     pool: &Pool,
     server: &Meilisearch,
@@ -71,7 +71,8 @@ pub(super) async fn rebuild(
     let leftovers = leftovers(&mut *pool.get().await?).await?;
     let uid = server.new_uid();
     if let Err(error) = begin(pool, server, turn, old.as_deref(), &uid, tell).await {
-        // There is nothing to clean up later, and a server that is away is asked often.
+        // So nothing has to be cleaned up later. Otherwise a server that is down would be asked again and
+        // again.
         retire(&mut *pool.get().await?, &uid).await?;
         return Err(error);
     }
@@ -96,12 +97,12 @@ pub(super) async fn rebuild(
     }
     let placed = put_in_place(&mut *pool.get().await?, &uid).await;
     if let Err(IndexError::GivenUp) = placed {
-        // Nobody knows of it any more.
+        // Nothing refers to it any more.
         server.delete_index(&uid).await?;
     }
     placed?;
     for gone in leftovers.iter().chain(&old) {
-        // It is in nobody's way; the next rebuild finds no row of it, so this is the only attempt.
+        // It does no harm. The next rebuild finds no row about it, so this is the only attempt.
         if let Err(error) = server.delete_index(gone).await {
             tracing::warn!(index = gone, %error, "an old search index could not be deleted");
         }
@@ -109,7 +110,7 @@ pub(super) async fn rebuild(
     server.count(&uid).await.map_err(IndexError::from)
 }
 
-/// The live index if the server has it; one that it has lost is taken out of service.
+/// The live index, if the server has it. If the server has lost it, it is taken out of service.
 async fn usable_live_index(pool: &Pool, server: &Meilisearch) -> Result<Option<String>, IndexError> {
     let mut conn = pool.get().await?;
     let Some((uid, _)) = live_index(&mut conn).await? else { return Ok(None) };
@@ -129,7 +130,7 @@ struct UidRow {
     uid: String,
 }
 
-/// Indexes that somebody began to build who is no more.
+/// Indexes that a process began to build and then ended.
 async fn leftovers(conn: &mut AsyncPgConnection) -> QueryResult<Vec<String>> {
     let rows: Vec<UidRow> =
         diesel::sql_query("SELECT uid FROM commerce.search_indexes WHERE state = 'building'")
@@ -138,7 +139,7 @@ async fn leftovers(conn: &mut AsyncPgConnection) -> QueryResult<Vec<String>> {
     Ok(rows.into_iter().map(|row| row.uid).collect())
 }
 
-/// Makes the empty index, and returns when every change that is committed from then on is recorded.
+/// Creates the empty index, and returns when every change that is committed from then on is recorded.
 async fn begin(
     pool: &Pool,
     server: &Meilisearch,
@@ -161,15 +162,15 @@ async fn begin(
             return Err(IndexError::WritersBusy { transactions });
         }
         tell(Progress::WaitingFor { transactions });
-        // The index that answers must not grow old meanwhile.
+        // The live index must stay up to date in the meantime.
         push_changes(pool, server, turn, old.as_slice()).await?;
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(Duration::from_secs(2));
     }
 }
 
-/// Writes down that an index is being built, so that triggers record changes, and returns the transactions that may have changed
-/// products before they could know: that would be recorded nowhere.
+/// Registers the new index, so that triggers record changes. Returns the transactions that may have changed
+/// products before they could see the registration, because their changes are not recorded.
 async fn register(pool: &Pool, uid: &str) -> Result<Writers, IndexError> {
     let mut conn = pool.get().await?;
     diesel::sql_query(
@@ -182,7 +183,7 @@ async fn register(pool: &Pool, uid: &str) -> Result<Writers, IndexError> {
     Ok(Writers::now(&mut conn).await?)
 }
 
-/// Search turns from the old index to the new one, unless the new one was given up meanwhile.
+/// Makes the new index the live one, unless the new one was given up in the meantime.
 async fn put_in_place(conn: &mut AsyncPgConnection, uid: &str) -> Result<(), IndexError> {
     conn.transaction(async |conn| {
         diesel::sql_query("DELETE FROM commerce.search_indexes WHERE uid <> $1")

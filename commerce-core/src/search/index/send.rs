@@ -1,4 +1,4 @@
-//! Sends what is recorded as changed to the live index, whoever changed it.
+//! Sends the recorded changes to the live index, whoever made them.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use super::turn::Turn;
 use crate::db::Pool;
 use crate::search::meilisearch::{Meilisearch, SETTINGS_VERSION};
 
-/// While Meilisearch does not answer, one job tries again after this time; the changes wait in their table.
+/// The time after which a job tries again if Meilisearch does not answer. The changes wait in their table.
 const TRY_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
-/// Sends all recorded changes. Returns after which time a job should send again, if one should.
+/// Sends all recorded changes. Returns the time after which a job should send again, if it should.
 pub async fn send_changes(pool: &Pool, server: &Meilisearch) -> Result<Option<Duration>, IndexError> {
     match send_all(pool, server).await {
         Ok(Sent::All) => Ok(None),
@@ -26,22 +26,24 @@ pub async fn send_changes(pool: &Pool, server: &Meilisearch) -> Result<Option<Du
     }
 }
 
-/// While rows are locked by others, one job looks again after this time.
+/// The time after which a job looks again if rows were locked by others.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(2);
 
-/// How often one job looks for more before it leaves that to another.
+/// How many times one job looks for more changes before it leaves them to another job.
 const PASSES_MAX: usize = 20;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Sent {
     All,
-    /// The shop is changed faster than one job should go on.
+    /// The shop changes faster than one job should follow.
     Some,
-    /// What is left is being changed at this moment, perhaps by a long import: it may be rolled back.
+    /// The remaining changes are of rows that are being changed at this moment, perhaps by a long import,
+    /// which may be rolled back.
     AllButLocked,
 }
 
-/// To be called after the turn was given back: jobs that found it taken are done, and have left their changes to who had it.
+/// Call it after the turn was given back. Jobs that found the turn taken are done, and have left their
+/// changes to its holder.
 pub(super) async fn send_what_others_left(pool: &Pool, server: &Meilisearch) -> Result<(), IndexError> {
     if has_changes(&mut *pool.get().await?).await? {
         send_all(pool, server).await?;
@@ -49,13 +51,13 @@ pub(super) async fn send_what_others_left(pool: &Pool, server: &Meilisearch) -> 
     Ok(())
 }
 
-/// Whoever finds the turn taken may go: the one who has it looks again after giving it back, and sees every change that was
-/// committed before it was asked for.
+/// A job that finds the turn taken is done. The holder looks again after giving the turn back, and then sees
+/// every change that was committed before the job ran.
 async fn send_all(pool: &Pool, server: &Meilisearch) -> Result<Sent, IndexError> {
     for _ in 0..PASSES_MAX {
         let Some(mut turn) = Turn::take(pool).await? else { return Ok(Sent::All) };
         let live = live_index(&mut *pool.get().await?).await?;
-        // An index of a later version gets its documents from a newer program, in the shape that it expects.
+        // A newer program sends the documents to an index of a newer version, in the form that it expects.
         let live = live.filter(|(_, version)| *version <= SETTINGS_VERSION);
         let done = match &live {
             Some((uid, _)) => push_changes(pool, server, &mut turn, &[uid]).await,

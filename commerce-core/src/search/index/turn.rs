@@ -1,4 +1,4 @@
-//! Whose turn it is to write to the index: an advisory lock on a connection of its own.
+//! The turn to write to the index: an advisory lock on a connection of its own.
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool};
@@ -8,17 +8,17 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use super::IndexError;
 use crate::db::{Pool, PooledConnection};
 
-/// The number is arbitrary but must stay.
+/// The number is arbitrary but must never change.
 const TURN_LOCK: i64 = 0x7365_6172_6368_6978;
 
-/// Held by one process at a time. The connection is taken out of the pool, so that dropping this closes it, and the lock
-/// goes with it; it goes too if the process is killed.
+/// Held by one process at a time. The connection is taken out of the pool. Dropping the turn closes the
+/// connection and so releases the lock. The lock is also released if the process is killed.
 pub struct Turn {
     conn: AsyncPgConnection,
 }
 
-/// A connection that asks for the lock. It goes back to the pool if the answer is no. Who stops waiting for the answer may have been given
-/// the lock: then the connection is closed.
+/// A connection that requests the lock. It goes back to the pool if the lock was refused. A caller that stops
+/// waiting may have been given the lock, so in that case the connection is closed.
 struct Asking(Option<PooledConnection>);
 
 impl Drop for Asking {
@@ -36,13 +36,13 @@ struct Answer {
 }
 
 impl Turn {
-    /// `None` if another has it.
+    /// `None` if another process has the turn.
     pub async fn take(pool: &Pool) -> Result<Option<Self>, IndexError> {
         Self::ask_for(pool, "SELECT pg_try_advisory_lock($1) AS yes").await
     }
 
-    /// Queues behind who has it; `None` if it is not given back within the pool's lock timeout. Who asks with
-    /// [`Turn::take`] does not get in between.
+    /// Waits for the present holder. `None` if it does not give the turn back within the pool's lock timeout.
+    /// A caller of [`Turn::take`] cannot overtake.
     pub async fn wait(pool: &Pool) -> Result<Option<Self>, IndexError> {
         match Self::ask_for(pool, "SELECT pg_advisory_lock($1) IS NOT NULL AS yes").await {
             Err(IndexError::Database(diesel::result::Error::DatabaseError(_, info)))
@@ -62,7 +62,7 @@ impl Turn {
         Ok(if answer? { conn.map(|conn| Self { conn: Object::take(conn) }) } else { None })
     }
 
-    /// Whether it is still ours: a lock of a session lives as long as its connection.
+    /// Whether the turn is still ours. The lock lives as long as its connection.
     pub async fn is_held(&mut self) -> bool {
         const HELD: &str =
             "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()
@@ -70,7 +70,7 @@ impl Turn {
         ask(&mut self.conn, HELD).await.unwrap_or(false)
     }
 
-    /// Gives it back; who asks after this can have it.
+    /// Gives the turn back. Others can take it when this returns.
     pub async fn give_back(mut self) {
         if let Err(error) = ask(&mut self.conn, "SELECT pg_advisory_unlock($1) AS yes").await {
             tracing::debug!(%error, "the turn to index went with its connection");

@@ -1,4 +1,4 @@
-//! A connection to Meilisearch, with what the index needs of it.
+//! A connection to Meilisearch, with the operations that the index needs.
 
 use std::time::{Duration, Instant};
 
@@ -13,21 +13,21 @@ use super::document::Document;
 use super::http::Http;
 use super::settings::settings;
 
-/// Where Meilisearch is.
+/// How Meilisearch is reached.
 #[derive(Debug, Clone)]
 pub struct MeilisearchSettings {
-    /// Such as `http://127.0.0.1:7700`.
+    /// The URL, such as `http://127.0.0.1:7700`.
     pub url: String,
-    /// The key that the server asks for.
+    /// The API key of the server.
     pub api_key: Option<String>,
-    /// Names of indexes begin with it, so that shops can share a server.
+    /// The prefix of index names, so that shops can share a server.
     pub index_prefix: String,
-    /// How long a search may take; then Postgres answers.
+    /// The longest time for a search. After that Postgres answers.
     pub search_timeout: Duration,
 }
 
 impl MeilisearchSettings {
-    /// With the defaults of the programs.
+    /// With the default values of the programs.
     pub fn new(url: impl Into<String>, api_key: Option<String>) -> Self {
         Self {
             url: url.into(),
@@ -38,7 +38,7 @@ impl MeilisearchSettings {
     }
 }
 
-/// Why Meilisearch did not do what it was asked.
+/// Why Meilisearch did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum MeilisearchError {
     /// The server has no such index.
@@ -49,7 +49,7 @@ pub enum MeilisearchError {
     Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// A Meilisearch server; cheap to clone.
+/// A Meilisearch server. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Meilisearch {
     pub(super) searching: Client<Http>,
@@ -57,13 +57,13 @@ pub struct Meilisearch {
     index_prefix: String,
 }
 
-/// How long a request that writes may take.
+/// The longest time for a request that writes.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long the server may take to carry out a task.
+/// The longest time for a task of the server.
 const TASK_TIMEOUT: Duration = Duration::from_secs(100);
 
 impl Meilisearch {
-    /// Makes no request yet.
+    /// Sends no request yet.
     pub fn new(settings: &MeilisearchSettings) -> Result<Self, MeilisearchError> {
         let url = settings.url.trim_end_matches('/');
         if !url.starts_with("http://") && !url.starts_with("https://") {
@@ -86,12 +86,12 @@ impl Meilisearch {
         format!("{}_{}", self.index_prefix, Uuid::now_v7().simple())
     }
 
-    /// Whether the server answers, within the time that a search has.
+    /// Whether the server answers within the time for a search.
     pub async fn check(&self) -> Result<(), MeilisearchError> {
         self.searching.health().await.map(drop).map_err(|error| failed("", error))
     }
 
-    /// Makes an empty index with all its settings.
+    /// Creates an empty index with all its settings.
     pub async fn create_index(&self, uid: &str) -> Result<(), MeilisearchError> {
         let created =
             self.indexing.create_index(uid, Some("id")).await.map_err(|error| failed(uid, error))?;
@@ -101,7 +101,7 @@ impl Meilisearch {
         self.wait(uid, set).await
     }
 
-    /// Deletes an index; one that is not there is no error.
+    /// Deletes an index. A missing index is not an error.
     pub async fn delete_index(&self, uid: &str) -> Result<(), MeilisearchError> {
         let outcome = match self.indexing.delete_index(uid).await.map_err(|error| failed(uid, error)) {
             Ok(task) => self.wait(uid, task).await,
@@ -113,14 +113,14 @@ impl Meilisearch {
         }
     }
 
-    /// How many documents an index has, once all that was sent is in it.
+    /// The number of documents in an index, after all that was sent has been processed.
     pub async fn count(&self, uid: &str) -> Result<i64, MeilisearchError> {
         let stats = self.indexing.index(uid).get_stats().await.map_err(|error| failed(uid, error))?;
         Ok(i64::try_from(stats.number_of_documents).unwrap_or(i64::MAX))
     }
 
-    /// Puts documents in and takes others out; both are done when it returns. Asked first whether the index is there,
-    /// because Meilisearch would make one without settings.
+    /// Adds and removes documents, and returns when both are done. It first checks that the index exists,
+    /// because Meilisearch would create one without settings.
     pub async fn write(&self, uid: &str, put: &[Document], remove: &[Uuid]) -> Result<(), MeilisearchError> {
         self.count(uid).await?;
         let index = self.indexing.index(uid);
@@ -172,10 +172,10 @@ impl Meilisearch {
     }
 }
 
-/// Well below the 100 MB that Meilisearch takes by default, so that a request is sent within its time.
+/// Well below the default limit of Meilisearch, 100 MB, so that a request is sent in time.
 const REQUEST_BYTES_MAX: usize = 8 << 20;
 
-/// The documents in as many parts as they have to be sent in.
+/// Splits the documents into requests.
 fn in_requests(documents: &[Document]) -> Result<Vec<&[Document]>, MeilisearchError> {
     let mut parts = Vec::new();
     let (mut rest, mut length, mut bytes) = (documents, 0, 0);

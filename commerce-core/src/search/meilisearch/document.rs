@@ -1,4 +1,4 @@
-//! A product as Meilisearch knows it.
+//! A product as a Meilisearch document.
 
 use chrono::{DateTime, Utc};
 use diesel::QueryableByName;
@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::search::facets::price_range;
 
-/// A listed row of `commerce.product_search`, its texts folded as searches are.
+/// A listed row of `commerce.product_search`, with its texts folded like search texts.
 #[derive(Debug, Clone, QueryableByName)]
 pub struct IndexedRow {
     /// The product's id.
@@ -21,22 +21,22 @@ pub struct IndexedRow {
     /// The SKUs of its variants.
     #[diesel(sql_type = Array<Text>)]
     pub skus: Vec<String>,
-    /// Its facts as words.
+    /// Its facts, as words.
     #[diesel(sql_type = Text)]
     pub facts: String,
-    /// Its description as words.
+    /// Its description, as words.
     #[diesel(sql_type = Text)]
     pub body: String,
     /// Its lowest price in minor units.
     #[diesel(sql_type = Nullable<BigInt>)]
     pub price_from_minor: Option<i64>,
-    /// Whether something of it can be bought now.
+    /// Whether it can be bought now.
     #[diesel(sql_type = diesel::sql_types::Bool)]
     pub in_stock: bool,
-    /// The categories that it is in.
+    /// Its categories.
     #[diesel(sql_type = Array<SqlUuid>)]
     pub category_ids: Vec<Uuid>,
-    /// These categories and all above them.
+    /// Its categories and all their ancestors.
     #[diesel(sql_type = Array<SqlUuid>)]
     pub category_tree: Vec<Uuid>,
     /// The values of its options, each with the option's name.
@@ -47,7 +47,7 @@ pub struct IndexedRow {
     pub created_at: DateTime<Utc>,
 }
 
-/// The columns of an [`IndexedRow`], of a `product_search` called `s`.
+/// The columns of an [`IndexedRow`], from `product_search` with the alias `s`.
 pub const COLUMNS: &str = "s.product_id, commerce.search_text(s.title) AS title,
     ARRAY(SELECT commerce.search_text(sku) FROM unnest(s.skus) AS sku) AS skus,
     commerce.search_text(s.facts) AS facts, commerce.search_text(s.body) AS body,
@@ -59,25 +59,25 @@ pub const COLUMNS: &str = "s.product_id, commerce.search_text(s.title) AS title,
             SELECT c.parent_id FROM tree JOIN commerce.categories c ON c.id = tree.id WHERE c.parent_id IS NOT NULL)
         SELECT id FROM tree ORDER BY id) AS category_tree";
 
-/// What is sent.
+/// The document that is sent.
 #[derive(Debug, Clone, Serialize)]
 pub struct Document {
     id: Uuid,
     title: String,
     skus: Vec<String>,
     facts: String,
-    /// Plurals and singulars of the words of title and facts: Meilisearch knows no grammar.
+    /// Plurals and singulars of the words in title and facts, because Meilisearch does not know grammar.
     forms: String,
     body: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     price: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     price_range: Option<usize>,
-    /// 1 or 0, to be sorted by.
+    /// 1 or 0, for sorting.
     in_stock: u8,
     category_ids: Vec<Uuid>,
-    /// The same with all that they are below: what is counted. Filters name every category below the chosen one instead, so that a
-    /// category that is moved is filtered by rightly at once.
+    /// The categories with all ancestors, for counting. Filters list all descendants of the chosen category
+    /// instead, so that filtering is right at once when a category is moved.
     category_tree: Vec<Uuid>,
     /// See [`option_key`].
     options: Vec<String>,
@@ -110,11 +110,12 @@ impl From<IndexedRow> for Document {
     }
 }
 
-/// Meilisearch cuts the values of facets after 468 bytes.
+/// Meilisearch cuts off values of facets after 468 bytes.
 const KEYED_BYTES_MAX: usize = 234;
 
-/// `name` U+001F `value` in hexadecimal: Meilisearch compares values without regard to case, and its filters have quotes of their own.
-/// Of a longer pair a digest, by which it can be filtered but not told from: it is in no facet.
+/// `name` U+001F `value` in hexadecimal. Meilisearch ignores case when it compares values, and quotes have a
+/// meaning in its filters. A longer pair is replaced by a digest. It can be filtered by, but it is in no
+/// facet, because the pair cannot be read from it.
 pub fn option_key(pair: &str) -> String {
     let hexadecimal = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     if pair.len() <= KEYED_BYTES_MAX {
@@ -124,14 +125,14 @@ pub fn option_key(pair: &str) -> String {
     format!("sha256:{digest}")
 }
 
-/// The pair that a key was made from.
+/// The pair of a key.
 pub fn pair_of(key: &str) -> Option<String> {
     let bytes: Option<Vec<u8>> =
         (0..key.len()).step_by(2).map(|at| u8::from_str_radix(key.get(at..at + 2)?, 16).ok()).collect();
     String::from_utf8(bytes?).ok()
 }
 
-/// The plural of an English noun, or what it may be the plural of.
+/// The plural of an English noun, or the nouns of which it may be the plural.
 pub fn other_forms(word: &str) -> Vec<String> {
     let is_noun = word.chars().count() >= 3 && word.chars().all(|c| c.is_alphabetic());
     if !is_noun {

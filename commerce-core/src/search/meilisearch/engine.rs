@@ -1,4 +1,4 @@
-//! Search by Meilisearch.
+//! The search engine for Meilisearch.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,21 +23,21 @@ use crate::search::synonyms::{STOP_WORDS, synonyms_of};
 use crate::search::text::search_text;
 use crate::search::typos::typos_allowed;
 
-/// Meilisearch, asked about the index that `commerce.search_indexes` calls live.
+/// Meilisearch, with the index that `commerce.search_indexes` calls live.
 #[derive(Clone)]
 pub struct MeilisearchEngine {
     pool: Pool,
     server: Meilisearch,
-    /// What was the live index, and when.
+    /// The name of the live index, and when it was read.
     known: Arc<Mutex<Option<(String, Instant)>>>,
 }
 
-/// How long the name of the live index is taken for true without asking the database: one that has been replaced answers with what
-/// it had until then, or is gone, and then the database is asked at once.
+/// How long the name of the live index is used before the database is asked again. An index that was replaced
+/// answers with its last state. If it is gone, the database is asked at once.
 const KNOWN_FOR: Duration = Duration::from_secs(1);
 
 impl MeilisearchEngine {
-    /// An engine over this server, with the words that the database knows.
+    /// An engine for this server. It uses the vocabulary in the database.
     pub fn new(pool: Pool, server: Meilisearch) -> Self {
         Self { pool, server, known: Arc::default() }
     }
@@ -78,7 +78,7 @@ impl MeilisearchEngine {
         known.as_ref().filter(|(_, since)| since.elapsed() < KNOWN_FOR).map(|(uid, _)| uid.clone())
     }
 
-    /// Asks the database for the live index, and remembers it.
+    /// Reads the live index from the database and remembers it.
     async fn look_up(&self) -> Result<String, EngineError> {
         let asked_at = Instant::now();
         let live = live_index(&mut *self.pool.get().await?).await?;
@@ -88,7 +88,8 @@ impl MeilisearchEngine {
         uid.ok_or_else(|| EngineError::Unavailable("there is no index yet".into()))
     }
 
-    /// One request: the search itself, and one more for each facet whose own filter must be left out.
+    /// Sends one request with the search itself, and one more search for each facet whose own filter must be
+    /// ignored.
     async fn ask(
         &self,
         uid: &str,
@@ -150,7 +151,7 @@ struct Hit {
     id: Uuid,
 }
 
-/// What can be filtered by, each a facet.
+/// The filters, each of which is a facet.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Filtered {
     Category,
@@ -161,7 +162,7 @@ enum Filtered {
 
 fn filters(query: &EngineQuery) -> BTreeMap<Filtered, String> {
     let one_of = |field: &str, values: Vec<String>| match values.as_slice() {
-        // Nothing is in it.
+        // Matches nothing.
         [] => format!("{field} = \"\""),
         values => format!("{field} IN [{}]", values.join(", ")),
     };
@@ -198,7 +199,7 @@ fn sort(sort: SearchSort) -> &'static [&'static str] {
     }
 }
 
-/// What all parts of the request have in common.
+/// The common part of all searches in the request.
 fn part<'a>(index: &'a Index<Http>, text: &'a str, filter: &'a str) -> SearchQuery<'a, Http> {
     let mut part = SearchQuery::new(index);
     part.with_index_uid()
@@ -212,8 +213,8 @@ fn part<'a>(index: &'a Index<Http>, text: &'a str, filter: &'a str) -> SearchQue
     part
 }
 
-/// What is to be marked: all that the words of a folded text stand for to Meilisearch. It could mark them itself, which would take a third of
-/// its time.
+/// The words to mark: everything that the words of a folded text can match in Meilisearch. Meilisearch could
+/// mark them itself, but that would take a third of its time.
 fn terms(text: &str) -> Vec<Term> {
     let words: Vec<&str> = text.split(' ').filter(|word| !word.is_empty()).take(WORDS_MAX).collect();
     let all_stop = words.iter().all(|word| STOP_WORDS.contains(word));
@@ -231,14 +232,15 @@ fn terms(text: &str) -> Vec<Term> {
             terms.push(exact(other.to_owned()));
             terms.extend(other_forms(other).into_iter().map(exact));
         }
-        // Two words that somebody else writes as one.
+        // Two words that others may write as one.
         let joined = words.get(at + 1).map(|next| format!("{word}{next}"));
         terms.extend(joined.map(|word| Term { word, prefix: at + 2 == words.len(), typos: 0 }));
     }
     terms
 }
 
-/// Takes from a part of the answer the facets that it is for: its own, or from the search itself all that are not filtered by.
+/// Reads the facets of a part of the answer. The part for one filter has its own facet, and the search itself
+/// has all facets without a filter.
 fn read_facets(counts: &mut FacetCounts, field: Option<&Filtered>, result: SearchResults<Hit>) {
     let mut distribution = result.facet_distribution.unwrap_or_default();
     let mut take = |name: &str| -> Vec<(String, i64)> {

@@ -1,4 +1,4 @@
-//! The SDK's requests, sent by the HTTP client that the rest of the program uses.
+//! Sends the SDK's requests with the HTTP client of the rest of the program.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// An HTTP client that sends the API key.
+/// An HTTP client that adds the API key.
 #[derive(Debug, Clone)]
 pub struct Http {
     client: reqwest::Client,
@@ -18,7 +18,7 @@ pub struct Http {
 }
 
 impl Http {
-    /// `timeout` is for a whole request.
+    /// `timeout` limits a whole request.
     pub fn new(api_key: Option<&str>, timeout: Duration) -> Result<Self, String> {
         let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
         let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());

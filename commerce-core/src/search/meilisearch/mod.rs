@@ -1,7 +1,7 @@
-//! Meilisearch: where it is, what it is told, and what it says.
+//! Meilisearch: its connection, its documents and its settings.
 //!
-//! Its indexes are never addressed by a fixed name: `commerce.search_indexes` names the one that is live, so that a rebuilt one takes its
-//! place by an update of that row.
+//! Indexes have no fixed name. `commerce.search_indexes` names the live index, so an update of that row
+//! replaces it with a rebuilt one.
 
 mod client;
 mod document;

@@ -1,4 +1,5 @@
-//! How an index is set up. A change here needs a new version: indexes of older versions are then built anew.
+//! The settings of an index. A change here needs a new version, and indexes of older versions are then
+//! rebuilt.
 
 use std::collections::HashMap;
 
@@ -8,10 +9,10 @@ use meilisearch_sdk::settings::{
 
 use crate::search::synonyms::{STOP_WORDS, SYNONYMS};
 
-/// Of [`settings`] and of the documents' shape.
+/// The version of [`settings`] and of the form of documents.
 pub const SETTINGS_VERSION: i32 = 2;
 
-/// Fields that are searched; a match in an earlier one counts more.
+/// The fields that are searched. A match in an earlier field counts more.
 const SEARCHED: [&str; 5] = ["title", "skus", "facts", "body", "forms"];
 
 pub fn settings() -> Settings {
@@ -42,7 +43,7 @@ pub fn settings() -> Settings {
             "options",
         ])
         .with_sortable_attributes(["price", "created_at"])
-        // What was asked for, what can be bought, what matches best, what is new.
+        // First the requested order, then what can be bought, then the best match, then the newest.
         .with_ranking_rules([
             "sort",
             "in_stock:desc",

@@ -1,4 +1,4 @@
-//! The statement that finds the page, the total and the facets of a search.
+//! The SQL statement for the page, the total and the facets of a search.
 
 use std::collections::BTreeMap;
 
@@ -16,22 +16,22 @@ use crate::search::facets::PRICE_BOUNDS;
 use crate::search::query::SearchSort;
 use crate::search::words::Word;
 
-/// Matches beyond this many are not counted, and not ranked if they are in other fields than the title. So a word that half
-/// the shop has costs no more than one that some thousands have. Facets are counted over the same matches.
+/// The most matches that are counted. Matches beyond it are also not ranked, unless all words are in the
+/// title. So a word that half of the products have costs no more than a word that some thousands have. Facets
+/// are counted over the same matches.
 pub const COUNTED_MAX: i64 = 5000;
 
-/// So many of the matches are ranked by how much they are about the words. They are chosen by what can be bought, by title and
-/// by age.
+/// The number of matches that are ranked by relevance. They are chosen by availability, by title and by age.
 const RANKED_MAX: i64 = 200;
 
-/// What is known of a match without unpacking its document.
+/// The columns of a match that can be read without unpacking its document.
 const COLUMNS: &str = "product_id, in_stock, price_from_minor, category_ids, options, created_at";
 
-/// The names of no filters, as SQL.
+/// An empty list of filter names, as SQL.
 const NO_FILTER: &str = "'{}'::text[]";
 
-/// SQL for the page, the total and the facets. Column `missed` is the one filter that a product does not pass: such products
-/// are found for that filter's own facet only.
+/// SQL for the page, the total and the facets. The column `missed` is the one filter that a product does not
+/// pass. Such products count only for that filter's own facet.
 fn statement_of(matching: &Matching, failed: &str, near: &str, page: &str) -> String {
     let Matching { in_title, elsewhere, title_score, .. } = matching;
     let range = format!("width_bucket(price_from_minor, ARRAY{PRICE_BOUNDS:?}::bigint[]) - 1");
@@ -79,8 +79,8 @@ fn statement_of(matching: &Matching, failed: &str, near: &str, page: &str) -> St
     )
 }
 
-/// SQL for the products that each of these filters alone keeps out. Every filter is asked for by itself, so that the many that
-/// one keeps out do not crowd out those of another.
+/// SQL for the products that exactly one of these filters keeps out. There is a query for each filter, so
+/// that a filter that keeps out many products does not crowd out those of another.
 fn near_misses(filters: &[String], matching: &Matching, failed: &str) -> String {
     if filters.is_empty() {
         return format!("SELECT NULL::text AS missed, {COLUMNS} FROM hits WHERE false");
@@ -111,12 +111,12 @@ fn ranked_page(matching: &Matching, ranked: i64, order: &str, limit: &str, offse
     )
 }
 
-/// SQL for a page of the matches behind them.
+/// SQL for a page of the matches after the ranked ones.
 fn unranked_page(order: &str, limit: &str, offset: &str) -> String {
     format!("SELECT product_id FROM hits ORDER BY {order} LIMIT {limit} OFFSET {offset}")
 }
 
-/// SQL for a page that is sorted by something else than relevance: of all matches, however many there are.
+/// SQL for a page in another order than by relevance, of all matches, however many there are.
 fn sorted_page(matching: &Matching, failed: &str, order: &str, limit: &str, offset: &str) -> String {
     let matches = &matching.matches;
     format!(
@@ -126,21 +126,21 @@ fn sorted_page(matching: &Matching, failed: &str, order: &str, limit: &str, offs
     )
 }
 
-/// What the statement answers with.
+/// The answer of the statement.
 #[derive(QueryableByName)]
 pub(in crate::search) struct FoundRow {
     #[diesel(sql_type = Array<SqlUuid>)]
     pub page: Vec<Uuid>,
     #[diesel(sql_type = BigInt)]
     pub total: i64,
-    /// Of those that one filter alone keeps out, the most that were counted for a filter.
+    /// The highest number of products that one filter alone keeps out, as far as they were counted.
     #[diesel(sql_type = BigInt)]
     pub near: i64,
     #[diesel(sql_type = Jsonb)]
     pub facets: Json<Counts>,
 }
 
-/// What is counted for the facets.
+/// The counts for the facets.
 #[derive(Deserialize)]
 pub(in crate::search) struct Counts {
     categories: BTreeMap<CategoryId, i64>,
@@ -175,23 +175,23 @@ enum Bind {
     Number(i64),
 }
 
-/// The one statement of a search.
+/// The statement of a search.
 pub(super) struct Statement {
     sql: String,
     binds: Vec<Bind>,
 }
 
-/// Conditions for the words of a search, as SQL.
+/// SQL conditions for the words of a search.
 struct Matching {
-    /// All words are found.
+    /// All words match.
     matches: String,
-    /// They are in the title, all of them.
+    /// All words match in the title.
     in_title: String,
-    /// They are not all in the title.
+    /// Not all words match in the title.
     elsewhere: String,
-    /// The typed words count more than what they stand for.
+    /// The typed words count more than other forms and synonyms.
     title_score: String,
-    /// The words as a `tsquery`, with and without what they stand for.
+    /// The words as a `tsquery`, with and without other forms and synonyms.
     any: String,
     exact: String,
 }
@@ -205,7 +205,7 @@ impl Statement {
         let rows = i64::from(query.limit);
         let first = i64::from(query.offset);
         let (limit, offset) = (statement.bind(Bind::Number(rows)), statement.bind(Bind::Number(first)));
-        // Whole pages, so that none begins among the ranked ones and ends behind them.
+        // A multiple of the page size, so that no page begins among the ranked matches and ends after them.
         let ranked = RANKED_MAX - RANKED_MAX % rows.max(1);
         let sorted = |order| sorted_page(&matching, &failed, order, &limit, &offset);
         let by_score = "in_stock DESC, score DESC, created_at DESC, product_id";
@@ -257,7 +257,7 @@ impl Statement {
         }
     }
 
-    /// The names of the filters, and an expression for the names of those that a row does not pass.
+    /// The names of the filters, and an expression for the names of the filters that a row does not pass.
     fn filters(&mut self, query: &EngineQuery) -> (Vec<String>, String) {
         let mut conditions: Vec<(String, String)> = Vec::new();
         if let Some(categories) = &query.categories {
