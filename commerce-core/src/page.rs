@@ -112,7 +112,7 @@ pub fn storable_time(time: DateTime<Utc>) -> DateTime<Utc> {
 
 /// One page of a list.
 #[derive(Debug, Clone)]
-#[must_use = "a page that is not read was read in vain"]
+#[must_use = "a page that is not used was read in vain"]
 pub struct Page<T> {
     /// The rows of the page, in the order of the list.
     pub data: Vec<T>,

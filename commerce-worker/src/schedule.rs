@@ -43,7 +43,7 @@ impl Sweep {
                 .boxed()
             }
             Err(_) => {
-                tracing::debug!(sweep = name, "still at it: this tick is left out");
+                tracing::debug!(sweep = name, "the sweep is still running: this tick is skipped");
                 async { Ok(0) }.boxed()
             }
         };

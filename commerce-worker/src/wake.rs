@@ -46,7 +46,7 @@ impl Wake {
 pub async fn listen(database_url: String, wake: Arc<Wake>) {
     loop {
         if let Err(error) = listen_once(&database_url, &wake).await {
-            tracing::warn!(%error, "not listening for new jobs at the moment; looking often instead");
+            tracing::warn!(%error, "not listening for new jobs at the moment; polling often instead");
         }
         wake.set_listening(false);
         tokio::time::sleep(RECONNECT_AFTER).await;

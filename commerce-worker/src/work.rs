@@ -49,7 +49,7 @@ impl Worker {
             ended = &mut running => return Ok(ended?),
             () = stop => {}
         }
-        tracing::info!(busy = slots.busy(), "stopping: nothing new is begun");
+        tracing::info!(busy = slots.busy(), "stopping: no new jobs are started");
         control.shutdown()?;
         match tokio::time::timeout(self.drain_timeout, running).await {
             Ok(ended) => Ok(ended?),

@@ -47,8 +47,8 @@ impl CsvFile {
             if let Err(error) = writing.await
                 && !error.is::<HungUp>()
             {
-                tracing::error!(%error, "an export broke off");
-                let _ = broken.send(Err(io::Error::other("the export broke off"))).await;
+                tracing::error!(%error, "an export was aborted");
+                let _ = broken.send(Err(io::Error::other("the export was aborted"))).await;
             }
         });
         let chunks = futures_util::stream::unfold(receiver, async |mut receiver| {

@@ -15,7 +15,7 @@ impl PageOrigin {
     pub fn check(request: &Request) -> Result<(), Problem> {
         match request.data::<Self>() {
             Some(Self(found)) => found.clone(),
-            None => Err(Problem::internal("nobody looked from which page the request comes")),
+            None => Err(Problem::internal("the origin of the request was not checked")),
         }
     }
 }

@@ -119,7 +119,7 @@ impl Problem {
 
     /// The server cannot answer now, but probably can soon.
     pub fn unavailable(cause: impl std::fmt::Display) -> Self {
-        tracing::warn!(%cause, "a request was turned away");
+        tracing::warn!(%cause, "a request was refused");
         let detail = "The server is overloaded, or a part of it is down. Try again shortly.";
         Self { retry_after: Some(Duration::from_secs(1)), ..Self::new(Code::Unavailable, detail) }
     }

@@ -195,9 +195,9 @@ impl Check<'_> {
             _ => number.is_i64(),
         };
         if number.is_f64() {
-            self.wrong(pointer, "must be a whole number, not too large");
+            self.wrong(pointer, "must be a whole number within the 64-bit range");
         } else if !fits {
-            self.wrong(pointer, "is outside of the range that can be counted");
+            self.wrong(pointer, "is outside of the supported range");
         } else {
             self.range(schema, number.as_f64(), pointer);
         }

@@ -76,7 +76,7 @@ pub async fn serve(arguments: ServeArguments) -> anyhow::Result<()> {
     Server::new_with_acceptor(listener)
         .run_with_graceful_shutdown(app(state, &arguments.http), stop, Some(DRAIN_TIMEOUT))
         .await
-        .context("the server stopped by itself")?;
+        .context("the server stopped unexpectedly")?;
     tracing::info!("stopped");
     Ok(())
 }

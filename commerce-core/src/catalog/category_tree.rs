@@ -47,7 +47,7 @@ impl LockedTree {
         }
         let way = self.way_to(parent);
         if moved.is_some_and(|moved| way.contains(&moved)) {
-            return wrong("is the category itself or lies below it".to_owned());
+            return wrong("is the category itself or one of its descendants".to_owned());
         }
         let levels = way.len() + moved.map_or(1, |moved| self.height(moved));
         if levels > limits::CATEGORY_LEVELS_MAX {
@@ -111,14 +111,14 @@ fn check_order(children: &HashSet<CategoryId>, order: &[CategoryId]) -> Result<(
     let mut errors = Vec::new();
     for (at, id) in order.iter().enumerate() {
         if !missing.remove(id) {
-            let message = if children.contains(id) { "is named twice" } else { "is not below this parent" };
+            let message = if children.contains(id) { "is listed twice" } else { "is not a child of this parent" };
             errors.push(FieldError { pointer: format!("/category_ids/{at}"), message: message.to_owned() });
         }
     }
     if !missing.is_empty() {
         let mut ids: Vec<String> = missing.iter().map(CategoryId::to_string).collect();
         ids.sort();
-        let message = format!("does not name {}", ids.join(", "));
+        let message = format!("does not list {}", ids.join(", "));
         errors.push(FieldError { pointer: "/category_ids".to_owned(), message });
     }
     if errors.is_empty() { Ok(()) } else { Err(WriteCategoryError::Invalid(errors)) }

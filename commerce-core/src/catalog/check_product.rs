@@ -25,7 +25,7 @@ pub(super) fn slug(errors: &mut FieldErrors, slug: &str) {
     if !slugs::is_slug(slug, limits::PRODUCT_SLUG_CHARS_MAX) {
         errors.push("/slug", "must be lower-case letters and digits in words joined by hyphens");
     } else if slugs::is_reserved(slug, slugs::RESERVED_FOR_PRODUCTS) {
-        errors.push("/slug", "means something else in an address; choose another");
+        errors.push("/slug", "is reserved; choose another");
     }
 }
 
@@ -71,10 +71,10 @@ pub(super) fn images(errors: &mut FieldErrors, images: &[NewImage], before: &[Im
         if let Some(wrong) = wrong_image_url(&image.url) {
             errors.push(format!("/images/{index}/url"), wrong);
         } else if !seen.insert(image.url.as_str()) {
-            errors.push(format!("/images/{index}/url"), "is linked already");
+            errors.push(format!("/images/{index}/url"), "is already linked");
         } else if is_upload(&image.url) && !before.iter().any(|known| known.url == image.url) {
             // Such a link would break when the image that it belongs to is removed.
-            let wrong = "is an uploaded image, but none of this product: upload it here";
+            let wrong = "is an uploaded image of another product: upload it to this one";
             errors.push(format!("/images/{index}/url"), wrong);
         }
         errors.check_text(&format!("/images/{index}/alt"), &image.alt, 0..=limits::IMAGE_ALT_CHARS_MAX);
@@ -94,7 +94,7 @@ pub(super) fn wrong_image_url(url: &str) -> Option<&'static str> {
     } else if !is_web && !is_path {
         Some("must begin with https://, http:// or a single /")
     } else if url.chars().any(|c| c.is_whitespace() || c.is_control() || "\"<>\\^`{|}".contains(c)) {
-        Some("must not contain spaces or characters that no address has")
+        Some("must not contain spaces or characters that no URL has")
     } else {
         None
     }
@@ -169,7 +169,7 @@ pub(super) fn options(errors: &mut FieldErrors, at: &str, names: &[String], opti
         let message = if names.is_empty() {
             "must be empty: the product has no options".to_owned()
         } else {
-            format!("must choose a value for exactly these: {}", names.join(", "))
+            format!("must have a value for exactly these options: {}", names.join(", "))
         };
         errors.push(pointer, message);
         return;

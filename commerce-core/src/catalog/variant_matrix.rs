@@ -112,7 +112,7 @@ fn check_fit(product: &Product, options: &[OptionValues], new: usize) -> Result<
             [] => "none".to_owned(),
             names => names.join(", "),
         };
-        errors.push("/options", format!("must be those that the product's variants have: {own}"));
+        errors.push("/options", format!("must be those of the product's variants: {own}"));
     }
     let total = product.variants.len() + new;
     if total > limits::VARIANTS_PER_PRODUCT_MAX {

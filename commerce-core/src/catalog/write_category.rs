@@ -249,7 +249,7 @@ fn check(slug: Option<&str>, title: Option<&str>, html: Option<&str>) -> Result<
         errors.push("/slug", "must be lower-case letters and digits in words joined by hyphens");
     }
     if slug.is_some_and(|slug| slugs::is_reserved(slug, slugs::RESERVED_FOR_CATEGORIES)) {
-        errors.push("/slug", "means something else in an address; choose another");
+        errors.push("/slug", "is reserved; choose another");
     }
     if let Some(title) = title {
         errors.check_text("/title", title.trim(), 1..=limits::CATEGORY_TITLE_CHARS_MAX);

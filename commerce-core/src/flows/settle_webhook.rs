@@ -70,7 +70,7 @@ pub async fn settle_webhook(
             complete_refund(conn, shop, id, outcome, &Origin::system()).await?;
         }
         WebhookEvent::Ignored { event_id, kind } => {
-            tracing::debug!(%provider, event_id, kind, "a webhook tells nothing that the shop acts on");
+            tracing::debug!(%provider, event_id, kind, "a webhook event was ignored");
         }
     }
     Ok(())

@@ -113,9 +113,9 @@ async fn two_products_of_a_file_never_become_one() {
             let wanted = if apart == 0 && first == "mug" { 2 } else { faulty };
             assert_eq!((lines, errors[0].column.as_str()), (vec![wanted], "slug"), "{errors:?}");
             let said = if apart > 0 && first == "mug" {
-                "is meant by line 2 already"
+                "line 2 already refers to"
             } else {
-                "means the shop's product"
+                "refers to the shop's product"
             };
             assert!(errors[0].message.contains(said), "{errors:?}");
         }

@@ -105,7 +105,7 @@ impl Accounts {
             Refreshed::Refused => Err(RefreshRefusal.into()),
             Refreshed::Reused(session_id) => {
                 self.0.sessions.forget(session_id);
-                tracing::warn!(%session_id, "a refresh token came back after its use: its session was revoked");
+                tracing::warn!(%session_id, "a refresh token was used again: its session was revoked");
                 Err(RefreshRefusal.into())
             }
         }

@@ -134,7 +134,7 @@ impl Orders {
             None => self
                 .own_email(shopper)
                 .await?
-                .ok_or_else(|| "is required of a guest: mails about the order go there".to_owned()),
+                .ok_or_else(|| "is required for guests, because mails about the order are sent there".to_owned()),
         };
         let expected_total =
             body.expected_total.as_ref().map(|money| money.checked("/expected_total")).transpose()?;

@@ -186,6 +186,6 @@ mod tests {
         );
         let refused = of_turned(vec![7; IMAGE_FILE_BYTES_MAX + 1]).unwrap_err();
         assert_eq!(refused, ImageRefusal::TooManyBytesTurned(IMAGE_FILE_BYTES_MAX + 1));
-        assert!(refused.to_string().contains("turn it before the upload"), "{refused}");
+        assert!(refused.to_string().contains("rotate it before the upload"), "{refused}");
     }
 }

@@ -17,7 +17,7 @@ impl From<Damaged> for ImageRefusal {
     }
 }
 
-const CUT_SHORT: Damaged = Damaged("it ends in the middle");
+const CUT_SHORT: Damaged = Damaged("it is cut short");
 
 /// The file with only the image, its colours and, in a JPEG, its rotation.
 pub(super) fn strip(file: &[u8], format: Format, turned: Orientation) -> Result<Vec<u8>, ImageRefusal> {
@@ -104,7 +104,7 @@ fn is_kept(marker: u8, body: &[u8]) -> bool {
 
 fn next_marker(rest: &mut &[u8]) -> Result<u8, Damaged> {
     if take_byte(rest)? != 0xff {
-        return Err(Damaged("there is something between its segments"));
+        return Err(Damaged("there are bytes between its segments"));
     }
     loop {
         match take_byte(rest)? {
@@ -155,7 +155,7 @@ fn strip_png(file: &[u8]) -> Result<Vec<u8>, ImageRefusal> {
             kept.extend(kind);
             kept.extend(body_and_sum);
         } else if kind.first().is_some_and(u8::is_ascii_uppercase) {
-            return Err(Damaged("it has a part that nobody knows").into());
+            return Err(Damaged("it has an unknown part").into());
         }
         if &kind == b"IEND" {
             return Ok(kept);

@@ -190,10 +190,10 @@ impl<R: Read> ProductReader<R> {
         if let Some(first) = twin {
             let at = first.line;
             let message = if first.is_renamed {
-                format!("the product {slug:?} is meant by line {at} already, by a former slug or a SKU")
+                format!("line {at} already refers to the product {slug:?} by a former slug or a SKU")
             } else {
                 format!(
-                    "the product {slug:?} begins on line {at} already; the lines of a product stand together"
+                    "the product {slug:?} already begins on line {at}; the lines of a product must stand together"
                 )
             };
             self.faults.push(LineError { line, column: self.columns.slug.clone(), message });
@@ -228,7 +228,7 @@ impl<R: Read> ProductReader<R> {
 fn twin_sku(skus: &mut HashMap<String, u64>, read: &Line, line: u64, column: &str) -> Option<LineError> {
     let sku = read.variant.as_ref()?.sku.clone()?;
     let twin = skus.insert(sku, line)?;
-    let message = format!("is on line {twin} already; a SKU names one variant");
+    let message = format!("is already on line {twin}; a SKU must be unique");
     Some(LineError { line, column: column.to_owned(), message })
 }
 
@@ -279,7 +279,7 @@ impl Group {
             return None;
         };
         if self.slug.is_empty() {
-            errors.push(places.error("/slug", "has no letter or digit to make an address of"));
+            errors.push(places.error("/slug", "has no letter or digit, so it cannot become part of a URL"));
             return None;
         }
         let variants = self.variants.into_iter().map(|(_, variant)| variant.into_imported()).collect();
@@ -307,7 +307,7 @@ impl Group {
         }
         for title in &product.category_titles {
             if title.chars().count() > limits::CATEGORY_TITLE_CHARS_MAX {
-                errors.push(product.places.error("/category_ids", "has a category with too long a title"));
+                errors.push(product.places.error("/category_ids", "has a category whose title is too long"));
             }
         }
         Some(product)

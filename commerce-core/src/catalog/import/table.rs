@@ -64,7 +64,7 @@ impl<R: Read> Table<R> {
         for (place, name) in cells.iter().enumerate() {
             let name = std::str::from_utf8(name).map_err(|_| wrong("the header is not in UTF-8"))?.trim();
             if !name.is_empty() && places.insert(name.to_lowercase(), place).is_some() {
-                let message = "stands in the header twice".to_owned();
+                let message = "is in the header twice".to_owned();
                 return Err(LineError { line: 1, column: name.to_owned(), message });
             }
             names.push(name.to_owned());
@@ -116,7 +116,7 @@ impl<R: Read> Table<R> {
             errors.push(LineError { line, column: column.to_owned(), message });
         };
         if record.len() != names.len() {
-            wrong("", format!("has {} cells where the header has {}", record.len(), names.len()));
+            wrong("", format!("has {} cells, but the header has {}", record.len(), names.len()));
         }
         let is_last = self.reader.get_ref().ends_at(self.reader.position().byte());
         if is_last && ends_inside_quotes(rest) {
@@ -286,7 +286,7 @@ mod tests {
             (&b""[..], "the file is empty: its first line must name the columns"),
             (b"\n\n", "the file is empty: its first line must name the columns"),
             (b"a\xff,b\n", "the header is not in UTF-8"),
-            (b"Price,b,price\n", "stands in the header twice"),
+            (b"Price,b,price\n", "is in the header twice"),
         ] {
             assert_eq!(Table::read_header(csv).err().unwrap().message, message);
         }

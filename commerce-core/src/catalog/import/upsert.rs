@@ -166,7 +166,7 @@ fn claim(slugs: &mut SlugLines, imported: &ImportedProduct, known: &Product) -> 
     let claim = Claim { line: imported.places.product_line, is_renamed: *slug != imported.slug };
     let Some(Claim { line, .. }) = slugs.claim(slug, claim) else { return Ok(()) };
     let message =
-        format!("means the shop's product {slug:?}, by a former slug or a SKU, and so does line {line}");
+        format!("refers to the shop's product {slug:?} by a former slug or a SKU, and so does line {line}");
     Err(ProductRefusal::Invalid(vec![FieldError { pointer: "/slug".to_owned(), message }]))
 }
 
@@ -280,7 +280,7 @@ async fn category_id(conn: &mut AsyncPgConnection, title: &str) -> Result<Catego
     find_or_create_by_title(conn, title).await.map_err(|error| match error {
         WriteCategoryError::Database(error) => UpdateProductError::Database(error),
         refusal => {
-            let message = format!("the category {title:?} cannot be made: {refusal}");
+            let message = format!("the category {title:?} cannot be created: {refusal}");
             ProductRefusal::Invalid(vec![FieldError { pointer: "/category_ids".to_owned(), message }]).into()
         }
     })

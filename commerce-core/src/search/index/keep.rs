@@ -48,7 +48,7 @@ async fn keep(pool: &Pool, server: &Meilisearch, turn: &mut Turn) -> Result<Kept
             Ok(Some(sent)) => return Ok(Kept::UpToDate { sent }),
             Ok(None) => tracing::warn!(
                 index = uid,
-                "the search index does not have the products of the shop: it is built anew"
+                "the search index does not have all products of the shop: it is rebuilt"
             ),
             Err(IndexError::Meilisearch(MeilisearchError::NoIndex(_))) => {
                 tracing::warn!(index = uid, "Meilisearch has lost the search index: it is built anew");

@@ -258,7 +258,7 @@ impl CreateProductRequest {
         let given = given.into_iter().filter(|(_, is_given)| *is_given).map(|(pointer, _)| pointer);
         if let Some(variants) = self.variants.as_ref() {
             let faults: Vec<Fault> =
-                given.map(|pointer| Fault::at(pointer, "is given with each of the variants")).collect();
+                given.map(|pointer| Fault::at(pointer, "must be given with each variant instead")).collect();
             if !faults.is_empty() {
                 return Err(Problem::invalid(faults));
             }
