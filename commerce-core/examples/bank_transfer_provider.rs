@@ -161,7 +161,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let provider: Arc<dyn PaymentProvider> =
         Arc::new(BankTransfer::new("GB33BUKB20201555555555", b"secret")?);
     let providers = Providers::new([Arc::clone(&provider)]);
-    println!("switched on: {providers:?}");
+    println!("enabled: {providers:?}");
     let body = br#"[{"id": "1", "direction": "in", "reference": "ORDER-1", "money": {"amount_minor": 1250, "currency": "GBP"}}]"#;
     let mut headers = http::HeaderMap::new();
     headers.insert(SIGNATURE_HEADER, sign(b"secret", body).parse()?);

@@ -242,7 +242,8 @@ async fn by_cookie(state: &State, request: &Request, cookie: &SessionCookie) -> 
 }
 
 async fn by_token(state: &State, request: &Request, token: &str) -> Result<Customer, Problem> {
-    let not_good = || unauthenticated("The access token is invalid or has expired: log in, or refresh the session.");
+    let not_good =
+        || unauthenticated("The access token is invalid or expired: log in, or refresh the session.");
     let claims = state.tokens.verify(token).ok_or_else(not_good)?;
     let (age, session) = live_session(state, SessionKey::Id(claims.sid)).await?.ok_or_else(not_good)?;
     // The database's clock decides, because this machine's clock may be wrong.

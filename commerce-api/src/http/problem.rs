@@ -114,7 +114,7 @@ impl Problem {
     /// A fault of the server. The cause is logged, and the client does not see it.
     pub fn internal(cause: impl std::fmt::Display) -> Self {
         tracing::error!(%cause, "a request failed inside");
-        Self::new(Code::Internal, "Something went wrong in the server. Its log has the cause under the request id.")
+        Self::new(Code::Internal, "The server failed. Its log has the cause under the request id.")
     }
 
     /// The server cannot answer now, but probably can soon.

@@ -17,7 +17,7 @@ pub const BEARER: MetaSecurityScheme = MetaSecurityScheme {
 
 pub const CART_TOKEN: MetaSecurityScheme = MetaSecurityScheme {
     ty: "apiKey",
-    description: Some("The token of a guest. It comes with the guest's first cart, and identifies the guest from then on."),
+    description: Some("The token of a guest. It comes with the first cart, and then identifies the guest."),
     name: Some("Cart-Token"),
     key_in: Some("header"),
     scheme: None,

@@ -88,7 +88,7 @@ impl Parts {
             _ => {
                 let shown: String = name.chars().take(100).collect();
                 let pointer = format!("/{}", shown.replace('~', "~0").replace('/', "~1"));
-                return Ok(Some(Fault::at(pointer, "is not a known field: the fields are file, alt and position")));
+                return Ok(Some(Fault::at(pointer, "is unknown: the fields are file, alt and position")));
             }
         };
         let bytes = field.bytes().await?;
@@ -151,7 +151,7 @@ fn schema() -> MetaSchema {
     };
     let position = MetaSchema {
         minimum: Some(0.0),
-        ..field("integer", Some("uint32"), "The position among the product's images, from 0. Last by default.")
+        ..field("integer", Some("uint32"), "The position among the images, from 0. Last by default.")
     };
     MetaSchema {
         description: Some("An image to upload."),

@@ -78,7 +78,7 @@ impl Inventory {
     /// List stock movements of a variant
     ///
     /// Returns the ledger of the variant, newest first. It has every unit that was received, reserved,
-    /// released or shipped.
+    /// released, shipped or returned.
     #[oai(
         path = "/admin/inventory/:variant_id/movements",
         method = "get",

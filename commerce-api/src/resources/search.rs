@@ -34,7 +34,7 @@ impl Search {
     #[allow(clippy::too_many_arguments)]
     async fn search(
         &self,
-        /// The search text. Left out, it finds all products
+        /// The search text. Without it, all products are found
         #[oai(validator(max_length = 200))]
         q: Query<Option<String>>,
         /// Ids or slugs of categories. Finds products in any of them or their descendants

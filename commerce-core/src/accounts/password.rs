@@ -26,8 +26,8 @@ const SCORE_MIN: u8 = 2;
 /// more would only cost time.
 const CHARS_JUDGED: usize = 32;
 
-/// Symbols that zxcvbn also reads as letters, in every combination. Only `LETTERLIKE_JUDGED` of them are passed on
-/// to it. Otherwise one crafted password could keep a core busy for a second.
+/// Symbols that zxcvbn also reads as letters, in every combination. Only `LETTERLIKE_JUDGED` of them are
+/// passed on to it. Otherwise one crafted password could keep a core busy for a second.
 const LETTERLIKE: &str = "@({[<!|$+%";
 const LETTERLIKE_JUDGED: usize = 3;
 

@@ -111,7 +111,8 @@ fn check_order(children: &HashSet<CategoryId>, order: &[CategoryId]) -> Result<(
     let mut errors = Vec::new();
     for (at, id) in order.iter().enumerate() {
         if !missing.remove(id) {
-            let message = if children.contains(id) { "is listed twice" } else { "is not a child of this parent" };
+            let message =
+                if children.contains(id) { "is listed twice" } else { "is not a child of this parent" };
             errors.push(FieldError { pointer: format!("/category_ids/{at}"), message: message.to_owned() });
         }
     }

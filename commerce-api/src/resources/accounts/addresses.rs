@@ -36,7 +36,7 @@ impl Addresses {
         Ok(Okay::new(List { data, next_cursor: None }))
     }
 
-    /// Add an address
+    /// Create an address
     #[oai(path = "/me/addresses", method = "post", operation_id = "add_address")]
     async fn add(
         &self,

@@ -117,7 +117,7 @@ pub struct RunningImport {
     /// Whether an import is running. If not, the other fields are absent.
     pub running: bool,
     pub started_at: Option<DateTime<Utc>>,
-    /// Products of the file that were read so far. They appear in the shop when the import ends.
+    /// Products of the file that were processed so far. They appear in the shop when the import ends.
     pub products: Option<i64>,
 }
 

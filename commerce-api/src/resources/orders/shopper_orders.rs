@@ -131,10 +131,9 @@ impl Orders {
         let billing_address = billing_address.map(|address| address.checked("/billing_address")).transpose();
         let email = match &body.email {
             Some(Email(text)) => text.parse::<EmailAddress>().map_err(|error| error.to_string()),
-            None => self
-                .own_email(shopper)
-                .await?
-                .ok_or_else(|| "is required for guests, because mails about the order are sent there".to_owned()),
+            None => self.own_email(shopper).await?.ok_or_else(|| {
+                "is required for guests, because mails about the order are sent there".to_owned()
+            }),
         };
         let expected_total =
             body.expected_total.as_ref().map(|money| money.checked("/expected_total")).transpose()?;

@@ -272,8 +272,7 @@ impl PayRequest {
         named.and_then(|name| providers.get(&name)).ok_or_else(|| {
             let switched_on: Vec<&str> = providers.names().map(ProviderName::as_str).collect();
             let there_is = if switched_on.is_empty() { "nothing".to_owned() } else { switched_on.join(", ") };
-            let message =
-                format!("{} is not enabled in this shop; enabled: {there_is}", self.provider);
+            let message = format!("{} is not enabled in this shop; enabled: {there_is}", self.provider);
             Problem::invalid(vec![Fault::at("/provider", message)])
         })
     }
