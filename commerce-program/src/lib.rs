@@ -1,7 +1,8 @@
-//! What commerce-api and commerce-worker begin with alike.
+//! The common parts of commerce-api and commerce-worker.
 //!
-//! Both programs run on one shop, so a setting that both have is written once, in [`settings`]: its name, its variable, its
-//! default and its help. [`logs`] starts their logs, and [`stop`] tells when they are asked to stop.
+//! Both programs run on one shop. So a setting that both have is defined once, in [`settings`]: its name, its
+//! variable, its default and its help. [`logs`] starts their logs, and [`stop`] tells when they are asked to
+//! stop.
 
 #![warn(missing_docs)]
 

@@ -1,4 +1,4 @@
-//! Logs: one line an event, to standard error.
+//! Logs: one line for each event, to standard error.
 
 use std::io::{self, IsTerminal as _};
 
@@ -6,7 +6,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::settings::{LogFormat, LogSettings};
 
-/// Starts logging. The variable `RUST_LOG` chooses what is logged; without it, `filter` does.
+/// Starts logging. The variable `RUST_LOG` chooses what is logged. Without it, `filter` does.
 pub fn start(settings: &LogSettings, filter: &str) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(filter));
     let lines = tracing_subscriber::fmt()

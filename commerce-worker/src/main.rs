@@ -41,12 +41,12 @@ async fn run_command() -> anyhow::Result<()> {
 
 async fn run(args: RunArgs) -> anyhow::Result<()> {
     logs::start(&args.log, "info,apalis=warn,apalis_core=warn,apalis_cron=warn");
-    // Watched from here on, so that a signal during the start ends it in good order too.
+    // Signals are watched from here on, so that a signal during the start also leads to a clean stop.
     let stop = stop::asked_to_stop()?;
     let metrics = PrometheusBuilder::new().install_recorder()?;
     let work = &args.work;
     let concurrency = usize::from(work.concurrency);
-    // A connection for each running job, and some for claiming, renewing and sweeps.
+    // One connection for each running job, and some for claiming, renewing and sweeps.
     let pool = args.database.pool(concurrency + 4)?;
     if let Some(address) = work.http_addr {
         let vitals = Arc::new(http::Vitals { metrics, pool: pool.clone() });
@@ -57,7 +57,7 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
     let has_search_index = search.is_some();
     let services = services(&args, pool.clone(), search.map(SearchIndex::from).unwrap_or_default())?;
     let mut sweeps = schedule::sweeps(&services, has_search_index);
-    // Nobody else can see the gauges.
+    // Without an address for metrics, nobody can read the gauges.
     sweeps.extend(work.http_addr.map(|_| schedule::measure_queue(&pool)));
     let worker = Worker {
         name: name.clone(),

@@ -1,4 +1,5 @@
-//! Answers are compressed where the client takes gzip. Requests never are: a few bytes of one can stand for gigabytes.
+//! Compresses answers if the client accepts gzip. Requests are never decompressed, because a few bytes of a
+//! request could expand to gigabytes.
 
 use async_compression::Level;
 use async_compression::tokio::bufread::GzipEncoder;
@@ -8,7 +9,7 @@ use tokio::io::BufReader;
 
 use crate::http::problem::{Code, Problem};
 
-/// Types that become smaller. Pictures are compressed already, and a range counts the bytes that are stored.
+/// Types that become smaller. Images are already compressed, and a range counts the bytes that are stored.
 const COMPRESSIBLE: [&str; 4] =
     ["application/json", "application/problem+json", "application/yaml", "image/svg+xml"];
 
@@ -23,7 +24,7 @@ pub fn fault(request: &Request) -> Option<Problem> {
     })
 }
 
-/// Whether the client takes gzip (RFC 9110, 12.5.3).
+/// Whether the client accepts gzip (RFC 9110, 12.5.3).
 pub fn takes_gzip(headers: &HeaderMap) -> bool {
     let listed = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
     let mut codings = listed.flat_map(|value| value.split(',')).map(|coding| {
@@ -34,7 +35,7 @@ pub fn takes_gzip(headers: &HeaderMap) -> bool {
     codings.any(|(name, is_taken)| is_taken && (name.eq_ignore_ascii_case("gzip") || name == "*"))
 }
 
-/// Compresses the answer, unless it is small by nature or a part of something.
+/// Compresses the answer, unless it is small or a part of a larger one.
 pub fn apply(response: &mut Response, takes_gzip: bool) {
     let content_type = response.content_type().unwrap_or_default();
     let kind = content_type.split(';').next().unwrap_or_default().trim();
@@ -60,7 +61,8 @@ pub fn apply(response: &mut Response, takes_gzip: bool) {
     response.set_body(Body::from_async_read(GzipEncoder::with_quality(plain, Level::Fastest)));
 }
 
-/// Other bytes have another strong tag (RFC 9110, 8.8.3.3). Conditions on changes read the version, which comes first.
+/// Other bytes need another strong tag (RFC 9110, 8.8.3.3). Conditions on changes read the version, which
+/// comes first in the tag.
 fn tag_of_gzip(plain: &HeaderValue) -> Option<HeaderValue> {
     let tag = plain.to_str().ok()?.strip_suffix('"')?;
     HeaderValue::from_str(&format!("{tag}-gzip\"")).ok()

@@ -1,5 +1,5 @@
-//! The one signature of access tokens, Ed25519 (RFC 8037), given to jsonwebtoken: its own sets of cryptography bring RSA and the
-//! NIST curves along.
+//! The only signature of access tokens: Ed25519 (RFC 8037). It is implemented here for jsonwebtoken, because
+//! the library's own implementations would bring RSA and the NIST curves with them.
 
 use std::sync::Once;
 
@@ -9,14 +9,14 @@ use jsonwebtoken::errors::{ErrorKind, Result};
 use jsonwebtoken::signature::{Error, Signer, Verifier};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey};
 
-/// Every other algorithm is refused.
+/// Refuses every other algorithm.
 static ED25519: CryptoProvider = CryptoProvider {
     signer_factory: signer,
     verifier_factory: verifier,
     key_utils: KeyUtils::new_unimplemented(),
 };
 
-/// Makes it the process's, unless the process has chosen one before: that one knows Ed25519 too.
+/// Installs it for the process, unless the process already has another, which supports Ed25519 too.
 pub fn install() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {

@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 
 use crate::http::token_signature;
 
-/// How long an access token is good.
+/// How long an access token is valid.
 pub const ACCESS_TOKEN_TTL: Duration = Duration::from_secs(15 * 60);
 
 /// The only audience and issuer of our tokens. A token that was made for another system with the same key is

@@ -44,7 +44,7 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
 pub async fn serve(arguments: ServeArguments) -> anyhow::Result<()> {
     logs::start(&arguments.log, "info,poem::server=warn");
-    // From here on, so that a signal during the start ends it in good order too.
+    // Signals are watched from here on, so that a signal during the start also leads to a clean stop.
     let stop = stop::asked_to_stop().context("signals cannot be watched")?;
     let pool = arguments.database.pool()?;
     let providers = arguments.payments.providers(&arguments.http.public_url());
@@ -71,7 +71,7 @@ pub async fn serve(arguments: ServeArguments) -> anyhow::Result<()> {
     }
     let stop = async move {
         stop.await;
-        tracing::info!("stopping: requests being worked on are brought to their end");
+        tracing::info!("stopping: running requests are completed");
     };
     Server::new_with_acceptor(listener)
         .run_with_graceful_shutdown(app(state, &arguments.http), stop, Some(DRAIN_TIMEOUT))

@@ -2,17 +2,17 @@ use anyhow::Context as _;
 use clap::Args;
 use commerce_core::db::{self, Pool, PoolSettings};
 
-/// Where the data is.
+/// The database.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Database")]
 pub struct DatabaseSettings {
-    /// Postgres, such as postgres://user:password@localhost/commerce
+    /// URL of Postgres, such as postgres://user:password@localhost/commerce
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     pub database_url: String,
 }
 
 impl DatabaseSettings {
-    /// At most this many connections. None is opened yet.
+    /// A pool of at most this many connections. It opens none yet.
     pub fn pool(&self, connections: usize) -> anyhow::Result<Pool> {
         let settings = PoolSettings { connections_max: connections, ..PoolSettings::default() };
         db::pool(&self.database_url, &settings).context("DATABASE_URL is not a Postgres address")

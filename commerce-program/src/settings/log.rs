@@ -1,19 +1,19 @@
 use clap::{Args, ValueEnum};
 
-/// How log lines look.
+/// The format of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
     /// For people
     Pretty,
-    /// For machines: one JSON object a line
+    /// For machines: one JSON object in each line
     Json,
 }
 
-/// What is written about the program's work.
+/// The log of the program.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Logs")]
 pub struct LogSettings {
-    /// How log lines look; RUST_LOG chooses what is logged
+    /// Format of the log. RUST_LOG chooses what is logged
     #[arg(long, env = "COMMERCE_LOG_FORMAT", default_value = "pretty")]
     pub log_format: LogFormat,
 }

@@ -18,8 +18,8 @@ pub use search::SearchSettings;
 pub use secret_key::SecretKeySettings;
 pub use shop::ShopArguments;
 
-/// Takes from the file `.env` in the working directory what the environment does not have. No file is fine; one that cannot be
-/// read is an error.
+/// Reads the file `.env` in the working directory. Variables of the environment take precedence. The file may
+/// be missing, but if it is there it must be readable.
 pub fn read_env_file() -> anyhow::Result<()> {
     match dotenvy::dotenv() {
         Err(error) if !error.not_found() => Err(error).context("the file .env cannot be read"),

@@ -3,18 +3,18 @@ use std::sync::Arc;
 use clap::Args;
 use commerce_core::payments::{MockProvider, PaymentProvider, ProviderName, Providers};
 
-/// Who takes the money.
+/// The payment providers.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Payments")]
 pub struct PaymentSettings {
-    /// Providers that are switched on, the same for API and worker, separated by commas; `mock` takes any order as paid, for
-    /// trying things out
+    /// Payment providers that are enabled, the same for API and worker, separated by commas. `mock` accepts
+    /// every payment, for tests and demonstrations
     #[arg(long, env = "COMMERCE_PAYMENT_PROVIDERS", default_value = "", value_delimiter = ',', value_parser = provider)]
     payment_providers: Vec<Option<ProviderName>>,
 }
 
 impl PaymentSettings {
-    /// The providers that are switched on. `public_url` is where shoppers reach the API.
+    /// The enabled providers. `public_url` is the URL of the API for shoppers.
     pub fn providers(&self, public_url: &str) -> Providers {
         let mock = || -> Arc<dyn PaymentProvider> { Arc::new(MockProvider::new(public_url)) };
         let switched_on = self.payment_providers.iter().flatten();
@@ -22,7 +22,7 @@ impl PaymentSettings {
     }
 }
 
-/// An empty text is nobody, so that the variable can be set and empty.
+/// An empty text means no provider, so that the variable can be set and empty.
 fn provider(text: &str) -> Result<Option<ProviderName>, String> {
     match text.trim() {
         "" => Ok(None),

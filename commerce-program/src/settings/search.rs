@@ -1,16 +1,17 @@
 use clap::Args;
 use commerce_core::search::MeilisearchSettings;
 
-/// Who finds products by words.
+/// The search engine.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Search")]
 pub struct SearchSettings {
-    /// Meilisearch, such as http://127.0.0.1:7700; without one, and while it does not answer, Postgres searches
+    /// URL of Meilisearch, such as http://127.0.0.1:7700. Without it, and while it does not answer, Postgres
+    /// searches
     #[arg(long, env = "MEILISEARCH_URL")]
     meilisearch_url: Option<String>,
 
-    /// A key of Meilisearch. commerce-api searches with it; commerce-worker also writes documents and settings, and makes and
-    /// deletes indexes
+    /// API key of Meilisearch. commerce-api searches with it. commerce-worker also writes documents and
+    /// settings, and creates and deletes indexes
     #[arg(long, env = "MEILISEARCH_API_KEY", hide_env_values = true)]
     meilisearch_api_key: Option<String>,
 }

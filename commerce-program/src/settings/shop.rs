@@ -6,7 +6,7 @@ use commerce_core::money::Currency;
 use commerce_core::settings::{PaymentFailurePolicy, ReservationMode, ShopSettings};
 use humantime::parse_duration;
 
-/// The rules of the shop. Give API and worker the same.
+/// The rules of the shop, which must be the same for API and worker.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Shop")]
 pub struct ShopArguments {
@@ -14,7 +14,7 @@ pub struct ShopArguments {
     #[arg(long, env = "COMMERCE_CURRENCY", default_value = "USD")]
     currency: Currency,
 
-    /// How long an order waits to be paid
+    /// How long an order waits for a payment
     #[arg(long, env = "COMMERCE_ORDER_TTL", default_value = "15m", value_parser = parse_duration)]
     order_ttl: Duration,
 
@@ -22,7 +22,7 @@ pub struct ShopArguments {
     #[arg(long, env = "COMMERCE_PROVIDER_GRACE", default_value = "1h", value_parser = parse_duration)]
     provider_grace: Duration,
 
-    /// When stock is set aside: at `checkout`, or from add-to-`cart` on
+    /// When stock is reserved: at `checkout`, or from add-to-`cart` on
     #[arg(long, env = "COMMERCE_RESERVATION_MODE", default_value = "checkout")]
     reservation_mode: ReservationMode,
 
@@ -34,13 +34,13 @@ pub struct ShopArguments {
     #[arg(long, env = "COMMERCE_PAYMENT_FAILURE", default_value = "keep")]
     payment_failure: PaymentFailurePolicy,
 
-    /// Who is told of what needs a person
+    /// E-mail address for alerts that need a person
     #[arg(long, env = "COMMERCE_ALERT_EMAIL", default_value = "", hide_default_value = true, value_parser = alert_email)]
     alert_email: AlertEmail,
 }
 
 impl ShopArguments {
-    /// The rules as commerce-core takes them.
+    /// The rules as commerce-core's type.
     pub fn settings(&self) -> ShopSettings {
         ShopSettings {
             currency: self.currency,
@@ -54,7 +54,8 @@ impl ShopArguments {
     }
 }
 
-/// Nobody where the setting is empty. Not spelled `Option`, by which clap would take it for a flag without a default.
+/// `None` if the setting is empty. The alias is needed because clap would take `Option` for a flag without a
+/// default.
 type AlertEmail = Option<EmailAddress>;
 
 fn alert_email(text: &str) -> Result<AlertEmail, InvalidEmailAddress> {

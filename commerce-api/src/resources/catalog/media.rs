@@ -12,7 +12,7 @@ use poem::{Body, IntoResponse, Request, Response, handler};
 use crate::http::problem::{Code, Problem};
 use crate::http::state::State;
 
-/// Sends one file, or the range of it that is asked for.
+/// Sends one file, or the requested range of it.
 #[handler]
 pub async fn serve(request: &Request, Path(name): Path<String>, Data(state): Data<&State>) -> Response {
     let Some(key) = FileKey::parse(&name) else { return Problem::not_found("picture").into_response() };

@@ -99,7 +99,7 @@ impl std::fmt::Display for FileKey {
 /// Why a store cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum MediaSettingError {
-    /// What was given is no address.
+    /// The value is not a URL.
     #[error("is not an address such as file:///var/lib/shop/media or s3://bucket/prefix: {0}")]
     NotAnAddress(String),
     /// The scheme of the URL is not supported.
@@ -145,9 +145,10 @@ pub struct Media {
 }
 
 impl Media {
-    /// Opens `file:///folder`, which is made when it is needed, or `s3://bucket/prefix`. `access` is for a bucket: names and
-    /// values such as `access_key_id`, `secret_access_key`, `region` and, for other servers than Amazon's, `endpoint`. The
-    /// names, in either case, are those of [`AmazonS3ConfigKey`](object_store::aws::AmazonS3ConfigKey); others are passed over.
+    /// Opens `file:///folder`, which is created when it is needed, or `s3://bucket/prefix`. `access` is for a
+    /// bucket: names and values such as `access_key_id`, `secret_access_key`, `region` and, for servers other
+    /// than Amazon's, `endpoint`. The names, in either case, are those of
+    /// [`AmazonS3ConfigKey`](object_store::aws::AmazonS3ConfigKey). Other names are ignored.
     pub fn open(
         url: &str,
         access: impl IntoIterator<Item = (String, String)>,
@@ -170,7 +171,7 @@ impl Media {
         }
     }
 
-    /// A folder of this machine, which is made when it is needed.
+    /// Uses a folder of this machine, which is created when it is needed.
     pub fn in_folder(folder: &std::path::Path) -> Result<Self, MediaSettingError> {
         let not_a_path = |error: &dyn std::fmt::Display| MediaSettingError::NotAnAddress(error.to_string());
         let folder = std::path::absolute(folder).map_err(|error| not_a_path(&error))?;
