@@ -9,7 +9,7 @@ use meilisearch_sdk::settings::{
 
 use crate::search::synonyms::{STOP_WORDS, SYNONYMS};
 
-/// The version of [`settings`] and of the form of documents.
+/// The version of the settings and of the form of documents.
 pub const SETTINGS_VERSION: i32 = 2;
 
 /// The fields that are searched. A match in an earlier field counts more.
