@@ -175,7 +175,7 @@ It will go to:
   104-0061 Tokyo
   JP
 
-If the order is not paid in time, it is cancelled by itself and costs you nothing.
+If the order is not paid in time, it is cancelled automatically and costs you nothing.
 
 --
 Corner Shop
