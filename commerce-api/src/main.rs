@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use commerce_api::program::catalogue_commands::{self, ImportArguments, SeedArguments};
-use commerce_api::program::config::DatabaseSettings;
+use commerce_api::program::config::ConnectionSettings;
 use commerce_api::program::create_admin::{CreateAdminArguments, create_admin};
 use commerce_api::program::serve::{ServeArguments, serve};
 use commerce_core::db;
@@ -25,7 +25,7 @@ enum Command {
     /// Serve the API
     Serve(ServeArguments),
     /// Update the database schema
-    Migrate(DatabaseSettings),
+    Migrate(ConnectionSettings),
     /// Load the demo catalogue. Products that already exist are not changed
     Seed(SeedArguments),
     /// Import products from a CSV file

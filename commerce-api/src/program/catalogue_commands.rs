@@ -17,7 +17,7 @@ use commerce_core::money::Currency;
 use commerce_core::request::Origin;
 use commerce_program::settings::ShopArguments;
 
-use crate::program::config::DatabaseSettings;
+use crate::program::config::ConnectionSettings;
 use crate::program::create_admin::ensure_account;
 
 /// The demo catalogue, in the native layout, which every shop can import.
@@ -27,7 +27,7 @@ pub const DEMO_CATALOGUE: &str = include_str!("../../demo/catalogue.csv");
 #[derive(Debug, Args)]
 pub struct SeedArguments {
     #[command(flatten)]
-    database: DatabaseSettings,
+    database: ConnectionSettings,
     #[command(flatten)]
     shop: ShopArguments,
 
@@ -64,7 +64,7 @@ pub struct ImportArguments {
     dry_run: bool,
 
     #[command(flatten)]
-    database: DatabaseSettings,
+    database: ConnectionSettings,
     #[command(flatten)]
     shop: ShopArguments,
 }

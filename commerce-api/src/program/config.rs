@@ -17,7 +17,7 @@ use crate::http::tokens::{InvalidKeys, TokenKeys};
 /// Where the data is.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Database")]
-pub struct DatabaseSettings {
+pub struct ConnectionSettings {
     #[command(flatten)]
     pub database: settings::DatabaseSettings,
 
@@ -26,7 +26,7 @@ pub struct DatabaseSettings {
     pub database_connections: usize,
 }
 
-impl DatabaseSettings {
+impl ConnectionSettings {
     pub fn pool(&self) -> anyhow::Result<Pool> {
         self.database.pool(self.database_connections)
     }
@@ -62,7 +62,7 @@ impl SecretSettings {
 /// Who finds products by words.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Search")]
-pub struct SearchSettings {
+pub struct SearchEngineSettings {
     #[command(flatten)]
     search: settings::SearchSettings,
 
@@ -71,7 +71,7 @@ pub struct SearchSettings {
     search_timeout: Duration,
 }
 
-impl SearchSettings {
+impl SearchEngineSettings {
     pub fn engine(&self, pool: &Pool) -> Result<Arc<dyn SearchEngine>, MeilisearchError> {
         let postgres = Arc::new(PostgresEngine::new(pool.clone()));
         let Some(settings) = self.search.meilisearch() else {

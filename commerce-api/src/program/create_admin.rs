@@ -10,13 +10,13 @@ use commerce_core::email_address::EmailAddress;
 use diesel_async::AsyncPgConnection;
 
 use crate::http::problem::OnlyDatabase;
-use crate::program::config::DatabaseSettings;
+use crate::program::config::ConnectionSettings;
 
 /// Who becomes an admin.
 #[derive(Debug, Args)]
 pub struct CreateAdminArguments {
     #[command(flatten)]
-    database: DatabaseSettings,
+    database: ConnectionSettings,
 
     /// E-mail address to log in with
     #[arg(long, env = "COMMERCE_ADMIN_EMAIL")]

@@ -13,14 +13,14 @@ use poem::listener::{Acceptor as _, Listener as _, TcpListener};
 use crate::edge::settings::HttpSettings;
 use crate::http::state::{Parts, State};
 use crate::program::app::app;
-use crate::program::config::{DatabaseSettings, SearchSettings, SecretSettings};
+use crate::program::config::{ConnectionSettings, SearchEngineSettings, SecretSettings};
 use crate::program::create_admin::AdminSettings;
 
 /// The arguments of `serve`.
 #[derive(Debug, Args)]
 pub struct ServeArguments {
     #[command(flatten)]
-    database: DatabaseSettings,
+    database: ConnectionSettings,
     #[command(flatten)]
     http: HttpSettings,
     #[command(flatten)]
@@ -32,7 +32,7 @@ pub struct ServeArguments {
     #[command(flatten)]
     media: MediaSettings,
     #[command(flatten)]
-    search: SearchSettings,
+    search: SearchEngineSettings,
     #[command(flatten)]
     admin: AdminSettings,
     #[command(flatten)]

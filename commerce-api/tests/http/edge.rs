@@ -3,9 +3,7 @@
 use commerce_core::accounts::Role;
 use poem::http::Method;
 
-use serde_json::json;
-
-use crate::shop::{Got, TestShop, ask, get, post};
+use crate::shop::{Got, TestShop, ask, get};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn unknown_paths_and_methods_are_problems() {
