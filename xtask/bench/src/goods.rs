@@ -106,9 +106,9 @@ pub async fn fill_carts(
     let prefix = prefix.trim_end_matches('0');
     conn.batch_execute(&format!(
         "INSERT INTO commerce.carts (id, token_hash)
-             SELECT bench_id('4', n), sha256(('{prefix}' || n)::bytea) FROM generate_series({first}, {last}) n;
+             SELECT bench_id('4', n), sha256(('{prefix}' || n)::bytea) FROM generate_series({first}::bigint, {last}) n;
          INSERT INTO commerce.cart_items (cart_id, variant_id, quantity)
-             SELECT bench_id('4', n), bench_id('2', {sku}), 1 FROM generate_series({first}, {last}) n"
+             SELECT bench_id('4', n), bench_id('2', {sku}), 1 FROM generate_series({first}::bigint, {last}) n"
     ))
     .await?;
     // By itself: several statements at once are one transaction, in which VACUUM is not allowed.
