@@ -8,7 +8,7 @@ use diesel::result::Error as QueryError;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 
 use super::create_product::receive;
-use super::running_import::{IMPORT_LOCK, tell};
+use super::running_import::{IMPORT_LOCK, show_progress};
 use crate::catalog::import::{
     ExistingProducts, Faults, ImportedProduct, Layout, LineError, Outcome, ProductReader, RowRead, SlugLines,
     Upserted, upsert_products,
@@ -169,7 +169,7 @@ pub async fn import_products(
                 products += batch.len();
                 if !batch.is_empty() {
                     import.write(conn, &batch, &mut reader.slugs).await?;
-                    tell(conn, products).await?;
+                    show_progress(conn, products).await?;
                 }
                 // If every row is wrong, nothing here waits, so other tasks get their turn on this thread.
                 tokio::task::yield_now().await;

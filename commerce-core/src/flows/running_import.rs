@@ -21,7 +21,7 @@ pub struct RunningImport {
 
 /// Publishes the number of processed products in the name of the connection. The name is visible at once,
 /// while everything else that the import writes is visible only after its commit.
-pub(super) async fn tell(conn: &mut AsyncPgConnection, products: usize) -> QueryResult<()> {
+pub(super) async fn show_progress(conn: &mut AsyncPgConnection, products: usize) -> QueryResult<()> {
     diesel::sql_query("SELECT set_config('application_name', $1, true)")
         .bind::<Text, _>(format!("commerce import: {products} products"))
         .execute(conn)

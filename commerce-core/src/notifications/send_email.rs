@@ -169,15 +169,15 @@ async fn write_mail(
     let row = emails::table.find(email_id).select(EmailRow::as_select()).first(conn).await.optional()?;
     let Some(email) = row.filter(|row| row.sent_at.is_none()) else { return Ok(Written::Done) };
     let template: Template = email.template.parse().map_err(SendEmailError::Unwritable)?;
-    let Some(Rendered { subject, text, html }) = tell(conn, settings, template, email.data).await? else {
+    let Some(Rendered { subject, text, html }) = compose(conn, settings, template, email.data).await? else {
         return Ok(Written::Pointless);
     };
     let (from, to) = (settings.sender.clone(), email.recipient.to_ascii().into_owned());
     Ok(Written::Mail(Mail { id: email_id, from, to, subject, text, html, created_at: email.created_at }))
 }
 
-/// Looks up what the template tells of; none if there is nothing left to tell.
-async fn tell(
+/// Looks up what the template tells of, and writes it out; none if there is nothing left to tell.
+async fn compose(
     conn: &mut AsyncPgConnection,
     settings: &MailSettings,
     template: Template,
