@@ -90,7 +90,7 @@ pub async fn set_on_hand(
 
 /// Like [`set_on_hand`], but makes the possible changes and refuses the others, each identified by its place
 /// among the counts.
-pub async fn set_on_hand_where_possible(
+pub(crate) async fn set_on_hand_where_possible(
     conn: &mut AsyncPgConnection,
     counts: &[CountStock],
     origin: &Origin,

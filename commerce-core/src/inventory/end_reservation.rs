@@ -75,7 +75,7 @@ pub async fn release(
 }
 
 /// Releases everything that an order still has reserved. Needs the order's lock, and locks the stock.
-pub async fn release_for_order(
+pub(crate) async fn release_for_order(
     conn: &mut AsyncPgConnection,
     order_id: OrderId,
     reason: &str,
@@ -86,7 +86,7 @@ pub async fn release_for_order(
 }
 
 /// Ships everything that an order still has reserved. Needs the order's lock, and locks the stock.
-pub async fn consume_for_order(
+pub(crate) async fn consume_for_order(
     conn: &mut AsyncPgConnection,
     order_id: OrderId,
     origin: &Origin,

@@ -22,7 +22,7 @@ use crate::schema::stock_reservations;
 
 /// Releases what a cart holds of locked stock, before another quantity is held or the cart is ordered. Lapsed
 /// holds of this cart are released too.
-pub async fn release_cart_holds(
+pub(crate) async fn release_cart_holds(
     conn: &AsyncPgConnection,
     stock: &mut LockedStock,
     cart_id: CartId,

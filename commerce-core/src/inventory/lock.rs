@@ -11,6 +11,7 @@ use crate::schema::{stock_levels, stock_locations};
 
 /// Levels whose rows this transaction has locked. Every write through it keeps its numbers up to date.
 #[derive(Debug)]
+#[must_use = "a lock is taken to read or change what it guards"]
 pub struct LockedStock {
     /// Sorted by variant, then by the location's priority.
     pub(super) levels: Vec<LockedLevel>,

@@ -16,18 +16,20 @@ mod reservation;
 mod reserve;
 mod returns;
 
-pub use adjust::{AdjustError, AdjustStock, CountStock, adjust, set_on_hand, set_on_hand_where_possible};
+pub(crate) use adjust::set_on_hand_where_possible;
+pub use adjust::{AdjustError, AdjustStock, CountStock, adjust, set_on_hand};
 pub use allocate::{Demand, Shortage};
 pub use availability::{Availability, available_by_variant};
-pub use end_reservation::{
-    EndReservationError, NotReserved, consume, consume_for_order, release, release_for_order,
-};
-pub use hold::{release_cart_holds, release_lapsed_holds};
+pub use end_reservation::{EndReservationError, NotReserved, consume, release};
+pub(crate) use end_reservation::{consume_for_order, release_for_order};
+pub(crate) use hold::release_cart_holds;
+pub use hold::release_lapsed_holds;
 pub use ledger::{ListMovementsError, Movement, MovementKind, list_movements};
 pub use levels::{ListLevelsError, StockLevel, find_level, list_levels};
 pub use limits::ON_HAND_MAX;
 pub use lock::{LockedStock, lock};
-pub use reservation::{Reservation, ReservationStatus, commit_for_order, list_for_order};
+pub(crate) use reservation::commit_for_order;
+pub use reservation::{Reservation, ReservationStatus, list_for_order};
 pub use reserve::{ReserveError, ReservedFor, reserve};
 pub use returns::{NotShipped, ReturnError, ReturnedUnits, return_units};
 

@@ -70,7 +70,7 @@ pub async fn list_for_order(
 
 /// Commits an order's reservations after payment. The units now belong to the order until they are shipped.
 /// Needs the order's lock. No level changes.
-pub async fn commit_for_order(conn: &mut AsyncPgConnection, order_id: OrderId) -> QueryResult<usize> {
+pub(crate) async fn commit_for_order(conn: &mut AsyncPgConnection, order_id: OrderId) -> QueryResult<usize> {
     let held = stock_reservations::table
         .filter(stock_reservations::order_id.eq(order_id))
         .filter(stock_reservations::status.eq(ReservationStatus::Held));

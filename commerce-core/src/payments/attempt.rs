@@ -90,6 +90,7 @@ pub struct Payment {
 
 /// A payment whose row this transaction has locked. The order's row was locked before.
 #[derive(Debug)]
+#[must_use = "a lock is taken to read or change what it guards"]
 pub struct LockedPayment(Payment);
 
 impl Deref for LockedPayment {

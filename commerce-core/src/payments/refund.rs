@@ -89,6 +89,7 @@ impl Refund {
 
 /// A refund whose row this transaction has locked. The rows of the order and the payment were locked before.
 #[derive(Debug)]
+#[must_use = "a lock is taken to read or change what it guards"]
 pub struct LockedRefund(Refund);
 
 impl Deref for LockedRefund {

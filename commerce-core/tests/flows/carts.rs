@@ -236,7 +236,7 @@ async fn what_a_replacement_drops_and_takes_is_locked_in_the_order_of_a_checkout
     // Somebody has the second variant for a moment, so that the other two meet in between.
     let mut holder = db.conn().await;
     AnsiTransactionManager::begin_transaction(&mut *holder).await.unwrap();
-    inventory::lock(&holder, [second]).await.unwrap();
+    let _held = inventory::lock(&holder, [second]).await.unwrap();
     let (pool, same_shop) = (db.pool().clone(), shop.clone());
     let replacement = tokio::spawn(async move {
         let items = [Item { variant_id: first, quantity: 2 }];
