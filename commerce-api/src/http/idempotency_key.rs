@@ -1,12 +1,10 @@
 //! The header `Idempotency-Key`: a request that is sent twice takes effect once.
 
 use commerce_core::idempotency::{IdempotencyError, IdempotentRequest};
-use poem::{Request, RequestBody, Result};
-use poem_openapi::registry::{MetaParamIn, MetaSchemaRef, Registry};
-use poem_openapi::types::Type;
-use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
+use poem::Request;
 
 use crate::http::auth::Credential;
+use crate::http::header_parameter::header_parameter;
 use crate::http::problem::{Code, Fault, Problem};
 
 const HEADER: &str = "Idempotency-Key";
@@ -59,43 +57,10 @@ fn read(request: &Request) -> Result<Option<String>, Problem> {
     }
 }
 
-macro_rules! header_parameter {
-    ($name:ident, required = $required:literal, |$key:ident| $extract:expr) => {
-        impl<'a> ApiExtractor<'a> for $name {
-            const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::Parameter];
-            const PARAM_IS_REQUIRED: bool = $required;
-
-            type ParamType = String;
-            type ParamRawType = String;
-
-            fn register(registry: &mut Registry) {
-                <String as Type>::register(registry);
-            }
-
-            fn param_in() -> Option<MetaParamIn> {
-                Some(MetaParamIn::Header)
-            }
-
-            fn param_schema_ref() -> Option<MetaSchemaRef> {
-                Some(String::schema_ref())
-            }
-
-            async fn from_request(
-                request: &'a Request,
-                _body: &mut RequestBody,
-                _options: ExtractParamOptions<String>,
-            ) -> Result<Self> {
-                let $key = read(request)?;
-                $extract
-            }
-        }
-    };
-}
-
-header_parameter!(IdempotencyKey, required = false, |key| Ok(Self(key)));
-header_parameter!(RequiredIdempotencyKey, required = true, |key| {
+header_parameter!(IdempotencyKey, required = false, |request| Ok(Self(read(request)?)));
+header_parameter!(RequiredIdempotencyKey, required = true, |request| {
     let missing = || Problem::new(Code::IdempotencyKeyRequired, Code::IdempotencyKeyRequired.meaning());
-    Ok(Self(key.ok_or_else(missing)?))
+    Ok(Self(read(request)?.ok_or_else(missing)?))
 });
 
 impl From<IdempotencyError> for Problem {

@@ -7,6 +7,7 @@ pub mod call;
 pub mod client_ip;
 pub(crate) mod csv_file;
 pub(crate) mod even_time;
+mod header_parameter;
 pub mod idempotency_key;
 pub mod if_match;
 pub mod money;
