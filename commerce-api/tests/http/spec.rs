@@ -228,3 +228,29 @@ fn a_cart_takes_as_many_items_as_core_allows() {
     let quantity = &schemas["QuantityRequest"]["properties"]["quantity"];
     assert_eq!(quantity["maximum"].as_f64(), Some(commerce_core::cart::QUANTITY_MAX as f64), "{quantity}");
 }
+
+#[test]
+fn a_password_is_as_long_as_core_allows() {
+    use commerce_core::accounts::NewPassword;
+    let document: Value = serde_json::from_str(&routes::document().json()).unwrap();
+    let schemas = document["components"]["schemas"].as_object().unwrap();
+    let mut checked = 0;
+    for (name, schema) in schemas {
+        for (field, property) in schema["properties"].as_object().into_iter().flatten() {
+            // One that is to be set, and one that is compared with what was set before.
+            let is_set = field == "new_password"
+                || (name, field.as_str()) == (&"RegisterRequest".to_owned(), "password");
+            if !is_set && !field.ends_with("password") {
+                continue;
+            }
+            checked += 1;
+            let least = if is_set { NewPassword::CHARS_MIN } else { 1 };
+            assert_eq!(property["minLength"].as_u64(), Some(least as u64), "{name}.{field}");
+            assert_eq!(property["maxLength"].as_u64(), Some(NewPassword::CHARS_MAX as u64), "{name}.{field}");
+        }
+    }
+    assert!(checked >= 7, "{checked}");
+    let page = include_str!("../../src/resources/accounts/reset_page/page.html");
+    let limits = format!("minlength=\"{}\" maxlength=\"{}\"", NewPassword::CHARS_MIN, NewPassword::CHARS_MAX);
+    assert!(page.contains(&limits), "{limits}");
+}
