@@ -1,6 +1,6 @@
-//! Parameters that are read from a header by a function of their own.
+//! Parameters that are read from a header.
 
-/// Makes a type a parameter of handlers: a string in the spec, read from the request by `$read`.
+/// Makes a type a parameter of handlers. It is a string in the spec, and `$read` reads it from the request.
 macro_rules! header_parameter {
     ($name:ident, required = $required:literal, |$request:ident| $read:expr) => {
         impl<'a> poem_openapi::ApiExtractor<'a> for $name {

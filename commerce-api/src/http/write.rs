@@ -175,7 +175,23 @@ impl State {
         Ok(self.run_to_end(name, once).await??)
     }
 
-    /// Runs in a task of its own, then wakes the workers.
+    /// Runs work that begins its transactions itself in a task of its own, then wakes the workers. A client
+    /// that hangs up does not stop it.
+    pub async fn to_its_end<R, W>(&self, work: W) -> Result<R, Problem>
+    where
+        W: Future<Output = R> + Send + 'static,
+        R: Send + 'static,
+    {
+        let state = self.clone();
+        let work = async move {
+            let result = work.await;
+            state.wake();
+            result
+        };
+        tokio::spawn(work).await.map_err(Problem::internal)
+    }
+
+    /// Like [`State::to_its_end`], for one transaction.
     async fn run_to_end<R, E, F>(
         &self,
         name: &'static str,
@@ -186,13 +202,8 @@ impl State {
         R: Send + 'static,
         E: Retryable + From<QueryError> + Send + 'static,
     {
-        let state = self.clone();
-        let transaction = async move {
-            let result = db::in_transaction(&state.pool, name, body).await;
-            state.wake();
-            result
-        };
-        tokio::spawn(transaction).await.map_err(Problem::internal)
+        let pool = self.pool.clone();
+        self.to_its_end(async move { db::in_transaction(&pool, name, body).await }).await
     }
 }
 

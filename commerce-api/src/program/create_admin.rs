@@ -161,17 +161,22 @@ mod tests {
 
     #[tokio::test]
     async fn who_only_registered_the_address_does_not_keep_the_first_admin_from_it() {
-        use commerce_core::accounts::{find_credentials, insert_unverified};
+        use commerce_core::accounts::find_credentials;
+        use commerce_core::flows::{Register, register};
         let database = TestDatabase::new().await;
         let (email, password) = ("boss@example.com", "correct horse battery");
         let strangers = NewPassword::parse("the password of a stranger", email).unwrap();
-        let strangers = hasher().hash(strangers).await.unwrap();
         let stranger = NewUser {
             email: email.parse().unwrap(),
-            password: strangers,
+            password: hasher().hash(strangers.clone()).await.unwrap(),
             display_name: "Win at https://evil.example".to_owned(),
         };
-        insert_unverified(&mut *database.conn().await, &stranger).await.unwrap().unwrap();
+        let wish = Register {
+            email: stranger.email.clone(),
+            password: strangers,
+            display_name: stranger.display_name.clone(),
+        };
+        register(database.pool(), &hasher(), wish).await.unwrap();
         let said = ensure_first_admin(database.pool(), &hasher(), email, password).await.unwrap();
         assert_eq!(said, "Created the admin boss@example.com.");
         let boss = find_user_by_key(&mut *database.conn().await, &UserKey::parse(email).unwrap()).await;

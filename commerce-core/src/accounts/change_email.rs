@@ -14,7 +14,7 @@ use crate::schema::{one_time_codes, users};
 
 /// The account that has verified this address, if there is one. An account with an unverified address does
 /// not block whoever proves the address.
-pub async fn find_verified_by_email(
+pub(crate) async fn find_verified_by_email(
     conn: &mut AsyncPgConnection,
     email: &EmailAddress,
 ) -> QueryResult<Option<UserId>> {
@@ -30,7 +30,7 @@ pub async fn find_verified_by_email(
 /// Moves the account to the address that the used-up code was mailed to. The caller has locked the account's
 /// row. Codes and links that were mailed to the former address become invalid. `None` if another account has
 /// verified the address in the meantime.
-pub async fn move_to_proven_address(
+pub(crate) async fn move_to_proven_address(
     conn: &mut AsyncPgConnection,
     id: UserId,
     code_id: CodeId,

@@ -51,7 +51,7 @@ struct Credentials {
     id: UserId,
     hash: PasswordHash,
     verified: bool,
-    /// See [`keep_refused`](super::keep_refused).
+    /// The password of a refused registration of the address.
     refused: Option<PasswordHash>,
 }
 

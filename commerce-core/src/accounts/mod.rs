@@ -9,6 +9,7 @@ mod addresses;
 mod administration;
 mod anonymise;
 mod change_email;
+mod create_confirmed;
 mod list_users;
 mod login;
 pub mod one_time_code;
@@ -19,6 +20,7 @@ mod permission;
 mod phone;
 mod refresh;
 mod registration;
+mod registration_row;
 mod secret_key;
 mod session;
 mod session_list;
@@ -35,7 +37,8 @@ pub use administration::{
     lock_beside_admins, lock_for, update_user,
 };
 pub(crate) use anonymise::anonymise;
-pub use change_email::{find_verified_by_email, move_to_proven_address};
+pub(crate) use change_email::{find_verified_by_email, move_to_proven_address};
+pub use create_confirmed::{CreatedAccount, create_confirmed, find_confirmed};
 pub use list_users::{ListUsersError, UserFilter, UserSort, list_users};
 pub use login::{
     LoginError, ProvenUser, StoredCredentials, find_credentials, find_own_credentials, open_cookie_session,
@@ -47,10 +50,10 @@ pub use password_reset::{RESET_LINK_TTL, ResetProof, derive_reset_token, prove_b
 pub use permission::{Permission, Role};
 pub use phone::{InvalidPhone, Phone};
 pub use refresh::{REUSE_GRACE, Refreshed, refresh_session};
-pub use registration::{
-    ComparedRegistration, CreatedAccount, EarlierRegistration, NewUser, contest, create_confirmed,
-    find_confirmed, find_earlier_registration, insert_unverified, keep_refused, lock_by_email, mark_verified,
-    replace_unverified, takes_note, try_lock_by_email,
+pub use registration::NewUser;
+pub(crate) use registration::{Registration, RegistrationEvent, RegistrationMail};
+pub(crate) use registration_row::{
+    Compared, find_standing, lock_by_email, try_lock_by_email, write_transition,
 };
 pub use secret_key::{InvalidSecretKey, SecretKey};
 pub use session::{

@@ -81,7 +81,7 @@ pub async fn update_profile(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::accounts::{NewUser, insert_unverified};
+    use crate::accounts::{CreatedAccount, NewUser, Role, create_confirmed};
     use crate::testing::{TestDatabase, email};
 
     #[tokio::test]
@@ -90,7 +90,8 @@ mod tests {
         let (mut first, mut second) = (database.conn().await, database.conn().await);
         let password = crate::accounts::PasswordHash::of_nobody();
         let user = NewUser { email: email("ada@example.com"), password, display_name: "Ada".to_owned() };
-        let id = insert_unverified(&mut first, &user).await.unwrap().unwrap();
+        let created = create_confirmed(&mut first, &user, Role::Customer).await.unwrap();
+        let CreatedAccount::Created(id) = created else { panic!("{created:?}") };
         for round in 0..10 {
             let version = find_user(&mut first, id).await.unwrap().unwrap().version;
             let to = |name: &str| UpdateProfile {

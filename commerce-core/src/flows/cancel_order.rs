@@ -83,7 +83,8 @@ pub(super) async fn cancel_locked(
             request_refund(conn, payment, remaining_minor, RefundReason::OrderCancelled, origin).await?;
         }
     }
-    enqueue_email(conn, NewEmail::about_order(Template::OrderCancelled, id, &order.email)).await?;
+    let mail = NewEmail::about_order(Template::OrderCancelled, id, &order.email);
+    enqueue_email(conn, mail.once_a_version(order.version)).await?;
 
     // Stock comes last in the lock order.
     orders::record(conn, id, EventKind::StockReleased, json!({ "reason": reason }), origin).await?;

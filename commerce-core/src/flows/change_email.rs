@@ -3,7 +3,7 @@
 use diesel::result::Error as QueryError;
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 
-use super::register::say_it_exists;
+use super::registration_mails::say_it_exists;
 use crate::accounts::one_time_code::{self, CodePurpose};
 use crate::accounts::{self, ProvenUser, SecretKey, User};
 use crate::email_address::EmailAddress;
@@ -30,9 +30,8 @@ pub async fn request_email_change(
             }
             Some(other) => say_it_exists(conn, other, new_email).await?,
         }
-        let mut notice = NewEmail::to_user(Template::EmailChangeRequested, user.id, &user.email);
-        notice.dedupe_key = format!("{}:{code}", notice.dedupe_key);
-        enqueue_email(conn, notice).await?;
+        let notice = NewEmail::to_user(Template::EmailChangeRequested, user.id, &user.email);
+        enqueue_email(conn, notice.once_a_code(code)).await?;
         Ok(true)
     })
     .await
@@ -54,9 +53,8 @@ pub async fn confirm_email_change(
         let Some(user) = accounts::move_to_proven_address(conn, user_id, code_id).await? else {
             return Ok(None);
         };
-        let mut notice = NewEmail::to_user(Template::EmailChanged, user.id, &before.email);
-        notice.dedupe_key = format!("{}:{}", notice.dedupe_key, user.version);
-        enqueue_email(conn, notice).await?;
+        let notice = NewEmail::to_user(Template::EmailChanged, user.id, &before.email);
+        enqueue_email(conn, notice.once_a_version(user.version)).await?;
         Ok(Some(user))
     })
     .await

@@ -178,7 +178,6 @@ async fn alert(
     refund: &LockedRefund,
 ) -> QueryResult<()> {
     let Some(alert_email) = &shop.alert_email else { return Ok(()) };
-    let dedupe_key = format!("{template}:{}", refund.provider_key());
-    let data = json!({ "refund_id": refund.id });
-    enqueue_email(conn, NewEmail { dedupe_key, template, recipient: alert_email.clone(), data }).await
+    let alert = NewEmail::refund_alert(template, refund.id, alert_email);
+    enqueue_email(conn, alert.once_an_attempt(&refund.provider_key())).await
 }

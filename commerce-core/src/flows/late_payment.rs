@@ -42,9 +42,8 @@ pub(super) async fn settle_late(
     orders::update(conn, order).await?;
     request_refund(conn, payment, payment.captured_minor, RefundReason::LatePayment, origin).await?;
     if let Some(alert_email) = &shop.alert_email {
-        let mut alert = NewEmail::about_order(Template::LatePaymentAlert, order.id, alert_email);
-        alert.dedupe_key = format!("{}:{}", alert.template, payment.id);
-        enqueue_email(conn, alert).await?;
+        let alert = NewEmail::about_order(Template::LatePaymentAlert, order.id, alert_email);
+        enqueue_email(conn, alert.once_a_payment(payment.id)).await?;
     }
     Ok(false)
 }

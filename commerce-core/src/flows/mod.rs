@@ -2,7 +2,8 @@
 //!
 //! Every flow takes the caller's connection and follows the [transaction
 //! contract](crate#the-transaction-contract). Flows that need a provider are split in two, with the call
-//! between them: [`begin_payment`], the call, [`settle_payment`].
+//! between them: [`begin_payment`], the call, [`settle_payment`]. [`register`] takes the pool, because it
+//! hashes passwords while it holds no connection.
 
 mod begin_payment;
 mod cancel_order;
@@ -19,6 +20,7 @@ mod note_order;
 mod place_order;
 mod refund_payment;
 mod register;
+mod registration_mails;
 mod reset_password;
 mod retry_refund;
 mod running_import;
@@ -49,7 +51,7 @@ pub use move_order::{MoveOrder, MoveOrderError, OrderStep, move_order};
 pub use note_order::note_order;
 pub use place_order::{PlaceOrder, PlaceOrderError, PlacedOrder, place_order, place_order_and_answer};
 pub use refund_payment::{RefundPayment, RefundPaymentError, run_refund};
-pub use register::{Registered, register, resend_code};
+pub use register::{Register, RegisterError, contest_registration, register, resend_code};
 pub use reset_password::{change_password, request_password_reset, reset_password};
 pub use retry_refund::{RetryRefundError, retry_refund};
 pub use running_import::{RunningImport, running_import};

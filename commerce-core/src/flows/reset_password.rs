@@ -3,8 +3,9 @@
 use diesel::result::Error as QueryError;
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 
+use super::registration_mails;
 use crate::accounts::one_time_code::{self, CodePurpose};
-use crate::accounts::{self, PasswordHash, ProvenUser, ResetProof, User};
+use crate::accounts::{self, PasswordHash, ProvenUser, RegistrationEvent, ResetProof, User};
 use crate::email_address::EmailAddress;
 use crate::ids::SessionId;
 use crate::notifications::{NewEmail, Template, enqueue_email};
@@ -41,15 +42,11 @@ pub async fn reset_password(
         if !one_time_code::consume(conn, proof.code_id).await? {
             return Ok(None);
         }
-        // The person who registered the address may not be the one who reads its mail. So the name that was
-        // given is not kept.
-        accounts::contest(conn, &user.email).await?;
-        accounts::mark_verified(conn, user.id).await?;
+        let step = accounts::find_standing(conn, &user.email).await?.state.on(RegistrationEvent::Reset);
+        accounts::write_transition(conn, &user.email, &step).await?;
         let version = accounts::set_password(conn, user.id, password, None).await?;
-        if user.email_verified_at.is_none() {
-            enqueue_email(conn, NewEmail::to_user(Template::Welcome, user.id, &user.email)).await?;
-        }
-        tell(conn, &user, version).await?;
+        registration_mails::enqueue(conn, step.mails, user.id, &user.email).await?;
+        mail_password_changed(conn, &user, version).await?;
         Ok(Some(user))
     })
     .await
@@ -66,15 +63,18 @@ pub async fn change_password(
     conn.transaction(async |conn| {
         let Some(user) = proven.lock(conn).await? else { return Ok(None) };
         let version = accounts::set_password(conn, user.id, password, Some(keep)).await?;
-        tell(conn, &user, version).await?;
+        mail_password_changed(conn, &user, version).await?;
         Ok(Some(user))
     })
     .await
 }
 
 /// One mail for each change.
-async fn tell(conn: &mut AsyncPgConnection, user: &User, version: i32) -> Result<(), QueryError> {
-    let mut mail = NewEmail::to_user(Template::PasswordChanged, user.id, &user.email);
-    mail.dedupe_key = format!("{}:{version}", mail.dedupe_key);
-    enqueue_email(conn, mail).await
+async fn mail_password_changed(
+    conn: &mut AsyncPgConnection,
+    user: &User,
+    version: i32,
+) -> Result<(), QueryError> {
+    let mail = NewEmail::to_user(Template::PasswordChanged, user.id, &user.email);
+    enqueue_email(conn, mail.once_a_version(version)).await
 }

@@ -199,8 +199,8 @@ async fn tell_mismatch(
     let data = json!({ "payment_id": payment.id, "asked": asked, "captured": captured, "counted": counted });
     orders::record(conn, payment.order_id, EventKind::PaymentMismatch, data, origin).await?;
     let Some(alert_email) = &shop.alert_email else { return Ok(()) };
-    let mut alert = NewEmail::about_order(Template::PaymentMismatchAlert, payment.order_id, alert_email);
-    alert.dedupe_key = format!("{}:{}", alert.template, payment.id);
+    let mut alert = NewEmail::about_order(Template::PaymentMismatchAlert, payment.order_id, alert_email)
+        .once_a_payment(payment.id);
     alert.data = json!({
         "order_id": payment.order_id, "asked": asked.to_string(), "captured": captured.to_string(), "counted": counted,
     });

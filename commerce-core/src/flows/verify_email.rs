@@ -3,10 +3,10 @@
 use diesel::result::Error as QueryError;
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 
+use super::registration_mails;
 use crate::accounts::one_time_code::{self, CodePurpose};
-use crate::accounts::{self, SecretKey};
+use crate::accounts::{self, RegistrationEvent, SecretKey};
 use crate::email_address::EmailAddress;
-use crate::notifications::{NewEmail, Template, enqueue_email};
 
 /// The result of a code. **Commit both variants**, because a wrong guess is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,13 +33,9 @@ pub async fn verify_email(
         if one_time_code::guess(conn, key, user.id, CodePurpose::VerifyEmail, code).await?.is_none() {
             return Ok(VerifiedEmail::InvalidCode);
         }
-        let contested = accounts::mark_verified(conn, user.id).await?;
-        enqueue_email(conn, NewEmail::to_user(Template::Welcome, user.id, &user.email)).await?;
-        if contested {
-            let code = one_time_code::issue_at_once(conn, user.id, CodePurpose::ResetPassword).await?;
-            let mail = NewEmail::with_code(Template::SetPassword, code, user.id, &user.email);
-            enqueue_email(conn, mail).await?;
-        }
+        let step = accounts::find_standing(conn, email).await?.state.on(RegistrationEvent::Proven);
+        accounts::write_transition(conn, email, &step).await?;
+        registration_mails::enqueue(conn, step.mails, user.id, &user.email).await?;
         Ok(VerifiedEmail::Verified)
     })
     .await

@@ -1,10 +1,11 @@
-//! Putting mails on the way.
+//! Enqueues mails.
 
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use futures_util::future::try_join;
 use serde_json::json;
 
+use super::dedupe::once_for;
 use super::{SendEmail, Template};
 use crate::db::Prepared;
 use crate::email_address::EmailAddress;
@@ -12,38 +13,45 @@ use crate::ids::{CodeId, EmailId, OrderId, RefundId, UserId};
 use crate::queue;
 use crate::schema::emails;
 
-/// A mail to one recipient. Use the constructors: they set the key by which an event is told only once.
+/// A mail to one recipient. Use the constructors, because they set the dedupe key. A mail that may be sent
+/// several times about the same subject extends the key, such as with
+/// [`once_a_version`](Self::once_a_version).
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewEmail {
-    /// Names the event: a second mail with this key is not sent.
+    /// Identifies the event. A second mail with this key is not sent.
     pub dedupe_key: String,
-    /// What it says.
+    /// The template of its text.
     pub template: Template,
-    /// Where it goes.
+    /// The address that it is sent to.
     pub recipient: EmailAddress,
-    /// The ids that the template asks for; never a secret.
+    /// The ids that the template needs. Never a secret.
     pub data: serde_json::Value,
 }
 
 impl NewEmail {
-    /// A mail with a one-time code of a user; each code is mailed once.
+    /// A mail with a one-time code of a user. Each code is mailed once.
     pub fn with_code(template: Template, code_id: CodeId, user_id: UserId, recipient: &EmailAddress) -> Self {
         Self::new(template, code_id, recipient, json!({ "code_id": code_id, "user_id": user_id }))
     }
 
-    /// A mail to a user; one a template, unless another dedupe key is set.
+    /// A mail to a user, once for each template.
     pub fn to_user(template: Template, user_id: UserId, recipient: &EmailAddress) -> Self {
         Self::new(template, user_id, recipient, json!({ "user_id": user_id }))
     }
 
-    /// A mail about an order; one a template.
+    /// A mail about an order, once for each template.
     pub fn about_order(template: Template, order_id: OrderId, recipient: &EmailAddress) -> Self {
         Self::new(template, order_id, recipient, json!({ "order_id": order_id }))
     }
 
-    /// Tells of money that goes back.
+    /// A mail about a refund.
     pub fn about_refund(refund_id: RefundId, recipient: &EmailAddress) -> Self {
         Self::new(Template::PaymentRefunded, refund_id, recipient, json!({ "refund_id": refund_id }))
+    }
+
+    /// A mail to the shop about a refund that needs attention.
+    pub fn refund_alert(template: Template, refund_id: RefundId, recipient: &EmailAddress) -> Self {
+        Self::new(template, refund_id, recipient, json!({ "refund_id": refund_id }))
     }
 
     fn new(
@@ -52,7 +60,7 @@ impl NewEmail {
         to: &EmailAddress,
         data: serde_json::Value,
     ) -> Self {
-        Self { dedupe_key: format!("{template}:{subject}"), template, recipient: to.clone(), data }
+        Self { dedupe_key: once_for(template, subject), template, recipient: to.clone(), data }
     }
 }
 
@@ -66,13 +74,14 @@ struct EmailRow {
     data: serde_json::Value,
 }
 
-/// Inserts the mail and the job that sends it, in two statements sent together. Both take effect when the caller's
-/// transaction commits; nothing is sent if a mail with this dedupe key exists. A shared borrow of the connection is
-/// enough, so that other writes can be pipelined with these.
+/// Inserts the mail and the job that sends it, in two pipelined statements. Both take effect when the
+/// caller's transaction commits. Nothing is sent if a mail with this dedupe key exists. A shared borrow of
+/// the connection is enough, so that other writes can be pipelined with these.
 pub async fn enqueue_email(conn: &AsyncPgConnection, email: NewEmail) -> QueryResult<()> {
     let NewEmail { dedupe_key, template, recipient, data } = email;
     let row = EmailRow { id: EmailId::new(), dedupe_key, template, recipient, data };
-    // Not waiting to see whether the row was new saves a round trip: a job that finds no mail has nothing to do, and ends.
+    // The job is enqueued without waiting for the insertion's result, which saves a round trip. A job that
+    // finds no mail ends.
     let job = SendEmail { email_id: row.id };
     let mut for_mail = conn;
     let insert_mail =

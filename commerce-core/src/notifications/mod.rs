@@ -4,6 +4,7 @@
 //! from the row's id: only where the server's answer was lost after it took the message does a reader get it twice, and
 //! then as the same message. What a mail says is read from the database when it is sent; a row holds ids, no secrets.
 
+mod dedupe;
 mod enqueue;
 mod facts;
 mod folder;

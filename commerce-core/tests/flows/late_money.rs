@@ -8,6 +8,7 @@ use commerce_core::orders::{CancelReason, OrderStatus, PaymentStatus};
 use commerce_core::payments::{MockProvider, PaymentProvider, Providers};
 use commerce_core::settings::ShopSettings;
 use commerce_core::testing::{TestDatabase, email, guest_origin};
+use diesel_async::RunQueryDsl as _;
 
 use crate::payments::{begin, order, settle, success, timeline};
 
@@ -41,6 +42,26 @@ async fn a_late_payment_brings_an_expired_order_back_while_its_stock_is_there() 
     assert_eq!((back.status, back.cancel_reason, back.stock_released_at), (OrderStatus::Paid, None, None));
     assert_eq!(db.stock(variant).await, (2, 2));
     assert!(timeline(&db, placed.order.id).await.ends_with(&["payment_succeeded", "reinstated", "paid"]));
+    db.finish().await;
+}
+
+#[tokio::test]
+async fn an_order_that_came_back_and_is_cancelled_again_is_told_of_again() {
+    use diesel::sql_types::BigInt;
+    let db = TestDatabase::new().await;
+    let shop = ShopSettings::default();
+    let variant = db.variant(1000, 1).await;
+    let (owner, placed) = db.order(&shop, &[(variant, 1)]).await;
+    let payment = begin(&db, placed.order.id, owner, None).await;
+    db.shift_clock(shop.order_ttl).await;
+    expire_orders(db.pool(), &shop, &mock(), 100).await.unwrap();
+    settle(&db, &shop, payment.id, success(&payment)).await;
+    cancel_order(&mut *db.conn().await, placed.order.id, CancelledBy::Admin, &guest_origin()).await.unwrap();
+    let told = "SELECT count(*) FROM commerce.emails WHERE template = 'order_cancelled'";
+    let told = diesel::dsl::sql::<BigInt>(&format!("({told})"));
+    let told: i64 = diesel::select(told).get_result(&mut *db.conn().await).await.unwrap();
+    assert_eq!(told, 2);
+    assert_eq!(run_refunds(&db).await, 1);
     db.finish().await;
 }
 

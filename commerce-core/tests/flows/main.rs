@@ -16,6 +16,7 @@ mod open_providers;
 mod partial_stock;
 mod payments;
 mod quotes;
+mod registration;
 mod reservation;
 mod round_trips;
 mod shipping;

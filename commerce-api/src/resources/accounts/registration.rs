@@ -2,12 +2,10 @@
 //!
 //! Nothing here tells whether an e-mail address has an account: the answers, and how long they take, are the same.
 
-use std::sync::Arc;
-
-use commerce_core::accounts::{self, NewPassword, NewUser, PasswordHasher, check_display_name};
+use commerce_core::accounts::{NewPassword, check_display_name};
 use commerce_core::email_address::EmailAddress;
 use commerce_core::error::FieldErrors;
-use commerce_core::flows::{self, Registered, VerifiedEmail};
+use commerce_core::flows::{self, Register, RegisterError, VerifiedEmail};
 use diesel_async::AsyncPgConnection;
 use poem_openapi::types::Example;
 use poem_openapi::{Object, OpenApi};
@@ -23,9 +21,6 @@ use crate::resources::accounts::password::address;
 
 pub struct Registrations(pub State);
 
-/// How often a registration is compared with one that was quicker.
-const COMPARISONS_MAX: usize = 4;
-
 #[OpenApi(tag = "Tag::Auth")]
 impl Registrations {
     /// Register
@@ -40,21 +35,17 @@ impl Registrations {
     async fn register(
         &self,
         body: Body<RegisterRequest>,
-    ) -> Result<Accepted<MailSent>, Refused<OnlyDatabase>> {
-        let address = body.email.clone();
+    ) -> Result<Accepted<MailSent>, Refused<RegisterError>> {
         in_even_time(async {
-            let registered = self.register_once(body).await;
-            if let Err(refused) = &registered
-                && matches!(refused.0.code.status().as_u16(), 429 | 503)
-                && let Ok(email) = address.parse::<EmailAddress>()
-            {
-                // A stranger may have brought that about: what was registered before is not to be taken for this person's.
-                let contest = async move |conn: &mut AsyncPgConnection| {
-                    Ok::<_, OnlyDatabase>(accounts::contest(conn, &email).await?)
-                };
-                self.0.transaction("contest_registration", contest).await?;
+            if let Err(limited) = self.0.limits.by_account("register", &body.email).await {
+                self.contest(&body.email).await?;
+                return Err(limited.into());
             }
-            registered
+            let wish = body.value.wish()?;
+            let state = self.0.clone();
+            let register = async move { flows::register(&state.pool, &state.hasher, wish).await };
+            self.0.to_its_end(register).await??;
+            Ok(Accepted::new(MailSent::example()))
         })
         .await
     }
@@ -98,27 +89,26 @@ impl Registrations {
 }
 
 impl Registrations {
-    async fn register_once(
-        &self,
-        body: Body<RegisterRequest>,
-    ) -> Result<Accepted<MailSent>, Refused<OnlyDatabase>> {
-        self.0.limits.by_account("register", &body.email).await?;
-        let (user, password) = body.value.new_user(&self.0.hasher).await?;
-        // More than once if another registration of the address came in between, as the first of several at once does.
-        for _ in 0..COMPARISONS_MAX {
-            let earlier =
-                accounts::find_earlier_registration(&mut *self.0.conn().await?, &user.email).await?;
-            let compared = earlier.compare(&self.0.hasher, password.clone()).await.map_err(Problem::from)?;
-            let compared = Arc::new(compared);
-            let user = user.clone();
-            let register = async move |conn: &mut AsyncPgConnection| {
-                Ok::<_, OnlyDatabase>(flows::register(conn, &user, &compared).await?)
-            };
-            if self.0.transaction("register", register).await? == Registered::Done {
-                return Ok(Accepted::new(MailSent::example()));
-            }
+    /// Contests the address of a registration that the rate limit refused.
+    async fn contest(&self, email: &str) -> Result<(), Problem> {
+        let Ok(email) = email.parse::<EmailAddress>() else { return Ok(()) };
+        let contest = async move |conn: &mut AsyncPgConnection| {
+            Ok::<_, OnlyDatabase>(flows::contest_registration(conn, &email).await?)
+        };
+        self.0.transaction("contest_registration", contest).await
+    }
+}
+
+impl Refusal for RegisterError {
+    const CODES: &'static [Code] = &[];
+
+    fn problem(self) -> Problem {
+        match self {
+            Self::Hash(error) => error.into(),
+            Self::NoConnection(error) => error.into(),
+            Self::Contended => Problem::unavailable(self),
+            Self::Database(error) => error.into(),
         }
-        Err(Problem::unavailable("an address is being registered again and again").into())
     }
 }
 
@@ -136,8 +126,8 @@ struct RegisterRequest {
 }
 
 impl RegisterRequest {
-    /// Checks what the schema cannot, and hashes the password.
-    async fn new_user(self, hasher: &PasswordHasher) -> Result<(NewUser, NewPassword), Problem> {
+    /// Checks what the schema cannot.
+    fn wish(self) -> Result<Register, Problem> {
         let mut faults = FieldErrors::default();
         let email = self.email.parse::<EmailAddress>();
         if let Err(error) = &email {
@@ -149,10 +139,7 @@ impl RegisterRequest {
         }
         let display_name = check_display_name(&self.display_name, &mut faults);
         match (email, password, faults.is_empty()) {
-            (Ok(email), Ok(password), true) => {
-                let hash = hasher.hash(password.clone()).await?;
-                Ok((NewUser { email, password: hash, display_name }, password))
-            }
+            (Ok(email), Ok(password), true) => Ok(Register { email, password, display_name }),
             _ => Err(Problem::invalid(faults.into_vec().into_iter().map(Fault::from).collect())),
         }
     }
