@@ -13,6 +13,12 @@ use crate::http::session_cookie::SessionCookies;
 /// The default address to listen on.
 const HTTP_ADDR: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 
+/// How many connections there may be unless told otherwise: fewer than the 1,024 files that most systems let a process open.
+const CONNECTIONS: usize = 800;
+
+/// Browsers open at most six connections to a server of HTTP/1; behind one address there may be a school.
+const CONNECTIONS_PER_CLIENT: usize = 100;
+
 /// How the server is reached.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "HTTP")]
@@ -24,6 +30,15 @@ pub struct HttpSettings {
     /// Public URL of the shop, such as https://shop.example
     #[arg(long, env = "COMMERCE_PUBLIC_URL", value_parser = web_address)]
     pub public_url: Option<String>,
+
+    /// Connections that all clients together may have open; further ones wait
+    #[arg(long, env = "COMMERCE_HTTP_CONNECTIONS", default_value_t = CONNECTIONS, value_parser = at_least_one)]
+    pub http_connections: usize,
+
+    /// Connections that one client (an address of IPv4, a /64 of IPv6) may have open, unless it is this machine or a trusted
+    /// proxy; further ones are closed
+    #[arg(long, env = "COMMERCE_HTTP_CONNECTIONS_PER_CLIENT", default_value_t = CONNECTIONS_PER_CLIENT, value_parser = at_least_one)]
+    pub http_connections_per_client: usize,
 
     /// Origins whose pages may call the API from a browser, separated by commas; `*` allows any
     #[arg(long, env = "COMMERCE_CORS_ORIGINS", default_value = "")]
@@ -66,11 +81,18 @@ impl Default for HttpSettings {
         Self {
             http_addr: HTTP_ADDR,
             public_url: None,
+            http_connections: CONNECTIONS,
+            http_connections_per_client: CONNECTIONS_PER_CLIENT,
             cors_origins: AllowedOrigins::None,
             trusted_proxies: TrustedProxies::default(),
             rate_limits: RateLimits::On,
         }
     }
+}
+
+/// Reads a number from 1.
+pub fn at_least_one(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|number| *number > 0).ok_or_else(|| "must be a number from 1".to_owned())
 }
 
 /// Strict, because it decides which pages a browser's requests are trusted from.

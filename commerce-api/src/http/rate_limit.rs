@@ -4,7 +4,6 @@
 //! Guesses at passwords are always limited, and so are guesses at codes (see
 //! `commerce_core::accounts::one_time_code`).
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -15,7 +14,7 @@ use poem::Response;
 use poem::http::{HeaderName, HeaderValue};
 use sha2::{Digest, Sha256};
 
-use crate::http::client_ip::ClientIp;
+use crate::http::client_ip::{ClientIp, network_of};
 use crate::http::problem::{Code, Problem};
 
 /// Whether requests by address and mails are limited.
@@ -223,18 +222,6 @@ impl RateLimiter {
     }
 }
 
-/// An IPv6 client can use any address of its /64.
-fn network_of(ip: IpAddr) -> String {
-    match ip {
-        IpAddr::V4(ip) => ip.to_string(),
-        IpAddr::V6(ip) => {
-            let [a, b, c, d, ..] = ip.segments();
-            format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
-        }
-    }
-}
-
-/// A digest, so that no address is stored in readable form. All spellings of an address give the same key.
 fn account_key(account: &str) -> String {
     let account = account.trim();
     let email = account.parse::<EmailAddress>();

@@ -11,6 +11,7 @@ use commerce_core::search::{
 };
 use commerce_program::settings::{self, SecretKeySettings};
 
+use crate::edge::settings::at_least_one;
 use crate::http::state::Keys;
 use crate::http::tokens::{InvalidKeys, TokenKeys};
 
@@ -81,8 +82,4 @@ impl SearchEngineSettings {
         let meilisearch = MeilisearchEngine::new(pool.clone(), Meilisearch::new(&settings)?);
         Ok(Arc::new(WithFallback::new(Arc::new(meilisearch), postgres, COOL_DOWN)))
     }
-}
-
-fn at_least_one(text: &str) -> Result<usize, String> {
-    text.parse().ok().filter(|number| *number > 0).ok_or_else(|| "must be a number from 1".to_owned())
 }

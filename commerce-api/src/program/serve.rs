@@ -1,19 +1,21 @@
 //! `commerce-api serve`: runs until it is asked to stop.
 
-use std::time::Duration;
-
 use anyhow::Context as _;
 use clap::Args;
 use commerce_core::accounts::PasswordHasher;
 use commerce_program::settings::{LogSettings, MediaSettings, PaymentSettings, ShopArguments};
 use commerce_program::{logs, stop};
-use poem::Server;
-use poem::listener::{Acceptor as _, Listener as _, TcpListener};
+use tokio::net::TcpListener;
 
 use crate::edge::settings::HttpSettings;
 use crate::http::state::{Parts, State};
 use crate::program::app::app;
+<<<<<<< HEAD
 use crate::program::config::{ConnectionSettings, SearchEngineSettings, SecretSettings};
+=======
+use crate::program::config::{DatabaseSettings, SearchSettings, SecretSettings};
+use crate::program::connections::{self, Limits};
+>>>>>>> b71b60d (Connections end: heads, idleness, streams and networks have limits)
 use crate::program::create_admin::AdminSettings;
 
 /// The arguments of `serve`.
@@ -39,9 +41,12 @@ pub struct ServeArguments {
     log: LogSettings,
 }
 
+<<<<<<< HEAD
 /// How long running requests may take after a signal to stop.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
+=======
+>>>>>>> b71b60d (Connections end: heads, idleness, streams and networks have limits)
 pub async fn serve(arguments: ServeArguments) -> anyhow::Result<()> {
     logs::start(&arguments.log, "info,poem::server=warn");
     // Signals are watched from here on, so that a signal during the start also leads to a clean stop.
@@ -63,18 +68,20 @@ pub async fn serve(arguments: ServeArguments) -> anyhow::Result<()> {
     });
     arguments.admin.see_to(state.pool.clone(), state.hasher.clone());
     let listener = TcpListener::bind(arguments.http.http_addr)
-        .into_acceptor()
         .await
         .with_context(|| format!("cannot listen at {} (COMMERCE_HTTP_ADDR)", arguments.http.http_addr))?;
-    for address in listener.local_addr() {
-        tracing::info!(%address, "listening; Swagger UI is at /docs");
-    }
+    tracing::info!(address = %listener.local_addr()?, "listening; Swagger UI is at /docs");
     let stop = async move {
         stop.await;
         tracing::info!("stopping: running requests are completed");
     };
-    Server::new_with_acceptor(listener)
-        .run_with_graceful_shutdown(app(state, &arguments.http), stop, Some(DRAIN_TIMEOUT))
+    let limits = Limits {
+        connections: arguments.http.http_connections,
+        connections_per_network: arguments.http.http_connections_per_client,
+        proxies: arguments.http.trusted_proxies.clone(),
+        ..Limits::default()
+    };
+    connections::serve(listener, app(state, &arguments.http), limits, stop)
         .await
         .context("the server stopped unexpectedly")?;
     tracing::info!("stopped");

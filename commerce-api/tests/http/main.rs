@@ -8,6 +8,7 @@ mod audit_log;
 mod bad_input;
 mod browser_tests;
 mod catalogue_admin;
+mod connections;
 mod cookies;
 mod edge;
 mod email_change;
