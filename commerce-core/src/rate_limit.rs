@@ -31,6 +31,12 @@ impl Policy {
         Self { name, quota, window: Duration::from_secs(60 * minutes) }
     }
 
+    /// The same for so many clients together.
+    #[must_use]
+    pub const fn times(self, clients: u32) -> Self {
+        Self { quota: self.quota.saturating_mul(clients), ..self }
+    }
+
     /// The time after which one request becomes free again.
     fn share(&self) -> f64 {
         self.window.as_secs_f64() / f64::from(self.quota.max(1))

@@ -21,8 +21,28 @@ pub fn add(response: &mut Response, path: &str) {
         headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
     }
     if !headers.contains_key(header::CACHE_CONTROL) {
-        // Answers with tokens are never stored. Others may be stored, but the ETag is checked each time.
-        let cache = if path.starts_with("/v1/auth/") { "no-store" } else { "private, no-cache" };
+        let cache = if is_personal(path) { "no-store" } else { "private, no-cache" };
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
+    }
+}
+
+/// Whether the answer says something of a person, or holds a token. It must not be stored (OWASP ASVS 4.0, 8.2.1). Other
+/// answers may be stored, but the ETag is checked each time.
+fn is_personal(path: &str) -> bool {
+    const PUBLIC: [&str; 3] = ["products", "categories", "category-tree"];
+    let resource = path.strip_prefix("/v1/").and_then(|below| below.split('/').next());
+    resource.is_some_and(|resource| !PUBLIC.contains(&resource))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_about_a_person_is_not_stored() {
+        let personal = ["/v1/me", "/v1/orders/1", "/v1/cart", "/v1/payments", "/v1/auth/login", "/v1/admin/users"];
+        assert!(personal.iter().all(|path| is_personal(path)));
+        let public = ["/v1/products", "/v1/products/search", "/v1/categories/mugs", "/v1/category-tree", "/docs"];
+        assert!(!public.iter().any(|path| is_personal(path)));
     }
 }

@@ -131,8 +131,8 @@ impl<E: Endpoint> Endpoint for Edge<E> {
 impl<E: Endpoint> Edge<E> {
     async fn limit(&self, request: &Request) -> Result<Option<Told>, (Problem, Option<Told>)> {
         match (&self.limits, request.data::<ClientIp>()) {
-            (Some(limits), Some(client)) if request.method() == Method::POST => {
-                limits.by_address(request.uri().path(), *client).await
+            (Some(limits), Some(client)) => {
+                limits.by_network(request.method(), request.uri().path(), *client).await
             }
             _ => Ok(None),
         }

@@ -121,14 +121,15 @@ fn malformed(error: serde_json::Error) -> Problem {
         .with_errors(vec![Fault::at("", error.to_string())])
 }
 
-/// Refuses a body whose `Content-Type` is missing or not accepted.
+/// Refuses a body whose `Content-Type` is missing or not accepted. `accepts` gets it in lower case: types are spelled in
+/// either (RFC 9110, 8.3.1).
 pub fn check_content_type(
     request: &Request,
     expected: &str,
     accepts: impl Fn(&str) -> bool,
 ) -> Result<(), Problem> {
     match request.content_type() {
-        Some(given) if accepts(given) => Ok(()),
+        Some(given) if accepts(&given.to_ascii_lowercase()) => Ok(()),
         Some(given) => Err(Problem::new(
             Code::UnsupportedMediaType,
             format!("The body must be {expected}, not {given:?}."),
@@ -158,10 +159,11 @@ pub async fn read(body: &mut RequestBody, bytes_max: usize) -> Result<Bytes, Pro
     Ok(bytes.freeze())
 }
 
-/// Reads the rest of a refused body for a while. Many clients read the answer only after they have sent
-/// everything, and would see a broken connection otherwise (RFC 9112, 9.6).
+/// Reads some of the rest of a refused body. Many clients read the answer only after they have sent everything, and would
+/// see a broken connection otherwise (RFC 9112, 9.6). A client that sends more than this means no good, or sends a file to
+/// the wrong address.
 pub async fn drain(mut chunks: impl Stream<Item = io::Result<Bytes>> + Unpin) {
-    const BYTES_MAX: usize = 64 * 1024 * 1024;
+    const BYTES_MAX: usize = JSON_BYTES_MAX;
     const TIME_MAX: Duration = Duration::from_secs(5);
     let mut bytes = 0;
     let all = async {
@@ -170,6 +172,8 @@ pub async fn drain(mut chunks: impl Stream<Item = io::Result<Bytes>> + Unpin) {
             if bytes > BYTES_MAX {
                 break;
             }
+            // A stream that is always ready would keep a thread of the runtime to itself.
+            tokio::task::yield_now().await;
         }
     };
     let _ = tokio::time::timeout(TIME_MAX, all).await;

@@ -11,10 +11,10 @@ use commerce_core::db::Pool;
 use commerce_core::email_address::EmailAddress;
 use commerce_core::rate_limit::{self, Policy, Taken};
 use poem::Response;
-use poem::http::{HeaderName, HeaderValue};
+use poem::http::{HeaderName, HeaderValue, Method};
 use sha2::{Digest, Sha256};
 
-use crate::http::client_ip::{ClientIp, network_of};
+use crate::http::client_ip::{ClientIp, network_of, networks_of};
 use crate::http::problem::{Code, Problem};
 
 /// Whether requests by address and mails are limited.
@@ -24,54 +24,64 @@ pub enum RateLimits {
     Off,
 }
 
-/// A POST without login: its operationId, its path, how often an address may send it, and how often it may be
-/// sent for one account.
+/// A write that needs no login: its operation, how often one network may send it, and how often it may be sent for one account.
 struct Limited {
     operation: &'static str,
+    method: Method,
+    /// As in the spec, below `/v1`.
     path: &'static str,
-    by_ip: Policy,
-    /// `None` for logins. [`RateLimiter::count_guess`] counts their guesses.
+    by_network: Policy,
+    /// `None` where there is no account. [`RateLimiter::count_guess`] counts guesses at passwords.
     by_account: Option<Policy>,
 }
 
-const LIMITED: [Limited; 6] = [
-    Limited {
-        operation: "register",
-        path: "/v1/auth/register",
-        by_ip: Policy::new("register-ip", 20, 10),
-        by_account: Some(Policy::new("register-account", 6, 60)),
-    },
-    Limited {
-        operation: "verify_email",
-        path: "/v1/auth/verify-email",
-        by_ip: Policy::new("verify-ip", 30, 5),
-        by_account: Some(Policy::new("verify-account", 60, 60)),
-    },
-    Limited {
-        operation: "resend_code",
-        path: "/v1/auth/resend-code",
-        by_ip: Policy::new("resend-ip", 20, 10),
-        by_account: Some(Policy::new("resend-account", 10, 60)),
-    },
-    Limited {
-        operation: "login",
-        path: "/v1/auth/login",
-        by_ip: Policy::new("login-ip", 60, 5),
-        by_account: None,
-    },
-    Limited {
-        operation: "forgot_password",
-        path: "/v1/auth/password/forgot",
-        by_ip: Policy::new("forgot-ip", 20, 10),
-        by_account: Some(Policy::new("forgot-account", 10, 60)),
-    },
-    Limited {
-        operation: "reset_password",
-        path: "/v1/auth/password/reset",
-        by_ip: Policy::new("reset-ip", 30, 5),
-        by_account: Some(Policy::new("reset-account", 60, 60)),
-    },
+const fn post(operation: &'static str, path: &'static str, by_network: Policy) -> Limited {
+    Limited { operation, method: Method::POST, path, by_network, by_account: None }
+}
+
+impl Limited {
+    const fn for_account(self, policy: Policy) -> Self {
+        Self { by_account: Some(policy), ..self }
+    }
+
+    fn is(&self, method: &Method, path: &str) -> bool {
+        let is_segment = |(own, asked): (&str, &str)| own == asked || own.starts_with('{') && !asked.is_empty();
+        let asked = path.strip_prefix("/v1").map(|path| path.split('/'));
+        *method == self.method
+            && asked.is_some_and(|asked| {
+                self.path.split('/').count() == asked.clone().count()
+                    && self.path.split('/').zip(asked).all(is_segment)
+            })
+    }
+}
+
+const LIMITED: [Limited; 15] = [
+    post("register", "/auth/register", Policy::new("register-ip", 20, 10))
+        .for_account(Policy::new("register-account", 6, 60)),
+    post("verify_email", "/auth/verify-email", Policy::new("verify-ip", 30, 5))
+        .for_account(Policy::new("verify-account", 60, 60)),
+    post("resend_code", "/auth/resend-code", Policy::new("resend-ip", 20, 10))
+        .for_account(Policy::new("resend-account", 10, 60)),
+    post("login", "/auth/login", Policy::new("login-ip", 60, 5)),
+    post("refresh_session", "/auth/refresh", Policy::new("refresh-ip", 300, 5)),
+    post("forgot_password", "/auth/password/forgot", Policy::new("forgot-ip", 20, 10))
+        .for_account(Policy::new("forgot-account", 10, 60)),
+    post("reset_password", "/auth/password/reset", Policy::new("reset-ip", 30, 5))
+        .for_account(Policy::new("reset-account", 60, 60)),
+    // A checkout sends a mail and holds stock.
+    post("checkout", "/orders/checkout", Policy::new("checkout-ip", 30, 10)),
+    post("cancel_order", "/orders/{id}/cancel", Policy::new("cancel-ip", 30, 10)),
+    // A payment asks somebody else's server.
+    post("pay_order", "/orders/{id}/pay", Policy::new("pay-ip", 30, 10)),
+    post("confirm_payment", "/payments/{id}/confirm", Policy::new("confirm-ip", 60, 10)),
+    post("quote_cart", "/cart/quote", CART),
+    post("add_cart_item", "/cart/items", CART),
+    Limited { method: Method::PUT, ..post("replace_cart", "/cart", CART) },
+    Limited { method: Method::PATCH, ..post("set_cart_item_quantity", "/cart/items/{variant_id}", CART) },
 ];
+
+/// Writes to carts are counted together.
+const CART: Policy = Policy::new("cart-ip", 300, 10);
 
 /// A logged-in user can request mails to an address that is not their own. Such an address counts as an
 /// account, whether or not it has one.
@@ -153,19 +163,28 @@ impl RateLimiter {
         Self { pool, limits }
     }
 
-    /// Counts a POST without login to this path by the client's network. Other requests are not counted.
-    pub async fn by_address(
+    /// Counts a write without login by the networks of its client. Other requests are not counted. The headers tell of the
+    /// network that has the least left.
+    pub async fn by_network(
         &self,
+        method: &Method,
         path: &str,
         ClientIp(ip): ClientIp,
     ) -> Result<Option<Told>, (Problem, Option<Told>)> {
-        let limited = LIMITED.iter().find(|limited| limited.path == path);
+        let limited = LIMITED.iter().find(|limited| limited.is(method, path));
         let Some(limited) = limited.filter(|_| self.limits == RateLimits::On) else { return Ok(None) };
-        let told = self.count(&limited.by_ip, &network_of(ip)).await.map_err(|problem| (problem, None))?;
-        match told.refusal() {
-            Some(problem) => Err((problem, Some(told))),
-            None => Ok(Some(told)),
+        let mut scarcest: Option<Told> = None;
+        for (network, clients) in networks_of(ip) {
+            let policy = limited.by_network.times(clients);
+            let told = self.count(&policy, &network).await.map_err(|problem| (problem, None))?;
+            if let Some(problem) = told.refusal() {
+                return Err((problem, Some(told)));
+            }
+            if scarcest.is_none_or(|scarcest| told.taken.remaining < scarcest.taken.remaining) {
+                scarcest = Some(told);
+            }
         }
+        Ok(scarcest)
     }
 
     /// Counts a request about this account, whether or not the account exists.
@@ -222,6 +241,7 @@ impl RateLimiter {
     }
 }
 
+/// A digest, so that no address is stored in readable form. All spellings of an address give the same key.
 fn account_key(account: &str) -> String {
     let account = account.trim();
     let email = account.parse::<EmailAddress>();
@@ -234,22 +254,44 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_post_without_login_is_limited_under_the_name_and_path_of_the_spec() {
+    fn every_write_without_login_is_limited_under_the_name_and_path_of_the_spec() {
         let spec: serde_json::Value = serde_json::from_str(&crate::routes::document().json()).unwrap();
-        let mut in_spec = Vec::new();
+        let mut open = Vec::new();
         for (path, methods) in spec["paths"].as_object().unwrap() {
-            let post = &methods["post"];
-            let operation = post["operationId"].as_str().unwrap_or_default();
-            let open = post.is_object() && post.get("security").is_none();
-            if path.starts_with("/auth/") && open && operation != "refresh_session" {
-                in_spec.push((operation.to_owned(), format!("/v1{path}")));
+            for method in ["post", "put", "patch"] {
+                let operation = &methods[method];
+                let Some(security) = operation.is_object().then(|| operation["security"].as_array()) else { continue };
+                // A guest's token is made by whoever wants one.
+                let schemes = security.into_iter().flatten().flat_map(|one| one.as_object().unwrap().keys());
+                let schemes: Vec<&String> = schemes.collect();
+                if schemes.is_empty() || schemes.iter().any(|scheme| *scheme == "cart_token") {
+                    open.push((operation["operationId"].as_str().unwrap(), method.to_uppercase(), path.as_str()));
+                }
             }
         }
-        let mut limited: Vec<_> =
-            LIMITED.iter().map(|limited| (limited.operation.to_owned(), limited.path.to_owned())).collect();
-        in_spec.sort();
+        let mut limited: Vec<_> = LIMITED
+            .iter()
+            .map(|limited| (limited.operation, limited.method.to_string(), limited.path))
+            .collect();
+        open.sort();
         limited.sort();
-        assert_eq!(limited, in_spec);
-        assert!(LIMITED.iter().all(|limited| limited.by_account.is_some() || limited.operation == "login"));
+        assert_eq!(limited, open);
+        let of_accounts = |limited: &&Limited| {
+            limited.path.starts_with("/auth/") && !["login", "refresh_session"].contains(&limited.operation)
+        };
+        assert!(LIMITED.iter().filter(of_accounts).all(|limited| limited.by_account.is_some()));
+    }
+
+    #[test]
+    fn a_path_is_the_one_of_the_spec_and_no_other() {
+        let operation = |method: Method, path: &str| {
+            LIMITED.iter().find(|limited| limited.is(&method, path)).map(|limited| limited.operation)
+        };
+        assert_eq!(operation(Method::POST, "/v1/orders/01900000-0000-7000-8000-000000000000/pay"), Some("pay_order"));
+        assert_eq!(operation(Method::POST, "/v1/orders/checkout"), Some("checkout"));
+        assert_eq!(operation(Method::PUT, "/v1/cart"), Some("replace_cart"));
+        for other in ["/v1/orders//pay", "/v1/orders/1/pay/more", "/orders/checkout", "/v1", "/v1/cart", ""] {
+            assert_eq!(operation(Method::POST, other), None, "{other}");
+        }
     }
 }

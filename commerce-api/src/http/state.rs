@@ -22,6 +22,8 @@ pub struct State(Arc<Shared>);
 
 pub struct Shared {
     pub pool: Pool,
+    /// For what shoppers read of the catalogue. However many readers there are, purchases have connections left.
+    pub readers: Pool,
     pub shop: ShopSettings,
     pub providers: Providers,
     /// Where uploaded images are kept.
@@ -56,6 +58,7 @@ impl Deref for State {
 /// The parts that make a [`State`].
 pub struct Parts {
     pub pool: Pool,
+    pub readers: Pool,
     pub shop: ShopSettings,
     pub providers: Providers,
     pub media: Media,
@@ -68,7 +71,7 @@ pub struct Parts {
 
 impl State {
     pub fn new(parts: Parts) -> Self {
-        let Parts { pool, shop, providers, media, keys, hasher, cookies, search, rate_limits } = parts;
+        let Parts { pool, readers, shop, providers, media, keys, hasher, cookies, search, rate_limits } = parts;
         let Keys { tokens, secret } = keys;
         Self(Arc::new(Shared {
             shop,
@@ -83,6 +86,7 @@ impl State {
             limits: RateLimiter::new(pool.clone(), rate_limits),
             waker: Waker::start(pool.clone()),
             pool,
+            readers,
         }))
     }
 

@@ -70,10 +70,30 @@ impl<E: Refusal> From<TransactionError<WriteError<E>>> for Refused<E> {
     }
 }
 
+/// Readers that may wait for a connection, for each that there is.
+const READERS_WAITING_PER_CONNECTION: usize = 8;
+
 impl State {
     /// A connection to read with.
     pub async fn conn(&self) -> Result<PooledConnection, Problem> {
         Ok(self.pool.get().await?)
+    }
+
+    /// A connection to read the catalogue with.
+    pub async fn reader(&self) -> Result<PooledConnection, Problem> {
+        self.refuse_when_crowded()?;
+        Ok(self.readers.get().await?)
+    }
+
+    /// Refuses at once what would wait behind many others. The answer would come too late to be of use, and the queue
+    /// would only grow.
+    pub fn refuse_when_crowded(&self) -> Result<(), Problem> {
+        let readers = self.readers.status();
+        if readers.waiting > readers.max_size * READERS_WAITING_PER_CONNECTION {
+            metrics::counter!("commerce_reads_refused_total").increment(1);
+            return Err(Problem::unavailable("too many readers of the catalogue are waiting"));
+        }
+        Ok(())
     }
 
     /// Runs `effect` in a transaction and answers with its result. With a `request`, the answer is stored in

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use commerce_core::db::Pool;
+use commerce_core::db::{Pool, PoolSettings};
 use commerce_core::search::{
     COOL_DOWN, Meilisearch, MeilisearchEngine, MeilisearchError, MeilisearchSettings, PostgresEngine,
     SearchEngine, WithFallback,
@@ -22,7 +22,7 @@ pub struct ConnectionSettings {
     #[command(flatten)]
     pub database: settings::DatabaseSettings,
 
-    /// Connections that this process opens at most
+    /// Connections that this process opens at most, at least 2. A quarter of them reads the catalogue and nothing else
     #[arg(long, env = "COMMERCE_DATABASE_CONNECTIONS", default_value_t = 20, value_parser = at_least_one)]
     pub database_connections: usize,
 }
@@ -30,6 +30,19 @@ pub struct ConnectionSettings {
 impl ConnectionSettings {
     pub fn pool(&self) -> anyhow::Result<Pool> {
         self.database.pool(self.database_connections)
+    }
+
+    /// The connections of a server: those for everything, and those for reading the catalogue alone.
+    pub fn pools(&self) -> anyhow::Result<(Pool, Pool)> {
+        let readers = (self.database_connections / 4).max(1);
+        let others = self.database_connections.saturating_sub(readers).max(1);
+        let settings = PoolSettings {
+            connections_max: readers,
+            wait_timeout: Duration::from_secs(2),
+            statement_timeout: Duration::from_secs(3),
+            ..PoolSettings::default()
+        };
+        Ok((self.database.pool(others)?, self.database.pool_with(&settings)?))
     }
 }
 

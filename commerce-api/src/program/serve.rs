@@ -51,12 +51,13 @@ pub async fn serve(arguments: ServeArguments) -> anyhow::Result<()> {
     logs::start(&arguments.log, "info,poem::server=warn");
     // Signals are watched from here on, so that a signal during the start also leads to a clean stop.
     let stop = stop::asked_to_stop().context("signals cannot be watched")?;
-    let pool = arguments.database.pool()?;
+    let (pool, readers) = arguments.database.pools()?;
     let providers = arguments.payments.providers(&arguments.http.public_url());
     let media = arguments.media.media()?;
-    let search = arguments.search.engine(&pool).context("MEILISEARCH_URL")?;
+    let search = arguments.search.engine(&readers).context("MEILISEARCH_URL")?;
     let state = State::new(Parts {
         pool,
+        readers,
         shop: arguments.shop.settings(),
         providers,
         media,

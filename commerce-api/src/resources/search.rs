@@ -69,7 +69,8 @@ impl Search {
             page: page.0,
             per_page: Limit::new(limit.0).unwrap_or_default(),
         };
-        let page = search::search_products(&self.0.pool, self.0.search.as_ref(), &search).await?;
+        self.0.refuse_when_crowded()?;
+        let page = search::search_products(&self.0.readers, self.0.search.as_ref(), &search).await?;
         Ok(Okay::new(SearchResult::from(page)).tagged_as_shown())
     }
 }
@@ -92,6 +93,10 @@ impl Refusal for SearchProductsError {
 
     fn problem(self) -> Problem {
         match self {
+            Self::TooManyOptions(_) => {
+                let fault = Fault::parameter("option", self.to_string());
+                Problem::new(Code::InvalidParameter, "The search names too many options.").with_errors(vec![fault])
+            }
             Self::NoConnection(error) => error.into(),
             Self::Database(error) => error.into(),
             Self::Engine(error) => Problem::unavailable(error),

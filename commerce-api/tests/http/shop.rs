@@ -199,6 +199,7 @@ fn parts(pool: Pool, tokens: TokenKeys) -> Parts {
         cookies: settings().session_cookies(),
         search: Arc::new(PostgresEngine::new(pool.clone())),
         rate_limits: RateLimits::Off,
+        readers: pool.clone(),
         pool,
     }
 }

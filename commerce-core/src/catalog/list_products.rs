@@ -193,12 +193,7 @@ fn filtered_by_stock(query: Query<'_>, in_stock: bool) -> Query<'_> {
 fn filtered_by_word<'a>(query: Query<'a>, word: &str) -> Query<'a> {
     let pattern = format!("%{}%", escape_like(word));
     let with_sku = variants::table.filter(variants::sku.ilike(pattern.clone())).select(variants::product_id);
-    query.filter(
-        products::title
-            .ilike(pattern.clone())
-            .or(products::description.ilike(pattern))
-            .or(products::id.eq_any(with_sku)),
-    )
+    query.filter(products::title.ilike(pattern).or(products::id.eq_any(with_sku)))
 }
 
 fn sorted(query: Query<'_>, sort: ProductSort) -> Query<'_> {

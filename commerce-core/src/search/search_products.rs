@@ -9,6 +9,7 @@ use super::engine::{EngineError, EngineQuery, SearchEngine};
 use super::facets::{self, CategoryNames, Facet};
 use super::highlight::{Marker, plain_text};
 use super::query::SearchProducts;
+use crate::catalog::limits::OPTIONS_PER_PRODUCT_MAX;
 use crate::catalog::{self, CategoryKey, Product, list_ids_below};
 use crate::db::{Pool, PoolError};
 use crate::ids::CategoryId;
@@ -51,7 +52,11 @@ pub struct Highlights {
 
 /// Why the search failed.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum SearchProductsError {
+    /// The search names more options than a product can have, so nothing can match. Each option costs a scan.
+    #[error("a product has at most {OPTIONS_PER_PRODUCT_MAX} options; the search names {0}")]
+    TooManyOptions(usize),
     /// There was no database connection.
     #[error("no database connection is available: {0}")]
     NoConnection(#[from] PoolError),
@@ -105,6 +110,9 @@ async fn resolve(pool: &Pool, search: &SearchProducts) -> Result<EngineQuery, Se
         // No option in the database contains a NUL, and Postgres does not accept one in a query.
         let (name, value) = (option.name.replace('\0', "\u{1f}"), option.value.replace('\0', "\u{1f}"));
         options.entry(name).or_default().insert(value);
+    }
+    if options.len() > OPTIONS_PER_PRODUCT_MAX {
+        return Err(SearchProductsError::TooManyOptions(options.len()));
     }
     Ok(EngineQuery {
         text: search.text.clone(),

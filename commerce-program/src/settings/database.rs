@@ -14,7 +14,11 @@ pub struct DatabaseSettings {
 impl DatabaseSettings {
     /// A pool of at most this many connections. It opens none yet.
     pub fn pool(&self, connections: usize) -> anyhow::Result<Pool> {
-        let settings = PoolSettings { connections_max: connections, ..PoolSettings::default() };
-        db::pool(&self.database_url, &settings).context("DATABASE_URL is not a Postgres address")
+        self.pool_with(&PoolSettings { connections_max: connections, ..PoolSettings::default() })
+    }
+
+    /// As [`pool`](Self::pool), with other limits too.
+    pub fn pool_with(&self, settings: &PoolSettings) -> anyhow::Result<Pool> {
+        db::pool(&self.database_url, settings).context("DATABASE_URL is not a Postgres address")
     }
 }

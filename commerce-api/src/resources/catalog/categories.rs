@@ -39,7 +39,7 @@ impl Categories {
         #[oai(validator(minimum(value = "1"), maximum(value = "100")), default = "twenty")] limit: Query<u16>,
         cursor: Query<Option<String>>,
     ) -> Result<Okay<List<Category>>, Refused<ListCategoriesError>> {
-        let mut conn = self.0.conn().await?;
+        let mut conn = self.0.reader().await?;
         let limit = Limit::new(limit.0).unwrap_or_default();
         let below = match parent.0.as_deref() {
             None => Below::Anything,
@@ -59,7 +59,7 @@ impl Categories {
     /// of its products on sale.
     #[oai(path = "/category-tree", method = "get", operation_id = "get_category_tree")]
     async fn tree(&self) -> Result<Okay<CategoryTree>, Refused<OnlyDatabase>> {
-        let mut conn = self.0.conn().await?;
+        let mut conn = self.0.reader().await?;
         let nodes = catalog::list_tree(&mut conn, None).await?;
         Ok(Okay::new(Reply::new(CategoryTree {
             data: nodes.into_iter().map(CategoryInTree::from).collect(),
@@ -77,7 +77,7 @@ impl Categories {
         /// Whether to include the descendants, depth first, with the number of products on sale in each
         descendants: Query<Option<bool>>,
     ) -> Result<Okay<CategoryPage>, Refused<MissingOrMoved>> {
-        let mut conn = self.0.conn().await?;
+        let mut conn = self.0.reader().await?;
         let key = CategoryKey::from(id_or_slug.0.as_str());
         let Some(category) = catalog::find_category(&mut conn, &key).await? else {
             return Err(match catalog::find_moved_category(&mut conn, &id_or_slug.0).await? {

@@ -258,7 +258,11 @@ impl<'a> ApiExtractor<'a> for Csv {
         body: &mut RequestBody,
         _options: ExtractParamOptions<()>,
     ) -> Result<Self> {
-        let is_csv = |given: &str| given.split(';').next().is_some_and(|kind| kind.trim() == "text/csv");
+        // Browsers on Windows call a file of Excel's kind by Excel's name.
+        let is_csv = |given: &str| {
+            let kind = given.split(';').next().unwrap_or_default().trim();
+            ["text/csv", "application/vnd.ms-excel"].contains(&kind)
+        };
         body::check_content_type(request, "text/csv", is_csv)?;
         Ok(Self(Spooled::take(body, CSV_BYTES_MAX).await?))
     }

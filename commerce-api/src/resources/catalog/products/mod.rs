@@ -55,7 +55,7 @@ impl Products {
         price_max: Query<Option<i64>>,
         /// `true`: only products that can be bought now. `false`: only products that are sold out
         in_stock: Query<Option<bool>>,
-        /// Words that must all appear in the title, the description or a SKU
+        /// Words that must all appear in the title or a SKU. `GET /products/search` also searches descriptions
         #[oai(validator(max_length = 200))]
         q: Query<Option<String>>,
         /// Newest first by default. Products without a price come last
@@ -303,7 +303,7 @@ impl Products {
         #[oai(validator(minimum(value = "0")))]
         price_max: Query<Option<i64>>,
         in_stock: Query<Option<bool>>,
-        /// Words that must all appear in the title, the description or a SKU
+        /// Words that must all appear in the title or a SKU. `GET /products/search` also searches descriptions
         #[oai(validator(max_length = 200))]
         q: Query<Option<String>>,
         sort: Query<Option<ProductSort>>,
@@ -339,7 +339,7 @@ impl Products {
 
 impl Products {
     async fn page(&self, list: ListProducts) -> Result<Okay<List<Product>>, Refused<ListProductsError>> {
-        let mut conn = self.0.conn().await?;
+        let mut conn = self.0.reader().await?;
         let page = catalog::list_products(&mut conn, &list).await?;
         Ok(Okay::page(page.map(Product::from)).tagged_as_shown())
     }
@@ -350,7 +350,7 @@ impl Products {
         key: &str,
         audience: Audience,
     ) -> Result<Okay<Product>, Refused<MissingOrMoved>> {
-        let mut conn = self.0.conn().await?;
+        let mut conn = self.0.reader().await?;
         let Some(product) = catalog::find_product(&mut conn, &product_key(key), audience).await? else {
             let moved = catalog::find_moved_product(&mut conn, key, audience).await?;
             return Err(match moved {
