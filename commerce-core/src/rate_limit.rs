@@ -66,9 +66,20 @@ struct Counted {
 
 /// Counts a request of `who`, if there is room for it. Concurrent requests are counted one after the other.
 pub async fn take(conn: &mut AsyncPgConnection, policy: &Policy, who: &str) -> QueryResult<Taken> {
+    take_many(conn, policy, who, 1).await
+}
+
+/// As [`take`], for something that counts as so many requests: all of them, or none.
+pub async fn take_many(
+    conn: &mut AsyncPgConnection,
+    policy: &Policy,
+    who: &str,
+    requests: u32,
+) -> QueryResult<Taken> {
+    let wanted = policy.share() * f64::from(requests);
     let counted: Counted = diesel::sql_query(
         "INSERT INTO commerce.rate_limits AS used (key, free_at, allowed)
-         VALUES ($1, commerce.clock() + make_interval(secs => $2), true)
+         VALUES ($1, commerce.clock() + make_interval(secs => CASE WHEN $2 <= $3 THEN $2 ELSE 0 END), $2 <= $3)
          ON CONFLICT (key) DO UPDATE SET
              allowed = greatest(used.free_at, commerce.clock()) + make_interval(secs => $2)
                  <= commerce.clock() + make_interval(secs => $3),
@@ -79,7 +90,7 @@ pub async fn take(conn: &mut AsyncPgConnection, policy: &Policy, who: &str) -> Q
          RETURNING allowed, extract(epoch FROM free_at - commerce.clock())::float8 AS ahead",
     )
     .bind::<Text, _>(format!("{}:{who}", policy.name))
-    .bind::<Double, _>(policy.share())
+    .bind::<Double, _>(wanted)
     .bind::<Double, _>(policy.window.as_secs_f64())
     .get_result(conn)
     .await?;
@@ -93,7 +104,7 @@ pub async fn take(conn: &mut AsyncPgConnection, policy: &Policy, who: &str) -> Q
             .find(|n| f64::from(*n) * policy.share() <= free + 0.001)
             .unwrap_or(0),
         free_after: seconds(counted.ahead),
-        retry_after: seconds(policy.share() - free),
+        retry_after: seconds(wanted - free),
     })
 }
 

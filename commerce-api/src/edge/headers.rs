@@ -40,9 +40,11 @@ mod tests {
 
     #[test]
     fn what_is_about_a_person_is_not_stored() {
-        let personal = ["/v1/me", "/v1/orders/1", "/v1/cart", "/v1/payments", "/v1/auth/login", "/v1/admin/users"];
+        let personal =
+            ["/v1/me", "/v1/orders/1", "/v1/cart", "/v1/payments", "/v1/auth/login", "/v1/admin/users"];
         assert!(personal.iter().all(|path| is_personal(path)));
-        let public = ["/v1/products", "/v1/products/search", "/v1/categories/mugs", "/v1/category-tree", "/docs"];
+        let public =
+            ["/v1/products", "/v1/products/search", "/v1/categories/mugs", "/v1/category-tree", "/docs"];
         assert!(!public.iter().any(|path| is_personal(path)));
     }
 }

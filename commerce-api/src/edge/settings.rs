@@ -53,7 +53,14 @@ pub struct HttpSettings {
     /// limited
     #[arg(long, env = "COMMERCE_RATE_LIMITS", default_value = "on")]
     pub rate_limits: RateLimits,
+
+    /// Units that one network may order in an hour, paid or not; a home line of IPv6 (/56) four times as many
+    #[arg(long, env = "COMMERCE_UNITS_PER_HOUR", default_value_t = UNITS_PER_HOUR)]
+    pub units_per_hour: u32,
 }
+
+/// Unless told otherwise.
+pub const UNITS_PER_HOUR: u32 = 1000;
 
 impl HttpSettings {
     /// The URL that links begin with.
@@ -86,6 +93,7 @@ impl Default for HttpSettings {
             cors_origins: AllowedOrigins::None,
             trusted_proxies: TrustedProxies::default(),
             rate_limits: RateLimits::On,
+            units_per_hour: UNITS_PER_HOUR,
         }
     }
 }

@@ -25,9 +25,10 @@ pub enum RateLimits {
 }
 
 /// A write that needs no login: its operation, how often one network may send it, and how often it may be sent for one account.
+#[derive(Debug, Clone, Copy)]
 struct Limited {
     operation: &'static str,
-    method: Method,
+    method: &'static str,
     /// As in the spec, below `/v1`.
     path: &'static str,
     by_network: Policy,
@@ -36,7 +37,7 @@ struct Limited {
 }
 
 const fn post(operation: &'static str, path: &'static str, by_network: Policy) -> Limited {
-    Limited { operation, method: Method::POST, path, by_network, by_account: None }
+    Limited { operation, method: "POST", path, by_network, by_account: None }
 }
 
 impl Limited {
@@ -45,9 +46,10 @@ impl Limited {
     }
 
     fn is(&self, method: &Method, path: &str) -> bool {
-        let is_segment = |(own, asked): (&str, &str)| own == asked || own.starts_with('{') && !asked.is_empty();
+        let is_segment =
+            |(own, asked): (&str, &str)| own == asked || own.starts_with('{') && !asked.is_empty();
         let asked = path.strip_prefix("/v1").map(|path| path.split('/'));
-        *method == self.method
+        method == self.method
             && asked.is_some_and(|asked| {
                 self.path.split('/').count() == asked.clone().count()
                     && self.path.split('/').zip(asked).all(is_segment)
@@ -55,30 +57,40 @@ impl Limited {
     }
 }
 
-const LIMITED: [Limited; 15] = [
-    post("register", "/auth/register", Policy::new("register-ip", 20, 10))
-        .for_account(Policy::new("register-account", 6, 60)),
-    post("verify_email", "/auth/verify-email", Policy::new("verify-ip", 30, 5))
-        .for_account(Policy::new("verify-account", 60, 60)),
-    post("resend_code", "/auth/resend-code", Policy::new("resend-ip", 20, 10))
-        .for_account(Policy::new("resend-account", 10, 60)),
-    post("login", "/auth/login", Policy::new("login-ip", 60, 5)),
-    post("refresh_session", "/auth/refresh", Policy::new("refresh-ip", 300, 5)),
-    post("forgot_password", "/auth/password/forgot", Policy::new("forgot-ip", 20, 10))
-        .for_account(Policy::new("forgot-account", 10, 60)),
-    post("reset_password", "/auth/password/reset", Policy::new("reset-ip", 30, 5))
-        .for_account(Policy::new("reset-account", 60, 60)),
-    // A checkout sends a mail and holds stock.
-    post("checkout", "/orders/checkout", Policy::new("checkout-ip", 30, 10)),
-    post("cancel_order", "/orders/{id}/cancel", Policy::new("cancel-ip", 30, 10)),
-    // A payment asks somebody else's server.
-    post("pay_order", "/orders/{id}/pay", Policy::new("pay-ip", 30, 10)),
-    post("confirm_payment", "/payments/{id}/confirm", Policy::new("confirm-ip", 60, 10)),
-    post("quote_cart", "/cart/quote", CART),
-    post("add_cart_item", "/cart/items", CART),
-    Limited { method: Method::PUT, ..post("replace_cart", "/cart", CART) },
-    Limited { method: Method::PATCH, ..post("set_cart_item_quantity", "/cart/items/{variant_id}", CART) },
-];
+static LIMITED: [Limited; 15] =
+    [
+        post("register", "/auth/register", Policy::new("register-ip", 20, 10)).for_account(Policy::new(
+            "register-account",
+            6,
+            60,
+        )),
+        post("verify_email", "/auth/verify-email", Policy::new("verify-ip", 30, 5)).for_account(Policy::new(
+            "verify-account",
+            60,
+            60,
+        )),
+        post("resend_code", "/auth/resend-code", Policy::new("resend-ip", 20, 10)).for_account(Policy::new(
+            "resend-account",
+            10,
+            60,
+        )),
+        post("login", "/auth/login", Policy::new("login-ip", 60, 5)),
+        post("refresh_session", "/auth/refresh", Policy::new("refresh-ip", 300, 5)),
+        post("forgot_password", "/auth/password/forgot", Policy::new("forgot-ip", 20, 10))
+            .for_account(Policy::new("forgot-account", 10, 60)),
+        post("reset_password", "/auth/password/reset", Policy::new("reset-ip", 30, 5))
+            .for_account(Policy::new("reset-account", 60, 60)),
+        // A checkout sends a mail and holds stock.
+        post("checkout", "/orders/checkout", Policy::new("checkout-ip", 30, 10)),
+        post("cancel_order", "/orders/{id}/cancel", Policy::new("cancel-ip", 30, 10)),
+        // A payment asks somebody else's server.
+        post("pay_order", "/orders/{id}/pay", Policy::new("pay-ip", 30, 10)),
+        post("confirm_payment", "/payments/{id}/confirm", Policy::new("confirm-ip", 60, 10)),
+        post("quote_cart", "/cart/quote", CART),
+        post("add_cart_item", "/cart/items", CART),
+        Limited { method: "PUT", ..post("replace_cart", "/cart", CART) },
+        Limited { method: "PATCH", ..post("set_cart_item_quantity", "/cart/items/{variant_id}", CART) },
+    ];
 
 /// Writes to carts are counted together.
 const CART: Policy = Policy::new("cart-ip", 300, 10);
@@ -146,6 +158,21 @@ impl Told {
     }
 }
 
+impl Told {
+    fn admitted(&self) -> Result<(), Problem> {
+        match self.refusal() {
+            Some(problem) => {
+                let (policy, limit) = self.headers();
+                let problem = problem.with("rate_limit_policy", &policy).with("rate_limit", &limit);
+                Err(problem.header(POLICY_HEADER, policy).header(LIMIT_HEADER, limit))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+const HOUR: Duration = Duration::from_secs(60 * 60);
+
 fn whole_seconds(time: Duration) -> u64 {
     time.as_secs_f64().ceil() as u64
 }
@@ -154,13 +181,16 @@ fn whole_seconds(time: Duration) -> u64 {
 #[derive(Clone)]
 pub struct RateLimiter {
     pool: Pool,
+    /// Units that a network may order in an hour.
+    units_per_hour: u32,
     /// Whether requests without login and mails are limited.
     limits: RateLimits,
 }
 
 impl RateLimiter {
-    pub fn new(pool: Pool, limits: RateLimits) -> Self {
-        Self { pool, limits }
+    /// A network may order `units_per_hour`.
+    pub fn new(pool: Pool, limits: RateLimits, units_per_hour: u32) -> Self {
+        Self { pool, units_per_hour, limits }
     }
 
     /// Counts a write without login by the networks of its client. Other requests are not counted. The headers tell of the
@@ -223,16 +253,29 @@ impl RateLimiter {
         Ok(())
     }
 
-    async fn admit(&self, policy: &Policy, who: &str) -> Result<(), Problem> {
-        let told = self.count(policy, who).await?;
-        match told.refusal() {
-            Some(problem) => {
-                let (policy, limit) = told.headers();
-                let problem = problem.with("rate_limit_policy", &policy).with("rate_limit", &limit);
-                Err(problem.header(POLICY_HEADER, policy).header(LIMIT_HEADER, limit))
+    /// Whether [`count_units`](Self::count_units) counts.
+    pub fn count_units_of_orders(&self) -> bool {
+        self.limits == RateLimits::On
+    }
+
+    /// Counts the units that an order wants, by the networks of its client. A network that may order a thousand units an hour
+    /// cannot keep more than that from other shoppers, whatever it does with its orders.
+    pub async fn count_units(&self, units: u32, from: Option<&ClientIp>) -> Result<(), Problem> {
+        let (RateLimits::On, Some(ClientIp(ip))) = (self.limits, from) else { return Ok(()) };
+        for (network, clients) in networks_of(*ip) {
+            let policy = Policy { name: "units-ip", quota: self.units_per_hour, window: HOUR }.times(clients);
+            let taken = rate_limit::take_many(&mut *self.pool.get().await?, &policy, &network, units).await?;
+            if units > policy.quota {
+                let detail = format!("One order may have {} units; this one has {units}.", policy.quota);
+                return Err(Problem::new(Code::RateLimited, detail));
             }
-            None => Ok(()),
+            Told { policy, taken }.admitted()?;
         }
+        Ok(())
+    }
+
+    async fn admit(&self, policy: &Policy, who: &str) -> Result<(), Problem> {
+        self.count(policy, who).await?.admitted()
     }
 
     async fn count(&self, policy: &Policy, who: &str) -> Result<Told, Problem> {
@@ -260,18 +303,24 @@ mod tests {
         for (path, methods) in spec["paths"].as_object().unwrap() {
             for method in ["post", "put", "patch"] {
                 let operation = &methods[method];
-                let Some(security) = operation.is_object().then(|| operation["security"].as_array()) else { continue };
+                let Some(security) = operation.is_object().then(|| operation["security"].as_array()) else {
+                    continue;
+                };
                 // A guest's token is made by whoever wants one.
                 let schemes = security.into_iter().flatten().flat_map(|one| one.as_object().unwrap().keys());
                 let schemes: Vec<&String> = schemes.collect();
                 if schemes.is_empty() || schemes.iter().any(|scheme| *scheme == "cart_token") {
-                    open.push((operation["operationId"].as_str().unwrap(), method.to_uppercase(), path.as_str()));
+                    open.push((
+                        operation["operationId"].as_str().unwrap(),
+                        method.to_uppercase(),
+                        path.as_str(),
+                    ));
                 }
             }
         }
         let mut limited: Vec<_> = LIMITED
             .iter()
-            .map(|limited| (limited.operation, limited.method.to_string(), limited.path))
+            .map(|limited| (limited.operation, limited.method.to_owned(), limited.path))
             .collect();
         open.sort();
         limited.sort();
@@ -287,7 +336,10 @@ mod tests {
         let operation = |method: Method, path: &str| {
             LIMITED.iter().find(|limited| limited.is(&method, path)).map(|limited| limited.operation)
         };
-        assert_eq!(operation(Method::POST, "/v1/orders/01900000-0000-7000-8000-000000000000/pay"), Some("pay_order"));
+        assert_eq!(
+            operation(Method::POST, "/v1/orders/01900000-0000-7000-8000-000000000000/pay"),
+            Some("pay_order")
+        );
         assert_eq!(operation(Method::POST, "/v1/orders/checkout"), Some("checkout"));
         assert_eq!(operation(Method::PUT, "/v1/cart"), Some("replace_cart"));
         for other in ["/v1/orders//pay", "/v1/orders/1/pay/more", "/orders/checkout", "/v1", "/v1/cart", ""] {

@@ -67,11 +67,25 @@ pub struct Parts {
     pub cookies: SessionCookies,
     pub search: Arc<dyn SearchEngine>,
     pub rate_limits: RateLimits,
+    /// Units that a network may order in an hour.
+    pub units_per_hour: u32,
 }
 
 impl State {
     pub fn new(parts: Parts) -> Self {
-        let Parts { pool, readers, shop, providers, media, keys, hasher, cookies, search, rate_limits } = parts;
+        let Parts {
+            pool,
+            readers,
+            shop,
+            providers,
+            media,
+            keys,
+            hasher,
+            cookies,
+            search,
+            rate_limits,
+            units_per_hour,
+        } = parts;
         let Keys { tokens, secret } = keys;
         Self(Arc::new(Shared {
             shop,
@@ -83,7 +97,7 @@ impl State {
             hasher,
             cookies,
             search,
-            limits: RateLimiter::new(pool.clone(), rate_limits),
+            limits: RateLimiter::new(pool.clone(), rate_limits, units_per_hour),
             waker: Waker::start(pool.clone()),
             pool,
             readers,

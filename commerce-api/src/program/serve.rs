@@ -10,12 +10,8 @@ use tokio::net::TcpListener;
 use crate::edge::settings::HttpSettings;
 use crate::http::state::{Parts, State};
 use crate::program::app::app;
-<<<<<<< HEAD
 use crate::program::config::{ConnectionSettings, SearchEngineSettings, SecretSettings};
-=======
-use crate::program::config::{DatabaseSettings, SearchSettings, SecretSettings};
 use crate::program::connections::{self, Limits};
->>>>>>> b71b60d (Connections end: heads, idleness, streams and networks have limits)
 use crate::program::create_admin::AdminSettings;
 
 /// The arguments of `serve`.
@@ -41,12 +37,6 @@ pub struct ServeArguments {
     log: LogSettings,
 }
 
-<<<<<<< HEAD
-/// How long running requests may take after a signal to stop.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
-
-=======
->>>>>>> b71b60d (Connections end: heads, idleness, streams and networks have limits)
 pub async fn serve(arguments: ServeArguments) -> anyhow::Result<()> {
     logs::start(&arguments.log, "info,poem::server=warn");
     // Signals are watched from here on, so that a signal during the start also leads to a clean stop.
@@ -66,6 +56,7 @@ pub async fn serve(arguments: ServeArguments) -> anyhow::Result<()> {
         cookies: arguments.http.session_cookies(),
         search,
         rate_limits: arguments.http.rate_limits,
+        units_per_hour: arguments.http.units_per_hour,
     });
     arguments.admin.see_to(state.pool.clone(), state.hasher.clone());
     let listener = TcpListener::bind(arguments.http.http_addr)

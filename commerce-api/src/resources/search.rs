@@ -95,7 +95,8 @@ impl Refusal for SearchProductsError {
         match self {
             Self::TooManyOptions(_) => {
                 let fault = Fault::parameter("option", self.to_string());
-                Problem::new(Code::InvalidParameter, "The search names too many options.").with_errors(vec![fault])
+                Problem::new(Code::InvalidParameter, "The search names too many options.")
+                    .with_errors(vec![fault])
             }
             Self::NoConnection(error) => error.into(),
             Self::Database(error) => error.into(),

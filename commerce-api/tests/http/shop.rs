@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use commerce_api::edge::client_address::TrustedProxies;
 use commerce_api::edge::cors::AllowedOrigins;
 use commerce_api::edge::settings::HttpSettings;
 use commerce_api::http::rate_limit::RateLimits;
@@ -182,9 +181,9 @@ fn settings() -> HttpSettings {
     HttpSettings {
         http_addr: ([127, 0, 0, 1], 0).into(),
         public_url: Some(ORIGIN.to_owned()),
-        trusted_proxies: TrustedProxies::default(),
         rate_limits: RateLimits::Off,
         cors_origins: AllowedOrigins::These(vec!["https://shop.example".to_owned()]),
+        ..HttpSettings::default()
     }
 }
 
@@ -199,6 +198,7 @@ fn parts(pool: Pool, tokens: TokenKeys) -> Parts {
         cookies: settings().session_cookies(),
         search: Arc::new(PostgresEngine::new(pool.clone())),
         rate_limits: RateLimits::Off,
+        units_per_hour: 1000,
         readers: pool.clone(),
         pool,
     }

@@ -24,4 +24,4 @@ pub(crate) use offer::{Offer, price_offers};
 pub use owner::{Owner, TokenHash};
 pub use quote::{Quote, QuotedItem, quote};
 pub use status::CartStatus;
-pub use view::{CartLine, CartView, ViewCartError, view};
+pub use view::{CartLine, CartView, ViewCartError, count_units, view};

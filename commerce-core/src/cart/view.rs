@@ -11,7 +11,7 @@ use crate::ids::{CartId, ProductId, VariantId};
 use crate::inventory::{Availability, ReservationStatus, available_by_variant};
 use crate::money::Currency;
 use crate::pricing::{PricedLine, PricingError};
-use crate::schema::{carts, stock_reservations};
+use crate::schema::{cart_items, carts, stock_reservations};
 use crate::settings::ShopSettings;
 
 /// An open cart with current prices.
@@ -92,6 +92,14 @@ pub async fn view(
         expires_at: first_hold_lapses_at(conn, id).await?,
         lines: offers.into_iter().zip(priced.lines).map(line).collect(),
     })
+}
+
+/// How many units the owner's open cart has, of all variants together.
+pub async fn count_units(conn: &mut AsyncPgConnection, owner: Owner) -> QueryResult<i64> {
+    let Some(id) = find_open(conn, owner).await? else { return Ok(0) };
+    let quantities: Vec<i64> =
+        cart_items::table.filter(cart_items::cart_id.eq(id)).select(cart_items::quantity).load(conn).await?;
+    Ok(quantities.into_iter().fold(0, i64::saturating_add))
 }
 
 /// The owner's open cart, without a lock.

@@ -70,6 +70,7 @@ struct ShipmentFacts {
 #[diesel(table_name = orders)]
 struct OrderRow {
     number: i64,
+    user_id: Option<UserId>,
     email: String,
     status: OrderStatus,
     currency: Currency,
@@ -125,6 +126,22 @@ impl Address {
     }
 }
 
+/// The name of an account that has proven the order's address. Anybody can order in the name of anybody else, and to anybody's
+/// address: such a name is no way to write to them.
+async fn name_of_customer(
+    conn: &mut AsyncPgConnection,
+    user_id: Option<UserId>,
+    email: &str,
+) -> QueryResult<String> {
+    let proven = users::table
+        .filter(users::id.nullable().eq(user_id))
+        .filter(users::email.eq(email))
+        .filter(users::email_verified_at.is_not_null());
+    let name: Option<String> = proven.select(users::display_name).first(conn).await.optional()?;
+    let name = name.map(|name| one_line(&name)).filter(|name| !name.is_empty());
+    Ok(name.unwrap_or_else(|| "there".to_owned()))
+}
+
 pub(super) async fn order(conn: &mut AsyncPgConnection, id: OrderId) -> QueryResult<Option<OrderFacts>> {
     let Some(order) = orders::table.find(id).select(OrderRow::as_select()).first(conn).await.optional()?
     else {
@@ -161,8 +178,8 @@ pub(super) async fn order(conn: &mut AsyncPgConnection, id: OrderId) -> QueryRes
     });
     Ok(Some(OrderFacts {
         number: format_order_number(order.number),
+        name: name_of_customer(conn, order.user_id, &order.email).await?,
         email: order.email,
-        name: Some(one_line(&address.name)).filter(|name| !name.is_empty()).unwrap_or("there".to_owned()),
         placed_on: order.placed_at.format("%-d %B %Y").to_string(),
         pay_by: order.expires_at.map(moment),
         awaits_payment: order.status == OrderStatus::PendingPayment,

@@ -52,7 +52,6 @@ pub struct Highlights {
 
 /// Why the search failed.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum SearchProductsError {
     /// The search names more options than a product can have, so nothing can match. Each option costs a scan.
     #[error("a product has at most {OPTIONS_PER_PRODUCT_MAX} options; the search names {0}")]

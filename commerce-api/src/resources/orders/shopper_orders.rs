@@ -1,7 +1,6 @@
 //! `/orders`: checkout, and what a shopper sees and does afterwards.
 
 use chrono::{DateTime, Utc};
-use commerce_core::accounts;
 use commerce_core::email_address::EmailAddress;
 use commerce_core::flows::{
     CancelOrderError, CancelledBy, PlaceOrder, PlaceOrderError, cancel_order, place_order_and_answer,
@@ -9,7 +8,9 @@ use commerce_core::flows::{
 use commerce_core::ids::OrderId;
 use commerce_core::orders::{self, ListOrdersError, OrderFilter, OrderSort};
 use commerce_core::page::{Limit, Page};
+use commerce_core::{accounts, cart};
 use diesel_async::AsyncPgConnection;
+use poem::Request;
 use poem_openapi::param::{Path, Query};
 use poem_openapi::types::{Email, Example};
 use poem_openapi::{Enum, Object, OpenApi};
@@ -18,6 +19,7 @@ use uuid::Uuid;
 use crate::http::answer::{Created, List, Okay, Reply, twenty};
 use crate::http::auth::{Credential, Customer, Shopper};
 use crate::http::body::Body;
+use crate::http::client_ip::ClientIp;
 use crate::http::idempotency_key::{IdempotencyKey, RequiredIdempotencyKey};
 use crate::http::money::{Address, Money};
 use crate::http::problem::{Code, Fault, Problem, Refusal, Refused};
@@ -39,7 +41,9 @@ impl Orders {
         shopper: Shopper,
         #[oai(name = "Idempotency-Key")] key: RequiredIdempotencyKey,
         body: Body<CheckoutRequest>,
+        request: &Request,
     ) -> Result<Created<Order>, Refused<PlaceOrderError>> {
+        self.count_units(&shopper, request.data::<ClientIp>()).await?;
         let request = key.request(&shopper, body.raw());
         let wish = self.wish(&shopper, &body).await?;
         let (state, kept) = (self.0.clone(), request.clone());
@@ -155,6 +159,15 @@ impl Orders {
                 Err(Problem::invalid(faults.into_iter().flatten().flatten().collect()))
             }
         }
+    }
+
+    /// An order keeps its units from others until it is paid or expires.
+    async fn count_units(&self, shopper: &Shopper, from: Option<&ClientIp>) -> Result<(), Problem> {
+        if !self.0.limits.count_units_of_orders() {
+            return Ok(());
+        }
+        let units = cart::count_units(&mut *self.0.conn().await?, shopper.owner()).await?;
+        self.0.limits.count_units(u32::try_from(units).unwrap_or(u32::MAX), from).await
     }
 
     async fn own_email(&self, shopper: &Shopper) -> Result<Option<EmailAddress>, Problem> {
