@@ -18,7 +18,7 @@ use poem::http::uri::Scheme;
 use poem::web::{LocalAddr, RemoteAddr};
 use poem::{Addr, Endpoint, Request, Response, http};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use crate::edge::client_address::TrustedProxies;
@@ -28,7 +28,7 @@ use crate::program::activity::{Activity, Watched};
 /// How many connections there may be, and how patient the server is.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Of all clients together. Further ones wait to be accepted.
+    /// Of all clients together. Further ones wait to be accepted, and idle ones end to make room for them.
     pub connections: usize,
     /// Of one network (see [`network_of`]), unless it is this machine or a trusted proxy. Further ones are closed at once.
     pub connections_per_network: usize,
@@ -58,6 +58,12 @@ impl Default for Limits {
     }
 }
 
+/// A client that waits for a place has idle connections ended, each time after this.
+const CROWDED_PAUSE: Duration = Duration::from_millis(100);
+
+/// A connection on which so long nothing happened ends when others wait for its place.
+const CROWDED_IDLE: Duration = Duration::from_secs(1);
+
 /// How long to wait when the process has no file handle left: the next try would fail as well.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
@@ -72,10 +78,16 @@ pub async fn serve(
     let all = Arc::new(Semaphore::new(limits.connections));
     let by_network = ByNetwork::default();
     let (stopping, stopped) = watch::channel(false);
+    let crowded = Arc::new(Notify::new());
     let accept = async {
         let mut pause = Duration::from_millis(5);
         loop {
-            let place = Arc::clone(&all).acquire_owned().await.map_err(io::Error::other)?;
+            let place = loop {
+                match timeout(CROWDED_PAUSE, Arc::clone(&all).acquire_owned()).await {
+                    Ok(place) => break place.map_err(io::Error::other)?,
+                    Err(_) => crowded.notify_waiters(),
+                }
+            };
             match listener.accept().await {
                 Ok((stream, peer)) => {
                     pause = Duration::from_millis(5);
@@ -83,9 +95,10 @@ pub async fn serve(
                         metrics::counter!("commerce_connections_refused_total").increment(1);
                         continue;
                     };
-                    let (app, limits, stopped) = (Arc::clone(&app), Arc::clone(&limits), stopped.clone());
+                    let (app, limits) = (Arc::clone(&app), Arc::clone(&limits));
+                    let signals = Signals { stopped: stopped.clone(), crowded: Arc::clone(&crowded) };
                     tokio::spawn(async move {
-                        answer(stream, peer, app, &limits, stopped).await;
+                        answer(stream, peer, app, &limits, signals).await;
                         drop::<(OwnedSemaphorePermit, Option<OfNetwork>)>((place, of_network));
                     });
                 }
@@ -115,13 +128,21 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
+/// What the server tells its connections.
+struct Signals {
+    /// It stops.
+    stopped: watch::Receiver<bool>,
+    /// A client waits for a place.
+    crowded: Arc<Notify>,
+}
+
 /// Everything that comes over one connection.
 async fn answer<E: Endpoint<Output = Response> + 'static>(
     stream: TcpStream,
     peer: SocketAddr,
     app: Arc<E>,
     limits: &Limits,
-    mut stopped: watch::Receiver<bool>,
+    mut signals: Signals,
 ) {
     let _ = stream.set_nodelay(true);
     let local = LocalAddr(stream.local_addr().map_or(Addr::custom("tcp", ""), Addr::from));
@@ -151,7 +172,8 @@ async fn answer<E: Endpoint<Output = Response> + 'static>(
     let is_told = loop {
         tokio::select! {
             _ = &mut connection => return,
-            _ = stopped.wait_for(|stopped| *stopped) => break true,
+            _ = signals.stopped.wait_for(|stopped| *stopped) => break true,
+            () = signals.crowded.notified() => if activity.is_idle_for(CROWDED_IDLE) { break false },
             _ = looks.tick() => if activity.is_idle_for(limits.idle_timeout) { break false },
         }
     };

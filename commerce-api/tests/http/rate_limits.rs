@@ -212,6 +212,51 @@ async fn each_operation_that_needs_no_login_is_limited_by_address_and_by_account
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_home_line_cannot_order_the_shop_empty() {
+    let database = TestDatabase::new().await;
+    let variant = database.variant(1250, 10_000).await;
+    let mut command = commerce_api(database.url());
+    command.env("COMMERCE_TRUSTED_PROXIES", "127.0.0.0/8,::1").env("COMMERCE_UNITS_PER_HOUR", "100");
+    let (_server, url) = serve(command).await;
+    let client = http_client();
+    let order = async |units: u32, from: &str| {
+        let cart = json!({ "items": [{ "variant_id": variant, "quantity": units }] });
+        let filled = client.put(format!("{url}/v1/cart")).header("X-Forwarded-For", from).json(&cart);
+        let filled: serde_json::Value = filled.send().await.unwrap().json().await.unwrap();
+        let address = json!({
+            "name": "Ada", "line1": "1 High St", "city": "Ely", "postal_code": "CB7 4AA", "country": "GB",
+        });
+        let wish = json!({ "email": "ada@example.com", "shipping_address": address });
+        let checkout = client.post(format!("{url}/v1/orders/checkout")).header("X-Forwarded-For", from);
+        let checkout = checkout.header("Cart-Token", filled["token"].as_str().unwrap_or_default());
+        let checkout = checkout.header("Idempotency-Key", uuid::Uuid::new_v4().to_string());
+        let got = checkout.json(&wish).send().await.unwrap();
+        (got.status().as_u16(), got.headers().get("retry-after").is_some())
+    };
+    assert_eq!(order(101, "192.0.2.1").await, (429, false), "waiting would not help");
+    assert_eq!(order(60, "192.0.2.1").await, (201, false));
+    assert_eq!(order(60, "192.0.2.1").await, (429, true));
+    assert_eq!(order(40, "192.0.2.1").await, (201, false));
+    // A /56 has 256 networks of this size, and may order as much as four of them.
+    let mut ordered = 0;
+    for n in 0..12 {
+        if order(50, &format!("2001:db8:0:10{n:x}::1")).await.0 == 201 {
+            ordered += 50;
+        }
+    }
+    assert_eq!(ordered, 400);
+    assert_eq!(order(50, "2001:db8:0:200::1").await.0, 201, "the next home line");
+    // Thirty checkouts in ten minutes, whatever is in them.
+    let mut answers = Vec::new();
+    for _ in 0..33 {
+        answers.push(order(1, "192.0.2.9").await.0);
+    }
+    let through = answers.iter().filter(|status| **status == 201).count();
+    assert!((30..=31).contains(&through) && answers.contains(&429), "{answers:?}");
+    database.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn many_who_want_the_same_new_address_are_limited_together() {
     let shop = TestShop::new().await;
     let (_server, url) = serve(commerce_api(shop.database.url())).await;
