@@ -220,7 +220,7 @@ async fn a_home_line_cannot_order_the_shop_empty() {
     let (_server, url) = serve(command).await;
     let client = http_client();
     let order = async |units: u32, from: &str| {
-        let cart = json!({ "items": [{ "variant_id": variant, "quantity": units }] });
+        let cart = json!({ "items": [{ "variant_id": variant.0, "quantity": units }] });
         let filled = client.put(format!("{url}/v1/cart")).header("X-Forwarded-For", from).json(&cart);
         let filled: serde_json::Value = filled.send().await.unwrap().json().await.unwrap();
         let address = json!({

@@ -139,3 +139,14 @@ mod meilisearch_tests {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_search_names_no_more_options_than_a_product_has() {
+    let shop = TestShop::new().await;
+    let search = |options: &str| get(&format!("/v1/products/search?q=mug{options}"));
+    let three = search("&option=A:1&option=B:1&option=C:1&option=C:2");
+    assert_eq!(shop.send(three).await.status, 200);
+    let four = shop.send(search("&option=A:1&option=B:1&option=C:1&option=D:1")).await;
+    assert_eq!(four.problem(400, "invalid_parameter"), ["option"]);
+    shop.database.finish().await;
+}
