@@ -4,6 +4,7 @@ use commerce_core::db::{self, PooledConnection};
 use commerce_core::jobs::Job as _;
 use commerce_core::jobs::kinds::SendEmail;
 use commerce_core::schema::jobs;
+use commerce_core::search::EngineError;
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use poem::http::StatusCode;
@@ -35,15 +36,21 @@ struct Readiness {
 #[handler]
 pub async fn ready(Data(state): Data<&State>) -> Response {
     let readiness = match state.pool.get().await {
-        Err(error) => Readiness { database: format!("no connection: {error}"), ..Readiness::unknown() },
+        Err(error) => Readiness { database: logged("no connection", &error), ..Readiness::unknown() },
         Ok(conn) => look(conn, state).await.unwrap_or_else(|error| Readiness {
-            database: format!("does not answer: {error}"),
+            database: logged("does not answer", &error),
             ..Readiness::unknown()
         }),
     };
     let status =
         if readiness.status == "unavailable" { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
     Json(readiness).with_status(status).into_response()
+}
+
+/// Causes name hosts, databases and users, so they go to the log. Anybody can read the answer.
+fn logged(finding: &str, cause: &dyn std::fmt::Display) -> String {
+    tracing::warn!(%cause, "not ready: {finding}");
+    format!("{finding}; the log tells why")
 }
 
 async fn look(mut conn: PooledConnection, state: &State) -> Result<Readiness, diesel::result::Error> {
@@ -74,7 +81,8 @@ async fn look(mut conn: PooledConnection, state: &State) -> Result<Readiness, di
     let degraded = overdue.is_some() || mail_waits || searches.is_err();
     let search = match searches {
         Ok(()) => "ok".to_owned(),
-        Err(error) => format!("Postgres searches: {error}"),
+        Err(EngineError::NoIndex) => format!("Postgres searches: {}", EngineError::NoIndex),
+        Err(error) => logged("Postgres searches: the search engine does not answer", &error),
     };
     let status = if degraded { "degraded" } else { "ready" };
     Ok(Readiness { status, database: "ok".to_owned(), migrations: "ok".to_owned(), worker, mail, search })

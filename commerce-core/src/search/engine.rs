@@ -91,7 +91,10 @@ pub enum EngineError {
     /// The database failed.
     #[error(transparent)]
     Database(#[from] diesel::result::Error),
-    /// The engine cannot be reached, is too slow, or lacks its index.
+    /// The engine has no index yet.
+    #[error("there is no index yet")]
+    NoIndex,
+    /// The engine cannot be reached, or is too slow.
     #[error("the search engine did not answer: {0}")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
 }

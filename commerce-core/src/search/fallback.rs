@@ -34,7 +34,9 @@ impl WithFallback {
     async fn ask_both(&self, query: &EngineQuery) -> Result<Matches, EngineError> {
         if !self.is_left_alone() {
             match self.first.find(query).await {
-                Err(EngineError::Unavailable(reason)) => self.leave_alone(&reason.to_string()),
+                Err(error @ (EngineError::NoIndex | EngineError::Unavailable(_))) => {
+                    self.leave_alone(&error.to_string())
+                }
                 answer => {
                     count(self.first.name());
                     return answer;

@@ -72,7 +72,7 @@ impl From<EngineError> for SearchProductsError {
         match error {
             EngineError::NoConnection(error) => Self::NoConnection(error),
             EngineError::Database(error) => Self::Database(error),
-            error @ EngineError::Unavailable(_) => Self::Engine(error),
+            error @ (EngineError::NoIndex | EngineError::Unavailable(_)) => Self::Engine(error),
         }
     }
 }

@@ -85,7 +85,7 @@ impl MeilisearchEngine {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         *known = live.map(|(uid, _)| (uid, asked_at));
         let uid = known.as_ref().map(|(uid, _)| uid.clone());
-        uid.ok_or_else(|| EngineError::Unavailable("there is no index yet".into()))
+        uid.ok_or(EngineError::NoIndex)
     }
 
     /// Sends one request with the search itself, and one more search for each facet whose own filter must be
