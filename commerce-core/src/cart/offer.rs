@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use crate::ids::{CartId, ProductId, VariantId};
-use crate::inventory::availability::availability;
+use crate::inventory::availability::is_for_sale;
 use crate::money::{Currency, Money};
 use crate::pricing::{LineInput, PriceInput, Priced, PricingError, price};
 use crate::schema::{cart_items, products, variants};
@@ -42,7 +42,6 @@ type Row = (VariantId, ProductId, String, String, Option<String>, i64, i64, Curr
 pub(crate) async fn offers(conn: &AsyncPgConnection, cart_id: CartId) -> QueryResult<Vec<Offer>> {
     let rows: Vec<Row> = cart_items::table
         .inner_join(variants::table.inner_join(products::table))
-        .inner_join(availability::table.on(availability::variant_id.eq(cart_items::variant_id)))
         .filter(cart_items::cart_id.eq(cart_id))
         .order((cart_items::created_at, cart_items::variant_id))
         .select((
@@ -54,7 +53,7 @@ pub(crate) async fn offers(conn: &AsyncPgConnection, cart_id: CartId) -> QueryRe
             cart_items::quantity,
             variants::price_minor,
             variants::currency,
-            availability::for_sale,
+            is_for_sale(variants::active, products::status),
         ))
         .load(&mut { conn })
         .await?;

@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 
 use diesel::prelude::*;
+use diesel::sql_types::{Bool, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use crate::ids::VariantId;
@@ -26,6 +27,13 @@ diesel::table! {
 diesel::allow_tables_to_appear_in_same_query!(availability, cart_items);
 diesel::allow_tables_to_appear_in_same_query!(availability, products);
 diesel::allow_tables_to_appear_in_same_query!(availability, variants);
+
+#[diesel::declare_sql_function]
+extern "SQL" {
+    /// Whether a variant is for sale, by its flag and its product's status. The view has it as `for_sale`.
+    #[sql_name = "commerce.is_for_sale"]
+    fn is_for_sale(variant_active: Bool, product_status: Text) -> Bool;
+}
 
 /// Units of each variant that a shopper could buy now.
 pub type Availability = HashMap<VariantId, i64>;

@@ -1,5 +1,5 @@
 \set taken :taken + 1
-\set n :first + :client_id * :each + :taken
+\set n :first + :client_id * 10000000 + :taken
 \set sku (:n * 7919) % :skus
 BEGIN;
 SELECT on_hand FROM bench.stock WHERE sku = :sku FOR UPDATE;
