@@ -152,7 +152,7 @@ async fn the_mail_of_a_new_order_tells_all_there_is_to_know() {
     assert!(mail.header("message-id").unwrap().ends_with("@shop.example>"));
     assert_eq!(
         mail.text,
-        "Hello Anna Ångström,
+        "Hello Anna <b>Ång</b> ström,
 
 Thank you! We have your order and keep its items for you
 until 21 November 2026, 14:05 UTC. As soon as it is paid, we get it ready.

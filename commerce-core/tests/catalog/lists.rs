@@ -121,7 +121,9 @@ async fn filters_narrow_the_list() {
         (vec!["Apple 100%", "Brick"], ListProducts { price_max_minor: Some(250), ..base.clone() }),
         (vec!["Apple 100%", "Cherry"], ListProducts { in_stock: Some(true), ..base.clone() }),
         (vec!["Brick"], ListProducts { in_stock: Some(false), ..base.clone() }),
-        (vec!["Apple 100%"], ListProducts { query: Some(" SOUR apple ".into()), ..base.clone() }),
+        (vec!["Apple 100%"], ListProducts { query: Some(" FRUIT apple ".into()), ..base.clone() }),
+        // A description is looked into by the search, which has an index for it.
+        (vec![], ListProducts { query: Some("sour".into()), ..base.clone() }),
         (vec!["Apple 100%"], ListProducts { query: Some("100%".into()), ..base.clone() }),
         (vec!["Apple 100%"], ListProducts { query: Some("fruit_1".into()), ..base.clone() }),
         (vec![], ListProducts { query: Some("app_e".into()), ..base.clone() }),
