@@ -8,6 +8,7 @@ mod json;
 mod like;
 mod pipeline;
 mod prepared;
+mod prune;
 
 use std::time::Duration;
 
@@ -26,6 +27,7 @@ pub(crate) use json::Json;
 pub(crate) use like::escape_like;
 pub(crate) use pipeline::Pipeline;
 pub(crate) use prepared::Prepared;
+pub(crate) use prune::prune;
 
 /// A pool of connections, made by [`pool`](fn@pool).
 pub type Pool = deadpool::Pool<AsyncPgConnection>;

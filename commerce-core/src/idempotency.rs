@@ -11,7 +11,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::db::{Prepared, Retryable, pg_try_advisory_xact_lock};
+use crate::db::{self, Prepared, Retryable, pg_try_advisory_xact_lock};
 use crate::schema::idempotency_keys;
 
 /// Identifies a request by caller, method, path and key. The fingerprint tells whether two requests have the
@@ -101,7 +101,7 @@ pub async fn begin(
     }
     let stored: Option<(Vec<u8>, serde_json::Value)> = idempotency_keys::table
         .find(request.scope.as_slice())
-        .filter(idempotency_keys::expires_at.gt(crate::db::clock()))
+        .filter(idempotency_keys::expires_at.gt(db::clock()))
         .select((idempotency_keys::fingerprint, idempotency_keys::response))
         .first(conn)
         .await
@@ -131,8 +131,8 @@ pub async fn store_answer(
     let row = (
         idempotency_keys::fingerprint.eq(request.fingerprint.as_slice()),
         idempotency_keys::response.eq(response),
-        idempotency_keys::created_at.eq(crate::db::clock()),
-        idempotency_keys::expires_at.eq(crate::db::time_after(KEPT_FOR)),
+        idempotency_keys::created_at.eq(db::clock()),
+        idempotency_keys::expires_at.eq(db::time_after(KEPT_FOR)),
     );
     let upsert = diesel::insert_into(idempotency_keys::table)
         .values((idempotency_keys::scope.eq(request.scope.as_slice()), row.clone()))
@@ -143,9 +143,11 @@ pub async fn store_answer(
     Ok(())
 }
 
-/// Deletes expired answers. Returns their number.
-pub async fn prune(conn: &mut AsyncPgConnection) -> QueryResult<usize> {
-    diesel::delete(idempotency_keys::table.filter(idempotency_keys::expires_at.le(crate::db::clock())))
-        .execute(conn)
-        .await
+/// Deletes expired answers, `batch` at a time. Returns their number.
+pub async fn prune(conn: &mut AsyncPgConnection, batch: i64) -> QueryResult<usize> {
+    let delete = "DELETE FROM commerce.idempotency_keys WHERE scope = ANY (ARRAY(
+         SELECT scope FROM commerce.idempotency_keys
+         WHERE expires_at <= commerce.clock() - make_interval(secs => $2)
+         LIMIT $1 FOR UPDATE SKIP LOCKED))";
+    db::prune(conn, batch, Duration::ZERO, delete).await
 }

@@ -11,8 +11,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Bool, Double, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
-use crate::db::clock;
-use crate::schema::rate_limits;
+use crate::db;
 
 /// A number of requests in a time window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,7 +119,10 @@ pub async fn give_back(conn: &mut AsyncPgConnection, policy: &Policy, who: &str)
     Ok(())
 }
 
-/// Deletes keys whose whole quota is free. Returns their number.
-pub async fn prune(conn: &mut AsyncPgConnection) -> QueryResult<usize> {
-    diesel::delete(rate_limits::table.filter(rate_limits::free_at.lt(clock()))).execute(conn).await
+/// Deletes keys whose whole quota is free, `batch` at a time. Returns their number.
+pub async fn prune(conn: &mut AsyncPgConnection, batch: i64) -> QueryResult<usize> {
+    let delete = "DELETE FROM commerce.rate_limits WHERE key = ANY (ARRAY(
+         SELECT key FROM commerce.rate_limits WHERE free_at < commerce.clock() - make_interval(secs => $2)
+         LIMIT $1 FOR UPDATE SKIP LOCKED))";
+    db::prune(conn, batch, Duration::ZERO, delete).await
 }

@@ -219,6 +219,7 @@ diesel::table! {
         captured_minor -> Int8,
         fee_minor -> Nullable<Int8>,
         fee_currency -> Nullable<Text>,
+        ask_again_at -> Nullable<Timestamptz>,
     }
 }
 

@@ -487,7 +487,7 @@ async fn an_effect_under_a_lost_lease_is_rolled_back() {
 }
 
 #[tokio::test]
-async fn mails_sent_long_ago_are_forgotten() {
+async fn mails_of_long_ago_are_forgotten() {
     let database = database_with(&[ACCOUNT_AND_ORDER]).await;
     let folder = scratch_folder();
     let mailer = FolderMailer::new(&folder).unwrap();
@@ -495,10 +495,10 @@ async fn mails_sent_long_ago_are_forgotten() {
     send_next(&database, &mailer).await.unwrap();
     enqueue(&database, NewEmail::to_user(Template::AccountExists, id(USER), &anna())).await;
 
-    let prune = async || notifications::prune(&mut *database.conn().await).await.unwrap();
+    let prune = async || notifications::prune(&mut *database.conn().await, 1).await.unwrap();
     assert_eq!(prune().await, 0);
-    database.shift_clock(notifications::SENT_MAILS_KEPT + Duration::from_secs(1)).await;
-    assert_eq!(prune().await, 1, "the one that was not sent stays");
+    database.shift_clock(notifications::MAILS_KEPT + Duration::from_secs(1)).await;
+    assert_eq!(prune().await, 2, "also the one that was never sent");
     std::fs::remove_dir_all(folder).unwrap();
     database.discard().await;
 }

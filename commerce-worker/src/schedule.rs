@@ -75,6 +75,9 @@ fn cron(sweep: jobs::Sweep) -> &'static str {
         jobs::Sweep::PruneCodes => "17 * * * * *",
         jobs::Sweep::PruneSessions => "27 11 * * * *",
         jobs::Sweep::PruneEmails => "37 13 * * * *",
+        jobs::Sweep::PruneDeadJobs => "37 23 * * * *",
+        jobs::Sweep::PruneGuestCarts => "27 33 * * * *",
+        jobs::Sweep::PruneUnverifiedAccounts => "27 43 * * * *",
         jobs::Sweep::SweepFiles => "47 */5 * * * *",
         _ => EVERY_SECOND,
     }

@@ -55,6 +55,7 @@ pub(crate) use registration::{Registration, RegistrationEvent, RegistrationMail}
 pub(crate) use registration_row::{
     Compared, find_standing, lock_by_email, try_lock_by_email, write_transition,
 };
+pub use registration_row::{UNVERIFIED_ACCOUNTS_KEPT, prune_unverified};
 pub use secret_key::{InvalidSecretKey, SecretKey};
 pub use session::{
     Device, LAST_USE_INTERVAL, LiveSession, OpenedSession, RefreshToken, SESSION_TTL, SessionCookie,

@@ -10,7 +10,7 @@ use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
 use super::SecretKey;
-use crate::db::{clock, time_after};
+use crate::db::{self, clock, time_after};
 use crate::email_address::EmailAddress;
 use crate::ids::{CodeId, UserId};
 use crate::schema::one_time_codes;
@@ -192,10 +192,13 @@ pub async fn void_all(conn: &mut AsyncPgConnection, user_id: UserId) -> QueryRes
     Ok(())
 }
 
-/// Deletes codes that ended a day ago. Returns their number.
-pub async fn prune_codes(conn: &mut AsyncPgConnection) -> QueryResult<usize> {
-    let day_ago = diesel::dsl::sql::<diesel::sql_types::Timestamptz>("commerce.clock() - interval '1 day'");
-    diesel::delete(one_time_codes::table.filter(one_time_codes::expires_at.lt(day_ago))).execute(conn).await
+/// Deletes codes that ended a day ago, `batch` at a time. Returns their number.
+pub async fn prune_codes(conn: &mut AsyncPgConnection, batch: i64) -> QueryResult<usize> {
+    let delete = "DELETE FROM commerce.one_time_codes WHERE id = ANY (ARRAY(
+         SELECT id FROM commerce.one_time_codes
+         WHERE expires_at < commerce.clock() - make_interval(secs => $2)
+         LIMIT $1 FOR UPDATE SKIP LOCKED))";
+    db::prune(conn, batch, Duration::from_secs(24 * 60 * 60), delete).await
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! The state of an address in the database, and the writes of a transition.
 
+use std::time::Duration;
+
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
@@ -8,7 +10,7 @@ use super::one_time_code::CODE_COOL_DOWN;
 use super::password::{NewPassword, PasswordHash};
 use super::password_hasher::{HashError, PasswordHasher};
 use super::registration::{Keep, NewUser, Registration, Transition};
-use crate::db::{clock, time_before};
+use crate::db::{self, clock, time_before};
 use crate::email_address::EmailAddress;
 use crate::ids::UserId;
 use crate::schema::users;
@@ -182,4 +184,24 @@ pub(crate) async fn try_lock_by_email(
         .first(conn)
         .await
         .optional()
+}
+
+/// How long an account waits for its address to be verified.
+pub const UNVERIFIED_ACCOUNTS_KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// Deletes accounts whose address was not verified for [`UNVERIFIED_ACCOUNTS_KEPT`] after the last
+/// registration, `batch` at a time. Nobody has ever logged in to them. An account that staff disabled or gave
+/// a role stays. Returns their number.
+pub async fn prune_unverified(conn: &mut AsyncPgConnection, batch: i64) -> QueryResult<usize> {
+    let delete = "DELETE FROM commerce.users WHERE id = ANY (ARRAY(
+         SELECT u.id FROM commerce.users u
+         WHERE u.email_verified_at IS NULL AND u.deleted_at IS NULL AND u.disabled_at IS NULL
+           AND u.role = 'customer'
+           AND u.updated_at < commerce.clock() - make_interval(secs => $2)
+           AND NOT EXISTS (SELECT FROM commerce.one_time_codes o
+                           WHERE o.user_id = u.id AND o.expires_at > commerce.clock())
+           AND NOT EXISTS (SELECT FROM commerce.carts c WHERE c.user_id = u.id)
+           AND NOT EXISTS (SELECT FROM commerce.orders o WHERE o.user_id = u.id)
+         LIMIT $1 FOR UPDATE OF u SKIP LOCKED))";
+    db::prune(conn, batch, UNVERIFIED_ACCOUNTS_KEPT, delete).await
 }

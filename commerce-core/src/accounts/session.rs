@@ -10,7 +10,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use sha2::{Digest, Sha256};
 
 use super::{Role, User};
-use crate::db::{clock, time_after};
+use crate::db::{self, clock, time_after};
 use crate::ids::{SessionId, UserId};
 use crate::schema::{refresh_tokens, sessions, users};
 
@@ -50,7 +50,7 @@ impl LiveSession {
         session_id: SessionId,
         user: &User,
     ) -> QueryResult<Self> {
-        let seen_at = crate::db::current_time(conn).await?;
+        let seen_at = db::current_time(conn).await?;
         Ok(Self { session_id, user_id: user.id, role: user.role, last_used_at: seen_at, seen_at })
     }
 
@@ -99,7 +99,7 @@ pub async fn touch_session(conn: &mut AsyncPgConnection, id: SessionId) -> Query
     let stale = sessions::table
         .find(id)
         .filter(sessions::revoked_at.is_null())
-        .filter(sessions::last_used_at.le(crate::db::time_before(LAST_USE_INTERVAL)));
+        .filter(sessions::last_used_at.le(db::time_before(LAST_USE_INTERVAL)));
     diesel::update(stale)
         .set((sessions::last_used_at.eq(clock()), sessions::expires_at.eq(expires_at)))
         .execute(conn)
@@ -257,12 +257,18 @@ pub async fn revoke_cookie_session(conn: &mut AsyncPgConnection, cookie: &Sessio
 }
 
 /// Deletes sessions that ended a week ago, and refresh tokens that were used so long ago that nobody will
-/// send them again. Returns their number.
-pub async fn prune_sessions(conn: &mut AsyncPgConnection) -> QueryResult<usize> {
-    let week_ago = || crate::db::time_before(Duration::from_secs(7 * 24 * 60 * 60));
-    let ended = sessions::revoked_at.assume_not_null().lt(week_ago());
-    let over = sessions::table.filter(sessions::expires_at.lt(week_ago()).or(ended));
-    let used = refresh_tokens::table
-        .filter(refresh_tokens::used_at.lt(crate::db::time_before(SESSION_TTL).nullable()));
-    Ok(diesel::delete(over).execute(conn).await? + diesel::delete(used).execute(conn).await?)
+/// send them again, `batch` at a time. Returns their number.
+pub async fn prune_sessions(conn: &mut AsyncPgConnection, batch: i64) -> QueryResult<usize> {
+    let week = Duration::from_secs(7 * 24 * 60 * 60);
+    let ended = "DELETE FROM commerce.sessions WHERE id = ANY (ARRAY(
+         SELECT id FROM commerce.sessions
+         WHERE expires_at < commerce.clock() - make_interval(secs => $2)
+            OR revoked_at < commerce.clock() - make_interval(secs => $2)
+         LIMIT $1 FOR UPDATE SKIP LOCKED))";
+    let used = "DELETE FROM commerce.refresh_tokens WHERE token_hash = ANY (ARRAY(
+         SELECT token_hash FROM commerce.refresh_tokens
+         WHERE used_at < commerce.clock() - make_interval(secs => $2)
+         LIMIT $1 FOR UPDATE SKIP LOCKED))";
+    let ended = db::prune(conn, batch, week, ended).await?;
+    Ok(ended + db::prune(conn, batch, SESSION_TTL, used).await?)
 }

@@ -97,8 +97,14 @@ FROM commerce.payments p
 WHERE (p.succeeded_at IS NOT NULL) <> (p.status IN ('succeeded', 'partially_refunded', 'refunded'))
 UNION ALL
 -- I5: nothing that should have ended is still open long after its time.
-SELECT 'I5', 'orders ' || id, 'waits for payment since it expired at ' || expires_at
-FROM commerce.orders WHERE status = 'pending_payment' AND expires_at < commerce.clock() - interval '2 hours'
+-- I5: only an order with an open attempt may wait for longer, for its provider: an hour, unless the shop sets another grace.
+SELECT 'I5', 'orders ' || o.id, 'waits for payment since it expired at ' || o.expires_at
+FROM commerce.orders o
+WHERE o.status = 'pending_payment'
+  AND o.expires_at < commerce.clock() - CASE
+      WHEN EXISTS (SELECT FROM commerce.payments p
+                   WHERE p.order_id = o.id AND p.status IN ('pending', 'requires_action', 'processing'))
+      THEN interval '2 hours' ELSE interval '10 minutes' END
 UNION ALL
 SELECT 'I5', 'stock_reservations ' || id, 'is held since it lapsed at ' || expires_at
 FROM commerce.stock_reservations WHERE status = 'held' AND expires_at < commerce.clock() - interval '2 hours'

@@ -15,7 +15,7 @@ use super::settle_payment::{SettlePaymentError, settle_payment};
 use crate::db::{self, Pool, PoolError, Retryable, TransactionError, clock, current_time};
 use crate::ids::OrderId;
 use crate::orders::{self, CancelReason, OrderStatus};
-use crate::payments::{self, AttemptStatus, Outcome, Payment, Providers};
+use crate::payments::{self, AttemptStatus, Outcome, Payment, ProviderError, Providers};
 use crate::request::Origin;
 use crate::schema;
 use crate::settings::ShopSettings;
@@ -54,59 +54,64 @@ impl<E: Into<ExpireOrdersError>> From<TransactionError<E>> for ExpireOrdersError
 }
 
 /// Cancels orders whose time to pay has run out, and returns their number: [`expire_unattempted_orders`],
-/// then [`expire_attempted_orders`]. Each takes up to `orders_max`.
+/// then [`expire_attempted_orders`], each with this `batch`.
 pub async fn expire_orders(
     pool: &Pool,
     shop: &ShopSettings,
     providers: &Providers,
-    orders_max: i64,
+    batch: i64,
 ) -> Result<usize, ExpireOrdersError> {
-    let unattempted = expire_unattempted_orders(pool, orders_max).await?;
-    Ok(unattempted + expire_attempted_orders(pool, shop, providers, orders_max).await?)
+    let unattempted = expire_unattempted_orders(pool, batch).await?;
+    Ok(unattempted + expire_attempted_orders(pool, shop, providers, batch).await?)
 }
 
-/// Cancels orders without open attempts to pay, oldest first, each in a transaction of its own. It asks no
-/// provider, so a provider that is down cannot delay it.
-pub async fn expire_unattempted_orders(pool: &Pool, orders_max: i64) -> Result<usize, ExpireOrdersError> {
+/// Cancels all orders without open attempts to pay, oldest first, each in a transaction of its own. It asks
+/// no provider, so a provider that is down cannot delay it. It reads `batch` orders at a time.
+///
+/// An order that cannot be cancelled is logged and counted in `commerce_sweep_failures_total`. The others are
+/// cancelled nevertheless, even if all of a batch fail.
+pub async fn expire_unattempted_orders(pool: &Pool, batch: i64) -> Result<usize, ExpireOrdersError> {
     let mut count = 0;
-    // The connection is returned before each order takes one.
-    let due = list_due(&mut *pool.get().await?, Attempts::None, orders_max).await?;
-    for order_id in due {
-        let step =
-            db::in_transaction(pool, "expire_order", async |conn| cancel_if_due(conn, order_id, false).await)
-                .await?;
-        count += usize::from(matches!(step, Step::Cancelled));
+    let mut after = (DateTime::UNIX_EPOCH, OrderId(uuid::Uuid::nil()));
+    loop {
+        // The connection is returned before each order takes one.
+        let due = list_unattempted(&mut *pool.get().await?, after, batch).await?;
+        let Some(last) = due.last() else { return Ok(count) };
+        after = *last;
+        for (_, order_id) in due {
+            let step = db::in_transaction(pool, "expire_order", async |conn| {
+                cancel_if_due(conn, order_id, false).await
+            })
+            .await;
+            let cancelled = step.map(|step| matches!(step, Step::Cancelled)).map_err(ExpireOrdersError::from);
+            count += usize::from(skip_if_failed("expire_orders", order_id, cancelled)?);
+        }
     }
-    Ok(count)
 }
 
-/// Cancels orders with open attempts, several at once, each after its attempts were expired at their
-/// provider. While the provider cannot be reached the order waits, but no longer than the provider's grace.
+/// Cancels up to `orders_max` orders with open attempts, several at once, each after its attempts were
+/// expired at their provider. While the provider cannot be reached the order waits, but no longer than the
+/// provider's grace. The provider is asked again after growing delays, however many processes run this.
+///
+/// An order that fails does not stop the others, as in [`expire_unattempted_orders`].
 pub async fn expire_attempted_orders(
     pool: &Pool,
     shop: &ShopSettings,
     providers: &Providers,
     orders_max: i64,
 ) -> Result<usize, ExpireOrdersError> {
-    let due = list_due(&mut *pool.get().await?, Attempts::Open, orders_max).await?;
-    let mut expiring = stream::iter(due)
+    let due = payments::claim_to_ask(&mut *pool.get().await?, shop.provider_grace, orders_max).await?;
+    // All are completed before the first error is returned, so that no transaction is abandoned.
+    let expired: Vec<Result<bool, ExpireOrdersError>> = stream::iter(due)
         .map(|order_id| async move {
-            let step = db::in_transaction(pool, "expire_order", async |conn| {
-                cancel_if_due(conn, order_id, false).await
-            })
-            .await?;
-            match step {
-                Step::Cancelled => Ok(true),
-                Step::NotDue => Ok(false),
-                Step::OpenAttempts { payments, expires_at } => {
-                    close_attempts(pool, shop, providers, order_id, &payments, expires_at).await
-                }
-            }
+            let cancelled = expire_attempted_order(pool, shop, providers, order_id).await;
+            skip_if_failed("expire_attempted_orders", order_id, cancelled)
         })
-        .buffer_unordered(PROVIDER_CALLS_AT_ONCE);
+        .buffer_unordered(PROVIDER_CALLS_AT_ONCE)
+        .collect()
+        .await;
     let mut count = 0;
-    while let Some(cancelled) = expiring.next().await {
-        let cancelled: Result<bool, ExpireOrdersError> = cancelled;
+    for cancelled in expired {
         count += usize::from(cancelled?);
     }
     Ok(count)
@@ -117,36 +122,44 @@ const PROVIDER_CALLS_AT_ONCE: usize = 4;
 /// The longest time that a sweep waits for one answer of a provider.
 const PROVIDER_TIMEOUT: Duration = Duration::from_secs(15);
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Attempts {
-    None,
-    Open,
+/// Logs and counts the failure of one order, which is then not cancelled. A lack of connections concerns all
+/// orders, so it is returned.
+fn skip_if_failed(
+    sweep: &'static str,
+    order_id: OrderId,
+    cancelled: Result<bool, ExpireOrdersError>,
+) -> Result<bool, ExpireOrdersError> {
+    match cancelled {
+        Err(error @ (ExpireOrdersError::Settle(_) | ExpireOrdersError::Database(_))) => {
+            tracing::error!(sweep, %order_id, %error, "an order could not be expired");
+            metrics::counter!("commerce_sweep_failures_total", "sweep" => sweep).increment(1);
+            Ok(false)
+        }
+        cancelled => cancelled,
+    }
 }
 
-async fn list_due(
+/// The next orders without open attempts after this time and id.
+async fn list_unattempted(
     conn: &mut AsyncPgConnection,
-    attempts: Attempts,
+    (expires_at, id): (DateTime<Utc>, OrderId),
     orders_max: i64,
-) -> QueryResult<Vec<OrderId>> {
+) -> QueryResult<Vec<(DateTime<Utc>, OrderId)>> {
     use schema::{orders, payments};
     let open_attempt = payments::table
         .filter(payments::order_id.eq(orders::id))
         .filter(payments::status.eq_any(AttemptStatus::OPEN));
-    let due = orders::table
+    orders::table
         .filter(orders::status.eq(OrderStatus::PendingPayment))
         .filter(orders::expires_at.le(clock().nullable()))
+        .filter(not(exists(open_attempt)))
+        .filter(orders::expires_at.ge(expires_at))
+        .filter(orders::expires_at.assume_not_null().gt(expires_at).or(orders::id.gt(id)))
+        .order((orders::expires_at, orders::id))
         .limit(orders_max)
-        .select(orders::id);
-    match attempts {
-        Attempts::None => due.filter(not(exists(open_attempt))).order(orders::expires_at).load(conn).await,
-        // In random order, so that orders that wait for a provider do not block those whose provider answers.
-        Attempts::Open => due.filter(exists(open_attempt)).order(random()).load(conn).await,
-    }
-}
-
-#[diesel::declare_sql_function]
-extern "SQL" {
-    fn random() -> diesel::sql_types::Double;
+        .select((orders::expires_at.assume_not_null(), orders::id))
+        .load(conn)
+        .await
 }
 
 enum Step {
@@ -183,6 +196,24 @@ async fn cancel_if_due(
     .await
 }
 
+async fn expire_attempted_order(
+    pool: &Pool,
+    shop: &ShopSettings,
+    providers: &Providers,
+    order_id: OrderId,
+) -> Result<bool, ExpireOrdersError> {
+    let step =
+        db::in_transaction(pool, "expire_order", async |conn| cancel_if_due(conn, order_id, false).await)
+            .await?;
+    match step {
+        Step::Cancelled => Ok(true),
+        Step::NotDue => Ok(false),
+        Step::OpenAttempts { payments, expires_at } => {
+            close_attempts(pool, shop, providers, order_id, &payments, expires_at).await
+        }
+    }
+}
+
 /// Ends the open attempts at their providers, then cancels the order unless one of them turned out to be
 /// paid. Returns whether it was cancelled.
 async fn close_attempts(
@@ -201,6 +232,14 @@ async fn close_attempts(
             }
             // The provider is not enabled, so nobody can be asked. Money that still comes is a late payment.
             None => Ok(Outcome::Expired),
+        };
+        // A provider that refuses will not do it later either, so nothing is gained by waiting.
+        let answer = match answer {
+            Err(error @ ProviderError::Refused { .. }) => {
+                tracing::warn!(payment_id = %payment.id, %error, "an attempt ends although its provider refused");
+                Ok(Outcome::Expired)
+            }
+            answer => answer,
         };
         match answer {
             Ok(outcome) => {

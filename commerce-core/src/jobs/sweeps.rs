@@ -11,7 +11,7 @@ use crate::catalog::image::{self, FilesError};
 use crate::db::{PoolError, Prepared};
 use crate::flows::{self, ExpireOrdersError};
 use crate::search::IndexError;
-use crate::{accounts, idempotency, inventory, notifications, rate_limit};
+use crate::{accounts, cart, idempotency, inventory, notifications, queue, rate_limit};
 
 /// A task that is repeated on a schedule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -32,8 +32,14 @@ pub enum Sweep {
     PruneSessions,
     /// Deletes rate limit rows that no longer limit anything.
     PruneRateLimits,
-    /// Deletes mails that were sent long ago.
+    /// Deletes mails of long ago.
     PruneEmails,
+    /// Deletes jobs that died long ago.
+    PruneDeadJobs,
+    /// Deletes carts that their guests left long ago.
+    PruneGuestCarts,
+    /// Deletes accounts whose address was not verified.
+    PruneUnverifiedAccounts,
     /// Deletes files that belong to no image.
     SweepFiles,
     /// Builds the search index if there is none, and sends changes that no job has sent. Does nothing if
@@ -44,11 +50,14 @@ pub enum Sweep {
 /// How many rows a sweep processes at a time.
 const BATCH: i64 = 100;
 
+/// How many rows one statement of a prune deletes.
+const PRUNE_BATCH: i64 = 500;
+
 const MINUTE: Duration = Duration::from_secs(60);
 
 impl Sweep {
     /// All sweeps that a shop needs.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::ExpireOrders,
         Self::ExpireAttemptedOrders,
         Self::ReleaseLapsedHolds,
@@ -57,6 +66,9 @@ impl Sweep {
         Self::PruneSessions,
         Self::PruneRateLimits,
         Self::PruneEmails,
+        Self::PruneDeadJobs,
+        Self::PruneGuestCarts,
+        Self::PruneUnverifiedAccounts,
         Self::SweepFiles,
         Self::KeepSearchIndex,
     ];
@@ -72,6 +84,9 @@ impl Sweep {
             Self::PruneSessions => "prune_sessions",
             Self::PruneRateLimits => "prune_rate_limits",
             Self::PruneEmails => "prune_emails",
+            Self::PruneDeadJobs => "prune_dead_jobs",
+            Self::PruneGuestCarts => "prune_guest_carts",
+            Self::PruneUnverifiedAccounts => "prune_unverified_accounts",
             Self::SweepFiles => "sweep_files",
             Self::KeepSearchIndex => "keep_search_index",
         }
@@ -86,7 +101,11 @@ impl Sweep {
             Self::KeepSearchIndex => Duration::from_secs(5),
             Self::PruneIdempotencyKeys | Self::PruneCodes | Self::PruneRateLimits => MINUTE,
             Self::SweepFiles => MINUTE.saturating_mul(5),
-            Self::PruneSessions | Self::PruneEmails => MINUTE.saturating_mul(60),
+            Self::PruneSessions
+            | Self::PruneEmails
+            | Self::PruneDeadJobs
+            | Self::PruneGuestCarts
+            | Self::PruneUnverifiedAccounts => MINUTE.saturating_mul(60),
         }
     }
 
@@ -110,10 +129,9 @@ impl Sweep {
         }
     }
 
-    /// Whether it continues after a full batch. It does not if it asks providers, because it would ask a
-    /// provider that is down for ever.
+    /// Whether it is repeated after a full batch. The others repeat themselves as often as they should.
     const fn comes_in_batches(self) -> bool {
-        matches!(self, Self::ExpireOrders | Self::ReleaseLapsedHolds | Self::SweepFiles)
+        matches!(self, Self::ReleaseLapsedHolds | Self::SweepFiles)
     }
 
     async fn run_batch(self, services: &Services) -> Result<usize, SweepError> {
@@ -126,11 +144,18 @@ impl Sweep {
             Self::ReleaseLapsedHolds => {
                 inventory::release_lapsed_holds(&mut *pool.get().await?, BATCH).await?
             }
-            Self::PruneIdempotencyKeys => idempotency::prune(&mut *pool.get().await?).await?,
-            Self::PruneCodes => accounts::one_time_code::prune_codes(&mut *pool.get().await?).await?,
-            Self::PruneSessions => accounts::prune_sessions(&mut *pool.get().await?).await?,
-            Self::PruneRateLimits => rate_limit::prune(&mut *pool.get().await?).await?,
-            Self::PruneEmails => notifications::prune(&mut *pool.get().await?).await?,
+            Self::PruneIdempotencyKeys => idempotency::prune(&mut *pool.get().await?, PRUNE_BATCH).await?,
+            Self::PruneCodes => {
+                accounts::one_time_code::prune_codes(&mut *pool.get().await?, PRUNE_BATCH).await?
+            }
+            Self::PruneSessions => accounts::prune_sessions(&mut *pool.get().await?, PRUNE_BATCH).await?,
+            Self::PruneRateLimits => rate_limit::prune(&mut *pool.get().await?, PRUNE_BATCH).await?,
+            Self::PruneEmails => notifications::prune(&mut *pool.get().await?, PRUNE_BATCH).await?,
+            Self::PruneDeadJobs => queue::prune_dead(&mut *pool.get().await?, PRUNE_BATCH).await?,
+            Self::PruneGuestCarts => cart::prune_guest_carts(&mut *pool.get().await?, PRUNE_BATCH).await?,
+            Self::PruneUnverifiedAccounts => {
+                accounts::prune_unverified(&mut *pool.get().await?, PRUNE_BATCH).await?
+            }
             Self::SweepFiles => image::sweep_files(pool, media, BATCH).await?,
             Self::KeepSearchIndex => search_index.keep(pool).await?,
         })

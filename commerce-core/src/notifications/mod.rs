@@ -18,7 +18,7 @@ mod template;
 pub use enqueue::{NewEmail, enqueue_email};
 pub use folder::FolderMailer;
 pub use mail::{InvalidSender, Mail, Mailer, SendMailError, Sender};
-pub use prune::{SENT_MAILS_KEPT, forget_recipient, prune};
+pub use prune::{MAILS_KEPT, forget_recipient, prune};
 pub use send_email::{MailSettings, SendEmail, SendEmailError, SentEmail, send_email};
 pub use smtp::{InvalidSmtpUrl, SmtpMailer};
 pub use template::Template;

@@ -1,4 +1,4 @@
-//! Forgetting mails that were sent long ago.
+//! Forgetting mails of long ago.
 
 use std::time::Duration;
 
@@ -10,10 +10,9 @@ use crate::db;
 use crate::email_address::EmailAddress;
 use crate::ids::UserId;
 use crate::queue;
-use crate::schema::emails;
 
-/// How long a sent mail is remembered, and with it that its event was told.
-pub const SENT_MAILS_KEPT: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+/// How long a mail is remembered, and with it that its event was told.
+pub const MAILS_KEPT: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 
 /// Forgets a person with their account: whatever was sent to their address, or about them to another, has no recipient any more, and what is
 /// still to be sent about the account is not. Mails about orders are sent.
@@ -53,10 +52,11 @@ struct AddressRow {
     recipient: EmailAddress,
 }
 
-/// Removes mails that were sent longer ago than [`SENT_MAILS_KEPT`]; says how many.
-pub async fn prune(conn: &mut AsyncPgConnection) -> QueryResult<usize> {
-    let old = emails::table
-        .filter(emails::created_at.lt(db::time_before(SENT_MAILS_KEPT)))
-        .filter(emails::sent_at.is_not_null());
-    diesel::delete(old).execute(conn).await
+/// Deletes mails that are older than [`MAILS_KEPT`], `batch` at a time, also those that could not be sent.
+/// Returns their number.
+pub async fn prune(conn: &mut AsyncPgConnection, batch: i64) -> QueryResult<usize> {
+    let delete = "DELETE FROM commerce.emails WHERE id = ANY (ARRAY(
+         SELECT id FROM commerce.emails WHERE created_at < commerce.clock() - make_interval(secs => $2)
+         LIMIT $1 FOR UPDATE SKIP LOCKED))";
+    db::prune(conn, batch, MAILS_KEPT, delete).await
 }

@@ -1,6 +1,7 @@
 //! Payments. Each attempt has one row, and an order may have several attempts. A provider is called outside
 //! of any transaction, and its answer is settled in one (see [`crate::flows::settle_payment`]).
 
+mod ask_again;
 mod attempt;
 mod list_refunds;
 mod mock;
@@ -12,6 +13,7 @@ mod provider_name;
 mod refund;
 mod webhook;
 
+pub(crate) use ask_again::claim_to_ask;
 pub use attempt::{
     AttemptStatus, LockedPayment, Payment, find, find_by_reference, find_by_request, list_for_order, order_of,
 };

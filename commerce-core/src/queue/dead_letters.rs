@@ -1,9 +1,12 @@
 //! What operators do with jobs: list, show, retry and cancel.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
+use crate::db;
 use crate::ids::{JobId, LeaseToken};
 use crate::page::Limit;
 use crate::schema::jobs;
@@ -23,6 +26,7 @@ text_enum! {
     /// | `leased` | `dead` | `jobs::fail`, after the last attempt, or if no attempt can succeed |
     /// | `ready` or `dead` | `ready` and due | [`retry`]: a person |
     /// | `ready` or `dead` | no row | [`cancel`]: a person |
+    /// | `dead` | no row | [`prune_dead`]: after 90 days |
     pub enum JobState {
         /// Waits for its `run_at`.
         Ready = "ready",
@@ -101,8 +105,8 @@ pub async fn retry(conn: &mut AsyncPgConnection, id: JobId) -> Result<(), Manage
         .set((
             jobs::state.eq(JobState::Ready),
             jobs::attempt.eq(0),
-            jobs::run_at.eq(crate::db::clock()),
-            jobs::updated_at.eq(crate::db::clock()),
+            jobs::run_at.eq(db::clock()),
+            jobs::updated_at.eq(db::clock()),
         ))
         .execute(conn)
         .await?;
@@ -114,6 +118,21 @@ pub async fn cancel(conn: &mut AsyncPgConnection, id: JobId) -> Result<(), Manag
     let row = jobs::table.filter(jobs::id.eq(id)).filter(jobs::state.ne(JobState::Leased));
     let removed = diesel::delete(row).execute(conn).await?;
     if removed == 0 { Err(why_untouched(conn, id).await?) } else { Ok(()) }
+}
+
+/// How long a dead job waits for a person.
+pub const DEAD_JOBS_KEPT: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+
+/// Deletes jobs that have been dead for longer than [`DEAD_JOBS_KEPT`], `batch` at a time. Returns their
+/// number.
+pub async fn prune_dead(conn: &mut AsyncPgConnection, batch: i64) -> QueryResult<usize> {
+    // Whatever died long ago was also created long ago, which has an index.
+    let delete = "DELETE FROM commerce.jobs WHERE id = ANY (ARRAY(
+         SELECT id FROM commerce.jobs
+         WHERE state = 'dead' AND created_at < commerce.clock() - make_interval(secs => $2)
+           AND updated_at < commerce.clock() - make_interval(secs => $2)
+         LIMIT $1 FOR UPDATE SKIP LOCKED))";
+    db::prune(conn, batch, DEAD_JOBS_KEPT, delete).await
 }
 
 async fn why_untouched(conn: &mut AsyncPgConnection, id: JobId) -> QueryResult<ManageJobError> {

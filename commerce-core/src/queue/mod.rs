@@ -16,7 +16,10 @@ mod states;
 mod wake;
 
 pub use claim::{ClaimedJob, Lease, claim, next_due};
-pub use dead_letters::{JobRow, JobState, ManageJobError, cancel, find, forget_errors_about, list, retry};
+pub use dead_letters::{
+    DEAD_JOBS_KEPT, JobRow, JobState, ManageJobError, cancel, find, forget_errors_about, list, prune_dead,
+    retry,
+};
 pub use enqueue::{Job, NewJob, enqueue, enqueue_all};
 pub use failure::Failure;
 pub(crate) use finish::end_attempt;

@@ -21,3 +21,4 @@ mod reservation;
 mod round_trips;
 mod shipping;
 mod staff_orders;
+mod sweeps;
