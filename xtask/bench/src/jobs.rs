@@ -14,6 +14,8 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use tokio::process::{Child, Command};
 use tokio::time::sleep;
 
+use crate::processes;
+
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// An empty database on a server of this machine
@@ -121,28 +123,19 @@ struct Idle {
 
 async fn watch_idle(conn: &mut AsyncPgConnection, worker: u32, time: Duration) -> Result<Idle> {
     let backends = backends(conn).await?;
-    let cpu = |process: u32| cpu_ticks(process).unwrap_or(0) as f64;
-    let of_backends = || backends.iter().map(|backend| cpu(*backend)).sum::<f64>();
-    let before = (cpu(worker), of_backends(), transactions(conn).await?);
+    // A connection that has ended meanwhile costs nothing more.
+    let cpu = |process: u32| processes::cpu(process).unwrap_or_default();
+    let of_backends = || backends.iter().map(|backend| cpu(*backend)).sum::<Duration>();
+    let before = (processes::cpu(worker)?, of_backends(), transactions(conn).await?);
     eprintln!("watching the idle worker for {} s …", time.as_secs());
     sleep(time).await;
-    let after = (cpu(worker), of_backends(), transactions(conn).await?);
-    // A tick is a hundredth of a second.
-    let percent = |ticks: f64| ticks / time.as_secs_f64();
+    let after = (processes::cpu(worker)?, of_backends(), transactions(conn).await?);
+    let percent = |used: Duration| 100.0 * used.as_secs_f64() / time.as_secs_f64();
     Ok(Idle {
-        worker_percent: percent(after.0 - before.0),
-        postgres_percent: percent(after.1 - before.1),
+        worker_percent: percent(after.0.saturating_sub(before.0)),
+        postgres_percent: percent(after.1.saturating_sub(before.1)),
         statements_per_minute: (after.2 - before.2) as f64 * 60.0 / time.as_secs_f64(),
     })
-}
-
-/// User and system time of a process.
-fn cpu_ticks(process: u32) -> Result<u64> {
-    let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
-    // The second field is a name in parentheses that may hold anything.
-    let (_, fields) = stat.rsplit_once(") ").context("no stat")?;
-    let ticks = fields.split(' ').skip(11).take(2).map(str::parse::<u64>);
-    Ok(ticks.sum::<Result<u64, _>>()?)
 }
 
 #[derive(QueryableByName)]
