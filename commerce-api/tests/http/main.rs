@@ -24,6 +24,7 @@ mod processes;
 mod products;
 mod profile;
 mod rate_limits;
+mod readers;
 mod registrations;
 mod s3;
 mod search;

@@ -260,6 +260,13 @@ impl TestShop {
         Self { database, state, client }
     }
 
+    /// Another process over the same database, which reads the catalogue over this pool.
+    pub fn reading_over(&self, readers: Pool) -> Beside {
+        let tokens = TokenKeys::derive(&SecretKey::parse(SECRET).unwrap()).unwrap();
+        let state = State::new(Parts { readers, ..parts(self.database.pool().clone(), tokens) });
+        Beside(TestClient::new(app(state, &settings()).boxed()))
+    }
+
     /// Another process over the same database, with these keys of access tokens.
     pub fn beside(&self, tokens: TokenKeys) -> Beside {
         let state = State::new(parts(self.database.pool().clone(), tokens));

@@ -1,0 +1,42 @@
+//! Many readers of the catalogue at once.
+
+use std::time::{Duration, Instant};
+
+use commerce_core::db::{PoolSettings, pool};
+use futures_util::future::join_all;
+use poem::http::Method;
+use serde_json::json;
+use tokio::time::sleep;
+
+use crate::shop::{TestShop, ask, get};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_readers_leave_purchases_their_connections() {
+    let shop = TestShop::new().await;
+    let variant = shop.database.variant(1250, 10).await;
+    let settings = PoolSettings { connections_max: 1, ..PoolSettings::default() };
+    let readers = pool(shop.database.url(), &settings).unwrap();
+    let process = shop.reading_over(readers.clone());
+    // Somebody's expensive question.
+    let busy = readers.get().await.unwrap();
+
+    let waiting = join_all((0..9).map(|_| process.send(get("/v1/products"))));
+    let others = async {
+        while readers.status().waiting < 9 {
+            sleep(Duration::from_millis(5)).await;
+        }
+        let asked = Instant::now();
+        for path in ["/v1/products", "/v1/products/mug", "/v1/products/search?q=mug", "/v1/category-tree"] {
+            let refused = process.send(get(path)).await;
+            refused.problem(503, "unavailable");
+            assert_eq!(refused.header("retry-after"), Some("1"), "{path}");
+        }
+        assert!(asked.elapsed() < Duration::from_secs(1), "they are refused at once: {:?}", asked.elapsed());
+        let cart = json!({ "items": [{ "variant_id": variant.0, "quantity": 1 }] });
+        assert_eq!(process.send(ask(Method::PUT, "/v1/cart").json(&cart)).await.status, 200);
+        drop(busy);
+    };
+    let (waited, ()) = tokio::join!(waiting, others);
+    assert!(waited.iter().all(|got| got.status == 200), "who was let in is served");
+    shop.database.finish().await;
+}
