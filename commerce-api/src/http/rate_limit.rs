@@ -24,7 +24,8 @@ pub enum RateLimits {
     Off,
 }
 
-/// A write that needs no login: its operation, how often one network may send it, and how often it may be sent for one account.
+/// A write that needs no login. It has a limit for each network, and perhaps one for each account that it is
+/// about.
 #[derive(Debug, Clone, Copy)]
 struct Limited {
     operation: &'static str,
@@ -36,13 +37,19 @@ struct Limited {
     by_account: Option<Policy>,
 }
 
-const fn post(operation: &'static str, path: &'static str, by_network: Policy) -> Limited {
+/// The limit is a name, so many requests, and minutes.
+const fn post(
+    operation: &'static str,
+    path: &'static str,
+    (name, quota, minutes): (&'static str, u32, u64),
+) -> Limited {
+    let by_network = Policy::new(name, quota, minutes);
     Limited { operation, method: "POST", path, by_network, by_account: None }
 }
 
 impl Limited {
-    const fn for_account(self, policy: Policy) -> Self {
-        Self { by_account: Some(policy), ..self }
+    const fn for_account(self, name: &'static str, quota: u32, minutes: u64) -> Self {
+        Self { by_account: Some(Policy::new(name, quota, minutes)), ..self }
     }
 
     fn is(&self, method: &Method, path: &str) -> bool {
@@ -57,43 +64,32 @@ impl Limited {
     }
 }
 
-static LIMITED: [Limited; 15] =
-    [
-        post("register", "/auth/register", Policy::new("register-ip", 20, 10)).for_account(Policy::new(
-            "register-account",
-            6,
-            60,
-        )),
-        post("verify_email", "/auth/verify-email", Policy::new("verify-ip", 30, 5)).for_account(Policy::new(
-            "verify-account",
-            60,
-            60,
-        )),
-        post("resend_code", "/auth/resend-code", Policy::new("resend-ip", 20, 10)).for_account(Policy::new(
-            "resend-account",
-            10,
-            60,
-        )),
-        post("login", "/auth/login", Policy::new("login-ip", 60, 5)),
-        post("refresh_session", "/auth/refresh", Policy::new("refresh-ip", 300, 5)),
-        post("forgot_password", "/auth/password/forgot", Policy::new("forgot-ip", 20, 10))
-            .for_account(Policy::new("forgot-account", 10, 60)),
-        post("reset_password", "/auth/password/reset", Policy::new("reset-ip", 30, 5))
-            .for_account(Policy::new("reset-account", 60, 60)),
-        // A checkout sends a mail and holds stock.
-        post("checkout", "/orders/checkout", Policy::new("checkout-ip", 30, 10)),
-        post("cancel_order", "/orders/{id}/cancel", Policy::new("cancel-ip", 30, 10)),
-        // A payment asks somebody else's server.
-        post("pay_order", "/orders/{id}/pay", Policy::new("pay-ip", 30, 10)),
-        post("confirm_payment", "/payments/{id}/confirm", Policy::new("confirm-ip", 60, 10)),
-        post("quote_cart", "/cart/quote", CART),
-        post("add_cart_item", "/cart/items", CART),
-        Limited { method: "PUT", ..post("replace_cart", "/cart", CART) },
-        Limited { method: "PATCH", ..post("set_cart_item_quantity", "/cart/items/{variant_id}", CART) },
-    ];
+static LIMITED: [Limited; 15] = [
+    post("register", "/auth/register", ("register-ip", 20, 10)).for_account("register-account", 6, 60),
+    post("verify_email", "/auth/verify-email", ("verify-ip", 30, 5)).for_account("verify-account", 60, 60),
+    post("resend_code", "/auth/resend-code", ("resend-ip", 20, 10)).for_account("resend-account", 10, 60),
+    post("login", "/auth/login", ("login-ip", 60, 5)),
+    post("refresh_session", "/auth/refresh", ("refresh-ip", 300, 5)),
+    post("forgot_password", "/auth/password/forgot", ("forgot-ip", 20, 10)).for_account(
+        "forgot-account",
+        10,
+        60,
+    ),
+    post("reset_password", "/auth/password/reset", ("reset-ip", 30, 5)).for_account("reset-account", 60, 60),
+    // A checkout sends a mail and holds stock.
+    post("checkout", "/orders/checkout", ("checkout-ip", 30, 10)),
+    post("cancel_order", "/orders/{id}/cancel", ("cancel-ip", 30, 10)),
+    // A payment calls the server of somebody else.
+    post("pay_order", "/orders/{id}/pay", ("pay-ip", 30, 10)),
+    post("confirm_payment", "/payments/{id}/confirm", ("confirm-ip", 60, 10)),
+    post("quote_cart", "/cart/quote", CART),
+    post("add_cart_item", "/cart/items", CART),
+    Limited { method: "PUT", ..post("replace_cart", "/cart", CART) },
+    Limited { method: "PATCH", ..post("set_cart_item_quantity", "/cart/items/{variant_id}", CART) },
+];
 
 /// Writes to carts are counted together.
-const CART: Policy = Policy::new("cart-ip", 300, 10);
+const CART: (&str, u32, u64) = ("cart-ip", 300, 10);
 
 /// A logged-in user can request mails to an address that is not their own. Such an address counts as an
 /// account, whether or not it has one.
@@ -156,9 +152,8 @@ impl Told {
         let retry_after = Some(Duration::from_secs(wait));
         (!self.taken.allowed).then(|| Problem { retry_after, ..Problem::new(Code::RateLimited, detail) })
     }
-}
 
-impl Told {
+    /// The refusal as an error. Its headers travel with it.
     fn admitted(&self) -> Result<(), Problem> {
         match self.refusal() {
             Some(problem) => {
@@ -193,8 +188,8 @@ impl RateLimiter {
         Self { pool, units_per_hour, limits }
     }
 
-    /// Counts a write without login by the networks of its client. Other requests are not counted. The headers tell of the
-    /// network that has the least left.
+    /// Counts a write without login by the networks of its client. Other requests are not counted. The headers
+    /// tell of the network that has the least left.
     pub async fn by_network(
         &self,
         method: &Method,
@@ -206,7 +201,7 @@ impl RateLimiter {
         let mut scarcest: Option<Told> = None;
         for (network, clients) in networks_of(ip) {
             let policy = limited.by_network.times(clients);
-            let told = self.count(&policy, &network).await.map_err(|problem| (problem, None))?;
+            let told = self.count(&policy, &network, 1).await.map_err(|problem| (problem, None))?;
             if let Some(problem) = told.refusal() {
                 return Err((problem, Some(told)));
             }
@@ -253,34 +248,33 @@ impl RateLimiter {
         Ok(())
     }
 
-    /// Whether [`count_units`](Self::count_units) counts.
-    pub fn count_units_of_orders(&self) -> bool {
+    /// Whether requests are counted by network.
+    pub fn counts_by_network(&self) -> bool {
         self.limits == RateLimits::On
     }
 
-    /// Counts the units that an order wants, by the networks of its client. A network that may order a thousand units an hour
-    /// cannot keep more than that from other shoppers, whatever it does with its orders.
-    pub async fn count_units(&self, units: u32, from: Option<&ClientIp>) -> Result<(), Problem> {
-        let (RateLimits::On, Some(ClientIp(ip))) = (self.limits, from) else { return Ok(()) };
-        for (network, clients) in networks_of(*ip) {
+    /// Counts the units that an order wants, by the networks of its client. A network that may order a
+    /// thousand units an hour cannot keep more than that from other shoppers, whatever it does with its orders.
+    pub async fn count_units(&self, units: u32, ClientIp(ip): ClientIp) -> Result<(), Problem> {
+        for (network, clients) in networks_of(ip) {
             let policy = Policy { name: "units-ip", quota: self.units_per_hour, window: HOUR }.times(clients);
-            let taken = rate_limit::take_many(&mut *self.pool.get().await?, &policy, &network, units).await?;
             if units > policy.quota {
                 let detail = format!("One order may have {} units; this one has {units}.", policy.quota);
                 return Err(Problem::new(Code::RateLimited, detail));
             }
-            Told { policy, taken }.admitted()?;
+            self.count(&policy, &network, units).await?.admitted()?;
         }
         Ok(())
     }
 
     async fn admit(&self, policy: &Policy, who: &str) -> Result<(), Problem> {
-        self.count(policy, who).await?.admitted()
+        self.count(policy, who, 1).await?.admitted()
     }
 
-    async fn count(&self, policy: &Policy, who: &str) -> Result<Told, Problem> {
+    async fn count(&self, policy: &Policy, who: &str, requests: u32) -> Result<Told, Problem> {
         let mut conn = self.pool.get().await?;
-        Ok(Told { policy: *policy, taken: rate_limit::take(&mut conn, policy, who).await? })
+        let taken = rate_limit::take_many(&mut conn, policy, who, requests).await?;
+        Ok(Told { policy: *policy, taken })
     }
 }
 

@@ -1,4 +1,5 @@
-//! Settings that only the API has: what both programs have is in commerce-program. `commerce-api serve --help` is the reference.
+//! Settings that only the API has. Those of both programs are in commerce-program. `commerce-api serve --help`
+//! is the reference.
 
 use std::sync::Arc;
 use std::time::Duration;

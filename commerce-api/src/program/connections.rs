@@ -1,7 +1,7 @@
 //! Connections: how many there are, how long they may be idle, and how they end.
 //!
-//! A client that holds connections and says nothing costs memory and a file handle each. So there is a limit for all together, a
-//! limit for each network, and a time within which something must happen.
+//! Each connection costs memory and a file handle, even if its client says nothing. So there is a limit for
+//! all together, a limit for each network, and a time within which something must happen.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -22,6 +22,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use crate::edge::client_address::TrustedProxies;
+use crate::edge::settings::HttpSettings;
 use crate::http::client_ip::network_of;
 use crate::program::activity::{Activity, Watched};
 
@@ -30,13 +31,15 @@ use crate::program::activity::{Activity, Watched};
 pub struct Limits {
     /// Of all clients together. Further ones wait to be accepted, and idle ones end to make room for them.
     pub connections: usize,
-    /// Of one network (see [`network_of`]), unless it is this machine or a trusted proxy. Further ones are closed at once.
+    /// Of one network (see [`network_of`]), unless it is this machine or a trusted proxy. Further ones are closed
+    /// at once.
     pub connections_per_network: usize,
     /// Whose connections are those of many clients.
     pub proxies: TrustedProxies,
     /// How long the head of a request may take.
     pub head_timeout: Duration,
-    /// After this long without a byte in either direction, and without a request that is being worked on, a connection ends.
+    /// A connection ends after this long without a byte in either direction, and without a request that is
+    /// being worked on.
     pub idle_timeout: Duration,
     /// Requests that one connection of HTTP/2 may have open at once.
     pub streams: u32,
@@ -44,17 +47,23 @@ pub struct Limits {
     pub drain_timeout: Duration,
 }
 
-impl Default for Limits {
-    fn default() -> Self {
+impl From<&HttpSettings> for Limits {
+    fn from(settings: &HttpSettings) -> Self {
         Self {
-            connections: 800,
-            connections_per_network: 100,
-            proxies: TrustedProxies::default(),
+            connections: settings.http_connections,
+            connections_per_network: settings.http_connections_per_client,
+            proxies: settings.trusted_proxies.clone(),
             head_timeout: Duration::from_secs(20),
             idle_timeout: Duration::from_secs(60),
             streams: 100,
             drain_timeout: Duration::from_secs(30),
         }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self::from(&HttpSettings::default())
     }
 }
 
@@ -91,7 +100,7 @@ pub async fn serve(
             match listener.accept().await {
                 Ok((stream, peer)) => {
                     pause = Duration::from_millis(5);
-                    let Some(of_network) = by_network.enter(peer.ip(), &limits) else {
+                    let Ok(of_network) = by_network.enter(peer.ip(), &limits) else {
                         metrics::counter!("commerce_connections_refused_total").increment(1);
                         continue;
                     };
@@ -186,6 +195,9 @@ async fn answer<E: Endpoint<Output = Response> + 'static>(
 #[derive(Default, Clone)]
 struct ByNetwork(Arc<Mutex<HashMap<String, usize>>>);
 
+/// A network has all the connections that it may have.
+struct NetworkIsFull;
+
 /// One of the connections of a network, until it is dropped.
 struct OfNetwork {
     counts: ByNetwork,
@@ -193,20 +205,20 @@ struct OfNetwork {
 }
 
 impl ByNetwork {
-    /// `None` where the network has all that it may have; nothing is counted where the address stands for many clients.
-    fn enter(&self, peer: IpAddr, limits: &Limits) -> Option<Option<OfNetwork>> {
+    /// Counts a connection, unless its address stands for many clients.
+    fn enter(&self, peer: IpAddr, limits: &Limits) -> Result<Option<OfNetwork>, NetworkIsFull> {
         let peer = peer.to_canonical();
         if peer.is_loopback() || limits.proxies.contain(peer) {
-            return Some(None);
+            return Ok(None);
         }
         let network = network_of(peer);
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = counts.entry(network.clone()).or_default();
         if *count >= limits.connections_per_network {
-            return None;
+            return Err(NetworkIsFull);
         }
         *count += 1;
-        Some(Some(OfNetwork { counts: self.clone(), network }))
+        Ok(Some(OfNetwork { counts: self.clone(), network }))
     }
 }
 
@@ -236,15 +248,15 @@ mod tests {
         let networks = ByNetwork::default();
         let enter = |peer: &str| networks.enter(peer.parse().unwrap(), &limits);
         let held = [enter("2001:db8::1"), enter("2001:db8::2")];
-        assert!(held.iter().all(Option::is_some) && enter("2001:db8::3").is_none(), "they share a /64");
-        assert!(enter("2001:db8:0:1::1").is_some() && enter("192.0.2.1").is_some());
+        assert!(held.iter().all(Result::is_ok) && enter("2001:db8::3").is_err(), "they share a /64");
+        assert!(enter("2001:db8:0:1::1").is_ok() && enter("192.0.2.1").is_ok());
         let [first, second] = held;
         drop(first);
-        assert!(enter("2001:db8::3").is_some(), "a place is free again");
+        assert!(enter("2001:db8::3").is_ok(), "a place is free again");
         drop(second);
         assert!(networks.0.lock().unwrap().is_empty(), "nothing is kept of those who are gone");
         let many: Vec<_> =
             (0..9).map(|_| (enter("127.0.0.1"), enter("10.1.2.3"), enter("::ffff:10.0.0.1"))).collect();
-        assert!(many.iter().all(|(own, proxy, mapped)| own.is_some() && proxy.is_some() && mapped.is_some()));
+        assert!(many.iter().all(|(own, proxy, mapped)| own.is_ok() && proxy.is_ok() && mapped.is_ok()));
     }
 }

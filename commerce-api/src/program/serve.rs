@@ -67,12 +67,7 @@ pub async fn serve(arguments: ServeArguments) -> anyhow::Result<()> {
         stop.await;
         tracing::info!("stopping: running requests are completed");
     };
-    let limits = Limits {
-        connections: arguments.http.http_connections,
-        connections_per_network: arguments.http.http_connections_per_client,
-        proxies: arguments.http.trusted_proxies.clone(),
-        ..Limits::default()
-    };
+    let limits = Limits::from(&arguments.http);
     connections::serve(listener, app(state, &arguments.http), limits, stop)
         .await
         .context("the server stopped unexpectedly")?;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use diesel::dsl::AsSelect;
+use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
@@ -152,20 +154,21 @@ async fn insert(conn: &mut AsyncPgConnection, user: &NewUser) -> QueryResult<Opt
         .optional()
 }
 
+/// The account with this address, its row locked. Not FOR UPDATE, because a checkout of the same user refers to
+/// this row and would have to wait.
+#[diesel::dsl::auto_type(no_type_alias)]
+fn locked<'a>(email: &'a str) -> _ {
+    let account: AsSelect<User, Pg> = User::as_select();
+    let of_address = users::table.filter(users::email.eq(email)).filter(users::deleted_at.is_null());
+    of_address.select(account).for_no_key_update()
+}
+
 /// Locks the account with this address.
 pub(crate) async fn lock_by_email(
     conn: &mut AsyncPgConnection,
     email: &EmailAddress,
 ) -> QueryResult<Option<User>> {
-    users::table
-        .filter(users::email.eq(email.as_str()))
-        .filter(users::deleted_at.is_null())
-        .select(User::as_select())
-        // Not FOR UPDATE, because a checkout of the same user refers to this row and would have to wait.
-        .for_no_key_update()
-        .first(conn)
-        .await
-        .optional()
+    locked(email.as_str()).first(conn).await.optional()
 }
 
 /// Like [`lock_by_email`], but also `None` while another transaction holds the row. This is for requests that
@@ -175,15 +178,7 @@ pub(crate) async fn try_lock_by_email(
     conn: &mut AsyncPgConnection,
     email: &EmailAddress,
 ) -> QueryResult<Option<User>> {
-    users::table
-        .filter(users::email.eq(email.as_str()))
-        .filter(users::deleted_at.is_null())
-        .select(User::as_select())
-        .for_no_key_update()
-        .skip_locked()
-        .first(conn)
-        .await
-        .optional()
+    locked(email.as_str()).skip_locked().first(conn).await.optional()
 }
 
 /// How long an account waits for its address to be verified.

@@ -163,11 +163,10 @@ impl Orders {
 
     /// An order keeps its units from others until it is paid or expires.
     async fn count_units(&self, shopper: &Shopper, from: Option<&ClientIp>) -> Result<(), Problem> {
-        if !self.0.limits.count_units_of_orders() {
-            return Ok(());
-        }
+        let Some(from) = from.filter(|_| self.0.limits.counts_by_network()) else { return Ok(()) };
+        // A request that is sent again finds its cart ordered, and counts nothing.
         let units = cart::count_units(&mut *self.0.conn().await?, shopper.owner()).await?;
-        self.0.limits.count_units(u32::try_from(units).unwrap_or(u32::MAX), from).await
+        self.0.limits.count_units(u32::try_from(units).unwrap_or(u32::MAX), *from).await
     }
 
     async fn own_email(&self, shopper: &Shopper) -> Result<Option<EmailAddress>, Problem> {
