@@ -50,7 +50,7 @@
 //!   `#[oai(validator(…))]`. Wrong types, lengths, ranges, enums, formats and unknown fields are then
 //!   refused, each with a pointer. What a schema cannot express is an error of the use case. An optional body
 //!   is an [`OptionalBody<T>`](crate::http::body::OptionalBody).
-//! - **Reads** take `self.0.conn().await?` and return [`Okay<T>`](crate::http::answer::Okay):
+//! - **Reads** take `self.0.conn().await?`, or `self.0.reader().await?` for the catalogue, and return [`Okay<T>`](crate::http::answer::Okay):
 //!   `Ok(Okay::new(Reply::new(body).version(row.version)))`. The edge handles `If-None-Match`. A list returns
 //!   `Okay<List<T>>` by `Okay::page(page.map(T::from))`, and the edge adds its `Link`.
 //! - **Writes** go through [`State::write`](crate::http::state::State::write): one transaction in a task of

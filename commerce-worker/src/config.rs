@@ -1,4 +1,5 @@
-//! The command line. Every setting is also an environment variable; those that commerce-api has too are in commerce-program.
+//! The command line. Every setting is also an environment variable. Those that commerce-api has too are in
+//! commerce-program.
 
 use std::ffi::OsString;
 use std::net::SocketAddr;

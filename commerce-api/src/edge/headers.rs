@@ -26,8 +26,8 @@ pub fn add(response: &mut Response, path: &str) {
     }
 }
 
-/// Whether the answer says something of a person, or holds a token. It must not be stored (OWASP ASVS 4.0, 8.2.1). Other
-/// answers may be stored, but the ETag is checked each time.
+/// Whether the answer is about a person, or holds a token. Such an answer must not be stored (OWASP ASVS 4.0,
+/// 8.2.1). Others may be stored, but the ETag is checked each time.
 fn is_personal(path: &str) -> bool {
     const PUBLIC: [&str; 3] = ["products", "categories", "category-tree"];
     let resource = path.strip_prefix("/v1/").and_then(|below| below.split('/').next());

@@ -13,7 +13,7 @@ use crate::http::session_cookie::SessionCookies;
 /// The default address to listen on.
 const HTTP_ADDR: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 
-/// How many connections there may be unless told otherwise: fewer than the 1,024 files that most systems let a process open.
+/// The default number of connections. Most systems let a process open 1,024 files, and this is less.
 const CONNECTIONS: usize = 800;
 
 /// Browsers open at most six connections to a server of HTTP/1; behind one address there may be a school.
@@ -35,8 +35,8 @@ pub struct HttpSettings {
     #[arg(long, env = "COMMERCE_HTTP_CONNECTIONS", default_value_t = CONNECTIONS, value_parser = at_least_one)]
     pub http_connections: usize,
 
-    /// Connections that one client (an address of IPv4, a /64 of IPv6) may have open, unless it is this machine or a trusted
-    /// proxy; further ones are closed
+    /// Connections that one client (an address of IPv4, a /64 of IPv6) may have open; further ones are closed. This
+    /// machine and trusted proxies have no such limit
     #[arg(long, env = "COMMERCE_HTTP_CONNECTIONS_PER_CLIENT", default_value_t = CONNECTIONS_PER_CLIENT, value_parser = at_least_one)]
     pub http_connections_per_client: usize,
 

@@ -121,8 +121,8 @@ fn malformed(error: serde_json::Error) -> Problem {
         .with_errors(vec![Fault::at("", error.to_string())])
 }
 
-/// Refuses a body whose `Content-Type` is missing or not accepted. `accepts` gets it in lower case: types are spelled in
-/// either (RFC 9110, 8.3.1).
+/// Refuses a body whose `Content-Type` is missing or not accepted. `accepts` gets it in lower case, because
+/// types may be written in either case (RFC 9110, 8.3.1).
 pub fn check_content_type(
     request: &Request,
     expected: &str,
@@ -159,9 +159,9 @@ pub async fn read(body: &mut RequestBody, bytes_max: usize) -> Result<Bytes, Pro
     Ok(bytes.freeze())
 }
 
-/// Reads some of the rest of a refused body. Many clients read the answer only after they have sent everything, and would
-/// see a broken connection otherwise (RFC 9112, 9.6). A client that sends more than this means no good, or sends a file to
-/// the wrong address.
+/// Reads some of the rest of a refused body. Many clients read the answer only after they have sent
+/// everything, and would see a broken connection otherwise (RFC 9112, 9.6). A client that sends still more is
+/// cut off.
 pub async fn drain(mut chunks: impl Stream<Item = io::Result<Bytes>> + Unpin) {
     const BYTES_MAX: usize = JSON_BYTES_MAX;
     const TIME_MAX: Duration = Duration::from_secs(5);

@@ -6,7 +6,8 @@ use std::net::{IpAddr, Ipv6Addr};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientIp(pub IpAddr);
 
-/// The network that is counted as one client: one address of IPv4; of IPv6, the /64 from which a client may choose addresses.
+/// The network that is counted as one client: an address of IPv4, or a /64 of IPv6, in which a client can use
+/// any address.
 pub fn network_of(ip: IpAddr) -> String {
     match ip {
         IpAddr::V4(ip) => ip.to_string(),
@@ -14,8 +15,8 @@ pub fn network_of(ip: IpAddr) -> String {
     }
 }
 
-/// The networks around a client, each with how many clients' worth it may use together. A home line of IPv6 has a /56, a company
-/// a /48, and either may use all of its /64s.
+/// The networks around a client, each with the number of clients for which it counts. A home line of IPv6 has a
+/// /56 and a company a /48, and either can use all of its /64s.
 pub fn networks_of(ip: IpAddr) -> Vec<(String, u32)> {
     match ip {
         IpAddr::V4(_) => vec![(network_of(ip), 1)],

@@ -18,8 +18,8 @@ impl IfMatch {
 
 header_parameter!(IfMatch, required = false, |request| Ok(expected(request.headers())));
 
-/// Reads the list of tags (RFC 9110, 13.1.1). Versions only grow, so of several that a caller saw only the highest can be the
-/// current one.
+/// Reads the list of tags (RFC 9110, 13.1.1). Versions only grow, so only the highest of several that a caller
+/// saw can be the current one.
 fn expected(headers: &HeaderMap) -> IfMatch {
     let lines: Vec<&HeaderValue> = headers.get_all(header::IF_MATCH).iter().collect();
     // A value that is not ASCII is a condition too. No version meets it.

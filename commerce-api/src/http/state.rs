@@ -22,7 +22,7 @@ pub struct State(Arc<Shared>);
 
 pub struct Shared {
     pub pool: Pool,
-    /// For what shoppers read of the catalogue. However many readers there are, purchases have connections left.
+    /// For reading the catalogue. However many readers there are, purchases have connections left.
     pub readers: Pool,
     pub shop: ShopSettings,
     pub providers: Providers,

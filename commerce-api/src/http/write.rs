@@ -74,7 +74,7 @@ impl<E: Refusal> From<TransactionError<WriteError<E>>> for Refused<E> {
 const READERS_WAITING_PER_CONNECTION: usize = 8;
 
 impl State {
-    /// A connection to read with.
+    /// A connection to read with, but not for the catalogue: see [`reader`](Self::reader).
     pub async fn conn(&self) -> Result<PooledConnection, Problem> {
         Ok(self.pool.get().await?)
     }
@@ -85,8 +85,8 @@ impl State {
         Ok(self.readers.get().await?)
     }
 
-    /// Refuses at once what would wait behind many others. The answer would come too late to be of use, and the queue
-    /// would only grow.
+    /// Refuses at once what would wait behind many others. Its answer would come too late to be of use, and the
+    /// queue would only grow.
     pub fn refuse_when_crowded(&self) -> Result<(), Problem> {
         let readers = self.readers.status();
         if readers.waiting > readers.max_size * READERS_WAITING_PER_CONNECTION {

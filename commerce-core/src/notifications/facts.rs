@@ -126,8 +126,8 @@ impl Address {
     }
 }
 
-/// The name of an account that has proven the order's address. Anybody can order in the name of anybody else, and to anybody's
-/// address: such a name is no way to write to them.
+/// The name of the account that has proven the order's address, or "there". A stranger can order to any address
+/// under any name, so the name in the order is not used to greet.
 async fn name_of_customer(
     conn: &mut AsyncPgConnection,
     user_id: Option<UserId>,

@@ -1,6 +1,6 @@
-//! `/auth`: how somebody gets an account.
+//! `/auth`: registration.
 //!
-//! Nothing here tells whether an e-mail address has an account: the answers, and how long they take, are the same.
+//! Nothing here tells whether an e-mail address has an account. The answers are the same, and take as long.
 
 use commerce_core::accounts::{NewPassword, check_display_name};
 use commerce_core::email_address::EmailAddress;
@@ -25,12 +25,12 @@ pub struct Registrations(pub State);
 impl Registrations {
     /// Register
     ///
-    /// A code of six digits is mailed to the address; `POST /auth/verify-email` takes it. The answer is the same whether or
-    /// not the address has an account: if it has one, the mail says so.
+    /// Mails a code of six digits to the address, for `POST /auth/verify-email`. If the address has an account, the
+    /// mail says so instead. The answer is the same in both cases.
     ///
-    /// The code proves the mailbox, not whose password was given. An address that is registered again with another password before
-    /// it is verified keeps none of them: once it is verified, a second mail lets its owner set one, as for a forgotten password.
-    /// Until then a login is refused as `invalid_credentials`.
+    /// The code proves the mailbox, but not who chose the password. An address that is registered with two
+    /// passwords before it is verified keeps neither of them. After the verification a second mail lets its owner
+    /// set a password. Until then a login is refused as `invalid_credentials`.
     #[oai(path = "/auth/register", method = "post", operation_id = "register")]
     async fn register(
         &self,
@@ -50,9 +50,9 @@ impl Registrations {
         .await
     }
 
-    /// Verify the e-mail address
+    /// Verify an e-mail address
     ///
-    /// A code is good for ten minutes and five guesses, once.
+    /// A code can be used once, within ten minutes. It is void after five wrong guesses.
     #[oai(path = "/auth/verify-email", method = "post", operation_id = "verify_email")]
     async fn verify_email(&self, body: Body<VerifyEmailRequest>) -> Result<NoContent, Refused<WrongCode>> {
         self.0.limits.by_account("verify_email", &body.email).await?;
@@ -69,10 +69,10 @@ impl Registrations {
         }
     }
 
-    /// Send another code
+    /// Request another code
     ///
-    /// To an address that is registered and not verified yet, at most one a minute and six an hour. The answer is always the
-    /// same.
+    /// Mails another code to an address that is registered and not verified, at most one a minute and six an hour.
+    /// The answer is always the same.
     #[oai(path = "/auth/resend-code", method = "post", operation_id = "resend_code")]
     async fn resend_code(
         &self,

@@ -78,8 +78,8 @@ impl Payments {
 
     /// Confirm a payment
     ///
-    /// Asks the provider for the state of the payment, after the shopper did what `action` required. Only the owner of the
-    /// order can do it, because it can settle the order.
+    /// Asks the provider for the state of the payment, after the shopper did what `action` required. Only the owner
+    /// of the order can do it, because it can settle the order.
     #[oai(path = "/payments/:id/confirm", method = "post", operation_id = "confirm_payment")]
     async fn confirm(
         &self,
