@@ -1,13 +1,11 @@
 //! A JSON body that is checked against its schema in the spec, so that one answer names every wrong field.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::ops::Deref;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use futures_util::{Stream, StreamExt as _};
+use futures_util::StreamExt as _;
 use poem::{Request, RequestBody, Result};
 use poem_openapi::payload::{Json, Payload};
 use poem_openapi::registry::{MetaMediaType, MetaRequest, Registry};
@@ -148,7 +146,6 @@ pub async fn read(body: &mut RequestBody, bytes_max: usize) -> Result<Bytes, Pro
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|_| Problem::new(Code::MalformedBody, "The body arrived incomplete."))?;
         if bytes.len() + chunk.len() > bytes_max {
-            drain(chunks).await;
             return Err(Problem::new(
                 Code::BodyTooLarge,
                 format!("The body has more than {bytes_max} bytes."),
@@ -157,24 +154,4 @@ pub async fn read(body: &mut RequestBody, bytes_max: usize) -> Result<Bytes, Pro
         bytes.extend_from_slice(&chunk);
     }
     Ok(bytes.freeze())
-}
-
-/// Reads some of the rest of a refused body. Many clients read the answer only after they have sent
-/// everything, and would see a broken connection otherwise (RFC 9112, 9.6). A client that sends still more is
-/// cut off.
-pub async fn drain(mut chunks: impl Stream<Item = io::Result<Bytes>> + Unpin) {
-    const BYTES_MAX: usize = JSON_BYTES_MAX;
-    const TIME_MAX: Duration = Duration::from_secs(5);
-    let mut bytes = 0;
-    let all = async {
-        while let Some(Ok(chunk)) = chunks.next().await {
-            bytes += chunk.len();
-            if bytes > BYTES_MAX {
-                break;
-            }
-            // A stream that is always ready would keep a thread of the runtime to itself.
-            tokio::task::yield_now().await;
-        }
-    };
-    let _ = tokio::time::timeout(TIME_MAX, all).await;
 }

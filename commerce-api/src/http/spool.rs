@@ -9,7 +9,6 @@ use poem::{Body, RequestBody};
 use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncWriteExt as _;
 
-use crate::http::body::drain;
 use crate::http::problem::{Code, Problem};
 
 /// A body in a file without a name, which disappears with its last reader.
@@ -33,7 +32,6 @@ impl Spooled {
             bytes += u64::try_from(chunk.len()).unwrap_or(u64::MAX);
             if bytes > bytes_max {
                 let detail = format!("The body has more than {bytes_max} bytes.");
-                drain(chunks).await;
                 return Err(Problem::new(Code::BodyTooLarge, detail));
             }
             digest.update(&chunk);

@@ -25,6 +25,7 @@ use crate::edge::client_address::TrustedProxies;
 use crate::edge::settings::HttpSettings;
 use crate::http::client_ip::network_of;
 use crate::program::activity::{Activity, Watched};
+use crate::program::linger::Lingering;
 
 /// How many connections there may be, and how patient the server is.
 #[derive(Debug, Clone)]
@@ -41,6 +42,8 @@ pub struct Limits {
     /// A connection ends after this long without a byte in either direction, and without a request that is
     /// being worked on.
     pub idle_timeout: Duration,
+    /// How long a client may go on sending after the server has ended the connection.
+    pub linger_timeout: Duration,
     /// Requests that one connection of HTTP/2 may have open at once.
     pub streams: u32,
     /// How long requests that are being worked on may take after the signal to stop.
@@ -55,6 +58,7 @@ impl From<&HttpSettings> for Limits {
             proxies: settings.trusted_proxies.clone(),
             head_timeout: Duration::from_secs(20),
             idle_timeout: Duration::from_secs(60),
+            linger_timeout: Duration::from_secs(5),
             streams: 100,
             drain_timeout: Duration::from_secs(30),
         }
@@ -172,6 +176,7 @@ async fn answer<E: Endpoint<Output = Response> + 'static>(
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.streams)
         .max_header_list_size(16 * 1024);
+    let stream = Lingering::new(stream, limits.linger_timeout);
     let stream = TokioIo::new(Watched::new(stream, Arc::clone(&activity)));
     let connection = builder.serve_connection(stream, service);
     tokio::pin!(connection);

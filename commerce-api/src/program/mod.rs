@@ -7,5 +7,6 @@ pub mod config;
 pub mod connections;
 pub mod create_admin;
 pub mod demo_images;
+pub mod linger;
 pub mod serve;
 pub mod telemetry;
