@@ -9,6 +9,7 @@ use commerce_api::program::config::ConnectionSettings;
 use commerce_api::program::create_admin::{CreateAdminArguments, create_admin};
 use commerce_api::program::serve::{ServeArguments, serve};
 use commerce_core::db;
+use commerce_program::arguments;
 use commerce_program::settings::read_env_file;
 
 /// The OpenAPI server of the shop.
@@ -41,7 +42,7 @@ fn main() -> ExitCode {
         eprintln!("error: {error:#}");
         return ExitCode::FAILURE;
     }
-    let arguments = Arguments::parse();
+    let arguments = arguments::read::<Arguments>();
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {

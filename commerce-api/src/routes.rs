@@ -141,14 +141,13 @@ pub fn surface(state: &State) -> Surface {
 }
 
 /// The paths that are served beside the API.
-pub const OTHER_PATHS: [&str; 12] = [
+pub const OTHER_PATHS: [&str; 11] = [
     "/docs",
     "/docs/",
     "/openapi.yaml",
     "/openapi.json",
     "/healthz",
     "/readyz",
-    "/metrics",
     "/problems/{code}",
     "/demo-images/{name}",
     "/media/{name}",

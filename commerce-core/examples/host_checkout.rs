@@ -200,6 +200,7 @@ impl Shopper {
             email: self.email.clone(),
             shipping_address: self.address.clone(),
             billing_address: None,
+            tell_before_payment: true,
             expected_total: None,
             origin: self.origin(),
         }

@@ -64,13 +64,14 @@ struct Counted {
 }
 
 /// Counts a request of `who`, if there is room for it. Concurrent requests are counted one after the other.
-pub async fn take(conn: &mut AsyncPgConnection, policy: &Policy, who: &str) -> QueryResult<Taken> {
+pub async fn take(conn: &AsyncPgConnection, policy: &Policy, who: &str) -> QueryResult<Taken> {
     take_many(conn, policy, who, 1).await
 }
 
-/// As [`take`], for something that counts as so many requests: all of them, or none.
+/// As [`take`], for something that counts as so many requests: all of them, or none. A shared borrow of the
+/// connection is enough, so that a request can be counted under several policies in one round trip.
 pub async fn take_many(
-    conn: &mut AsyncPgConnection,
+    conn: &AsyncPgConnection,
     policy: &Policy,
     who: &str,
     requests: u32,
@@ -91,7 +92,7 @@ pub async fn take_many(
     .bind::<Text, _>(format!("{}:{who}", policy.name))
     .bind::<Double, _>(wanted)
     .bind::<Double, _>(policy.window.as_secs_f64())
-    .get_result(conn)
+    .get_result(&mut { conn })
     .await?;
     let free = policy.window.as_secs_f64() - counted.ahead;
     let seconds = |seconds: f64| Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or_default();
@@ -105,6 +106,16 @@ pub async fn take_many(
         free_after: seconds(counted.ahead),
         retry_after: seconds(wanted - free),
     })
+}
+
+/// Forgets all requests of `who`.
+pub async fn forget(conn: &mut AsyncPgConnection, policy: &Policy, who: &str) -> QueryResult<()> {
+    let key = format!("{}:{who}", policy.name);
+    diesel::sql_query("DELETE FROM commerce.rate_limits WHERE key = $1")
+        .bind::<Text, _>(key)
+        .execute(conn)
+        .await?;
+    Ok(())
 }
 
 /// Gives back a request that turned out not to count, such as a login with the right password.

@@ -44,6 +44,7 @@ diesel::table! {
         status -> Text,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        held_since -> Nullable<Timestamptz>,
     }
 }
 
@@ -114,6 +115,14 @@ diesel::table! {
         dedupe_key -> Nullable<Text>,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    commerce.known_networks (user_id, network) {
+        user_id -> Uuid,
+        network -> Text,
+        seen_at -> Timestamptz,
     }
 }
 
@@ -293,6 +302,7 @@ diesel::table! {
         session_id -> Uuid,
         created_at -> Timestamptz,
         used_at -> Nullable<Timestamptz>,
+        exchanged_for -> Nullable<Bytea>,
     }
 }
 

@@ -40,6 +40,14 @@ pub struct ShopSettings {
     pub reservation_mode: ReservationMode,
     /// How long a cart holds its stock in mode [`ReservationMode::Cart`].
     pub cart_hold_ttl: Duration,
+    /// How long the carts of a shopper hold stock within 24 hours, in mode [`ReservationMode::Cart`].
+    pub cart_hold_max: Duration,
+    /// How many orders of one shopper may wait for their payment at a time.
+    pub open_orders_max: u32,
+    /// How many units one shopper may hold without having paid for them.
+    pub held_units_max: u32,
+    /// How long the mail about a new order waits. It is not sent if the order is paid or cancelled by then.
+    pub order_mail_delay: Duration,
     /// What a failed payment does to its order.
     pub payment_failure: PaymentFailurePolicy,
     /// The address for alerts that need a person, such as a late payment that was refunded.
@@ -54,6 +62,10 @@ impl Default for ShopSettings {
             provider_grace: Duration::from_secs(60 * 60),
             reservation_mode: ReservationMode::Checkout,
             cart_hold_ttl: Duration::from_secs(15 * 60),
+            cart_hold_max: Duration::from_secs(60 * 60),
+            open_orders_max: 5,
+            held_units_max: 300,
+            order_mail_delay: Duration::from_secs(60),
             payment_failure: PaymentFailurePolicy::Keep,
             alert_email: None,
         }

@@ -13,6 +13,7 @@ use commerce_core::jobs::JobState;
 use commerce_core::notifications::Sender;
 use commerce_core::page::Limit;
 use commerce_core::search::{Meilisearch, MeilisearchSettings};
+use commerce_program::arguments;
 use commerce_program::settings::{
     DatabaseSettings, LogSettings, MediaSettings, PaymentSettings, SearchSettings, SecretKeySettings,
     ShopArguments,
@@ -38,7 +39,7 @@ pub fn parse() -> Command {
         Some(first) if asks_about_itself(first) || !first.as_encoded_bytes().starts_with(b"-") => {}
         _ => arguments.insert(1, "run".into()),
     }
-    Cli::parse_from(arguments).command
+    arguments::read_from::<Cli>(arguments).command
 }
 
 #[derive(Debug, Subcommand)]

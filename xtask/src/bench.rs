@@ -25,6 +25,30 @@ enum What {
     Jobs(Jobs),
     /// What logins cost commerce-api, and what they leave in its memory
     Logins(Logins),
+    /// What many hostile searches at once leave of the checkout
+    Strangers(Strangers),
+    /// All attacks at once on a shop that runs (`cargo xtask dev --release`), while honest shoppers buy
+    Attack(Attack),
+}
+
+#[derive(clap::Args)]
+struct Strangers {
+    /// How long each figure is measured
+    #[arg(long, default_value_t = 10)]
+    seconds: u64,
+    /// How many hostile searches run at once
+    #[arg(long, default_value_t = 200)]
+    searches: usize,
+}
+
+#[derive(clap::Args)]
+struct Attack {
+    /// Where the shop listens
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    address: String,
+    /// How long the attack lasts
+    #[arg(long, default_value_t = 600)]
+    seconds: u64,
 }
 
 #[derive(clap::Args)]
@@ -85,6 +109,11 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     if cargo::run_to_end(&mut build)? != 0 {
         return Ok(ExitCode::FAILURE);
     }
+    if let What::Attack(attack) = &options.what {
+        let mut bench = Command::new(cargo::target_dir()?.join("release/commerce-bench"));
+        bench.args(["attack", "--address", &attack.address, "--seconds", &attack.seconds.to_string()]);
+        return Ok(ExitCode::from(cargo::run_to_end(&mut bench)?));
+    }
     Server::delete_durable(CLUSTER)?;
     let server = Server::durable(CLUSTER, None)?;
     let release = cargo::target_dir()?.join(if is_debug { "debug" } else { "release" });
@@ -94,6 +123,8 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         What::Catalogue(catalogue) => ("catalogue", Some(catalogue.seconds)),
         What::Jobs(jobs) => ("jobs", Some(jobs.seconds)),
         What::Logins(_) => ("logins", None),
+        What::Strangers(strangers) => ("strangers", Some(strangers.seconds)),
+        What::Attack(_) => ("attack", None),
     };
     bench.arg(name).args(["--database-url", &server.url("postgres")]);
     if let Some(seconds) = seconds {
@@ -106,6 +137,10 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         What::Jobs(jobs) => {
             bench.args(["--jobs", &jobs.jobs.to_string()]);
             bench.arg("--worker").arg(release.join("commerce-worker"));
+        }
+        What::Attack(_) => {}
+        What::Strangers(strangers) => {
+            bench.args(["--searches", &strangers.searches.to_string()]);
         }
         What::Logins(logins) => {
             bench.args(["--logins", &logins.logins.to_string(), "--clients", &logins.clients.to_string()]);

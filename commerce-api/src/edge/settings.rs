@@ -27,6 +27,10 @@ pub struct HttpSettings {
     #[arg(long, env = "COMMERCE_HTTP_ADDR", default_value_t = HTTP_ADDR)]
     pub http_addr: SocketAddr,
 
+    /// Answers /metrics, and /readyz with its findings, such as 127.0.0.1:9090; not for the internet [default: off]
+    #[arg(long, env = "COMMERCE_METRICS_ADDR")]
+    pub metrics_addr: Option<SocketAddr>,
+
     /// Public URL of the shop, such as https://shop.example
     #[arg(long, env = "COMMERCE_PUBLIC_URL", value_parser = web_address)]
     pub public_url: Option<String>,
@@ -60,7 +64,7 @@ pub struct HttpSettings {
 }
 
 /// Unless told otherwise.
-pub const UNITS_PER_HOUR: u32 = 1000;
+pub const UNITS_PER_HOUR: u32 = 300;
 
 impl HttpSettings {
     /// The URL that links begin with.
@@ -87,6 +91,7 @@ impl Default for HttpSettings {
     fn default() -> Self {
         Self {
             http_addr: HTTP_ADDR,
+            metrics_addr: None,
             public_url: None,
             http_connections: CONNECTIONS,
             http_connections_per_client: CONNECTIONS_PER_CLIENT,

@@ -288,7 +288,9 @@ async fn live_session(state: &State, key: SessionKey) -> Result<Option<(Duration
 fn guest(request: &Request) -> Result<Option<Guest>, Problem> {
     const HEADER: &str = "Cart-Token";
     let Some(value) = request.headers().get(HEADER) else { return Ok(None) };
-    let token = value.to_str().ok().filter(|token| (16..=128).contains(&token.len()));
+    let state =
+        request.data::<State>().ok_or_else(|| Problem::internal("the state is not in the request"))?;
+    let token = value.to_str().ok().filter(|token| state.cart_tokens.has_issued(token));
     let Some(token) = token else {
         let message = "must be the token that came with the cart";
         return Err(Problem::new(Code::InvalidParameter, format!("The {HEADER} {message}."))

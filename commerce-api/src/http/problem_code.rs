@@ -85,12 +85,19 @@ codes! {
     OutOfStock = CONFLICT "out_of_stock" "Not enough in stock",
     /// Variants do not exist or are no longer sold. `variant_ids` lists them.
     NotForSale = CONFLICT "not_for_sale" "Not for sale",
+    /// The shopper keeps too much from other shoppers without having paid for it: too many unpaid orders, or too many
+    /// units in them and in the cart. Pay or cancel an order first.
+    HoldLimit = CONFLICT "hold_limit" "Too much is held",
     /// The total differs from `expected_total`. `total` has the current total.
     PriceChanged = CONFLICT "price_changed" "The price has changed",
     /// An amount or price is not in the shop's currency.
     CurrencyMismatch = CONFLICT "currency_mismatch" "Wrong currency",
     /// The order's `status` does not allow this operation.
     OrderState = CONFLICT "order_state" "The order's state does not allow it",
+    /// Another payment for this order is under way. Complete it, or try again when `Retry-After` says.
+    PaymentUnderWay = CONFLICT "payment_under_way" "A payment is under way",
+    /// An order can have at most 20 payments, whether or not they succeed. Place a new order.
+    TooManyPayments = CONFLICT "too_many_payments" "Too many payments",
     /// The refund has succeeded, is in progress, or was replaced by another. `detail` says which.
     RefundState = CONFLICT "refund_state" "The refund's state does not allow it",
     /// The time to pay this order has run out, and its stock is released. Place a new order.

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use clap::ValueEnum;
+use commerce_core::accounts;
 use commerce_core::db::Pool;
 use commerce_core::email_address::EmailAddress;
 use commerce_core::rate_limit::{self, Policy, Taken};
@@ -16,6 +17,7 @@ use sha2::{Digest, Sha256};
 
 use crate::http::client_ip::{ClientIp, network_of, networks_of};
 use crate::http::problem::{Code, Problem};
+use crate::http::read_limit::{self, ReadLimiter};
 
 /// Whether requests by address and mails are limited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -95,11 +97,17 @@ const CART: (&str, u32, u64) = ("cart-ip", 300, 10);
 /// account, whether or not it has one.
 const MAILS_TO_NEW_ADDRESS: Policy = Policy::new("change-email-account", 10, 60);
 
+/// Mails about unpaid orders to one address that nobody has proven, in a day.
+const MAILS_TO_RECIPIENT: Policy = Policy::new("order-mail-recipient", 5, 24 * 60);
+/// The same from one network, to any addresses.
+const MAILS_FROM_NETWORK: Policy = Policy::new("order-mail-ip", 20, 60);
+
 /// Wrong passwords for one account from one network: ten at once, then one in ninety seconds. The account
-/// need not exist. Because each network counts alone, a stranger elsewhere does not soon lock the owner out.
+/// need not exist.
 const PASSWORD_GUESSES_FROM_NETWORK: Policy = Policy::new("login-account", 10, 15);
 /// Wrong passwords for one account from all networks: a hundred, the most that NIST SP 800-63B (5.2.2)
-/// allows.
+/// allows. A network from which the owner has logged in is not bound by it, so that strangers elsewhere do not
+/// lock the owner out.
 const PASSWORD_GUESSES: Policy = Policy::new("login-account-anywhere", 100, 15);
 
 /// Operations that ask a logged-in user for the password again. Guesses at it are counted too.
@@ -107,13 +115,15 @@ const ASKS_FOR_PASSWORD: [&str; 3] = ["change_password", "change_email", "delete
 
 /// Whether the operation can answer 429. The spec needs to know.
 pub fn limits(operation: &str) -> bool {
-    LIMITED.iter().any(|limited| limited.operation == operation) || ASKS_FOR_PASSWORD.contains(&operation)
+    LIMITED.iter().any(|limited| limited.operation == operation)
+        || ASKS_FOR_PASSWORD.contains(&operation)
+        || read_limit::limits(operation)
 }
 
 /// A guess at a password that was counted. If it was right, it is given back.
 #[derive(Debug)]
 #[must_use]
-pub struct Guess([(Policy, String); 2]);
+pub struct Guess(Vec<(Policy, String)>);
 
 const POLICY_HEADER: HeaderName = HeaderName::from_static("ratelimit-policy");
 const LIMIT_HEADER: HeaderName = HeaderName::from_static("ratelimit");
@@ -180,24 +190,29 @@ pub struct RateLimiter {
     units_per_hour: u32,
     /// Whether requests without login and mails are limited.
     limits: RateLimits,
+    reads: ReadLimiter,
 }
 
 impl RateLimiter {
     /// A network may order `units_per_hour`.
     pub fn new(pool: Pool, limits: RateLimits, units_per_hour: u32) -> Self {
-        Self { pool, units_per_hour, limits }
+        Self { pool, units_per_hour, limits, reads: ReadLimiter::default() }
     }
 
-    /// Counts a write without login by the networks of its client. Other requests are not counted. The headers
-    /// tell of the network that has the least left.
+    /// Counts a write without login, a search or a list by the networks of its client. Other requests are not counted.
+    /// The headers tell of the network that may write least.
     pub async fn by_network(
         &self,
         method: &Method,
         path: &str,
         ClientIp(ip): ClientIp,
     ) -> Result<Option<Told>, (Problem, Option<Told>)> {
+        if self.limits == RateLimits::Off {
+            return Ok(None);
+        }
+        self.reads.admit(method, path, ClientIp(ip)).map_err(|problem| (problem, None))?;
         let limited = LIMITED.iter().find(|limited| limited.is(method, path));
-        let Some(limited) = limited.filter(|_| self.limits == RateLimits::On) else { return Ok(None) };
+        let Some(limited) = limited else { return Ok(None) };
         let mut scarcest: Option<Told> = None;
         for (network, clients) in networks_of(ip) {
             let policy = limited.by_network.times(clients);
@@ -228,15 +243,42 @@ impl RateLimiter {
     /// Counts a guess at the password of `account`, which is an e-mail address or the id of the logged-in
     /// user. Call it before checking the guess, so that guesses sent at the same time do not get past the
     /// limit.
-    pub async fn count_guess(&self, account: &str, from: Option<&ClientIp>) -> Result<Guess, Problem> {
-        let account = account_key(account);
-        let network = from.map(|ClientIp(ip)| network_of(*ip)).unwrap_or_default();
-        let counted =
-            [(PASSWORD_GUESSES_FROM_NETWORK, format!("{account} {network}")), (PASSWORD_GUESSES, account)];
+    pub async fn count_guess(&self, account: &str, from: Option<ClientIp>) -> Result<Guess, Problem> {
+        let key = account_key(account);
+        let mut counted = Vec::new();
+        for (network, clients) in from.map(|ClientIp(ip)| networks_of(ip)).unwrap_or_default() {
+            counted.push((PASSWORD_GUESSES_FROM_NETWORK.times(clients), format!("{key} {network}")));
+        }
         for (policy, who) in &counted {
             self.admit(policy, who).await?;
         }
+        match self.admit(&PASSWORD_GUESSES, &key).await {
+            Ok(()) => counted.push((PASSWORD_GUESSES, key)),
+            Err(_) if self.is_known(account, from).await? => {}
+            Err(refusal) => return Err(refusal),
+        }
         Ok(Guess(counted))
+    }
+
+    /// Whether the owner of the account has logged in from this network.
+    async fn is_known(&self, account: &str, from: Option<ClientIp>) -> Result<bool, Problem> {
+        let (Ok(email), Some(ClientIp(ip))) = (account.parse::<EmailAddress>(), from) else {
+            return Ok(false);
+        };
+        let mut conn = self.pool.get().await?;
+        Ok(accounts::knows_network(&mut conn, &email, &network_of(ip)).await?)
+    }
+
+    /// Forgets guesses at the password of `account`: its owner has just set a new one.
+    pub async fn forget_guesses(&self, account: &str, from: Option<ClientIp>) -> Result<(), Problem> {
+        let key = account_key(account);
+        let mut conn = self.pool.get().await?;
+        rate_limit::forget(&mut conn, &PASSWORD_GUESSES, &key).await?;
+        for (network, _) in from.map(|ClientIp(ip)| networks_of(ip)).unwrap_or_default() {
+            rate_limit::forget(&mut conn, &PASSWORD_GUESSES_FROM_NETWORK, &format!("{key} {network}"))
+                .await?;
+        }
+        Ok(())
     }
 
     /// Gives back a guess that was right.
@@ -248,14 +290,11 @@ impl RateLimiter {
         Ok(())
     }
 
-    /// Whether requests are counted by network.
-    pub fn counts_by_network(&self) -> bool {
-        self.limits == RateLimits::On
-    }
-
     /// Counts the units that an order wants, by the networks of its client. A network that may order a
     /// thousand units an hour cannot keep more than that from other shoppers, whatever it does with its orders.
-    pub async fn count_units(&self, units: u32, ClientIp(ip): ClientIp) -> Result<(), Problem> {
+    pub async fn count_units(&self, units: i64, from: Option<&ClientIp>) -> Result<(), Problem> {
+        let Some(&ClientIp(ip)) = from.filter(|_| self.limits == RateLimits::On) else { return Ok(()) };
+        let units = u32::try_from(units).unwrap_or(u32::MAX);
         for (network, clients) in networks_of(ip) {
             let policy = Policy { name: "units-ip", quota: self.units_per_hour, window: HOUR }.times(clients);
             if units > policy.quota {
@@ -265,6 +304,20 @@ impl RateLimiter {
             self.count(&policy, &network, units).await?.admitted()?;
         }
         Ok(())
+    }
+
+    /// Counts a mail to an address that its sender has not proven, and tells whether it may be sent.
+    pub async fn may_mail(&self, to: &EmailAddress, from: Option<&ClientIp>) -> Result<bool, Problem> {
+        if !self.count(&MAILS_TO_RECIPIENT, &account_key(to.as_str()), 1).await?.taken.allowed {
+            return Ok(false);
+        }
+        let from = from.filter(|_| self.limits == RateLimits::On);
+        for (network, clients) in from.map(|ClientIp(ip)| networks_of(*ip)).unwrap_or_default() {
+            if !self.count(&MAILS_FROM_NETWORK.times(clients), &network, 1).await?.taken.allowed {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     async fn admit(&self, policy: &Policy, who: &str) -> Result<(), Problem> {

@@ -11,6 +11,7 @@ use commerce_core::payments::Providers;
 use commerce_core::search::SearchEngine;
 use commerce_core::settings::ShopSettings;
 
+use crate::http::cart_token::CartTokens;
 use crate::http::rate_limit::{RateLimiter, RateLimits};
 use crate::http::session_cache::SessionCache;
 use crate::http::session_cookie::SessionCookies;
@@ -31,6 +32,7 @@ pub struct Shared {
     pub tokens: TokenKeys,
     /// Mailed codes are derived from it.
     pub secret: SecretKey,
+    pub cart_tokens: CartTokens,
     pub sessions: SessionCache,
     pub hasher: PasswordHasher,
     pub cookies: SessionCookies,
@@ -92,6 +94,7 @@ impl State {
             providers,
             media,
             tokens,
+            cart_tokens: CartTokens::new(&secret),
             secret,
             sessions: SessionCache::default(),
             hasher,

@@ -36,8 +36,7 @@ pub fn app(state: State, settings: &HttpSettings) -> impl Endpoint<Output = Resp
         .at("/media/:name", get(media::serve))
         .at("/reset-password", get(reset_page::show))
         .at("/healthz", get(health::alive))
-        .at("/readyz", get(health::ready))
-        .at("/metrics", get(telemetry::metrics));
+        .at("/readyz", get(health::ready));
     let limits = state.limits.clone();
     Edge::new(handlers.data(state), routes::table(), settings).limiting(limits)
 }

@@ -8,5 +8,6 @@ pub mod connections;
 pub mod create_admin;
 pub mod demo_images;
 pub mod linger;
+pub mod operators;
 pub mod serve;
 pub mod telemetry;

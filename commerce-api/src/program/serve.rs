@@ -1,5 +1,7 @@
 //! `commerce-api serve`: runs until it is asked to stop.
 
+use std::net::SocketAddr;
+
 use anyhow::Context as _;
 use clap::Args;
 use commerce_core::accounts::PasswordHasher;
@@ -13,6 +15,12 @@ use crate::program::app::app;
 use crate::program::config::{ConnectionSettings, SearchEngineSettings, SecretSettings};
 use crate::program::connections::{self, Limits};
 use crate::program::create_admin::AdminSettings;
+use crate::program::operators::operators;
+
+/// An error that names the setting.
+async fn listen(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("cannot listen at {address} ({setting})"))
+}
 
 /// The arguments of `serve`.
 #[derive(Debug, Args)]
@@ -59,9 +67,13 @@ pub async fn serve(arguments: ServeArguments) -> anyhow::Result<()> {
         units_per_hour: arguments.http.units_per_hour,
     });
     arguments.admin.see_to(state.pool.clone(), state.hasher.clone());
-    let listener = TcpListener::bind(arguments.http.http_addr)
-        .await
-        .with_context(|| format!("cannot listen at {} (COMMERCE_HTTP_ADDR)", arguments.http.http_addr))?;
+    let listener = listen(arguments.http.http_addr, "COMMERCE_HTTP_ADDR").await?;
+    if let Some(address) = arguments.http.metrics_addr {
+        let listener = listen(address, "COMMERCE_METRICS_ADDR").await?;
+        tracing::info!(metrics_address = %listener.local_addr()?, "metrics and readiness are told");
+        let operators = operators(state.clone());
+        tokio::spawn(connections::serve(listener, operators, Limits::default(), std::future::pending()));
+    }
     tracing::info!(address = %listener.local_addr()?, "listening; Swagger UI is at /docs");
     let stop = async move {
         stop.await;

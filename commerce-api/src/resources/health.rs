@@ -30,24 +30,37 @@ struct Readiness {
     search: String,
 }
 
-/// Answers 200 if the shop can sell. If a worker, the mail server or the search engine is down, mails and
-/// expiry are late or search is worse. The answer tells so, but that is no reason to take the shop out of
-/// service.
+/// Answers 200 if the shop can sell, and nothing else. Anybody can ask.
 #[handler]
 pub async fn ready(Data(state): Data<&State>) -> Response {
-    let readiness = match state.pool.get().await {
+    let Readiness { status, .. } = examine(state).await;
+    Json(serde_json::json!({ "status": status })).with_status(status_code(status)).into_response()
+}
+
+/// The same with all findings. If a worker, the mail server or the search engine is down, mails and expiry are
+/// late or search is worse. The answer tells so, but that is no reason to take the shop out of service.
+#[handler]
+pub async fn ready_in_detail(Data(state): Data<&State>) -> Response {
+    let readiness = examine(state).await;
+    let status = status_code(readiness.status);
+    Json(readiness).with_status(status).into_response()
+}
+
+fn status_code(status: &str) -> StatusCode {
+    if status == "unavailable" { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK }
+}
+
+async fn examine(state: &State) -> Readiness {
+    match state.pool.get().await {
         Err(error) => Readiness { database: logged("no connection", &error), ..Readiness::unknown() },
         Ok(conn) => look(conn, state).await.unwrap_or_else(|error| Readiness {
             database: logged("does not answer", &error),
             ..Readiness::unknown()
         }),
-    };
-    let status =
-        if readiness.status == "unavailable" { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
-    Json(readiness).with_status(status).into_response()
+    }
 }
 
-/// Causes name hosts, databases and users, so they go to the log. Anybody can read the answer.
+/// Causes name hosts, databases and users, so they go to the log.
 fn logged(finding: &str, cause: &dyn std::fmt::Display) -> String {
     tracing::warn!(%cause, "not ready: {finding}");
     format!("{finding}; the log tells why")

@@ -108,6 +108,42 @@ async fn mails_about_a_forgotten_password_come_once_a_minute_and_six_times_an_ho
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn codes_have_an_end_for_the_day_and_links_go_on() {
+    let shop = TestShop::new().await;
+    member(&shop).await;
+    for n in 0..12u64 {
+        shop.database.shift_clock(Duration::from_secs(n * 11 * 60)).await;
+        shop.send(forgot(EMAIL)).await;
+    }
+    let digits = code_in(&shop, EMAIL, RESET).await;
+    shop.send(reset_by_code(EMAIL, &wrong(&digits), NEW_PASSWORD)).await.problem(422, "invalid_code");
+    shop.database.shift_clock(Duration::from_secs(12 * 11 * 60)).await;
+    shop.send(forgot(EMAIL)).await;
+    let digits = code_in(&shop, EMAIL, RESET).await;
+    shop.send(reset_by_code(EMAIL, &digits, NEW_PASSWORD)).await.problem(422, "invalid_code");
+    let token = reset_token(&shop, EMAIL).await;
+    assert_eq!(shop.send(reset_by_token(&token, NEW_PASSWORD)).await.status, 204);
+    shop.database.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_password_opens_what_strangers_guesses_had_closed() {
+    let shop = TestShop::new().await;
+    member(&shop).await;
+    let mut guesses = 0;
+    while shop.state.limits.count_guess(EMAIL, None).await.is_ok() {
+        guesses += 1;
+    }
+    assert_eq!(guesses, 100);
+    shop.send(login(EMAIL, PASSWORD)).await.problem(429, "rate_limited");
+    shop.send(forgot(EMAIL)).await;
+    let token = reset_token(&shop, EMAIL).await;
+    assert_eq!(shop.send(reset_by_token(&token, NEW_PASSWORD)).await.status, 204);
+    logged_in(&shop, EMAIL, NEW_PASSWORD).await;
+    shop.database.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_link_sent_many_times_at_once_is_used_once() {
     let shop = TestShop::new().await;
     member(&shop).await;

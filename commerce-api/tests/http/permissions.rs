@@ -227,7 +227,7 @@ async fn callers(shop: &TestShop) -> Vec<Caller> {
     let mut callers = vec![Caller { name: "nobody".to_owned(), credential: None, kind: Kind::Nobody }];
     let mut add =
         |name: String, credential, kind| callers.push(Caller { name, credential: Some(credential), kind });
-    add("a guest".to_owned(), ("Cart-Token", Uuid::now_v7().simple().to_string()), Kind::Guest);
+    add("a guest".to_owned(), ("Cart-Token", shop.state.cart_tokens.issue()), Kind::Guest);
     for role in std::iter::once(Customer).chain(STAFF) {
         let (_, token) = shop.login(role).await;
         add(format!("a user who is {role}"), bearer(&token), Kind::User(role));
@@ -348,7 +348,7 @@ async fn somebody_elses_is_not_found() {
     let world = World::new(&shop).await;
     let (_, stranger) = shop.login(Customer).await;
     let stranger = Buyer::new(&shop, &world.variant, bearer(&stranger)).await;
-    let strange_guest = ("Cart-Token", Uuid::now_v7().simple().to_string());
+    let strange_guest = ("Cart-Token", shop.state.cart_tokens.issue());
     let mut faults = Vec::new();
     let mut tried = 0;
     for operation in surface.operations() {

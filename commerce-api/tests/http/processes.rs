@@ -133,6 +133,7 @@ async fn a_missing_or_wrong_setting_is_named() {
         ("DATABASE_URL", None, "--database-url"),
         ("COMMERCE_SECRET_KEY", None, "--secret-key"),
         ("COMMERCE_SECRET_KEY", Some("c2hvcnQ="), "openssl rand -base64 32"),
+        ("COMMERCE_SECRET_KEY", Some("real, but not base64"), "openssl rand -base64 32"),
         ("COMMERCE_JWT_KEYS", Some("c2hvcnQ="), "openssl rand -base64 32"),
         ("COMMERCE_PUBLIC_URL", Some("shop.example:8443"), "https://shop.example"),
         ("COMMERCE_ORDER_TTL", Some("soon"), "--order-ttl"),
@@ -143,6 +144,8 @@ async fn a_missing_or_wrong_setting_is_named() {
     ] {
         let text = complain(name, value).await;
         assert!(text.contains(says), "{name}: {text}");
+        let value = value.unwrap_or("no value");
+        assert!(says.contains(value) || !text.contains(value), "{name} is printed: {text}");
     }
 }
 

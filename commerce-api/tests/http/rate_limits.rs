@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use commerce_core::ids::VariantId;
 use commerce_core::testing::TestDatabase;
+use diesel_async::RunQueryDsl as _;
 use futures_util::future::join_all;
 use poem::http::Method;
 use serde_json::json;
@@ -88,6 +90,9 @@ async fn who_guesses_from_elsewhere_does_not_lock_the_owner_out() {
         }
         assert!(status == 401 && n < 99, "{status} after {n}");
     }
+    // But not from where the owner has logged in before.
+    assert_eq!(login(PASSWORD, "192.0.2.200").await, 429);
+    assert_eq!(login(PASSWORD, "198.51.100.7").await, 200);
     database.finish().await;
 }
 
@@ -211,6 +216,62 @@ async fn each_operation_that_needs_no_login_is_limited_by_address_and_by_account
     database.finish().await;
 }
 
+/// A new guest orders. The status of the answer, and whether it says when to try again.
+async fn order_as_guest(
+    client: &reqwest::Client,
+    url: &str,
+    (variant, units): (VariantId, u32),
+    from: &str,
+    email: &str,
+) -> (u16, bool) {
+    let cart = json!({ "items": [{ "variant_id": variant.0, "quantity": units }] });
+    let filled = client.put(format!("{url}/v1/cart")).header("X-Forwarded-For", from).json(&cart);
+    let filled: serde_json::Value = filled.send().await.unwrap().json().await.unwrap();
+    let address = json!({
+        "name": "Ada", "line1": "1 High St", "city": "Ely", "postal_code": "CB7 4AA", "country": "GB",
+    });
+    let wish = json!({ "email": email, "shipping_address": address });
+    let checkout = client.post(format!("{url}/v1/orders/checkout")).header("X-Forwarded-For", from);
+    let checkout = checkout.header("Cart-Token", filled["token"].as_str().unwrap_or_default());
+    let checkout = checkout.header("Idempotency-Key", uuid::Uuid::new_v4().to_string());
+    let got = checkout.json(&wish).send().await.unwrap();
+    (got.status().as_u16(), got.headers().get("retry-after").is_some())
+}
+
+/// Anybody can order in the name of any address. Orders beyond the limits are taken, but not told of.
+#[tokio::test(flavor = "multi_thread")]
+async fn few_unpaid_orders_are_mailed_about_to_one_address_and_from_one_network() {
+    let database = TestDatabase::new().await;
+    let variant = database.variant(1250, 10_000).await;
+    let client = http_client();
+    let mails = async |like: &str| {
+        let query = format!(
+            "SELECT 1 FROM commerce.emails WHERE template = 'order_received' AND recipient LIKE '{like}'"
+        );
+        diesel::sql_query(query).execute(&mut database.conn().await).await.unwrap()
+    };
+    let mut command = commerce_api(database.url());
+    command.env("COMMERCE_TRUSTED_PROXIES", "127.0.0.0/8").env("COMMERCE_RATE_LIMITS", "off");
+    let (server, url) = serve(command).await;
+    for n in 0..8 {
+        let from = format!("192.0.2.{n}");
+        let ordered = order_as_guest(&client, &url, (variant, 1), &from, "Victim@example.com").await;
+        assert_eq!(ordered, (201, false));
+    }
+    assert_eq!(mails("victim@%").await, 5, "whatever is said of other limits");
+    drop(server);
+    let mut command = commerce_api(database.url());
+    command.env("COMMERCE_TRUSTED_PROXIES", "127.0.0.0/8");
+    let (_server, url) = serve(command).await;
+    for n in 0..24 {
+        let to = format!("many{n}@example.com");
+        assert_eq!(order_as_guest(&client, &url, (variant, 1), "192.0.2.1", &to).await, (201, false));
+    }
+    let sent = mails("many%").await;
+    assert!((20..=21).contains(&sent), "{sent}");
+    database.finish().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_home_line_cannot_order_the_shop_empty() {
     let database = TestDatabase::new().await;
@@ -219,19 +280,8 @@ async fn a_home_line_cannot_order_the_shop_empty() {
     command.env("COMMERCE_TRUSTED_PROXIES", "127.0.0.0/8,::1").env("COMMERCE_UNITS_PER_HOUR", "100");
     let (_server, url) = serve(command).await;
     let client = http_client();
-    let order = async |units: u32, from: &str| {
-        let cart = json!({ "items": [{ "variant_id": variant.0, "quantity": units }] });
-        let filled = client.put(format!("{url}/v1/cart")).header("X-Forwarded-For", from).json(&cart);
-        let filled: serde_json::Value = filled.send().await.unwrap().json().await.unwrap();
-        let address = json!({
-            "name": "Ada", "line1": "1 High St", "city": "Ely", "postal_code": "CB7 4AA", "country": "GB",
-        });
-        let wish = json!({ "email": "ada@example.com", "shipping_address": address });
-        let checkout = client.post(format!("{url}/v1/orders/checkout")).header("X-Forwarded-For", from);
-        let checkout = checkout.header("Cart-Token", filled["token"].as_str().unwrap_or_default());
-        let checkout = checkout.header("Idempotency-Key", uuid::Uuid::new_v4().to_string());
-        let got = checkout.json(&wish).send().await.unwrap();
-        (got.status().as_u16(), got.headers().get("retry-after").is_some())
+    let order = async |units, from: &str| {
+        order_as_guest(&client, &url, (variant, units), from, "ada@example.com").await
     };
     assert_eq!(order(101, "192.0.2.1").await, (429, false), "waiting would not help");
     assert_eq!(order(60, "192.0.2.1").await, (201, false));

@@ -73,12 +73,15 @@ mod meilisearch_tests {
         let shop = TestShop::new().await;
         shop.database.variant(1250, 3).await;
         let mut server = MeilisearchServer::start().await;
-        let (_without, url) = serve(commerce_api(shop.database.url())).await;
+        let told_at = [free_address(), free_address()];
         let mut command = commerce_api(shop.database.url());
-        command.env("MEILISEARCH_URL", server.url());
+        command.env("COMMERCE_METRICS_ADDR", &told_at[0]);
+        let (_without, _) = serve(command).await;
+        let mut command = commerce_api(shop.database.url());
+        command.env("MEILISEARCH_URL", server.url()).env("COMMERCE_METRICS_ADDR", &told_at[1]);
         let (_with, with) = serve(command).await;
-        let ready = async |url: &str| -> (String, String) {
-            let got = http_client().get(format!("{url}/readyz")).send().await.unwrap();
+        let ready = async |told_at: &str| -> (String, String) {
+            let got = http_client().get(format!("http://{told_at}/readyz")).send().await.unwrap();
             assert_eq!(got.status(), 200, "search is no reason to take a shop out of service");
             let told: Value = got.json().await.unwrap();
             (told["status"].as_str().unwrap().to_owned(), told["search"].as_str().unwrap().to_owned())
@@ -88,36 +91,42 @@ mod meilisearch_tests {
             assert_eq!(got.json::<Value>().await.unwrap()["total"], 1);
         };
         assert_eq!(
-            ready(&url).await,
+            ready(&told_at[0]).await,
             ("ready".to_owned(), "ok".to_owned()),
             "Postgres is all it was told of"
         );
 
-        let (status, told) = ready(&with).await;
+        let (status, told) = ready(&told_at[1]).await;
         assert_eq!(status, "degraded");
         assert!(told.starts_with("Postgres searches: ") && told.contains("no index yet"), "{told}");
         searches(&with).await;
         keep_index(shop.database.pool(), &server.client()).await.unwrap();
-        assert_eq!(ready(&with).await, ("ready".to_owned(), "ok".to_owned()));
+        assert_eq!(ready(&told_at[1]).await, ("ready".to_owned(), "ok".to_owned()));
         server.kill();
-        let (status, told) = ready(&with).await;
+        let (status, told) = ready(&told_at[1]).await;
         assert_eq!(status, "degraded");
         assert!(told.starts_with("Postgres searches: the search engine does not answer"), "{told}");
         searches(&with).await;
-        let before = counted(&with).await;
+        let before = counted(&told_at[1]).await;
         assert!(before.fallbacks > 0, "{before:?}");
 
         // It is back: once it was left alone for a while, it searches again.
         server.start_again().await;
-        while counted(&with).await.by_meilisearch == before.by_meilisearch {
+        while counted(&told_at[1]).await.by_meilisearch == before.by_meilisearch {
             searches(&with).await;
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
-        let after = counted(&with).await;
+        let after = counted(&told_at[1]).await;
         searches(&with).await;
         let last = Counted { by_meilisearch: after.by_meilisearch + 1, ..after };
-        assert_eq!(counted(&with).await, last, "nothing falls back any more");
+        assert_eq!(counted(&told_at[1]).await, last, "nothing falls back any more");
         shop.database.discard().await;
+    }
+
+    /// An address that nobody listens at.
+    fn free_address() -> String {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap().to_string()
     }
 
     /// What the server at this address says that it has counted.
@@ -127,8 +136,15 @@ mod meilisearch_tests {
         by_meilisearch: u32,
     }
 
-    async fn counted(url: &str) -> Counted {
-        let text = http_client().get(format!("{url}/metrics")).send().await.unwrap().text().await.unwrap();
+    async fn counted(told_at: &str) -> Counted {
+        let text = http_client()
+            .get(format!("http://{told_at}/metrics"))
+            .send()
+            .await
+            .unwrap()
+            .text()
+            .await
+            .unwrap();
         let of = |name: &str| {
             let line = text.lines().find_map(|line| line.strip_prefix(name));
             line.map_or(0, |count| count.trim().parse().unwrap())

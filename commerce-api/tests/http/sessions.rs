@@ -97,3 +97,31 @@ async fn whoever_is_shut_out_is_out_within_two_seconds_in_every_process() {
     }
     shop.database.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_who_exchanged_one_token_one_goes_on() {
+    let shop = TestShop::new().await;
+    let tokens = member(&shop).await;
+    let exchange = async |token: &Value| shop.send(refresh(token)).await.json()["refresh_token"].clone();
+    let (one, other) = (exchange(&tokens["refresh_token"]).await, exchange(&tokens["refresh_token"]).await);
+    let next = exchange(&one).await;
+    shop.send(refresh(&other)).await.problem(401, "invalid_refresh_token");
+    assert_eq!(shop.send(refresh(&next)).await.status, 200);
+    shop.database.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_ends_ninety_days_after_the_login_however_much_it_is_used() {
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    let shop = TestShop::new().await;
+    let mut token = member(&shop).await["refresh_token"].clone();
+    for day in [29, 58, 87] {
+        shop.database.shift_clock(DAY * day).await;
+        let continued = shop.send(refresh(&token)).await;
+        assert_eq!(continued.status, 200, "on day {day}");
+        token = continued.json()["refresh_token"].clone();
+    }
+    shop.database.shift_clock(DAY * 91).await;
+    shop.send(refresh(&token)).await.problem(401, "invalid_refresh_token");
+    shop.database.finish().await;
+}

@@ -8,6 +8,7 @@ use commerce_api::http::rate_limit::RateLimits;
 use commerce_api::http::state::{Keys, Parts, State};
 use commerce_api::http::tokens::TokenKeys;
 use commerce_api::program::app::app;
+use commerce_api::program::operators::operators;
 use commerce_core::accounts::{PasswordHasher, Role, SecretKey};
 use commerce_core::catalog::image::Media;
 use commerce_core::db::Pool;
@@ -275,6 +276,11 @@ impl TestShop {
 
     pub async fn send(&self, ask: Ask) -> Got {
         send(&self.client, ask).await
+    }
+
+    /// What operators read at an address of its own.
+    pub async fn as_operator(&self, path: &str) -> Got {
+        send(&TestClient::new(operators(self.state.clone()).boxed()), get(path)).await
     }
 
     /// A logged-in user of this role, without the detours of registration.

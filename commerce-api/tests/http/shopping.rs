@@ -61,7 +61,9 @@ async fn a_guest_buys_and_staff_ships() {
     let order_path = format!("/v1/orders/{}", order["id"].as_str().unwrap());
     let order = shop.send(get(&order_path).header("Cart-Token", &token)).await.json();
     assert_eq!((&order["status"], &order["amount_due"]["amount"]), (&json!("paid"), &json!(0)));
-    shop.send(get(&order_path).header("Cart-Token", "somebody-elses-token")).await.problem(404, "not_found");
+    shop.send(get(&order_path).header("Cart-Token", &shop.state.cart_tokens.issue()))
+        .await
+        .problem(404, "not_found");
 
     let (_, staff) = shop.login(Role::Fulfilment).await;
     let admin_path = format!("/v1/admin/orders/{}", order["id"].as_str().unwrap());
@@ -99,10 +101,62 @@ async fn an_action_is_required_and_confirmed() {
     let confirm = ask(Method::POST, &format!("{path}/confirm")).header("Cart-Token", &token);
     let confirmed = shop.send(confirm).await;
     assert_eq!(confirmed.json()["status"], "succeeded", "{}", confirmed.text);
-    shop.send(get(&path).header("Cart-Token", "somebody-elses-token")).await.problem(404, "not_found");
+    shop.send(get(&path).header("Cart-Token", &shop.state.cart_tokens.issue()))
+        .await
+        .problem(404, "not_found");
     let listed = format!("/v1/payments?order_id={}", order["id"].as_str().unwrap());
     let listed = shop.send(get(&listed).header("Cart-Token", &token)).await.json();
     assert_eq!(listed["data"].as_array().unwrap().len(), 1);
+    shop.database.finish().await;
+}
+
+/// A shopper comes back from the provider's page and pays in another way, and the old page is still open.
+#[tokio::test]
+async fn a_second_payment_ends_the_first_which_then_takes_no_money() {
+    let shop = TestShop::new().await;
+    let variant = shop.database.variant(1250, 5).await;
+    let token = fill_cart(&shop, variant, 1).await;
+    let order = shop.send(checkout(&token, "c")).await.json();
+    let redirect = json!({ "provider": "mock", "outcome": "require_action" });
+    let first = shop.send(pay(&token, &order, "p-1", &redirect)).await.json();
+    let second = shop.send(pay(&token, &order, "p-2", &json!({ "provider": "mock" }))).await.json();
+    assert_eq!(second["status"], "succeeded");
+    let confirm = format!("/v1/payments/{}/confirm", first["id"].as_str().unwrap());
+    let confirmed = shop.send(ask(Method::POST, &confirm).header("Cart-Token", &token)).await.json();
+    assert_eq!(
+        (&confirmed["status"], &confirmed["amount_captured"]["amount"]),
+        (&json!("expired"), &json!(0))
+    );
+    let path = format!("/v1/orders/{}", order["id"].as_str().unwrap());
+    let order = shop.send(get(&path).header("Cart-Token", &token)).await.json();
+    let money = |field: &str| order[field]["amount"].as_i64().unwrap();
+    assert_eq!((money("amount_paid"), money("total"), money("amount_refunded")), (1250, 1250, 0));
+    shop.database.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn six_payments_at_once_take_the_money_once() {
+    let shop = TestShop::new().await;
+    let variant = shop.database.variant(1250, 5).await;
+    let token = fill_cart(&shop, variant, 1).await;
+    let order = shop.send(checkout(&token, "c")).await.json();
+    let body = json!({ "provider": "mock" });
+    let answers = join_all((0..6).map(|click| {
+        let (shop, token, order, body) = (&shop, &token, &order, &body);
+        async move { shop.send(pay(token, order, &format!("click-{click}"), body)).await }
+    }))
+    .await;
+    let paid = answers.iter().filter(|answer| answer.status.as_u16() == 201).count();
+    assert_eq!(paid, 1);
+    for answer in answers.iter().filter(|answer| answer.status.as_u16() != 201) {
+        let code = answer.json()["code"].clone();
+        assert!(code == "payment_under_way" || code == "order_state", "{answer:?}");
+    }
+    let path = format!("/v1/payments?order_id={}", order["id"].as_str().unwrap());
+    let payments = shop.send(get(&path).header("Cart-Token", &token)).await.json();
+    let captured: Vec<_> =
+        payments["data"].as_array().unwrap().iter().map(|payment| &payment["status"]).collect();
+    assert_eq!(captured, ["succeeded"]);
     shop.database.finish().await;
 }
 

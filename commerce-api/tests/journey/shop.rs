@@ -25,6 +25,7 @@ impl Settings {
             ("COMMERCE_MAIL_FROM", "Corner Shop <hello@shop.example>"),
             ("COMMERCE_PAYMENT_PROVIDERS", "mock"),
             ("COMMERCE_RATE_LIMITS", "off"),
+            ("COMMERCE_ORDER_MAIL_DELAY", "0s"),
             ("COMMERCE_WORKER_LEASE", "2s"),
             ("COMMERCE_LOG_FORMAT", "json"),
             ("RUST_LOG", "info,apalis=warn,apalis_core=warn,apalis_cron=warn"),

@@ -144,7 +144,7 @@ pub async fn open_session(
     conn.transaction(async |conn| {
         let user = admit(conn, proven).await?;
         let session_id = insert_session(conn, user.id, device, None).await?;
-        let refresh_token = insert_refresh_token(conn, session_id).await?;
+        let refresh_token = insert_refresh_token(conn, session_id, None).await?;
         let session = LiveSession::just_used(conn, session_id, &user).await?;
         Ok((user, OpenedSession { session, refresh_token }))
     })

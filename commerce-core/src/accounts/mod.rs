@@ -10,6 +10,7 @@ mod administration;
 mod anonymise;
 mod change_email;
 mod create_confirmed;
+mod known_networks;
 mod list_users;
 mod login;
 pub mod one_time_code;
@@ -39,6 +40,7 @@ pub use administration::{
 pub(crate) use anonymise::anonymise;
 pub(crate) use change_email::{find_verified_by_email, move_to_proven_address};
 pub use create_confirmed::{CreatedAccount, create_confirmed, find_confirmed};
+pub use known_networks::{KNOWN_FOR, knows_network, prune_networks, remember_network};
 pub use list_users::{ListUsersError, UserFilter, UserSort, list_users};
 pub use login::{
     LoginError, ProvenUser, StoredCredentials, find_credentials, find_own_credentials, open_cookie_session,

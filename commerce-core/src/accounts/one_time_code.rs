@@ -38,9 +38,15 @@ pub const GUESSES_MAX: i32 = 5;
 /// The shortest time between two codes for the same person.
 pub const CODE_COOL_DOWN: Duration = Duration::from_secs(60);
 
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// The most codes that a person gets in an hour. Together with [`GUESSES_MAX`] it limits the number of
 /// guesses.
 const CODES_AN_HOUR: i64 = 6;
+
+/// The most codes that a person can guess at in a day. Further reset mails have a link alone, so that a stranger who
+/// asks for them all day keeps nobody from their account.
+const CODES_A_DAY: usize = 12;
 
 /// The six digits of a code.
 pub fn derive_code(key: &SecretKey, id: CodeId) -> String {
@@ -55,7 +61,7 @@ pub fn derive_code(key: &SecretKey, id: CodeId) -> String {
 
 /// Issues a new code. From now on guesses at earlier codes are wrong, while a link that was mailed before
 /// stays valid. `None` if the last code is younger than [`CODE_COOL_DOWN`], or if there were too many within
-/// an hour. The caller holds the user's row, so that two requests cannot both get a code.
+/// an hour or a day. After too many in a day, a code for [`CodePurpose::ResetPassword`] is good for a link only. The caller holds the user's row, so that two requests cannot both get a code.
 pub async fn issue(
     conn: &mut AsyncPgConnection,
     user_id: UserId,
@@ -83,7 +89,7 @@ async fn issue_about(
         .filter(one_time_codes::user_id.eq(user_id))
         .filter(one_time_codes::purpose.eq(purpose));
     let ages = of_user.select(one_time_codes::created_at).order(one_time_codes::created_at.desc());
-    let issued: Vec<chrono::DateTime<chrono::Utc>> = ages.limit(CODES_AN_HOUR).load(conn).await?;
+    let issued: Vec<chrono::DateTime<chrono::Utc>> = ages.limit(CODES_A_DAY as i64).load(conn).await?;
     let now = crate::db::current_time(conn).await?;
     let younger_than = |at: &chrono::DateTime<chrono::Utc>, age: Duration| {
         now.signed_duration_since(at).to_std().is_ok_and(|since| since < age) || *at > now
@@ -93,7 +99,14 @@ async fn issue_about(
     if cooling_down || i64::try_from(within_hour).unwrap_or(i64::MAX) >= CODES_AN_HOUR {
         return Ok(None);
     }
-    insert(conn, user_id, purpose, new_email).await.map(Some)
+    let within_day = issued.iter().filter(|at| younger_than(at, DAY)).count();
+    match (within_day < CODES_A_DAY, purpose) {
+        (true, _) => insert(conn, user_id, purpose, new_email, 0).await.map(Some),
+        (false, CodePurpose::ResetPassword) => {
+            insert(conn, user_id, purpose, new_email, GUESSES_MAX).await.map(Some)
+        }
+        (false, _) => Ok(None),
+    }
 }
 
 /// Like [`issue`], without the limits of time. It is for steps that a person does once and needs the code
@@ -103,7 +116,7 @@ pub async fn issue_at_once(
     user_id: UserId,
     purpose: CodePurpose,
 ) -> QueryResult<CodeId> {
-    insert(conn, user_id, purpose, None).await
+    insert(conn, user_id, purpose, None, 0).await
 }
 
 async fn insert(
@@ -111,6 +124,7 @@ async fn insert(
     user_id: UserId,
     purpose: CodePurpose,
     new_email: Option<&EmailAddress>,
+    guesses: i32,
 ) -> QueryResult<CodeId> {
     let id = CodeId::new();
     diesel::insert_into(one_time_codes::table)
@@ -118,6 +132,7 @@ async fn insert(
             one_time_codes::id.eq(id),
             one_time_codes::user_id.eq(user_id),
             one_time_codes::purpose.eq(purpose),
+            one_time_codes::attempts.eq(guesses),
             one_time_codes::created_at.eq(clock()),
             one_time_codes::expires_at.eq(time_after(CODE_TTL)),
             one_time_codes::new_email.eq(new_email.map(EmailAddress::as_str)),

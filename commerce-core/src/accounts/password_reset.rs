@@ -12,7 +12,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use super::one_time_code::{CodePurpose, count_guess};
-use super::{SecretKey, lock_by_email};
+use super::{SecretKey, try_lock_by_email};
 use crate::db::time_before;
 use crate::email_address::EmailAddress;
 use crate::ids::{CodeId, UserId};
@@ -80,14 +80,15 @@ pub async fn prove_by_token(
 }
 
 /// Counts a guess at the newest code of the account with this address. **Commit it even if the answer is
-/// `None`**, or guesses cost nothing. After a right guess the code stays valid until the password is set.
+/// `None`**, or guesses cost nothing. While another guess about the account is being checked, a guess is wrong:
+/// a queue would show that there is an account. After a right guess the code stays valid until the password is set.
 pub async fn prove_by_code(
     conn: &mut AsyncPgConnection,
     key: &SecretKey,
     email: &EmailAddress,
     code: &str,
 ) -> QueryResult<Option<ResetProof>> {
-    let Some(user) = lock_by_email(conn, email).await? else { return Ok(None) };
+    let Some(user) = try_lock_by_email(conn, email).await? else { return Ok(None) };
     let proven = count_guess(conn, key, user.id, CodePurpose::ResetPassword, code).await?;
     Ok(proven.map(|code_id| ResetProof { code_id, user_id: user.id, email: user.email }))
 }

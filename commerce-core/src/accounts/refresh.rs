@@ -8,10 +8,10 @@ use diesel::result::Error as QueryError;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 
 use super::session::{
-    LiveSession, OpenedSession, RefreshToken, SESSION_TTL, insert_refresh_token, revoke_session,
+    LiveSession, OpenedSession, RefreshToken, end_of_session, insert_refresh_token, revoke_session,
 };
 use super::{User, find_user};
-use crate::db::{clock, time_after};
+use crate::db::clock;
 use crate::ids::{SessionId, UserId};
 use crate::schema::{refresh_tokens, sessions};
 
@@ -53,6 +53,7 @@ pub async fn refresh_session(
                 return Ok(Refreshed::Reused(session_id));
             }
         } else {
+            end_siblings(conn, session_id, token).await?;
             let exchanged = diesel::update(refresh_tokens::table.find(token.hash().to_vec()));
             exchanged.set(refresh_tokens::used_at.eq(clock().nullable())).execute(conn).await?;
         }
@@ -61,14 +62,35 @@ pub async fn refresh_session(
             return Ok(Refreshed::Refused);
         };
         diesel::update(sessions::table.find(session_id))
-            .set((sessions::last_used_at.eq(clock()), sessions::expires_at.eq(time_after(SESSION_TTL))))
+            .set((sessions::last_used_at.eq(clock()), sessions::expires_at.eq(end_of_session())))
             .execute(conn)
             .await?;
-        let refresh_token = insert_refresh_token(conn, session_id).await?;
+        let refresh_token = insert_refresh_token(conn, session_id, Some(token)).await?;
         let session = LiveSession { session_id, user_id, role: user.role, last_used_at: now, seen_at: now };
         Ok(Refreshed::Continued(user, OpenedSession { session, refresh_token }))
     })
     .await
+}
+
+/// Deletes the other tokens that the same token was exchanged for. One of two who have a copy of a token goes on;
+/// the other must log in again.
+async fn end_siblings(
+    conn: &mut AsyncPgConnection,
+    session_id: SessionId,
+    token: &RefreshToken,
+) -> QueryResult<()> {
+    let parent: Option<Vec<u8>> = refresh_tokens::table
+        .find(token.hash().to_vec())
+        .select(refresh_tokens::exchanged_for)
+        .first(conn)
+        .await?;
+    let Some(parent) = parent else { return Ok(()) };
+    let siblings = refresh_tokens::table
+        .filter(refresh_tokens::session_id.eq(session_id))
+        .filter(refresh_tokens::exchanged_for.eq(parent))
+        .filter(refresh_tokens::token_hash.ne(token.hash().to_vec()));
+    diesel::delete(siblings).execute(conn).await?;
+    Ok(())
 }
 
 /// The session that a token belongs to, locked against other refreshes.

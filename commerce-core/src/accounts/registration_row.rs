@@ -172,8 +172,8 @@ pub(crate) async fn lock_by_email(
 }
 
 /// Like [`lock_by_email`], but also `None` while another transaction holds the row. This is for requests that
-/// anyone can make and that take effect once a minute at most. Concurrent requests do not queue up. A queue
-/// would hold connections, and its time would show that the address is known.
+/// anyone can make. Concurrent requests do not queue up. A queue would hold connections, and its time would show
+/// that the address is known.
 pub(crate) async fn try_lock_by_email(
     conn: &mut AsyncPgConnection,
     email: &EmailAddress,

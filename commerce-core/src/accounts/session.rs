@@ -5,7 +5,10 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
+use diesel::dsl::sql;
+use diesel::expression::SqlLiteral;
 use diesel::prelude::*;
+use diesel::sql_types::Timestamptz;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use sha2::{Digest, Sha256};
 
@@ -16,6 +19,9 @@ use crate::schema::{refresh_tokens, sessions, users};
 
 /// A session that is not used for this long has ended.
 pub const SESSION_TTL: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// A session ends at last so long after its login, however much it is used.
+pub const SESSION_LIFE_MAX: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 
 /// The accuracy of a session's last use. Within this time, reading a session writes nothing.
 pub const LAST_USE_INTERVAL: Duration = Duration::from_secs(60);
@@ -91,10 +97,18 @@ pub async fn find_live_session(
     }))
 }
 
+/// SQL for the time at which a session ends if it is used now, and not again.
+pub(super) fn end_of_session() -> SqlLiteral<Timestamptz> {
+    let (ttl, life_max) = (SESSION_TTL.as_secs(), SESSION_LIFE_MAX.as_secs());
+    sql(&format!(
+        "least(commerce.clock() + interval '{ttl} s', sessions.created_at + interval '{life_max} s')"
+    ))
+}
+
 /// Records the use of a session, at most once in [`LAST_USE_INTERVAL`]. This extends a session with a cookie.
 /// A session with tokens is extended by refreshing it.
 pub async fn touch_session(conn: &mut AsyncPgConnection, id: SessionId) -> QueryResult<()> {
-    let expires_at = diesel::dsl::case_when(sessions::cookie_hash.is_not_null(), time_after(SESSION_TTL))
+    let expires_at = diesel::dsl::case_when(sessions::cookie_hash.is_not_null(), end_of_session())
         .otherwise(sessions::expires_at);
     let stale = sessions::table
         .find(id)
@@ -195,12 +209,14 @@ pub(super) async fn insert_session(
 pub(super) async fn insert_refresh_token(
     conn: &mut AsyncPgConnection,
     session_id: SessionId,
+    exchanged_for: Option<&RefreshToken>,
 ) -> QueryResult<RefreshToken> {
     let token = RefreshToken::generate();
     diesel::insert_into(refresh_tokens::table)
         .values((
             refresh_tokens::token_hash.eq(token.hash().to_vec()),
             refresh_tokens::session_id.eq(session_id),
+            refresh_tokens::exchanged_for.eq(exchanged_for.map(|token| token.hash().to_vec())),
         ))
         .execute(conn)
         .await?;

@@ -112,6 +112,12 @@ UNION ALL
 SELECT 'I5', 'jobs ' || id, 'is leased since its lease lapsed at ' || run_at
 FROM commerce.jobs WHERE state = 'leased' AND run_at < commerce.clock() - interval '2 hours'
 UNION ALL
+-- I5: a mail that was not sent has a job, alive or dead, where a person sees it.
+SELECT 'I5', 'emails ' || e.id, 'is not sent, and has no job'
+FROM commerce.emails e
+WHERE e.sent_at IS NULL AND e.created_at < commerce.clock() - interval '10 minutes'
+  AND NOT EXISTS (SELECT FROM commerce.jobs j WHERE j.kind = 'send_email' AND j.payload ->> 'email_id' = e.id::text)
+UNION ALL
 -- I6: an order's sums are those of its lines.
 SELECT 'I6', 'orders ' || o.id, 'subtotal ' || o.subtotal_minor || ', lines ' || coalesce(l.subtotal, 0)
 FROM commerce.orders o

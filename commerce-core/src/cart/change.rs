@@ -4,7 +4,7 @@ use diesel::prelude::*;
 use diesel::result::Error as QueryError;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 
-use super::hold::hold;
+use super::hold::{Held, hold};
 use super::limits::{ITEMS_MAX, QUANTITY_MAX};
 use super::{Item, LockedCart, Owner, ViewCartError, lock_open, lock_or_open};
 use crate::db::{Retryable, clock};
@@ -12,6 +12,7 @@ use crate::ids::VariantId;
 use crate::inventory::availability::availability;
 use crate::inventory::{ReserveError, Shortage, available_by_variant};
 use crate::money::Currency;
+use crate::orders::HoldLimit;
 use crate::pricing::PricingError;
 use crate::request::Origin;
 use crate::schema::{cart_items, carts, variants};
@@ -50,6 +51,9 @@ pub enum CartError {
         /// The currency of its price.
         currency: Currency,
     },
+    /// The shopper keeps too much from others without having paid for it.
+    #[error(transparent)]
+    HoldLimit(#[from] HoldLimit),
     /// The cart cannot be priced, for example because its amount is too large.
     #[error(transparent)]
     Pricing(#[from] PricingError),
@@ -225,10 +229,13 @@ async fn hold_stock(
     items: &[Item],
     origin: &Origin,
 ) -> Result<(), CartError> {
-    if shop.reservation_mode == ReservationMode::Cart {
-        hold(conn, shop, cart, dropped, items, origin).await?;
+    if shop.reservation_mode == ReservationMode::Checkout {
+        return Ok(());
     }
-    Ok(())
+    match hold(conn, shop, cart, dropped, items, origin).await? {
+        Held::Yes => Ok(()),
+        Held::NoLonger => check_available(conn, items).await,
+    }
 }
 
 /// Writes quantities into a locked cart. If an item is listed twice, its last quantity counts.

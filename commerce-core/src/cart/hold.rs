@@ -2,15 +2,32 @@
 //!
 //! `inventory/hold.rs` explains when a hold lapses and who then gets its units.
 
-use diesel::QueryResult;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
-use super::{Item, LockedCart};
+use super::{CartError, Item, LockedCart};
 use crate::db;
 use crate::ids::VariantId;
 use crate::inventory::{self, Demand, ReserveError, ReservedFor, Shortage};
+use crate::orders;
 use crate::request::Origin;
+use crate::schema::carts;
 use crate::settings::ShopSettings;
+
+/// The time in which [`ShopSettings::cart_hold_max`] is counted.
+pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Whether a cart holds its items.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "what is not held must be available at least"]
+pub(super) enum Held {
+    Yes,
+    /// The shopper's carts have held stock for as long as they may.
+    NoLonger,
+}
 
 /// Releases what the cart holds of the dropped variants, and makes the cart hold these quantities, each for
 /// the whole time-to-live from now on. The cart's own former holds count as available.
@@ -21,12 +38,12 @@ pub(super) async fn hold(
     dropped: &[VariantId],
     items: &[Item],
     origin: &Origin,
-) -> Result<(), ReserveError> {
+) -> Result<Held, CartError> {
     let variants = items.iter().map(|item| item.variant_id).chain(dropped.iter().copied());
     let mut stock = inventory::lock(conn, variants).await?;
     inventory::release_cart_holds(conn, &mut stock, cart.id(), origin).await?;
     if items.is_empty() {
-        return Ok(());
+        return Ok(Held::Yes);
     }
     // If an item is listed twice, its last quantity counts, as in the cart.
     let wanted: Vec<Demand> = items
@@ -35,8 +52,18 @@ pub(super) async fn hold(
         .filter(|(index, item)| items.iter().skip(index + 1).all(|later| later.variant_id != item.variant_id))
         .map(|(_, item)| Demand { variant_id: item.variant_id, quantity: item.quantity })
         .collect();
-    let holder = holder(conn, shop, cart).await?;
-    inventory::reserve(conn, &mut stock, &wanted, holder, origin).await
+    let units = held_after(cart, dropped, &wanted);
+    orders::open_orders(conn, cart.owner()).await?.check_units(shop, units)?;
+    let Some(holder) = holder(conn, shop, cart).await? else { return Ok(Held::NoLonger) };
+    inventory::reserve(conn, &mut stock, &wanted, holder, origin).await?;
+    Ok(Held::Yes)
+}
+
+/// Units in the cart once this is changed.
+fn held_after(cart: &LockedCart, dropped: &[VariantId], wanted: &[Demand]) -> i64 {
+    let stays = |id: VariantId| !dropped.contains(&id) && wanted.iter().all(|demand| demand.variant_id != id);
+    let others = cart.items().iter().filter(|item| stays(item.variant_id)).map(|item| item.quantity);
+    others.chain(wanted.iter().map(|demand| demand.quantity)).sum()
 }
 
 /// Makes the cart `into` hold these quantities, or as much as there is. What both carts held counts as
@@ -54,7 +81,7 @@ pub(super) async fn hold_merged(
     inventory::release_cart_holds(conn, &mut stock, into.id(), origin).await?;
     let mut wanted: Vec<Demand> =
         merged.iter().map(|&Item { variant_id, quantity }| Demand { variant_id, quantity }).collect();
-    let holder = holder(conn, shop, into).await?;
+    let Some(holder) = holder(conn, shop, into).await? else { return Ok(()) };
     loop {
         match inventory::reserve(conn, &mut stock, &wanted, holder, origin).await {
             Ok(()) => return Ok(()),
@@ -72,12 +99,22 @@ pub(super) async fn hold_merged(
     }
 }
 
-/// The cart as a holder, for its whole time-to-live from now on.
+/// The cart as a holder, for its whole time-to-live from now on, but not beyond the time for which a shopper's
+/// carts hold stock in a day. `None` if that time is over.
 async fn holder(
     conn: &mut AsyncPgConnection,
     shop: &ShopSettings,
     cart: &LockedCart,
-) -> QueryResult<ReservedFor> {
-    let expires_at = diesel::select(db::time_after(shop.cart_hold_ttl)).get_result(conn).await?;
-    Ok(ReservedFor::Cart { id: cart.id(), expires_at })
+) -> QueryResult<Option<ReservedFor>> {
+    let begins_anew = carts::held_since.is_null().or(carts::held_since.le(db::time_before(DAY).nullable()));
+    let row = carts::table.find(cart.id());
+    diesel::update(row.filter(begins_anew))
+        .set(carts::held_since.eq(db::clock().nullable()))
+        .execute(conn)
+        .await?;
+    let (now, held_since): (DateTime<Utc>, Option<DateTime<Utc>>) =
+        row.select((db::clock(), carts::held_since)).first(conn).await?;
+    let end = held_since.unwrap_or(now) + shop.cart_hold_max;
+    let expires_at = end.min(now + shop.cart_hold_ttl);
+    Ok((expires_at > now).then_some(ReservedFor::Cart { id: cart.id(), expires_at }))
 }

@@ -1,12 +1,15 @@
 //! The row lock on a cart. Whoever changes its items holds it.
 
+use chrono::{DateTime, Utc};
+use diesel::dsl::max;
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
+use super::hold::DAY;
 use super::offer::{Offer, offers};
 use super::{CartStatus, Owner};
-use crate::db::{Prepared, clock};
-use crate::ids::{CartId, VariantId};
+use crate::db::{Prepared, clock, time_before};
+use crate::ids::{CartId, UserId, VariantId};
 use crate::schema::{cart_items, carts};
 
 /// An open cart that this transaction has locked. Only [`lock_open`] and [`lock_or_open`] make one.
@@ -117,11 +120,16 @@ pub async fn lock_or_open(conn: &mut AsyncPgConnection, owner: Owner) -> QueryRe
         }
         // Another request of the same owner may open a cart first. Then the next round finds that cart.
         let id = CartId::new();
+        let held_before = match owner {
+            Owner::User(user_id) => held_since(conn, user_id).await?,
+            Owner::Guest(_) => None,
+        };
         let opened = diesel::insert_into(carts::table)
             .values((
                 carts::id.eq(id),
                 carts::user_id.eq(owner.user_id()),
                 carts::token_hash.eq(owner.token_hash()),
+                carts::held_since.eq(held_before),
             ))
             .on_conflict_do_nothing()
             .execute(conn)
@@ -130,6 +138,16 @@ pub async fn lock_or_open(conn: &mut AsyncPgConnection, owner: Owner) -> QueryRe
             return Ok(LockedCart { id, owner, items: Vec::new() });
         }
     }
+}
+
+/// Since when the user's former carts have held stock, if that was in the last day.
+async fn held_since(conn: &mut AsyncPgConnection, user_id: UserId) -> QueryResult<Option<DateTime<Utc>>> {
+    carts::table
+        .filter(carts::user_id.eq(user_id))
+        .filter(carts::held_since.gt(time_before(DAY).nullable()))
+        .select(max(carts::held_since))
+        .first(conn)
+        .await
 }
 
 /// Closes a cart that became an order, or a part of another cart.

@@ -10,6 +10,7 @@ use crate::db::{Retryable, current_time};
 use crate::ids::{OrderId, PaymentId};
 use crate::money::Money;
 use crate::orders::{self, EventKind, OrderStatus};
+use crate::payments::limits::ATTEMPTS_MAX;
 use crate::payments::{self, NewPayment, Payment, ProviderName};
 use crate::request::Origin;
 
@@ -22,7 +23,7 @@ pub struct BeginPayment {
     pub owner: Owner,
     /// The provider that is to take the money.
     pub provider: ProviderName,
-    /// The amount. `None` means all that is due.
+    /// The amount. `None` means all that is due and that no open attempt may still bring.
     pub amount: Option<Money>,
     /// The shopper's part of the request. The provider has checked it.
     pub request: serde_json::Value,
@@ -71,6 +72,13 @@ pub enum BeginPaymentError {
         /// The amount due, in the order's currency.
         due: Money,
     },
+    /// Open attempts may still bring what is due. End them first, with
+    /// [`supersede_attempts`](super::supersede_attempts()), or let the shopper complete them.
+    #[error("another payment for this order is under way")]
+    UnderWay,
+    /// The order has had as many attempts as an order may have.
+    #[error("an order can have at most {ATTEMPTS_MAX} payments")]
+    TooManyAttempts,
     /// The same key was used before with another order, provider, amount or shopper's part.
     #[error("the first request with this key began a payment with other terms")]
     RequestReused,
@@ -110,12 +118,25 @@ pub async fn begin_payment(
             return Err(BeginPaymentError::Expired);
         }
         let due = Money::new(order.due_minor(), order.currency);
-        let amount = wish.amount.unwrap_or(due);
+        let attempts = payments::list_for_order(conn, order.id).await?;
+        if attempts.len() >= ATTEMPTS_MAX {
+            return Err(BeginPaymentError::TooManyAttempts);
+        }
+        // What is being paid counts as well as what was paid, or two attempts could take the money twice.
+        let open = attempts.iter().filter(|attempt| attempt.status.is_open());
+        let not_under_way = due.amount_minor - open.map(|attempt| attempt.amount_minor).sum::<i64>();
+        let amount = wish.amount.unwrap_or(match not_under_way {
+            1.. => Money { amount_minor: not_under_way, ..due },
+            _ => due,
+        });
         if amount.currency != due.currency {
             return Err(BeginPaymentError::CurrencyMismatch { amount, due });
         }
         if !(1..=due.amount_minor).contains(&amount.amount_minor) {
             return Err(BeginPaymentError::AmountOutOfRange { amount, due });
+        }
+        if amount.amount_minor > not_under_way {
+            return Err(BeginPaymentError::UnderWay);
         }
         let new_payment = NewPayment {
             id: PaymentId::new(),

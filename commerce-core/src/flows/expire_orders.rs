@@ -226,13 +226,7 @@ async fn close_attempts(
 ) -> Result<bool, ExpireOrdersError> {
     let mut unreachable = false;
     for payment in attempts {
-        let answer = match providers.get(&payment.provider) {
-            Some(provider) => {
-                payments::in_time(&payment.provider, PROVIDER_TIMEOUT, provider.expire(payment)).await
-            }
-            // The provider is not enabled, so nobody can be asked. Money that still comes is a late payment.
-            None => Ok(Outcome::Expired),
-        };
+        let answer = providers.end(payment, PROVIDER_TIMEOUT).await;
         // A provider that refuses will not do it later either, so nothing is gained by waiting.
         let answer = match answer {
             Err(error @ ProviderError::Refused { .. }) => {

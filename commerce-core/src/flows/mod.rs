@@ -28,6 +28,7 @@ mod settle_payment;
 mod settle_refund_by_hand;
 mod settle_webhook;
 mod ship_order;
+mod supersede_attempts;
 mod verify_email;
 
 pub use crate::orders::CancelledBy;
@@ -59,4 +60,5 @@ pub use settle_payment::{SettlePaymentError, settle_payment};
 pub use settle_refund_by_hand::{SettleRefundByHandError, settle_refund_by_hand};
 pub use settle_webhook::{SettleWebhookError, settle_webhook};
 pub use ship_order::{AdvanceOrderError, Dispatch, deliver_order, process_order, ship_order};
+pub use supersede_attempts::{SupersedeAttemptsError, supersede_attempts};
 pub use verify_email::{VerifiedEmail, verify_email};

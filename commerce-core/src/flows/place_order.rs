@@ -13,9 +13,9 @@ use crate::idempotency::{self, IdempotentRequest, StoredAnswer};
 use crate::ids::{OrderId, OrderLineId, VariantId};
 use crate::inventory::{self, Demand, LockedStock, ReservationStatus, ReserveError, ReservedFor, Shortage};
 use crate::money::{Currency, Money};
-use crate::notifications::{NewEmail, Template, enqueue_email};
+use crate::notifications::{NewEmail, Template, enqueue_email_after};
 use crate::orders::{
-    self, Address, EventKind, NewLine, NewOrder, NewOrderSource, Order, OrderLine, OrderStatus,
+    self, Address, EventKind, HoldLimit, NewLine, NewOrder, NewOrderSource, Order, OrderLine, OrderStatus,
 };
 use crate::pricing::{Priced, PricedLine, PricingError, Totals};
 use crate::request::Origin;
@@ -32,6 +32,8 @@ pub struct PlaceOrder {
     pub shipping_address: Address,
     /// The billing address. `None` means the shipping address.
     pub billing_address: Option<Address>,
+    /// Whether the shopper gets a mail before the order is paid. A mail about the payment is sent in any case.
+    pub tell_before_payment: bool,
     /// The total that the shopper was shown. Another total is refused.
     pub expected_total: Option<Money>,
     /// For the order's timeline and the stock ledger.
@@ -76,6 +78,9 @@ pub enum PlaceOrderError {
         /// The currency of its price.
         currency: Currency,
     },
+    /// The shopper keeps too much from others without having paid for it.
+    #[error(transparent)]
+    HoldLimit(#[from] HoldLimit),
     /// The order cannot be priced, for example because its amount is too large.
     #[error(transparent)]
     Pricing(#[from] PricingError),
@@ -144,12 +149,16 @@ async fn write_order(
     wish: &PlaceOrder,
 ) -> Result<(PlacedOrder, Unreserved), PlaceOrderError> {
     let row = cart::lock_row(conn, wish.owner).await?.ok_or(PlaceOrderError::CartEmpty)?;
-    let (cart, offers) = row.with_offers(conn).await?;
+    let ((cart, offers), open) = {
+        let conn = &*conn;
+        try_join(row.with_offers(conn), orders::open_orders(conn, wish.owner)).await?
+    };
     if offers.is_empty() {
         return Err(PlaceOrderError::CartEmpty);
     }
     check_offers(&offers, shop.currency)?;
     let priced = cart::price_offers(&offers)?;
+    open.check_order(shop, offers.iter().map(|offer| offer.quantity).sum())?;
     check_total(Money::new(priced.totals.total_minor, shop.currency), wish.expected_total)?;
 
     let (new_order, new_lines) = (new_order(wish, &cart, shop, priced.totals), new_lines(&offers, &priced));
@@ -165,7 +174,9 @@ async fn write_order(
         rest.add(orders::insert_line(conn, id, position, line));
     }
     rest.add(orders::record(conn, id, EventKind::Placed, facts, &wish.origin));
-    rest.add(enqueue_email(conn, mail));
+    if wish.tell_before_payment {
+        rest.add(enqueue_email_after(conn, shop.order_mail_delay, mail));
+    }
     rest.add(cart::close(conn, &cart, CartStatus::Ordered));
     let stock = inventory::lock(conn, cart.items().iter().map(|item| item.variant_id));
     let (order, (), stock) = try_join3(order, rest.run(), stock).await?;

@@ -27,7 +27,7 @@ pub async fn verify_email(
     code: &str,
 ) -> Result<VerifiedEmail, QueryError> {
     conn.transaction(async |conn| {
-        let Some(user) = accounts::lock_by_email(conn, email).await? else {
+        let Some(user) = accounts::try_lock_by_email(conn, email).await? else {
             return Ok(VerifiedEmail::InvalidCode);
         };
         if one_time_code::guess(conn, key, user.id, CodePurpose::VerifyEmail, code).await?.is_none() {

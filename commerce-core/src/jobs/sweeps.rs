@@ -40,6 +40,8 @@ pub enum Sweep {
     PruneGuestCarts,
     /// Deletes accounts whose address was not verified.
     PruneUnverifiedAccounts,
+    /// Forgets networks from which nobody has logged in for long.
+    PruneKnownNetworks,
     /// Deletes files that belong to no image.
     SweepFiles,
     /// Builds the search index if there is none, and sends changes that no job has sent. Does nothing if
@@ -57,7 +59,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 impl Sweep {
     /// All sweeps that a shop needs.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::ExpireOrders,
         Self::ExpireAttemptedOrders,
         Self::ReleaseLapsedHolds,
@@ -69,6 +71,7 @@ impl Sweep {
         Self::PruneDeadJobs,
         Self::PruneGuestCarts,
         Self::PruneUnverifiedAccounts,
+        Self::PruneKnownNetworks,
         Self::SweepFiles,
         Self::KeepSearchIndex,
     ];
@@ -87,6 +90,7 @@ impl Sweep {
             Self::PruneDeadJobs => "prune_dead_jobs",
             Self::PruneGuestCarts => "prune_guest_carts",
             Self::PruneUnverifiedAccounts => "prune_unverified_accounts",
+            Self::PruneKnownNetworks => "prune_known_networks",
             Self::SweepFiles => "sweep_files",
             Self::KeepSearchIndex => "keep_search_index",
         }
@@ -105,7 +109,8 @@ impl Sweep {
             | Self::PruneEmails
             | Self::PruneDeadJobs
             | Self::PruneGuestCarts
-            | Self::PruneUnverifiedAccounts => MINUTE.saturating_mul(60),
+            | Self::PruneUnverifiedAccounts
+            | Self::PruneKnownNetworks => MINUTE.saturating_mul(60),
         }
     }
 
@@ -155,6 +160,9 @@ impl Sweep {
             Self::PruneGuestCarts => cart::prune_guest_carts(&mut *pool.get().await?, PRUNE_BATCH).await?,
             Self::PruneUnverifiedAccounts => {
                 accounts::prune_unverified(&mut *pool.get().await?, PRUNE_BATCH).await?
+            }
+            Self::PruneKnownNetworks => {
+                accounts::prune_networks(&mut *pool.get().await?, PRUNE_BATCH).await?
             }
             Self::SweepFiles => image::sweep_files(pool, media, BATCH).await?,
             Self::KeepSearchIndex => search_index.keep(pool).await?,

@@ -1,5 +1,7 @@
 //! Enqueues mails.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
@@ -108,6 +110,15 @@ struct EmailRow {
 /// caller's transaction commits. Nothing is sent if a mail with this dedupe key exists. A shared borrow of
 /// the connection is enough, so that other writes can be pipelined with these.
 pub async fn enqueue_email(conn: &AsyncPgConnection, email: NewEmail) -> QueryResult<()> {
+    enqueue_email_after(conn, Duration::ZERO, email).await
+}
+
+/// Like [`enqueue_email`], for a mail that is sent after this time.
+pub async fn enqueue_email_after(
+    conn: &AsyncPgConnection,
+    delay: Duration,
+    email: NewEmail,
+) -> QueryResult<()> {
     let NewEmail { dedupe_key, template, recipient, data } = email;
     let row = EmailRow { id: EmailId::new(), dedupe_key, template, recipient, data };
     // The job is enqueued without waiting for the insertion's result, which saves a round trip. A job that
@@ -117,6 +128,6 @@ pub async fn enqueue_email(conn: &AsyncPgConnection, email: NewEmail) -> QueryRe
     let insert_mail =
         diesel::insert_into(emails::table).values(row).on_conflict(emails::dedupe_key).do_nothing();
     let insert_mail = Prepared(insert_mail).execute(&mut for_mail);
-    try_join(insert_mail, queue::enqueue(conn, &job)).await?;
+    try_join(insert_mail, queue::enqueue_after(conn, delay, &job)).await?;
     Ok(())
 }

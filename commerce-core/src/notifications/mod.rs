@@ -9,13 +9,14 @@ mod enqueue;
 mod facts;
 mod folder;
 mod mail;
+mod order_mails;
 mod prune;
 mod render;
 mod send_email;
 mod smtp;
 mod template;
 
-pub use enqueue::{NewEmail, enqueue_email};
+pub use enqueue::{NewEmail, enqueue_email, enqueue_email_after};
 pub use folder::FolderMailer;
 pub use mail::{InvalidSender, Mail, Mailer, SendMailError, Sender};
 pub use prune::{MAILS_KEPT, forget_recipient, prune};

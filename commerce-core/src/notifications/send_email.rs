@@ -10,8 +10,8 @@ use minijinja::context;
 use serde::{Deserialize, Serialize};
 
 use super::render::{Rendered, render};
-use super::{Mail, Mailer, SendMailError, Sender, Template, facts};
-use crate::accounts::one_time_code::{CODE_TTL, derive_code};
+use super::{Mail, Mailer, SendMailError, Sender, Template, facts, order_mails};
+use crate::accounts::one_time_code::{CODE_TTL, GUESSES_MAX, derive_code};
 use crate::accounts::{RESET_LINK_TTL, SecretKey, derive_reset_token};
 use crate::db::{self, Pool, PoolError, Retryable, TransactionError};
 use crate::email_address::EmailAddress;
@@ -187,7 +187,7 @@ async fn compose(
     let facts = match template {
         Template::VerifyEmailCode | Template::EmailChangeCode => {
             let OfCode { code_id } = ids(data)?;
-            let Some((user_id, created_at)) = find_unused_code(conn, code_id, CODE_TTL).await? else {
+            let Some((user_id, created_at, _)) = find_unused_code(conn, code_id, CODE_TTL).await? else {
                 return Ok(None);
             };
             let Some(user) = facts::user(conn, user_id).await? else { return Ok(None) };
@@ -198,14 +198,18 @@ async fn compose(
         Template::PasswordReset | Template::SetPassword => {
             let OfCode { code_id } = ids(data)?;
             // As long as the link is good, even if the code in the same mail is not any more: the mail tells both times.
-            let Some((user_id, created_at)) = find_unused_code(conn, code_id, RESET_LINK_TTL).await? else {
+            let unused = find_unused_code(conn, code_id, RESET_LINK_TTL).await?;
+            let Some((user_id, created_at, attempts)) = unused else {
                 return Ok(None);
             };
             let Some(user) = facts::user(conn, user_id).await? else { return Ok(None) };
-            let digits = derive_code(&settings.secret_key, code_id);
+            let digits = (attempts < GUESSES_MAX).then(|| derive_code(&settings.secret_key, code_id));
             let expires_at = created_at + CODE_TTL;
             let token = derive_reset_token(&settings.secret_key, code_id);
             let link = settings.password_reset_url.as_ref().map(|page| format!("{page}#token={token}"));
+            if digits.is_none() && link.is_none() {
+                return Ok(None);
+            }
             let link_expires_at = facts::moment(created_at + RESET_LINK_TTL);
             let code = context! { digits, link, link_expires_at, expires_at => facts::moment(expires_at) };
             context! { shop, user, code }
@@ -226,6 +230,9 @@ async fn compose(
         | Template::LatePaymentAlert => {
             let OfOrder { order_id } = ids(data)?;
             let Some(order) = facts::order(conn, order_id).await? else { return Ok(None) };
+            if order_mails::is_pointless(conn, template, order_id).await? {
+                return Ok(None);
+            }
             context! { shop, order }
         }
         Template::PaymentMismatchAlert => {
@@ -275,17 +282,17 @@ fn ids<T: for<'de> Deserialize<'de>>(data: serde_json::Value) -> Result<T, SendE
     serde_json::from_value(data).map_err(|error| SendEmailError::Unwritable(error.to_string()))
 }
 
-/// Whose code it is and since when, unless it was used or is too old.
+/// Whose code it is, since when, and how many guesses were made, unless it was used or is too old.
 async fn find_unused_code(
     conn: &mut AsyncPgConnection,
     id: CodeId,
     younger_than: Duration,
-) -> QueryResult<Option<(UserId, DateTime<Utc>)>> {
+) -> QueryResult<Option<(UserId, DateTime<Utc>, i32)>> {
     one_time_codes::table
         .find(id)
         .filter(one_time_codes::consumed_at.is_null())
         .filter(one_time_codes::created_at.gt(db::time_before(younger_than)))
-        .select((one_time_codes::user_id, one_time_codes::created_at))
+        .select((one_time_codes::user_id, one_time_codes::created_at, one_time_codes::attempts))
         .first(conn)
         .await
         .optional()

@@ -3,6 +3,7 @@
 
 mod ask_again;
 mod attempt;
+pub mod limits;
 mod list_refunds;
 mod mock;
 mod mock_webhook;

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
 use super::{
     Outcome, Payment, ProviderError, ProviderName, Refund, RefundOutcome, WebhookDelivery, WebhookError,
-    WebhookEvent,
+    WebhookEvent, in_time,
 };
 
 /// A payment provider. A host adds its own by implementing this trait and passing it to [`Providers`].
@@ -75,6 +76,15 @@ impl Providers {
     /// The provider, if it is enabled.
     pub fn get(&self, name: &ProviderName) -> Option<&dyn PaymentProvider> {
         self.0.get(name).map(AsRef::as_ref)
+    }
+
+    /// Ends an attempt at its provider (see [`PaymentProvider::expire`]), within this time.
+    pub async fn end(&self, payment: &Payment, limit: Duration) -> Result<Outcome, ProviderError> {
+        match self.get(&payment.provider) {
+            Some(provider) => in_time(&payment.provider, limit, provider.expire(payment)).await,
+            // The provider is not enabled, so nobody can be asked. Money that still comes is a late payment.
+            None => Ok(Outcome::Expired),
+        }
     }
 
     /// The names of the enabled providers.

@@ -1,11 +1,13 @@
 //! Putting jobs into the table.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::db::Prepared;
+use crate::db::{Prepared, time_after};
 use crate::ids::JobId;
 use crate::schema::jobs;
 
@@ -60,9 +62,21 @@ impl NewJob {
 /// Inserts a job that may run at once. It takes effect when the caller's transaction commits. A shared borrow
 /// of the connection is enough, so that other writes can be sent together with this one.
 pub async fn enqueue<J: Job>(conn: &AsyncPgConnection, job: &J) -> QueryResult<JobId> {
+    enqueue_after(conn, Duration::ZERO, job).await
+}
+
+/// Like [`enqueue`], for a job that may run after this time.
+pub async fn enqueue_after<J: Job>(conn: &AsyncPgConnection, delay: Duration, job: &J) -> QueryResult<JobId> {
     let row = NewJob::new(job).map_err(|error| diesel::result::Error::SerializationError(error.into()))?;
     let id = row.id;
-    Prepared(diesel::insert_into(jobs::table).values(row)).execute(&mut { conn }).await?;
+    let values = (
+        jobs::id.eq(id),
+        jobs::kind.eq(row.kind),
+        jobs::payload.eq(row.payload),
+        jobs::attempts_max.eq(row.attempts_max),
+        jobs::run_at.eq(time_after(delay)),
+    );
+    Prepared(diesel::insert_into(jobs::table).values(values)).execute(&mut { conn }).await?;
     Ok(id)
 }
 

@@ -20,7 +20,7 @@ pub use dead_letters::{
     DEAD_JOBS_KEPT, JobRow, JobState, ManageJobError, cancel, find, forget_errors_about, list, prune_dead,
     retry,
 };
-pub use enqueue::{Job, NewJob, enqueue, enqueue_all};
+pub use enqueue::{Job, NewJob, enqueue, enqueue_after, enqueue_all};
 pub use failure::Failure;
 pub(crate) use finish::end_attempt;
 pub use finish::{CompleteError, LeaseLost, complete, release, renew};

@@ -59,6 +59,7 @@ pub fn order_wish(owner: Owner) -> PlaceOrder {
         email: email("ada@example.com"),
         shipping_address: address(),
         billing_address: None,
+        tell_before_payment: true,
         expected_total: None,
         origin: guest_origin(),
     }

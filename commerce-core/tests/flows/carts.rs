@@ -17,7 +17,7 @@ fn holding() -> ShopSettings {
     ShopSettings { reservation_mode: ReservationMode::Cart, ..Default::default() }
 }
 
-async fn user(db: &TestDatabase) -> UserId {
+pub async fn user(db: &TestDatabase) -> UserId {
     let id = UserId::new();
     diesel::insert_into(users::table)
         .values((
@@ -51,7 +51,7 @@ async fn quantities(db: &TestDatabase, shop: &ShopSettings, owner: Owner) -> Vec
 }
 
 /// Units of a variant that carts hold.
-async fn held(db: &TestDatabase, variant_id: VariantId) -> i64 {
+pub async fn held(db: &TestDatabase, variant_id: VariantId) -> i64 {
     let quantities: Vec<i64> = stock_reservations::table
         .filter(stock_reservations::variant_id.eq(variant_id))
         .filter(stock_reservations::status.eq("held"))

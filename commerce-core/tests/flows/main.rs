@@ -6,9 +6,11 @@
     reason = "a test that meets the unexpected ends there"
 )]
 
+mod attempts;
 mod bank_transfer;
 mod carts;
 mod expiry;
+mod hold_limits;
 mod host_transaction;
 mod late_money;
 mod migrations;

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, value_parser};
 use commerce_core::email_address::{EmailAddress, InvalidEmailAddress};
 use commerce_core::money::Currency;
 use commerce_core::settings::{PaymentFailurePolicy, ReservationMode, ShopSettings};
@@ -30,6 +30,22 @@ pub struct ShopArguments {
     #[arg(long, env = "COMMERCE_CART_HOLD_TTL", default_value = "15m", value_parser = parse_duration)]
     cart_hold_ttl: Duration,
 
+    /// How long the carts of a shopper hold stock within 24 hours in mode `cart`, however often they are changed
+    #[arg(long, env = "COMMERCE_CART_HOLD_MAX", default_value = "1h", value_parser = parse_duration)]
+    cart_hold_max: Duration,
+
+    /// How many orders of one shopper may wait for their payment at a time
+    #[arg(long, env = "COMMERCE_OPEN_ORDERS_MAX", default_value = "5", value_parser = value_parser!(u32).range(1..))]
+    open_orders_max: u32,
+
+    /// How many units one shopper may hold without having paid for them
+    #[arg(long, env = "COMMERCE_HELD_UNITS_MAX", default_value = "300", value_parser = value_parser!(u32).range(1..))]
+    held_units_max: u32,
+
+    /// How long the mail about a new order waits; it is not sent if the order is paid or cancelled by then
+    #[arg(long, env = "COMMERCE_ORDER_MAIL_DELAY", default_value = "1m", value_parser = parse_duration)]
+    order_mail_delay: Duration,
+
     /// What a failed payment does to its order: `keep` it for another attempt, or `cancel` it
     #[arg(long, env = "COMMERCE_PAYMENT_FAILURE", default_value = "keep")]
     payment_failure: PaymentFailurePolicy,
@@ -48,6 +64,10 @@ impl ShopArguments {
             provider_grace: self.provider_grace,
             reservation_mode: self.reservation_mode,
             cart_hold_ttl: self.cart_hold_ttl,
+            cart_hold_max: self.cart_hold_max,
+            open_orders_max: self.open_orders_max,
+            held_units_max: self.held_units_max,
+            order_mail_delay: self.order_mail_delay,
             payment_failure: self.payment_failure,
             alert_email: self.alert_email.clone(),
         }

@@ -47,7 +47,7 @@ struct Reading {
 }
 
 pub async fn run(arguments: &Arguments) -> Result<()> {
-    fill(arguments).await?;
+    fill(&arguments.database_url, &arguments.api, arguments.products).await?;
     let api = server::Api::start(&arguments.api, &arguments.database_url, None).await?;
     let mut rows = Vec::new();
     for reading in readings(arguments.products) {
@@ -73,18 +73,18 @@ pub async fn run(arguments: &Arguments) -> Result<()> {
 }
 
 /// By `commerce-api import`, as a merchant would.
-async fn fill(arguments: &Arguments) -> Result<()> {
-    db::migrate(&arguments.database_url).await?;
+pub async fn fill(database_url: &str, api: &Path, count: u64) -> Result<()> {
+    db::migrate(database_url).await?;
     let mut file = tempfile::NamedTempFile::new()?;
-    products::write_csv(&mut file, arguments.products)?;
+    products::write_csv(&mut file, count)?;
     let begun = Instant::now();
-    let mut import = Command::new(&arguments.api)
+    let mut import = Command::new(api)
         .arg("import")
         .arg(file.path())
-        .env("DATABASE_URL", &arguments.database_url)
+        .env("DATABASE_URL", database_url)
         .kill_on_drop(true)
         .spawn()
-        .with_context(|| format!("{} does not start", arguments.api.display()))?;
+        .with_context(|| format!("{} does not start", api.display()))?;
     let mut peak_kb = 0;
     let ended = loop {
         if let Some(ended) = import.try_wait()? {
@@ -96,14 +96,14 @@ async fn fill(arguments: &Arguments) -> Result<()> {
     };
     ensure!(ended.success(), "the import failed: {ended}");
     let took = begun.elapsed();
-    let mut conn = db::connect(&arguments.database_url).await?;
+    let mut conn = db::connect(database_url).await?;
     conn.batch_execute("VACUUM ANALYZE").await?;
     println!(
         "`commerce-api import` of {} rows ({} MB): {:.0} s, {:.0} rows/s, at most {} MB of memory (VmHWM).",
-        arguments.products,
+        count,
         file.as_file().metadata()?.len() / 1_000_000,
         took.as_secs_f64(),
-        f64::from(u32::try_from(arguments.products)?) / took.as_secs_f64(),
+        f64::from(u32::try_from(count)?) / took.as_secs_f64(),
         peak_kb / 1000,
     );
     Ok(())

@@ -66,7 +66,7 @@ async fn compare(
     let postmaster = processes::postmaster(conn).await?;
     for _ in 0..2 {
         for (name, script, sum) in &mut contestants {
-            let carts = goods::fill_carts(conn, spread, clients, half).await?;
+            let carts = goods::fill_carts(conn, spread, clients, half, script.is_none()).await?;
             wal::settle(conn).await?;
             let before = wal::read(conn).await?;
             let (postgres, program) = (processes::cpu_of_family(postmaster)?, api.cpu()?);

@@ -29,7 +29,7 @@ impl Figures {
         self.api_cpu += other.api_cpu;
     }
 
-    fn per_second(&self) -> f64 {
+    pub fn per_second(&self) -> f64 {
         self.latencies.len() as f64 / self.time.as_secs_f64()
     }
 
@@ -139,7 +139,7 @@ pub fn print_directly(searches: &[(&'static str, Figures); 3]) {
     );
 }
 
-fn percentile(latencies: &[Duration], share: f64) -> Duration {
+pub fn percentile(latencies: &[Duration], share: f64) -> Duration {
     let mut sorted = latencies.to_vec();
     sorted.sort_unstable();
     let index = ((sorted.len() as f64 * share) as usize).min(sorted.len().saturating_sub(1));

@@ -4,11 +4,17 @@ use std::fmt;
 use std::time::Duration;
 
 use anyhow::Result;
+use commerce_api::http::cart_token::CartTokens;
+use commerce_core::accounts::SecretKey;
+use commerce_core::cart::TokenHash;
 use diesel::QueryableByName;
-use diesel::sql_types::BigInt;
+use diesel::sql_types::{Array, BigInt, Bytea};
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 
 pub const SKUS: i64 = 1000;
+
+/// The secret of the servers that are measured.
+pub const SECRET: &str = "bm90LWEtc2VjcmV0LWJ1dC1sb25nLWVub3VnaC1mb3ItYS1iZW5jaA==";
 
 /// Where the demand goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +45,7 @@ impl fmt::Display for Spread {
 }
 
 /// Full carts with the numbers `first..first + each * clients`; a client takes `each` of them in turn. The guest's token of a cart
-/// is [`token`] of its number.
+/// is [`token`] of its number, or [`floor_token`] if pgbench checks it out.
 pub struct Carts {
     pub first: i64,
     pub each: i64,
@@ -47,7 +53,20 @@ pub struct Carts {
     pub spread: Spread,
 }
 
-pub fn token(number: i64) -> String {
+/// The token that commerce-api would have made.
+pub fn token(tokens: &CartTokens, number: i64) -> String {
+    let mut bytes = [0; 16];
+    bytes[8..].copy_from_slice(&number.to_be_bytes());
+    tokens.issue_for(bytes)
+}
+
+/// What the server of a benchmark makes tokens with.
+pub fn cart_tokens() -> Result<CartTokens> {
+    Ok(CartTokens::new(&SecretKey::parse(SECRET)?))
+}
+
+/// The token that the script of pgbench computes.
+fn floor_token(number: i64) -> String {
     format!("bench-cart-token-{number}")
 }
 
@@ -89,6 +108,7 @@ pub async fn fill_carts(
     spread: Spread,
     clients: usize,
     time: Duration,
+    over_http: bool,
 ) -> Result<Carts> {
     #[derive(QueryableByName)]
     struct Number {
@@ -102,12 +122,20 @@ pub async fn fill_carts(
     let Number { first } = diesel::sql_query(next).bind::<BigInt, _>(count).get_result(conn).await?;
     let sku = format!("(n * 7919) % {}", spread.skus());
     let last = first + count - 1;
-    let prefix = token(0);
-    let prefix = prefix.trim_end_matches('0');
-    conn.batch_execute(&format!(
+    let tokens = cart_tokens()?;
+    let of = |number| if over_http { token(&tokens, number) } else { floor_token(number) };
+    let hashes: Vec<Vec<u8>> =
+        (first..=last).map(|number| TokenHash::of(&of(number)).as_bytes().to_vec()).collect();
+    diesel::sql_query(
         "INSERT INTO commerce.carts (id, token_hash)
-             SELECT bench_id('4', n), sha256(('{prefix}' || n)::bytea) FROM generate_series({first}::bigint, {last}) n;
-         INSERT INTO commerce.cart_items (cart_id, variant_id, quantity)
+         SELECT bench_id('4', $1 + place - 1), hash FROM unnest($2) WITH ORDINALITY AS given (hash, place)",
+    )
+    .bind::<BigInt, _>(first)
+    .bind::<Array<Bytea>, _>(hashes)
+    .execute(conn)
+    .await?;
+    conn.batch_execute(&format!(
+        "INSERT INTO commerce.cart_items (cart_id, variant_id, quantity)
              SELECT bench_id('4', n), bench_id('2', {sku}), 1 FROM generate_series({first}::bigint, {last}) n"
     ))
     .await?;

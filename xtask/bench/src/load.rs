@@ -12,7 +12,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use crate::figures::Figures;
-use crate::goods::{Carts, token};
+use crate::goods::{Carts, cart_tokens, token};
 
 const BODY: &str = r#"{"email":"ada@example.com","shipping_address":{"name":"Ada Lovelace","line1":"12 St James's Square","city":"London","postal_code":"SW1Y 4JH","country":"GB"}}"#;
 
@@ -40,13 +40,14 @@ async fn shop(
     end: Instant,
 ) -> Result<(Vec<Duration>, u64)> {
     let mut sender = connect(address).await?;
+    let tokens = cart_tokens()?;
     let (mut latencies, mut errors) = (Vec::new(), 0);
     for number in numbers {
         let begin = Instant::now();
         if begin >= end {
             return Ok((latencies, errors));
         }
-        if check_out(&mut sender, address, number).await? {
+        if check_out(&mut sender, address, &token(&tokens, number), number).await? {
             latencies.push(begin.elapsed());
         } else {
             errors += 1;
@@ -56,11 +57,16 @@ async fn shop(
     Ok((latencies, errors))
 }
 
-async fn check_out(sender: &mut SendRequest<Full<Bytes>>, address: SocketAddr, number: i64) -> Result<bool> {
+async fn check_out(
+    sender: &mut SendRequest<Full<Bytes>>,
+    address: SocketAddr,
+    token: &str,
+    number: i64,
+) -> Result<bool> {
     let request = Request::post("/v1/orders/checkout")
         .header("host", address.to_string())
         .header("content-type", "application/json")
-        .header("cart-token", token(number))
+        .header("cart-token", token)
         .header("idempotency-key", format!("bench-{number}"))
         .body(Full::new(Bytes::from_static(BODY.as_bytes())))?;
     sender.ready().await.context("the server hung up")?;

@@ -1,5 +1,6 @@
 //! Figures of commerce against what it stands on, measured in one run. `cargo xtask bench` starts it.
 
+mod attack;
 mod catalogue;
 mod checkout;
 mod constant;
@@ -12,6 +13,7 @@ mod logins;
 mod processes;
 mod products;
 mod server;
+mod strangers;
 mod wal;
 
 use anyhow::Result;
@@ -27,6 +29,10 @@ enum Command {
     Jobs(jobs::Arguments),
     /// What logins cost, and what they leave in memory
     Logins(logins::Arguments),
+    /// What many hostile searches leave of the checkout
+    Strangers(strangers::Arguments),
+    /// All attacks at once on a shop that runs, while honest shoppers buy
+    Attack(attack::Arguments),
     /// The server that answers the constant
     Constant(constant::Arguments),
 }
@@ -38,6 +44,8 @@ async fn main() -> Result<()> {
         Command::Catalogue(arguments) => catalogue::run(&arguments).await,
         Command::Jobs(arguments) => jobs::run(&arguments).await,
         Command::Logins(arguments) => logins::run(&arguments).await,
+        Command::Strangers(arguments) => strangers::run(&arguments).await,
+        Command::Attack(arguments) => attack::run(&arguments).await,
         Command::Constant(arguments) => constant::run(&arguments).await,
     }
 }

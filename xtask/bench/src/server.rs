@@ -23,7 +23,7 @@ impl Api {
             .arg("serve")
             .env("DATABASE_URL", database_url)
             .env("COMMERCE_HTTP_ADDR", address.to_string())
-            .env("COMMERCE_SECRET_KEY", "bm90LWEtc2VjcmV0LWJ1dC1sb25nLWVub3VnaC1mb3ItYS1iZW5jaA==")
+            .env("COMMERCE_SECRET_KEY", crate::goods::SECRET)
             .env("COMMERCE_PAYMENT_PROVIDERS", "mock")
             .env("COMMERCE_RATE_LIMITS", "off")
             .env(

@@ -63,9 +63,11 @@ impl Settings {
 
     /// The defaults of a demo shop. `state` is the folder for what it leaves behind.
     pub fn fill_in(&mut self, state: &Path) -> Result<()> {
-        for (name, default) in
-            [("COMMERCE_HTTP_ADDR", "127.0.0.1:8080"), ("COMMERCE_WORKER_HTTP_ADDR", "127.0.0.1:8081")]
-        {
+        for (name, default) in [
+            ("COMMERCE_HTTP_ADDR", "127.0.0.1:8080"),
+            ("COMMERCE_WORKER_HTTP_ADDR", "127.0.0.1:8081"),
+            ("COMMERCE_METRICS_ADDR", "127.0.0.1:8082"),
+        ] {
             if self.get(name).is_none() {
                 self.set(name, free_address(name, default)?);
             }

@@ -27,7 +27,9 @@ pub fn text(settings: &Settings, address: SocketAddr) -> String {
     };
     line("API", &format!("http://{address}/v1"));
     line("Swagger UI", &format!("http://{address}/docs"));
-    line("Metrics", &format!("http://{address}/metrics"));
+    if let Ok(metrics) = settings.http_address("COMMERCE_METRICS_ADDR") {
+        line("Metrics", &format!("http://{metrics}/metrics"));
+    }
     if let Ok(worker) = settings.http_address("COMMERCE_WORKER_HTTP_ADDR") {
         line("", &format!("http://{worker}/metrics  (worker)"));
     }

@@ -18,7 +18,7 @@ use crate::http::answer::{NoContent, Okay, Reply};
 use crate::http::auth::Customer;
 use crate::http::body::Body;
 use crate::http::call::Call;
-use crate::http::client_ip::ClientIp;
+use crate::http::client_ip::{ClientIp, network_of};
 use crate::http::page_origin::PageOrigin;
 use crate::http::problem::{Code, OnlyDatabase, Problem, Refusal, Refused};
 use crate::http::state::State;
@@ -50,7 +50,8 @@ impl Accounts {
         if by_cookie {
             PageOrigin::check(request)?;
         }
-        let guess = self.0.limits.count_guess(&email, request.data::<ClientIp>()).await?;
+        let from = request.data::<ClientIp>().copied();
+        let guess = self.0.limits.count_guess(&email, from).await?;
         let credentials = match email.parse::<EmailAddress>() {
             Ok(email) => accounts::find_credentials(&mut *self.0.conn().await?, &email).await?,
             Err(_) => StoredCredentials::of_nobody(),
@@ -75,6 +76,9 @@ impl Accounts {
                 let (user, opened) = accounts::open_session(conn, &proven, &device).await?;
                 (user, Carried::Tokens(opened))
             };
+            if let Some(ClientIp(ip)) = from {
+                accounts::remember_network(conn, user.id, &network_of(ip)).await?;
+            }
             if let Some(token) = cart_token {
                 let origin = Origin { actor: Actor::User(user.id), request_id: call.request_id };
                 merge_cart(conn, &state, &token, &user, &origin).await?;

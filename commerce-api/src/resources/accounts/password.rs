@@ -4,12 +4,14 @@ use commerce_core::accounts::{self, HashError, LoginError, NewPassword, ProvenUs
 use commerce_core::email_address::EmailAddress;
 use commerce_core::flows;
 use diesel_async::AsyncPgConnection;
+use poem::Request;
 use poem_openapi::types::Example;
 use poem_openapi::{Object, OpenApi};
 
 use crate::http::answer::{Accepted, NoContent};
 use crate::http::auth::Customer;
 use crate::http::body::Body;
+use crate::http::client_ip::{ClientIp, network_of};
 use crate::http::even_time::in_even_time;
 use crate::http::problem::{Code, Fault, OnlyDatabase, Problem, Refusal, Refused};
 use crate::http::state::State;
@@ -22,7 +24,8 @@ pub struct Passwords(pub State);
 impl Passwords {
     /// Request a password reset
     ///
-    /// Mails a link and a code of six digits, at most once a minute and six times an hour. The link is valid
+    /// Mails a link and a code of six digits, at most once a minute and six times an hour. After twelve mails in a day,
+    /// further ones have a link only. The link is valid
     /// for thirty minutes, the code for ten minutes and five guesses. `POST /auth/password/reset` takes
     /// either of them once. The answer is the same whether or not the address has an account.
     #[oai(path = "/auth/password/forgot", method = "post", operation_id = "forgot_password")]
@@ -42,13 +45,18 @@ impl Passwords {
     /// Reset the password
     ///
     /// Takes the `token` of the mailed link, or `email` with the mailed `code`. All sessions of the account
-    /// end, all other links and codes become invalid, and a notice is mailed to the owner.
+    /// end, all other links and codes become invalid, and a notice is mailed to the owner. Guesses at the old password
+    /// no longer count against the login.
     #[oai(path = "/auth/password/reset", method = "post", operation_id = "reset_password")]
-    async fn reset(&self, body: Body<ResetPasswordRequest>) -> Result<NoContent, Refused<ResetRefusal>> {
+    async fn reset(
+        &self,
+        body: Body<ResetPasswordRequest>,
+        request: &Request,
+    ) -> Result<NoContent, Refused<ResetRefusal>> {
         if let Some(email) = &body.email {
             self.0.limits.by_account("reset_password", email).await?;
         }
-        Ok(in_even_time(self.set_anew(body.value)).await?)
+        Ok(in_even_time(self.set_anew(body.value, request.data::<ClientIp>().copied())).await?)
     }
 
     /// Change the password
@@ -77,16 +85,26 @@ impl Passwords {
 }
 
 impl Passwords {
-    async fn set_anew(&self, body: ResetPasswordRequest) -> Result<NoContent, Problem> {
+    async fn set_anew(
+        &self,
+        body: ResetPasswordRequest,
+        from: Option<ClientIp>,
+    ) -> Result<NoContent, Problem> {
         let proof = self.prove(&body).await?;
         let password = new_password(&body.new_password, proof.email().as_str())?;
         let password = self.0.hasher.hash(password).await?;
         let reset = async move |conn: &mut AsyncPgConnection| {
-            Ok::<_, OnlyDatabase>(flows::reset_password(conn, &proof, &password).await?)
+            let user = flows::reset_password(conn, &proof, &password).await?;
+            // The owner will log in from here, whatever others guess elsewhere.
+            if let (Some(user), Some(ClientIp(ip))) = (&user, from) {
+                accounts::remember_network(conn, user.id, &network_of(ip)).await?;
+            }
+            Ok::<_, OnlyDatabase>(user)
         };
         let user = self.0.transaction("reset_password", reset).await?;
         let user = user.ok_or_else(|| body.refusal().problem())?;
         self.0.sessions.forget_user(user.id);
+        self.0.limits.forget_guesses(user.email.as_str(), from).await?;
         Ok(NoContent::done())
     }
 

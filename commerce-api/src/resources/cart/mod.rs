@@ -6,8 +6,11 @@ use chrono::{DateTime, Utc};
 use commerce_core::cart::{self, CartError, CartView, Item, Owner, TokenHash, ViewCartError};
 use commerce_core::ids::VariantId;
 use commerce_core::inventory::Shortage;
+use commerce_core::orders::HoldLimit;
 use commerce_core::request::{Actor, Origin};
+use commerce_core::settings::ReservationMode;
 use diesel_async::AsyncPgConnection;
+use poem::Request;
 use poem_openapi::param::Path;
 use poem_openapi::types::Example;
 use poem_openapi::{Object, OpenApi};
@@ -16,6 +19,7 @@ use uuid::Uuid;
 use crate::http::answer::{NOTHING, NoContent, Nothing, Okay};
 use crate::http::auth::{Credential, Customer, Shopper, Visitor};
 use crate::http::body::Body;
+use crate::http::client_ip::ClientIp;
 use crate::http::idempotency_key::IdempotencyKey;
 use crate::http::money::Money;
 use crate::http::problem::{Code, Fault, Problem, Refusal, Refused};
@@ -45,9 +49,11 @@ impl Carts {
         &self,
         visitor: Visitor,
         body: Body<ReplaceCartRequest>,
+        request: &Request,
     ) -> Result<Okay<Cart>, Refused<CartError>> {
-        let caller = CartCaller::of(visitor);
+        let caller = CartCaller::of(visitor, &self.0);
         let items: Vec<Item> = body.items.iter().map(Item::from).collect();
+        self.count_held(&items, request).await?;
         let state = self.0.clone();
         let effect = async move |conn: &mut AsyncPgConnection| {
             cart::replace(conn, &state.shop, caller.owner, &items, &caller.origin).await?;
@@ -66,9 +72,12 @@ impl Carts {
         visitor: Visitor,
         #[oai(name = "Idempotency-Key")] key: IdempotencyKey,
         body: Body<CartItemRequest>,
+        request: &Request,
     ) -> Result<Okay<Cart>, Refused<CartError>> {
+        self.count_held(&[Item::from(&body.value)], request).await?;
         let request = visitor.shopper.as_ref().and_then(|shopper| key.request(shopper, body.raw()));
-        let (caller, item, state) = (CartCaller::of(visitor), Item::from(&body.value), self.0.clone());
+        let (caller, item, state) =
+            (CartCaller::of(visitor, &self.0), Item::from(&body.value), self.0.clone());
         let effect = async move |conn: &mut AsyncPgConnection| {
             cart::add_item(conn, &state.shop, caller.owner, item, &caller.origin).await?;
             caller.view(conn, &state).await
@@ -83,8 +92,10 @@ impl Carts {
         shopper: Shopper,
         variant_id: Path<Uuid>,
         body: Body<QuantityRequest>,
+        request: &Request,
     ) -> Result<Okay<Cart>, Refused<CartError>> {
         let item = Item { variant_id: VariantId(variant_id.0), quantity: body.quantity };
+        self.count_held(&[item], request).await?;
         let (caller, state) = (CartCaller::from(shopper), self.0.clone());
         let effect = async move |conn: &mut AsyncPgConnection| {
             cart::set_quantity(conn, &state.shop, caller.owner, item, &caller.origin).await?;
@@ -150,14 +161,27 @@ struct CartCaller {
     new_token: Option<String>,
 }
 
+impl Carts {
+    /// Counts what the cart will keep from other shoppers, in mode `cart`.
+    async fn count_held(&self, items: &[Item], request: &Request) -> Result<(), Problem> {
+        match self.0.shop.reservation_mode {
+            ReservationMode::Checkout => Ok(()),
+            ReservationMode::Cart => {
+                let units = items.iter().map(|item| item.quantity).fold(0, i64::saturating_add);
+                self.0.limits.count_units(units, request.data::<ClientIp>()).await
+            }
+        }
+    }
+}
+
 impl CartCaller {
-    fn of(visitor: Visitor) -> Self {
+    fn of(visitor: Visitor, state: &State) -> Self {
         match visitor.shopper {
             Some(shopper) => shopper.into(),
             None => {
-                let (token, hash) = TokenHash::generate();
+                let token = state.cart_tokens.issue();
                 let origin = Origin { actor: Actor::Guest, request_id: visitor.call.request_id };
-                Self { owner: Owner::Guest(hash), origin, new_token: Some(token) }
+                Self { owner: Owner::Guest(TokenHash::of(&token)), origin, new_token: Some(token) }
             }
         }
     }
@@ -331,6 +355,13 @@ impl Example for Cart {
     }
 }
 
+/// 409, with the limit in `detail`.
+pub fn hold_limit(limit: HoldLimit) -> Problem {
+    let mut detail = limit.to_string();
+    detail.get_mut(..1).map(str::make_ascii_uppercase);
+    Problem::new(Code::HoldLimit, format!("{detail}."))
+}
+
 /// 409, with each line that is short of stock in `lines`.
 pub fn out_of_stock(shortages: Vec<Shortage>) -> Problem {
     let lines: Vec<_> = shortages
@@ -353,6 +384,7 @@ impl Refusal for CartError {
         Code::OutOfStock,
         Code::NotForSale,
         Code::CartFull,
+        Code::HoldLimit,
         Code::CurrencyMismatch,
     ];
 
@@ -368,6 +400,7 @@ impl Refusal for CartError {
             Self::TooManyItems => Problem::new(Code::CartFull, self.to_string()),
             Self::OutOfStock(shortages) => out_of_stock(shortages),
             Self::CurrencyMismatch { .. } => Problem::new(Code::CurrencyMismatch, self.to_string()),
+            Self::HoldLimit(limit) => hold_limit(limit),
             Self::Pricing(_) => Problem::invalid(vec![Fault::at("/quantity", self.to_string())]),
             Self::Database(error) => error.into(),
         }

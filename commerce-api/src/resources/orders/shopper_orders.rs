@@ -25,7 +25,7 @@ use crate::http::money::{Address, Money};
 use crate::http::problem::{Code, Fault, Problem, Refusal, Refused};
 use crate::http::state::State;
 use crate::http::tag::Tag;
-use crate::resources::cart::out_of_stock;
+use crate::resources::cart::{hold_limit, out_of_stock};
 
 pub struct Orders(pub State);
 
@@ -35,6 +35,9 @@ impl Orders {
     ///
     /// Creates an order from the cart and reserves stock for all of it, or does nothing. The order can be
     /// paid until `expires_at`.
+    ///
+    /// A mail tells of an order that is not paid within a minute. Mails to addresses that the shopper has not proven
+    /// are limited; the mail about the payment is sent in any case.
     #[oai(path = "/orders/checkout", method = "post", operation_id = "checkout")]
     async fn checkout(
         &self,
@@ -43,9 +46,16 @@ impl Orders {
         body: Body<CheckoutRequest>,
         request: &Request,
     ) -> Result<Created<Order>, Refused<PlaceOrderError>> {
-        self.count_units(&shopper, request.data::<ClientIp>()).await?;
+        let from = request.data::<ClientIp>();
         let request = key.request(&shopper, body.raw());
-        let wish = self.wish(&shopper, &body).await?;
+        let mut wish = self.wish(&shopper, &body).await?;
+        // A request that is sent again finds its cart ordered, and counts nothing.
+        let units = cart::count_units(&mut *self.0.conn().await?, shopper.owner()).await?;
+        if units > 0 {
+            self.0.limits.count_units(units, from).await?;
+            wish.tell_before_payment = self.is_own_email(&shopper, &wish.email).await?
+                || self.0.limits.may_mail(&wish.email, from).await?;
+        }
         let (state, kept) = (self.0.clone(), request.clone());
         let effect = async move |conn: &mut AsyncPgConnection| {
             // The transaction is rolled back on any error.
@@ -147,6 +157,7 @@ impl Orders {
                 email,
                 shipping_address,
                 billing_address,
+                tell_before_payment: true,
                 expected_total,
                 origin: shopper.origin(),
             }),
@@ -161,12 +172,11 @@ impl Orders {
         }
     }
 
-    /// An order keeps its units from others until it is paid or expires.
-    async fn count_units(&self, shopper: &Shopper, from: Option<&ClientIp>) -> Result<(), Problem> {
-        let Some(from) = from.filter(|_| self.0.limits.counts_by_network()) else { return Ok(()) };
-        // A request that is sent again finds its cart ordered, and counts nothing.
-        let units = cart::count_units(&mut *self.0.conn().await?, shopper.owner()).await?;
-        self.0.limits.count_units(u32::try_from(units).unwrap_or(u32::MAX), *from).await
+    /// Whether the mails go to the shopper's own address, which the shopper has proven.
+    async fn is_own_email(&self, shopper: &Shopper, email: &EmailAddress) -> Result<bool, Problem> {
+        let Some(user_id) = shopper.owner().user_id() else { return Ok(false) };
+        let user = accounts::find_user(&mut *self.0.conn().await?, user_id).await?;
+        Ok(user.is_some_and(|user| user.email == *email && user.email_verified_at.is_some()))
     }
 
     async fn own_email(&self, shopper: &Shopper) -> Result<Option<EmailAddress>, Problem> {
@@ -431,6 +441,7 @@ impl Refusal for PlaceOrderError {
         Code::OutOfStock,
         Code::NotForSale,
         Code::PriceChanged,
+        Code::HoldLimit,
         Code::CurrencyMismatch,
         Code::ValidationFailed,
     ];
@@ -448,6 +459,7 @@ impl Refusal for PlaceOrderError {
                 Problem::new(Code::PriceChanged, detail).with("total", price_fact(actual))
             }
             Self::CurrencyMismatch { .. } => Problem::new(Code::CurrencyMismatch, self.to_string()),
+            Self::HoldLimit(limit) => hold_limit(limit),
             Self::Pricing(error) => Problem::invalid(vec![Fault::at("", error.to_string())]),
             Self::Database(error) => error.into(),
         }

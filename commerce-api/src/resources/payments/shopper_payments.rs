@@ -11,11 +11,12 @@ use chrono::{DateTime, Utc};
 use commerce_core::accounts::Permission;
 use commerce_core::db::{self, TransactionError};
 use commerce_core::flows::{
-    BeginPayment, BeginPaymentError, SettlePaymentError, begin_payment, settle_payment,
+    BeginPayment, BeginPaymentError, SettlePaymentError, SupersedeAttemptsError, begin_payment,
+    settle_payment, supersede_attempts,
 };
 use commerce_core::idempotency::{self, Begun, IdempotencyError, IdempotentRequest};
 use commerce_core::ids::{OrderId, PaymentId};
-use commerce_core::orders;
+use commerce_core::orders::{self, OrderStatus};
 use commerce_core::payments::{
     self, Outcome, PaymentProvider, ProviderError, ProviderName, Providers, RequiredAction, in_time,
 };
@@ -45,6 +46,10 @@ impl Payments {
     /// Starts a payment with the provider. An order can have several payments, and a payment may cover a part
     /// of the total. If the shopper must do something, `action` says what. If the provider cannot be reached,
     /// send the same request again to resume the payment.
+    ///
+    /// No money is taken twice. Earlier payments that are still open, and that together with this one would be
+    /// more than what is due, are ended at their provider first. If that is not possible, the answer is 409
+    /// `payment_under_way`.
     #[oai(path = "/orders/:id/pay", method = "post", operation_id = "pay_order")]
     async fn pay(
         &self,
@@ -79,7 +84,8 @@ impl Payments {
     /// Confirm a payment
     ///
     /// Asks the provider for the state of the payment, after the shopper did what `action` required. Only the owner
-    /// of the order can do it, because it can settle the order.
+    /// of the order can do it, because it can settle the order. If the order no longer waits for money, the payment
+    /// is ended instead, and takes none.
     #[oai(path = "/payments/:id/confirm", method = "post", operation_id = "confirm_payment")]
     async fn confirm(
         &self,
@@ -88,15 +94,15 @@ impl Payments {
         #[oai(name = "Idempotency-Key")] key: IdempotencyKey,
     ) -> Result<Okay<Payment>, Refused<SettlePaymentError>> {
         let request = key.request(&shopper, b"");
-        let payment = self.find_own(&shopper, PaymentId(id.0)).await?;
-        let outcome = match self.0.providers.get(&payment.provider) {
-            Some(provider) => {
-                let answer = in_time(&payment.provider, PROVIDER_TIMEOUT, provider.confirm(&payment)).await;
-                ask(answer)?
-            }
-            None => {
-                return Err(Problem::unavailable(format_args!("{} is switched off", payment.provider)).into());
-            }
+        let (order, payment) = self.find_own(&shopper, PaymentId(id.0)).await?;
+        let Some(provider) = self.0.providers.get(&payment.provider) else {
+            return Err(Problem::unavailable(format_args!("{} is switched off", payment.provider)).into());
+        };
+        // To confirm can mean to take the money, which nobody owes any more.
+        let outcome = if payment.status.is_open() && order.status != OrderStatus::PendingPayment {
+            ask(self.0.providers.end(&payment, PROVIDER_TIMEOUT).await)?
+        } else {
+            ask(in_time(&payment.provider, PROVIDER_TIMEOUT, provider.confirm(&payment)).await)?
         };
         let (state, origin) = (self.0.clone(), shopper.origin());
         let effect = async move |conn: &mut AsyncPgConnection| {
@@ -140,16 +146,20 @@ impl Payments {
             let payment = payments::find(&mut *self.0.conn().await?, id).await?;
             return payment.ok_or_else(|| Problem::not_found("payment"));
         }
-        self.find_own(shopper, id).await
+        self.find_own(shopper, id).await.map(|(_, payment)| payment)
     }
 
-    /// The payment, if it is for an order of the caller.
-    async fn find_own(&self, shopper: &Shopper, id: PaymentId) -> Result<payments::Payment, Problem> {
+    /// The payment and its order, if the order is the caller's.
+    async fn find_own(
+        &self,
+        shopper: &Shopper,
+        id: PaymentId,
+    ) -> Result<(orders::Order, payments::Payment), Problem> {
         let not_found = || Problem::not_found("payment");
         let mut conn = self.0.conn().await?;
         let payment = payments::find(&mut conn, id).await?.ok_or_else(not_found)?;
-        orders::find_owned(&mut conn, payment.order_id, shopper.owner()).await?.ok_or_else(not_found)?;
-        Ok(payment)
+        let order = orders::find_owned(&mut conn, payment.order_id, shopper.owner()).await?;
+        Ok((order.ok_or_else(not_found)?, payment))
     }
 }
 
@@ -163,8 +173,17 @@ async fn pay(
     request: IdempotentRequest,
     wish: BeginPayment,
 ) -> Result<Created<Payment>, Refused<BeginPaymentError>> {
-    let origin = wish.origin.clone();
-    let payment = match begin(&state, &request, wish).await? {
+    let (order_id, origin) = (wish.order_id, wish.origin.clone());
+    let begun = match begin(&state, &request, wish.clone()).await {
+        Err(TransactionError::RolledBack(BeginPaymentError::UnderWay)) => {
+            supersede_attempts(&state.pool, &state.shop, &state.providers, order_id, &origin)
+                .await
+                .map_err(not_superseded)?;
+            begin(&state, &request, wish).await
+        }
+        begun => begun,
+    };
+    let payment = match begun? {
         Attempt::Begun(payment) => payment,
         Attempt::Answered(stored) => return Ok(Created::replay(stored)),
     };
@@ -187,8 +206,8 @@ async fn begin(
     state: &State,
     request: &IdempotentRequest,
     wish: BeginPayment,
-) -> Result<Attempt, Refused<BeginPaymentError>> {
-    let begun = db::in_transaction(&state.pool, "begin_payment", async |conn: &mut AsyncPgConnection| {
+) -> Result<Attempt, TransactionError<BeginPaymentError>> {
+    db::in_transaction(&state.pool, "begin_payment", async |conn: &mut AsyncPgConnection| {
         match idempotency::begin(conn, request).await {
             Ok(Begun::Replay(stored)) => return Ok(Attempt::Answered(stored)),
             Ok(Begun::Fresh) => {}
@@ -197,15 +216,32 @@ async fn begin(
             Err(IdempotencyError::Database(error)) => return Err(error.into()),
         }
         begin_payment(conn, wish.clone()).await.map(Attempt::Begun)
-    });
-    begun.await.map_err(|error| match error {
-        TransactionError::NoConnection(error) => Problem::from(error).into(),
-        TransactionError::RolledBack(error) => error.into(),
     })
+    .await
 }
 
 /// The longest time that a shopper waits for a provider.
 const PROVIDER_TIMEOUT: Duration = Duration::from_secs(20);
+
+fn not_superseded(error: SupersedeAttemptsError) -> Problem {
+    match error {
+        SupersedeAttemptsError::UnderWay => BeginPaymentError::UnderWay.problem(),
+        SupersedeAttemptsError::Unreachable(error) => did_not_answer(&error),
+        SupersedeAttemptsError::NoConnection(error) => error.into(),
+        SupersedeAttemptsError::Settle(error) => error.problem(),
+        SupersedeAttemptsError::Database(error) => error.into(),
+    }
+}
+
+fn did_not_answer(error: &ProviderError) -> Problem {
+    tracing::warn!(%error, "a payment provider did not answer");
+    let detail =
+        "The payment provider did not answer. Send the same request with the same Idempotency-Key again.";
+    Problem { retry_after: Some(SOON), ..Problem::new(Code::ProviderUnavailable, detail) }
+}
+
+/// When to try again what may well succeed.
+const SOON: Duration = Duration::from_secs(2);
 
 /// A provider that refuses has answered. A provider that cannot be reached has not, so the attempt stays
 /// open.
@@ -216,14 +252,7 @@ fn ask(answer: Result<Outcome, ProviderError>) -> Result<Outcome, Problem> {
             tracing::warn!(%error, "a payment provider refused a request");
             Ok(Outcome::Failed { reference: None, code: "provider_refused".to_owned() })
         }
-        Err(error) => {
-            tracing::warn!(%error, "a payment provider did not answer");
-            let detail = "The payment provider did not answer. Send the same request with the same Idempotency-Key again.";
-            Err(Problem {
-                retry_after: Some(Duration::from_secs(2)),
-                ..Problem::new(Code::ProviderUnavailable, detail)
-            })
-        }
+        Err(error) => Err(did_not_answer(&error)),
     }
 }
 
@@ -436,6 +465,8 @@ impl Refusal for BeginPaymentError {
         Code::NotFound,
         Code::OrderState,
         Code::OrderExpired,
+        Code::PaymentUnderWay,
+        Code::TooManyPayments,
         Code::ValidationFailed,
         Code::CurrencyMismatch,
         Code::IdempotencyKeyReused,
@@ -454,6 +485,11 @@ impl Refusal for BeginPaymentError {
                 Problem::invalid(vec![Fault::at("/amount/amount", self.to_string())])
             }
             Self::CurrencyMismatch { .. } => Problem::new(Code::CurrencyMismatch, self.to_string()),
+            Self::UnderWay => {
+                let problem = Problem::new(Code::PaymentUnderWay, Code::PaymentUnderWay.meaning());
+                Problem { retry_after: Some(SOON), ..problem }
+            }
+            Self::TooManyAttempts => Problem::new(Code::TooManyPayments, Code::TooManyPayments.meaning()),
             Self::RequestReused => IdempotencyError::Reused.into(),
             Self::RequestInUse => IdempotencyError::InUse.into(),
             Self::Database(error) => error.into(),

@@ -1,0 +1,75 @@
+//! Reads the command line and the environment, and never prints a setting: many of them are secrets or contain one,
+//! and what a program prints ends in logs.
+
+use std::error::Error as _;
+use std::ffi::OsString;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Command, CommandFactory, Error, Parser};
+
+/// The arguments of this process. Prints what is wrong and ends the process if they cannot be read.
+pub fn read<P: Parser>() -> P {
+    read_from(std::env::args_os())
+}
+
+/// Like [`read`], from these arguments. The first one is the name of the program.
+pub fn read_from<P: Parser>(arguments: impl IntoIterator<Item = OsString>) -> P {
+    let matches = command::<P>().try_get_matches_from(arguments);
+    matches
+        .and_then(|mut matches| P::from_arg_matches_mut(&mut matches))
+        .unwrap_or_else(|error| without_value(&error).unwrap_or(error).exit())
+}
+
+/// The command, whose help does not show the values of variables.
+fn command<P: CommandFactory>() -> Command {
+    hide_values(P::command())
+}
+
+fn hide_values(command: Command) -> Command {
+    command.mut_args(|argument| argument.hide_env_values(true)).mut_subcommands(hide_values)
+}
+
+/// The same error without the value that it complains of. `None` if it complains of no value.
+fn without_value(error: &Error) -> Option<Error> {
+    let argument = match (error.kind(), error.get(ContextKind::InvalidArg)?) {
+        (ErrorKind::ValueValidation | ErrorKind::InvalidValue, ContextValue::String(argument)) => argument,
+        _ => return None,
+    };
+    let reason = match (error.source(), error.get(ContextKind::ValidValue)) {
+        (Some(source), _) => format!(": {source}"),
+        (None, Some(ContextValue::Strings(valid))) => format!(": expected {}", valid.join(", ")),
+        _ => String::new(),
+    };
+    Some(Error::raw(error.kind(), format!("the value for '{argument}' is invalid{reason}\n")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Parser)]
+    struct Arguments {
+        #[arg(long, value_parser = |text: &str| text.parse::<u8>())]
+        number: Option<u8>,
+        #[arg(long, value_parser = ["red", "green"], env = "PATH")]
+        color: Option<String>,
+    }
+
+    #[test]
+    fn errors_and_help_name_the_setting_and_never_its_value() {
+        let told = |arguments: &[&str]| {
+            let error = command::<Arguments>().try_get_matches_from(arguments).unwrap_err();
+            without_value(&error).unwrap_or(error).to_string()
+        };
+        let path = std::env::var("PATH").unwrap();
+        for (arguments, says) in [
+            (["x", "--number", "hunter2"], "'--number <NUMBER>' is invalid: invalid digit"),
+            (["x", "--color", "hunter2"], "'--color <COLOR>' is invalid: expected red, green"),
+        ] {
+            let text = told(&arguments);
+            assert!(text.contains(says) && !text.contains("hunter2"), "{text}");
+        }
+        let help = told(&["x", "--help"]);
+        assert!(help.contains("PATH") && !help.contains(&path), "{help}");
+    }
+}

@@ -1,0 +1,1 @@
+ALTER TABLE commerce.carts DROP COLUMN held_since;

@@ -1,0 +1,2 @@
+ALTER TABLE commerce.refresh_tokens DROP COLUMN exchanged_for;
+DROP TABLE commerce.known_networks;
