@@ -9,6 +9,7 @@
 mod categories;
 mod given;
 mod images;
+mod import_cases;
 mod import_matches;
 mod imports;
 mod limits;
