@@ -43,10 +43,10 @@ pub struct SeedArguments {
 /// The arguments of `commerce-api import`.
 #[derive(Debug, Args)]
 pub struct ImportArguments {
-    /// CSV file: Shopify's product export, or the native layout of demo/catalogue.csv
+    /// CSV file: Shopify's or WooCommerce's product export, or the native layout of demo/catalogue.csv
     file: PathBuf,
 
-    /// How to read the columns: `shopify` or `native`. Detected from the header by default
+    /// How to read the columns: `shopify`, `woocommerce` or `native`. Detected from the header by default
     #[arg(long)]
     layout: Option<Layout>,
 
@@ -60,7 +60,7 @@ pub struct ImportArguments {
     stock: StockPolicy,
 
     /// What to do about a SKU that another variant has: `refuse` is an error, `drop` imports the variant
-    /// without it. By default `drop` for Shopify's files, and `refuse` for the native layout
+    /// without it. By default `refuse` for the native layout, and `drop` for the others
     #[arg(long)]
     repeated_sku: Option<RepeatedSku>,
 

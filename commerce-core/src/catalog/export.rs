@@ -20,6 +20,17 @@ use crate::ids::{CategoryId, LocationId, ProductId, VariantId};
 use crate::money::Money;
 use crate::schema::{categories, products, stock_levels};
 use crate::spreadsheet;
+use crate::text_enum::text_enum;
+
+text_enum! {
+    /// The columns of an export.
+    pub enum ExportLayout {
+        /// Everything that an import can read.
+        Native = "native",
+        /// What Shopify's columns can hold.
+        Shopify = "shopify",
+    }
+}
 
 const PRODUCTS_AT_ONCE: i64 = 200;
 
@@ -27,7 +38,7 @@ const PRODUCTS_AT_ONCE: i64 = 200;
 /// `None`.
 #[derive(Debug)]
 pub struct ProductExport {
-    layout: Layout,
+    layout: ExportLayout,
     /// The stock in the file is what this location has on hand.
     location: LocationId,
     /// Attributes with a column of their own. The others share one column, as JSON.
@@ -78,12 +89,12 @@ impl ProductExport {
     /// Finds out which columns the file needs. `location` is the location whose stock is exported.
     pub async fn begin(
         conn: &mut AsyncPgConnection,
-        layout: Layout,
+        layout: ExportLayout,
         location: LocationId,
     ) -> QueryResult<Self> {
         let rows: Vec<NameRow> = match layout {
-            Layout::Native => diesel::sql_query(PLAIN_ATTRIBUTES).load(conn).await?,
-            Layout::Shopify => Vec::new(),
+            ExportLayout::Native => diesel::sql_query(PLAIN_ATTRIBUTES).load(conn).await?,
+            ExportLayout::Shopify => Vec::new(),
         };
         let attribute_columns = rows.into_iter().map(|row| row.name).collect();
         Ok(Self { layout, location, attribute_columns, last: None })
@@ -92,11 +103,11 @@ impl ProductExport {
     /// The first line.
     pub fn header(&self) -> String {
         let names: Vec<String> = match self.layout {
-            Layout::Native => {
+            ExportLayout::Native => {
                 let own = self.attribute_columns.iter().map(|name| format!("attribute:{name}"));
                 native::COLUMNS.into_iter().map(str::to_owned).chain(own).collect()
             }
-            Layout::Shopify => SHOPIFY_COLUMNS.into_iter().map(str::to_owned).collect(),
+            ExportLayout::Shopify => SHOPIFY_COLUMNS.into_iter().map(str::to_owned).collect(),
         };
         csv_lines([names])
     }
@@ -136,8 +147,8 @@ impl ProductExport {
             .await?;
         let ids: Vec<ProductId> = batch.iter().map(|product| product.id).collect();
         let keys = match self.layout {
-            Layout::Native => HashMap::new(),
-            Layout::Shopify => keys_of_products(conn, self.layout, &ids).await?,
+            ExportLayout::Native => HashMap::new(),
+            ExportLayout::Shopify => keys_of_products(conn, Layout::Shopify, &ids).await?,
         };
         Ok(Context {
             on_hand: on_hand.into_iter().collect(),
@@ -158,8 +169,8 @@ impl ProductExport {
         let lines = product.variants.len().max(links(product).count());
         (0..lines)
             .map(|line| match self.layout {
-                Layout::Native => self.native_row(product, line, context),
-                Layout::Shopify => shopify_row(product, line, context),
+                ExportLayout::Native => self.native_row(product, line, context),
+                ExportLayout::Shopify => shopify_row(product, line, context),
             })
             .collect()
     }

@@ -32,7 +32,7 @@ pub use category::{
 };
 pub use category_names::CategoryName;
 pub use category_tree::{CategoryNode, list_breadcrumbs, list_ids_below, list_tree, reorder_categories};
-pub use export::ProductExport;
+pub use export::{ExportLayout, ProductExport};
 pub use former_slugs::{find_moved_category, find_moved_product};
 pub use insert_product::{InsertedProduct, insert_product};
 pub use list_products::{ListProducts, ListProductsError, ProductSort, list_products};

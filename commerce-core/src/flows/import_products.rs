@@ -12,7 +12,7 @@ use super::import_options::{ImportMode, ImportOptions, StockPolicy};
 use super::import_report::ImportReport;
 use super::running_import::{IMPORT_LOCK, show_progress};
 use crate::catalog::import::{
-    Faults, ImportedProduct, KeyLines, LineError, Outcome, ProductReader, RowRead, Rules, Upserted,
+    Faults, ImportedProduct, KeyLines, Layout, LineError, Outcome, ProductReader, RowRead, Rules, Upserted,
     WarningKind, upsert_products,
 };
 use crate::catalog::{ProductRefusal, UpdateProductError};
@@ -252,7 +252,9 @@ impl Import<'_> {
                 .warnings
                 .push(WarningKind::ForeignSku, places.error(&format!("/variants/{at}/sku"), message));
         }
-        if let Some(slug) = &upserted.made_slug {
+        // WooCommerce's file has no slugs at all.
+        let made_slug = upserted.made_slug.as_ref().filter(|_| self.rules.layout != Layout::WooCommerce);
+        if let Some(slug) = made_slug {
             let message = format!("{:?} has the slug {slug}", product.key);
             self.report.warnings.push(WarningKind::MadeSlug, places.error("/slug", message));
         }

@@ -83,7 +83,8 @@ impl fmt::Display for ImportReport {
             writeln!(f, "Columns that are not understood, and left out: {}", self.ignored_columns.len())?;
         }
         for IgnoredColumn { column, cells, example } in &self.ignored_columns {
-            writeln!(f, "    {column} ({cells} cells, such as {example:?})")?;
+            let cells = if *cells == 1 { "1 cell".to_owned() } else { format!("{cells} cells") };
+            writeln!(f, "    {column} ({cells}, such as {example:?})")?;
         }
         if self.faults.total > 0 {
             let stopped = if self.is_refused() { "; nothing is imported" } else { "" };

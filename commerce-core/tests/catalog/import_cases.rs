@@ -1,9 +1,9 @@
 //! Files as real shops have them: what is wrong in them costs as little as possible, and what their source
 //! hides stays hidden.
 
-use commerce_core::catalog::import::{Layout, LineError, RepeatedSku, WarningKind};
+use commerce_core::catalog::import::{LineError, RepeatedSku, WarningKind};
 use commerce_core::catalog::{
-    self, Audience, CategoryKey, NewCategory, ProductExport, ProductKey, ProductStatus,
+    self, Audience, CategoryKey, ExportLayout, NewCategory, ProductExport, ProductKey, ProductStatus,
 };
 use commerce_core::flows::{ImportMode, ImportOptions, ImportReport, OnError, StockPolicy};
 use commerce_core::inventory::MAIN_LOCATION;
@@ -126,7 +126,7 @@ async fn handles_that_read_alike_are_several_products() {
     assert_eq!(counts(&read(conn, &row("pâté", "Pâté", "1.00")).await), [0, 0, 1, 0]);
 
     // Shopify's layout comes back with its own handles.
-    let shopify = export(conn, Layout::Shopify).await;
+    let shopify = export(conn, ExportLayout::Shopify).await;
     assert!(shopify.contains("\n茶花,") && shopify.contains("\nthé,"), "{shopify}");
     let again = read(conn, &shopify).await;
     assert_eq!((again.created, again.skipped, again.faults.total), (0, 0, 0));
@@ -378,7 +378,7 @@ async fn a_dry_run_reports_errors_and_all_else() {
     db.finish().await;
 }
 
-async fn export(conn: &mut AsyncPgConnection, layout: Layout) -> String {
+async fn export(conn: &mut AsyncPgConnection, layout: ExportLayout) -> String {
     let mut export = ProductExport::begin(conn, layout, MAIN_LOCATION).await.unwrap();
     let mut csv = export.header();
     while let Some(rows) = export.next_rows(conn).await.unwrap() {
@@ -398,20 +398,20 @@ async fn a_native_export_makes_the_same_shop_byte_for_byte() {
         plain,\u{a0}Käsereibe 🧀,,draft,\"[[\"\"Sale\"\",\"\"winter-sale\"\"],[\"\"A|B\"\",\"\"a-b-2\"\"],[\"\"[x]\"\",\"\"x\"\"]]\",,,2.00,1,,,\"two\nlines\",\n\
         third,Third,,archived,Sale,,,2.00,1,,,,\n";
     assert_eq!(counts(&read(conn, csv).await), [3, 0, 0, 0]);
-    let native = export(conn, Layout::Native).await;
+    let native = export(conn, ExportLayout::Native).await;
     for cell in native.split([',', '\n']) {
         assert!(!cell.trim_start_matches('"').starts_with(['=', '+', '-', '@']), "{cell}: {native}");
     }
     assert_eq!(find(conn, "formula").await.unwrap().title, "=1+1");
     assert_eq!(counts(&read(conn, &native).await), [0, 0, 3, 0]);
     assert_eq!(counts(&read(other, &native).await), [3, 0, 0, 0]);
-    assert_eq!(export(other, Layout::Native).await, native);
+    assert_eq!(export(other, ExportLayout::Native).await, native);
     assert_eq!(counts(&read(other, &format!("\u{feff}{native}")).await), [0, 0, 3, 0]);
     for (slug, title) in [("winter-sale", "Sale"), ("sale", "Sale"), ("a-b-2", "A|B"), ("x", "[x]")] {
         let category = catalog::find_category(other, &CategoryKey::from(slug)).await.unwrap().unwrap();
         assert_eq!(category.title, title, "{slug}");
     }
-    let shopify = export(conn, Layout::Shopify).await;
+    let shopify = export(conn, ExportLayout::Shopify).await;
     assert!(shopify.contains(",'=1+1,") && shopify.contains("'@sku"), "{shopify}");
     first.finish().await;
     second.finish().await;

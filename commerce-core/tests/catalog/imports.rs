@@ -2,7 +2,7 @@ use commerce_core::catalog::import::{
     ExistingProducts, Faults, ImportedProduct, Layout, LineError, ProductReader, WarningKind,
 };
 use commerce_core::catalog::{
-    self, Audience, CategoryKey, Product, ProductExport, ProductKey, ProductStatus,
+    self, Audience, CategoryKey, ExportLayout, Product, ProductExport, ProductKey, ProductStatus,
 };
 use commerce_core::flows::{
     self, ImportError, ImportMode, ImportOptions, ImportReport, OnError, StockPolicy,
@@ -350,7 +350,7 @@ fn damaged_files_are_read_without_a_panic() {
     }
 }
 
-async fn export(conn: &mut AsyncPgConnection, layout: Layout) -> String {
+async fn export(conn: &mut AsyncPgConnection, layout: ExportLayout) -> String {
     let mut export = ProductExport::begin(conn, layout, MAIN_LOCATION).await.unwrap();
     let mut csv = export.header();
     while let Some(rows) = export.next_rows(conn).await.unwrap() {
@@ -374,23 +374,23 @@ async fn an_export_goes_back_in_and_out_again() {
     import(conn, APPAREL, ImportOptions::default()).await.unwrap();
     assert_eq!(counts(&import(conn, AWKWARD, ImportOptions::default()).await.unwrap()), [2, 0, 0, 0]);
 
-    let native = export(conn, Layout::Native).await;
+    let native = export(conn, ExportLayout::Native).await;
     let again = import(conn, &native, SET_STOCK).await.unwrap();
     assert_eq!(counts(&again), [0, 0, 22, 0]);
     assert_eq!(counts(&import(other, &native, ImportOptions::default()).await.unwrap()), [22, 0, 0, 0]);
-    assert_eq!(export(other, Layout::Native).await, native);
+    assert_eq!(export(other, ExportLayout::Native).await, native);
     let odd = find(other, "odd").await.unwrap();
     assert_eq!(odd.variants[0].options["Size"], "S;M");
     assert_eq!((odd.images.len(), &odd.attributes["tags"]), (2, &serde_json::json!(["a", "b"])));
 
     // Shopify's columns hold less, but the sample comes out as it went in, and what they cannot hold stays in the shop. (The odd
     // product gets a category from its first tag, as any import from Shopify would give it.)
-    let shopify = export(conn, Layout::Shopify).await;
+    let shopify = export(conn, ExportLayout::Shopify).await;
     let again = import(conn, &shopify, SET_STOCK).await.unwrap();
     assert_eq!((again.created, again.skipped, again.faults.total), (0, 0, 0));
     let without_odd =
         |csv: &str| csv.lines().filter(|line| !line.starts_with("odd,")).collect::<Vec<_>>().join("\n");
-    assert_eq!(without_odd(&export(conn, Layout::Shopify).await), without_odd(&shopify));
+    assert_eq!(without_odd(&export(conn, ExportLayout::Shopify).await), without_odd(&shopify));
     assert_eq!(find(conn, "odd").await.unwrap().attributes["n"], serde_json::json!(1));
     first.finish().await;
     second.finish().await;
@@ -460,7 +460,7 @@ async fn what_an_export_trims_was_trimmed_before() {
     let patch = catalog::image::ImagePatch { alt: Some(" A jar ".into()), position: None };
     catalog::image::update_image(conn, id, image_id, None, &patch).await.unwrap();
     assert_eq!(find(conn, "tea").await.unwrap().images[0].alt, "A jar");
-    let native = export(conn, Layout::Native).await;
+    let native = export(conn, ExportLayout::Native).await;
     assert_eq!(counts(&import(conn, &native, SET_STOCK).await.unwrap()), [0, 0, 1, 0]);
 
     // Pairs in JSON bring their blanks with them.

@@ -1,8 +1,7 @@
 //! `/admin/products/export`: the catalogue as a file that can be imported again. The file is sent while the
 //! catalogue is read.
 
-use commerce_core::catalog::ProductExport;
-use commerce_core::catalog::import::Layout;
+use commerce_core::catalog::{ExportLayout as Layout, ProductExport};
 use commerce_core::inventory::MAIN_LOCATION;
 use commerce_core::spreadsheet::BYTE_ORDER_MARK;
 use poem_openapi::param::Query;

@@ -36,13 +36,14 @@ pub struct ProductImport(pub State);
 impl ProductImport {
     /// Import products from CSV
     ///
-    /// Reads Shopify's product export, or a file with these columns: `slug`, `title`, `price`, and optionally
+    /// Reads Shopify's or WooCommerce's product export, or a file with these columns: `slug`, `title`, `price`, and optionally
     /// `description`, `status`, `categories` (titles separated by `|`), `options` (`Size=S; Color=Blue`),
     /// `sku`, `compare_at_price`, `currency`, `stock`, `active`, `image_url`, `image_alt` and
     /// `attribute:NAME`. Cells are separated by commas, semicolons or tabs.
     ///
     /// The lines of a product stand together and share its slug. The first line describes the product. Each
-    /// line may add a variant, an image or both.
+    /// line may add a variant, an image or both. Only WooCommerce's variations may stand anywhere: they name
+    /// their product.
     ///
     /// An existing product is found by the key under which it was imported, by its slug, by a former slug, or
     /// else by the SKUs of its variants. Keys and titles of categories are compared as they stand. A variant
@@ -67,7 +68,7 @@ impl ProductImport {
         /// Which variants take their stock from the file: new variants only, or all
         stock: Query<Option<StockPolicy>>,
         /// What to do about a SKU that another variant has. `refuse` is an error, and `drop` imports the
-        /// variant without it. By default `drop` for Shopify's files, and `refuse` for the native layout
+        /// variant without it. By default `refuse` for the native layout, and `drop` for the others
         repeated_sku: Query<Option<RepeatedSku>>,
         /// Check the file and report, but change nothing. Errors are in the report then, also with `abort`
         dry_run: Query<Option<bool>>,
@@ -79,6 +80,7 @@ impl ProductImport {
                 None | Some(Layout::Auto) => None,
                 Some(Layout::Shopify) => Some(import::Layout::Shopify),
                 Some(Layout::Native) => Some(import::Layout::Native),
+                Some(Layout::Woocommerce) => Some(import::Layout::WooCommerce),
             },
             on_error: on_error.0.map_or(OnErrorRule::Abort, Into::into),
             stock: stock.0.map_or(StockRule::CreateOnly, Into::into),
@@ -146,6 +148,7 @@ pub enum Layout {
     Auto,
     Shopify,
     Native,
+    Woocommerce,
 }
 
 /// What to do about a wrong line.
@@ -185,7 +188,7 @@ pub struct ImportReport {
     pub errors_total: u64,
     /// The first thousand errors, sorted by line.
     pub errors: Vec<WrongLine>,
-    /// How the columns were read: `shopify` or `native`.
+    /// How the columns were read: `shopify`, `woocommerce` or `native`.
     pub layout: String,
     /// Products that shoppers do not see, because the file says so.
     pub hidden: u64,

@@ -94,6 +94,12 @@ text_enum! {
         UnusableCategories = "unusable_categories",
         /// The source's key is no slug. The product has another slug, and is found by its key.
         MadeSlug = "made_slug",
+        /// A variation fits any value of an option. It gets the value "Any".
+        AnyValue = "any_value",
+        /// There is a sale price for some time. It is left out.
+        ScheduledSale = "scheduled_sale",
+        /// There is no price, so the source does not sell it. It is left out.
+        NoPrice = "no_price",
         /// Products of this kind cannot be imported.
         UnknownType = "unknown_type",
     }
@@ -119,6 +125,9 @@ impl WarningKind {
             Self::UnusableAttributes => "attributes are left out",
             Self::UnusableCategories => "categories are left out",
             Self::MadeSlug => "the product gets a slug made from its key, and is found again by its key",
+            Self::AnyValue => "a variation fits any value of an option; its value is \"Any\"",
+            Self::ScheduledSale => "a sale price is for some time only, and left out",
+            Self::NoPrice => "the source does not sell what has no price; it is left out",
             Self::UnknownType => "products of this type cannot be imported, and are left out",
         }
     }

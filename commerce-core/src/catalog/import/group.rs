@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use super::findings::{Findings, LineError, WarningKind};
 use super::line::{Head, Line, LineImage, LineVariant};
 use super::mend::mend;
+use super::woocommerce::settle_options;
 use super::{Columns, ImportedProduct, Layout, Places};
 use crate::catalog::insert_product;
 use crate::catalog::product::{NewProduct, ProductStatus};
@@ -88,6 +89,9 @@ impl Group {
     ) -> Option<ImportedProduct> {
         // Images with a position come first, sorted by position.
         self.images.sort_by_key(|(_, image)| image.position.unwrap_or(i64::MAX));
+        if self.layout == Layout::WooCommerce {
+            settle_options(self.head.as_mut(), &mut self.variants, found);
+        }
         if self.layout != Layout::Native {
             self.drop_repeated_options(&columns.options, found);
         }
@@ -105,6 +109,12 @@ impl Group {
             }
             return None;
         };
+        // Of a product without a price there is no variant left.
+        if self.layout == Layout::WooCommerce && self.variants.is_empty() && !is_faulty {
+            let message = format!("{:?} has no variant with a price", head.title);
+            found.warn(WarningKind::NoPrice, places.error("/title", message));
+            return None;
+        }
         let length = self.key.chars().count();
         if length > limits::PRODUCT_SLUG_CHARS_MAX {
             let message =
@@ -183,15 +193,18 @@ fn is_slug_given(key: &str, layout: Layout) -> bool {
     match layout {
         // A reserved slug is refused when the product is created. It may exist since before it was reserved.
         Layout::Native => is_slug,
+        // An ID says nothing to a reader.
+        Layout::WooCommerce => false,
         Layout::Shopify => is_slug && !slugs::is_reserved(key, slugs::RESERVED_FOR_PRODUCTS),
     }
 }
 
-fn made_slug(key: &str, title: &str, _layout: Layout) -> String {
+fn made_slug(key: &str, title: &str, layout: Layout) -> String {
     let made = |text: &str, fallback: &str| {
         slugs::from_title(text, fallback, limits::PRODUCT_SLUG_CHARS_MAX, slugs::RESERVED_FOR_PRODUCTS)
     };
-    made(key, &made(title, "product"))
+    let of_title = made(title, "product");
+    if layout == Layout::WooCommerce { of_title } else { made(key, &of_title) }
 }
 
 impl ImportedProduct {

@@ -197,6 +197,29 @@ pub(super) fn claim(
     Err(ProductRefusal::Invalid(vec![FieldError { pointer: "/slug".to_owned(), message }]))
 }
 
+/// Refuses a product of another shop whose ID happens to be the same. WooCommerce counts from 1 in each shop.
+pub(super) fn refuse_other(
+    imported: &ImportedProduct,
+    known: &Known,
+    rules: &Rules,
+) -> Result<(), ProductRefusal> {
+    let product = &known.product;
+    let has_sku = |sku: &str| product.variants.iter().any(|variant| variant.sku.as_deref() == Some(sku));
+    let has_image = |url: &str| product.images.iter().any(|image| image.url == url);
+    let is_alike = product.title == imported.title
+        || skus_of(imported).any(has_sku)
+        || imported.images.iter().any(|image| has_image(&image.url));
+    if rules.layout != Layout::WooCommerce || is_alike {
+        return Ok(());
+    }
+    let message = format!(
+        "is the ID under which {:?} was imported, which has another name and other SKUs and images. Is the \
+         file from another shop?",
+        product.title
+    );
+    Err(ProductRefusal::Invalid(vec![FieldError { pointer: "/slug".to_owned(), message }]))
+}
+
 /// Refuses slugs that led to another product until now, because somebody renamed that product after it was
 /// looked up.
 pub(super) async fn refuse_former_slugs(

@@ -9,7 +9,7 @@ use crate::catalog::category_names::CategoryName;
 use crate::catalog::insert_product::normalise_variant;
 use crate::catalog::product::{Attributes, NewImage, NewVariant, ProductStatus};
 use crate::inventory::ON_HAND_MAX;
-use crate::money::{Currency, Money};
+use crate::money::Money;
 
 /// What one row says about its product.
 #[derive(Debug, Default)]
@@ -49,6 +49,19 @@ pub(super) struct LineImage {
     pub position: Option<i64>,
 }
 
+/// Where the other rows of a row's product stand.
+#[derive(Debug)]
+pub(super) enum Place {
+    /// Around it.
+    Together,
+    /// Anywhere. They name it by one of these references.
+    Parent(Vec<String>),
+    /// Anywhere. It refers to their first row.
+    Child(String),
+    /// The row is of no kind that can be imported. Says why.
+    LeftOut(String),
+}
+
 /// Finds the columns of a layout in a file, and reads rows with them.
 pub(super) trait Reader {
     fn columns(&self) -> Columns;
@@ -59,6 +72,11 @@ pub(super) trait Reader {
 
     /// The product that a row belongs to, even if the row is broken.
     fn key<'a>(&self, cells: &'a [String]) -> Option<&'a str>;
+
+    /// Where the other rows of the product stand.
+    fn place(&self, _cells: &[String]) -> Place {
+        Place::Together
+    }
 
     /// The names of the options on the first row of a product, even if the row is broken. Empty if every row
     /// has them.
@@ -84,14 +102,6 @@ impl LineVariant {
             variant,
         }
     }
-}
-
-/// A price as a plain decimal of the currency.
-pub(super) fn parse_price(text: &str, currency: Currency) -> Result<Money, String> {
-    if text.is_empty() {
-        return Err("is empty: every variant has a price".to_owned());
-    }
-    Money::parse_decimal(text, currency).map_err(|error| error.to_string())
 }
 
 /// A compare-at price, which is left out if it cannot be read. An empty cell means that there is none.

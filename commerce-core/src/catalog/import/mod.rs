@@ -1,9 +1,10 @@
 //! Importing a merchant's catalogue from a CSV file.
 //!
 //! [`ProductReader`] reads a file product by product, without a database, and names every wrong line.
-//! [`upsert_products`] writes the products. There are two layouts: Shopify's product export, and our own (see
-//! [`Layout`]). In both, the lines of a product stand together and share its slug. The first line describes
-//! the product, and each line may add a variant, an image or both.
+//! [`upsert_products`] writes the products. There are three layouts: Shopify's and WooCommerce's product
+//! exports, and our own (see [`Layout`]). The lines of a product stand together and share its key; only
+//! WooCommerce's variations stand anywhere. The first line describes the product, and each line may add a
+//! variant, an image or both.
 //!
 //! An existing product is found by the key under which it was imported, by its slug, by a former slug, or else
 //! by the SKUs of its variants. Keys are compared as they stand, also if the slugs made from them would be the
@@ -18,10 +19,14 @@ mod line;
 mod matching;
 mod mend;
 pub(super) mod native;
+mod prices;
 mod reader;
+mod recognise;
+mod scattered;
 mod shopify;
 mod table;
 mod upsert;
+mod woocommerce;
 
 use super::category_names::CategoryName;
 use super::product::{Attributes, NewImage, NewVariant, ProductStatus};
@@ -44,6 +49,8 @@ text_enum! {
         /// `attributes` for other attributes, as a JSON object. Options that contain `=` or `;` are JSON
         /// pairs: `[["Size","S;M"]]`.
         Native = "native",
+        /// WooCommerce's product CSV, as it exports it in English.
+        WooCommerce = "woocommerce",
     }
 }
 
@@ -72,7 +79,7 @@ impl RepeatedSku {
     fn of(layout: Layout) -> Self {
         match layout {
             Layout::Native => Self::Refuse,
-            Layout::Shopify => Self::Drop,
+            Layout::Shopify | Layout::WooCommerce => Self::Drop,
         }
     }
 }

@@ -2,13 +2,11 @@
 
 use super::Columns;
 use super::findings::{Findings, LineError};
-use super::line::{
-    Head, Line, LineVariant, Reader, compare_at_price, error, image, missing_column, parse_price, units,
-};
+use super::line::{Head, Line, LineVariant, Reader, compare_at_price, error, image, missing_column, units};
+use super::prices::Prices;
 use super::table::{Header, Row};
 use crate::catalog::category_names::CategoryName;
 use crate::catalog::product::{Attributes, ProductStatus};
-use crate::money::Currency;
 
 const ATTRIBUTE: &str = "attribute:";
 /// All columns except those of single attributes. An export writes its cells in this order.
@@ -32,7 +30,7 @@ pub(in crate::catalog) const COLUMNS: [&str; 15] = [
 
 /// The places of the columns in one file.
 struct Native {
-    currency: Currency,
+    prices: Prices,
     slug: usize,
     title: usize,
     price: usize,
@@ -42,7 +40,7 @@ struct Native {
     attributes: Vec<(String, usize)>,
 }
 
-pub(super) fn reader(header: &Header, currency: Currency) -> Result<Box<dyn Reader + Send>, Vec<LineError>> {
+pub(super) fn reader(header: &Header, prices: Prices) -> Result<Box<dyn Reader + Send>, Vec<LineError>> {
     let mut errors = Vec::new();
     let mut attributes = Vec::new();
     for (place, name) in header.names().iter().enumerate() {
@@ -71,7 +69,7 @@ pub(super) fn reader(header: &Header, currency: Currency) -> Result<Box<dyn Read
         return Err(errors);
     }
     let places = COLUMNS.map(|column| header.place(&[column]));
-    Ok(Box::new(Native { currency, slug, title, price, places, attributes }))
+    Ok(Box::new(Native { prices, slug, title, price, places, attributes }))
 }
 
 impl Reader for Native {
@@ -158,7 +156,7 @@ impl Native {
 
     fn variant(&self, row: &Row, found: &mut Findings) -> Option<LineVariant> {
         let before = found.errors.len();
-        let parse = |text: &str| parse_price(text, self.currency);
+        let parse = |text: &str| self.prices.parse(text);
         let compare_at_price = self
             .place("compare_at_price")
             .map(|place| compare_at_price(row, "compare_at_price", row.cell(Some(place)), parse, found));
@@ -179,8 +177,8 @@ impl Native {
             }
         };
         let currency = self.cell(row, "currency");
-        if !currency.is_empty() && currency != self.currency.code() {
-            fail("currency", format!("is {currency}; prices of this shop are in {}", self.currency));
+        if !currency.is_empty() && currency != self.prices.currency.code() {
+            fail("currency", format!("is {currency}; prices of this shop are in {}", self.prices.currency));
         }
         if found.errors.len() > before {
             return None;

@@ -5,9 +5,12 @@ use std::io::Read;
 
 use super::findings::{Faults, Findings, IgnoredColumn, LineError, WarningKind, Warnings};
 use super::group::Group;
-use super::line::{Line, Reader};
-use super::table::{BrokenRow, Row, Table};
-use super::{Columns, ImportedProduct, Layout, RepeatedSku, native, shopify};
+use super::line::{Line, Place, Reader};
+use super::prices::Prices;
+use super::recognise::unknown_layout;
+use super::scattered::Scattered;
+use super::table::{BrokenRow, Header, Row, Table};
+use super::{Columns, ImportedProduct, Layout, RepeatedSku, native, shopify, woocommerce};
 use crate::money::Currency;
 
 /// Reads a file product by product. It keeps only the rows of one product in memory, and of the others their
@@ -21,6 +24,10 @@ pub struct ProductReader<R> {
     repeated_sku: RepeatedSku,
     /// The product of the last row. The next row may belong to it too.
     group: Option<Group>,
+    scattered: Scattered,
+    /// Products that are complete since the end of the file.
+    remaining: std::vec::IntoIter<Group>,
+    has_ended: bool,
     /// The lines that products were first seen on.
     pub keys: KeyLines,
     /// The lines that SKUs were first seen on.
@@ -83,11 +90,15 @@ impl<R: Read> ProductReader<R> {
     pub fn new(input: R, layout: Option<Layout>, currency: Currency) -> Result<Self, Faults> {
         let mut table = Table::read_header(input).map_err(|error| Faults::from(vec![error]))?;
         let header = table.header();
-        let layout =
-            layout.unwrap_or(if shopify::is_header_of(header) { Layout::Shopify } else { Layout::Native });
+        let layout = match layout {
+            Some(layout) => layout,
+            None => layout_of(header)?,
+        };
+        let prices = Prices { currency, decimal_commas: table.has_decimal_commas() };
         let reader = match layout {
-            Layout::Shopify => shopify::reader(header, currency)?,
-            Layout::Native => native::reader(header, currency)?,
+            Layout::Shopify => shopify::reader(header, prices)?,
+            Layout::Native => native::reader(header, prices)?,
+            Layout::WooCommerce => woocommerce::reader(header, prices)?,
         };
         table.watch_ignored();
         Ok(Self {
@@ -98,6 +109,9 @@ impl<R: Read> ProductReader<R> {
             currency,
             repeated_sku: RepeatedSku::of(layout),
             group: None,
+            scattered: Scattered::default(),
+            remaining: Vec::new().into_iter(),
+            has_ended: false,
             keys: KeyLines::default(),
             skus: HashMap::new(),
             skipped: 0,
@@ -136,7 +150,7 @@ impl<R: Read> ProductReader<R> {
     pub fn read_row(&mut self) -> RowRead {
         let (ended, more) = match self.table.next_row() {
             Some(row) => (self.take(row), true),
-            None => (self.group.take(), false),
+            None => (self.group.take().or_else(|| self.next_remaining()), false),
         };
         match ended.map(|group| self.complete(group)) {
             Some(Some(product)) => RowRead::Product(Box::new(product)),
@@ -144,6 +158,17 @@ impl<R: Read> ProductReader<R> {
             None if more => RowRead::Nothing,
             None => RowRead::End,
         }
+    }
+
+    fn next_remaining(&mut self) -> Option<Group> {
+        if !std::mem::replace(&mut self.has_ended, true) {
+            let mut found = Findings::default();
+            let (groups, lost) = self.scattered.finish("Parent", &mut found);
+            self.remaining = groups.into_iter();
+            self.skipped += lost;
+            self.report(found);
+        }
+        self.remaining.next()
     }
 
     /// The next product without an error.
@@ -164,32 +189,61 @@ impl<R: Read> ProductReader<R> {
             Err(broken) => (broken.cells.as_slice(), broken.errors.first().map_or(0, |error| error.line)),
         };
         let key = self.reader.key(cells).unwrap_or_default().to_owned();
+        let place = self.reader.place(cells);
         // A row with too few or too many cells may have others in the places of the names.
         let is_whole = cells.len() == self.table.header().names().len();
         let names = is_whole.then(|| self.reader.option_names(cells));
-        let ended = if key.is_empty() { None } else { self.turn_to(&key, line, names) };
         let mut found = Findings::default();
-        let read = match row {
+        let ended = match place {
+            Place::Together => {
+                let ended = if key.is_empty() { None } else { self.turn_to(&key, line, names) };
+                let read = self.read(row, line, &mut found);
+                match &mut self.group {
+                    Some(group) if !key.is_empty() => {
+                        found.errors.iter().for_each(|error| group.mark_faulty(error));
+                        group.add(line, read);
+                    }
+                    _ => self.skipped += 1,
+                }
+                ended
+            }
+            Place::Parent(references) => {
+                let mut group = self.begin(&key, line, None);
+                let read = self.read(row, line, &mut found);
+                found.errors.iter().for_each(|error| group.mark_faulty(error));
+                group.add(line, read);
+                self.scattered.begin(group, references);
+                None
+            }
+            Place::Child(reference) => {
+                let read = self.read(row, line, &mut found);
+                self.scattered.add(reference, line, read, found.errors.clone());
+                None
+            }
+            Place::LeftOut(message) => {
+                self.skipped += 1;
+                let column = self.columns.title.clone();
+                found.warn(WarningKind::UnknownType, LineError { line, column, message });
+                None
+            }
+        };
+        self.report(found);
+        ended
+    }
+
+    fn read(&mut self, row: Result<Row, BrokenRow>, line: u64, found: &mut Findings) -> Line {
+        match row {
             Ok(row) => {
                 let names = self.group.as_ref().and_then(|group| group.option_names.as_deref());
-                let mut read = self.reader.read(&row, names, &mut found);
-                self.look_at_sku(&mut read, line, &mut found);
+                let mut read = self.reader.read(&row, names, found);
+                self.look_at_sku(&mut read, line, found);
                 read
             }
             Err(broken) => {
                 found.errors = broken.errors;
                 Line::default()
             }
-        };
-        match &mut self.group {
-            Some(group) if !key.is_empty() => {
-                found.errors.iter().for_each(|error| group.mark_faulty(error));
-                group.add(line, read);
-            }
-            _ => self.skipped += 1,
         }
-        self.report(found);
-        ended
     }
 
     /// Remembers a row's SKU, and finds out whether an earlier row has it.
@@ -220,6 +274,12 @@ impl<R: Read> ProductReader<R> {
         if self.group.as_ref().is_some_and(|group| group.key == key) {
             return None;
         }
+        let group = self.begin(key, line, option_names);
+        self.group.replace(group)
+    }
+
+    /// Begins a product, whose key no other product of the file has.
+    fn begin(&mut self, key: &str, line: u64, option_names: Option<Vec<String>>) -> Group {
         let mut group = Group::new(key, self.layout, line, option_names);
         if let Some(first) = self.keys.claim(key, Claim { line, is_renamed: false }) {
             let at = first.line;
@@ -234,7 +294,7 @@ impl<R: Read> ProductReader<R> {
             group.mark_faulty(&error);
             self.faults.push(error);
         }
-        self.group.replace(group)
+        group
     }
 
     fn complete(&mut self, group: Group) -> Option<ImportedProduct> {
@@ -252,5 +312,19 @@ impl<R: Read> ProductReader<R> {
         for (kind, place) in found.warnings {
             self.warnings.push(kind, place);
         }
+    }
+}
+
+/// The layout that a header is of. Our own is what nothing else is.
+fn layout_of(header: &Header) -> Result<Layout, Faults> {
+    if shopify::is_header_of(header) {
+        return Ok(Layout::Shopify);
+    }
+    if woocommerce::is_header_of(header) {
+        return Ok(Layout::WooCommerce);
+    }
+    match unknown_layout(header) {
+        Some(errors) => Err(errors.into()),
+        None => Ok(Layout::Native),
     }
 }

@@ -3,13 +3,12 @@
 use super::Columns;
 use super::findings::{Findings, LineError, WarningKind};
 use super::line::{
-    Head, Line, LineImage, LineVariant, Reader, compare_at_price, error, image, missing_column, parse_price,
-    units,
+    Head, Line, LineImage, LineVariant, Reader, compare_at_price, error, image, missing_column, units,
 };
+use super::prices::Prices;
 use super::table::{Header, Row};
 use crate::catalog::category_names::CategoryName;
 use crate::catalog::product::{Attributes, ProductStatus};
-use crate::money::Currency;
 
 const HANDLE: &[&str] = &["Handle", "URL handle"];
 const TITLE: &[&str] = &["Title"];
@@ -42,7 +41,7 @@ pub(super) fn is_header_of(header: &Header) -> bool {
 
 /// The places of the columns in one file.
 struct Shopify {
-    currency: Currency,
+    prices: Prices,
     columns: Columns,
     option_columns: [(String, String); 3],
     handle: usize,
@@ -72,7 +71,7 @@ struct Shopify {
     seo_description: Option<usize>,
 }
 
-pub(super) fn reader(header: &Header, currency: Currency) -> Result<Box<dyn Reader + Send>, Vec<LineError>> {
+pub(super) fn reader(header: &Header, prices: Prices) -> Result<Box<dyn Reader + Send>, Vec<LineError>> {
     let (Some(handle), Some(title), Some(price)) =
         (header.place(HANDLE), header.place(TITLE), header.place(PRICE))
     else {
@@ -100,7 +99,7 @@ pub(super) fn reader(header: &Header, currency: Currency) -> Result<Box<dyn Read
         image_alt: header.name(IMAGE_ALT),
     };
     Ok(Box::new(Shopify {
-        currency,
+        prices,
         option_columns,
         columns,
         handle,
@@ -265,7 +264,7 @@ impl Shopify {
     ) -> Option<LineVariant> {
         let before = found.errors.len();
         let options = self.options(row, option_names, &mut found.errors);
-        let parse = |text: &str| parse_price(text, self.currency);
+        let parse = |text: &str| self.prices.parse(text);
         let price = parse(row.cell(Some(self.price)))
             .map_err(|message| found.errors.push(error(row, &self.columns.price, message)))
             .ok();

@@ -224,6 +224,11 @@ impl Header {
         Some(place)
     }
 
+    /// Whether the file has a column. It may be left unread.
+    pub fn has(&self, name: &str) -> bool {
+        self.places.contains_key(&name.to_lowercase())
+    }
+
     /// The places and lower-case names of all columns.
     pub fn columns(&self) -> impl Iterator<Item = (usize, String)> {
         self.names.iter().map(|name| name.to_lowercase()).enumerate()

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use diesel::prelude::*;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 
-use super::identity::{Known, claim, find_known, keep_keys, refuse_former_slugs, slugs_for};
+use super::identity::{Known, claim, find_known, keep_keys, refuse_former_slugs, refuse_other, slugs_for};
 use super::matching::{changed_variants, check_variants, match_variants, product_changes};
 use super::reader::KeyLines;
 use super::{ExistingProducts, ImportedProduct, RepeatedSku, Rules};
@@ -243,6 +243,7 @@ async fn write_product(
         let known = known.or(made_since.as_ref());
         if let Some(known) = known {
             claim(keys, imported, known)?;
+            refuse_other(imported, known, rules)?;
         }
         let mut category_ids = Vec::with_capacity(imported.categories.len());
         for name in &imported.categories {
