@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::findings::{Findings, LineError, WarningKind};
 use super::line::{Head, Line, LineImage, LineVariant};
 use super::mend::mend;
-use super::woocommerce::settle_options;
+use super::woocommerce_cells::settle_options;
 use super::{Columns, ImportedProduct, Layout, Places};
 use crate::catalog::insert_product;
 use crate::catalog::product::{NewProduct, ProductStatus};

@@ -12,6 +12,7 @@
 //! a product that was renamed keeps its new slug. An import adds and changes. It never removes a variant, a category or an
 //! attribute, and columns that a file does not have change nothing.
 
+mod dialect;
 mod findings;
 mod group;
 mod identity;
@@ -27,6 +28,7 @@ mod shopify;
 mod table;
 mod upsert;
 mod woocommerce;
+mod woocommerce_cells;
 
 use super::category_names::CategoryName;
 use super::product::{Attributes, NewImage, NewVariant, ProductStatus};

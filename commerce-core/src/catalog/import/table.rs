@@ -7,15 +7,13 @@ use std::io::{self, Cursor, Read};
 
 use csv::ByteRecord;
 
+use super::dialect::{Misplaced, misplaced_quotes, separator_of};
 use super::findings::{IgnoredColumn, LineError};
 use crate::spreadsheet;
 
 /// The largest row in bytes. If a quotation mark is missing, a row has no end.
 const ROW_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// The separators that are looked for in the header. Excel writes semicolons where a comma separates
-/// decimals.
-const SEPARATORS: [u8; 3] = *b",;\t";
 /// The most bytes of the first line that are searched for separators.
 const FIRST_LINE_BYTES_MAX: usize = 64 * 1024;
 /// The most characters of an example from a column that is not read.
@@ -302,65 +300,6 @@ impl<R: Read> Read for Retained<R> {
     }
 }
 
-/// What is wrong with the quotation marks of a record.
-#[derive(Debug, PartialEq, Eq)]
-enum Misplaced {
-    /// A quoted cell goes on after its end. The CSV reader would move or remove the mark.
-    Inside,
-    /// Everything after the opening mark was read as one cell.
-    NeverClosed,
-}
-
-/// Looks at the quotation marks as RFC 4180 wants them: a cell may be quoted as a whole, and a mark within it
-/// is doubled.
-fn misplaced_quotes(record: &[u8], separator: u8) -> Option<Misplaced> {
-    enum At {
-        Start,
-        Plain,
-        Quoted,
-        /// After a mark in a quoted cell: its end, or the first of two.
-        Mark,
-        /// Blanks after the end.
-        End,
-    }
-    let mut at = At::Start;
-    for &byte in record {
-        let ends_cell = byte == separator || byte == b'\n' || byte == b'\r';
-        at = match at {
-            At::Quoted if byte == b'"' => At::Mark,
-            At::Mark if byte == b'"' => At::Quoted,
-            At::Quoted => At::Quoted,
-            At::Start if byte == b'"' => At::Quoted,
-            _ if ends_cell => At::Start,
-            At::Start | At::Plain => At::Plain,
-            At::Mark | At::End if byte == b' ' => At::End,
-            At::Mark | At::End => return Some(Misplaced::Inside),
-        };
-    }
-    matches!(at, At::Quoted).then_some(Misplaced::NeverClosed)
-}
-
-/// The separator that the first line has most of, outside of quoted cells.
-fn separator_of(file: &[u8]) -> u8 {
-    let mut counts = [0_usize; SEPARATORS.len()];
-    let mut inside = false;
-    for byte in file.strip_prefix(spreadsheet::BYTE_ORDER_MARK.as_bytes()).unwrap_or(file) {
-        match byte {
-            b'"' => inside = !inside,
-            b'\n' | b'\r' if !inside => break,
-            byte if !inside => {
-                for (count, separator) in counts.iter_mut().zip(SEPARATORS) {
-                    *count += usize::from(*byte == separator);
-                }
-            }
-            _ => {}
-        }
-    }
-    let most = counts.iter().max().copied().unwrap_or(0);
-    let found = counts.iter().zip(SEPARATORS).find(|(count, _)| **count == most);
-    found.map_or(b',', |(_, separator)| separator)
-}
-
 /// The beginning of a text, on one line.
 pub(super) fn shortened(text: &str, chars_max: usize) -> String {
     let mut chars = text.chars().map(|char| if char.is_control() { ' ' } else { char });
@@ -388,16 +327,6 @@ mod tests {
 
     #[test]
     fn an_open_quotation_mark_is_seen() {
-        let misplaced = |text: &str| misplaced_quotes(text.as_bytes(), b',');
-        for open in ["a,\"b", "\"", "\"a\"\"", "x\n\"y,\n"] {
-            assert_eq!(misplaced(open), Some(Misplaced::NeverClosed), "{open:?}");
-        }
-        for closed in ["a,b", "\"a\"", "\"a \"\"b\"\"\",c\n", "5\" pipe,b", "\"\",\"\"\r\n", "\"a\" ,b\n"] {
-            assert_eq!(misplaced(closed), None, "{closed:?}");
-        }
-        for inside in ["\"19\" rack\",x", "a,\"He said \"yes\" twice\"", "\"19\" rack x"] {
-            assert_eq!(misplaced(inside), Some(Misplaced::Inside), "{inside:?}");
-        }
         let mut table = Table::read_header(&b"a,b\n1,\"2\n3,4\n"[..]).unwrap();
         let error = table.next_row().unwrap().unwrap_err().errors.remove(0);
         assert_eq!((error.line, error.message.as_str()), (2, "a quotation mark is opened and never closed"));
@@ -422,15 +351,6 @@ mod tests {
 
     #[test]
     fn cells_are_separated_by_what_the_header_has_most_of() {
-        for (file, separator) in [
-            ("a,b;c,d\n1;2;3;4\n", b','),
-            ("\u{feff}a;b;\"c,d,e,f\"\r\n", b';'),
-            ("a\tb\n", b'\t'),
-            ("a\n", b','),
-            ("", b','),
-        ] {
-            assert_eq!(separator_of(file.as_bytes()), separator, "{file:?}");
-        }
         let mut table = Table::read_header(&b"a;b\n\"1;2\";3,5\n"[..]).unwrap();
         assert_eq!(table.next_row().unwrap().unwrap().cells, ["1;2", "3,5"]);
     }
