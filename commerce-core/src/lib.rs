@@ -32,6 +32,7 @@ pub mod schema;
 pub mod search;
 pub mod settings;
 pub mod shipments;
+pub mod spreadsheet;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod text_enum;

@@ -83,6 +83,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    commerce.former_category_titles (title) {
+        title -> Text,
+        category_id -> Uuid,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     commerce.former_product_slugs (slug) {
         slug -> Text,
         product_id -> Uuid,
@@ -269,6 +277,15 @@ diesel::table! {
         facts -> Text,
         body -> Text,
         // document tsvector: for SQL only
+    }
+}
+
+diesel::table! {
+    commerce.product_source_keys (source, key) {
+        source -> Text,
+        key -> Text,
+        product_id -> Uuid,
+        created_at -> Timestamptz,
     }
 }
 
@@ -479,6 +496,7 @@ diesel::joinable!(cart_items -> carts (cart_id));
 diesel::joinable!(cart_items -> variants (variant_id));
 diesel::joinable!(carts -> users (user_id));
 diesel::joinable!(former_category_slugs -> categories (category_id));
+diesel::joinable!(former_category_titles -> categories (category_id));
 diesel::joinable!(former_product_slugs -> products (product_id));
 diesel::joinable!(media_files -> product_images (image_id));
 diesel::joinable!(one_time_codes -> users (user_id));
@@ -491,6 +509,7 @@ diesel::joinable!(payments -> orders (order_id));
 diesel::joinable!(product_categories -> categories (category_id));
 diesel::joinable!(product_categories -> products (product_id));
 diesel::joinable!(product_images -> products (product_id));
+diesel::joinable!(product_source_keys -> products (product_id));
 diesel::joinable!(refresh_tokens -> sessions (session_id));
 diesel::joinable!(refunds -> orders (order_id));
 diesel::joinable!(refunds -> payments (payment_id));
@@ -513,6 +532,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     categories,
     emails,
     former_category_slugs,
+    former_category_titles,
     former_product_slugs,
     idempotency_keys,
     jobs,
@@ -525,6 +545,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     product_categories,
     product_images,
     product_search,
+    product_source_keys,
     products,
     rate_limits,
     refresh_tokens,

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use clap::Args;
 use commerce_core::accounts::{PasswordHasher, Role};
-use commerce_core::catalog::import::{ExistingProducts, Faults, Layout, LineError};
+use commerce_core::catalog::import::{ExistingProducts, Faults, Layout, LineError, RepeatedSku};
 use commerce_core::db::{self, Pool, Retryable};
 use commerce_core::flows::{
-    self, ImportError, ImportMode, ImportOptions, ImportProgress, ImportReport, OnError, StockPolicy,
+    self, ImportError, ImportMode, ImportOptions, ImportProgress, OnError, StockPolicy,
 };
 use commerce_core::money::Currency;
 use commerce_core::request::Origin;
@@ -43,21 +43,26 @@ pub struct SeedArguments {
 /// The arguments of `commerce-api import`.
 #[derive(Debug, Args)]
 pub struct ImportArguments {
-    /// CSV file: Shopify's product export, or the native layout of demo/catalogue.csv
+    /// CSV file: Shopify's or WooCommerce's product export, or the native layout of demo/catalogue.csv
     file: PathBuf,
 
-    /// How to read the columns: `shopify` or `native`. Detected from the header by default
+    /// How to read the columns: `shopify`, `woocommerce` or `native`. Detected from the header by default
     #[arg(long)]
     layout: Option<Layout>,
 
     /// What to do about a wrong line. `abort` imports nothing. `skip` leaves out the line's product; if only
-    /// a stock count is impossible, it leaves out that count
+    /// a count is below what is reserved, it leaves out that count
     #[arg(long, default_value = "abort")]
     on_error: OnError,
 
     /// Which variants take their stock from the file: `create_only` for new variants, `set` for all
     #[arg(long, default_value = "create_only")]
     stock: StockPolicy,
+
+    /// What to do about a SKU that another variant has: `refuse` is an error, `drop` imports the variant
+    /// without it. By default `refuse` for the native layout, and `drop` for the others
+    #[arg(long)]
+    repeated_sku: Option<RepeatedSku>,
 
     /// Check the file and report, but change nothing
     #[arg(long)]
@@ -104,6 +109,7 @@ pub async fn import(arguments: ImportArguments) -> anyhow::Result<()> {
         stock: arguments.stock,
         mode: if arguments.dry_run { ImportMode::DryRun } else { ImportMode::Apply },
         existing: ExistingProducts::Update,
+        repeated_sku: arguments.repeated_sku,
     };
     let open = || File::open(&path).with_context(|| format!("{shown} cannot be read"));
     run(&arguments.database.pool()?, open, bytes, options, arguments.shop.settings().currency).await
@@ -137,13 +143,11 @@ async fn run<R: Read + Send>(
         }
         Err(error) => return Err(error.into()),
     };
-    print_faults(&report.faults);
-    let ImportReport { created, updated, unchanged, skipped, .. } = report;
-    let done = if options.mode == ImportMode::DryRun { "Would be" } else { "Products" };
-    println!(
-        "{done} created: {created}, updated: {updated}, unchanged: {unchanged}, skipped: {skipped} ({:.1} s)",
-        begun.elapsed().as_secs_f64()
-    );
+    print!("{report}");
+    println!("Done in {:.1} s.", begun.elapsed().as_secs_f64());
+    if report.is_refused() {
+        bail!("{} error(s): nothing would be imported", report.faults.total);
+    }
     Ok(())
 }
 

@@ -88,6 +88,59 @@ async fn wrong_lines_are_named_and_nothing_or_the_rest_is_imported() {
     shop.database.finish().await;
 }
 
+/// A dry run is answered with the report, whatever is in the file.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_tells_what_is_hidden_warned_of_and_not_read() {
+    let shop = TestShop::new().await;
+    let token = admin(&shop).await;
+    let csv = "Handle,Title,Published,Variant SKU,Variant Inventory Qty,Variant Price,Status,Metafield\n\
+        part,Part,FALSE,S-1,-3,1.00,active,x\nmug,Mug,TRUE,S-1,2,1.00,active,\nbad,Bad,TRUE,,1,one,active,\n";
+    let dry = import_csv(&shop, &token, "?dry_run=true", csv).await;
+    assert_eq!(counts(&dry), [2, 0, 0, 1], "{}", dry.text);
+    let report = dry.json();
+    assert_eq!(
+        (&report["layout"], &report["hidden"], &report["errors_total"]),
+        (&json!("shopify"), &json!(1), &json!(1))
+    );
+    assert_eq!(report["hidden_examples"][0]["message"], "\"Part\" is hidden: Published is FALSE");
+    let kinds: Vec<_> =
+        report["warnings"].as_array().unwrap().iter().map(|warning| &warning["kind"]).collect();
+    assert_eq!(kinds, ["negative_stock", "repeated_sku"]);
+    let example = &report["warnings"][1]["examples"][0];
+    assert_eq!((&example["line"], &example["column"]), (&json!(3), &json!("Variant SKU")));
+    assert_eq!(report["ignored_columns"], json!([{ "column": "Metafield", "cells": 1, "example": "x" }]));
+    import_csv(&shop, &token, "", csv).await.problem(422, "validation_failed");
+    let strict = import_csv(&shop, &token, "?dry_run=true&repeated_sku=refuse", csv).await;
+    assert_eq!(strict.json()["errors_total"], 2, "{}", strict.text);
+
+    assert_eq!(counts(&import_csv(&shop, &token, "?on_error=skip", csv).await), [2, 0, 0, 1]);
+    shop.send(get("/v1/products/part")).await.problem(404, "not_found");
+    assert_eq!(shop.send(get("/v1/products/mug")).await.status, 200);
+    let woocommerce = "Name,Type,Regular price\nKettle,simple,7\n";
+    let read = import_csv(&shop, &token, "?layout=woocommerce", woocommerce).await;
+    assert_eq!((counts(&read), &read.json()["layout"]), ([1, 0, 0, 0], &json!("woocommerce")));
+    shop.database.finish().await;
+}
+
+/// With the mark Excel reads the file as UTF-8. Formulas stay texts.
+#[tokio::test(flavor = "multi_thread")]
+async fn exports_open_in_a_spreadsheet() {
+    let shop = TestShop::new().await;
+    let token = admin(&shop).await;
+    let csv =
+        "slug,title,price\ngrater,Käsereibe,1.00\nformula,\"=HYPERLINK(\"\"http://x.example\"\")\",1.00\n";
+    import_csv(&shop, &token, "", csv).await;
+    for path in ["/v1/admin/products/export", "/v1/admin/orders/export"] {
+        let plain = shop.send(get(path).bearer(&token)).await.text;
+        let marked = shop.send(get(&format!("{path}?bom=true")).bearer(&token)).await.text;
+        assert_eq!(marked, format!("\u{feff}{plain}"));
+    }
+    let file = shop.send(get("/v1/admin/products/export?bom=true").bearer(&token)).await.text;
+    assert!(file.contains("Käsereibe") && file.contains(",\"'=HYPERLINK("), "{file}");
+    assert_eq!(counts(&import_csv(&shop, &token, "", &file).await), [0, 0, 2, 0]);
+    shop.database.finish().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn categories_are_kept_by_staff() {
     let shop = TestShop::new().await;

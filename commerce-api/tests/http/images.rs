@@ -150,7 +150,7 @@ async fn what_is_no_picture_is_refused_at_its_place_and_leaves_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_product_has_an_end_of_images() {
     let given = Given::new().await;
-    let links: Vec<Value> = (0..50).map(|n| json!({ "url": format!("/demo-images/{n}.svg") })).collect();
+    let links: Vec<Value> = (0..250).map(|n| json!({ "url": format!("/demo-images/{n}.svg") })).collect();
     let product = ask(Method::PATCH, &format!("/v1/products/{}", given.product));
     let full = given.shop.send(product.json(&json!({ "images": links })).bearer(&given.staff)).await;
     assert_eq!(full.status, 200, "{}", full.text);

@@ -5,7 +5,7 @@ use crate::error::FieldErrors;
 
 /// The HTML to store: only harmless elements and attributes of ammonia's allow-list.
 pub(super) fn sanitise(html: &str) -> String {
-    ammonia::clean(html.trim())
+    ammonia::clean(html.trim()).trim().to_owned()
 }
 
 pub(super) fn check(errors: &mut FieldErrors, pointer: &str, html: &str, bytes_max: usize) {

@@ -12,13 +12,25 @@ use diesel::sql_types::Text;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::Value;
 
-use super::import::{Layout, native};
+use super::import::{Layout, keys_of_products, native};
 use super::product::{Attributes, Audience, Image, Product, ProductStatus, Variant};
 use super::read_product::{ProductRow, with_parts};
 use super::write_category::title_slug;
 use crate::ids::{CategoryId, LocationId, ProductId, VariantId};
 use crate::money::Money;
 use crate::schema::{categories, products, stock_levels};
+use crate::spreadsheet;
+use crate::text_enum::text_enum;
+
+text_enum! {
+    /// The columns of an export.
+    pub enum ExportLayout {
+        /// Everything that an import can read.
+        Native = "native",
+        /// What Shopify's columns can hold.
+        Shopify = "shopify",
+    }
+}
 
 const PRODUCTS_AT_ONCE: i64 = 200;
 
@@ -26,7 +38,7 @@ const PRODUCTS_AT_ONCE: i64 = 200;
 /// `None`.
 #[derive(Debug)]
 pub struct ProductExport {
-    layout: Layout,
+    layout: ExportLayout,
     /// The stock in the file is what this location has on hand.
     location: LocationId,
     /// Attributes with a column of their own. The others share one column, as JSON.
@@ -37,10 +49,14 @@ pub struct ProductExport {
 /// Attributes that are a plain text in every product, so that a cell can hold them as they are.
 const PLAIN_ATTRIBUTES: &str = "
     SELECT min(entry.key) AS name
-    FROM commerce.products AS product, jsonb_each(product.attributes) AS entry
+    FROM commerce.products AS product, jsonb_each(product.attributes) AS entry,
+         -- What an import trims. The server's own classes of characters depend on the locale.
+         (VALUES ('^[^\\s\\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]'
+                  || '(.*[^\\s\\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000])?$'))
+             AS trimmed (pattern)
     GROUP BY lower(entry.key)
-    HAVING count(DISTINCT entry.key) = 1 AND min(entry.key) ~ '^\\S(.*\\S)?$'
-       AND bool_and(jsonb_typeof(entry.value) = 'string' AND entry.value #>> '{}' ~ '^\\S(.*\\S)?$')
+    HAVING count(DISTINCT entry.key) = 1 AND min(entry.key) ~ min(trimmed.pattern)
+       AND bool_and(jsonb_typeof(entry.value) = 'string' AND entry.value #>> '{}' ~ trimmed.pattern)
     ORDER BY 1";
 
 #[derive(QueryableByName)]
@@ -52,20 +68,33 @@ struct NameRow {
 /// What a batch needs beside its products.
 struct Context {
     on_hand: HashMap<VariantId, i64>,
-    /// For each category, the text by which an import finds it again.
-    categories: HashMap<CategoryId, String>,
+    categories: HashMap<CategoryId, CategoryText>,
+    /// The keys that Shopify has for products, where they are not the slugs.
+    keys: HashMap<ProductId, String>,
+}
+
+struct CategoryText {
+    title: String,
+    slug: String,
+}
+
+impl CategoryText {
+    /// Whether an import into an empty shop makes the same category from the title alone.
+    fn is_plain(&self) -> bool {
+        title_slug(&self.title) == self.slug && !self.title.contains('|') && !self.title.starts_with('[')
+    }
 }
 
 impl ProductExport {
     /// Finds out which columns the file needs. `location` is the location whose stock is exported.
     pub async fn begin(
         conn: &mut AsyncPgConnection,
-        layout: Layout,
+        layout: ExportLayout,
         location: LocationId,
     ) -> QueryResult<Self> {
         let rows: Vec<NameRow> = match layout {
-            Layout::Native => diesel::sql_query(PLAIN_ATTRIBUTES).load(conn).await?,
-            Layout::Shopify => Vec::new(),
+            ExportLayout::Native => diesel::sql_query(PLAIN_ATTRIBUTES).load(conn).await?,
+            ExportLayout::Shopify => Vec::new(),
         };
         let attribute_columns = rows.into_iter().map(|row| row.name).collect();
         Ok(Self { layout, location, attribute_columns, last: None })
@@ -74,11 +103,11 @@ impl ProductExport {
     /// The first line.
     pub fn header(&self) -> String {
         let names: Vec<String> = match self.layout {
-            Layout::Native => {
+            ExportLayout::Native => {
                 let own = self.attribute_columns.iter().map(|name| format!("attribute:{name}"));
                 native::COLUMNS.into_iter().map(str::to_owned).chain(own).collect()
             }
-            Layout::Shopify => SHOPIFY_COLUMNS.into_iter().map(str::to_owned).collect(),
+            ExportLayout::Shopify => SHOPIFY_COLUMNS.into_iter().map(str::to_owned).collect(),
         };
         csv_lines([names])
     }
@@ -116,15 +145,18 @@ impl ProductExport {
             .select((categories::id, categories::title, categories::slug))
             .load(conn)
             .await?;
-        // An import finds a category by the slug of its title. A category that has another slug is named by
-        // its slug.
-        let named = |(id, title, slug): (CategoryId, String, String)| {
-            let by_title = title_slug(&title) == slug && !title.contains('|');
-            (id, if by_title { title } else { slug })
+        let ids: Vec<ProductId> = batch.iter().map(|product| product.id).collect();
+        let keys = match self.layout {
+            ExportLayout::Native => HashMap::new(),
+            ExportLayout::Shopify => keys_of_products(conn, Layout::Shopify, &ids).await?,
         };
         Ok(Context {
             on_hand: on_hand.into_iter().collect(),
-            categories: categories.into_iter().map(named).collect(),
+            categories: categories
+                .into_iter()
+                .map(|(id, title, slug)| (id, CategoryText { title, slug }))
+                .collect(),
+            keys,
         })
     }
 
@@ -137,8 +169,8 @@ impl ProductExport {
         let lines = product.variants.len().max(links(product).count());
         (0..lines)
             .map(|line| match self.layout {
-                Layout::Native => self.native_row(product, line, context),
-                Layout::Shopify => shopify_row(product, line, context),
+                ExportLayout::Native => self.native_row(product, line, context),
+                ExportLayout::Shopify => shopify_row(product, line, context),
             })
             .collect()
     }
@@ -149,18 +181,12 @@ impl ProductExport {
         let image = links(product).nth(line);
         let of_head = |text: fn(&Product) -> String| head.map(text).unwrap_or_default();
         let of_variant = |text: &dyn Fn(&Variant) -> String| variant.map(text).unwrap_or_default();
-        let mut categories: Vec<&str> = head
-            .into_iter()
-            .flat_map(|product| &product.category_ids)
-            .filter_map(|id| context.categories.get(id).map(String::as_str))
-            .collect();
-        categories.sort_unstable();
         let mut cells = vec![
             product.slug.clone(),
             of_head(|product| product.title.clone()),
             of_head(|product| product.description.clone()),
             of_head(|product| product.status.to_string()),
-            categories.join("|"),
+            head.map(|product| categories_cell(product, context)).unwrap_or_default(),
             of_variant(&|variant| options_cell(product, variant)),
             of_variant(&|variant| variant.sku.clone().unwrap_or_default()),
             of_variant(&|variant| decimal(variant.price)),
@@ -198,6 +224,20 @@ impl Context {
     fn units(&self, variant: &Variant) -> String {
         self.on_hand.get(&variant.id).copied().unwrap_or(0).to_string()
     }
+}
+
+/// Titles separated by `|`, or JSON pairs of titles and slugs if the titles alone do not say it.
+fn categories_cell(product: &Product, context: &Context) -> String {
+    let ids = product.category_ids.iter();
+    let mut categories: Vec<&CategoryText> = ids.filter_map(|id| context.categories.get(id)).collect();
+    categories.sort_unstable_by_key(|category| (&category.title, &category.slug));
+    if categories.iter().all(|category| category.is_plain()) {
+        let titles: Vec<&str> = categories.iter().map(|category| category.title.as_str()).collect();
+        return titles.join("|");
+    }
+    let pairs: Vec<(&str, &str)> =
+        categories.iter().map(|category| (category.title.as_str(), category.slug.as_str())).collect();
+    serde_json::json!(pairs).to_string()
 }
 
 /// `Size=S; Color=Blue`, or JSON pairs if a name or value itself contains such a sign.
@@ -264,7 +304,7 @@ fn shopify_row(product: &Product, line: usize, context: &Context) -> Vec<String>
     let of_variant = |text: &dyn Fn(&Variant) -> String| variant.map(text).unwrap_or_default();
     let fixed = |text: &'static str| variant.map(|_| text.to_owned()).unwrap_or_default();
     let mut cells = vec![
-        product.slug.clone(),
+        context.keys.get(&product.id).unwrap_or(&product.slug).clone(),
         of_head(&|product| product.title.clone()),
         of_head(&|product| product.description.clone()),
         text_attribute(head, "vendor"),
@@ -302,7 +342,8 @@ fn shopify_type(product: &Product, context: &Context) -> String {
     match text_attribute(Some(product), "type") {
         own if !own.is_empty() => own,
         _ => {
-            product.category_ids.iter().find_map(|id| context.categories.get(id)).cloned().unwrap_or_default()
+            let category = product.category_ids.iter().find_map(|id| context.categories.get(id));
+            category.map(|category| category.title.clone()).unwrap_or_default()
         }
     }
 }
@@ -326,7 +367,7 @@ fn csv_lines(rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut writer = csv::Writer::from_writer(Vec::new());
     for row in rows {
         // Writing to memory cannot fail.
-        let _ = writer.write_record(row);
+        let _ = writer.write_record(row.iter().map(|cell| spreadsheet::guarded(cell).into_owned()));
     }
     let bytes = writer.into_inner().unwrap_or_default();
     String::from_utf8(bytes).unwrap_or_default()

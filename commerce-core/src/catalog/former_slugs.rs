@@ -5,7 +5,9 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::product::{Audience, ProductStatus};
 use crate::ids::{CategoryId, ProductId};
-use crate::schema::{categories, former_category_slugs, former_product_slugs, products};
+use crate::schema::{
+    categories, former_category_slugs, former_category_titles, former_product_slugs, products,
+};
 
 /// The slug of the product that formerly had this one, if this audience may see the product. Look first for a
 /// product that has the slug now.
@@ -67,6 +69,25 @@ pub(super) async fn leave_category_slug(
     diesel::insert_into(table)
         .values((slug.eq(former), category_id.eq(id)))
         .on_conflict(slug)
+        .do_update()
+        .set(category_id.eq(id))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Records that a locked category changes its title, so that an older file finds it.
+pub(super) async fn leave_category_title(
+    conn: &mut AsyncPgConnection,
+    id: CategoryId,
+    former: &str,
+    new: &str,
+) -> QueryResult<()> {
+    use former_category_titles::{category_id, table, title};
+    diesel::delete(table.find(new).filter(category_id.eq(id))).execute(conn).await?;
+    diesel::insert_into(table)
+        .values((title.eq(former), category_id.eq(id)))
+        .on_conflict(title)
         .do_update()
         .set(category_id.eq(id))
         .execute(conn)

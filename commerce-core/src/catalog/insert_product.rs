@@ -194,14 +194,21 @@ pub(super) async fn insert_categories(
     insert_rows(conn, vec![], vec![], category_rows(product_id, category_ids)).await
 }
 
+/// The most variants of one statement.
+const VARIANTS_AT_ONCE: usize = 1000;
+
 async fn insert_rows(
     conn: &mut AsyncPgConnection,
     new_variants: Vec<VariantRow<'_>>,
     new_images: Vec<ImageRow<'_>>,
     new_categories: Vec<CategoryRow>,
 ) -> QueryResult<()> {
-    if !new_variants.is_empty() {
+    // A statement has at most 65,535 parameters.
+    let mut new_variants = new_variants;
+    while !new_variants.is_empty() {
+        let rest = new_variants.split_off(new_variants.len().min(VARIANTS_AT_ONCE));
         diesel::insert_into(variants::table).values(new_variants).execute(conn).await?;
+        new_variants = rest;
     }
     if !new_images.is_empty() {
         diesel::insert_into(product_images::table).values(new_images).execute(conn).await?;
@@ -318,7 +325,7 @@ fn category_rows(product_id: ProductId, category_ids: &[CategoryId]) -> Vec<Cate
     category_ids.iter().map(|&category_id| CategoryRow { product_id, category_id }).collect()
 }
 
-/// Positions are indexes into lists of at most a hundred.
+/// Positions are indexes into lists of a few thousand at most.
 pub(super) fn as_position(index: usize) -> i32 {
     i32::try_from(index).unwrap_or(i32::MAX)
 }

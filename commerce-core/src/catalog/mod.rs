@@ -5,6 +5,7 @@
 //! to tell what is available.
 
 mod category;
+mod category_names;
 mod category_tree;
 mod check_product;
 mod description;
@@ -29,8 +30,9 @@ pub use category::{
     Below, Category, CategoryKey, CategoryPatch, DeleteCategoryError, ListCategoriesError, NewCategory,
     WithChildren, WithProducts, WriteCategoryError, find_category, list_categories,
 };
+pub use category_names::CategoryName;
 pub use category_tree::{CategoryNode, list_breadcrumbs, list_ids_below, list_tree, reorder_categories};
-pub use export::ProductExport;
+pub use export::{ExportLayout, ProductExport};
 pub use former_slugs::{find_moved_category, find_moved_product};
 pub use insert_product::{InsertedProduct, insert_product};
 pub use list_products::{ListProducts, ListProductsError, ProductSort, list_products};

@@ -1,7 +1,5 @@
 //! Creates, changes and deletes categories.
 
-use std::collections::{BTreeSet, HashMap};
-
 use diesel::prelude::*;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 
@@ -9,11 +7,11 @@ use super::category::{
     Category, CategoryPatch, DeleteCategoryError, NewCategory, WithChildren, WithProducts, WriteCategoryError,
 };
 use super::category_tree::lock_tree;
-use super::former_slugs::leave_category_slug;
+use super::former_slugs::{leave_category_slug, leave_category_title};
 use super::{description, limits, slugs};
 use crate::error::FieldErrors;
 use crate::ids::{CategoryId, ProductId};
-use crate::schema::{categories, former_category_slugs, product_categories, products};
+use crate::schema::{categories, product_categories, products};
 
 /// Creates a category. Without a slug it gets one from its title.
 pub async fn create_category(
@@ -30,95 +28,69 @@ pub async fn create_category(
     .await
 }
 
-async fn insert_category(
+/// Inserts a category that was checked, under a parent that exists.
+pub(super) async fn insert_category(
     conn: &mut AsyncPgConnection,
     new: NewCategory,
 ) -> Result<Category, WriteCategoryError> {
-    let row = (
-        categories::id.eq(CategoryId::new()),
-        categories::parent_id.eq(new.parent_id),
-        categories::title.eq(new.title.trim()),
-        categories::description.eq(description::sanitise(&new.description)),
-        categories::position.eq(new.position),
-    );
     if let Some(slug) = &new.slug {
-        let insert = diesel::insert_into(categories::table).values((row, categories::slug.eq(slug)));
+        let insert = diesel::insert_into(categories::table).values((row_of(&new), categories::slug.eq(slug)));
         return Ok(insert.returning(Category::as_returning()).get_result(conn).await?);
     }
     let base = title_slug(&new.title);
     let taken = similar_slugs(conn, &base).await?;
     for slug in slugs::candidates(&base, &taken, limits::CATEGORY_SLUG_CHARS_MAX) {
-        let inserted: Option<Category> = diesel::insert_into(categories::table)
-            .values((row.clone(), categories::slug.eq(slug)))
-            .on_conflict(categories::slug)
-            .do_nothing()
-            .returning(Category::as_returning())
-            .get_result(conn)
-            .await
-            .optional()?;
-        if let Some(category) = inserted {
+        if let Some(category) = insert_if_free(conn, &new, &slug).await? {
             return Ok(category);
         }
     }
     Err(WriteCategoryError::SlugTaken)
 }
 
-/// The slug by which an import looks for the category with this title.
+/// All columns but the slug.
+#[derive(Insertable)]
+#[diesel(table_name = categories)]
+struct CategoryRow<'a> {
+    id: CategoryId,
+    parent_id: Option<CategoryId>,
+    title: &'a str,
+    description: String,
+    position: i32,
+}
+
+fn row_of(new: &NewCategory) -> CategoryRow<'_> {
+    CategoryRow {
+        id: CategoryId::new(),
+        parent_id: new.parent_id,
+        title: new.title.trim(),
+        description: description::sanitise(&new.description),
+        position: new.position,
+    }
+}
+
+/// Inserts a category that was checked, unless another has the slug.
+pub(super) async fn insert_if_free(
+    conn: &mut AsyncPgConnection,
+    new: &NewCategory,
+    slug: &str,
+) -> QueryResult<Option<Category>> {
+    diesel::insert_into(categories::table)
+        .values((row_of(new), categories::slug.eq(slug)))
+        .on_conflict(categories::slug)
+        .do_nothing()
+        .returning(Category::as_returning())
+        .get_result(conn)
+        .await
+        .optional()
+}
+
+/// The slug that a category with this title gets if it is free.
 pub(super) fn title_slug(title: &str) -> String {
     let reserved = slugs::RESERVED_FOR_CATEGORIES;
     if slugs::is_slug(title, limits::CATEGORY_SLUG_CHARS_MAX) && !slugs::is_reserved(title, reserved) {
         return title.to_owned();
     }
     slugs::from_title(title, "category", limits::CATEGORY_SLUG_CHARS_MAX, reserved)
-}
-
-/// The existing categories for these titles, by title. A category is found by the slug of the title, as its
-/// present or a former slug.
-pub(super) async fn find_by_titles<'a>(
-    conn: &mut AsyncPgConnection,
-    titles: &BTreeSet<&'a str>,
-) -> QueryResult<HashMap<&'a str, CategoryId>> {
-    let slugs: Vec<String> = titles.iter().map(|title| title_slug(title)).collect();
-    let former: Vec<(String, CategoryId)> = former_category_slugs::table
-        .filter(former_category_slugs::slug.eq_any(&slugs))
-        .select((former_category_slugs::slug, former_category_slugs::category_id))
-        .load(conn)
-        .await?;
-    let present: Vec<(String, CategoryId)> = categories::table
-        .filter(categories::slug.eq_any(&slugs))
-        .select((categories::slug, categories::id))
-        .load(conn)
-        .await?;
-    let by_slug: HashMap<String, CategoryId> = former.into_iter().chain(present).collect();
-    Ok(titles.iter().filter_map(|title| Some((*title, *by_slug.get(&title_slug(title))?))).collect())
-}
-
-/// The category for this title, found by the slug of the title as its present or a former slug, or created if
-/// there is none. Imports need it, because they name categories by title.
-pub(super) async fn find_or_create_by_title(
-    conn: &mut AsyncPgConnection,
-    title: &str,
-) -> Result<CategoryId, WriteCategoryError> {
-    let find = async |conn: &mut AsyncPgConnection| -> QueryResult<Option<CategoryId>> {
-        Ok(find_by_titles(conn, &BTreeSet::from([title])).await?.remove(title))
-    };
-    if let Some(id) = find(conn).await? {
-        return Ok(id);
-    }
-    check(None, Some(title), None)?;
-    let id = CategoryId::new();
-    diesel::insert_into(categories::table)
-        .values((
-            categories::id.eq(id),
-            categories::title.eq(title.trim()),
-            categories::slug.eq(title_slug(title)),
-        ))
-        .on_conflict(categories::slug)
-        .do_nothing()
-        .execute(conn)
-        .await?;
-    // Somebody else may have created it in the meantime.
-    Ok(find(conn).await?.unwrap_or(id))
 }
 
 /// Existing slugs that begin alike. A new slug must get a number that none of them has.
@@ -153,14 +125,14 @@ pub async fn update_category(
         if let Some(Some(parent)) = patch.parent_id {
             lock_tree(conn).await?.check_parent(Some(id), parent)?;
         }
-        let known: Option<(i32, String)> = categories::table
+        let known: Option<(i32, String, String)> = categories::table
             .find(id)
-            .select((categories::version, categories::slug))
+            .select((categories::version, categories::slug, categories::title))
             .for_no_key_update()
             .first(conn)
             .await
             .optional()?;
-        let (current, former_slug) = known.ok_or(WriteCategoryError::UnknownCategory)?;
+        let (current, former_slug, former_title) = known.ok_or(WriteCategoryError::UnknownCategory)?;
         if if_version.is_some_and(|version| version != current) {
             return Err(WriteCategoryError::VersionMismatch { current });
         }
@@ -172,7 +144,7 @@ pub async fn update_category(
             position: patch.position,
             parent_id: patch.parent_id,
         };
-        let updated = diesel::update(categories::table.find(id))
+        let updated: Category = diesel::update(categories::table.find(id))
             .set((
                 changes,
                 categories::version.eq(categories::version + 1),
@@ -183,6 +155,9 @@ pub async fn update_category(
             .await?;
         if let Some(new_slug) = new_slug {
             leave_category_slug(conn, id, &former_slug, &new_slug).await?;
+        }
+        if updated.title != former_title {
+            leave_category_title(conn, id, &former_title, &updated.title).await?;
         }
         Ok(updated)
     })

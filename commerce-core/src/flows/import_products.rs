@@ -8,10 +8,12 @@ use diesel::result::Error as QueryError;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 
 use super::create_product::receive;
+use super::import_options::{ImportMode, ImportOptions, StockPolicy};
+use super::import_report::ImportReport;
 use super::running_import::{IMPORT_LOCK, show_progress};
 use crate::catalog::import::{
-    ExistingProducts, Faults, ImportedProduct, Layout, LineError, Outcome, ProductReader, RowRead, SlugLines,
-    Upserted, upsert_products,
+    Faults, ImportedProduct, KeyLines, Layout, LineError, Outcome, ProductReader, RowRead, Rules, Upserted,
+    WarningKind, upsert_products,
 };
 use crate::catalog::{ProductRefusal, UpdateProductError};
 use crate::db::{Retryable, pg_try_advisory_xact_lock};
@@ -21,80 +23,6 @@ use crate::money::Currency;
 use crate::request::Origin;
 use crate::schema::stock_levels;
 use crate::search::{self, Refreshed};
-use crate::text_enum::text_enum;
-
-text_enum! {
-    /// What to do about a wrong line.
-    pub enum OnError {
-        /// Nothing is imported.
-        Abort = "abort",
-        /// The line's product is left out, and the others are imported. If only a stock count is impossible,
-        /// just the count is left out.
-        Skip = "skip",
-    }
-}
-
-text_enum! {
-    /// Which variants take their stock from the file.
-    pub enum StockPolicy {
-        /// New variants only. The stock of existing variants is not changed.
-        CreateOnly = "create_only",
-        /// All variants. The main location then has on hand what the file says.
-        Set = "set",
-    }
-}
-
-text_enum! {
-    /// Whether the import is written.
-    pub enum ImportMode {
-        /// The file is written to the shop.
-        Apply = "apply",
-        /// Everything is tried and reported, and then undone.
-        DryRun = "dry_run",
-    }
-}
-
-/// The options of an import.
-#[derive(Debug, Clone, Copy)]
-pub struct ImportOptions {
-    /// `None` means that the layout is detected from the header.
-    pub layout: Option<Layout>,
-    /// Whether one error stops the whole import.
-    pub on_error: OnError,
-    /// Which variants take their stock from the file.
-    pub stock: StockPolicy,
-    /// Whether the import is written or only tried.
-    pub mode: ImportMode,
-    /// What happens to products that the shop already has.
-    pub existing: ExistingProducts,
-}
-
-impl Default for ImportOptions {
-    fn default() -> Self {
-        Self {
-            layout: None,
-            on_error: OnError::Abort,
-            stock: StockPolicy::CreateOnly,
-            mode: ImportMode::Apply,
-            existing: ExistingProducts::Update,
-        }
-    }
-}
-
-/// The counts of products, and the errors.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ImportReport {
-    /// Products that are new.
-    pub created: usize,
-    /// Products that were changed.
-    pub updated: usize,
-    /// Products that already matched the file.
-    pub unchanged: usize,
-    /// Products with an error, and wrong lines that name no product.
-    pub skipped: usize,
-    /// Sorted by line.
-    pub faults: Faults,
-}
 
 /// The progress of an import.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,7 +55,7 @@ impl Retryable for ImportError {
 
 /// Ends the transaction of an import without keeping anything.
 enum Undo {
-    DryRun(ImportReport),
+    DryRun(Box<ImportReport>),
     Failed(ImportError),
 }
 
@@ -137,7 +65,7 @@ impl From<QueryError> for Undo {
     }
 }
 
-/// Imports a CSV file. [`Layout`] explains the columns. `currency` is the shop's. The file is read while it
+/// Imports a CSV file. [`Layout`](crate::catalog::import::Layout) explains the columns. `currency` is the shop's. The file is read while it
 /// is written to the shop, a batch of products at a time, and `progress` is called after each batch. Others
 /// see the progress by [`running_import`](super::running_import()): until its transaction ends the connection
 /// has another `application_name`.
@@ -150,14 +78,28 @@ pub async fn import_products(
     progress: &mut (dyn FnMut(ImportProgress) + Send),
 ) -> Result<ImportReport, ImportError> {
     let mut reader = ProductReader::new(csv, options.layout, currency).map_err(ImportError::WrongLines)?;
+    if let Some(rule) = options.repeated_sku {
+        reader.set_repeated_sku(rule);
+    }
+    let rules = Rules {
+        layout: reader.layout(),
+        existing: options.existing,
+        repeated_sku: reader.repeated_sku(),
+        currency,
+    };
     let done = conn
         .transaction::<_, Undo, _>(async |conn| {
             let alone: bool = diesel::select(pg_try_advisory_xact_lock(IMPORT_LOCK)).get_result(conn).await?;
             if !alone {
                 return Err(Undo::Failed(ImportError::AnotherRuns));
             }
-            let mut import =
-                Import { options, currency, origin, report: ImportReport::default(), counts: vec![] };
+            let mut import = Import {
+                options,
+                rules,
+                origin,
+                report: ImportReport::new(options, rules.layout),
+                counts: vec![],
+            };
             let mut products = 0;
             let mut more = true;
             plan_for_growth(conn).await?;
@@ -168,7 +110,7 @@ pub async fn import_products(
                 (batch, more) = next_batch(&mut reader);
                 products += batch.len();
                 if !batch.is_empty() {
-                    import.write(conn, &batch, &mut reader.slugs).await?;
+                    import.write(conn, &batch, &mut reader.keys).await?;
                     show_progress(conn, products).await?;
                 }
                 // If every row is wrong, nothing here waits, so other tasks get their turn on this thread.
@@ -177,18 +119,21 @@ pub async fn import_products(
             }
             import.report.skipped += reader.skipped;
             import.report.faults.merge(std::mem::take(&mut reader.faults));
+            import.report.warnings.merge(std::mem::take(&mut reader.warnings));
+            import.report.ignored_columns = reader.ignored_columns();
             let report = import.finish(conn).await?;
-            if options.on_error == OnError::Abort && report.faults.total > 0 {
-                return Err(Undo::Failed(ImportError::WrongLines(report.faults)));
-            }
             match options.mode {
+                ImportMode::DryRun => Err(Undo::DryRun(Box::new(report))),
+                ImportMode::Apply if report.is_refused() => {
+                    Err(Undo::Failed(ImportError::WrongLines(report.faults)))
+                }
                 ImportMode::Apply => Ok(report),
-                ImportMode::DryRun => Err(Undo::DryRun(report)),
             }
         })
         .await;
     match done {
-        Ok(report) | Err(Undo::DryRun(report)) => Ok(report),
+        Ok(report) => Ok(report),
+        Err(Undo::DryRun(report)) => Ok(*report),
         Err(Undo::Failed(error)) => Err(error),
     }
 }
@@ -232,7 +177,7 @@ fn next_batch<R: Read>(reader: &mut ProductReader<R>) -> (Vec<ImportedProduct>, 
 /// A running import.
 struct Import<'a> {
     options: ImportOptions,
-    currency: Currency,
+    rules: Rules,
     origin: &'a Origin,
     report: ImportReport,
     /// The stock of variants that existed before. It is set at the end, so that its locks are taken in one
@@ -245,14 +190,17 @@ impl Import<'_> {
         &mut self,
         conn: &mut AsyncPgConnection,
         batch: &[ImportedProduct],
-        slugs: &mut SlugLines,
+        keys: &mut KeyLines,
     ) -> QueryResult<()> {
-        let outcomes = upsert_products(conn, batch, slugs, self.options.existing, self.currency).await?;
+        let outcomes = upsert_products(conn, batch, keys, &self.rules).await?;
         let mut received: Vec<(VariantId, i64)> = Vec::new();
         let mut written: Vec<ProductId> = Vec::new();
         for (product, outcome) in batch.iter().zip(outcomes) {
-            let Upserted { product_id, outcome, variants } = match outcome {
-                Ok(upserted) => upserted,
+            let Upserted { product_id, outcome, variants, .. } = match outcome {
+                Ok(upserted) => {
+                    self.note(product, &upserted);
+                    upserted
+                }
                 Err(refusal) => {
                     self.report.skipped += 1;
                     self.report.faults.extend(line_errors(product, refusal));
@@ -287,6 +235,29 @@ impl Import<'_> {
         }
         receive(conn, received, "import", self.origin).await?;
         search::refresh(conn, &written).await
+    }
+
+    /// Notes what is worth knowing of a product that is written.
+    fn note(&mut self, product: &ImportedProduct, upserted: &Upserted) {
+        let places = &product.places;
+        if let Some(reason) = &product.hidden {
+            let message = format!("{:?} is hidden: {} {}", product.title, reason.column, reason.message);
+            self.report.hidden.push(LineError { message, ..reason.clone() });
+        }
+        for at in &upserted.foreign_skus {
+            let sku =
+                product.variants.get(*at).and_then(|row| row.variant.sku.as_deref()).unwrap_or_default();
+            let message = format!("{sku:?} belongs to a variant of another product");
+            self.report
+                .warnings
+                .push(WarningKind::ForeignSku, places.error(&format!("/variants/{at}/sku"), message));
+        }
+        // WooCommerce's file has no slugs at all.
+        let made_slug = upserted.made_slug.as_ref().filter(|_| self.rules.layout != Layout::WooCommerce);
+        if let Some(slug) = made_slug {
+            let message = format!("{:?} has the slug {slug}", product.key);
+            self.report.warnings.push(WarningKind::MadeSlug, places.error("/slug", message));
+        }
     }
 
     async fn finish(mut self, conn: &mut AsyncPgConnection) -> QueryResult<ImportReport> {

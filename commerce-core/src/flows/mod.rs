@@ -13,7 +13,9 @@ mod create_product;
 mod delete_account;
 mod excess_payment;
 mod expire_orders;
+mod import_options;
 mod import_products;
+mod import_report;
 mod late_payment;
 mod move_order;
 mod note_order;
@@ -44,10 +46,9 @@ pub use delete_account::{DeleteAccountError, delete_account, delete_account_of};
 pub use expire_orders::{
     ExpireOrdersError, expire_attempted_orders, expire_orders, expire_unattempted_orders,
 };
-pub use import_products::{
-    ImportError, ImportMode, ImportOptions, ImportProgress, ImportReport, OnError, StockPolicy,
-    import_products,
-};
+pub use import_options::{ImportMode, ImportOptions, OnError, StockPolicy};
+pub use import_products::{ImportError, ImportProgress, import_products};
+pub use import_report::ImportReport;
 pub use move_order::{MoveOrder, MoveOrderError, OrderStep, move_order};
 pub use note_order::note_order;
 pub use place_order::{PlaceOrder, PlaceOrderError, PlacedOrder, place_order, place_order_and_answer};

@@ -1,8 +1,8 @@
 use commerce_core::catalog::import::{
-    ExistingProducts, Faults, ImportedProduct, Layout, LineError, ProductReader,
+    ExistingProducts, Faults, ImportedProduct, Layout, LineError, ProductReader, WarningKind,
 };
 use commerce_core::catalog::{
-    self, Audience, CategoryKey, Product, ProductExport, ProductKey, ProductStatus,
+    self, Audience, CategoryKey, ExportLayout, Product, ProductExport, ProductKey, ProductStatus,
 };
 use commerce_core::flows::{
     self, ImportError, ImportMode, ImportOptions, ImportReport, OnError, StockPolicy,
@@ -72,6 +72,7 @@ const SKIP: ImportOptions = ImportOptions {
     stock: StockPolicy::CreateOnly,
     mode: ImportMode::Apply,
     existing: ExistingProducts::Update,
+    repeated_sku: None,
 };
 const SET_STOCK: ImportOptions = ImportOptions { stock: StockPolicy::Set, on_error: OnError::Abort, ..SKIP };
 
@@ -167,17 +168,15 @@ async fn one_wrong_line_aborts_all_or_skips_its_product() {
         best,Best,2.00,,,\n";
     let aborted = wrong_lines(import(conn, csv, ImportOptions::default()).await);
     let places: Vec<_> = aborted.iter().map(|error| (error.line, error.column.as_str())).collect();
-    assert_eq!(places, [(3, "price"), (4, "stock"), (5, "slug"), (6, "sku")]);
+    assert_eq!(places, [(3, "price"), (5, "slug"), (6, "sku")]);
     assert_eq!(find(conn, "good").await, None);
 
     let skipped = import(conn, csv, SKIP).await.unwrap();
     let places: Vec<_> =
         skipped.faults.listed.iter().map(|error| (error.line, error.column.as_str())).collect();
-    assert_eq!(
-        (counts(&skipped), places),
-        ([2, 0, 0, 4], vec![(3, "price"), (4, "stock"), (5, "slug"), (6, "sku")])
-    );
+    assert_eq!((counts(&skipped), places), ([3, 0, 0, 3], vec![(3, "price"), (5, "slug"), (6, "sku")]));
     assert!(find(conn, "good").await.is_some() && find(conn, "best").await.is_some());
+    assert_eq!(find(conn, "worse").await.unwrap().variants[0].available, 0);
     assert_eq!(find(conn, "thief").await, None);
 
     // What only the database can refuse aborts as well.
@@ -295,19 +294,12 @@ fn nasty_files_are_refused_by_line_and_column() {
         (b"slug,title,price\na,\xff\xfe,1\n".to_vec(), vec![(2, "title")]),
         (b"slug,title,price\na,A\0,1\n".to_vec(), vec![(2, "title")]),
         (b"slug,title,price\na,,1\n".to_vec(), vec![(2, "title")]),
-        (b"slug,title,price\n!!!,A,1\n".to_vec(), vec![(2, "slug")]),
         (b"slug,title,price,currency\na,A,1,EUR\n".to_vec(), vec![(2, "currency")]),
         (b"slug,title,price,status\na,A,1,gone\n".to_vec(), vec![(2, "status")]),
         (b"slug,title,price,active\na,A,1,maybe\n".to_vec(), vec![(2, "active")]),
         (b"slug,title,price,options\na,A,1,red\n".to_vec(), vec![(2, "options")]),
         (b"slug,title,price,options\na,A,1,S=1\na,,1,S=1\n".to_vec(), vec![(3, "options")]),
         (b"slug,title,price,sku\na,A,1,X\nb,B,1,X\n".to_vec(), vec![(3, "sku")]),
-        (
-            b"slug,title,price,stock\na,A,1,1.5\nb,B,1,-1\nc,C,1,99999999999\n".to_vec(),
-            vec![(2, "stock"), (3, "stock"), (4, "stock")],
-        ),
-        (b"slug,title,price,image_url\na,A,1,javascript:x\n".to_vec(), vec![(2, "image_url")]),
-        (b"slug,title,price\na_b,A,1\na-b,B,1\n".to_vec(), vec![(3, "slug")]),
         (format!("{shopify}\na,A,,,,12.345,\n").into_bytes(), vec![(2, "Variant Price")]),
         (format!("{shopify}\na,A,,,,,\n").into_bytes(), vec![(2, "Variant Price")]),
         (format!("{shopify}\na,A,,,,\"1,299.00\",\n").into_bytes(), vec![(2, "Variant Price")]),
@@ -316,7 +308,7 @@ fn nasty_files_are_refused_by_line_and_column() {
         (format!("{shopify}\na,A,,Blue,,1,\n").into_bytes(), vec![(2, "Option1 Name")]),
         (format!("{shopify}\na,,Size,S,,1,\n").into_bytes(), vec![(2, "Title")]),
         (format!("{shopify}\n,A,,,,1,\n").into_bytes(), vec![(2, "Handle")]),
-        (format!("{shopify}\na,A,,,,1,\na,,,,,,ftp://x\n").into_bytes(), vec![(3, "Image Src")]),
+        (format!("{shopify}\na,\"19\" rack\",,,,1,\n").into_bytes(), vec![(2, "")]),
         (format!("{shopify}\na,\"A\n\nB\",,,,1,\nb,B,,,,x,\n").into_bytes(), vec![(5, "Variant Price")]),
     ];
     for (csv, wanted) in cases {
@@ -358,7 +350,7 @@ fn damaged_files_are_read_without_a_panic() {
     }
 }
 
-async fn export(conn: &mut AsyncPgConnection, layout: Layout) -> String {
+async fn export(conn: &mut AsyncPgConnection, layout: ExportLayout) -> String {
     let mut export = ProductExport::begin(conn, layout, MAIN_LOCATION).await.unwrap();
     let mut csv = export.header();
     while let Some(rows) = export.next_rows(conn).await.unwrap() {
@@ -382,23 +374,23 @@ async fn an_export_goes_back_in_and_out_again() {
     import(conn, APPAREL, ImportOptions::default()).await.unwrap();
     assert_eq!(counts(&import(conn, AWKWARD, ImportOptions::default()).await.unwrap()), [2, 0, 0, 0]);
 
-    let native = export(conn, Layout::Native).await;
+    let native = export(conn, ExportLayout::Native).await;
     let again = import(conn, &native, SET_STOCK).await.unwrap();
     assert_eq!(counts(&again), [0, 0, 22, 0]);
     assert_eq!(counts(&import(other, &native, ImportOptions::default()).await.unwrap()), [22, 0, 0, 0]);
-    assert_eq!(export(other, Layout::Native).await, native);
+    assert_eq!(export(other, ExportLayout::Native).await, native);
     let odd = find(other, "odd").await.unwrap();
     assert_eq!(odd.variants[0].options["Size"], "S;M");
     assert_eq!((odd.images.len(), &odd.attributes["tags"]), (2, &serde_json::json!(["a", "b"])));
 
     // Shopify's columns hold less, but the sample comes out as it went in, and what they cannot hold stays in the shop. (The odd
     // product gets a category from its first tag, as any import from Shopify would give it.)
-    let shopify = export(conn, Layout::Shopify).await;
+    let shopify = export(conn, ExportLayout::Shopify).await;
     let again = import(conn, &shopify, SET_STOCK).await.unwrap();
     assert_eq!((again.created, again.skipped, again.faults.total), (0, 0, 0));
     let without_odd =
         |csv: &str| csv.lines().filter(|line| !line.starts_with("odd,")).collect::<Vec<_>>().join("\n");
-    assert_eq!(without_odd(&export(conn, Layout::Shopify).await), without_odd(&shopify));
+    assert_eq!(without_odd(&export(conn, ExportLayout::Shopify).await), without_odd(&shopify));
     assert_eq!(find(conn, "odd").await.unwrap().attributes["n"], serde_json::json!(1));
     first.finish().await;
     second.finish().await;
@@ -413,8 +405,10 @@ async fn a_file_cannot_fill_the_memory_with_one_product() {
     for number in 0..30_000 {
         csv += &format!("one,,,https://x.example/{number}.jpg\n");
     }
-    let errors = wrong_lines(import(conn, &csv, ImportOptions::default()).await);
-    assert!(errors.iter().any(|error| error.column == "image_url"), "{errors:?}");
+    let report = import(conn, &csv, ImportOptions::default()).await.unwrap();
+    assert_eq!((counts(&report), find(conn, "one").await.unwrap().images.len()), ([1, 0, 0, 0], 250));
+    let left_out = &report.warnings.0[&WarningKind::UnusableImage].examples[0];
+    assert_eq!(left_out.message, "only the first 250 of 30000 images are imported");
     let mut csv = String::from("slug,title,price\n");
     for number in 0..5_000 {
         csv += &format!("s-{number},Title,x\n");
@@ -466,7 +460,7 @@ async fn what_an_export_trims_was_trimmed_before() {
     let patch = catalog::image::ImagePatch { alt: Some(" A jar ".into()), position: None };
     catalog::image::update_image(conn, id, image_id, None, &patch).await.unwrap();
     assert_eq!(find(conn, "tea").await.unwrap().images[0].alt, "A jar");
-    let native = export(conn, Layout::Native).await;
+    let native = export(conn, ExportLayout::Native).await;
     assert_eq!(counts(&import(conn, &native, SET_STOCK).await.unwrap()), [0, 0, 1, 0]);
 
     // Pairs in JSON bring their blanks with them.
@@ -501,11 +495,9 @@ async fn a_product_with_a_long_title_is_found_again_by_its_handle() {
         let title = "long ".repeat(60).chars().take(length - 1).collect::<String>() + "x";
         let made = simple(conn, &title, 900, 1).await;
         assert_eq!(made.slug.len(), length);
-        for handle in [title.replace(' ', "-"), title.clone()] {
-            let csv = format!("slug,title,price\n{handle},{title},9.00\n");
-            let report = import(conn, csv, ImportOptions::default()).await.unwrap();
-            assert_eq!(counts(&report), [0, 0, 1, 0], "{length} {handle}");
-        }
+        let csv = format!("slug,title,price\n{},{title},9.00\n", title.replace(' ', "-"));
+        let report = import(conn, csv, ImportOptions::default()).await.unwrap();
+        assert_eq!(counts(&report), [0, 0, 1, 0], "{length}");
         // The next one of this title gives up as much of it as its number needs.
         let second = simple(conn, &title, 900, 1).await;
         assert!(second.slug.ends_with("-2") && second.slug.len() <= 255, "{}", second.slug);

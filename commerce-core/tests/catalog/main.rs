@@ -9,7 +9,10 @@
 mod categories;
 mod given;
 mod images;
+mod import_cases;
 mod import_matches;
+mod import_reports;
+mod import_woocommerce;
 mod imports;
 mod limits;
 mod lists;

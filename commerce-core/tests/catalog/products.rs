@@ -116,7 +116,7 @@ async fn everything_that_is_wrong_is_named_at_once_and_nothing_is_written() {
     );
     bad.slug = Some("No Slug".into());
     bad.attributes.insert("k".into(), "v\0".into());
-    bad.images = vec![NewImage { url: "javascript:alert(1)".into(), alt: "x".repeat(501) }];
+    bad.images = vec![NewImage { url: "javascript:alert(1)".into(), alt: "x".repeat(513) }];
     bad.variants[1].sku = Some(" ".into());
     let found = pointers(create(conn, bad, &[]).await.unwrap_err());
     let wanted = [
@@ -135,7 +135,7 @@ async fn everything_that_is_wrong_is_named_at_once_and_nothing_is_written() {
 
     let negative = create(conn, product("Hat", vec![variant(&[], 1)]), &[-1]).await.unwrap_err();
     assert_eq!(pointers(negative), ["/variants/0/stock"]);
-    let crowd = (0..101).map(|n| variant(&[("Size", &n.to_string())], 1)).collect();
+    let crowd = (0..2049).map(|n| variant(&[("Size", &n.to_string())], 1)).collect();
     assert_eq!(pointers(create(conn, product("Hat", crowd), &[]).await.unwrap_err()), ["/variants"]);
     let four = variant(&[("A", "1"), ("B", "1"), ("C", "1"), ("D", "1")], 1);
     assert_eq!(pointers(create(conn, product("Hat", vec![four]), &[]).await.unwrap_err()), ["/option_names"]);

@@ -29,6 +29,7 @@ pub const CORE: House = House {
             "idempotency",
             "request",
             "settings",
+            "spreadsheet",
             "text_enum",
         ],
         &["queue", "audit_log", "rate_limit", "inventory"],

@@ -15,10 +15,12 @@ const OWNERS: [(&str, &[&str]); 13] = [
         &[
             "categories",
             "former_category_slugs",
+            "former_category_titles",
             "former_product_slugs",
             "products",
             "product_categories",
             "product_images",
+            "product_source_keys",
             "media_files",
             "variants",
         ],

@@ -1,9 +1,9 @@
 //! `/admin/products/export`: the catalogue as a file that can be imported again. The file is sent while the
 //! catalogue is read.
 
-use commerce_core::catalog::ProductExport;
-use commerce_core::catalog::import::Layout;
+use commerce_core::catalog::{ExportLayout as Layout, ProductExport};
 use commerce_core::inventory::MAIN_LOCATION;
+use commerce_core::spreadsheet::BYTE_ORDER_MARK;
 use poem_openapi::param::Query;
 use poem_openapi::{Enum, OpenApi};
 
@@ -34,18 +34,26 @@ impl ProductsExport {
     /// shop, nothing changes; if it is imported into an empty shop, it creates the same products. It does not
     /// contain uploaded images or the tree of categories. The `shopify` layout has what Shopify's columns can
     /// hold.
+    ///
+    /// A cell that a spreadsheet would read as a formula begins with an apostrophe, which an import removes.
     #[oai(path = "/admin/products/export", method = "get", operation_id = "export_products")]
     async fn export(
         &self,
         _staff: Can<ProductsRead>,
         /// `native` by default
         layout: Query<Option<ExportLayout>>,
+        /// Begin the file with a byte order mark, so that Excel reads it as UTF-8
+        bom: Query<Option<bool>>,
     ) -> Result<CsvFile, Problem> {
         let layout = layout.0.map_or(Layout::Native, Into::into);
         // If the database cannot be reached, the answer is an error status, not a file that breaks off.
         let export = ProductExport::begin(&mut *self.0.conn().await?, layout, MAIN_LOCATION).await?;
         let state = self.0.clone();
-        Ok(CsvFile::written_by("products.csv", |chunks| async move {
+        let bom = bom.0 == Some(true);
+        Ok(CsvFile::written_by("products.csv", move |chunks| async move {
+            if bom {
+                chunks.send(BYTE_ORDER_MARK.to_owned()).await?;
+            }
             write_products(&state, export, &chunks).await
         }))
     }

@@ -152,7 +152,7 @@ fn refused(refusal: ImageRefusal) -> Problem {
 #[oai(deny_unknown_fields, example)]
 pub struct UpdateImageRequest {
     /// Alternative text: what the image shows.
-    #[oai(validator(max_length = 500))]
+    #[oai(validator(max_length = 512))]
     pub alt: Option<String>,
     /// The position among the product's images, from 0. A position beyond the end means last.
     pub position: Option<u32>,

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use commerce_core::audit_log::{self, Subject};
-use commerce_core::catalog::import::{self, ExistingProducts, LineError};
+use commerce_core::catalog::import::{
+    self, ExistingProducts, LineError, Noted, RepeatedSku as RepeatedSkuRule,
+};
 use commerce_core::flows::{
     self, ImportError, ImportMode, ImportOptions, OnError as OnErrorRule, StockPolicy as StockRule,
 };
@@ -34,18 +36,25 @@ pub struct ProductImport(pub State);
 impl ProductImport {
     /// Import products from CSV
     ///
-    /// Reads Shopify's product export, or a file with these columns: `slug`, `title`, `price`, and optionally
+    /// Reads Shopify's or WooCommerce's product export, or a file with these columns: `slug`, `title`, `price`, and optionally
     /// `description`, `status`, `categories` (titles separated by `|`), `options` (`Size=S; Color=Blue`),
     /// `sku`, `compare_at_price`, `currency`, `stock`, `active`, `image_url`, `image_alt` and
-    /// `attribute:NAME`.
+    /// `attribute:NAME`. Cells are separated by commas, semicolons or tabs.
     ///
     /// The lines of a product stand together and share its slug. The first line describes the product. Each
-    /// line may add a variant, an image or both.
+    /// line may add a variant, an image or both. Only WooCommerce's variations may stand anywhere: they name
+    /// their product.
     ///
-    /// An existing product is found by its slug, by a former slug, or else by the SKUs of its variants. A
-    /// variant is found by its SKU, or else by its options. So importing the same file twice changes nothing,
-    /// and a product or category that was renamed in the shop keeps its new slug. An import never removes
-    /// anything. Images are kept as links. Only one import runs at a time.
+    /// An existing product is found by the key under which it was imported, by its slug, by a former slug, or
+    /// else by the SKUs of its variants. Keys and titles of categories are compared as they stand. A variant
+    /// is found by its SKU, or else by its options. So importing the same file twice changes nothing, and a
+    /// product or category that was renamed in the shop keeps its new slug. An import never removes anything.
+    /// Images are kept as links. Only one import runs at a time.
+    ///
+    /// What is wrong with a lesser value, such as the address of an image, costs that value and is a warning.
+    /// Other errors cost the product, or stop the import (`on_error`). A product that the file hides is a
+    /// draft. Send the file with `dry_run=true` first: the report has what would be imported, hidden, changed
+    /// and left out.
     #[oai(path = "/admin/products/import", method = "post", operation_id = "import_products")]
     #[allow(clippy::too_many_arguments)]
     async fn import(
@@ -54,11 +63,14 @@ impl ProductImport {
         /// How to read the columns. Detected from the header by default
         layout: Query<Option<Layout>>,
         /// What to do about a wrong line. `abort` imports nothing. `skip` leaves out the line's product; if
-        /// only a stock count is impossible, it leaves out that count and imports the rest of the product
+        /// only a count is below what is reserved, it leaves out that count and imports the rest
         on_error: Query<Option<OnError>>,
         /// Which variants take their stock from the file: new variants only, or all
         stock: Query<Option<StockPolicy>>,
-        /// Check the file and report, but change nothing
+        /// What to do about a SKU that another variant has. `refuse` is an error, and `drop` imports the
+        /// variant without it. By default `refuse` for the native layout, and `drop` for the others
+        repeated_sku: Query<Option<RepeatedSku>>,
+        /// Check the file and report, but change nothing. Errors are in the report then, also with `abort`
         dry_run: Query<Option<bool>>,
         #[oai(name = "Idempotency-Key")] key: IdempotencyKey,
         csv: Csv,
@@ -68,10 +80,12 @@ impl ProductImport {
                 None | Some(Layout::Auto) => None,
                 Some(Layout::Shopify) => Some(import::Layout::Shopify),
                 Some(Layout::Native) => Some(import::Layout::Native),
+                Some(Layout::Woocommerce) => Some(import::Layout::WooCommerce),
             },
             on_error: on_error.0.map_or(OnErrorRule::Abort, Into::into),
             stock: stock.0.map_or(StockRule::CreateOnly, Into::into),
             existing: ExistingProducts::Update,
+            repeated_sku: repeated_sku.0.map(Into::into),
             mode: if dry_run.0 == Some(true) { ImportMode::DryRun } else { ImportMode::Apply },
         };
         // The same file with other options is another request.
@@ -134,6 +148,7 @@ pub enum Layout {
     Auto,
     Shopify,
     Native,
+    Woocommerce,
 }
 
 /// What to do about a wrong line.
@@ -152,6 +167,14 @@ pub enum StockPolicy {
     Set,
 }
 
+/// What to do about a SKU that another variant has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[oai(rename = "ImportRepeatedSku", rename_all = "snake_case", remote = "RepeatedSkuRule")]
+pub enum RepeatedSku {
+    Refuse,
+    Drop,
+}
+
 /// The result of an import. The counts are products.
 #[derive(Debug, Clone, Object)]
 #[oai(example)]
@@ -165,6 +188,40 @@ pub struct ImportReport {
     pub errors_total: u64,
     /// The first thousand errors, sorted by line.
     pub errors: Vec<WrongLine>,
+    /// How the columns were read: `shopify`, `woocommerce` or `native`.
+    pub layout: String,
+    /// Products that shoppers do not see, because the file says so.
+    pub hidden: u64,
+    /// The first of the hidden products, each with the reason.
+    pub hidden_examples: Vec<WrongLine>,
+    /// What was left out, or imported in another way than it is in the file.
+    pub warnings: Vec<ImportWarning>,
+    /// Columns with a content that nothing reads.
+    pub ignored_columns: Vec<IgnoredColumn>,
+}
+
+/// The warnings of a kind.
+#[derive(Debug, Clone, Object)]
+pub struct ImportWarning {
+    /// A word for programs, such as `negative_stock`.
+    pub kind: String,
+    /// What happened, for people.
+    pub title: String,
+    /// The number of warnings.
+    pub count: u64,
+    /// The first of them.
+    pub examples: Vec<WrongLine>,
+}
+
+/// A column that nothing reads.
+#[derive(Debug, Clone, Object)]
+pub struct IgnoredColumn {
+    /// Its name in the header.
+    pub column: String,
+    /// The number of cells with a content.
+    pub cells: u64,
+    /// The beginning of the first such cell.
+    pub example: String,
 }
 
 /// An error in a file.
@@ -195,8 +252,35 @@ impl From<flows::ImportReport> for ImportReport {
             skipped: count(report.skipped),
             errors_total: count(report.faults.total),
             errors: report.faults.listed.into_iter().map(WrongLine::from).collect(),
+            layout: report.layout.to_string(),
+            hidden: count(report.hidden.total),
+            hidden_examples: examples(report.hidden),
+            warnings: report
+                .warnings
+                .0
+                .into_iter()
+                .map(|(kind, noted)| ImportWarning {
+                    kind: kind.to_string(),
+                    title: kind.title().to_owned(),
+                    count: count(noted.total),
+                    examples: examples(noted),
+                })
+                .collect(),
+            ignored_columns: report
+                .ignored_columns
+                .into_iter()
+                .map(|ignored| IgnoredColumn {
+                    column: ignored.column,
+                    cells: count(ignored.cells),
+                    example: ignored.example,
+                })
+                .collect(),
         }
     }
+}
+
+fn examples(noted: Noted) -> Vec<WrongLine> {
+    noted.examples.into_iter().map(WrongLine::from).collect()
 }
 
 impl From<LineError> for WrongLine {
@@ -209,7 +293,34 @@ impl Example for ImportReport {
     fn example() -> Self {
         let message = "\"12,50\" is not a decimal amount such as 12.50".to_owned();
         let wrong = WrongLine { line: 7, column: "Variant Price".to_owned(), message };
-        Self { created: 19, updated: 0, unchanged: 0, skipped: 1, errors_total: 1, errors: vec![wrong] }
+        let line = |line, column: &str, message: &str| WrongLine {
+            line,
+            column: column.to_owned(),
+            message: message.to_owned(),
+        };
+        let negative = import::WarningKind::NegativeStock;
+        Self {
+            created: 19,
+            updated: 0,
+            unchanged: 0,
+            skipped: 1,
+            errors_total: 1,
+            errors: vec![wrong],
+            layout: "shopify".to_owned(),
+            hidden: 1,
+            hidden_examples: vec![line(4, "Published", "\"Warranty\" is hidden: Published is FALSE")],
+            warnings: vec![ImportWarning {
+                kind: negative.to_string(),
+                title: negative.title().to_owned(),
+                count: 1,
+                examples: vec![line(9, "Variant Inventory Qty", "-3 is taken as 0")],
+            }],
+            ignored_columns: vec![IgnoredColumn {
+                column: "Google Shopping / MPN".to_owned(),
+                cells: 12,
+                example: "A-1".to_owned(),
+            }],
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use commerce_core::money::Money;
 use commerce_core::orders::{self, ListOrdersError, Order, OrderFilter, OrderSort, format_order_number};
 use commerce_core::page::Limit;
+use commerce_core::spreadsheet::{BYTE_ORDER_MARK, guarded};
 use poem_openapi::OpenApi;
 use poem_openapi::param::Query;
 
@@ -31,6 +32,8 @@ impl OrdersExport {
         placed_from: Query<Option<DateTime<Utc>>>,
         /// Only orders placed before this time
         placed_before: Query<Option<DateTime<Utc>>>,
+        /// Begin the file with a byte order mark, so that Excel reads it as UTF-8
+        bom: Query<Option<bool>>,
     ) -> Result<CsvFile, Problem> {
         let filter = OrderFilter {
             status: status.0.map(Into::into),
@@ -42,10 +45,13 @@ impl OrdersExport {
         // If the database cannot be reached, the answer is an error status, not a file that breaks off.
         drop(self.0.conn().await?);
         let state = self.0.clone();
-        Ok(CsvFile::written_by(
-            "orders.csv",
-            |chunks| async move { write_pages(&state, &filter, &chunks).await },
-        ))
+        let bom = bom.0 == Some(true);
+        Ok(CsvFile::written_by("orders.csv", move |chunks| async move {
+            if bom {
+                chunks.send(BYTE_ORDER_MARK.to_owned()).await?;
+            }
+            write_pages(&state, &filter, &chunks).await
+        }))
     }
 }
 
@@ -105,11 +111,9 @@ fn row(order: &Order) -> String {
     fields.join(",") + "\r\n"
 }
 
-/// A text from a shopper, quoted as in RFC 4180. Spreadsheets read a leading `=`, `+`, `-` or `@` as a
-/// formula (OWASP, CSV injection), so an apostrophe is put before it.
+/// A text from a shopper, quoted as in RFC 4180, and no formula.
 fn quoted(text: &str) -> String {
-    let guard = if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { "'" } else { "" };
-    format!("\"{guard}{}\"", text.replace('"', "\"\""))
+    format!("\"{}\"", guarded(text).replace('"', "\"\""))
 }
 
 #[cfg(test)]

@@ -1,246 +1,67 @@
-//! Turns rows into products. The rows with the same slug are collected and checked together, and every wrong
-//! place is named.
+//! Turns the rows of a product into the product. They are checked together. What is wrong with a lesser value
+//! costs that value, and every other wrong place is named.
 
-use std::collections::HashMap;
-use std::io::Read;
+use std::collections::BTreeSet;
 
-use super::line::{Head, Line, LineImage, LineVariant, Reader};
-use super::table::{BrokenRow, Row, Table};
-use super::{Columns, Faults, ImportedProduct, Layout, LineError, Places, native, shopify};
+use super::findings::{Findings, LineError, WarningKind};
+use super::line::{Head, Line, LineImage, LineVariant};
+use super::mend::mend;
+use super::woocommerce_cells::settle_options;
+use super::{Columns, ImportedProduct, Layout, Places};
 use crate::catalog::insert_product;
 use crate::catalog::product::{NewProduct, ProductStatus};
 use crate::catalog::{ProductRefusal, limits, slugs};
 use crate::money::Currency;
 
-/// Reads a file product by product. It keeps only the rows of one product in memory, and of the others their
-/// slugs and SKUs.
-pub struct ProductReader<R> {
-    table: Table<R>,
-    reader: Box<dyn Reader + Send>,
-    columns: Columns,
-    currency: Currency,
-    /// The product of the last row. The next row may belong to it too.
-    group: Option<Group>,
-    /// The lines that products were first seen on.
-    pub slugs: SlugLines,
-    /// The lines that SKUs were first seen on.
-    skus: HashMap<String, u64>,
-    /// Products with an error, and wrong lines that name no product.
-    pub skipped: usize,
-    /// The errors found so far.
-    pub faults: Faults,
-}
-
-/// The lines on which the products of a file begin, by their slugs in the file and in the shop.
-#[derive(Debug, Default)]
-pub struct SlugLines(HashMap<String, Claim>);
-
-/// The product that a slug belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Claim {
-    /// The line that the product begins on.
-    pub line: u64,
-    /// The slug is the one in the shop, and the file uses another.
-    pub is_renamed: bool,
-}
-
-impl SlugLines {
-    /// Claims the slug for a product. Returns the claim of another product that already has it.
-    pub(super) fn claim(&mut self, slug: &str, claim: Claim) -> Option<Claim> {
-        match self.0.get(slug) {
-            Some(first) => Some(*first).filter(|first| first.line != claim.line),
-            None => {
-                self.0.insert(slug.to_owned(), claim);
-                None
-            }
-        }
-    }
-
-    /// Whether the slug belongs to a product of the file that begins on another line, as far as the file was
-    /// read.
-    pub(super) fn is_of_another(&self, slug: &str, line: u64) -> bool {
-        self.0.get(slug).is_some_and(|claim| claim.line != line && !claim.is_renamed)
-    }
-}
-
-/// The result of reading a row.
-#[derive(Debug)]
-pub enum RowRead {
-    /// The previous product is complete.
-    Product(Box<ImportedProduct>),
-    /// The product continues, or has an error.
-    Nothing,
-    /// There are no more rows.
-    End,
-}
-
-struct Group {
-    handle: String,
-    slug: String,
+/// The rows of a product, as far as they were read.
+pub(super) struct Group {
+    pub key: String,
+    layout: Layout,
     first_line: u64,
     head: Option<Head>,
     variants: Vec<(u64, LineVariant)>,
     images: Vec<(u64, LineImage)>,
-    option_names: Vec<String>,
-    is_faulty: bool,
-}
-
-impl<R: Read> ProductReader<R> {
-    /// Reads the header. If `layout` is `None`, the layout is detected from the header. Prices are in
-    /// `currency`, the shop's. The error says what is wrong with the header.
-    pub fn new(input: R, layout: Option<Layout>, currency: Currency) -> Result<Self, Faults> {
-        let table = Table::read_header(input).map_err(|error| Faults::from(vec![error]))?;
-        let header = table.header();
-        let layout =
-            layout.unwrap_or(if shopify::is_header_of(header) { Layout::Shopify } else { Layout::Native });
-        let reader = match layout {
-            Layout::Shopify => shopify::reader(header, currency)?,
-            Layout::Native => native::reader(header, currency)?,
-        };
-        Ok(Self {
-            columns: reader.columns(),
-            table,
-            reader,
-            currency,
-            group: None,
-            slugs: SlugLines::default(),
-            skus: HashMap::new(),
-            skipped: 0,
-            faults: Faults::default(),
-        })
-    }
-
-    /// The number of bytes that were read.
-    pub fn bytes_read(&self) -> u64 {
-        self.table.bytes_read()
-    }
-
-    /// Reads a row. A product without an error is returned after its last row was read. Other products are
-    /// counted in `skipped`, and `faults` describes them.
-    pub fn read_row(&mut self) -> RowRead {
-        let (ended, more) = match self.table.next_row() {
-            Some(row) => (self.take(row), true),
-            None => (self.group.take(), false),
-        };
-        match ended.map(|group| self.complete(group)) {
-            Some(Some(product)) => RowRead::Product(Box::new(product)),
-            Some(None) => RowRead::Nothing,
-            None if more => RowRead::Nothing,
-            None => RowRead::End,
-        }
-    }
-
-    /// The next product without an error.
-    pub fn next_product(&mut self) -> Option<ImportedProduct> {
-        loop {
-            match self.read_row() {
-                RowRead::Product(product) => return Some(*product),
-                RowRead::Nothing => {}
-                RowRead::End => return None,
-            }
-        }
-    }
-
-    /// Adds a row to its product. Returns the previous product if it is complete.
-    fn take(&mut self, row: Result<Row, BrokenRow>) -> Option<Group> {
-        let (cells, line) = match &row {
-            Ok(row) => (row.cells(), row.line),
-            Err(broken) => (broken.cells.as_slice(), broken.errors.first().map_or(0, |error| error.line)),
-        };
-        let handle = self.reader.handle(cells).unwrap_or_default().to_owned();
-        let ended = if handle.is_empty() { None } else { self.turn_to(&handle, line) };
-        let names = self.group.as_ref().map(|group| group.option_names.as_slice()).unwrap_or_default();
-        let read = match row {
-            Ok(row) => self.reader.read(&row, names),
-            Err(broken) => Err(broken.errors),
-        };
-        match (read, &mut self.group) {
-            (Ok(read), Some(group)) => {
-                if let Some(error) = twin_sku(&mut self.skus, &read, line, &self.columns.sku) {
-                    group.is_faulty = true;
-                    self.faults.push(error);
-                }
-                group.add(line, read);
-            }
-            (read, group) => {
-                self.faults.extend(read.err().unwrap_or_default());
-                match group {
-                    Some(group) if !handle.is_empty() => group.is_faulty = true,
-                    _ => self.skipped += 1,
-                }
-            }
-        }
-        ended
-    }
-
-    /// Begins another product, unless the row belongs to the present one. Returns the present product if it
-    /// is complete.
-    fn turn_to(&mut self, handle: &str, line: u64) -> Option<Group> {
-        if self.group.as_ref().is_some_and(|group| group.handle == handle) {
-            return None;
-        }
-        let slug = if slugs::is_slug(handle, limits::PRODUCT_SLUG_CHARS_MAX) {
-            handle.to_owned()
-        } else {
-            slugs::from_title(handle, "", limits::PRODUCT_SLUG_CHARS_MAX, slugs::RESERVED_FOR_PRODUCTS)
-        };
-        // Without a letter there is no slug. That is reported when the product is complete.
-        let claim = Claim { line, is_renamed: false };
-        let twin = if slug.is_empty() { None } else { self.slugs.claim(&slug, claim) };
-        if let Some(first) = twin {
-            let at = first.line;
-            let message = if first.is_renamed {
-                format!("line {at} already refers to the product {slug:?} by a former slug or a SKU")
-            } else {
-                format!(
-                    "the product {slug:?} already begins on line {at}; the lines of a product must stand together"
-                )
-            };
-            self.faults.push(LineError { line, column: self.columns.slug.clone(), message });
-        }
-        let group = Group {
-            handle: handle.to_owned(),
-            slug,
-            first_line: line,
-            head: None,
-            variants: Vec::new(),
-            images: Vec::new(),
-            option_names: Vec::new(),
-            is_faulty: twin.is_some(),
-        };
-        self.group.replace(group)
-    }
-
-    fn complete(&mut self, group: Group) -> Option<ImportedProduct> {
-        let is_faulty = group.is_faulty;
-        let mut errors = Vec::new();
-        let product = group.into_product(&self.columns, self.currency, &mut errors);
-        let product = product.filter(|_| errors.is_empty() && !is_faulty);
-        if product.is_none() {
-            self.skipped += 1;
-        }
-        self.faults.extend(errors);
-        product
-    }
-}
-
-/// Remembers a row's SKU. Returns an error if the SKU was seen before.
-fn twin_sku(skus: &mut HashMap<String, u64>, read: &Line, line: u64, column: &str) -> Option<LineError> {
-    let sku = read.variant.as_ref()?.sku.clone()?;
-    let twin = skus.insert(sku, line)?;
-    let message = format!("is already on line {twin}; a SKU must be unique");
-    Some(LineError { line, column: column.to_owned(), message })
+    /// Images beyond the limit.
+    further_images: usize,
+    /// The names of the options in the order of the columns, possibly with gaps. `None` if the first row is
+    /// broken.
+    pub option_names: Option<Vec<String>>,
+    /// The places of the errors that are already reported.
+    faults: Vec<(u64, String)>,
 }
 
 impl Group {
-    fn add(&mut self, number: u64, line: Line) {
+    pub fn new(key: &str, layout: Layout, first_line: u64, option_names: Option<Vec<String>>) -> Self {
+        Self {
+            key: key.to_owned(),
+            layout,
+            first_line,
+            head: None,
+            variants: Vec::new(),
+            images: Vec::new(),
+            further_images: 0,
+            option_names,
+            faults: Vec::new(),
+        }
+    }
+
+    /// Remembers an error, so that what follows from it is not reported.
+    pub fn mark_faulty(&mut self, error: &LineError) {
+        // One is enough for a product of endless wrong lines.
+        if self.faults.len() < limits::VARIANTS_PER_PRODUCT_MAX {
+            self.faults.push((error.line, error.column.clone()));
+        }
+    }
+
+    pub fn is_faulty(&self) -> bool {
+        !self.faults.is_empty()
+    }
+
+    pub fn add(&mut self, number: u64, line: Line) {
         if self.head.is_none() {
             self.head = line.head;
         }
         if let Some(variant) = line.variant {
-            if self.variants.is_empty() {
-                self.option_names = variant.options.iter().map(|(name, _)| name.trim().to_owned()).collect();
-            }
             // One variant too many is enough to refuse the product. A file with one endless product must not
             // fill the memory.
             if self.variants.len() <= limits::VARIANTS_PER_PRODUCT_MAX {
@@ -248,77 +69,153 @@ impl Group {
             }
         }
         for image in line.images {
-            if self.images.len() <= limits::IMAGES_PER_PRODUCT_MAX
-                && self.images.iter().all(|(_, known)| known.image.url != image.image.url)
-            {
+            if self.images.iter().any(|(_, known)| known.image.url == image.image.url) {
+                continue;
+            }
+            if self.images.len() < limits::IMAGES_PER_PRODUCT_MAX {
                 self.images.push((number, image));
+            } else {
+                self.further_images += 1;
             }
         }
     }
 
-    /// The product of these rows, and its errors.
-    fn into_product(
+    /// The product of these rows. What is wrong is in `found`.
+    pub fn into_product(
         mut self,
         columns: &Columns,
         currency: Currency,
-        errors: &mut Vec<LineError>,
+        found: &mut Findings,
     ) -> Option<ImportedProduct> {
         // Images with a position come first, sorted by position.
         self.images.sort_by_key(|(_, image)| image.position.unwrap_or(i64::MAX));
+        if self.layout == Layout::WooCommerce {
+            settle_options(self.head.as_mut(), &mut self.variants, found);
+        }
+        if self.layout != Layout::Native {
+            self.drop_repeated_options(&columns.options, found);
+        }
         let places = Places {
             columns: columns.clone(),
             product_line: self.first_line,
             variant_lines: self.variants.iter().map(|(line, _)| *line).collect(),
             image_lines: self.images.iter().map(|(line, _)| *line).collect(),
         };
+        let is_faulty = self.is_faulty();
         let Some(head) = self.head else {
             // A broken first row was already reported.
-            if !self.is_faulty {
-                errors.push(places.error("/title", "is empty on the first line of the product"));
+            if !is_faulty {
+                found.errors.push(places.error("/title", "is empty on the first line of the product"));
             }
             return None;
         };
-        if self.slug.is_empty() {
-            errors.push(places.error("/slug", "has no letter or digit, so it cannot become part of a URL"));
+        // Of a product without a price there is no variant left.
+        if self.layout == Layout::WooCommerce && self.variants.is_empty() && !is_faulty {
+            let message = format!("{:?} has no variant with a price", head.title);
+            found.warn(WarningKind::NoPrice, places.error("/title", message));
             return None;
         }
-        let variants = self.variants.into_iter().map(|(_, variant)| variant.into_imported()).collect();
-        let product = ImportedProduct {
-            slug: self.slug,
+        let length = self.key.chars().count();
+        if length > limits::PRODUCT_SLUG_CHARS_MAX {
+            let message =
+                format!("has {length} characters; at most {} are allowed", limits::PRODUCT_SLUG_CHARS_MAX);
+            found.errors.push(places.error("/slug", message));
+        }
+        if self.further_images > 0 {
+            let (max, total) =
+                (limits::IMAGES_PER_PRODUCT_MAX, limits::IMAGES_PER_PRODUCT_MAX + self.further_images);
+            let message = format!("only the first {max} of {total} images are imported");
+            found.warn(WarningKind::UnusableImage, places.error("/images", message));
+        }
+        let is_slug_given = is_slug_given(&self.key, self.layout);
+        let slug =
+            if is_slug_given { self.key.clone() } else { made_slug(&self.key, &head.title, self.layout) };
+        let option_names: Vec<String> = self.variants.first().map_or_else(Vec::new, |(_, first)| {
+            first.options.iter().map(|(name, _)| name.trim().to_owned()).collect()
+        });
+        let mut product = ImportedProduct {
+            key: self.key,
+            slug,
+            is_slug_given,
             title: head.title,
             description: head.description,
             status: head.status,
+            hidden: head.hidden,
             attributes: head.attributes,
-            category_titles: head.category_titles,
-            option_names: self.option_names,
+            categories: head.categories,
+            option_names,
             images: self.images.into_iter().map(|(_, image)| image.image).collect(),
-            variants,
+            variants: self.variants.into_iter().map(|(_, variant)| variant.into_imported()).collect(),
             places,
         };
-        // The product may exist in the shop under a slug that no new product can get. That is checked when
-        // the product is created.
-        let new = NewProduct { slug: None, ..product.as_new(Vec::new()) };
-        match insert_product::check(&new, currency) {
-            Ok(()) => {}
-            Err(ProductRefusal::Invalid(invalid)) => {
-                errors.extend(invalid.into_iter().map(|e| product.places.error(&e.pointer, e.message)));
-            }
-            Err(refusal) => errors.push(product.places.error("", refusal.to_string())),
-        }
-        for title in &product.category_titles {
-            if title.chars().count() > limits::CATEGORY_TITLE_CHARS_MAX {
-                errors.push(product.places.error("/category_ids", "has a category whose title is too long"));
+        let errors = mend(&mut product, currency, found);
+        let is_new = |error: &LineError| {
+            !self.faults.iter().any(|(line, column)| *line == error.line && *column == error.column)
+        };
+        for error in errors {
+            // With a row missing, names and combinations of options are not what they are in the file.
+            let follows = is_faulty && concerns_options(&error.pointer);
+            let error = product.places.error(&error.pointer, error.message);
+            if !follows && is_new(&error) {
+                found.errors.push(error);
             }
         }
-        Some(product)
+        (found.errors.is_empty() && !is_faulty).then_some(product)
+    }
+
+    /// Leaves out variants with the options of an earlier one.
+    fn drop_repeated_options(&mut self, column: &str, found: &mut Findings) {
+        let mut seen = BTreeSet::new();
+        self.variants.retain(|(line, variant)| {
+            let is_new = seen.insert(variant.options.clone());
+            if !is_new {
+                let values: Vec<&str> = variant.options.iter().map(|(_, value)| value.as_str()).collect();
+                let message = match values.as_slice() {
+                    [] => "is a second variant without options".to_owned(),
+                    values => format!("{:?} are the options of an earlier variant", values.join(" / ")),
+                };
+                let place = LineError { line: *line, column: column.to_owned(), message };
+                found.warn(WarningKind::RepeatedOptions, place);
+            }
+            is_new
+        });
     }
 }
 
+fn concerns_options(pointer: &str) -> bool {
+    let parts: Vec<&str> = pointer.split('/').skip(1).collect();
+    matches!(parts.as_slice(), ["option_names"] | ["variants"] | ["variants", _, "options"])
+}
+
+/// Whether the source's key is the slug that the product should have.
+fn is_slug_given(key: &str, layout: Layout) -> bool {
+    let is_slug = slugs::is_slug(key, limits::PRODUCT_SLUG_CHARS_MAX);
+    match layout {
+        // A reserved slug is refused when the product is created. It may exist since before it was reserved.
+        Layout::Native => is_slug,
+        // An ID says nothing to a reader.
+        Layout::WooCommerce => false,
+        Layout::Shopify => is_slug && !slugs::is_reserved(key, slugs::RESERVED_FOR_PRODUCTS),
+    }
+}
+
+fn made_slug(key: &str, title: &str, layout: Layout) -> String {
+    let made = |text: &str, fallback: &str| {
+        slugs::from_title(text, fallback, limits::PRODUCT_SLUG_CHARS_MAX, slugs::RESERVED_FOR_PRODUCTS)
+    };
+    let of_title = made(title, "product");
+    if layout == Layout::WooCommerce { of_title } else { made(key, &of_title) }
+}
+
 impl ImportedProduct {
-    /// The product to create if there is none with its slug.
-    pub(super) fn as_new(&self, category_ids: Vec<crate::ids::CategoryId>) -> NewProduct {
+    /// The product to create if the shop does not have it.
+    pub(super) fn as_new(
+        &self,
+        slug: Option<String>,
+        category_ids: Vec<crate::ids::CategoryId>,
+    ) -> NewProduct {
         NewProduct {
-            slug: Some(self.slug.clone()),
+            slug,
             title: self.title.clone(),
             description: self.description.clone().unwrap_or_default(),
             status: self.status.unwrap_or(ProductStatus::Active),
@@ -328,5 +225,10 @@ impl ImportedProduct {
             images: self.images.clone(),
             variants: self.variants.iter().map(|variant| variant.variant.clone()).collect(),
         }
+    }
+
+    /// What is wrong with the product. The slug is checked when the product is created.
+    pub(super) fn check(&self, currency: Currency) -> Result<(), ProductRefusal> {
+        insert_product::check(&self.as_new(None, Vec::new()), currency)
     }
 }

@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use super::findings::{Findings, LineError, WarningKind};
 use super::table::Row;
-use super::{Columns, ImportedVariant, LineError};
+use super::{Columns, ImportedVariant};
+use crate::catalog::category_names::CategoryName;
 use crate::catalog::insert_product::normalise_variant;
 use crate::catalog::product::{Attributes, NewImage, NewVariant, ProductStatus};
 use crate::inventory::ON_HAND_MAX;
-use crate::money::{Currency, Money};
+use crate::money::Money;
 
 /// What one row says about its product.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Line {
     /// Only on the first row of a product.
     pub head: Option<Head>,
@@ -24,7 +26,9 @@ pub(super) struct Head {
     pub description: Option<String>,
     pub status: Option<ProductStatus>,
     pub attributes: Attributes,
-    pub category_titles: Vec<String>,
+    pub categories: Vec<CategoryName>,
+    /// Why shoppers will not see the product.
+    pub hidden: Option<LineError>,
 }
 
 #[derive(Debug)]
@@ -45,15 +49,40 @@ pub(super) struct LineImage {
     pub position: Option<i64>,
 }
 
+/// Where the other rows of a row's product stand.
+#[derive(Debug)]
+pub(super) enum Place {
+    /// Around it.
+    Together,
+    /// Anywhere. They name it by one of these references.
+    Parent(Vec<String>),
+    /// Anywhere. It refers to their first row.
+    Child(String),
+    /// The row is of no kind that can be imported. Says why.
+    LeftOut(String),
+}
+
 /// Finds the columns of a layout in a file, and reads rows with them.
 pub(super) trait Reader {
     fn columns(&self) -> Columns;
 
-    /// `option_names` are those of the product's rows so far.
-    fn read(&self, row: &Row, option_names: &[String]) -> Result<Line, Vec<LineError>>;
+    /// `option_names` are those of the product's first row, `None` if that is broken. What cannot be read is in `found`, and the rest is
+    /// returned.
+    fn read(&self, row: &Row, option_names: Option<&[String]>, found: &mut Findings) -> Line;
 
     /// The product that a row belongs to, even if the row is broken.
-    fn handle<'a>(&self, cells: &'a [String]) -> Option<&'a str>;
+    fn key<'a>(&self, cells: &'a [String]) -> Option<&'a str>;
+
+    /// Where the other rows of the product stand.
+    fn place(&self, _cells: &[String]) -> Place {
+        Place::Together
+    }
+
+    /// The names of the options on the first row of a product, even if the row is broken. Empty if every row
+    /// has them.
+    fn option_names(&self, _cells: &[String]) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 impl LineVariant {
@@ -75,24 +104,87 @@ impl LineVariant {
     }
 }
 
-/// A price as a plain decimal of the currency.
-pub(super) fn parse_price(text: &str, currency: Currency) -> Result<Money, String> {
+/// A compare-at price, which is left out if it cannot be read. An empty cell means that there is none.
+pub(super) fn compare_at_price(
+    row: &Row,
+    column: &str,
+    text: &str,
+    parse: impl Fn(&str) -> Result<Money, String>,
+    found: &mut Findings,
+) -> Option<Money> {
     if text.is_empty() {
-        return Err("is empty: every variant has a price".to_owned());
+        return None;
     }
-    Money::parse_decimal(text, currency).map_err(|error| error.to_string())
+    parse(text)
+        .map_err(|message| found.warn(WarningKind::UnreadableCompareAtPrice, error(row, column, message)))
+        .ok()
 }
 
-/// A quantity. An empty cell says nothing about it.
-pub(super) fn parse_units(text: &str) -> Result<Option<i64>, String> {
+/// Units on hand. An empty cell says nothing about them. `10.0` is how spreadsheets and scripts write 10, and
+/// a negative number is how shops write what is oversold.
+pub(super) fn units(row: &Row, column: &str, text: &str, found: &mut Findings) -> Option<i64> {
     if text.is_empty() {
-        return Ok(None);
+        return None;
     }
-    match text.parse::<i64>() {
-        Ok(units) if (0..=ON_HAND_MAX).contains(&units) => Ok(Some(units)),
-        Ok(units) if units < 0 => Err(format!("{units} is negative; write 0 for what is sold out")),
-        _ => Err(format!("{text:?} is not a whole number of at most {ON_HAND_MAX} units")),
+    match whole_number(text) {
+        Some(units) if units < 0 => {
+            found.warn(WarningKind::NegativeStock, error(row, column, format!("{text} is taken as 0")));
+            Some(0)
+        }
+        Some(units) if units <= ON_HAND_MAX => Some(units),
+        _ => {
+            let message = format!("{text:?} is not a whole number of at most {ON_HAND_MAX} units");
+            found.warn(WarningKind::UnreadableStock, error(row, column, message));
+            None
+        }
     }
+}
+
+/// `10`, `10.0` or `1,000`.
+fn whole_number(text: &str) -> Option<i64> {
+    let (whole, places) = text.split_once('.').unwrap_or((text, ""));
+    let mut groups = whole.split(',');
+    let first = groups.next()?;
+    let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    let rest: Vec<&str> = groups.collect();
+    let is_grouped = rest.iter().all(|group| group.len() == 3 && digits(group));
+    if !is_grouped || !places.bytes().all(|byte| byte == b'0') {
+        return None;
+    }
+    format!("{first}{}", rest.concat()).parse().ok()
+}
+
+/// An image of a row. A URL without a scheme, or with blanks, is mended as browsers do.
+pub(super) fn image(
+    row: &Row,
+    column: &str,
+    url: &str,
+    alt: &str,
+    position: Option<i64>,
+    found: &mut Findings,
+) -> LineImage {
+    let mended = mended_url(url);
+    if mended != url {
+        found.warn(WarningKind::MendedImage, error(row, column, format!("{url:?} is taken as {mended}")));
+    }
+    LineImage { image: NewImage { url: mended, alt: alt.to_owned() }, position }
+}
+
+fn mended_url(url: &str) -> String {
+    let url = if url.starts_with("//") { format!("https:{url}") } else { url.to_owned() };
+    let needs_escape = |char: char| char.is_whitespace() || "\"<>\\^`{|}".contains(char);
+    let mut mended = String::with_capacity(url.len());
+    for char in url.chars() {
+        if needs_escape(char) {
+            let mut bytes = [0; 4];
+            for byte in char.encode_utf8(&mut bytes).bytes() {
+                mended += &format!("%{byte:02X}");
+            }
+        } else {
+            mended.push(char);
+        }
+    }
+    mended
 }
 
 /// The error for a required column that is missing. `aliases` are the possible names.
@@ -104,4 +196,28 @@ pub(super) fn missing_column(aliases: &[&str]) -> LineError {
 /// An error in a cell of a row.
 pub(super) fn error(row: &Row, column: &str, message: impl Into<String>) -> LineError {
     LineError { line: row.line, column: column.to_owned(), message: message.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_that_programs_write() {
+        for (text, number) in [("10", 10), ("10.0", 10), ("1,000", 1000), ("-3", -3), ("-3.00", -3), ("0", 0)]
+        {
+            assert_eq!(whole_number(text), Some(number), "{text}");
+        }
+        for text in ["", "1.5", "1,5", "1,0000", ",000", "a", "1.0.0", "99999999999999999999"] {
+            assert_eq!(whole_number(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn addresses_that_browsers_understand() {
+        assert_eq!(mended_url("//cdn.example/a b.jpg"), "https://cdn.example/a%20b.jpg");
+        for url in ["https://x.example/a.jpg?v=1", "/demo-images/a.svg", "javascript:x"] {
+            assert_eq!(mended_url(url), url);
+        }
+    }
 }

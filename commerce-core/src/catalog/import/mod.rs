@@ -1,26 +1,43 @@
 //! Importing a merchant's catalogue from a CSV file.
 //!
 //! [`ProductReader`] reads a file product by product, without a database, and names every wrong line.
-//! [`upsert_products`] writes the products. There are two layouts: Shopify's product export, and our own (see
-//! [`Layout`]). In both, the lines of a product stand together and share its slug. The first line describes
-//! the product, and each line may add a variant, an image or both.
+//! [`upsert_products`] writes the products. There are three layouts: Shopify's and WooCommerce's product
+//! exports, and our own (see [`Layout`]). The lines of a product stand together and share its key; only
+//! WooCommerce's variations stand anywhere. The first line describes the product, and each line may add a
+//! variant, an image or both.
 //!
-//! An existing product is found by its slug, by a former slug, or else by the SKUs of its variants. A variant
-//! is found by its SKU, or else by its options. So importing a file twice changes nothing, and a product that
-//! was renamed keeps its new slug. An import adds and changes. It never removes a variant, a category or an
+//! An existing product is found by the key under which it was imported, by its slug, by a former slug, or else
+//! by the SKUs of its variants. Keys are compared as they stand, also if the slugs made from them would be the
+//! same. A variant is found by its SKU, or else by its options. So importing a file twice changes nothing, and
+//! a product that was renamed keeps its new slug. An import adds and changes. It never removes a variant, a category or an
 //! attribute, and columns that a file does not have change nothing.
 
+mod dialect;
+mod findings;
 mod group;
+mod identity;
 mod line;
+mod matching;
+mod mend;
 pub(super) mod native;
+mod prices;
+mod reader;
+mod recognise;
+mod scattered;
 mod shopify;
 mod table;
 mod upsert;
+mod woocommerce;
+mod woocommerce_cells;
 
+use super::category_names::CategoryName;
 use super::product::{Attributes, NewImage, NewVariant, ProductStatus};
+use crate::money::Currency;
 use crate::text_enum::text_enum;
 
-pub use group::{ProductReader, RowRead, SlugLines};
+pub use findings::{Faults, IgnoredColumn, LineError, Noted, WarningKind, Warnings};
+pub(super) use identity::keys_of_products;
+pub use reader::{KeyLines, ProductReader, RowRead};
 pub use upsert::{Outcome, Upserted, upsert_products};
 
 text_enum! {
@@ -29,11 +46,13 @@ text_enum! {
         /// Shopify's product CSV, with the column names of its older and its newer exports.
         Shopify = "shopify",
         /// Columns `slug`, `title` and `price`, and optionally `description`, `status`, `categories` (titles
-        /// separated by `|`), `options` (`Size=S; Color=Blue`), `sku`, `compare_at_price`, `currency`,
+        /// separated by `|`, or JSON pairs of titles and slugs: `[["Sale","winter-sale"]]`), `options` (`Size=S; Color=Blue`), `sku`, `compare_at_price`, `currency`,
         /// `stock`, `active`, `image_url`, `image_alt`, `attribute:NAME` for an attribute that is a text, and
         /// `attributes` for other attributes, as a JSON object. Options that contain `=` or `;` are JSON
         /// pairs: `[["Size","S;M"]]`.
         Native = "native",
+        /// WooCommerce's product CSV, as it exports it in English.
+        WooCommerce = "woocommerce",
     }
 }
 
@@ -47,75 +66,60 @@ text_enum! {
     }
 }
 
-/// An error on a line.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LineError {
-    /// The line on which the row begins. The header is line 1.
-    pub line: u64,
-    /// The column's name in the header. Empty if the error is about the whole line.
-    pub column: String,
-    /// What is wrong, for people.
-    pub message: String,
+text_enum! {
+    /// What happens to a SKU that another variant already has.
+    pub enum RepeatedSku {
+        /// It is an error.
+        Refuse = "refuse",
+        /// The first variant keeps it, and the others are imported without a SKU.
+        Drop = "drop",
+    }
 }
 
-/// The errors of a file.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Faults {
-    /// The number of errors.
-    pub total: usize,
-    /// The first [`Faults::LISTED_MAX`] errors.
-    pub listed: Vec<LineError>,
-}
-
-impl Faults {
-    /// The most errors that are listed. More would not help to correct the file.
-    pub const LISTED_MAX: usize = 1000;
-
-    pub(crate) fn push(&mut self, error: LineError) {
-        self.total += 1;
-        if self.listed.len() < Self::LISTED_MAX {
-            self.listed.push(error);
+impl RepeatedSku {
+    /// Shopify allows a style number that all sizes share.
+    fn of(layout: Layout) -> Self {
+        match layout {
+            Layout::Native => Self::Refuse,
+            Layout::Shopify | Layout::WooCommerce => Self::Drop,
         }
     }
-
-    pub(crate) fn extend(&mut self, errors: impl IntoIterator<Item = LineError>) {
-        errors.into_iter().for_each(|error| self.push(error));
-    }
-
-    pub(crate) fn merge(&mut self, other: Self) {
-        self.total += other.total - other.listed.len();
-        self.extend(other.listed);
-    }
-
-    /// Sorts by line, because errors of a whole product are found after its rows.
-    pub(crate) fn sort(&mut self) {
-        self.listed.sort_by_key(|error| error.line);
-    }
 }
 
-impl From<Vec<LineError>> for Faults {
-    fn from(errors: Vec<LineError>) -> Self {
-        let mut faults = Self::default();
-        faults.extend(errors);
-        faults
-    }
+/// How products are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rules {
+    /// The layout of the file, whose source has keys for products.
+    pub layout: Layout,
+    /// What happens to products that the shop already has.
+    pub existing: ExistingProducts,
+    /// What happens to a SKU that a variant of another product has.
+    pub repeated_sku: RepeatedSku,
+    /// The shop's currency.
+    pub currency: Currency,
 }
 
 /// A product of a file. A field is `None` if the file does not have its column.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ImportedProduct {
-    /// The slug under which the file names the product.
+    /// The name that the source has for the product, as it stands in the file.
+    pub key: String,
+    /// The slug for a new product. If it was made from something else, and is taken, the product gets a number.
     pub slug: String,
+    /// Whether the source's key is the slug.
+    pub is_slug_given: bool,
     /// The title.
     pub title: String,
     /// HTML, not yet sanitised.
     pub description: Option<String>,
     /// The status.
     pub status: Option<ProductStatus>,
+    /// The place that says why shoppers will not see the product.
+    pub hidden: Option<LineError>,
     /// Attributes to add to those of the product.
     pub attributes: Attributes,
-    /// The titles of its categories. Missing categories are created.
-    pub category_titles: Vec<String>,
+    /// Its categories. Missing categories are created.
+    pub categories: Vec<CategoryName>,
     /// The names of its options, in their order.
     pub option_names: Vec<String>,
     /// The images that it links to, in their order.

@@ -1,12 +1,12 @@
 //! Our own layout: plain columns, described at [`super::Layout::Native`].
 
-use super::line::{
-    Head, Line, LineImage, LineVariant, Reader, error, missing_column, parse_price, parse_units,
-};
+use super::Columns;
+use super::findings::{Findings, LineError};
+use super::line::{Head, Line, LineVariant, Reader, compare_at_price, error, image, missing_column, units};
+use super::prices::Prices;
 use super::table::{Header, Row};
-use super::{Columns, LineError};
-use crate::catalog::product::{Attributes, NewImage};
-use crate::money::Currency;
+use crate::catalog::category_names::CategoryName;
+use crate::catalog::product::{Attributes, ProductStatus};
 
 const ATTRIBUTE: &str = "attribute:";
 /// All columns except those of single attributes. An export writes its cells in this order.
@@ -30,7 +30,7 @@ pub(in crate::catalog) const COLUMNS: [&str; 15] = [
 
 /// The places of the columns in one file.
 struct Native {
-    currency: Currency,
+    prices: Prices,
     slug: usize,
     title: usize,
     price: usize,
@@ -40,7 +40,7 @@ struct Native {
     attributes: Vec<(String, usize)>,
 }
 
-pub(super) fn reader(header: &Header, currency: Currency) -> Result<Box<dyn Reader + Send>, Vec<LineError>> {
+pub(super) fn reader(header: &Header, prices: Prices) -> Result<Box<dyn Reader + Send>, Vec<LineError>> {
     let mut errors = Vec::new();
     let mut attributes = Vec::new();
     for (place, name) in header.names().iter().enumerate() {
@@ -69,7 +69,7 @@ pub(super) fn reader(header: &Header, currency: Currency) -> Result<Box<dyn Read
         return Err(errors);
     }
     let places = COLUMNS.map(|column| header.place(&[column]));
-    Ok(Box::new(Native { currency, slug, title, price, places, attributes }))
+    Ok(Box::new(Native { prices, slug, title, price, places, attributes }))
 }
 
 impl Reader for Native {
@@ -91,23 +91,23 @@ impl Reader for Native {
         }
     }
 
-    fn handle<'a>(&self, cells: &'a [String]) -> Option<&'a str> {
+    fn key<'a>(&self, cells: &'a [String]) -> Option<&'a str> {
         cells.get(self.slug).map(|cell| cell.trim())
     }
 
-    fn read(&self, row: &Row, _option_names: &[String]) -> Result<Line, Vec<LineError>> {
-        let mut errors = Vec::new();
+    fn read(&self, row: &Row, _option_names: Option<&[String]>, found: &mut Findings) -> Line {
         if row.cell(Some(self.slug)).is_empty() {
-            errors.push(error(row, "slug", "is empty"));
+            found.errors.push(error(row, "slug", "is empty"));
         }
-        let head = (!row.cell(Some(self.title)).is_empty()).then(|| self.head(row, &mut errors));
+        let head = (!row.cell(Some(self.title)).is_empty()).then(|| self.head(row, &mut found.errors));
         let texts = [row.cell(Some(self.price)), self.cell(row, "sku"), self.cell(row, "options")];
         let has_variant = head.is_some() || texts.iter().any(|text| !text.is_empty());
-        let variant = has_variant.then(|| self.variant(row, &mut errors)).flatten();
-        let url = self.cell(row, "image_url");
-        let image = NewImage { url: url.to_owned(), alt: self.cell(row, "image_alt").to_owned() };
-        let images = if url.is_empty() { Vec::new() } else { vec![LineImage { image, position: None }] };
-        if errors.is_empty() { Ok(Line { head, variant, images }) } else { Err(errors) }
+        let variant = has_variant.then(|| self.variant(row, found)).flatten();
+        let images = match self.cell(row, "image_url") {
+            "" => Vec::new(),
+            url => vec![image(row, "image_url", url, self.cell(row, "image_alt"), None, found)],
+        };
+        Line { head, variant, images }
     }
 }
 
@@ -139,35 +139,33 @@ impl Native {
                 attributes.insert(name.clone(), text.into());
             }
         }
-        let categories = self.cell(row, "categories").split('|').map(str::trim);
+        let categories = parse_categories(self.cell(row, "categories")).unwrap_or_else(|message| {
+            errors.push(error(row, "categories", message));
+            Vec::new()
+        });
+        let is_hidden = status.is_some_and(|status| status != ProductStatus::Active);
         Head {
             title: row.cell(Some(self.title)).to_owned(),
             description: self.place("description").map(|place| row.cell(Some(place)).to_owned()),
             status,
             attributes,
-            category_titles: categories.filter(|title| !title.is_empty()).map(str::to_owned).collect(),
+            categories,
+            hidden: is_hidden.then(|| error(row, "status", format!("is {}", self.cell(row, "status")))),
         }
     }
 
-    fn variant(&self, row: &Row, errors: &mut Vec<LineError>) -> Option<LineVariant> {
-        let before = errors.len();
-        let mut fail = |column: &str, message: String| errors.push(error(row, column, message));
-        let price = parse_price(row.cell(Some(self.price)), self.currency)
-            .map_err(|message| fail("price", message))
-            .ok();
-        let compare_at_price = self.place("compare_at_price").map(|place| match row.cell(Some(place)) {
-            "" => None,
-            text => {
-                parse_price(text, self.currency).map_err(|message| fail("compare_at_price", message)).ok()
-            }
-        });
+    fn variant(&self, row: &Row, found: &mut Findings) -> Option<LineVariant> {
+        let before = found.errors.len();
+        let parse = |text: &str| self.prices.parse(text);
+        let compare_at_price = self
+            .place("compare_at_price")
+            .map(|place| compare_at_price(row, "compare_at_price", row.cell(Some(place)), parse, found));
+        let stock = units(row, "stock", self.cell(row, "stock"), found);
+        let mut fail = |column: &str, message: String| found.errors.push(error(row, column, message));
+        let price = parse(row.cell(Some(self.price))).map_err(|message| fail("price", message)).ok();
         let options = parse_options(self.cell(row, "options")).unwrap_or_else(|message| {
             fail("options", message);
             Vec::new()
-        });
-        let stock = parse_units(self.cell(row, "stock")).unwrap_or_else(|message| {
-            fail("stock", message);
-            None
         });
         let active = match self.cell(row, "active") {
             "" => None,
@@ -179,10 +177,10 @@ impl Native {
             }
         };
         let currency = self.cell(row, "currency");
-        if !currency.is_empty() && currency != self.currency.code() {
-            fail("currency", format!("is {currency}; prices of this shop are in {}", self.currency));
+        if !currency.is_empty() && currency != self.prices.currency.code() {
+            fail("currency", format!("is {currency}; prices of this shop are in {}", self.prices.currency));
         }
-        if errors.len() > before {
+        if found.errors.len() > before {
             return None;
         }
         let sku = Some(self.cell(row, "sku")).filter(|sku| !sku.is_empty()).map(str::to_owned);
@@ -211,4 +209,15 @@ fn parse_options(text: &str) -> Result<Vec<(String, String)>, String> {
             Ok((name.trim().to_owned(), value.trim().to_owned()))
         })
         .collect()
+}
+
+/// Titles separated by `|`, or JSON pairs of a title and a slug.
+fn parse_categories(text: &str) -> Result<Vec<CategoryName>, String> {
+    if text.starts_with("[[") {
+        let pairs: Vec<(String, String)> =
+            serde_json::from_str(text).map_err(|error| format!("are not JSON pairs: {error}"))?;
+        return Ok(pairs.into_iter().map(|(title, slug)| CategoryName::Slug { slug, title }).collect());
+    }
+    let titles = text.split('|').map(str::trim).filter(|title| !title.is_empty());
+    Ok(titles.map(|title| CategoryName::Title(title.to_owned())).collect())
 }

@@ -1,12 +1,14 @@
 //! Shopify's product CSV, with the column names of its older exports and then those of its newer ones.
 
+use super::Columns;
+use super::findings::{Findings, LineError, WarningKind};
 use super::line::{
-    Head, Line, LineImage, LineVariant, Reader, error, missing_column, parse_price, parse_units,
+    Head, Line, LineImage, LineVariant, Reader, compare_at_price, error, image, missing_column, units,
 };
+use super::prices::Prices;
 use super::table::{Header, Row};
-use super::{Columns, LineError};
-use crate::catalog::product::{Attributes, NewImage, ProductStatus};
-use crate::money::Currency;
+use crate::catalog::category_names::CategoryName;
+use crate::catalog::product::{Attributes, ProductStatus};
 
 const HANDLE: &[&str] = &["Handle", "URL handle"];
 const TITLE: &[&str] = &["Title"];
@@ -29,6 +31,8 @@ const IMAGE_ALT: &[&str] = &["Image Alt Text"];
 const VARIANT_IMAGE: &[&str] = &["Variant Image", "Variant image URL"];
 const SEO_TITLE: &[&str] = &["SEO Title"];
 const SEO_DESCRIPTION: &[&str] = &["SEO Description"];
+/// Columns such as `Included / International`, one for each market of the shop.
+const INCLUDED: &str = "included /";
 
 /// Whether the header is one of Shopify's.
 pub(super) fn is_header_of(header: &Header) -> bool {
@@ -37,10 +41,9 @@ pub(super) fn is_header_of(header: &Header) -> bool {
 
 /// The places of the columns in one file.
 struct Shopify {
-    currency: Currency,
+    prices: Prices,
     columns: Columns,
     option_columns: [(String, String); 3],
-    quantity_column: String,
     handle: usize,
     title: usize,
     price: usize,
@@ -51,6 +54,10 @@ struct Shopify {
     tags: Option<usize>,
     status: Option<usize>,
     published: Option<usize>,
+    status_column: String,
+    published_column: String,
+    /// The columns of the markets, with their names.
+    markets: Vec<(usize, String)>,
     option_names: [Option<usize>; 3],
     option_values: [Option<usize>; 3],
     sku: Option<usize>,
@@ -64,7 +71,7 @@ struct Shopify {
     seo_description: Option<usize>,
 }
 
-pub(super) fn reader(header: &Header, currency: Currency) -> Result<Box<dyn Reader + Send>, Vec<LineError>> {
+pub(super) fn reader(header: &Header, prices: Prices) -> Result<Box<dyn Reader + Send>, Vec<LineError>> {
     let (Some(handle), Some(title), Some(price)) =
         (header.place(HANDLE), header.place(TITLE), header.place(PRICE))
     else {
@@ -92,9 +99,8 @@ pub(super) fn reader(header: &Header, currency: Currency) -> Result<Box<dyn Read
         image_alt: header.name(IMAGE_ALT),
     };
     Ok(Box::new(Shopify {
-        currency,
+        prices,
         option_columns,
-        quantity_column: columns.stock.clone(),
         columns,
         handle,
         title,
@@ -106,6 +112,9 @@ pub(super) fn reader(header: &Header, currency: Currency) -> Result<Box<dyn Read
         tags: header.place(TAGS),
         status: header.place(STATUS),
         published: header.place(PUBLISHED),
+        status_column: header.name(STATUS),
+        published_column: header.name(PUBLISHED),
+        markets: markets(header),
         option_names: OPTION_NAMES.map(|column| header.place(column)),
         option_values: OPTION_VALUES.map(|column| header.place(column)),
         sku: header.place(SKU),
@@ -120,35 +129,44 @@ pub(super) fn reader(header: &Header, currency: Currency) -> Result<Box<dyn Read
     }))
 }
 
+fn markets(header: &Header) -> Vec<(usize, String)> {
+    let markets = header.columns().filter(|(_, name)| name.starts_with(INCLUDED));
+    let places = markets.filter_map(|(_, name)| Some((header.place(&[&name])?, header.name(&[&name]))));
+    places.collect()
+}
+
 impl Reader for Shopify {
     fn columns(&self) -> Columns {
         self.columns.clone()
     }
 
-    fn handle<'a>(&self, cells: &'a [String]) -> Option<&'a str> {
+    fn key<'a>(&self, cells: &'a [String]) -> Option<&'a str> {
         cells.get(self.handle).map(|cell| cell.trim())
     }
 
-    fn read(&self, row: &Row, option_names: &[String]) -> Result<Line, Vec<LineError>> {
-        let mut errors = Vec::new();
+    fn option_names(&self, cells: &[String]) -> Vec<String> {
+        let cell = |place: &Option<usize>| place.and_then(|place| cells.get(place)).map(|cell| cell.trim());
+        self.option_names.iter().map(|place| cell(place).unwrap_or_default().to_owned()).collect()
+    }
+
+    fn read(&self, row: &Row, option_names: Option<&[String]>, found: &mut Findings) -> Line {
         if row.cell(Some(self.handle)).is_empty() {
-            errors.push(error(row, &self.columns.slug, "is empty"));
+            found.errors.push(error(row, &self.columns.slug, "is empty"));
         }
-        let head = (!row.cell(Some(self.title)).is_empty()).then(|| self.head(row, &mut errors));
+        let head = (!row.cell(Some(self.title)).is_empty()).then(|| self.head(row, found));
         // A line without price, SKU and option only adds an image.
         let has_variant = head.is_some()
             || [Some(self.price), self.sku]
                 .iter()
                 .chain(&self.option_values)
                 .any(|c| !row.cell(*c).is_empty());
-        let variant = has_variant.then(|| self.variant(row, option_names, &mut errors)).flatten();
-        let images = self.images(row);
-        if errors.is_empty() { Ok(Line { head, variant, images }) } else { Err(errors) }
+        let variant = has_variant.then(|| self.variant(row, option_names, found)).flatten();
+        Line { head, variant, images: self.images(row, found) }
     }
 }
 
 impl Shopify {
-    fn head(&self, row: &Row, errors: &mut Vec<LineError>) -> Head {
+    fn head(&self, row: &Row, found: &mut Findings) -> Head {
         let tags: Vec<String> = split(row.cell(self.tags), ',');
         let mut attributes = Attributes::new();
         let texts = [
@@ -164,16 +182,18 @@ impl Shopify {
                 attributes.insert(key.to_owned(), text.into());
             }
         }
-        let category_titles = self.category_title(row, &tags).into_iter().collect();
+        let categories = self.category_title(row, &tags).map(CategoryName::Title).into_iter().collect();
         if !tags.is_empty() {
             attributes.insert("tags".to_owned(), tags.into());
         }
+        let (status, hidden) = self.status(row, found);
         Head {
             title: row.cell(Some(self.title)).to_owned(),
             description: self.body.map(|place| row.cell(Some(place)).to_owned()),
-            status: self.status(row, errors),
+            status,
             attributes,
-            category_titles,
+            categories,
+            hidden,
         }
     }
 
@@ -185,54 +205,78 @@ impl Shopify {
         candidates.into_iter().find(|title| !title.is_empty()).map(str::to_owned)
     }
 
-    fn status(&self, row: &Row, errors: &mut Vec<LineError>) -> Option<ProductStatus> {
-        let status = row.cell(self.status).to_lowercase();
-        let published = row.cell(self.published).to_lowercase();
-        match (status.as_str(), published.as_str()) {
-            ("", "") => None,
-            ("", "true" | "yes" | "1") => Some(ProductStatus::Active),
-            ("", "false" | "no" | "0") => Some(ProductStatus::Draft),
-            ("", _) => {
-                errors.push(error(row, "Published", "is neither true nor false"));
-                None
-            }
-            // Shopify's word for an active product that no list shows. It becomes a draft.
-            ("unlisted", _) => Some(ProductStatus::Draft),
-            (status, _) => match status.parse() {
-                Ok(status) => Some(status),
-                Err(message) => {
-                    errors.push(error(row, "Status", message));
-                    None
-                }
-            },
+    /// Of the columns that hide a product the strictest counts. The second value says which it was.
+    fn status(&self, row: &Row, found: &mut Findings) -> (Option<ProductStatus>, Option<LineError>) {
+        let (status, published) = (row.cell(self.status), row.cell(self.published));
+        let because = |column: &str, text: &str| Some(error(row, column, format!("is {text}")));
+        let not_known = |column: &str, text: &str, found: &mut Findings| {
+            let message = format!("{text:?} is not understood, so the product is hidden");
+            found.warn(WarningKind::UnknownStatus, error(row, column, message));
+            (Some(ProductStatus::Draft), because(column, text))
+        };
+        let by_status = match status.to_lowercase().as_str() {
+            "" => (None, None),
+            "active" => (Some(ProductStatus::Active), None),
+            "archived" => (Some(ProductStatus::Archived), because(&self.status_column, status)),
+            // An unlisted product is active, but no list shows it.
+            "draft" | "unlisted" => (Some(ProductStatus::Draft), because(&self.status_column, status)),
+            _ => not_known(&self.status_column, status, found),
+        };
+        if by_status.1.is_some() {
+            return by_status;
         }
+        match published.to_lowercase().as_str() {
+            "" => {}
+            "true" | "yes" | "1" => {
+                let (status, hidden) = self.by_markets(row, found);
+                return (status.or(Some(ProductStatus::Active)), hidden);
+            }
+            "false" | "no" | "0" => {
+                return (Some(ProductStatus::Draft), because(&self.published_column, published));
+            }
+            _ => return not_known(&self.published_column, published, found),
+        }
+        match self.by_markets(row, found) {
+            (None, _) => by_status,
+            hidden => hidden,
+        }
+    }
+
+    /// A product that no market includes is hidden.
+    fn by_markets(&self, row: &Row, found: &mut Findings) -> (Option<ProductStatus>, Option<LineError>) {
+        let is_excluded = |place: usize| row.cell(Some(place)).eq_ignore_ascii_case("false");
+        let excluded: Vec<&String> =
+            self.markets.iter().filter(|(place, _)| is_excluded(*place)).map(|(_, name)| name).collect();
+        let Some(first) = excluded.first() else { return (None, None) };
+        let place = error(row, first, "is FALSE");
+        if excluded.len() == self.markets.len() {
+            return (Some(ProductStatus::Draft), Some(place));
+        }
+        found.warn(WarningKind::PartlyVisible, place);
+        (None, None)
     }
 
     fn variant(
         &self,
         row: &Row,
-        option_names: &[String],
-        errors: &mut Vec<LineError>,
+        option_names: Option<&[String]>,
+        found: &mut Findings,
     ) -> Option<LineVariant> {
-        let before = errors.len();
-        let options = self.options(row, option_names, errors);
-        let price = parse_price(row.cell(Some(self.price)), self.currency)
-            .map_err(|message| errors.push(error(row, &self.columns.price, message)))
+        let before = found.errors.len();
+        let options = self.options(row, option_names, &mut found.errors);
+        let parse = |text: &str| self.prices.parse(text);
+        let price = parse(row.cell(Some(self.price)))
+            .map_err(|message| found.errors.push(error(row, &self.columns.price, message)))
             .ok();
-        let compare_at_price = self.compare_at.map(|place| match row.cell(Some(place)) {
-            "" => None,
-            text => parse_price(text, self.currency)
-                .map_err(|message| errors.push(error(row, &self.columns.compare_at_price, message)))
-                .ok()
-                // Shopify writes 0 for "none".
-                .filter(|price| price.amount_minor > 0),
+        let compare_at_price = self.compare_at.map(|place| {
+            let text = row.cell(Some(place));
+            let price = compare_at_price(row, &self.columns.compare_at_price, text, parse, found);
+            // Shopify writes 0 for "none".
+            price.filter(|price| price.amount_minor > 0)
         });
-        let stock = parse_units(row.cell(self.quantity)).unwrap_or_else(|message| {
-            errors.push(error(row, &self.quantity_column, message));
-            None
-        });
+        let stock = units(row, &self.columns.stock, row.cell(self.quantity), found);
         let sku = Some(row.cell(self.sku).trim_start_matches('\'')).filter(|sku| !sku.is_empty());
-        if errors.len() > before {
+        if found.errors.len() > before {
             return None;
         }
         Some(LineVariant {
@@ -246,23 +290,24 @@ impl Shopify {
     }
 
     /// The names are only on the first line of a product. A product without options has the one value
-    /// "Default Title".
+    /// "Default Title". `known_names` are `None` if that line is broken.
     fn options(
         &self,
         row: &Row,
-        known_names: &[String],
+        known_names: Option<&[String]>,
         errors: &mut Vec<LineError>,
     ) -> Vec<(String, String)> {
         let mut options = Vec::new();
         let places = self.option_names.iter().zip(&self.option_values).zip(&self.option_columns).enumerate();
         for (at, ((name_place, value_place), (name_column, value_column))) in places {
             let own_name = row.cell(*name_place);
-            let known_name = known_names.get(at).map_or("", String::as_str);
+            let known_name = known_names.and_then(|names| names.get(at)).map_or("", String::as_str);
             let name = if own_name.is_empty() { known_name } else { own_name };
             let value = row.cell(*value_place);
             match (name, value) {
                 ("", "") => {}
                 (name, "Default Title") if name.is_empty() || name == "Title" => {}
+                ("", _) if known_names.is_none() => {}
                 ("", _) => errors.push(error(row, name_column, "is empty, but there is a value")),
                 (_, "") => {
                     errors.push(error(row, value_column, format!("is empty: choose a value for {name}")))
@@ -273,17 +318,16 @@ impl Shopify {
         options
     }
 
-    fn images(&self, row: &Row) -> Vec<LineImage> {
+    fn images(&self, row: &Row, found: &mut Findings) -> Vec<LineImage> {
         let mut images = Vec::new();
         let src = row.cell(self.image_src);
         if !src.is_empty() {
-            let image = NewImage { url: src.to_owned(), alt: row.cell(self.image_alt).to_owned() };
-            images.push(LineImage { image, position: row.cell(self.image_position).parse().ok() });
+            let position = row.cell(self.image_position).parse().ok();
+            images.push(image(row, &self.columns.image_url, src, row.cell(self.image_alt), position, found));
         }
         let of_variant = row.cell(self.variant_image);
         if !of_variant.is_empty() && of_variant != src {
-            let image = NewImage { url: of_variant.to_owned(), alt: String::new() };
-            images.push(LineImage { image, position: None });
+            images.push(image(row, "Variant Image", of_variant, "", None, found));
         }
         images
     }

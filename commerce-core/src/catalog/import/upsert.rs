@@ -1,26 +1,27 @@
 //! Writes imported products: creates them, changes them, or finds that nothing has to change.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use diesel::prelude::*;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 
-use super::group::Claim;
-use super::{ExistingProducts, ImportedProduct, ImportedVariant, SlugLines};
+use super::identity::{Known, claim, find_known, keep_keys, refuse_former_slugs, refuse_other, slugs_for};
+use super::matching::{changed_variants, check_variants, match_variants, product_changes};
+use super::reader::KeyLines;
+use super::{ExistingProducts, ImportedProduct, RepeatedSku, Rules};
 use crate::catalog::category::WriteCategoryError;
+use crate::catalog::category_names::{CategoryName, find_by_names, find_or_create};
 use crate::catalog::insert_product::{insert_product, insert_products, insert_variants};
 use crate::catalog::lock_product::{count_write, lock_product};
-use crate::catalog::product::{Image, NewImage, NewVariant, Product, ProductPatch, Variant, variant_title};
-use crate::catalog::read_product::find_by_ids;
-use crate::catalog::refusal::{ProductRefusal, UpdateProductError};
+use crate::catalog::product::{NewProduct, NewVariant, Product, ProductPatch};
+use crate::catalog::refusal::{ProductRefusal, UpdateProductError, WriteProductError};
 use crate::catalog::update_product::apply_patch;
 use crate::catalog::variants::write_variants;
-use crate::catalog::write_category::{find_by_titles, find_or_create_by_title};
-use crate::catalog::{check_product, description, limits};
-use crate::error::{FieldError, FieldErrors};
+use crate::catalog::{limits, slugs};
+use crate::error::FieldError;
 use crate::ids::{CategoryId, ProductId, VariantId};
 use crate::money::Currency;
-use crate::schema::{former_product_slugs, products, variants};
+use crate::schema::variants;
 
 /// What happened to an imported product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,48 +43,58 @@ pub struct Upserted {
     pub outcome: Outcome,
     /// The variants in the order of the file, each with whether it is new.
     pub variants: Vec<(VariantId, bool)>,
+    /// The slug, if it was made for the new product.
+    pub made_slug: Option<String>,
+    /// The places of the variants that were written without their SKU, because another product has it.
+    pub foreign_skus: Vec<usize>,
+}
+
+impl Upserted {
+    fn unchanged(product_id: ProductId, variants: Vec<(VariantId, bool)>) -> Self {
+        Self { product_id, outcome: Outcome::Unchanged, variants, made_slug: None, foreign_skus: Vec::new() }
+    }
 }
 
 /// Creates the products that the shop does not have, and changes those that differ from the file. All are
 /// written together, or each in a savepoint of its own. Stock is left to the caller. The products have
-/// different slugs, all of them in `slugs`. Keep the number of variants in one call below a few thousand.
+/// different keys, all of them in `keys`. Keep the number of variants in one call below a few thousand.
 pub async fn upsert_products(
     conn: &mut AsyncPgConnection,
     products: &[ImportedProduct],
-    slugs: &mut SlugLines,
-    existing: ExistingProducts,
-    currency: Currency,
+    keys: &mut KeyLines,
+    rules: &Rules,
 ) -> QueryResult<Vec<Result<Upserted, UpdateProductError>>> {
-    let known = find_known(conn, products, slugs).await?;
-    let titles = products.iter().flat_map(|product| &product.category_titles).map(String::as_str).collect();
-    let mut categories = find_by_titles(conn, &titles).await?;
+    let known = find_known(conn, products, keys, rules).await?;
+    let names = products.iter().flat_map(|product| &product.categories).collect();
+    let mut categories = find_by_names(conn, &names).await?;
 
     let with_known = || products.iter().zip(&known);
     let new: Vec<&ImportedProduct> =
         with_known().filter(|(_, known)| known.is_none()).map(|(product, _)| product).collect();
-    let mut made = match make(conn, &new, &titles, &categories, currency).await {
+    let mut made = match make(conn, &new, &names, &categories, rules).await {
         Ok(made) => made,
         Err(UpdateProductError::Database(error)) => return Err(error),
         // One of them cannot be created. Writing them one by one shows which. A category may also have been
         // deleted in the meantime.
         Err(_) => {
-            categories = find_by_titles(conn, &titles).await?;
+            categories = find_by_names(conn, &names).await?;
             HashMap::new()
         }
     };
     let mut outcomes = Vec::with_capacity(products.len());
     for (product, known) in with_known() {
-        let done = made.remove(product.slug.as_str()).or_else(|| {
+        let done = made.remove(product.key.as_str()).or_else(|| {
             let before = known.as_ref()?;
-            if existing == ExistingProducts::Leave {
-                let (product_id, outcome) = (before.id, Outcome::Unchanged);
-                return Some(Upserted { product_id, outcome, variants: Vec::new() });
+            if rules.existing == ExistingProducts::Leave {
+                return Some(Upserted::unchanged(before.product.id, Vec::new()));
             }
-            unchanged(before, product, &categories).filter(|_| claim(slugs, product, before).is_ok())
+            let is_kept = !before.needs_key(product, rules);
+            let same = unchanged(&before.product, product, &categories).filter(|_| is_kept);
+            same.filter(|_| claim(keys, product, before).is_ok())
         });
         let outcome = match done {
             Some(upserted) => Ok(upserted),
-            None => upsert_product(conn, product, known.as_ref(), &categories, slugs, currency).await,
+            None => upsert_product(conn, product, known.as_ref(), &categories, keys, rules).await,
         };
         match outcome {
             Err(UpdateProductError::Database(error)) => return Err(error),
@@ -93,194 +104,206 @@ pub async fn upsert_products(
     Ok(outcomes)
 }
 
-/// The products of the shop that the file refers to. They are found first by the present slug, and then by a
-/// former slug, so that an older file finds a product that was renamed since. They are found last by SKUs, if
-/// all of these belong to one product that the file does not name by its own slug. Otherwise such a SKU moves
-/// to another product.
-async fn find_known(
-    conn: &mut AsyncPgConnection,
-    imported: &[ImportedProduct],
-    in_file: &SlugLines,
-) -> QueryResult<Vec<Option<Product>>> {
-    let slugs: Vec<&str> = imported.iter().map(|product| product.slug.as_str()).collect();
-    let rows: Vec<(String, ProductId)> = products::table
-        .filter(products::slug.eq_any(&slugs))
-        .select((products::slug, products::id))
-        .load(conn)
-        .await?;
-    let mut by_slug: HashMap<String, ProductId> = rows.into_iter().collect();
-    if by_slug.len() < slugs.len() {
-        for (slug, id) in find_by_former_slugs(conn, &slugs).await? {
-            by_slug.entry(slug).or_insert(id);
-        }
-    }
-    let unknown = imported.iter().filter(|product| !by_slug.contains_key(&product.slug));
-    let skus: Vec<&str> = unknown.flat_map(skus_of).collect();
-    let by_sku: HashMap<String, (ProductId, String)> = if skus.is_empty() {
-        HashMap::new()
-    } else {
-        let rows: Vec<(Option<String>, ProductId, String)> = variants::table
-            .inner_join(products::table)
-            .filter(variants::sku.eq_any(skus))
-            .select((variants::sku, products::id, products::slug))
-            .load(conn)
-            .await?;
-        rows.into_iter().filter_map(|(sku, id, slug)| Some((sku?, (id, slug)))).collect()
-    };
-    let ids: Vec<Option<ProductId>> = imported
-        .iter()
-        .map(|product| {
-            by_slug.get(&product.slug).copied().or_else(|| {
-                let mut owners = skus_of(product).filter_map(|sku| by_sku.get(sku));
-                let (first, slug) = owners.next()?;
-                let is_one = owners.all(|(other, _)| other == first);
-                let is_named = in_file.is_of_another(slug, product.places.product_line);
-                (is_one && !is_named).then_some(*first)
-            })
-        })
-        .collect();
-    let found = find_by_ids(conn, &ids.iter().flatten().copied().collect::<Vec<_>>()).await?;
-    let by_id: HashMap<ProductId, Product> = found.into_iter().map(|product| (product.id, product)).collect();
-    Ok(ids.into_iter().map(|id| by_id.get(&id?).cloned()).collect())
-}
-
-fn skus_of(product: &ImportedProduct) -> impl Iterator<Item = &str> {
-    product.variants.iter().filter_map(|row| row.variant.sku.as_deref())
-}
-
-async fn find_by_former_slugs(
-    conn: &mut AsyncPgConnection,
-    slugs: &[&str],
-) -> QueryResult<Vec<(String, ProductId)>> {
-    former_product_slugs::table
-        .filter(former_product_slugs::slug.eq_any(slugs))
-        .select((former_product_slugs::slug, former_product_slugs::product_id))
-        .load(conn)
-        .await
-}
-
-/// Refuses a second product of the file that refers to the same product of the shop, by its slug, a former
-/// slug or a SKU.
-fn claim(slugs: &mut SlugLines, imported: &ImportedProduct, known: &Product) -> Result<(), ProductRefusal> {
-    let slug = &known.slug;
-    let claim = Claim { line: imported.places.product_line, is_renamed: *slug != imported.slug };
-    let Some(Claim { line, .. }) = slugs.claim(slug, claim) else { return Ok(()) };
-    let message =
-        format!("refers to the shop's product {slug:?} by a former slug or a SKU, and so does line {line}");
-    Err(ProductRefusal::Invalid(vec![FieldError { pointer: "/slug".to_owned(), message }]))
-}
-
-/// Refuses slugs that led to another product until now, because somebody renamed that product after it was
-/// looked up.
-async fn refuse_former_slugs(conn: &mut AsyncPgConnection, slugs: &[&str]) -> Result<(), UpdateProductError> {
-    match find_by_former_slugs(conn, slugs).await?.pop() {
-        Some((slug, _)) => Err(ProductRefusal::SlugTaken(slug).into()),
-        None => Ok(()),
-    }
-}
-
 /// Creates all of these products, and the categories that the shop does not have, or nothing.
 async fn make<'a>(
     conn: &mut AsyncPgConnection,
     products: &[&'a ImportedProduct],
-    titles: &BTreeSet<&'a str>,
-    categories: &HashMap<&'a str, CategoryId>,
-    currency: Currency,
+    names: &BTreeSet<&'a CategoryName>,
+    categories: &HashMap<&'a CategoryName, CategoryId>,
+    rules: &Rules,
 ) -> Result<HashMap<&'a str, Upserted>, UpdateProductError> {
     if products.is_empty() {
         return Ok(HashMap::new());
     }
     conn.transaction::<_, UpdateProductError, _>(async |conn| {
         let mut categories = categories.clone();
-        // In a fixed order, so that two imports that create the same categories cannot deadlock.
-        for title in titles {
-            if !categories.contains_key(*title) {
-                categories.insert(*title, category_id(conn, title).await?);
+        for name in names {
+            if !categories.contains_key(*name) {
+                categories.insert(*name, category_id(conn, name).await?);
             }
         }
+        let slugs = slugs_for(conn, products, rules).await?;
         let new = products
             .iter()
-            .map(|product| {
-                let own = product.category_titles.iter().filter_map(|title| categories.get(title.as_str()));
-                product.as_new(own.copied().collect::<BTreeSet<_>>().into_iter().collect())
+            .zip(&slugs)
+            .map(|(product, slug)| {
+                let own = product.categories.iter().filter_map(|name| categories.get(name));
+                let own = own.copied().collect::<BTreeSet<_>>().into_iter().collect();
+                product.as_new(Some(slug.clone()), own)
             })
             .collect();
-        let inserted = insert_products(conn, new, currency).await?;
-        let slugs: Vec<&str> = products.iter().map(|product| product.slug.as_str()).collect();
-        refuse_former_slugs(conn, &slugs).await?;
-        let upserted = inserted.into_iter().map(|inserted| Upserted {
-            product_id: inserted.id,
-            outcome: Outcome::Created,
-            variants: inserted.variant_ids.into_iter().map(|id| (id, true)).collect(),
+        let inserted = insert_products(conn, new, rules.currency).await?;
+        let given: Vec<&str> = slugs.iter().map(String::as_str).collect();
+        refuse_former_slugs(conn, &given).await??;
+        let with_slugs = || products.iter().zip(&slugs).zip(&inserted);
+        let kept: Vec<(&str, ProductId)> = with_slugs()
+            .filter(|((product, slug), _)| !is_own_slug(product, slug))
+            .map(|((product, _), inserted)| (product.key.as_str(), inserted.id))
+            .collect();
+        keep_keys(conn, rules.layout, &kept).await?;
+        let upserted = with_slugs().map(|((product, slug), inserted)| {
+            let upserted = Upserted {
+                product_id: inserted.id,
+                outcome: Outcome::Created,
+                variants: inserted.variant_ids.iter().map(|id| (*id, true)).collect(),
+                made_slug: Some(slug.clone()).filter(|slug| !is_own_slug(product, slug)),
+                foreign_skus: Vec::new(),
+            };
+            (product.key.as_str(), upserted)
         });
-        Ok(products.iter().map(|product| product.slug.as_str()).zip(upserted).collect())
+        Ok(upserted.collect())
     })
     .await
+}
+
+/// Whether the product is found again by its slug alone.
+fn is_own_slug(product: &ImportedProduct, slug: &str) -> bool {
+    product.is_slug_given && product.slug == slug
 }
 
 /// The result for a product that already matches the file. `None` if it differs.
 fn unchanged(
     before: &Product,
     imported: &ImportedProduct,
-    categories: &HashMap<&str, CategoryId>,
+    categories: &HashMap<&CategoryName, CategoryId>,
 ) -> Option<Upserted> {
-    let titles = imported.category_titles.iter();
-    let category_ids = titles.map(|title| categories.get(title.as_str()).copied()).collect::<Option<_>>()?;
+    let names = imported.categories.iter();
+    let category_ids = names.map(|name| categories.get(name).copied()).collect::<Option<_>>()?;
     let known = match_variants(before, imported);
     check_variants(before, imported, &known).ok()?;
     let variants = known.iter().map(|known| Some((known.as_ref()?.id, false))).collect::<Option<_>>()?;
     let same = changed_variants(before, imported, &known).is_empty()
         && product_changes(before, imported, category_ids) == ProductPatch::default();
-    same.then_some(Upserted { product_id: before.id, outcome: Outcome::Unchanged, variants })
+    same.then(|| Upserted::unchanged(before.id, variants))
 }
 
 /// Creates the product, or changes the product that it refers to if that differs from the file. That product
-/// is `known`, or one that somebody created since.
+/// is `known`, or one that somebody created since. Where products may share SKUs, it is written without those
+/// that belong to another product.
 async fn upsert_product(
     conn: &mut AsyncPgConnection,
     imported: &ImportedProduct,
-    known: Option<&Product>,
-    categories: &HashMap<&str, CategoryId>,
-    slugs: &mut SlugLines,
-    currency: Currency,
+    known: Option<&Known>,
+    categories: &HashMap<&CategoryName, CategoryId>,
+    keys: &mut KeyLines,
+    rules: &Rules,
+) -> Result<Upserted, UpdateProductError> {
+    let written = write_product(conn, imported, known, categories, keys, rules).await;
+    let is_taken = matches!(written, Err(UpdateProductError::Refused(ProductRefusal::SkuTaken(_))));
+    if !is_taken || rules.repeated_sku == RepeatedSku::Refuse {
+        return written;
+    }
+    let mut without = imported.clone();
+    let foreign_skus = drop_foreign_skus(conn, &mut without, known).await?;
+    let written = write_product(conn, &without, known, categories, keys, rules).await?;
+    Ok(Upserted { foreign_skus, ..written })
+}
+
+/// Removes the SKUs that belong to another product than this one. Returns the places of their variants.
+async fn drop_foreign_skus(
+    conn: &mut AsyncPgConnection,
+    imported: &mut ImportedProduct,
+    known: Option<&Known>,
+) -> QueryResult<Vec<usize>> {
+    let skus: Vec<&str> = imported.variants.iter().filter_map(|row| row.variant.sku.as_deref()).collect();
+    let owners: Vec<(Option<String>, ProductId)> = variants::table
+        .filter(variants::sku.eq_any(skus))
+        .select((variants::sku, variants::product_id))
+        .load(conn)
+        .await?;
+    let own = known.map(|known| known.product.id);
+    let foreign: HashSet<String> =
+        owners.into_iter().filter(|(_, id)| Some(*id) != own).filter_map(|(sku, _)| sku).collect();
+    let mut dropped = Vec::new();
+    for (at, row) in imported.variants.iter_mut().enumerate() {
+        if row.variant.sku.as_ref().is_some_and(|sku| foreign.contains(sku)) {
+            row.variant.sku = None;
+            dropped.push(at);
+        }
+    }
+    Ok(dropped)
+}
+
+async fn write_product(
+    conn: &mut AsyncPgConnection,
+    imported: &ImportedProduct,
+    known: Option<&Known>,
+    categories: &HashMap<&CategoryName, CategoryId>,
+    keys: &mut KeyLines,
+    rules: &Rules,
 ) -> Result<Upserted, UpdateProductError> {
     conn.transaction::<_, UpdateProductError, _>(async |conn| {
         let made_since = match known {
             Some(_) => None,
             None => {
-                find_known(conn, std::slice::from_ref(imported), slugs).await?.into_iter().flatten().next()
+                let found = find_known(conn, std::slice::from_ref(imported), keys, rules).await?;
+                found.into_iter().flatten().next()
             }
         };
         let known = known.or(made_since.as_ref());
         if let Some(known) = known {
-            claim(slugs, imported, known)?;
+            claim(keys, imported, known)?;
+            refuse_other(imported, known, rules)?;
         }
-        let mut category_ids = Vec::with_capacity(imported.category_titles.len());
-        for title in &imported.category_titles {
-            let id = match categories.get(title.as_str()) {
+        let mut category_ids = Vec::with_capacity(imported.categories.len());
+        for name in &imported.categories {
+            let id = match categories.get(name) {
                 Some(id) => *id,
-                None => category_id(conn, title).await?,
+                None => category_id(conn, name).await?,
             };
             if !category_ids.contains(&id) {
                 category_ids.push(id);
             }
         }
-        if let Some(known) = known {
-            return update(conn, known.id, imported, category_ids, currency).await;
+        let Some(known) = known else { return create(conn, imported, category_ids, rules).await };
+        if known.needs_key(imported, rules) {
+            keep_keys(conn, rules.layout, &[(&imported.key, known.product.id)]).await?;
         }
-        let inserted = insert_product(conn, imported.as_new(category_ids), currency).await?;
-        refuse_former_slugs(conn, &[&imported.slug]).await?;
-        let variants = inserted.variant_ids.into_iter().map(|id| (id, true)).collect();
-        Ok(Upserted { product_id: inserted.id, outcome: Outcome::Created, variants })
+        update(conn, known.product.id, imported, category_ids, rules.currency).await
     })
     .await
 }
 
-async fn category_id(conn: &mut AsyncPgConnection, title: &str) -> Result<CategoryId, UpdateProductError> {
-    find_or_create_by_title(conn, title).await.map_err(|error| match error {
+async fn create(
+    conn: &mut AsyncPgConnection,
+    imported: &ImportedProduct,
+    category_ids: Vec<CategoryId>,
+    rules: &Rules,
+) -> Result<Upserted, UpdateProductError> {
+    let slug = slugs_for(conn, &[imported], rules).await?.pop().unwrap_or_default();
+    let new = imported.as_new(Some(slug.clone()), category_ids);
+    let (slug, inserted) = match insert_product(conn, new.clone(), rules.currency).await {
+        Ok(inserted) => (slug, inserted),
+        // Somebody took the slug in the meantime.
+        Err(WriteProductError::Refused(ProductRefusal::SlugTaken(_))) if !is_own_slug(imported, &slug) => {
+            let slug = slugs::unlikely(&imported.slug, limits::PRODUCT_SLUG_CHARS_MAX);
+            let new = NewProduct { slug: Some(slug.clone()), ..new };
+            (slug, insert_product(conn, new, rules.currency).await?)
+        }
+        Err(error) => return Err(error.into()),
+    };
+    refuse_former_slugs(conn, &[&slug]).await??;
+    let is_made = !is_own_slug(imported, &slug);
+    if is_made {
+        keep_keys(conn, rules.layout, &[(&imported.key, inserted.id)]).await?;
+    }
+    Ok(Upserted {
+        product_id: inserted.id,
+        outcome: Outcome::Created,
+        variants: inserted.variant_ids.into_iter().map(|id| (id, true)).collect(),
+        made_slug: is_made.then_some(slug),
+        foreign_skus: Vec::new(),
+    })
+}
+
+async fn category_id(
+    conn: &mut AsyncPgConnection,
+    name: &CategoryName,
+) -> Result<CategoryId, UpdateProductError> {
+    find_or_create(conn, name).await.map_err(|error| match error {
         WriteCategoryError::Database(error) => UpdateProductError::Database(error),
         refusal => {
-            let message = format!("the category {title:?} cannot be created: {refusal}");
+            let message = format!("the category {:?} cannot be created: {refusal}", name.to_string());
             ProductRefusal::Invalid(vec![FieldError { pointer: "/category_ids".to_owned(), message }]).into()
         }
     })
@@ -321,129 +344,11 @@ async fn update(
         Some(known) => Some((known.id, false)),
         None => new_ids.next().map(|id| (id, true)),
     });
-    Ok(Upserted { product_id: id, outcome, variants: ids.collect() })
-}
-
-/// The variants that the file refers to: by SKU, and for the others by options.
-fn match_variants<'a>(before: &'a Product, imported: &ImportedProduct) -> Vec<Option<&'a Variant>> {
-    let known = || before.variants.iter();
-    let rows = || imported.variants.iter().map(|row| &row.variant);
-    let by_sku: Vec<Option<&Variant>> =
-        rows().map(|row| known().find(|variant| variant.sku.is_some() && variant.sku == row.sku)).collect();
-    let is_free = |variant: &&Variant| by_sku.iter().flatten().all(|taken| taken.id != variant.id);
-    let by_options =
-        |row: &NewVariant| known().filter(is_free).find(|variant| variant.options == row.options);
-    rows().zip(&by_sku).map(|(row, found)| found.or_else(|| by_options(row))).collect()
-}
-
-/// A file may reorder the options of a product and add variants, but may not rename the options that variants
-/// use. Variants may exchange their options and SKUs, as long as each has its own in the end.
-fn check_variants(
-    before: &Product,
-    imported: &ImportedProduct,
-    known: &[Option<&Variant>],
-) -> Result<(), ProductRefusal> {
-    let mut errors = FieldErrors::default();
-    if !before.variants.is_empty()
-        && !check_product::are_same_names(&before.option_names, &imported.option_names)
-    {
-        let known =
-            if before.option_names.is_empty() { "none".to_owned() } else { before.option_names.join(", ") };
-        errors.push("/option_names", format!("the product in the shop has other options: {known}"));
-    }
-    let new = known.iter().filter(|known| known.is_none()).count();
-    if before.variants.len() + new > limits::VARIANTS_PER_PRODUCT_MAX {
-        let max = limits::VARIANTS_PER_PRODUCT_MAX;
-        errors.push("/variants", format!("with those in the shop the product has more than {max} variants"));
-    }
-    let is_in_file = |variant: &Variant| known.iter().flatten().any(|known| known.id == variant.id);
-    for (at, row) in imported.variants.iter().enumerate() {
-        let has_options = |variant: &&Variant| variant.options == row.variant.options;
-        if let Some(other) = before.variants.iter().filter(|variant| !is_in_file(variant)).find(has_options) {
-            let sku = other.sku.as_ref().map_or(String::new(), |sku| format!(", with the SKU {sku:?}"));
-            let message = format!("are those of another variant that the product has in the shop{sku}");
-            errors.push(format!("/variants/{at}/options"), message);
-        }
-    }
-    check_product::finish(errors)
-}
-
-/// The changes of the file to the product itself.
-fn product_changes(
-    before: &Product,
-    imported: &ImportedProduct,
-    category_ids: Vec<CategoryId>,
-) -> ProductPatch {
-    let changed = |new: &str, old: &str| (new.trim() != old).then(|| new.to_owned());
-    let mut attributes = before.attributes.clone();
-    attributes.extend(imported.attributes.clone());
-    let mut categories = before.category_ids.clone();
-    categories.extend(category_ids.into_iter().filter(|id| !before.category_ids.contains(id)));
-    let wanted = with_uploads(&imported.images, &before.images);
-    let linked = before.images.iter().map(|image| (&image.url, &image.alt));
-    let images_differ =
-        !imported.images.is_empty() && !linked.eq(wanted.iter().map(|image| (&image.url, &image.alt)));
-    ProductPatch {
-        slug: None,
-        title: changed(&imported.title, &before.title),
-        description: imported
-            .description
-            .as_ref()
-            .filter(|html| description::sanitise(html) != before.description)
-            .cloned(),
-        status: imported.status.filter(|status| *status != before.status),
-        attributes: (attributes != before.attributes).then_some(attributes),
-        option_names: (imported.option_names != before.option_names).then(|| imported.option_names.clone()),
-        category_ids: (categories != before.category_ids).then_some(categories),
-        images: images_differ.then_some(wanted),
-        only_variant: None,
-    }
-}
-
-/// The images of the file, and the uploaded images, which stay in their places because a file can only name
-/// links.
-fn with_uploads(imported: &[NewImage], before: &[Image]) -> Vec<NewImage> {
-    let mut images = imported.to_vec();
-    for (place, upload) in before.iter().enumerate().filter(|(_, image)| image.is_uploaded()) {
-        if !images.iter().any(|image| image.url == upload.url) {
-            let upload = NewImage { url: upload.url.clone(), alt: upload.alt.clone() };
-            images.insert(place.min(images.len()), upload);
-        }
-    }
-    images
-}
-
-/// The new state of the variants that differ from the file. Titles follow the order of the file's options,
-/// also for variants that are not in the file.
-fn changed_variants(
-    before: &Product,
-    imported: &ImportedProduct,
-    known: &[Option<&Variant>],
-) -> Vec<Variant> {
-    let row_of = |variant: &Variant| {
-        let mut pairs = known.iter().zip(&imported.variants);
-        pairs.find(|(known, _)| known.is_some_and(|known| known.id == variant.id)).map(|(_, row)| row)
-    };
-    let wanted = before.variants.iter().map(|variant| {
-        let mut wanted = row_of(variant).map_or_else(|| variant.clone(), |row| with_row(variant, row));
-        wanted.title = variant_title(&imported.option_names, &wanted.options);
-        (variant, wanted)
-    });
-    wanted.filter(|(variant, wanted)| *variant != wanted).map(|(_, wanted)| wanted).collect()
-}
-
-fn with_row(known: &Variant, row: &ImportedVariant) -> Variant {
-    let new = &row.variant;
-    Variant {
-        sku: new.sku.clone().or_else(|| known.sku.clone()),
-        options: new.options.clone(),
-        price: new.price,
-        compare_at_price: if row.has_compare_at_column {
-            new.compare_at_price
-        } else {
-            known.compare_at_price
-        },
-        active: if row.has_active_column { new.active } else { known.active },
-        ..known.clone()
-    }
+    Ok(Upserted {
+        product_id: id,
+        outcome,
+        variants: ids.collect(),
+        made_slug: None,
+        foreign_skus: Vec::new(),
+    })
 }

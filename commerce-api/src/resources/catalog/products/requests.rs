@@ -39,18 +39,18 @@ pub struct CreateProductRequest {
     /// The names of the options in display order. Alphabetical by default.
     #[oai(validator(max_items = 3))]
     pub option_names: Option<Vec<String>>,
-    #[oai(validator(max_items = 50))]
+    #[oai(validator(max_items = 250))]
     pub images: Option<Vec<ImageLink>>,
     /// The price of the only variant of a simple product.
     pub price: Option<Money>,
     pub compare_at_price: Option<Money>,
-    #[oai(validator(min_length = 1, max_length = 100))]
+    #[oai(validator(min_length = 1, max_length = 255))]
     pub sku: Option<String>,
     /// Units on hand of the only variant.
     #[oai(validator(minimum(value = "0")))]
     pub stock: Option<i64>,
     /// Give either `variants`, or `price`, `sku` and `stock`.
-    #[oai(validator(max_items = 100))]
+    #[oai(validator(max_items = 2048))]
     pub variants: Option<Vec<CreateVariantRequest>>,
 }
 
@@ -58,7 +58,7 @@ pub struct CreateProductRequest {
 #[derive(Debug, Clone, Object)]
 #[oai(deny_unknown_fields, example)]
 pub struct CreateVariantRequest {
-    #[oai(validator(min_length = 1, max_length = 100))]
+    #[oai(validator(min_length = 1, max_length = 255))]
     pub sku: Option<String>,
     /// A value for each of the product's options.
     pub options: Option<BTreeMap<String, String>>,
@@ -79,7 +79,7 @@ pub struct ImageLink {
     #[oai(validator(min_length = 1, max_length = 2048))]
     pub url: String,
     /// Alternative text: what the image shows.
-    #[oai(validator(max_length = 500))]
+    #[oai(validator(max_length = 512))]
     pub alt: Option<String>,
 }
 
@@ -104,14 +104,14 @@ pub struct ReplaceProductRequest {
     /// The same names in another order. They keep their order by default.
     #[oai(validator(max_items = 3))]
     pub option_names: Option<Vec<String>>,
-    #[oai(validator(max_items = 50))]
+    #[oai(validator(max_items = 250))]
     pub images: Option<Vec<ImageLink>>,
     /// Keeps its value by default. Only for a product with one variant.
     pub price: Option<Money>,
     /// Keeps its value by default. Null removes it.
     pub compare_at_price: MaybeUndefined<Money>,
     /// Keeps its value by default. Null removes it.
-    #[oai(validator(min_length = 1, max_length = 100))]
+    #[oai(validator(min_length = 1, max_length = 255))]
     pub sku: MaybeUndefined<String>,
 }
 
@@ -135,14 +135,14 @@ pub struct UpdateProductRequest {
     #[oai(validator(max_items = 3))]
     pub option_names: Option<Vec<String>>,
     /// All images. Those that are left out are unlinked.
-    #[oai(validator(max_items = 50))]
+    #[oai(validator(max_items = 250))]
     pub images: Option<Vec<ImageLink>>,
     /// Only for a product with one variant.
     pub price: Option<Money>,
     /// Only for a product with one variant. Null removes it.
     pub compare_at_price: MaybeUndefined<Money>,
     /// Only for a product with one variant. Null removes it.
-    #[oai(validator(min_length = 1, max_length = 100))]
+    #[oai(validator(min_length = 1, max_length = 255))]
     pub sku: MaybeUndefined<String>,
 }
 
@@ -151,7 +151,7 @@ pub struct UpdateProductRequest {
 #[oai(deny_unknown_fields, example)]
 pub struct UpdateVariantRequest {
     /// Null removes it.
-    #[oai(validator(min_length = 1, max_length = 100))]
+    #[oai(validator(min_length = 1, max_length = 255))]
     pub sku: MaybeUndefined<String>,
     pub options: Option<BTreeMap<String, String>>,
     pub price: Option<Money>,
@@ -175,9 +175,9 @@ pub struct CreateVariantMatrixRequest {
 #[derive(Debug, Clone, Object)]
 #[oai(deny_unknown_fields)]
 pub struct VariantOption {
-    #[oai(validator(min_length = 1, max_length = 50))]
+    #[oai(validator(min_length = 1, max_length = 255))]
     pub name: String,
-    #[oai(validator(min_items = 1, max_items = 100))]
+    #[oai(validator(min_items = 1, max_items = 2048))]
     pub values: Vec<String>,
 }
 
