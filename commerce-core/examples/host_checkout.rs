@@ -141,6 +141,8 @@ async fn sell_tulips(
         price: Money::new(29_90, shop.currency),
         compare_at_price: None,
         active: true,
+        details: Default::default(),
+        staff: Default::default(),
     };
     let product = NewProduct {
         slug: None,

@@ -8,12 +8,13 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use super::{Item, LockedCart};
 use crate::db;
 use crate::ids::VariantId;
-use crate::inventory::{self, Demand, ReserveError, ReservedFor, Shortage};
+use crate::inventory::{self, Demand, ReserveError, ReservedFor, Shortage, availability};
 use crate::request::Origin;
 use crate::settings::ShopSettings;
 
 /// Releases what the cart holds of the dropped variants, and makes the cart hold these quantities, each for
-/// the whole time-to-live from now on. The cart's own former holds count as available.
+/// the whole time-to-live from now on. The cart's own former holds count as available. Units of all `items`
+/// are counted.
 pub(super) async fn hold(
     conn: &mut AsyncPgConnection,
     shop: &ShopSettings,
@@ -22,6 +23,9 @@ pub(super) async fn hold(
     items: &[Item],
     origin: &Origin,
 ) -> Result<(), ReserveError> {
+    if items.is_empty() && dropped.is_empty() {
+        return Ok(());
+    }
     let variants = items.iter().map(|item| item.variant_id).chain(dropped.iter().copied());
     let mut stock = inventory::lock(conn, variants).await?;
     inventory::release_cart_holds(conn, &mut stock, cart.id(), origin).await?;
@@ -49,11 +53,15 @@ pub(super) async fn hold_merged(
     merged: &[Item],
     origin: &Origin,
 ) -> QueryResult<()> {
+    let counted = availability::counted(conn, merged.iter().map(|item| item.variant_id)).await?;
+    let mut wanted: Vec<Demand> = merged
+        .iter()
+        .filter(|item| counted.contains(&item.variant_id))
+        .map(|&Item { variant_id, quantity }| Demand { variant_id, quantity })
+        .collect();
     let mut stock = inventory::lock(conn, from.items().iter().map(|item| item.variant_id)).await?;
     inventory::release_cart_holds(conn, &mut stock, from.id(), origin).await?;
     inventory::release_cart_holds(conn, &mut stock, into.id(), origin).await?;
-    let mut wanted: Vec<Demand> =
-        merged.iter().map(|&Item { variant_id, quantity }| Demand { variant_id, quantity }).collect();
     let holder = holder(conn, shop, into).await?;
     loop {
         match inventory::reserve(conn, &mut stock, &wanted, holder, origin).await {

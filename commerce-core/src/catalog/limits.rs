@@ -28,6 +28,10 @@ pub const OPTION_NAME_CHARS_MAX: usize = 255;
 pub const OPTION_VALUE_CHARS_MAX: usize = 255;
 /// The most characters of a SKU.
 pub const SKU_CHARS_MAX: usize = 255;
+/// The most characters of a barcode.
+pub const BARCODE_CHARS_MAX: usize = 255;
+/// The highest weight of a unit in grams: 100 tonnes.
+pub const WEIGHT_GRAMS_MAX: i32 = 100_000_000;
 /// The highest price in minor units.
 pub const PRICE_MINOR_MAX: i64 = 1_000_000_000_000;
 /// The most characters of a product's slug.

@@ -20,6 +20,8 @@ pub fn variant(options: &[(&str, &str)], price: i64) -> NewVariant {
         price: usd(price),
         compare_at_price: None,
         active: true,
+        details: Default::default(),
+        staff: Default::default(),
     }
 }
 

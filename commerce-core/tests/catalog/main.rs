@@ -18,4 +18,5 @@ mod limits;
 mod lists;
 mod products;
 mod tree;
+mod variant_details;
 mod variants;

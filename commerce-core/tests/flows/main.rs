@@ -22,3 +22,4 @@ mod round_trips;
 mod shipping;
 mod staff_orders;
 mod sweeps;
+mod uncounted;

@@ -97,6 +97,14 @@ async fn stock_counts_when_it_runs_out_and_when_it_comes_back() {
     assert!(in_stock().await);
     db.order(&shop, &[(variant, 1)]).await;
     assert!(!in_stock().await);
+    let switch = async |track_inventory| {
+        let switch = format!("UPDATE commerce.variants SET track_inventory = {track_inventory}");
+        db.conn().await.batch_execute(&switch).await.unwrap();
+    };
+    switch(false).await;
+    assert!(in_stock().await, "it is not counted");
+    switch(true).await;
+    assert!(!in_stock().await);
     db.restock(variant, 1).await;
     assert!(in_stock().await);
     assert_exact(&db).await;

@@ -97,6 +97,8 @@ async fn rename_a_category_with_a_product(database: &TestDatabase) {
         price: Money::new(1000, Currency::USD),
         compare_at_price: None,
         active: true,
+        details: Default::default(),
+        staff: Default::default(),
     };
     let product = NewProduct {
         slug: None,

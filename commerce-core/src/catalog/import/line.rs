@@ -8,6 +8,7 @@ use super::{Columns, ImportedVariant};
 use crate::catalog::category_names::CategoryName;
 use crate::catalog::insert_product::normalise_variant;
 use crate::catalog::product::{Attributes, NewImage, NewVariant, ProductStatus};
+use crate::catalog::{StaffDetails, VariantDetails};
 use crate::inventory::ON_HAND_MAX;
 use crate::money::Money;
 
@@ -93,6 +94,8 @@ impl LineVariant {
             price: self.price,
             compare_at_price: self.compare_at_price.flatten(),
             active: self.active.unwrap_or(true),
+            details: VariantDetails::default(),
+            staff: StaffDetails::default(),
         };
         normalise_variant(&mut variant);
         ImportedVariant {
