@@ -1,6 +1,6 @@
 //! What a variant carries beside its options and its price: how it is counted, sent, taxed and recognised.
 
-use super::product::NewVariant;
+use super::product::{NewVariant, VariantPatch};
 use super::{check_product, limits};
 use crate::error::FieldErrors;
 use crate::money::Money;
@@ -50,6 +50,25 @@ pub struct StaffDetails {
     /// Whether the merchant wants to sell beyond the count. The wish is kept for programs that ask for it.
     /// This library sells nothing beyond the count.
     pub continue_selling: bool,
+}
+
+impl VariantPatch {
+    /// Makes the changes to what a variant carries.
+    pub(super) fn apply_to(&self, details: &mut VariantDetails, staff: &mut StaffDetails) {
+        let Self { weight_grams, barcode, image_url, cost, .. } = self;
+        details.track_inventory = self.track_inventory.unwrap_or(details.track_inventory);
+        details.weight_grams = weight_grams.unwrap_or(details.weight_grams);
+        details.requires_shipping = self.requires_shipping.unwrap_or(details.requires_shipping);
+        details.taxable = self.taxable.unwrap_or(details.taxable);
+        if let Some(barcode) = barcode {
+            details.barcode.clone_from(barcode);
+        }
+        if let Some(image_url) = image_url {
+            details.image_url.clone_from(image_url);
+        }
+        staff.cost = cost.unwrap_or(staff.cost);
+        staff.continue_selling = self.continue_selling.unwrap_or(staff.continue_selling);
+    }
 }
 
 /// Checks what a new variant carries. `images` are the URLs of its product's images.

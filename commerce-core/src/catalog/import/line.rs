@@ -7,7 +7,7 @@ use super::table::Row;
 use super::{Columns, ImportedVariant};
 use crate::catalog::category_names::CategoryName;
 use crate::catalog::insert_product::normalise_variant;
-use crate::catalog::product::{Attributes, NewImage, NewVariant, ProductStatus};
+use crate::catalog::product::{Attributes, NewImage, NewVariant, ProductStatus, VariantPatch};
 use crate::catalog::{StaffDetails, VariantDetails};
 use crate::inventory::ON_HAND_MAX;
 use crate::money::Money;
@@ -42,6 +42,8 @@ pub(super) struct LineVariant {
     pub compare_at_price: Option<Option<Money>>,
     pub active: Option<bool>,
     pub stock: Option<i64>,
+    /// What it carries, as far as the row says it.
+    pub details: VariantPatch,
 }
 
 #[derive(Debug)]
@@ -87,21 +89,30 @@ pub(super) trait Reader {
 }
 
 impl LineVariant {
+    /// The image that shows the variant. It becomes one of the product's, unless another row has it too.
+    pub fn image(&self) -> Option<LineImage> {
+        let url = self.details.image_url.clone().flatten()?;
+        Some(LineImage { image: NewImage { url, alt: String::new() }, position: None })
+    }
+
     pub fn into_imported(self) -> ImportedVariant {
+        let (mut details, mut staff) = (VariantDetails::default(), StaffDetails::default());
+        self.details.apply_to(&mut details, &mut staff);
         let mut variant = NewVariant {
             sku: self.sku,
             options: self.options.into_iter().collect::<BTreeMap<_, _>>(),
             price: self.price,
             compare_at_price: self.compare_at_price.flatten(),
             active: self.active.unwrap_or(true),
-            details: VariantDetails::default(),
-            staff: StaffDetails::default(),
+            details,
+            staff,
         };
         normalise_variant(&mut variant);
         ImportedVariant {
             has_compare_at_column: self.compare_at_price.is_some(),
             has_active_column: self.active.is_some(),
             stock: self.stock,
+            details: self.details,
             variant,
         }
     }

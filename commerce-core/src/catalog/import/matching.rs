@@ -126,6 +126,8 @@ pub(super) fn changed_variants(
 
 fn with_row(known: &Variant, row: &ImportedVariant) -> Variant {
     let new = &row.variant;
+    let (mut details, mut staff) = (known.details.clone(), known.staff.clone().unwrap_or_default());
+    row.details.apply_to(&mut details, &mut staff);
     Variant {
         sku: new.sku.clone().or_else(|| known.sku.clone()),
         options: new.options.clone(),
@@ -136,6 +138,8 @@ fn with_row(known: &Variant, row: &ImportedVariant) -> Variant {
             known.compare_at_price
         },
         active: if row.has_active_column { new.active } else { known.active },
+        details,
+        staff: Some(staff),
         ..known.clone()
     }
 }

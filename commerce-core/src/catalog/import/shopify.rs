@@ -1,6 +1,7 @@
 //! Shopify's product CSV, with the column names of its older exports and then those of its newer ones.
 
 use super::Columns;
+use super::details::Details;
 use super::findings::{Findings, LineError, WarningKind};
 use super::line::{
     Head, Line, LineImage, LineVariant, Reader, compare_at_price, error, image, missing_column, units,
@@ -67,6 +68,7 @@ struct Shopify {
     image_position: Option<usize>,
     image_alt: Option<usize>,
     variant_image: Option<usize>,
+    details: Details,
     seo_title: Option<usize>,
     seo_description: Option<usize>,
 }
@@ -124,6 +126,7 @@ pub(super) fn reader(header: &Header, prices: Prices) -> Result<Box<dyn Reader +
         image_position: header.place(IMAGE_POSITION),
         image_alt: header.place(IMAGE_ALT),
         variant_image: header.place(VARIANT_IMAGE),
+        details: Details::shopify(header),
         seo_title: header.place(SEO_TITLE),
         seo_description: header.place(SEO_DESCRIPTION),
     }))
@@ -275,6 +278,7 @@ impl Shopify {
             price.filter(|price| price.amount_minor > 0)
         });
         let stock = units(row, &self.columns.stock, row.cell(self.quantity), found);
+        let details = self.details.read(row, self.prices, found);
         let sku = Some(row.cell(self.sku).trim_start_matches('\'')).filter(|sku| !sku.is_empty());
         if found.errors.len() > before {
             return None;
@@ -286,6 +290,7 @@ impl Shopify {
             compare_at_price,
             active: None,
             stock,
+            details,
         })
     }
 

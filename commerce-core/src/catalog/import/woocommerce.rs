@@ -10,7 +10,7 @@ use super::prices::Prices;
 use super::table::{Header, Row};
 use crate::catalog::category_names::CategoryName;
 use crate::catalog::description;
-use crate::catalog::product::{Attributes, ProductStatus};
+use crate::catalog::product::{Attributes, ProductStatus, VariantPatch};
 use crate::money::Money;
 
 const ID: &[&str] = &["ID"];
@@ -266,6 +266,7 @@ impl WooCommerce {
             compare_at_price: Some(compare_at_price),
             active: self.published.map(|_| !is_private),
             stock,
+            details: VariantPatch::default(),
         })
     }
 
