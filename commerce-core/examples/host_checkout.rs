@@ -149,6 +149,8 @@ async fn sell_tulips(
         title: "Twenty tulips".into(),
         description: "<p>Cut this morning.</p>".into(),
         status: ProductStatus::Active,
+        vendor: None,
+        tags: Vec::new(),
         attributes: Default::default(),
         option_names: Vec::new(),
         category_ids: Vec::new(),

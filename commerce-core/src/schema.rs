@@ -294,6 +294,8 @@ diesel::table! {
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
         version -> Int4,
+        vendor -> Nullable<Text>,
+        tags -> Array<Text>,
     }
 }
 

@@ -174,6 +174,8 @@ fn limits_of_the_catalogue_are_those_of_core() {
             ("slug", limits::PRODUCT_SLUG_CHARS_MAX),
             ("description", limits::DESCRIPTION_BYTES_MAX),
             ("category_ids", limits::CATEGORIES_PER_PRODUCT_MAX),
+            ("vendor", limits::VENDOR_CHARS_MAX),
+            ("tags", limits::TAGS_PER_PRODUCT_MAX),
             ("option_names", limits::OPTIONS_PER_PRODUCT_MAX),
             ("images", limits::IMAGES_PER_PRODUCT_MAX),
             ("sku", limits::SKU_CHARS_MAX),

@@ -109,7 +109,7 @@ impl Subject {
             }
             Self::Product(_) => {
                 "SELECT jsonb_build_object('slug', slug, 'title', title, 'description', description, 'status', status,
-                    'attributes', attributes, 'option_names', option_names, 'version', version,
+                    'vendor', vendor, 'tags', tags, 'attributes', attributes, 'option_names', option_names, 'version', version,
                     'category_ids', coalesce((SELECT jsonb_agg(category_id ORDER BY category_id)
                         FROM commerce.product_categories WHERE product_id = products.id), '[]'),
                     'variants', coalesce((SELECT jsonb_agg(jsonb_build_object('id', id, 'sku', sku, 'options', options,

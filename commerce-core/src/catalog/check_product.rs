@@ -52,6 +52,26 @@ fn has_nul(value: &Value) -> bool {
     }
 }
 
+pub(super) fn vendor(errors: &mut FieldErrors, vendor: &str) {
+    errors.check_text("/vendor", vendor.trim(), 1..=limits::VENDOR_CHARS_MAX);
+}
+
+/// Checks tags. A comma separates them in files.
+pub(super) fn tags(errors: &mut FieldErrors, tags: &[String]) {
+    let max = limits::TAGS_PER_PRODUCT_MAX;
+    if tags.len() > max {
+        errors.push("/tags", format!("a product can have at most {max} tags"));
+        return;
+    }
+    for (index, tag) in tags.iter().enumerate() {
+        let pointer = format!("/tags/{index}");
+        errors.check_text(&pointer, tag.trim(), 1..=limits::TAG_CHARS_MAX);
+        if tag.contains(',') {
+            errors.push(pointer, "must not contain a comma");
+        }
+    }
+}
+
 pub(super) fn category_ids(errors: &mut FieldErrors, ids: &[CategoryId]) {
     let max = limits::CATEGORIES_PER_PRODUCT_MAX;
     if ids.len() > max {

@@ -187,6 +187,8 @@ impl ProductExport {
             of_head(|product| product.title.clone()),
             of_head(|product| product.description.clone()),
             of_head(|product| product.status.to_string()),
+            of_head(|product| product.vendor.clone().unwrap_or_default()),
+            of_head(|product| product.tags.join(", ")),
             head.map(|product| categories_cell(product, context)).unwrap_or_default(),
             of_variant(&|variant| options_cell(product, variant)),
             of_variant(&|variant| variant.sku.clone().unwrap_or_default()),
@@ -315,10 +317,10 @@ fn shopify_row(product: &Product, line: usize, context: &Context) -> Vec<String>
         context.keys.get(&product.id).unwrap_or(&product.slug).clone(),
         of_head(&|product| product.title.clone()),
         of_head(&|product| product.description.clone()),
-        text_attribute(head, "vendor"),
+        of_head(&|product| product.vendor.clone().unwrap_or_default()),
         text_attribute(head, "product_category"),
         of_head(&|product| shopify_type(product, context)),
-        of_head(&tags),
+        of_head(&|product| product.tags.join(", ")),
         of_head(&|product| (product.status == ProductStatus::Active).to_string()),
     ];
     for at in 0..3 {
@@ -398,11 +400,6 @@ fn shopify_type(product: &Product, context: &Context) -> String {
             category.map(|category| category.title.clone()).unwrap_or_default()
         }
     }
-}
-
-fn tags(product: &Product) -> String {
-    let tags = product.attributes.get("tags").and_then(Value::as_array).into_iter().flatten();
-    tags.filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
 }
 
 /// A product without options has the one value "Default Title".

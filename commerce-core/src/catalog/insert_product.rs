@@ -77,6 +77,8 @@ pub(super) async fn insert_products(
 /// Blanks around texts mean nothing. An empty list of option names is read from the first variant.
 fn normalised(mut new: NewProduct) -> NewProduct {
     new.title = new.title.trim().to_owned();
+    new.vendor = new.vendor.map(|vendor| vendor.trim().to_owned());
+    new.tags = normalised_tags(&new.tags);
     for variant in &mut new.variants {
         normalise_variant(variant);
     }
@@ -86,6 +88,18 @@ fn normalised(mut new: NewProduct) -> NewProduct {
     new.option_names = new.option_names.iter().map(|name| name.trim().to_owned()).collect();
     new.images.iter_mut().for_each(normalise_image);
     new
+}
+
+/// Tags without the blanks around them, each once.
+pub(super) fn normalised_tags(tags: &[String]) -> Vec<String> {
+    let mut normalised: Vec<String> = Vec::with_capacity(tags.len());
+    for tag in tags {
+        let tag = tag.trim();
+        if normalised.iter().all(|known| known != tag) {
+            normalised.push(tag.to_owned());
+        }
+    }
+    normalised
 }
 
 pub(super) fn normalise_variant(variant: &mut NewVariant) {
@@ -112,6 +126,10 @@ pub(super) fn check(new: &NewProduct, currency: Currency) -> Result<(), ProductR
         check_product::slug(&mut errors, slug);
     }
     check_product::description(&mut errors, &new.description);
+    if let Some(vendor) = &new.vendor {
+        check_product::vendor(&mut errors, vendor);
+    }
+    check_product::tags(&mut errors, &new.tags);
     check_product::attributes(&mut errors, &new.attributes);
     check_product::category_ids(&mut errors, &new.category_ids);
     check_product::images(&mut errors, &new.images, &[]);
@@ -215,6 +233,8 @@ struct ProductRow<'a> {
     title: &'a str,
     description: String,
     status: ProductStatus,
+    vendor: Option<&'a str>,
+    tags: &'a [String],
     attributes: serde_json::Value,
     option_names: serde_json::Value,
     price_from_minor: Option<i64>,
@@ -226,6 +246,8 @@ fn product_row(id: ProductId, new: &NewProduct) -> ProductRow<'_> {
         title: &new.title,
         description: description::sanitise(&new.description),
         status: new.status,
+        vendor: new.vendor.as_deref(),
+        tags: &new.tags,
         attributes: serde_json::Value::Object(new.attributes.clone()),
         option_names: serde_json::json!(new.option_names),
         price_from_minor: new

@@ -4,6 +4,12 @@
 pub const TITLE_CHARS_MAX: usize = 255;
 /// The most bytes of a description, before it is sanitised.
 pub const DESCRIPTION_BYTES_MAX: usize = 64 * 1024;
+/// The most characters of a vendor.
+pub const VENDOR_CHARS_MAX: usize = 255;
+/// The most tags of a product. As in Shopify, like their length.
+pub const TAGS_PER_PRODUCT_MAX: usize = 250;
+/// The most characters of a tag.
+pub const TAG_CHARS_MAX: usize = 255;
 /// The most bytes of a product's attributes as JSON.
 pub const ATTRIBUTES_BYTES_MAX: usize = 16 * 1024;
 /// The most categories of a product.

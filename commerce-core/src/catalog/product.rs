@@ -22,7 +22,7 @@ text_enum! {
     }
 }
 
-/// Free-form facts about a product, such as vendor, type and material.
+/// Free-form facts about a product, such as type and material.
 pub type Attributes = serde_json::Map<String, serde_json::Value>;
 
 /// The value of each option, by option name, such as `{"Size": "Small"}`.
@@ -50,6 +50,10 @@ pub struct Product {
     pub description: String,
     /// Whether shoppers see it.
     pub status: ProductStatus,
+    /// Who makes or supplies it.
+    pub vendor: Option<String>,
+    /// Words that the merchant sorts it by. None is there twice.
+    pub tags: Vec<String>,
     /// Facts for people and programs.
     pub attributes: Attributes,
     /// The names of the options in display order. Empty for a simple product.
@@ -151,6 +155,10 @@ pub struct NewProduct {
     pub description: String,
     /// Whether shoppers see it.
     pub status: ProductStatus,
+    /// Who makes or supplies it.
+    pub vendor: Option<String>,
+    /// Words that the merchant sorts it by. A repeated one counts once, and none contains a comma.
+    pub tags: Vec<String>,
     /// Facts for people and programs.
     pub attributes: Attributes,
     /// If empty, the names are those in the first variant's options, in alphabetical order.
@@ -202,6 +210,10 @@ pub struct ProductPatch {
     pub description: Option<String>,
     /// The new status.
     pub status: Option<ProductStatus>,
+    /// The new vendor. `Some(None)` removes it.
+    pub vendor: Option<Option<String>>,
+    /// The tags from now on.
+    pub tags: Option<Vec<String>>,
     /// The attributes from now on.
     pub attributes: Option<Attributes>,
     /// The same names in another order.

@@ -25,6 +25,8 @@ pub fn goods(title: &str, price: i64, stock: i64) -> Goods {
             title: title.to_owned(),
             description: String::new(),
             status: ProductStatus::Active,
+            vendor: None,
+            tags: Vec::new(),
             attributes: Default::default(),
             option_names: Vec::new(),
             category_ids: Vec::new(),

@@ -105,6 +105,8 @@ async fn rename_a_category_with_a_product(database: &TestDatabase) {
         title: "Mug".to_owned(),
         description: String::new(),
         status: ProductStatus::Active,
+        vendor: None,
+        tags: Vec::new(),
         attributes: Default::default(),
         option_names: Vec::new(),
         category_ids: vec![kitchen.id],

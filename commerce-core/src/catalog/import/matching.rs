@@ -82,6 +82,8 @@ pub(super) fn product_changes(
             .filter(|html| description::sanitise(html) != before.description)
             .cloned(),
         status: imported.status.filter(|status| *status != before.status),
+        vendor: Some(imported.vendor.clone()).filter(|vendor| vendor.is_some() && *vendor != before.vendor),
+        tags: Some(&imported.tags).filter(|tags| !tags.is_empty() && **tags != before.tags).cloned(),
         attributes: (attributes != before.attributes).then_some(attributes),
         option_names: (imported.option_names != before.option_names).then(|| imported.option_names.clone()),
         category_ids: (categories != before.category_ids).then_some(categories),

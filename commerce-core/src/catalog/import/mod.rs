@@ -44,7 +44,8 @@ text_enum! {
     pub enum Layout {
         /// Shopify's product CSV, with the column names of its older and its newer exports.
         Shopify = "shopify",
-        /// Columns `slug`, `title` and `price`, and optionally `description`, `status`, `categories` (titles
+        /// Columns `slug`, `title` and `price`, and optionally `description`, `status`, `vendor`, `tags`
+        /// (separated by commas), `categories` (titles
         /// separated by `|`, or JSON pairs of titles and slugs: `[["Sale","winter-sale"]]`), `options` (`Size=S; Color=Blue`), `sku`, `compare_at_price`, `currency`,
         /// `stock`, `active`, `track_inventory`, `continue_selling`, `weight_grams`, `requires_shipping`,
         /// `taxable`, `barcode`, `cost`, `variant_image_url`, `image_url`, `image_alt`, `attribute:NAME` for an attribute that is a text, and
@@ -116,6 +117,10 @@ pub struct ImportedProduct {
     pub status: Option<ProductStatus>,
     /// The place that says why shoppers will not see the product.
     pub hidden: Option<LineError>,
+    /// Who makes or supplies it.
+    pub vendor: Option<String>,
+    /// Its tags. If the file has none, those that the product has are kept.
+    pub tags: Vec<String>,
     /// Attributes to add to those of the product.
     pub attributes: Attributes,
     /// Its categories. Missing categories are created.

@@ -3,7 +3,9 @@
 use super::Columns;
 use super::details::{self, Details};
 use super::findings::{Findings, LineError};
-use super::line::{Head, Line, LineVariant, Reader, compare_at_price, error, image, missing_column, units};
+use super::line::{
+    Head, Line, LineVariant, Reader, compare_at_price, error, image, missing_column, tags, units, vendor,
+};
 use super::prices::Prices;
 use super::table::{Header, Row};
 use crate::catalog::category_names::CategoryName;
@@ -11,11 +13,13 @@ use crate::catalog::product::{Attributes, ProductStatus};
 
 const ATTRIBUTE: &str = "attribute:";
 /// All columns except those of single attributes. An export writes its cells in this order.
-pub(in crate::catalog) const COLUMNS: [&str; 15] = [
+pub(in crate::catalog) const COLUMNS: [&str; 17] = [
     "slug",
     "title",
     "description",
     "status",
+    "vendor",
+    "tags",
     "categories",
     "options",
     "sku",
@@ -102,7 +106,7 @@ impl Reader for Native {
         if row.cell(Some(self.slug)).is_empty() {
             found.errors.push(error(row, "slug", "is empty"));
         }
-        let head = (!row.cell(Some(self.title)).is_empty()).then(|| self.head(row, &mut found.errors));
+        let head = (!row.cell(Some(self.title)).is_empty()).then(|| self.head(row, found));
         let texts = [row.cell(Some(self.price)), self.cell(row, "sku"), self.cell(row, "options")];
         let has_variant = head.is_some() || texts.iter().any(|text| !text.is_empty());
         let variant = has_variant.then(|| self.variant(row, found)).flatten();
@@ -125,7 +129,10 @@ impl Native {
         row.cell(self.place(column))
     }
 
-    fn head(&self, row: &Row, errors: &mut Vec<LineError>) -> Head {
+    fn head(&self, row: &Row, found: &mut Findings) -> Head {
+        let vendor = vendor(row, "vendor", self.cell(row, "vendor"), found);
+        let tags = tags(row, "tags", self.cell(row, "tags"), found);
+        let errors = &mut found.errors;
         let status = match self.cell(row, "status") {
             "" => None,
             text => text.parse().map_err(|message: String| errors.push(error(row, "status", message))).ok(),
@@ -152,6 +159,8 @@ impl Native {
             title: row.cell(Some(self.title)).to_owned(),
             description: self.place("description").map(|place| row.cell(Some(place)).to_owned()),
             status,
+            vendor,
+            tags,
             attributes,
             categories,
             hidden: is_hidden.then(|| error(row, "status", format!("is {}", self.cell(row, "status")))),

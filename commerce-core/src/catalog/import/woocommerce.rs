@@ -5,6 +5,7 @@ use super::Columns;
 use super::findings::{Findings, LineError, WarningKind};
 use super::line::{
     Head, Line, LineImage, LineVariant, Place, Reader, compare_at_price, error, image, missing_column, units,
+    usable_tags,
 };
 use super::prices::Prices;
 use super::table::{Header, Row};
@@ -178,10 +179,7 @@ impl WooCommerce {
             .filter(|(name, values)| !name.is_empty() && !values.is_empty())
             .map(|(name, values)| (name, values.into()))
             .collect();
-        let tags = list(row.cell(self.tags));
-        if !tags.is_empty() {
-            attributes.insert("tags".to_owned(), tags.into());
-        }
+        let tags = usable_tags(row, "Tags", list(row.cell(self.tags)), found);
         let short = description::sanitise(&text_with_lines(row.cell(self.short_description)));
         if !short.is_empty() {
             attributes.insert("short_description".to_owned(), short.into());
@@ -199,6 +197,8 @@ impl WooCommerce {
             title: title.to_owned(),
             description: self.description.map(|place| paragraphs(&text_with_lines(row.cell(Some(place))))),
             status,
+            vendor: None,
+            tags,
             attributes,
             categories: list(row.cell(self.categories)).into_iter().map(path).collect(),
             hidden,

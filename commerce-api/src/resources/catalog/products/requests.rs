@@ -35,6 +35,12 @@ pub struct CreateProductRequest {
     pub status: Option<ProductStatus>,
     #[oai(validator(max_items = 20))]
     pub category_ids: Option<Vec<Uuid>>,
+    /// Who makes or supplies it.
+    #[oai(validator(min_length = 1, max_length = 255))]
+    pub vendor: Option<String>,
+    /// Words that the merchant sorts it by, without commas. A repeated one counts once.
+    #[oai(validator(max_items = 250))]
+    pub tags: Option<Vec<String>>,
     pub attributes: Option<FreeFacts>,
     /// The names of the options in display order. Alphabetical by default.
     #[oai(validator(max_items = 3))]
@@ -122,6 +128,12 @@ pub struct ReplaceProductRequest {
     pub status: Option<ProductStatus>,
     #[oai(validator(max_items = 20))]
     pub category_ids: Option<Vec<Uuid>>,
+    /// Who makes or supplies it.
+    #[oai(validator(min_length = 1, max_length = 255))]
+    pub vendor: Option<String>,
+    /// Words that the merchant sorts it by, without commas. A repeated one counts once.
+    #[oai(validator(max_items = 250))]
+    pub tags: Option<Vec<String>>,
     pub attributes: Option<FreeFacts>,
     /// The same names in another order. They keep their order by default.
     #[oai(validator(max_items = 3))]
@@ -151,6 +163,12 @@ pub struct UpdateProductRequest {
     pub status: Option<ProductStatus>,
     #[oai(validator(max_items = 20))]
     pub category_ids: Option<Vec<Uuid>>,
+    /// Who makes or supplies it. Null removes it.
+    #[oai(validator(min_length = 1, max_length = 255))]
+    pub vendor: MaybeUndefined<String>,
+    /// Words that the merchant sorts it by, without commas. A repeated one counts once. Those that are left out are removed.
+    #[oai(validator(max_items = 250))]
+    pub tags: Option<Vec<String>>,
     /// All attributes. Those that are left out are removed.
     pub attributes: Option<FreeFacts>,
     /// The same names in another order.
@@ -282,6 +300,8 @@ impl CreateProductRequest {
             title: self.title.clone(),
             description: self.description.clone().unwrap_or_default(),
             status: self.status.map_or(Status::Active, Into::into),
+            vendor: self.vendor.clone(),
+            tags: self.tags.clone().unwrap_or_default(),
             attributes: facts(self.attributes.as_ref()),
             option_names: self.option_names.clone().unwrap_or_default(),
             category_ids: category_ids(self.category_ids.as_ref()),
@@ -362,6 +382,8 @@ impl ReplaceProductRequest {
             title: Some(self.title.clone()),
             description: Some(self.description.clone().unwrap_or_default()),
             status: self.status.map(Into::into),
+            vendor: Some(self.vendor.clone()),
+            tags: Some(self.tags.clone().unwrap_or_default()),
             attributes: Some(facts(self.attributes.as_ref())),
             option_names: self.option_names.clone(),
             category_ids: Some(category_ids(self.category_ids.as_ref())),
@@ -378,6 +400,8 @@ impl UpdateProductRequest {
             title: self.title.clone(),
             description: self.description.clone(),
             status: self.status.map(Into::into),
+            vendor: nullable(&self.vendor),
+            tags: self.tags.clone(),
             attributes: self.attributes.as_ref().map(|attributes| facts(Some(attributes))),
             option_names: self.option_names.clone(),
             category_ids: self.category_ids.as_ref().map(|ids| category_ids(Some(ids))),
@@ -464,6 +488,8 @@ impl Example for CreateProductRequest {
             description: Some("<p>Holds 350 ml, and the warmth.</p>".to_owned()),
             status: Some(ProductStatus::Active),
             category_ids: None,
+            vendor: Some("Dunmore Pottery".to_owned()),
+            tags: Some(vec!["kitchen".to_owned(), "gift".to_owned()]),
             attributes: Some(BTreeMap::from([("material".to_owned(), Any("stoneware".into()))])),
             option_names: None,
             images: None,
@@ -505,6 +531,8 @@ impl Example for ReplaceProductRequest {
             description: Some("<p>Holds 350 ml.</p>".to_owned()),
             status: None,
             category_ids: None,
+            vendor: Some("Dunmore Pottery".to_owned()),
+            tags: None,
             attributes: None,
             option_names: None,
             images: None,
@@ -523,6 +551,8 @@ impl Example for UpdateProductRequest {
             description: None,
             status: Some(ProductStatus::Archived),
             category_ids: None,
+            vendor: MaybeUndefined::Undefined,
+            tags: None,
             attributes: None,
             option_names: None,
             images: None,

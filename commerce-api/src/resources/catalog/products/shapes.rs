@@ -50,7 +50,11 @@ pub struct Product {
     pub description: String,
     pub status: ProductStatus,
     pub category_ids: Vec<Uuid>,
-    /// Free-form facts, such as vendor and material.
+    /// Who makes or supplies it.
+    pub vendor: Option<String>,
+    /// Words that the merchant sorts it by.
+    pub tags: Vec<String>,
+    /// Free-form facts, such as the material.
     pub attributes: BTreeMap<String, Any<serde_json::Value>>,
     /// The names of the options in display order. Empty for a product with one variant.
     pub option_names: Vec<String>,
@@ -152,6 +156,8 @@ impl From<catalog::Product> for Product {
             description: product.description,
             status: product.status.into(),
             category_ids: product.category_ids.into_iter().map(|id| id.0).collect(),
+            vendor: product.vendor,
+            tags: product.tags,
             attributes: product.attributes.into_iter().map(|(key, value)| (key, Any(value))).collect(),
             option_names: product.option_names,
             images: product.images.into_iter().map(Image::from).collect(),
@@ -232,6 +238,8 @@ impl Example for Product {
             description: "<p>Fine merino with a reinforced heel.</p>".to_owned(),
             status: ProductStatus::Active,
             category_ids: vec![id(2)],
+            vendor: Some("Northern Knits".to_owned()),
+            tags: vec!["winter".to_owned(), "merino".to_owned()],
             attributes: BTreeMap::from([("material".to_owned(), Any("80 % merino wool".into()))]),
             option_names: vec!["Size".to_owned()],
             images: vec![Image::example()],
