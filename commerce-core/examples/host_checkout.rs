@@ -141,12 +141,16 @@ async fn sell_tulips(
         price: Money::new(29_90, shop.currency),
         compare_at_price: None,
         active: true,
+        details: Default::default(),
+        staff: Default::default(),
     };
     let product = NewProduct {
         slug: None,
         title: "Twenty tulips".into(),
         description: "<p>Cut this morning.</p>".into(),
         status: ProductStatus::Active,
+        vendor: None,
+        tags: Vec::new(),
         attributes: Default::default(),
         option_names: Vec::new(),
         category_ids: Vec::new(),

@@ -179,6 +179,7 @@ diesel::table! {
         unit_price_minor -> Int8,
         line_total_minor -> Int8,
         shipped_quantity -> Int8,
+        track_inventory -> Bool,
     }
 }
 
@@ -302,6 +303,8 @@ diesel::table! {
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
         version -> Int4,
+        vendor -> Nullable<Text>,
+        tags -> Array<Text>,
     }
 }
 
@@ -488,6 +491,14 @@ diesel::table! {
         position -> Int4,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        track_inventory -> Bool,
+        continue_selling -> Bool,
+        weight_grams -> Nullable<Int4>,
+        requires_shipping -> Bool,
+        taxable -> Bool,
+        barcode -> Nullable<Text>,
+        cost_minor -> Nullable<Int8>,
+        image_id -> Nullable<Uuid>,
     }
 }
 
@@ -522,6 +533,7 @@ diesel::joinable!(stock_levels -> variants (variant_id));
 diesel::joinable!(stock_movements -> orders (order_id));
 diesel::joinable!(stock_reservations -> carts (cart_id));
 diesel::joinable!(stock_reservations -> orders (order_id));
+diesel::joinable!(variants -> product_images (image_id));
 diesel::joinable!(variants -> products (product_id));
 
 diesel::allow_tables_to_appear_in_same_query!(

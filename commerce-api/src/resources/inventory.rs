@@ -32,7 +32,7 @@ impl Inventory {
     async fn list(
         &self,
         _staff: Can<InventoryRead>,
-        /// Only levels with at most this many units available
+        /// Only levels with at most this many units available, of variants that are counted
         available_max: Query<Option<i64>>,
         #[oai(validator(minimum(value = "1"), maximum(value = "100")), default = "twenty")] limit: Query<u16>,
         cursor: Query<Option<String>>,
@@ -46,7 +46,8 @@ impl Inventory {
     /// Adjust stock
     ///
     /// Adds units to what is on hand, or takes units away, and records it in the ledger. Reserved units
-    /// cannot be taken away.
+    /// cannot be taken away. The stock of a variant that is not counted (`track_inventory`) can be adjusted
+    /// too, and is used once the variant is counted.
     #[oai(path = "/admin/inventory/:variant_id/adjustments", method = "post", operation_id = "adjust_stock")]
     async fn adjust(
         &self,
@@ -115,6 +116,8 @@ pub struct StockLevel {
     pub reserved: i64,
     /// `on_hand − reserved`
     pub available: i64,
+    /// Whether units of the variant are counted. If not, it is sold whatever the level says.
+    pub track_inventory: bool,
 }
 
 /// A change of the units on hand.
@@ -176,6 +179,7 @@ impl From<inventory::StockLevel> for StockLevel {
             sku: level.sku,
             on_hand: level.on_hand,
             reserved: level.reserved,
+            track_inventory: level.track_inventory,
         }
     }
 }
@@ -272,6 +276,7 @@ impl Example for StockLevel {
             on_hand: 15,
             reserved: 3,
             available: 12,
+            track_inventory: true,
         }
     }
 }

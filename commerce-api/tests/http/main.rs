@@ -34,6 +34,7 @@ mod shopping;
 mod spec;
 mod statements;
 mod surface;
+mod variant_details;
 mod webdriver;
 mod world;
 mod writes;

@@ -25,11 +25,13 @@ UNION ALL
 SELECT 'I1', 'stock_levels ' || variant_id || ' ' || location_id, 'on_hand ' || on_hand || ', reserved ' || reserved
 FROM commerce.stock_levels WHERE on_hand < 0 OR reserved < 0 OR reserved > on_hand
 UNION ALL
--- I1: an order that is to be delivered has exactly its unshipped units reserved; a cancelled one has none.
+-- I1: an order that is to be delivered has exactly its unshipped units reserved, of what was counted when it was ordered; a
+-- cancelled one has none.
 SELECT 'I1', 'orders ' || o.id, 'status ' || o.status || ', variant ' || w.variant_id || ': unshipped ' || w.quantity
        || ', reserved ' || coalesce(r.quantity, 0)
 FROM commerce.orders o
-JOIN (SELECT order_id, variant_id, sum(quantity - shipped_quantity) AS quantity FROM commerce.order_lines GROUP BY 1, 2) w
+JOIN (SELECT order_id, variant_id, sum(CASE WHEN track_inventory THEN quantity - shipped_quantity ELSE 0 END) AS quantity
+      FROM commerce.order_lines GROUP BY 1, 2) w
     ON w.order_id = o.id
 LEFT JOIN (SELECT order_id, variant_id, sum(quantity) AS quantity FROM commerce.stock_reservations
            WHERE status IN ('held', 'committed') AND order_id IS NOT NULL GROUP BY 1, 2) r
@@ -40,10 +42,11 @@ SELECT 'I1', 'stock_reservations ' || r.id, 'is ' || r.status || ' while its ord
 FROM commerce.stock_reservations r JOIN commerce.orders o ON o.id = r.order_id
 WHERE (r.status = 'held' AND o.status <> 'pending_payment') OR (r.status = 'committed' AND o.status = 'pending_payment')
 UNION ALL
--- I1: what left for an order is what its lines count as shipped, and no more of it came back.
+-- I1: what left for an order is what its lines count as shipped, of what was counted, and no more of it came back.
 SELECT 'I1', 'orders ' || w.order_id, 'variant ' || w.variant_id || ': shipped ' || w.quantity || ', ledger ' || coalesce(m.consumed, 0)
        || ', returned ' || coalesce(m.returned, 0)
-FROM (SELECT order_id, variant_id, sum(shipped_quantity) AS quantity FROM commerce.order_lines GROUP BY 1, 2) w
+FROM (SELECT order_id, variant_id, sum(CASE WHEN track_inventory THEN shipped_quantity ELSE 0 END) AS quantity
+      FROM commerce.order_lines GROUP BY 1, 2) w
 LEFT JOIN (SELECT order_id, variant_id, -coalesce(sum(on_hand_delta) FILTER (WHERE kind = 'consume'), 0) AS consumed,
                   coalesce(sum(on_hand_delta) FILTER (WHERE kind = 'return'), 0) AS returned
            FROM commerce.stock_movements WHERE order_id IS NOT NULL GROUP BY 1, 2) m USING (order_id, variant_id)

@@ -109,11 +109,14 @@ impl Subject {
             }
             Self::Product(_) => {
                 "SELECT jsonb_build_object('slug', slug, 'title', title, 'description', description, 'status', status,
-                    'attributes', attributes, 'option_names', option_names, 'version', version,
+                    'vendor', vendor, 'tags', tags, 'attributes', attributes, 'option_names', option_names, 'version', version,
                     'category_ids', coalesce((SELECT jsonb_agg(category_id ORDER BY category_id)
                         FROM commerce.product_categories WHERE product_id = products.id), '[]'),
                     'variants', coalesce((SELECT jsonb_agg(jsonb_build_object('id', id, 'sku', sku, 'options', options,
-                            'price_minor', price_minor, 'compare_at_minor', compare_at_minor, 'active', active)
+                            'price_minor', price_minor, 'compare_at_minor', compare_at_minor, 'active', active,
+                            'track_inventory', track_inventory, 'continue_selling', continue_selling,
+                            'weight_grams', weight_grams, 'requires_shipping', requires_shipping, 'taxable', taxable,
+                            'barcode', barcode, 'cost_minor', cost_minor, 'image_id', image_id)
                             ORDER BY position, id)
                         FROM commerce.variants WHERE product_id = products.id), '[]'),
                     'images', coalesce((SELECT jsonb_agg(jsonb_build_object('id', id, 'url', url, 'storage_key', storage_key, 'alt', alt)

@@ -10,7 +10,7 @@ use super::{Item, LockedCart, Owner, ViewCartError, lock_open, lock_or_open};
 use crate::db::{Retryable, clock};
 use crate::ids::VariantId;
 use crate::inventory::availability::availability;
-use crate::inventory::{ReserveError, Shortage, available_by_variant};
+use crate::inventory::{Available, ReserveError, Shortage, available_by_variant};
 use crate::money::Currency;
 use crate::orders::HoldLimit;
 use crate::pricing::PricingError;
@@ -100,8 +100,8 @@ pub async fn add_item(
         let present = cart.items().iter().find(|present| present.variant_id == item.variant_id);
         let quantity = present.map_or(0, |present| present.quantity) + item.quantity;
         let item = Item { quantity, ..item };
-        put(conn, shop, &cart, &[item]).await?;
-        hold_stock(conn, shop, &cart, &[], &[item], origin).await
+        let counted = put(conn, shop, &cart, &[item]).await?;
+        hold_stock(conn, shop, &cart, &[], &counted, origin).await
     })
     .await
 }
@@ -116,8 +116,8 @@ pub async fn set_quantity(
 ) -> Result<(), CartError> {
     conn.transaction(async |conn| {
         let cart = lock_with(conn, owner, item.variant_id).await?;
-        put(conn, shop, &cart, &[item]).await?;
-        hold_stock(conn, shop, &cart, &[], &[item], origin).await
+        let counted = put(conn, shop, &cart, &[item]).await?;
+        hold_stock(conn, shop, &cart, &[], &counted, origin).await
     })
     .await
 }
@@ -136,10 +136,10 @@ pub async fn replace(
         let dropped: Vec<VariantId> =
             cart.items().iter().map(|item| item.variant_id).filter(|id| !wanted.contains(id)).collect();
         delete_items(conn, &mut cart, &dropped).await?;
-        put(conn, shop, &cart, items).await?;
+        let counted = put(conn, shop, &cart, items).await?;
         // Both the dropped and the new stock are locked at once, because two locks would not follow the order
         // in which a checkout locks.
-        hold_stock(conn, shop, &cart, &dropped, items, origin).await
+        hold_stock(conn, shop, &cart, &dropped, &counted, origin).await
     })
     .await
 }
@@ -197,13 +197,13 @@ fn check_quantity(item: Item) -> Result<(), CartError> {
 }
 
 /// Checks quantities and writes them into a locked cart. If an item is listed twice, its last quantity
-/// counts.
+/// counts. Returns the items whose units are counted.
 async fn put(
     conn: &mut AsyncPgConnection,
     shop: &ShopSettings,
     cart: &LockedCart,
     items: &[Item],
-) -> Result<(), CartError> {
+) -> Result<Vec<Item>, CartError> {
     items.iter().try_for_each(|item| check_quantity(*item))?;
     let mut variants: Vec<VariantId> = cart.items().iter().map(|item| item.variant_id).collect();
     variants.extend(items.iter().map(|item| item.variant_id));
@@ -212,15 +212,16 @@ async fn put(
     if variants.len() > ITEMS_MAX {
         return Err(CartError::TooManyItems);
     }
-    check_for_sale(conn, shop, items).await?;
+    let counted = check_for_sale(conn, shop, items).await?;
     if shop.reservation_mode == ReservationMode::Checkout {
-        check_available(conn, items).await?;
+        check_available(conn, &counted).await?;
     }
-    Ok(write_items(conn, cart, items).await?)
+    write_items(conn, cart, items).await?;
+    Ok(counted)
 }
 
-/// In mode `cart`, makes the stock holds follow what was written. This comes after all rows of the cart, and
-/// locks the stock once.
+/// In mode `cart`, makes the stock holds follow what was written. `items` are those whose units are counted. This
+/// comes after all rows of the cart, and locks the stock once.
 async fn hold_stock(
     conn: &mut AsyncPgConnection,
     shop: &ShopSettings,
@@ -281,44 +282,43 @@ async fn touch(conn: &mut AsyncPgConnection, cart: &LockedCart) -> QueryResult<(
     Ok(())
 }
 
-/// Checks that every item is an active variant of an active product, priced in the shop's currency.
+/// Checks that every item is an active variant of an active product, priced in the shop's currency. Returns
+/// the items whose units are counted.
 async fn check_for_sale(
     conn: &mut AsyncPgConnection,
     shop: &ShopSettings,
     items: &[Item],
-) -> Result<(), CartError> {
-    let for_sale: Vec<(VariantId, Currency)> = variants::table
+) -> Result<Vec<Item>, CartError> {
+    let for_sale: Vec<(VariantId, Currency, bool)> = variants::table
         .inner_join(availability::table.on(availability::variant_id.eq(variants::id)))
         .filter(variants::id.eq_any(items.iter().map(|item| item.variant_id)))
         .filter(availability::for_sale)
-        .select((variants::id, variants::currency))
+        .select((variants::id, variants::currency, variants::track_inventory))
         .load(conn)
         .await?;
+    let mut counted = Vec::with_capacity(items.len());
     for item in items {
         let variant_id = item.variant_id;
-        match for_sale.iter().find(|(id, _)| *id == variant_id) {
+        match for_sale.iter().find(|(id, ..)| *id == variant_id) {
             None => return Err(CartError::NotForSale(variant_id)),
-            Some((_, currency)) if *currency != shop.currency => {
+            Some((_, currency, _)) if *currency != shop.currency => {
                 return Err(CartError::CurrencyMismatch { variant_id, currency: *currency });
             }
-            Some(_) => {}
+            Some((.., true)) => counted.push(*item),
+            Some((.., false)) => {}
         }
     }
-    Ok(())
+    Ok(counted)
 }
 
 /// Tells a shopper early that there is not enough stock. It is no promise: checkout decides, under the lock.
 async fn check_available(conn: &mut AsyncPgConnection, items: &[Item]) -> Result<(), CartError> {
     let variants: Vec<VariantId> = items.iter().map(|item| item.variant_id).collect();
     let available = available_by_variant(conn, &variants).await?;
-    let shortages: Vec<Shortage> = items
-        .iter()
-        .map(|item| Shortage {
-            variant_id: item.variant_id,
-            requested: item.quantity,
-            available: available.get(&item.variant_id).copied().unwrap_or(0),
-        })
-        .filter(|shortage| shortage.requested > shortage.available)
-        .collect();
+    let shortage = |&Item { variant_id, quantity: requested }: &Item| {
+        let available = available.get(&variant_id).copied().unwrap_or(Available::Units(0)).units()?;
+        (requested > available).then_some(Shortage { variant_id, requested, available })
+    };
+    let shortages: Vec<Shortage> = items.iter().filter_map(shortage).collect();
     if shortages.is_empty() { Ok(()) } else { Err(CartError::OutOfStock(shortages)) }
 }

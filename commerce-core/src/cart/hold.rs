@@ -11,10 +11,10 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use super::{CartError, Item, LockedCart};
 use crate::db;
 use crate::ids::VariantId;
-use crate::inventory::{self, Demand, ReserveError, ReservedFor, Shortage};
+use crate::inventory::{self, Demand, ReservationStatus, ReserveError, ReservedFor, Shortage, availability};
 use crate::orders;
 use crate::request::Origin;
-use crate::schema::carts;
+use crate::schema::{carts, stock_reservations};
 use crate::settings::ShopSettings;
 
 /// The time in which [`ShopSettings::cart_hold_max`] is counted.
@@ -30,7 +30,8 @@ pub(super) enum Held {
 }
 
 /// Releases what the cart holds of the dropped variants, and makes the cart hold these quantities, each for
-/// the whole time-to-live from now on. The cart's own former holds count as available.
+/// the whole time-to-live from now on. The cart's own former holds count as available. Units of all `items`
+/// are counted.
 pub(super) async fn hold(
     conn: &mut AsyncPgConnection,
     shop: &ShopSettings,
@@ -39,6 +40,9 @@ pub(super) async fn hold(
     items: &[Item],
     origin: &Origin,
 ) -> Result<Held, CartError> {
+    if items.is_empty() && dropped.is_empty() {
+        return Ok(Held::Yes);
+    }
     let variants = items.iter().map(|item| item.variant_id).chain(dropped.iter().copied());
     let mut stock = inventory::lock(conn, variants).await?;
     inventory::release_cart_holds(conn, &mut stock, cart.id(), origin).await?;
@@ -52,18 +56,21 @@ pub(super) async fn hold(
         .filter(|(index, item)| items.iter().skip(index + 1).all(|later| later.variant_id != item.variant_id))
         .map(|(_, item)| Demand { variant_id: item.variant_id, quantity: item.quantity })
         .collect();
-    let units = held_after(cart, dropped, &wanted);
+    // What the cart still holds is of other items.
+    let units = wanted.iter().map(|demand| demand.quantity).sum::<i64>() + held(conn, cart).await?;
     orders::open_orders(conn, cart.owner()).await?.check_units(shop, units)?;
     let Some(holder) = holder(conn, shop, cart).await? else { return Ok(Held::NoLonger) };
     inventory::reserve(conn, &mut stock, &wanted, holder, origin).await?;
     Ok(Held::Yes)
 }
 
-/// Units in the cart once this is changed.
-fn held_after(cart: &LockedCart, dropped: &[VariantId], wanted: &[Demand]) -> i64 {
-    let stays = |id: VariantId| !dropped.contains(&id) && wanted.iter().all(|demand| demand.variant_id != id);
-    let others = cart.items().iter().filter(|item| stays(item.variant_id)).map(|item| item.quantity);
-    others.chain(wanted.iter().map(|demand| demand.quantity)).sum()
+/// Units that the cart holds.
+async fn held(conn: &mut AsyncPgConnection, cart: &LockedCart) -> QueryResult<i64> {
+    let holds = stock_reservations::table
+        .filter(stock_reservations::cart_id.eq(cart.id()))
+        .filter(stock_reservations::status.eq(ReservationStatus::Held));
+    let quantities: Vec<i64> = holds.select(stock_reservations::quantity).load(conn).await?;
+    Ok(quantities.iter().sum())
 }
 
 /// Makes the cart `into` hold these quantities, or as much as there is. What both carts held counts as
@@ -76,11 +83,15 @@ pub(super) async fn hold_merged(
     merged: &[Item],
     origin: &Origin,
 ) -> QueryResult<()> {
+    let counted = availability::counted(conn, merged.iter().map(|item| item.variant_id)).await?;
+    let mut wanted: Vec<Demand> = merged
+        .iter()
+        .filter(|item| counted.contains(&item.variant_id))
+        .map(|&Item { variant_id, quantity }| Demand { variant_id, quantity })
+        .collect();
     let mut stock = inventory::lock(conn, from.items().iter().map(|item| item.variant_id)).await?;
     inventory::release_cart_holds(conn, &mut stock, from.id(), origin).await?;
     inventory::release_cart_holds(conn, &mut stock, into.id(), origin).await?;
-    let mut wanted: Vec<Demand> =
-        merged.iter().map(|&Item { variant_id, quantity }| Demand { variant_id, quantity }).collect();
     let Some(holder) = holder(conn, shop, into).await? else { return Ok(()) };
     loop {
         match inventory::reserve(conn, &mut stock, &wanted, holder, origin).await {

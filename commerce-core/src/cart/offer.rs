@@ -23,6 +23,8 @@ pub(crate) struct Offer {
     pub(crate) unit_price: Money,
     /// Whether the variant and its product are active.
     pub(crate) for_sale: bool,
+    /// Whether units of the variant are counted.
+    pub(crate) track_inventory: bool,
 }
 
 /// Why the checkout would refuse an item.
@@ -36,7 +38,7 @@ pub enum ItemProblem {
     OutOfStock,
 }
 
-type Row = (VariantId, ProductId, String, String, Option<String>, i64, i64, Currency, bool);
+type Row = (VariantId, ProductId, String, String, Option<String>, i64, i64, Currency, (bool, bool));
 
 /// The offers for a cart's items, in the order in which they were added.
 pub(crate) async fn offers(conn: &AsyncPgConnection, cart_id: CartId) -> QueryResult<Vec<Offer>> {
@@ -53,14 +55,15 @@ pub(crate) async fn offers(conn: &AsyncPgConnection, cart_id: CartId) -> QueryRe
             cart_items::quantity,
             variants::price_minor,
             variants::currency,
-            is_for_sale(variants::active, products::status),
+            (is_for_sale(variants::active, products::status), variants::track_inventory),
         ))
         .load(&mut { conn })
         .await?;
     let offer =
-        |(variant_id, product_id, product, variant, sku, quantity, price_minor, currency, for_sale): Row| {
+        |(variant_id, product_id, product, variant, sku, quantity, price_minor, currency, flags): Row| {
             let (title, unit_price) = (line_title(&product, &variant), Money::new(price_minor, currency));
-            Offer { variant_id, product_id, title, sku, quantity, unit_price, for_sale }
+            let (for_sale, track_inventory) = flags;
+            Offer { variant_id, product_id, title, sku, quantity, unit_price, for_sale, track_inventory }
         };
     Ok(rows.into_iter().map(offer).collect())
 }

@@ -7,7 +7,7 @@ use super::offer::{ItemProblem, Offer, offers, price_offers};
 use super::view::{available_to_cart, find_open};
 use super::{Owner, ViewCartError};
 use crate::ids::{ProductId, VariantId};
-use crate::inventory::Availability;
+use crate::inventory::{Availability, Available};
 use crate::money::{Currency, Money, line_total};
 use crate::pricing::{Adjustment, PricingError, Totals};
 use crate::settings::ShopSettings;
@@ -45,8 +45,8 @@ pub struct QuotedItem {
     pub unit_price: Money,
     /// The price times the quantity.
     pub line_total: Money,
-    /// Units that this shopper could order now: what is available, and what this cart itself holds.
-    pub available: i64,
+    /// How much this shopper could order now: what is available, and what this cart itself holds.
+    pub available: Available,
     /// Why the item could not be ordered. `None` if it could.
     pub problem: Option<ItemProblem>,
 }
@@ -83,8 +83,8 @@ fn quote_offers(
 ) -> Result<Quote, PricingError> {
     let priced = price_offers(offers.iter().filter(|offer| offer.refusal(currency).is_none()))?;
     let item = |offer: Offer| {
-        let available = available.get(&offer.variant_id).copied().unwrap_or(0);
-        let short = (available < offer.quantity).then_some(ItemProblem::OutOfStock);
+        let available = available.get(&offer.variant_id).copied().unwrap_or(Available::Units(0));
+        let short = (!available.covers(offer.quantity)).then_some(ItemProblem::OutOfStock);
         let line_total_minor = line_total(offer.unit_price.amount_minor, offer.quantity)?;
         Ok(QuotedItem {
             problem: offer.refusal(currency).or(short),
@@ -115,6 +115,7 @@ mod tests {
             quantity,
             unit_price: Money::new(price_minor, currency),
             for_sale,
+            track_inventory: true,
         }
     }
 
@@ -126,7 +127,7 @@ mod tests {
             offer(400, 1, Currency::USD, false),
             offer(300, 1, Currency::EUR, true),
         ];
-        let mut available: Availability = offers.iter().map(|offer| (offer.variant_id, 2)).collect();
+        let mut available: Availability = offers.iter().map(|offer| (offer.variant_id, 2.into())).collect();
         let quote = quote_offers(offers.clone(), &available, Currency::USD).unwrap();
         let problems: Vec<_> = quote.items.iter().map(|item| item.problem).collect();
         use ItemProblem::*;
@@ -134,7 +135,7 @@ mod tests {
         assert_eq!((quote.totals.total_minor, quote.expected_total()), (1200 + 1500, None));
         assert_eq!(quote.items[3].line_total, Money::new(300, Currency::EUR));
 
-        available.insert(offers[1].variant_id, 3);
+        available.insert(offers[1].variant_id, Available::Uncounted);
         let orderable = quote_offers(offers[..2].to_vec(), &available, Currency::USD).unwrap();
         assert_eq!(orderable.expected_total(), Some(Money::new(2700, Currency::USD)));
         let nothing = quote_offers(Vec::new(), &available, Currency::USD).unwrap();

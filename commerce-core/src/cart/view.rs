@@ -8,7 +8,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use super::offer::{Offer, offers, price_offers};
 use super::{CartStatus, Owner};
 use crate::ids::{CartId, ProductId, VariantId};
-use crate::inventory::{Availability, ReservationStatus, available_by_variant};
+use crate::inventory::{Availability, Available, ReservationStatus, available_by_variant};
 use crate::money::Currency;
 use crate::pricing::{PricedLine, PricingError};
 use crate::schema::{cart_items, carts, stock_reservations};
@@ -46,9 +46,9 @@ pub struct CartLine {
     pub unit_price_minor: i64,
     /// The price times the quantity, in minor units.
     pub line_total_minor: i64,
-    /// Units that this shopper could order now: what is available, and what this cart itself holds. 0 if the
-    /// variant is no longer for sale.
-    pub available: i64,
+    /// How much this shopper could order now: what is available, and what this cart itself holds. Nothing if
+    /// the variant is no longer for sale.
+    pub available: Available,
 }
 
 /// Why a cart could not be shown.
@@ -83,7 +83,7 @@ pub async fn view(
         quantity: offer.quantity,
         unit_price_minor: offer.unit_price.amount_minor,
         line_total_minor: priced.total_minor,
-        available: available.get(&offer.variant_id).copied().unwrap_or(0),
+        available: available.get(&offer.variant_id).copied().unwrap_or(Available::Units(0)),
     };
     Ok(CartView {
         id: Some(id),
@@ -130,7 +130,7 @@ pub(super) async fn available_to_cart(
         .await?;
     for (variant_id, quantity) in own {
         // A variant that is not for sale counts as 0, even if the cart holds it.
-        if let Some(available) = available.get_mut(&variant_id) {
+        if let Some(Available::Units(available)) = available.get_mut(&variant_id) {
             *available += quantity;
         }
     }

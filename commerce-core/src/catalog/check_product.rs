@@ -52,6 +52,26 @@ fn has_nul(value: &Value) -> bool {
     }
 }
 
+pub(super) fn vendor(errors: &mut FieldErrors, vendor: &str) {
+    errors.check_text("/vendor", vendor.trim(), 1..=limits::VENDOR_CHARS_MAX);
+}
+
+/// Checks tags. A comma separates them in files.
+pub(super) fn tags(errors: &mut FieldErrors, tags: &[String]) {
+    let max = limits::TAGS_PER_PRODUCT_MAX;
+    if tags.len() > max {
+        errors.push("/tags", format!("a product can have at most {max} tags"));
+        return;
+    }
+    for (index, tag) in tags.iter().enumerate() {
+        let pointer = format!("/tags/{index}");
+        errors.check_text(&pointer, tag.trim(), 1..=limits::TAG_CHARS_MAX);
+        if tag.contains(',') {
+            errors.push(pointer, "must not contain a comma");
+        }
+    }
+}
+
 pub(super) fn category_ids(errors: &mut FieldErrors, ids: &[CategoryId]) {
     let max = limits::CATEGORIES_PER_PRODUCT_MAX;
     if ids.len() > max {
@@ -201,14 +221,21 @@ pub(super) fn currency<'a>(
 }
 
 /// The prices of a variant with their places, for [`currency`].
-pub(super) fn prices<'a>(
+pub(super) fn prices<'a>(at: &str, variant: &'a NewVariant) -> Vec<(String, &'a Money)> {
+    let NewVariant { price, compare_at_price, staff, .. } = variant;
+    given_prices(at, Some(price), compare_at_price.as_ref(), staff.cost.as_ref())
+}
+
+/// Those prices of a variant that are given, with their places, for [`currency`].
+pub(super) fn given_prices<'a>(
     at: &str,
     price: Option<&'a Money>,
     compare_at_price: Option<&'a Money>,
+    cost: Option<&'a Money>,
 ) -> Vec<(String, &'a Money)> {
-    let price = price.map(|price| (format!("{at}/price/currency"), price));
-    let compare_at = compare_at_price.map(|price| (format!("{at}/compare_at_price/currency"), price));
-    price.into_iter().chain(compare_at).collect()
+    let fields = [("price", price), ("compare_at_price", compare_at_price), ("cost", cost)];
+    let given = fields.into_iter().filter_map(|(field, price)| Some((field, price?)));
+    given.map(|(field, price)| (format!("{at}/{field}/currency"), price)).collect()
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use diesel::sql_types::Text;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::Value;
 
-use super::import::{Layout, keys_of_products, native};
+use super::import::{Layout, details, keys_of_products, native};
 use super::product::{Attributes, Audience, Image, Product, ProductStatus, Variant};
 use super::read_product::{ProductRow, with_parts};
 use super::write_category::title_slug;
@@ -105,7 +105,8 @@ impl ProductExport {
         let names: Vec<String> = match self.layout {
             ExportLayout::Native => {
                 let own = self.attribute_columns.iter().map(|name| format!("attribute:{name}"));
-                native::COLUMNS.into_iter().map(str::to_owned).chain(own).collect()
+                let columns = native::COLUMNS.into_iter().chain(details::NATIVE);
+                columns.map(str::to_owned).chain(own).collect()
             }
             ExportLayout::Shopify => SHOPIFY_COLUMNS.into_iter().map(str::to_owned).collect(),
         };
@@ -186,6 +187,8 @@ impl ProductExport {
             of_head(|product| product.title.clone()),
             of_head(|product| product.description.clone()),
             of_head(|product| product.status.to_string()),
+            of_head(|product| product.vendor.clone().unwrap_or_default()),
+            of_head(|product| product.tags.join(", ")),
             head.map(|product| categories_cell(product, context)).unwrap_or_default(),
             of_variant(&|variant| options_cell(product, variant)),
             of_variant(&|variant| variant.sku.clone().unwrap_or_default()),
@@ -198,6 +201,7 @@ impl ProductExport {
             image.map(|image| image.alt.clone()).unwrap_or_default(),
             head.map(|product| self.other_attributes(product)).unwrap_or_default(),
         ];
+        cells.extend(variant.map_or(Default::default(), |variant| native_details(product, variant)));
         cells.extend(self.attribute_columns.iter().map(|name| text_attribute(head, name)));
         cells
     }
@@ -264,7 +268,7 @@ fn text_attribute(product: Option<&Product>, name: &str) -> String {
     value.and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
-const SHOPIFY_COLUMNS: [&str; 29] = [
+const SHOPIFY_COLUMNS: [&str; 35] = [
     "Handle",
     "Title",
     "Body (HTML)",
@@ -280,6 +284,7 @@ const SHOPIFY_COLUMNS: [&str; 29] = [
     "Option3 Name",
     "Option3 Value",
     "Variant SKU",
+    "Variant Grams",
     "Variant Inventory Tracker",
     "Variant Inventory Qty",
     "Variant Inventory Policy",
@@ -288,11 +293,16 @@ const SHOPIFY_COLUMNS: [&str; 29] = [
     "Variant Compare At Price",
     "Variant Requires Shipping",
     "Variant Taxable",
+    "Variant Barcode",
     "Image Src",
     "Image Position",
     "Image Alt Text",
+    "Gift Card",
     "SEO Title",
     "SEO Description",
+    "Variant Image",
+    "Variant Weight Unit",
+    "Cost per item",
     "Status",
 ];
 
@@ -307,10 +317,10 @@ fn shopify_row(product: &Product, line: usize, context: &Context) -> Vec<String>
         context.keys.get(&product.id).unwrap_or(&product.slug).clone(),
         of_head(&|product| product.title.clone()),
         of_head(&|product| product.description.clone()),
-        text_attribute(head, "vendor"),
+        of_head(&|product| product.vendor.clone().unwrap_or_default()),
         text_attribute(head, "product_category"),
         of_head(&|product| shopify_type(product, context)),
-        of_head(&tags),
+        of_head(&|product| product.tags.join(", ")),
         of_head(&|product| (product.status == ProductStatus::Active).to_string()),
     ];
     for at in 0..3 {
@@ -319,22 +329,66 @@ fn shopify_row(product: &Product, line: usize, context: &Context) -> Vec<String>
     }
     cells.extend([
         of_variant(&|variant| variant.sku.clone().unwrap_or_default()),
-        fixed("shopify"),
+        of_variant(&weight),
+        of_variant(&|variant| {
+            if variant.details.track_inventory { "shopify".to_owned() } else { String::new() }
+        }),
         of_variant(&|variant| context.units(variant)),
-        fixed("deny"),
+        of_variant(&|variant| if continues_selling(variant) { "continue" } else { "deny" }.to_owned()),
         fixed("manual"),
         of_variant(&|variant| decimal(variant.price)),
         of_variant(&|variant| variant.compare_at_price.map(decimal).unwrap_or_default()),
-        fixed("true"),
-        fixed("true"),
+        of_variant(&|variant| variant.details.requires_shipping.to_string()),
+        of_variant(&|variant| variant.details.taxable.to_string()),
+        of_variant(&barcode),
         image.map(|image| image.url.clone()).unwrap_or_default(),
         image.map(|_| (line + 1).to_string()).unwrap_or_default(),
         image.map(|image| image.alt.clone()).unwrap_or_default(),
+        fixed("false"),
         text_attribute(head, "seo_title"),
         text_attribute(head, "seo_description"),
+        of_variant(&|variant| linked_image(product, variant)),
+        fixed("g"),
+        of_variant(&cost),
         of_head(&|product| product.status.to_string()),
     ]);
     cells
+}
+
+/// The cells of [`details::NATIVE`].
+fn native_details(product: &Product, variant: &Variant) -> [String; details::NATIVE.len()] {
+    [
+        variant.details.track_inventory.to_string(),
+        continues_selling(variant).to_string(),
+        weight(variant),
+        variant.details.requires_shipping.to_string(),
+        variant.details.taxable.to_string(),
+        barcode(variant),
+        cost(variant),
+        linked_image(product, variant),
+    ]
+}
+
+fn continues_selling(variant: &Variant) -> bool {
+    variant.staff.as_ref().is_some_and(|staff| staff.continue_selling)
+}
+
+fn weight(variant: &Variant) -> String {
+    variant.details.weight_grams.map(|grams| grams.to_string()).unwrap_or_default()
+}
+
+fn barcode(variant: &Variant) -> String {
+    variant.details.barcode.clone().unwrap_or_default()
+}
+
+fn cost(variant: &Variant) -> String {
+    variant.staff.as_ref().and_then(|staff| staff.cost).map(decimal).unwrap_or_default()
+}
+
+/// The variant's image, if a file can name it.
+fn linked_image(product: &Product, variant: &Variant) -> String {
+    let is_own = |image: &&Image| Some(&image.url) == variant.details.image_url.as_ref();
+    links(product).find(is_own).map(|image| image.url.clone()).unwrap_or_default()
 }
 
 /// Shopify has one type for each product, which is the category here.
@@ -346,11 +400,6 @@ fn shopify_type(product: &Product, context: &Context) -> String {
             category.map(|category| category.title.clone()).unwrap_or_default()
         }
     }
-}
-
-fn tags(product: &Product) -> String {
-    let tags = product.attributes.get("tags").and_then(Value::as_array).into_iter().flatten();
-    tags.filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
 }
 
 /// A product without options has the one value "Default Title".

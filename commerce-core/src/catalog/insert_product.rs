@@ -3,13 +3,14 @@
 use diesel::prelude::*;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 
-use super::product::{NewImage, NewProduct, NewVariant, ProductStatus, variant_title};
+use super::insert_variants::{insert_variant_rows, insert_variants, variant_rows};
+use super::product::{NewImage, NewProduct, NewVariant, ProductStatus};
 use super::refusal::{ProductRefusal, WriteProductError};
-use super::{check_product, description, limits, slugs};
+use super::{check_product, description, limits, slugs, variant_details};
 use crate::error::FieldErrors;
 use crate::ids::{CategoryId, ImageId, ProductId, VariantId};
 use crate::money::Currency;
-use crate::schema::{product_categories, product_images, products, variants};
+use crate::schema::{product_categories, product_images, products};
 
 /// The ids of what was written. Variants are in the order in which they were given.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,8 +32,8 @@ pub async fn insert_product(
     conn.transaction::<_, WriteProductError, _>(async |conn| {
         let id = ProductId::new();
         insert_row(conn, id, &new).await?;
-        let variant_ids = insert_variants(conn, id, &new.option_names, 0, &new.variants).await?;
         insert_images(conn, id, 0, &new.images).await?;
+        let variant_ids = insert_variants(conn, id, &new.option_names, 0, &new.variants).await?;
         insert_categories(conn, id, &new.category_ids).await?;
         Ok(InsertedProduct { id, variant_ids })
     })
@@ -56,15 +57,18 @@ pub(super) async fn insert_products(
         let slug =
             new.slug.clone().unwrap_or_else(|| slugs::unlikely("product", limits::PRODUCT_SLUG_CHARS_MAX));
         rows.push((product_row(id, new), products::slug.eq(slug)));
-        let own = variant_rows(id, &new.option_names, 0, &new.variants);
+        let linked = image_rows(id, 0, &new.images);
+        let image_id = |url: &str| linked.iter().find(|image| image.url == url).map(|image| image.id);
+        let own = variant_rows(id, &new.option_names, 0, &new.variants, image_id);
         inserted.push(InsertedProduct { id, variant_ids: own.iter().map(|row| row.id).collect() });
         variants.extend(own);
-        images.extend(image_rows(id, 0, &new.images));
+        images.extend(linked);
         categories.extend(category_rows(id, &new.category_ids));
     }
     conn.transaction::<_, WriteProductError, _>(async |conn| {
         diesel::insert_into(products::table).values(rows).execute(conn).await?;
-        insert_rows(conn, variants, images, categories).await?;
+        insert_parts(conn, images, categories).await?;
+        insert_variant_rows(conn, variants).await?;
         Ok(inserted)
     })
     .await
@@ -73,6 +77,8 @@ pub(super) async fn insert_products(
 /// Blanks around texts mean nothing. An empty list of option names is read from the first variant.
 fn normalised(mut new: NewProduct) -> NewProduct {
     new.title = new.title.trim().to_owned();
+    new.vendor = new.vendor.map(|vendor| vendor.trim().to_owned());
+    new.tags = normalised_tags(&new.tags);
     for variant in &mut new.variants {
         normalise_variant(variant);
     }
@@ -84,8 +90,21 @@ fn normalised(mut new: NewProduct) -> NewProduct {
     new
 }
 
+/// Tags without the blanks around them, each once.
+pub(super) fn normalised_tags(tags: &[String]) -> Vec<String> {
+    let mut normalised: Vec<String> = Vec::with_capacity(tags.len());
+    for tag in tags {
+        let tag = tag.trim();
+        if normalised.iter().all(|known| known != tag) {
+            normalised.push(tag.to_owned());
+        }
+    }
+    normalised
+}
+
 pub(super) fn normalise_variant(variant: &mut NewVariant) {
     variant.sku = variant.sku.take().map(|sku| sku.trim().to_owned());
+    variant.details.barcode = variant.details.barcode.take().map(|barcode| barcode.trim().to_owned());
     variant.options = normalised_options(std::mem::take(&mut variant.options));
 }
 
@@ -107,15 +126,23 @@ pub(super) fn check(new: &NewProduct, currency: Currency) -> Result<(), ProductR
         check_product::slug(&mut errors, slug);
     }
     check_product::description(&mut errors, &new.description);
+    if let Some(vendor) = &new.vendor {
+        check_product::vendor(&mut errors, vendor);
+    }
+    check_product::tags(&mut errors, &new.tags);
     check_product::attributes(&mut errors, &new.attributes);
     check_product::category_ids(&mut errors, &new.category_ids);
     check_product::images(&mut errors, &new.images, &[]);
     check_product::option_names(&mut errors, &new.option_names);
     check_product::variants(&mut errors, &new.option_names, &new.variants);
+    for (index, variant) in new.variants.iter().enumerate() {
+        let images = new.images.iter().map(|image| image.url.as_str());
+        variant_details::check(&mut errors, &format!("/variants/{index}"), variant, images);
+    }
     check_product::finish(errors)?;
     let prices = new.variants.iter().enumerate().flat_map(|(index, variant)| {
         let at = format!("/variants/{index}");
-        check_product::prices(&at, Some(&variant.price), variant.compare_at_price.as_ref())
+        check_product::prices(&at, variant)
     });
     check_product::currency(currency, prices)
 }
@@ -162,20 +189,6 @@ async fn similar_slugs(conn: &mut AsyncPgConnection, base: &str) -> QueryResult<
         .await
 }
 
-/// Appends variants from a position on. They were checked before.
-pub(super) async fn insert_variants(
-    conn: &mut AsyncPgConnection,
-    product_id: ProductId,
-    option_names: &[String],
-    first_position: usize,
-    new: &[NewVariant],
-) -> QueryResult<Vec<VariantId>> {
-    let rows = variant_rows(product_id, option_names, first_position, new);
-    let ids = rows.iter().map(|row| row.id).collect();
-    insert_rows(conn, rows, vec![], vec![]).await?;
-    Ok(ids)
-}
-
 /// Links images from a position on. They were checked before.
 pub(super) async fn insert_images(
     conn: &mut AsyncPgConnection,
@@ -183,7 +196,7 @@ pub(super) async fn insert_images(
     first_position: usize,
     new: &[NewImage],
 ) -> QueryResult<()> {
-    insert_rows(conn, vec![], image_rows(product_id, first_position, new), vec![]).await
+    insert_parts(conn, image_rows(product_id, first_position, new), vec![]).await
 }
 
 pub(super) async fn insert_categories(
@@ -191,25 +204,14 @@ pub(super) async fn insert_categories(
     product_id: ProductId,
     category_ids: &[CategoryId],
 ) -> QueryResult<()> {
-    insert_rows(conn, vec![], vec![], category_rows(product_id, category_ids)).await
+    insert_parts(conn, vec![], category_rows(product_id, category_ids)).await
 }
 
-/// The most variants of one statement.
-const VARIANTS_AT_ONCE: usize = 1000;
-
-async fn insert_rows(
+async fn insert_parts(
     conn: &mut AsyncPgConnection,
-    new_variants: Vec<VariantRow<'_>>,
     new_images: Vec<ImageRow<'_>>,
     new_categories: Vec<CategoryRow>,
 ) -> QueryResult<()> {
-    // A statement has at most 65,535 parameters.
-    let mut new_variants = new_variants;
-    while !new_variants.is_empty() {
-        let rest = new_variants.split_off(new_variants.len().min(VARIANTS_AT_ONCE));
-        diesel::insert_into(variants::table).values(new_variants).execute(conn).await?;
-        new_variants = rest;
-    }
     if !new_images.is_empty() {
         diesel::insert_into(product_images::table).values(new_images).execute(conn).await?;
     }
@@ -231,6 +233,8 @@ struct ProductRow<'a> {
     title: &'a str,
     description: String,
     status: ProductStatus,
+    vendor: Option<&'a str>,
+    tags: &'a [String],
     attributes: serde_json::Value,
     option_names: serde_json::Value,
     price_from_minor: Option<i64>,
@@ -242,6 +246,8 @@ fn product_row(id: ProductId, new: &NewProduct) -> ProductRow<'_> {
         title: &new.title,
         description: description::sanitise(&new.description),
         status: new.status,
+        vendor: new.vendor.as_deref(),
+        tags: &new.tags,
         attributes: serde_json::Value::Object(new.attributes.clone()),
         option_names: serde_json::json!(new.option_names),
         price_from_minor: new
@@ -251,44 +257,6 @@ fn product_row(id: ProductId, new: &NewProduct) -> ProductRow<'_> {
             .map(|variant| variant.price.amount_minor)
             .min(),
     }
-}
-
-#[derive(Insertable)]
-#[diesel(table_name = variants)]
-struct VariantRow<'a> {
-    id: VariantId,
-    product_id: ProductId,
-    sku: Option<&'a str>,
-    title: String,
-    options: serde_json::Value,
-    price_minor: i64,
-    compare_at_minor: Option<i64>,
-    currency: Currency,
-    active: bool,
-    position: i32,
-}
-
-fn variant_rows<'a>(
-    product_id: ProductId,
-    option_names: &[String],
-    first_position: usize,
-    new: &'a [NewVariant],
-) -> Vec<VariantRow<'a>> {
-    new.iter()
-        .zip(first_position..)
-        .map(|(variant, position)| VariantRow {
-            id: VariantId::new(),
-            product_id,
-            sku: variant.sku.as_deref(),
-            title: variant_title(option_names, &variant.options),
-            options: serde_json::json!(variant.options),
-            price_minor: variant.price.amount_minor,
-            compare_at_minor: variant.compare_at_price.map(|price| price.amount_minor),
-            currency: variant.price.currency,
-            active: variant.active,
-            position: as_position(position),
-        })
-        .collect()
 }
 
 #[derive(Insertable)]

@@ -4,6 +4,12 @@
 pub const TITLE_CHARS_MAX: usize = 255;
 /// The most bytes of a description, before it is sanitised.
 pub const DESCRIPTION_BYTES_MAX: usize = 64 * 1024;
+/// The most characters of a vendor.
+pub const VENDOR_CHARS_MAX: usize = 255;
+/// The most tags of a product. As in Shopify, like their length.
+pub const TAGS_PER_PRODUCT_MAX: usize = 250;
+/// The most characters of a tag.
+pub const TAG_CHARS_MAX: usize = 255;
 /// The most bytes of a product's attributes as JSON.
 pub const ATTRIBUTES_BYTES_MAX: usize = 16 * 1024;
 /// The most categories of a product.
@@ -28,6 +34,10 @@ pub const OPTION_NAME_CHARS_MAX: usize = 255;
 pub const OPTION_VALUE_CHARS_MAX: usize = 255;
 /// The most characters of a SKU.
 pub const SKU_CHARS_MAX: usize = 255;
+/// The most characters of a barcode.
+pub const BARCODE_CHARS_MAX: usize = 255;
+/// The highest weight of a unit in grams: 100 tonnes.
+pub const WEIGHT_GRAMS_MAX: i32 = 100_000_000;
 /// The highest price in minor units.
 pub const PRICE_MINOR_MAX: i64 = 1_000_000_000_000;
 /// The most characters of a product's slug.

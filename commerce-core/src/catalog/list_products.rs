@@ -177,13 +177,13 @@ fn filed_under_any(query: Query<'_>, ids: Vec<CategoryId>) -> Query<'_> {
     query.filter(products::id.eq_any(members))
 }
 
-/// A product is in stock if one unit of an active variant could be reserved now.
+/// A product is in stock if one unit of an active variant could be bought now.
 fn filtered_by_stock(query: Query<'_>, in_stock: bool) -> Query<'_> {
     // Looked up for each product, so that a page reads only as far as it must. OFFSET keeps Postgres from
     // first computing everything that is in stock.
     let available = availability::table
         .filter(availability::product_id.eq(products::id))
-        .filter(availability::active.and(availability::available.gt(0)))
+        .filter(availability::active.and(availability::in_stock))
         .select(availability::variant_id)
         .offset(0);
     let available = diesel::dsl::exists(available);

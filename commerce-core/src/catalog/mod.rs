@@ -14,6 +14,7 @@ mod former_slugs;
 pub mod image;
 pub mod import;
 mod insert_product;
+mod insert_variants;
 pub mod limits;
 mod list_products;
 mod lock_product;
@@ -22,9 +23,11 @@ mod read_product;
 mod refusal;
 mod slugs;
 mod update_product;
+mod variant_details;
 mod variant_matrix;
 mod variants;
 mod write_category;
+mod write_variants;
 
 pub use category::{
     Below, Category, CategoryKey, CategoryPatch, DeleteCategoryError, ListCategoriesError, NewCategory,
@@ -44,6 +47,7 @@ pub use product::{
 pub use read_product::{ProductKey, find_product, find_product_id, list_products_by_ids};
 pub use refusal::{ProductRefusal, UpdateProductError, WriteProductError};
 pub use update_product::update_product;
+pub use variant_details::{StaffDetails, VariantDetails};
 pub use variant_matrix::{OptionValues, add_combinations};
 pub(crate) use variants::append_variant;
 pub use variants::{add_variant, update_variant};

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
+use super::variant_details::{StaffDetails, VariantDetails};
 use crate::ids::{CategoryId, ImageId, ProductId, VariantId};
+use crate::inventory::Available;
 use crate::money::Money;
 use crate::text_enum::text_enum;
 
@@ -20,7 +22,7 @@ text_enum! {
     }
 }
 
-/// Free-form facts about a product, such as vendor, type and material.
+/// Free-form facts about a product, such as type and material.
 pub type Attributes = serde_json::Map<String, serde_json::Value>;
 
 /// The value of each option, by option name, such as `{"Size": "Small"}`.
@@ -48,6 +50,10 @@ pub struct Product {
     pub description: String,
     /// Whether shoppers see it.
     pub status: ProductStatus,
+    /// Who makes or supplies it.
+    pub vendor: Option<String>,
+    /// Words that the merchant sorts it by. None is there twice.
+    pub tags: Vec<String>,
     /// Facts for people and programs.
     pub attributes: Attributes,
     /// The names of the options in display order. Empty for a simple product.
@@ -71,7 +77,7 @@ pub struct Product {
 impl Product {
     /// Whether an active variant can be bought now.
     pub fn in_stock(&self) -> bool {
-        self.variants.iter().any(|variant| variant.active && variant.available > 0)
+        self.variants.iter().any(|variant| variant.active && variant.available.covers(1))
     }
 }
 
@@ -92,11 +98,15 @@ pub struct Variant {
     pub price: Money,
     /// A former or recommended price, to show beside the price.
     pub compare_at_price: Option<Money>,
-    /// Units that can be bought now: on hand minus reserved, over all locations. Lapsed holds of carts count
-    /// as free.
-    pub available: i64,
+    /// How much can be bought now: on hand minus reserved, over all locations. Lapsed holds of carts count as
+    /// free.
+    pub available: Available,
     /// Whether it is for sale.
     pub active: bool,
+    /// What it carries.
+    pub details: VariantDetails,
+    /// What only staff may know of it. `None` for [`Audience::Shoppers`].
+    pub staff: Option<StaffDetails>,
 }
 
 /// An image: an uploaded file or a link.
@@ -145,6 +155,10 @@ pub struct NewProduct {
     pub description: String,
     /// Whether shoppers see it.
     pub status: ProductStatus,
+    /// Who makes or supplies it.
+    pub vendor: Option<String>,
+    /// Words that the merchant sorts it by. A repeated one counts once, and none contains a comma.
+    pub tags: Vec<String>,
     /// Facts for people and programs.
     pub attributes: Attributes,
     /// If empty, the names are those in the first variant's options, in alphabetical order.
@@ -170,6 +184,10 @@ pub struct NewVariant {
     pub compare_at_price: Option<Money>,
     /// Whether it is for sale.
     pub active: bool,
+    /// What it carries.
+    pub details: VariantDetails,
+    /// What only staff may know of it.
+    pub staff: StaffDetails,
 }
 
 /// An image to link.
@@ -192,6 +210,10 @@ pub struct ProductPatch {
     pub description: Option<String>,
     /// The new status.
     pub status: Option<ProductStatus>,
+    /// The new vendor. `Some(None)` removes it.
+    pub vendor: Option<Option<String>>,
+    /// The tags from now on.
+    pub tags: Option<Vec<String>>,
     /// The attributes from now on.
     pub attributes: Option<Attributes>,
     /// The same names in another order.
@@ -217,6 +239,23 @@ pub struct VariantPatch {
     pub compare_at_price: Option<Option<Money>>,
     /// Whether it is for sale from now on.
     pub active: Option<bool>,
+    /// Whether units are counted from now on. [`VariantDetails::track_inventory`] says what becomes of open
+    /// carts and orders.
+    pub track_inventory: Option<bool>,
+    /// The new weight of a unit in grams. `Some(None)` removes it.
+    pub weight_grams: Option<Option<i32>>,
+    /// Whether it is sent in a parcel.
+    pub requires_shipping: Option<bool>,
+    /// Whether tax is due on it.
+    pub taxable: Option<bool>,
+    /// The new barcode. `Some(None)` removes it.
+    pub barcode: Option<Option<String>>,
+    /// The URL of one of the product's images. `Some(None)` removes it from the variant.
+    pub image_url: Option<Option<String>>,
+    /// What a unit costs the merchant from now on. `Some(None)` removes it.
+    pub cost: Option<Option<Money>>,
+    /// Whether the merchant wants to sell beyond the count.
+    pub continue_selling: Option<bool>,
 }
 
 impl VariantPatch {

@@ -6,14 +6,16 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use diesel::dsl::{array, sql};
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Uuid as SqlUuid};
+use diesel::sql_types::{BigInt, Nullable, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use tokio::try_join;
 
 use super::image::MEDIA_PATH;
 use super::product::{Attributes, Audience, Image, ImageVariant, Options, Product, ProductStatus, Variant};
+use super::variant_details::{StaffDetails, VariantDetails};
 use crate::db::{Json, Prepared};
 use crate::ids::{CategoryId, ImageId, ProductId, VariantId};
+use crate::inventory::Available;
 use crate::money::{Currency, Money};
 use crate::schema::{product_categories, product_images, products, variants};
 
@@ -102,6 +104,8 @@ pub(super) struct ProductRow {
     pub title: String,
     pub description: String,
     pub status: ProductStatus,
+    pub vendor: Option<String>,
+    pub tags: Vec<String>,
     pub attributes: Json<Attributes>,
     pub option_names: Json<Vec<String>>,
     pub price_from_minor: Option<i64>,
@@ -133,6 +137,14 @@ struct VariantRow {
     compare_at_minor: Option<i64>,
     currency: Currency,
     active: bool,
+    track_inventory: bool,
+    continue_selling: bool,
+    weight_grams: Option<i32>,
+    requires_shipping: bool,
+    taxable: bool,
+    barcode: Option<String>,
+    cost_minor: Option<i64>,
+    image_id: Option<ImageId>,
 }
 
 #[derive(Queryable, Selectable)]
@@ -156,9 +168,9 @@ struct StoredVariant {
     key: String,
 }
 
-/// Units of a variant that could be reserved now, read from the view.
-const AVAILABLE: &str = "coalesce((
-    SELECT stock.available FROM commerce.available_stock AS stock WHERE stock.variant_id = variants.id), 0)";
+/// Units of a variant that could be reserved now, as the view `commerce.availability` has them.
+const AVAILABLE: &str = "CASE WHEN variants.track_inventory THEN coalesce((
+    SELECT stock.available FROM commerce.available_stock AS stock WHERE stock.variant_id = variants.id), 0) END";
 
 /// Adds variants with their stock, and images, to rows. Keeps the order of the rows.
 pub(super) async fn with_parts(
@@ -177,8 +189,9 @@ pub(super) async fn with_parts(
 /// The variants and images of products, in display order.
 struct Parts {
     /// Each variant with the units that can be bought.
-    variants: Vec<(VariantRow, i64)>,
+    variants: Vec<(VariantRow, Option<i64>)>,
     images: Vec<ImageRow>,
+    audience: Audience,
 }
 
 /// The two queries share one round trip.
@@ -186,7 +199,7 @@ async fn load_parts(conn: &AsyncPgConnection, ids: &[ProductId], audience: Audie
     let mut variants_query = variants::table
         .filter(variants::product_id.eq_any(ids))
         .order((variants::product_id, variants::position, variants::id))
-        .select((VariantRow::as_select(), sql::<BigInt>(AVAILABLE)))
+        .select((VariantRow::as_select(), sql::<Nullable<BigInt>>(AVAILABLE)))
         .into_boxed();
     if audience == Audience::Shoppers {
         variants_query = variants_query.filter(variants::active);
@@ -198,7 +211,7 @@ async fn load_parts(conn: &AsyncPgConnection, ids: &[ProductId], audience: Audie
     let (mut first, mut second) = (conn, conn);
     let (variants, images) =
         try_join!(Prepared(variants_query).load(&mut first), images_query.load(&mut second))?;
-    Ok(Parts { variants, images })
+    Ok(Parts { variants, images, audience })
 }
 
 /// Parts of products that are not among the rows are dropped.
@@ -207,13 +220,14 @@ fn put_together(rows: Vec<ProductRow>, parts: Parts) -> Vec<Product> {
     let places: HashMap<ProductId, usize> =
         products.iter().zip(0..).map(|(product, at)| (product.id, at)).collect();
     let place = |id: &ProductId| places.get(id).copied();
-    for (row, available) in parts.variants {
-        let Some(product) = place(&row.product_id).and_then(|at| products.get_mut(at)) else { continue };
-        product.variants.push(variant_of(row, available.max(0)));
-    }
     for row in parts.images {
         let Some(product) = place(&row.product_id).and_then(|at| products.get_mut(at)) else { continue };
         product.images.push(image_of(row));
+    }
+    for (row, available) in parts.variants {
+        let Some(product) = place(&row.product_id).and_then(|at| products.get_mut(at)) else { continue };
+        let variant = variant_of(row, &product.images, Available::of_view(available), parts.audience);
+        product.variants.push(variant);
     }
     for product in &mut products {
         product.price_from = lowest_price(&product.variants);
@@ -233,6 +247,8 @@ fn product_of(row: ProductRow) -> Product {
         title: row.title,
         description: row.description,
         status: row.status,
+        vendor: row.vendor,
+        tags: row.tags,
         attributes: row.attributes.0,
         option_names: row.option_names.0,
         category_ids: row.category_ids,
@@ -262,7 +278,10 @@ fn image_of(row: ImageRow) -> Image {
     }
 }
 
-fn variant_of(row: VariantRow, available: i64) -> Variant {
+fn variant_of(row: VariantRow, images: &[Image], available: Available, audience: Audience) -> Variant {
+    let money = |amount: Option<i64>| amount.map(|amount| Money::new(amount, row.currency));
+    let image = row.image_id.and_then(|id| images.iter().find(|image| image.id == id));
+    let staff = StaffDetails { cost: money(row.cost_minor), continue_selling: row.continue_selling };
     Variant {
         id: row.id,
         product_id: row.product_id,
@@ -270,8 +289,17 @@ fn variant_of(row: VariantRow, available: i64) -> Variant {
         title: row.title,
         options: row.options.0,
         price: Money::new(row.price_minor, row.currency),
-        compare_at_price: row.compare_at_minor.map(|amount| Money::new(amount, row.currency)),
+        compare_at_price: money(row.compare_at_minor),
         available,
         active: row.active,
+        details: VariantDetails {
+            track_inventory: row.track_inventory,
+            weight_grams: row.weight_grams,
+            requires_shipping: row.requires_shipping,
+            taxable: row.taxable,
+            barcode: row.barcode,
+            image_url: image.map(|image| image.url.clone()),
+        },
+        staff: (audience == Audience::Staff).then_some(staff),
     }
 }

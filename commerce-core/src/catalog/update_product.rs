@@ -6,7 +6,9 @@ use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 
 use super::former_slugs::leave_product_slug;
 use super::image::release_files;
-use super::insert_product::{as_position, insert_categories, insert_images, normalise_image};
+use super::insert_product::{
+    as_position, insert_categories, insert_images, normalise_image, normalised_tags,
+};
 use super::lock_product::{finish_write, lock_product};
 use super::product::{Image, NewImage, Product, ProductPatch, ProductStatus, variant_title};
 use super::refusal::{ProductRefusal, UpdateProductError};
@@ -76,6 +78,12 @@ fn check(before: &Product, patch: &ProductPatch) -> Result<(), ProductRefusal> {
     if let Some(html) = &patch.description {
         check_product::description(&mut errors, html);
     }
+    if let Some(Some(vendor)) = &patch.vendor {
+        check_product::vendor(&mut errors, vendor);
+    }
+    if let Some(tags) = &patch.tags {
+        check_product::tags(&mut errors, tags);
+    }
     if let Some(attributes) = &patch.attributes {
         check_product::attributes(&mut errors, attributes);
     }
@@ -102,6 +110,8 @@ struct ProductChanges {
     title: Option<String>,
     description: Option<String>,
     status: Option<ProductStatus>,
+    vendor: Option<Option<String>>,
+    tags: Option<Vec<String>>,
     attributes: Option<serde_json::Value>,
     option_names: Option<serde_json::Value>,
 }
@@ -112,6 +122,8 @@ async fn write_row(conn: &mut AsyncPgConnection, id: ProductId, patch: &ProductP
         title: patch.title.as_ref().map(|title| title.trim().to_owned()),
         description: patch.description.as_deref().map(description::sanitise),
         status: patch.status,
+        vendor: patch.vendor.clone().map(|vendor| vendor.map(|vendor| vendor.trim().to_owned())),
+        tags: patch.tags.as_deref().map(normalised_tags),
         attributes: patch.attributes.clone().map(serde_json::Value::Object),
         option_names: patch.option_names.as_ref().map(|names| serde_json::json!(names)),
     };

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 
-use super::insert_product::insert_variants;
+use super::insert_variants::insert_variants;
 use super::lock_product::{finish_write, lock_product};
 use super::product::{NewVariant, Options, Product};
 use super::refusal::{ProductRefusal, UpdateProductError};
+use super::variant_details::{StaffDetails, VariantDetails};
 use super::variants::set_option_names;
 use super::{check_product, limits};
 use crate::error::FieldErrors;
@@ -36,13 +37,21 @@ pub async fn add_combinations(
 ) -> Result<(Vec<VariantId>, Product), UpdateProductError> {
     let options = trimmed(options);
     check(&options)?;
-    check_product::currency(currency, check_product::prices("", Some(&price), None))?;
+    check_product::currency(currency, check_product::given_prices("", Some(&price), None, None))?;
     conn.transaction::<_, UpdateProductError, _>(async |conn| {
         let product = lock_product(conn, product_id, if_version).await?;
         let new: Vec<NewVariant> = combinations(&options)
             .into_iter()
             .filter(|wanted| product.variants.iter().all(|known| known.options != *wanted))
-            .map(|options| NewVariant { sku: None, options, price, compare_at_price: None, active: true })
+            .map(|options| NewVariant {
+                sku: None,
+                options,
+                price,
+                compare_at_price: None,
+                active: true,
+                details: VariantDetails::default(),
+                staff: StaffDetails::default(),
+            })
             .collect();
         check_fit(&product, &options, new.len())?;
         if new.is_empty() {

@@ -3,15 +3,16 @@
 use diesel::prelude::*;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 
-use super::insert_product::{insert_variants, normalise_variant, normalised_options};
+use super::insert_product::{normalise_variant, normalised_options};
+use super::insert_variants::insert_variants;
 use super::lock_product::{finish_write, lock_product};
-use super::product::{NewVariant, Options, Product, Variant, VariantPatch, variant_title};
+use super::product::{NewVariant, Options, Product, VariantPatch, variant_title};
 use super::refusal::{ProductRefusal, UpdateProductError};
-use super::{check_product, limits};
+use super::{check_product, limits, variant_details};
 use crate::error::FieldErrors;
-use crate::ids::{ProductId, VariantId};
-use crate::money::Currency;
-use crate::schema::{products, variants};
+use crate::ids::{ImageId, ProductId, VariantId};
+use crate::money::{Currency, Money};
+use crate::schema::{product_images, products, variants};
 
 /// Appends a variant and returns its id and the product. The first variant of a product sets the names of the
 /// options, and every other variant has a value for each of them.
@@ -73,15 +74,13 @@ fn check_new(
 ) -> Result<(), ProductRefusal> {
     let mut errors = FieldErrors::default();
     check_product::variant(&mut errors, "", names, new);
+    variant_details::check(&mut errors, "", new, product.images.iter().map(|image| image.url.as_str()));
     if product.variants.len() >= limits::VARIANTS_PER_PRODUCT_MAX {
         let max = limits::VARIANTS_PER_PRODUCT_MAX;
         errors.push("", format!("a product can have at most {max} variants"));
     }
     check_product::finish(errors)?;
-    check_product::currency(
-        currency,
-        check_product::prices("", Some(&new.price), new.compare_at_price.as_ref()),
-    )
+    check_product::currency(currency, check_product::prices("", new))
 }
 
 /// The names that a variant's options must have. The only variant of a product may rename them, and they are
@@ -128,6 +127,14 @@ struct VariantChanges {
     price_minor: Option<i64>,
     compare_at_minor: Option<Option<i64>>,
     active: Option<bool>,
+    track_inventory: Option<bool>,
+    continue_selling: Option<bool>,
+    weight_grams: Option<Option<i32>>,
+    requires_shipping: Option<bool>,
+    taxable: Option<bool>,
+    barcode: Option<Option<String>>,
+    cost_minor: Option<Option<i64>>,
+    image_id: Option<Option<ImageId>>,
 }
 
 /// Writes a variant of a locked product. `at` is the place of the patch in the request.
@@ -148,54 +155,52 @@ pub(super) async fn patch_variant(
         None => product.option_names.clone(),
     };
     check_patch(at, &names, &patch, currency)?;
+    let image_id = match &patch.image_url {
+        Some(Some(url)) => Some(Some(find_image(conn, product.id, at, url).await?)),
+        Some(None) => Some(None),
+        None => None,
+    };
+    let trimmed = |text: String| text.trim().to_owned();
+    let minor = |price: Option<Money>| price.map(|price| price.amount_minor);
     let changes = VariantChanges {
-        sku: patch.sku.map(|sku| sku.map(|sku| sku.trim().to_owned())),
+        sku: patch.sku.map(|sku| sku.map(trimmed)),
         title: patch.options.as_ref().map(|options| variant_title(&names, options)),
         options: patch.options.map(|options| serde_json::json!(options)),
         price_minor: patch.price.map(|price| price.amount_minor),
-        compare_at_minor: patch.compare_at_price.map(|price| price.map(|price| price.amount_minor)),
+        compare_at_minor: patch.compare_at_price.map(minor),
         active: patch.active,
+        track_inventory: patch.track_inventory,
+        continue_selling: patch.continue_selling,
+        weight_grams: patch.weight_grams,
+        requires_shipping: patch.requires_shipping,
+        taxable: patch.taxable,
+        barcode: patch.barcode.map(|barcode| barcode.map(trimmed)),
+        cost_minor: patch.cost.map(minor),
+        image_id,
     };
     let changes = (changes, variants::updated_at.eq(crate::db::clock()));
     diesel::update(variants::table.find(variant_id)).set(changes).execute(conn).await?;
     Ok(())
 }
 
-/// Writes variants of locked products in one statement. Unique keys are checked after all variants are
-/// written, so that variants may exchange their SKUs and options.
-pub(super) async fn write_variants(conn: &mut AsyncPgConnection, changed: &[Variant]) -> QueryResult<()> {
-    use diesel::sql_types::{Array, BigInt, Bool, Jsonb, Nullable, Text, Uuid};
-    if changed.is_empty() {
-        return Ok(());
-    }
-    let column = changed.iter();
-    diesel::sql_query(
-        "UPDATE commerce.variants AS variant
-         SET sku = new.sku, title = new.title, options = new.options, price_minor = new.price_minor,
-             compare_at_minor = new.compare_at_minor, active = new.active, updated_at = commerce.clock()
-         FROM unnest($1, $2, $3, $4, $5, $6, $7)
-             AS new (id, sku, title, options, price_minor, compare_at_minor, active)
-         WHERE variant.id = new.id",
-    )
-    .bind::<Array<Uuid>, _>(column.clone().map(|variant| variant.id.0).collect::<Vec<_>>())
-    .bind::<Array<Nullable<Text>>, _>(
-        column.clone().map(|variant| variant.sku.as_deref()).collect::<Vec<_>>(),
-    )
-    .bind::<Array<Text>, _>(column.clone().map(|variant| variant.title.as_str()).collect::<Vec<_>>())
-    .bind::<Array<Jsonb>, _>(
-        column.clone().map(|variant| serde_json::json!(variant.options)).collect::<Vec<_>>(),
-    )
-    .bind::<Array<BigInt>, _>(column.clone().map(|variant| variant.price.amount_minor).collect::<Vec<_>>())
-    .bind::<Array<Nullable<BigInt>>, _>(
-        column
-            .clone()
-            .map(|variant| variant.compare_at_price.map(|price| price.amount_minor))
-            .collect::<Vec<_>>(),
-    )
-    .bind::<Array<Bool>, _>(column.map(|variant| variant.active).collect::<Vec<_>>())
-    .execute(conn)
-    .await?;
-    Ok(())
+/// The image of a locked product that has this URL.
+async fn find_image(
+    conn: &mut AsyncPgConnection,
+    product_id: ProductId,
+    at: &str,
+    url: &str,
+) -> Result<ImageId, UpdateProductError> {
+    let images = product_images::table.filter(product_images::product_id.eq(product_id));
+    let image = images.filter(product_images::url.eq(url)).select(product_images::id);
+    let id: Option<ImageId> = match url.contains('\0') {
+        true => None,
+        false => image.first(conn).await.optional()?,
+    };
+    id.ok_or_else(|| {
+        let mut errors = FieldErrors::default();
+        errors.push(format!("{at}/image_url"), variant_details::NO_SUCH_IMAGE);
+        ProductRefusal::Invalid(errors.into_vec()).into()
+    })
 }
 
 fn check_patch(
@@ -218,9 +223,11 @@ fn check_patch(
     if let Some(compare_at) = compare_at_price {
         check_product::price(&mut errors, &format!("{at}/compare_at_price"), compare_at);
     }
+    let (weight_grams, cost) = (patch.weight_grams.flatten(), patch.cost.flatten());
+    let barcode = patch.barcode.as_ref().and_then(Option::as_deref);
+    variant_details::check_values(&mut errors, at, weight_grams, barcode, cost);
     check_product::finish(errors)?;
-    check_product::currency(
-        currency,
-        check_product::prices(at, patch.price.as_ref(), compare_at_price.as_ref()),
-    )
+    let prices =
+        check_product::given_prices(at, patch.price.as_ref(), compare_at_price.as_ref(), cost.as_ref());
+    check_product::currency(currency, prices)
 }

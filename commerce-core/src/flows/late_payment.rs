@@ -6,9 +6,9 @@ use serde_json::json;
 
 use super::excess_payment::kept_minor;
 use super::refund_payment::request_refund;
-use crate::inventory::{self, Demand, ReservationStatus, ReserveError, ReservedFor};
+use crate::inventory::{self, Demand, ReservationStatus, ReserveError, ReservedFor, availability};
 use crate::notifications::{NewEmail, Template, enqueue_email};
-use crate::orders::{self, CancelReason, EventKind, LockedOrder, Order};
+use crate::orders::{self, CancelReason, EventKind, LockedOrder};
 use crate::payments::{LockedPayment, RefundReason};
 use crate::request::Origin;
 use crate::settings::ShopSettings;
@@ -48,11 +48,20 @@ pub(super) async fn settle_late(
     Ok(false)
 }
 
-/// Reserves the order's stock again. `false` if some of it is gone.
-async fn reserve_again(conn: &mut AsyncPgConnection, order: &Order, origin: &Origin) -> QueryResult<bool> {
+/// Reserves the order's stock again, of the variants that are counted now. `false` if some of it is gone.
+async fn reserve_again(
+    conn: &mut AsyncPgConnection,
+    order: &LockedOrder,
+    origin: &Origin,
+) -> QueryResult<bool> {
     let lines = orders::lines(conn, &[order.id]).await?;
-    let wanted: Vec<Demand> =
-        lines.iter().map(|line| Demand { variant_id: line.variant_id, quantity: line.quantity }).collect();
+    let counted = availability::counted(conn, lines.iter().map(|line| line.variant_id)).await?;
+    orders::recount(conn, order, &counted).await?;
+    let wanted: Vec<Demand> = lines
+        .iter()
+        .filter(|line| counted.contains(&line.variant_id))
+        .map(|line| Demand { variant_id: line.variant_id, quantity: line.quantity })
+        .collect();
     let mut stock = inventory::lock(conn, wanted.iter().map(|demand| demand.variant_id)).await?;
     let reserved_for = ReservedFor::Order { id: order.id, status: ReservationStatus::Committed };
     match inventory::reserve(conn, &mut stock, &wanted, reserved_for, origin).await {

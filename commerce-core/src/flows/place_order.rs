@@ -6,7 +6,7 @@ use futures_util::TryFutureExt as _;
 use futures_util::future::{try_join, try_join3};
 use serde_json::json;
 
-use crate::cart::{self, CartItem, CartStatus, ItemProblem, LockedCart, Offer, Owner};
+use crate::cart::{self, CartStatus, ItemProblem, LockedCart, Offer, Owner};
 use crate::db::{self, Pipeline, Retryable};
 use crate::email_address::EmailAddress;
 use crate::idempotency::{self, IdempotentRequest, StoredAnswer};
@@ -178,11 +178,13 @@ async fn write_order(
         rest.add(enqueue_email_after(conn, shop.order_mail_delay, mail));
     }
     rest.add(cart::close(conn, &cart, CartStatus::Ordered));
-    let stock = inventory::lock(conn, cart.items().iter().map(|item| item.variant_id));
+    let wanted = counted_demands(&offers);
+    let stock = inventory::lock(conn, wanted.iter().map(|demand| demand.variant_id));
     let (order, (), stock) = try_join3(order, rest.run(), stock).await?;
 
     let lines = new_lines.into_iter().map(|line| line.written(id)).collect();
-    let unreserved = Unreserved { order_id: id, paid: order.status == OrderStatus::Paid, cart, stock };
+    let paid = order.status == OrderStatus::Paid;
+    let unreserved = Unreserved { order_id: id, paid, cart, wanted, stock };
     Ok((PlacedOrder { order, lines }, unreserved))
 }
 
@@ -205,8 +207,15 @@ fn new_lines(offers: &[Offer], priced: &Priced) -> Vec<NewLine> {
         quantity: offer.quantity,
         unit_price_minor: offer.unit_price.amount_minor,
         line_total_minor: priced.total_minor,
+        track_inventory: offer.track_inventory,
     };
     offers.iter().zip(&priced.lines).map(line).collect()
+}
+
+/// What must be reserved. Units of the other variants are not counted.
+fn counted_demands(offers: &[Offer]) -> Vec<Demand> {
+    let demand = |&Offer { variant_id, quantity, .. }: &Offer| Demand { variant_id, quantity };
+    offers.iter().filter(|offer| offer.track_inventory).map(demand).collect()
 }
 
 fn check_total(actual: Money, expected: Option<Money>) -> Result<(), PlaceOrderError> {
@@ -235,11 +244,12 @@ struct Unreserved {
     /// The order costs nothing.
     paid: bool,
     cart: LockedCart,
+    wanted: Vec<Demand>,
     stock: LockedStock,
 }
 
 impl Unreserved {
-    /// Reserves stock for the whole order, or nothing.
+    /// Reserves stock for the whole order, or nothing, as far as its units are counted.
     async fn reserve(
         &mut self,
         conn: &AsyncPgConnection,
@@ -251,10 +261,8 @@ impl Unreserved {
             // reservation.
             inventory::release_cart_holds(conn, &mut self.stock, self.cart.id(), origin).await?;
         }
-        let demand = |&CartItem { variant_id, quantity }: &CartItem| Demand { variant_id, quantity };
-        let wanted: Vec<Demand> = self.cart.items().iter().map(demand).collect();
         let status = if self.paid { ReservationStatus::Committed } else { ReservationStatus::Held };
         let reserved_for = ReservedFor::Order { id: self.order_id, status };
-        inventory::reserve(conn, &mut self.stock, &wanted, reserved_for, origin).await
+        inventory::reserve(conn, &mut self.stock, &self.wanted, reserved_for, origin).await
     }
 }

@@ -1,4 +1,7 @@
 //! Changes of stock outside of orders: counting, receiving and writing off goods.
+//!
+//! The stock of a variant that is not counted may be changed too, for example before it is counted again.
+//! Until then nothing uses it.
 
 use std::collections::HashMap;
 

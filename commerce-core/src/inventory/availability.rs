@@ -20,8 +20,13 @@ diesel::table! {
         active -> Bool,
         /// Whether the variant and its product are active.
         for_sale -> Bool,
-        /// Units on hand that are not reserved, over all locations. Lapsed holds of carts count as free.
-        available -> BigInt,
+        /// Units on hand that are not reserved, over all locations. Lapsed holds of carts count as free. NULL
+        /// for a variant that is not counted.
+        available -> Nullable<BigInt>,
+        /// Whether a unit can be bought now, counted or not.
+        in_stock -> Bool,
+        /// Whether units of the variant are counted.
+        track_inventory -> Bool,
     }
 }
 diesel::allow_tables_to_appear_in_same_query!(availability, cart_items);
@@ -35,19 +40,68 @@ extern "SQL" {
     fn is_for_sale(variant_active: Bool, product_status: Text) -> Bool;
 }
 
-/// Units of each variant that a shopper could buy now.
-pub type Availability = HashMap<VariantId, i64>;
+/// How much of a variant a shopper could buy now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Available {
+    /// So many units.
+    Units(i64),
+    /// Any quantity, because units of the variant are not counted.
+    Uncounted,
+}
 
-/// The units that could be bought of each of these variants now. A variant that is not for sale is absent.
+impl Available {
+    /// What the view says, where NULL stands for a variant that is not counted. It never has fewer than 0
+    /// units.
+    pub(crate) fn of_view(available: Option<i64>) -> Self {
+        available.map_or(Self::Uncounted, |units| Self::Units(units.max(0)))
+    }
+
+    /// Whether so many units could be bought.
+    pub fn covers(self, quantity: i64) -> bool {
+        self.units().is_none_or(|units| units >= quantity)
+    }
+
+    /// The units that could be bought. `None` if the variant is not counted.
+    pub fn units(self) -> Option<i64> {
+        match self {
+            Self::Units(units) => Some(units),
+            Self::Uncounted => None,
+        }
+    }
+}
+
+impl From<i64> for Available {
+    fn from(units: i64) -> Self {
+        Self::Units(units)
+    }
+}
+
+/// Those of these variants whose units are counted.
+pub(crate) async fn counted(
+    conn: &mut AsyncPgConnection,
+    variants: impl IntoIterator<Item = VariantId>,
+) -> QueryResult<Vec<VariantId>> {
+    variants::table
+        .filter(variants::id.eq_any(variants))
+        .filter(variants::track_inventory)
+        .select(variants::id)
+        .load(conn)
+        .await
+}
+
+/// How much of each variant a shopper could buy now.
+pub type Availability = HashMap<VariantId, Available>;
+
+/// How much could be bought of each of these variants now. A variant that is not for sale is absent.
 pub async fn available_by_variant(
     conn: &mut AsyncPgConnection,
     variants: &[VariantId],
 ) -> QueryResult<Availability> {
-    let rows: Vec<(VariantId, i64)> = availability::table
+    let rows: Vec<(VariantId, Option<i64>)> = availability::table
         .filter(availability::variant_id.eq_any(variants))
         .filter(availability::for_sale)
         .select((availability::variant_id, availability::available))
         .load(conn)
         .await?;
-    Ok(rows.into_iter().collect())
+    Ok(rows.into_iter().map(|(id, available)| (id, Available::of_view(available))).collect())
 }

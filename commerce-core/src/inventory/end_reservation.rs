@@ -10,7 +10,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use super::allocate::{Demand, merge};
 use super::ledger::{LevelChange, MovementKind};
 use super::lock::{LockedStock, lock};
-use super::reservation::{LIVE, Reservation, ReservationStatus, list_for_order};
+use super::reservation::{LIVE, Reservation, ReservationStatus, list_for_order, uncounted_in_order};
 use crate::db::{Retryable, clock};
 use crate::ids::{OrderId, ReservationId, VariantId};
 use crate::request::Origin;
@@ -48,7 +48,8 @@ impl Retryable for EndReservationError {
 }
 
 /// Ships these units of an order: all of them, or none. Call it under the order's lock, which guards the
-/// order's reservations. The caller counts the units as shipped.
+/// order's reservations. The caller counts the units as shipped. Variants that the order has without
+/// reservations, because they were not counted, are skipped.
 pub async fn consume(
     conn: &AsyncPgConnection,
     stock: &mut LockedStock,
@@ -61,7 +62,8 @@ pub async fn consume(
 }
 
 /// Releases these units of an order: all of them, or none. Call it under the order's lock, which guards the
-/// order's reservations. The caller reduces what the order is to get.
+/// order's reservations. The caller reduces what the order is to get. Variants that the order has without
+/// reservations, because they were not counted, are skipped.
 pub async fn release(
     conn: &AsyncPgConnection,
     stock: &mut LockedStock,
@@ -125,9 +127,12 @@ async fn find_parts(
     if let Some(none) = units.iter().find(|units| units.quantity < 1) {
         return Err(EndReservationError::NoUnits(*none));
     }
+    let uncounted = uncounted_in_order(conn, order_id, units.iter().map(|units| units.variant_id)).await?;
+    let mut wanted = merge(units);
+    wanted.retain(|variant_id, _| !uncounted.contains(variant_id));
     let mut reservations: Vec<Reservation> = stock_reservations::table
         .filter(stock_reservations::order_id.eq(order_id))
-        .filter(stock_reservations::variant_id.eq_any(units.iter().map(|units| units.variant_id)))
+        .filter(stock_reservations::variant_id.eq_any(wanted.keys().copied()))
         .filter(stock_reservations::status.eq_any(LIVE))
         .select(Reservation::as_select())
         .order(stock_reservations::id)
@@ -136,7 +141,7 @@ async fn find_parts(
     // A level that is not among the locked ones must not be written.
     reservations.retain(|reservation| stock.place(reservation.variant_id, reservation.location_id).is_some());
     reservations.sort_by_key(|reservation| stock.place(reservation.variant_id, reservation.location_id));
-    take(reservations, &merge(units)).map_err(EndReservationError::NotReserved)
+    take(reservations, &wanted).map_err(EndReservationError::NotReserved)
 }
 
 /// Takes units from reservations, in their order. The error lists every variant that is short.

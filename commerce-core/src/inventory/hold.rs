@@ -8,6 +8,8 @@
 //! - its own cart, when the cart is changed or ordered, in [`release_cart_holds`]
 //!
 //! A lapsed hold is never revived. Its units are reserved anew under the lock.
+//!
+//! A hold of a variant that is no longer counted lasts until it lapses, even if its cart is ordered meanwhile.
 
 use diesel::prelude::*;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};

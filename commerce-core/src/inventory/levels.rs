@@ -27,6 +27,8 @@ pub struct StockLevel {
     pub product_id: ProductId,
     /// The product's title.
     pub product_title: String,
+    /// Whether units of the variant are counted. If not, nothing is reserved of the level.
+    pub track_inventory: bool,
 }
 
 impl StockLevel {
@@ -54,6 +56,7 @@ pub async fn find_level(
             variants::title,
             products::id,
             products::title,
+            variants::track_inventory,
         ))
         .first(conn)
         .await
@@ -73,7 +76,8 @@ pub enum ListLevelsError {
 
 const BY_VARIANT: &str = "variant_id";
 
-/// Levels sorted by variant. With `available_max`, only levels with at most this many units available.
+/// Levels sorted by variant. With `available_max`, only levels with at most this many units available, of
+/// variants that are counted.
 pub async fn list_levels(
     conn: &mut AsyncPgConnection,
     available_max: Option<i64>,
@@ -91,12 +95,14 @@ pub async fn list_levels(
             variants::title,
             products::id,
             products::title,
+            variants::track_inventory,
         ))
         .order((stock_levels::variant_id, stock_levels::location_id))
         .limit(limit.rows_and_one())
         .into_boxed();
     if let Some(available_max) = available_max {
         query = query.filter((stock_levels::on_hand - stock_levels::reserved).le(available_max));
+        query = query.filter(variants::track_inventory);
     }
     if let Some(last) = Cursor::<VariantId>::place::<LocationId>(cursor, BY_VARIANT)? {
         let place = (stock_levels::variant_id, stock_levels::location_id);

@@ -1,6 +1,6 @@
 //! Stock: how many units of a variant are where, which are reserved, and the ledger of every change.
 //!
-//! `available = on_hand − reserved`. Whoever changes a level holds its row lock. Only [`lock`] makes a
+//! `available = on_hand − reserved`, unless the variant is not counted (`variants.track_inventory`). Whoever changes a level holds its row lock. Only [`lock`] makes a
 //! [`LockedStock`], and everything that changes stock takes one.
 
 mod adjust;
@@ -19,7 +19,7 @@ mod returns;
 pub(crate) use adjust::set_on_hand_where_possible;
 pub use adjust::{AdjustError, AdjustStock, CountStock, adjust, set_on_hand};
 pub use allocate::{Demand, Shortage};
-pub use availability::{Availability, available_by_variant};
+pub use availability::{Availability, Available, available_by_variant};
 pub use end_reservation::{EndReservationError, NotReserved, consume, release};
 pub(crate) use end_reservation::{consume_for_order, release_for_order};
 pub(crate) use hold::release_cart_holds;

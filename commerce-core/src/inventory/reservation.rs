@@ -2,7 +2,8 @@
 //! committed → released. `hold.rs` explains how long a cart's hold lasts, and who gets its units afterwards.
 //!
 //! A reservation belongs to an order, for a variant at a location, and not to a line. Two lines with the same
-//! variant share its reservations, and each line counts how much of it was shipped.
+//! variant share its reservations, and each line counts how much of it was shipped. A line whose variant was
+//! not counted when it was ordered has none (`order_lines.track_inventory`), even if it is counted today.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -10,7 +11,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use crate::db::clock;
 use crate::ids::{CartId, LocationId, OrderId, ReservationId, VariantId};
-use crate::schema::stock_reservations;
+use crate::schema::{order_lines, stock_reservations};
 use crate::text_enum::text_enum;
 
 text_enum! {
@@ -52,6 +53,22 @@ pub struct Reservation {
 }
 
 pub(super) const LIVE: [ReservationStatus; 2] = [ReservationStatus::Held, ReservationStatus::Committed];
+
+/// Those of these variants that the order has without reservations, because they were not counted when it was
+/// placed. All lines of an order with the same variant agree on it.
+pub(super) async fn uncounted_in_order(
+    conn: &AsyncPgConnection,
+    order_id: OrderId,
+    variants: impl IntoIterator<Item = VariantId>,
+) -> QueryResult<Vec<VariantId>> {
+    order_lines::table
+        .filter(order_lines::order_id.eq(order_id))
+        .filter(order_lines::variant_id.eq_any(variants))
+        .filter(diesel::dsl::not(order_lines::track_inventory))
+        .select(order_lines::variant_id)
+        .load(&mut { conn })
+        .await
+}
 
 /// The live reservations of an order. Call it under the order's lock, because only the holder of that lock
 /// ends them.

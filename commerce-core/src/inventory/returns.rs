@@ -9,6 +9,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use super::ledger::{LevelChange, MovementKind};
 use super::limits::ON_HAND_MAX;
 use super::lock::LockedStock;
+use super::reservation::uncounted_in_order;
 use crate::db::Retryable;
 use crate::ids::{LocationId, OrderId, VariantId};
 use crate::request::Origin;
@@ -65,7 +66,8 @@ impl Retryable for ReturnError {
 }
 
 /// Takes back units of an order that were shipped: all of them, or none. Call it under the order's lock, so
-/// that the same units cannot come back twice.
+/// that the same units cannot come back twice. Variants that were not counted when they were ordered are
+/// skipped: nothing left the stock for them, and nothing comes back into it.
 pub async fn return_units(
     conn: &AsyncPgConnection,
     stock: &mut LockedStock,
@@ -74,12 +76,13 @@ pub async fn return_units(
     reason: &str,
     origin: &Origin,
 ) -> Result<(), ReturnError> {
+    if let Some(none) = units.iter().find(|units| units.quantity < 1) {
+        return Err(ReturnError::NoUnits(*none));
+    }
+    let uncounted = uncounted_in_order(conn, order_id, units.iter().map(|units| units.variant_id)).await?;
+    let counted = || units.iter().filter(|units| !uncounted.contains(&units.variant_id));
     let mut returned: BTreeMap<VariantId, i64> = BTreeMap::new();
-    for &units in units {
-        let ReturnedUnits { variant_id, location_id, quantity, .. } = units;
-        if quantity < 1 {
-            return Err(ReturnError::NoUnits(units));
-        }
+    for &ReturnedUnits { variant_id, location_id, quantity, .. } in counted() {
         let sum = returned.entry(variant_id).or_default();
         *sum = sum.saturating_add(quantity);
         let level = stock.level_mut(variant_id, location_id).ok_or(ReturnError::UnknownLevel(variant_id))?;
@@ -97,7 +100,7 @@ pub async fn return_units(
         return Err(ReturnError::NotShipped(short));
     }
     let changes: Vec<LevelChange> =
-        units.iter().flat_map(|units| level_changes(*units, order_id, reason)).collect();
+        counted().flat_map(|units| level_changes(*units, order_id, reason)).collect();
     Ok(stock.write(conn, &changes, origin).await?)
 }
 

@@ -8,7 +8,8 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use super::OrderStatus;
 use crate::cart::Owner;
 use crate::db::time_before;
-use crate::schema::{order_lines, orders};
+use crate::inventory::ReservationStatus;
+use crate::schema::{orders, stock_reservations};
 use crate::settings::ShopSettings;
 
 /// What a shopper's unpaid orders keep from other shoppers.
@@ -35,12 +36,15 @@ pub enum HoldLimit {
 const AGE_MAX: std::time::Duration = std::time::Duration::from_secs(7 * 24 * 60 * 60);
 
 const ORDERS: &str = "count(DISTINCT orders.id)";
-const UNITS: &str = "coalesce(sum(order_lines.quantity), 0)::bigint";
+const UNITS: &str = "coalesce(sum(stock_reservations.quantity), 0)::bigint";
 
 /// The orders of this owner that wait for their payment.
 pub(crate) async fn open_orders(conn: &AsyncPgConnection, owner: Owner) -> QueryResult<OpenOrders> {
+    let held = stock_reservations::table.on(stock_reservations::order_id
+        .eq(orders::id.nullable())
+        .and(stock_reservations::status.eq(ReservationStatus::Held)));
     let open = orders::table
-        .inner_join(order_lines::table)
+        .left_join(held)
         .filter(orders::status.eq(OrderStatus::PendingPayment))
         .filter(orders::placed_at.gt(time_before(AGE_MAX)))
         .select((sql::<BigInt>(ORDERS), sql::<BigInt>(UNITS)));

@@ -8,7 +8,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::{CancelReason, FulfillmentStatus, Order, OrderStatus, TransitionError, derive_payment_status};
 use crate::db::clock;
-use crate::ids::OrderId;
+use crate::ids::{OrderId, VariantId};
 use crate::schema::{order_lines, orders};
 
 /// An order whose row this transaction has locked. Only [`lock`] makes one.
@@ -136,6 +136,20 @@ pub(crate) async fn update(conn: &mut AsyncPgConnection, order: &mut LockedOrder
         ))
         .returning(Order::as_returning())
         .get_result(conn)
+        .await?;
+    Ok(())
+}
+
+/// Writes for each line of a locked order whether units of its variant are counted, before stock is reserved
+/// again. `counted` are the variants that are.
+pub(crate) async fn recount(
+    conn: &mut AsyncPgConnection,
+    order: &LockedOrder,
+    counted: &[VariantId],
+) -> QueryResult<()> {
+    diesel::update(order_lines::table.filter(order_lines::order_id.eq(order.id)))
+        .set(order_lines::track_inventory.eq(order_lines::variant_id.eq_any(counted)))
+        .execute(conn)
         .await?;
     Ok(())
 }

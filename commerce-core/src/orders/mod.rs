@@ -17,7 +17,7 @@ pub use hold_limits::HoldLimit;
 pub(crate) use hold_limits::open_orders;
 pub use list::{ListOrdersError, OrderFilter, OrderSort, list};
 pub use lock::{LockedOrder, lock};
-pub(crate) use lock::{Received, mark_shipped, update};
+pub(crate) use lock::{Received, mark_shipped, recount, update};
 pub use number::{format_order_number, parse_order_number};
 pub use order::{NewLine, NewOrder, NewOrderSource, Order, OrderLine, find, find_owned, lines};
 pub(crate) use order::{insert, insert_line};

@@ -104,6 +104,9 @@ pub struct OrderLine {
     pub line_total_minor: i64,
     /// Units that were shipped.
     pub shipped_quantity: i64,
+    /// Whether units of the variant were counted when they were ordered, so that they were reserved. It stays
+    /// when the variant is switched.
+    pub track_inventory: bool,
 }
 
 /// The data of a new order.
@@ -184,6 +187,8 @@ pub struct NewLine {
     pub unit_price_minor: i64,
     /// The price times the quantity, in minor units.
     pub line_total_minor: i64,
+    /// Whether units of the variant are counted, so that they are reserved for the line.
+    pub track_inventory: bool,
 }
 
 /// Writes an order that waits for a payment.
@@ -242,6 +247,7 @@ pub(crate) async fn insert_line(
             order_lines::quantity.eq(line.quantity),
             order_lines::unit_price_minor.eq(line.unit_price_minor),
             order_lines::line_total_minor.eq(line.line_total_minor),
+            order_lines::track_inventory.eq(line.track_inventory),
         ))
         .execute(&mut { conn })
         .await?;
@@ -261,6 +267,7 @@ impl NewLine {
             unit_price_minor: self.unit_price_minor,
             line_total_minor: self.line_total_minor,
             shipped_quantity: 0,
+            track_inventory: self.track_inventory,
         }
     }
 }

@@ -169,9 +169,11 @@ async fn insert_staff_order(
     owner: Option<Owner>,
     wanted: &[(VariantId, i64)],
 ) -> Result<Order, ReserveError> {
-    let mut inputs = Vec::new();
+    let (mut inputs, mut counted) = (Vec::new(), Vec::new());
     for (variant_id, quantity) in wanted {
-        let price_minor = variants::table.find(variant_id).select(variants::price_minor).first(conn).await?;
+        let row = variants::table.find(variant_id).select((variants::price_minor, variants::track_inventory));
+        let (price_minor, track_inventory): (i64, bool) = row.first(conn).await?;
+        counted.extend(track_inventory.then_some(*variant_id));
         inputs.push(LineInput::untaxed(price_minor, *quantity));
     }
     let input = PriceInput::of_goods(inputs);
@@ -198,11 +200,15 @@ async fn insert_staff_order(
             quantity: *quantity,
             unit_price_minor: input.unit_price_minor,
             line_total_minor: line.total_minor,
+            track_inventory: counted.contains(variant_id),
         };
         orders::insert_line(conn, order.id, position, &line).await?;
     }
-    let demands: Vec<Demand> =
-        wanted.iter().map(|&(variant_id, quantity)| Demand { variant_id, quantity }).collect();
+    let demands: Vec<Demand> = wanted
+        .iter()
+        .filter(|(variant_id, _)| counted.contains(variant_id))
+        .map(|&(variant_id, quantity)| Demand { variant_id, quantity })
+        .collect();
     let mut stock = inventory::lock(conn, demands.iter().map(|demand| demand.variant_id)).await?;
     let holder = ReservedFor::Order { id: order.id, status: ReservationStatus::Held };
     inventory::reserve(conn, &mut stock, &demands, holder, &Origin::system()).await?;

@@ -20,6 +20,8 @@ pub fn variant(options: &[(&str, &str)], price: i64) -> NewVariant {
         price: usd(price),
         compare_at_price: None,
         active: true,
+        details: Default::default(),
+        staff: Default::default(),
     }
 }
 
@@ -34,6 +36,8 @@ pub fn product(title: &str, variants: Vec<NewVariant>) -> NewProduct {
         title: title.to_owned(),
         description: String::new(),
         status: ProductStatus::Active,
+        vendor: None,
+        tags: Vec::new(),
         attributes: Default::default(),
         option_names: Vec::new(),
         category_ids: Vec::new(),

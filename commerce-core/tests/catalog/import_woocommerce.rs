@@ -66,7 +66,7 @@ async fn a_product_comes_with_its_variations_categories_and_images() {
     );
     let urls: Vec<_> = tee.images.iter().map(|image| image.url.as_str()).collect();
     assert_eq!(urls, ["https://x.example/a.jpg", "https://x.example/b,c.jpg", "https://x.example/red.jpg"]);
-    assert_eq!(tee.attributes["tags"], serde_json::json!(["soft", "warm"]));
+    assert_eq!(tee.tags, ["soft", "warm"]);
     assert_eq!(
         (&tee.attributes["short_description"], &tee.attributes["sku"]),
         (&"<b>Short</b>".into(), &"tee".into())

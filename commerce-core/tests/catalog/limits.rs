@@ -51,10 +51,15 @@ async fn the_database_checks_the_same_limits() {
         ("categories_title_check", chars(limits::CATEGORY_TITLE_CHARS_MAX)),
         ("product_images_url_check", chars(limits::IMAGE_URL_BYTES_MAX)),
         ("products_slug_check", chars(limits::PRODUCT_SLUG_CHARS_MAX)),
+        ("products_tags_check", chars(limits::TAGS_PER_PRODUCT_MAX * limits::TAG_CHARS_MAX)),
         ("products_title_check", chars(limits::TITLE_CHARS_MAX)),
+        ("products_vendor_check", chars(limits::VENDOR_CHARS_MAX)),
+        ("variants_barcode_check", chars(limits::BARCODE_CHARS_MAX)),
         ("variants_compare_at_minor_check", limits::PRICE_MINOR_MAX),
+        ("variants_cost_minor_check", limits::PRICE_MINOR_MAX),
         ("variants_price_minor_check", limits::PRICE_MINOR_MAX),
         ("variants_sku_check", chars(limits::SKU_CHARS_MAX)),
+        ("variants_weight_grams_check", limits::WEIGHT_GRAMS_MAX.into()),
     ];
     assert_eq!(found, expected.map(|(name, max)| (name.to_owned(), max)).into());
     db.finish().await;

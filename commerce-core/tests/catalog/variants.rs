@@ -41,7 +41,7 @@ async fn a_variant_is_added_with_its_stock() {
             .await
             .unwrap();
     let added = after.variants.iter().find(|variant| variant.id == id).unwrap();
-    assert_eq!((added.title.as_str(), added.available), ("M", 7));
+    assert_eq!((added.title.as_str(), added.available), ("M", 7.into()));
     assert_eq!((after.price_from, after.version), (Some(usd(200)), 2));
 
     let again =
@@ -65,7 +65,7 @@ async fn the_only_variant_decides_the_names_of_the_options() {
     let after =
         catalog::update_variant(conn, cap.id, cap.variants[0].id, None, sized, Currency::USD).await.unwrap();
     assert_eq!(after.option_names, ["Size"]);
-    assert_eq!((after.variants[0].title.as_str(), after.variants[0].available), ("S", 3));
+    assert_eq!((after.variants[0].title.as_str(), after.variants[0].available), ("S", 3.into()));
     let (_, after) = catalog::add_variant(conn, cap.id, None, variant(&[("Size", "M")], 900), Currency::USD)
         .await
         .unwrap();
@@ -167,7 +167,7 @@ async fn a_matrix_adds_what_is_missing_and_nothing_twice() {
             .unwrap();
     assert_eq!((added, again.version), (0, more.version));
     let levels = commerce_core::inventory::available_by_variant(conn, &[more.variants[4].id]).await.unwrap();
-    assert_eq!(levels.get(&more.variants[4].id), Some(&0));
+    assert_eq!(levels.get(&more.variants[4].id), Some(&0.into()));
 
     let other = [option("Material", &["Wool"])];
     let refused =

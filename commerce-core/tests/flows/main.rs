@@ -24,3 +24,4 @@ mod round_trips;
 mod shipping;
 mod staff_orders;
 mod sweeps;
+mod uncounted;

@@ -87,7 +87,7 @@ async fn an_item_that_cannot_be_ordered_says_why_as_the_checkout_would() {
     let (short_of, wrong) = (Some(ItemProblem::OutOfStock), Some(ItemProblem::CurrencyMismatch));
     assert_eq!(problems, [None, short_of, Some(ItemProblem::NotForSale), wrong]);
     assert_eq!((quoted.totals.total_minor, quoted.expected_total()), (100 + 600, None));
-    assert_eq!(quoted.items[1].available, 2);
+    assert_eq!(quoted.items[1].available, 2.into());
 
     // One after the other, the checkout refuses for the same reasons.
     let checkout = async || place_order(&mut *db.conn().await, &shop, order_wish(owner)).await;

@@ -20,8 +20,10 @@ pub async fn stock_the_shop(db: &TestDatabase) {
         .category(&kitchen)
         .create(conn)
         .await;
-    goods("Serving Bowl", 4800, 9)
+    // Without a unit in stock, and for sale because nobody counts it.
+    goods("Serving Bowl", 4800, 0)
         .option("Glaze", &["Moss"])
+        .uncounted()
         .description("<p>Salad for six, beside a mug or two.</p>")
         .category(&kitchen)
         .create(conn)

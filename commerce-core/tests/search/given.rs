@@ -25,6 +25,8 @@ pub fn goods(title: &str, price: i64, stock: i64) -> Goods {
             title: title.to_owned(),
             description: String::new(),
             status: ProductStatus::Active,
+            vendor: None,
+            tags: Vec::new(),
             attributes: Default::default(),
             option_names: Vec::new(),
             category_ids: Vec::new(),
@@ -42,6 +44,8 @@ fn variant(options: &[(&str, &str)], price: i64) -> NewVariant {
         price: Money::new(price, Currency::USD),
         compare_at_price: None,
         active: true,
+        details: Default::default(),
+        staff: Default::default(),
     }
 }
 
@@ -71,6 +75,12 @@ impl Goods {
         let (price, stock) = (self.product.variants[0].price.amount_minor, self.stock[0]);
         self.product.variants = values.iter().map(|value| variant(&[(name, value)], price)).collect();
         self.stock = vec![stock; values.len()];
+        self
+    }
+
+    /// Sold without being counted.
+    pub fn uncounted(mut self) -> Self {
+        self.product.variants.iter_mut().for_each(|variant| variant.details.track_inventory = false);
         self
     }
 

@@ -58,7 +58,10 @@ async fn every_change_is_found_at_once() {
     let attributes =
         serde_json::from_str(r#"{"tags": ["picnic", {"deep": "enamel"}], "year": 1838}"#).unwrap();
     patch(conn, mug.id, ProductPatch { attributes: Some(attributes), ..Default::default() }).await;
-    for query in ["picnic", "enamel", "1838"] {
+    let tags = Some(vec!["hamper".to_owned()]);
+    let patched = ProductPatch { vendor: Some(Some("Falcon".into())), tags, ..Default::default() };
+    patch(conn, mug.id, patched).await;
+    for query in ["picnic", "enamel", "1838", "falcon", "hamper"] {
         assert_eq!(found(&db, query).await, ["Beaker"], "{query}");
     }
     catalog::delete_category(conn, kitchen.id, WithProducts::Detach, WithChildren::Refuse).await.unwrap();
@@ -96,6 +99,14 @@ async fn stock_counts_when_it_runs_out_and_when_it_comes_back() {
     db.order(&shop, &[(variant, 1)]).await;
     assert!(in_stock().await);
     db.order(&shop, &[(variant, 1)]).await;
+    assert!(!in_stock().await);
+    let switch = async |track_inventory| {
+        let switch = format!("UPDATE commerce.variants SET track_inventory = {track_inventory}");
+        db.conn().await.batch_execute(&switch).await.unwrap();
+    };
+    switch(false).await;
+    assert!(in_stock().await, "it is not counted");
+    switch(true).await;
     assert!(!in_stock().await);
     db.restock(variant, 1).await;
     assert!(in_stock().await);

@@ -291,8 +291,9 @@ pub struct CartLine {
     pub quantity: i64,
     pub unit_price: Money,
     pub line_total: Money,
-    /// Units that this shopper could order now. 0 if the variant is no longer for sale.
-    pub available: i64,
+    /// Units that this shopper could order now. 0 if the variant is no longer for sale. Absent if its units
+    /// are not counted, so that any quantity can be ordered.
+    pub available: Option<i64>,
 }
 
 impl Cart {
@@ -314,7 +315,7 @@ impl From<CartView> for Cart {
             quantity: line.quantity,
             unit_price: Money::new(line.unit_price_minor, currency),
             line_total: Money::new(line.line_total_minor, currency),
-            available: line.available,
+            available: line.available.units(),
         };
         Self {
             id: view.id.map(|id| id.0),
@@ -337,7 +338,7 @@ impl Example for CartLine {
             quantity: 2,
             unit_price: Money { amount: 6000, currency: "USD".to_owned() },
             line_total: Money { amount: 12000, currency: "USD".to_owned() },
-            available: 14,
+            available: Some(14),
         }
     }
 }

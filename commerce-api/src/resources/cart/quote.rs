@@ -82,8 +82,9 @@ pub struct QuotedItem {
     pub quantity: i64,
     pub unit_price: Money,
     pub line_total: Money,
-    /// Units that this shopper could order now.
-    pub available: i64,
+    /// Units that this shopper could order now. Absent if they are not counted, so that any quantity can be
+    /// ordered.
+    pub available: Option<i64>,
     /// Absent if checkout would accept the item.
     pub problem: Option<ItemProblem>,
 }
@@ -155,7 +156,7 @@ impl From<cart::QuotedItem> for QuotedItem {
             quantity: item.quantity,
             unit_price: item.unit_price.into(),
             line_total: item.line_total.into(),
-            available: item.available,
+            available: item.available.units(),
             problem: item.problem.map(Into::into),
         }
     }
@@ -178,7 +179,7 @@ impl Example for QuotedItem {
             quantity: 2,
             unit_price: Money { amount: 6000, currency: "USD".to_owned() },
             line_total: Money { amount: 12000, currency: "USD".to_owned() },
-            available: 14,
+            available: Some(14),
             problem: None,
         }
     }

@@ -97,12 +97,16 @@ async fn rename_a_category_with_a_product(database: &TestDatabase) {
         price: Money::new(1000, Currency::USD),
         compare_at_price: None,
         active: true,
+        details: Default::default(),
+        staff: Default::default(),
     };
     let product = NewProduct {
         slug: None,
         title: "Mug".to_owned(),
         description: String::new(),
         status: ProductStatus::Active,
+        vendor: None,
+        tags: Vec::new(),
         attributes: Default::default(),
         option_names: Vec::new(),
         category_ids: vec![kitchen.id],

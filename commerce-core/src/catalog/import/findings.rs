@@ -80,6 +80,10 @@ text_enum! {
         RepeatedOptions = "repeated_options",
         /// The compare-at price cannot be read. It is left out.
         UnreadableCompareAtPrice = "unreadable_compare_at_price",
+        /// A weight, a barcode, a cost or another detail of a variant cannot be read. It is left out.
+        UnreadableDetail = "unreadable_detail",
+        /// The source sells beyond the count. The wish is kept, but nothing is sold beyond the count here.
+        ContinueSelling = "continue_selling",
         /// The URL of an image was not one, and is one now.
         MendedImage = "mended_image",
         /// The image is left out.
@@ -118,6 +122,8 @@ impl WarningKind {
             Self::UnusableSku => "the SKU cannot be used; the variant is imported without it",
             Self::RepeatedOptions => "an earlier variant has the same options; this one is left out",
             Self::UnreadableCompareAtPrice => "a compare-at price is not understood, and left out",
+            Self::UnreadableDetail => "a detail of a variant is not understood, and left out",
+            Self::ContinueSelling => "the source sells beyond the count; here nothing is sold beyond it",
             Self::MendedImage => "the URL of an image is mended",
             Self::UnusableImage => "an image is left out",
             Self::CutAlternativeText => "the alternative text of an image is cut",

@@ -6,8 +6,9 @@ use super::findings::{Findings, LineError, WarningKind};
 use super::table::Row;
 use super::{Columns, ImportedVariant};
 use crate::catalog::category_names::CategoryName;
-use crate::catalog::insert_product::normalise_variant;
-use crate::catalog::product::{Attributes, NewImage, NewVariant, ProductStatus};
+use crate::catalog::insert_product::{normalise_variant, normalised_tags};
+use crate::catalog::product::{Attributes, NewImage, NewVariant, ProductStatus, VariantPatch};
+use crate::catalog::{StaffDetails, VariantDetails, limits};
 use crate::inventory::ON_HAND_MAX;
 use crate::money::Money;
 
@@ -25,6 +26,9 @@ pub(super) struct Head {
     pub title: String,
     pub description: Option<String>,
     pub status: Option<ProductStatus>,
+    pub vendor: Option<String>,
+    /// Empty if the row says nothing about them.
+    pub tags: Vec<String>,
     pub attributes: Attributes,
     pub categories: Vec<CategoryName>,
     /// Why shoppers will not see the product.
@@ -41,6 +45,8 @@ pub(super) struct LineVariant {
     pub compare_at_price: Option<Option<Money>>,
     pub active: Option<bool>,
     pub stock: Option<i64>,
+    /// What it carries, as far as the row says it.
+    pub details: VariantPatch,
 }
 
 #[derive(Debug)]
@@ -86,22 +92,64 @@ pub(super) trait Reader {
 }
 
 impl LineVariant {
+    /// The image that shows the variant. It becomes one of the product's, unless another row has it too.
+    pub fn image(&self) -> Option<LineImage> {
+        let url = self.details.image_url.clone().flatten()?;
+        Some(LineImage { image: NewImage { url, alt: String::new() }, position: None })
+    }
+
     pub fn into_imported(self) -> ImportedVariant {
+        let (mut details, mut staff) = (VariantDetails::default(), StaffDetails::default());
+        self.details.apply_to(&mut details, &mut staff);
         let mut variant = NewVariant {
             sku: self.sku,
             options: self.options.into_iter().collect::<BTreeMap<_, _>>(),
             price: self.price,
             compare_at_price: self.compare_at_price.flatten(),
             active: self.active.unwrap_or(true),
+            details,
+            staff,
         };
         normalise_variant(&mut variant);
         ImportedVariant {
             has_compare_at_column: self.compare_at_price.is_some(),
             has_active_column: self.active.is_some(),
             stock: self.stock,
+            details: self.details,
             variant,
         }
     }
+}
+
+/// The vendor, which is left out if it is too long.
+pub(super) fn vendor(row: &Row, column: &str, text: &str, found: &mut Findings) -> Option<String> {
+    let (length, max) = (text.chars().count(), limits::VENDOR_CHARS_MAX);
+    if length > max {
+        let message = format!("has {length} characters; at most {max} are allowed");
+        found.warn(WarningKind::UnusableAttributes, error(row, column, message));
+    }
+    (1..=max).contains(&length).then(|| text.to_owned())
+}
+
+/// Tags separated by commas.
+pub(super) fn tags(row: &Row, column: &str, text: &str, found: &mut Findings) -> Vec<String> {
+    let tags = text.split(',').map(str::trim).filter(|tag| !tag.is_empty()).map(str::to_owned);
+    usable_tags(row, column, tags.collect(), found)
+}
+
+/// Tags without those that have a comma or are too long, and without those beyond the limit.
+pub(super) fn usable_tags(row: &Row, column: &str, tags: Vec<String>, found: &mut Findings) -> Vec<String> {
+    let mut usable = normalised_tags(&tags);
+    let total = usable.len();
+    usable.retain(|tag| tag.chars().count() <= limits::TAG_CHARS_MAX && !tag.contains(','));
+    usable.truncate(limits::TAGS_PER_PRODUCT_MAX);
+    if usable.len() < total {
+        let kept = usable.len();
+        let message =
+            format!("{kept} of {total} tags are imported; the others cannot be used, or are too many");
+        found.warn(WarningKind::UnusableAttributes, error(row, column, message));
+    }
+    usable
 }
 
 /// A compare-at price, which is left out if it cannot be read. An empty cell means that there is none.

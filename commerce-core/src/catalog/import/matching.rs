@@ -82,6 +82,8 @@ pub(super) fn product_changes(
             .filter(|html| description::sanitise(html) != before.description)
             .cloned(),
         status: imported.status.filter(|status| *status != before.status),
+        vendor: Some(imported.vendor.clone()).filter(|vendor| vendor.is_some() && *vendor != before.vendor),
+        tags: Some(&imported.tags).filter(|tags| !tags.is_empty() && **tags != before.tags).cloned(),
         attributes: (attributes != before.attributes).then_some(attributes),
         option_names: (imported.option_names != before.option_names).then(|| imported.option_names.clone()),
         category_ids: (categories != before.category_ids).then_some(categories),
@@ -126,6 +128,8 @@ pub(super) fn changed_variants(
 
 fn with_row(known: &Variant, row: &ImportedVariant) -> Variant {
     let new = &row.variant;
+    let (mut details, mut staff) = (known.details.clone(), known.staff.clone().unwrap_or_default());
+    row.details.apply_to(&mut details, &mut staff);
     Variant {
         sku: new.sku.clone().or_else(|| known.sku.clone()),
         options: new.options.clone(),
@@ -136,6 +140,8 @@ fn with_row(known: &Variant, row: &ImportedVariant) -> Variant {
             known.compare_at_price
         },
         active: if row.has_active_column { new.active } else { known.active },
+        details,
+        staff: Some(staff),
         ..known.clone()
     }
 }

@@ -1,5 +1,7 @@
 //! Leaves out the lesser values of a product that cannot be imported, so that they do not cost the product.
 
+use std::collections::HashSet;
+
 use super::ImportedProduct;
 use super::findings::{Findings, WarningKind};
 use crate::catalog::{ProductRefusal, limits};
@@ -13,6 +15,7 @@ pub(super) fn mend(
     found: &mut Findings,
 ) -> Vec<FieldError> {
     cut_alternative_texts(product, found);
+    drop_missing_images(product);
     mend_categories(product, found);
     let errors = match product.check(currency) {
         Ok(()) => return Vec::new(),
@@ -62,7 +65,19 @@ pub(super) fn mend(
         product.images.remove(at);
         product.places.image_lines.remove(at);
     }
+    drop_missing_images(product);
     remaining
+}
+
+/// A variant whose image is left out has none. The warning is that of the image.
+fn drop_missing_images(product: &mut ImportedProduct) {
+    let images: HashSet<&str> = product.images.iter().map(|image| image.url.as_str()).collect();
+    for row in &mut product.variants {
+        if row.variant.details.image_url.as_deref().is_some_and(|url| !images.contains(url)) {
+            row.variant.details.image_url = None;
+            row.details.image_url = None;
+        }
+    }
 }
 
 fn is_too_long(product: &ImportedProduct, at: Option<usize>) -> bool {

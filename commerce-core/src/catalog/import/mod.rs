@@ -12,6 +12,7 @@
 //! a product that was renamed keeps its new slug. An import adds and changes. It never removes a variant, a category or an
 //! attribute, and columns that a file does not have change nothing.
 
+pub(super) mod details;
 mod dialect;
 mod findings;
 mod group;
@@ -31,7 +32,7 @@ mod woocommerce;
 mod woocommerce_cells;
 
 use super::category_names::CategoryName;
-use super::product::{Attributes, NewImage, NewVariant, ProductStatus};
+use super::product::{Attributes, NewImage, NewVariant, ProductStatus, VariantPatch};
 use crate::money::Currency;
 use crate::text_enum::text_enum;
 
@@ -45,9 +46,11 @@ text_enum! {
     pub enum Layout {
         /// Shopify's product CSV, with the column names of its older and its newer exports.
         Shopify = "shopify",
-        /// Columns `slug`, `title` and `price`, and optionally `description`, `status`, `categories` (titles
+        /// Columns `slug`, `title` and `price`, and optionally `description`, `status`, `vendor`, `tags`
+        /// (separated by commas), `categories` (titles
         /// separated by `|`, or JSON pairs of titles and slugs: `[["Sale","winter-sale"]]`), `options` (`Size=S; Color=Blue`), `sku`, `compare_at_price`, `currency`,
-        /// `stock`, `active`, `image_url`, `image_alt`, `attribute:NAME` for an attribute that is a text, and
+        /// `stock`, `active`, `track_inventory`, `continue_selling`, `weight_grams`, `requires_shipping`,
+        /// `taxable`, `barcode`, `cost`, `variant_image_url`, `image_url`, `image_alt`, `attribute:NAME` for an attribute that is a text, and
         /// `attributes` for other attributes, as a JSON object. Options that contain `=` or `;` are JSON
         /// pairs: `[["Size","S;M"]]`.
         Native = "native",
@@ -116,6 +119,10 @@ pub struct ImportedProduct {
     pub status: Option<ProductStatus>,
     /// The place that says why shoppers will not see the product.
     pub hidden: Option<LineError>,
+    /// Who makes or supplies it.
+    pub vendor: Option<String>,
+    /// Its tags. If the file has none, those that the product has are kept.
+    pub tags: Vec<String>,
     /// Attributes to add to those of the product.
     pub attributes: Attributes,
     /// Its categories. Missing categories are created.
@@ -141,6 +148,8 @@ pub struct ImportedVariant {
     pub has_active_column: bool,
     /// Units on hand.
     pub stock: Option<i64>,
+    /// What it carries, as far as the file says it.
+    pub details: VariantPatch,
 }
 
 /// The lines and columns that a product was read from.

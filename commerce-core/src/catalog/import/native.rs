@@ -1,8 +1,11 @@
 //! Our own layout: plain columns, described at [`super::Layout::Native`].
 
 use super::Columns;
+use super::details::{self, Details};
 use super::findings::{Findings, LineError};
-use super::line::{Head, Line, LineVariant, Reader, compare_at_price, error, image, missing_column, units};
+use super::line::{
+    Head, Line, LineVariant, Reader, compare_at_price, error, image, missing_column, tags, units, vendor,
+};
 use super::prices::Prices;
 use super::table::{Header, Row};
 use crate::catalog::category_names::CategoryName;
@@ -10,11 +13,13 @@ use crate::catalog::product::{Attributes, ProductStatus};
 
 const ATTRIBUTE: &str = "attribute:";
 /// All columns except those of single attributes. An export writes its cells in this order.
-pub(in crate::catalog) const COLUMNS: [&str; 15] = [
+pub(in crate::catalog) const COLUMNS: [&str; 17] = [
     "slug",
     "title",
     "description",
     "status",
+    "vendor",
+    "tags",
     "categories",
     "options",
     "sku",
@@ -36,6 +41,7 @@ struct Native {
     price: usize,
     /// The other columns, by name.
     places: [Option<usize>; COLUMNS.len()],
+    details: Details,
     /// The attributes with a column, and its place.
     attributes: Vec<(String, usize)>,
 }
@@ -50,7 +56,7 @@ pub(super) fn reader(header: &Header, prices: Prices) -> Result<Box<dyn Reader +
                 let key = name.get(ATTRIBUTE.len()..).unwrap_or_default().trim();
                 attributes.push((key.to_owned(), place));
             }
-            None if COLUMNS.contains(&lower.as_str()) => {}
+            None if COLUMNS.contains(&lower.as_str()) || details::NATIVE.contains(&lower.as_str()) => {}
             None => {
                 let message = "is not a column that can be imported; an attribute is named attribute:NAME";
                 errors.push(LineError { line: 1, column: name.clone(), message: message.to_owned() });
@@ -69,7 +75,8 @@ pub(super) fn reader(header: &Header, prices: Prices) -> Result<Box<dyn Reader +
         return Err(errors);
     }
     let places = COLUMNS.map(|column| header.place(&[column]));
-    Ok(Box::new(Native { prices, slug, title, price, places, attributes }))
+    let details = Details::native(header);
+    Ok(Box::new(Native { prices, slug, title, price, places, details, attributes }))
 }
 
 impl Reader for Native {
@@ -99,14 +106,15 @@ impl Reader for Native {
         if row.cell(Some(self.slug)).is_empty() {
             found.errors.push(error(row, "slug", "is empty"));
         }
-        let head = (!row.cell(Some(self.title)).is_empty()).then(|| self.head(row, &mut found.errors));
+        let head = (!row.cell(Some(self.title)).is_empty()).then(|| self.head(row, found));
         let texts = [row.cell(Some(self.price)), self.cell(row, "sku"), self.cell(row, "options")];
         let has_variant = head.is_some() || texts.iter().any(|text| !text.is_empty());
         let variant = has_variant.then(|| self.variant(row, found)).flatten();
-        let images = match self.cell(row, "image_url") {
+        let mut images = match self.cell(row, "image_url") {
             "" => Vec::new(),
             url => vec![image(row, "image_url", url, self.cell(row, "image_alt"), None, found)],
         };
+        images.extend(variant.as_ref().and_then(LineVariant::image));
         Line { head, variant, images }
     }
 }
@@ -121,7 +129,10 @@ impl Native {
         row.cell(self.place(column))
     }
 
-    fn head(&self, row: &Row, errors: &mut Vec<LineError>) -> Head {
+    fn head(&self, row: &Row, found: &mut Findings) -> Head {
+        let vendor = vendor(row, "vendor", self.cell(row, "vendor"), found);
+        let tags = tags(row, "tags", self.cell(row, "tags"), found);
+        let errors = &mut found.errors;
         let status = match self.cell(row, "status") {
             "" => None,
             text => text.parse().map_err(|message: String| errors.push(error(row, "status", message))).ok(),
@@ -148,6 +159,8 @@ impl Native {
             title: row.cell(Some(self.title)).to_owned(),
             description: self.place("description").map(|place| row.cell(Some(place)).to_owned()),
             status,
+            vendor,
+            tags,
             attributes,
             categories,
             hidden: is_hidden.then(|| error(row, "status", format!("is {}", self.cell(row, "status")))),
@@ -161,6 +174,7 @@ impl Native {
             .place("compare_at_price")
             .map(|place| compare_at_price(row, "compare_at_price", row.cell(Some(place)), parse, found));
         let stock = units(row, "stock", self.cell(row, "stock"), found);
+        let details = self.details.read(row, self.prices, found);
         let mut fail = |column: &str, message: String| found.errors.push(error(row, column, message));
         let price = parse(row.cell(Some(self.price))).map_err(|message| fail("price", message)).ok();
         let options = parse_options(self.cell(row, "options")).unwrap_or_else(|message| {
@@ -184,7 +198,7 @@ impl Native {
             return None;
         }
         let sku = Some(self.cell(row, "sku")).filter(|sku| !sku.is_empty()).map(str::to_owned);
-        Some(LineVariant { sku, options, price: price?, compare_at_price, active, stock })
+        Some(LineVariant { sku, options, price: price?, compare_at_price, active, stock, details })
     }
 }
 

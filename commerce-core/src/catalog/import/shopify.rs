@@ -1,9 +1,11 @@
 //! Shopify's product CSV, with the column names of its older exports and then those of its newer ones.
 
 use super::Columns;
+use super::details::Details;
 use super::findings::{Findings, LineError, WarningKind};
 use super::line::{
-    Head, Line, LineImage, LineVariant, Reader, compare_at_price, error, image, missing_column, units,
+    Head, Line, LineImage, LineVariant, Reader, compare_at_price, error, image, missing_column, tags, units,
+    vendor,
 };
 use super::prices::Prices;
 use super::table::{Header, Row};
@@ -49,6 +51,7 @@ struct Shopify {
     price: usize,
     body: Option<usize>,
     vendor: Option<usize>,
+    vendor_column: String,
     kind: Option<usize>,
     product_category: Option<usize>,
     tags: Option<usize>,
@@ -67,6 +70,7 @@ struct Shopify {
     image_position: Option<usize>,
     image_alt: Option<usize>,
     variant_image: Option<usize>,
+    details: Details,
     seo_title: Option<usize>,
     seo_description: Option<usize>,
 }
@@ -107,6 +111,7 @@ pub(super) fn reader(header: &Header, prices: Prices) -> Result<Box<dyn Reader +
         price,
         body: header.place(BODY),
         vendor: header.place(VENDOR),
+        vendor_column: header.name(VENDOR),
         kind: header.place(TYPE),
         product_category: header.place(PRODUCT_CATEGORY),
         tags: header.place(TAGS),
@@ -124,6 +129,7 @@ pub(super) fn reader(header: &Header, prices: Prices) -> Result<Box<dyn Reader +
         image_position: header.place(IMAGE_POSITION),
         image_alt: header.place(IMAGE_ALT),
         variant_image: header.place(VARIANT_IMAGE),
+        details: Details::shopify(header),
         seo_title: header.place(SEO_TITLE),
         seo_description: header.place(SEO_DESCRIPTION),
     }))
@@ -167,10 +173,10 @@ impl Reader for Shopify {
 
 impl Shopify {
     fn head(&self, row: &Row, found: &mut Findings) -> Head {
-        let tags: Vec<String> = split(row.cell(self.tags), ',');
+        let tags = tags(row, &self.columns.attributes, row.cell(self.tags), found);
+        let vendor = vendor(row, &self.vendor_column, row.cell(self.vendor), found);
         let mut attributes = Attributes::new();
         let texts = [
-            ("vendor", self.vendor),
             ("type", self.kind),
             ("product_category", self.product_category),
             ("seo_title", self.seo_title),
@@ -183,14 +189,13 @@ impl Shopify {
             }
         }
         let categories = self.category_title(row, &tags).map(CategoryName::Title).into_iter().collect();
-        if !tags.is_empty() {
-            attributes.insert("tags".to_owned(), tags.into());
-        }
         let (status, hidden) = self.status(row, found);
         Head {
             title: row.cell(Some(self.title)).to_owned(),
             description: self.body.map(|place| row.cell(Some(place)).to_owned()),
             status,
+            vendor,
+            tags,
             attributes,
             categories,
             hidden,
@@ -275,6 +280,7 @@ impl Shopify {
             price.filter(|price| price.amount_minor > 0)
         });
         let stock = units(row, &self.columns.stock, row.cell(self.quantity), found);
+        let details = self.details.read(row, self.prices, found);
         let sku = Some(row.cell(self.sku).trim_start_matches('\'')).filter(|sku| !sku.is_empty());
         if found.errors.len() > before {
             return None;
@@ -286,6 +292,7 @@ impl Shopify {
             compare_at_price,
             active: None,
             stock,
+            details,
         })
     }
 
@@ -331,8 +338,4 @@ impl Shopify {
         }
         images
     }
-}
-
-fn split(text: &str, separator: char) -> Vec<String> {
-    text.split(separator).map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
 }

@@ -5,13 +5,14 @@ use super::Columns;
 use super::findings::{Findings, LineError, WarningKind};
 use super::line::{
     Head, Line, LineImage, LineVariant, Place, Reader, compare_at_price, error, image, missing_column, units,
+    usable_tags,
 };
 use super::prices::Prices;
 use super::table::{Header, Row};
 use super::woocommerce_cells::{kind_of, list, paragraphs, text_with_lines};
 use crate::catalog::category_names::CategoryName;
 use crate::catalog::description;
-use crate::catalog::product::{Attributes, ProductStatus};
+use crate::catalog::product::{Attributes, ProductStatus, VariantPatch};
 use crate::money::Money;
 
 const ID: &[&str] = &["ID"];
@@ -171,10 +172,7 @@ impl WooCommerce {
             .filter(|(name, values)| !name.is_empty() && !values.is_empty())
             .map(|(name, values)| (name, values.into()))
             .collect();
-        let tags = list(row.cell(self.tags));
-        if !tags.is_empty() {
-            attributes.insert("tags".to_owned(), tags.into());
-        }
+        let tags = usable_tags(row, "Tags", list(row.cell(self.tags)), found);
         let short = description::sanitise(&text_with_lines(row.cell(self.short_description)));
         if !short.is_empty() {
             attributes.insert("short_description".to_owned(), short.into());
@@ -192,6 +190,8 @@ impl WooCommerce {
             title: title.to_owned(),
             description: self.description.map(|place| paragraphs(&text_with_lines(row.cell(Some(place))))),
             status,
+            vendor: None,
+            tags,
             attributes,
             categories: list(row.cell(self.categories)).into_iter().map(path).collect(),
             hidden,
@@ -259,6 +259,7 @@ impl WooCommerce {
             compare_at_price: Some(compare_at_price),
             active: self.published.map(|_| !is_private),
             stock,
+            details: VariantPatch::default(),
         })
     }
 

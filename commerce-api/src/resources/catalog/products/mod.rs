@@ -114,7 +114,7 @@ impl Products {
 
     /// Replace a product
     ///
-    /// Description, categories, attributes and images that are left out become empty. Status, slug, price and
+    /// Description, vendor, tags, categories, attributes and images that are left out become empty. Status, slug, price and
     /// SKU keep their value if they are left out. Price and SKU can be given only for a product with one
     /// variant.
     #[oai(path = "/products/:id_or_slug", method = "put", operation_id = "replace_product")]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use commerce_core::catalog::{
     Attributes, NewImage, NewProduct, NewVariant, OptionValues, ProductPatch, ProductRefusal,
-    ProductStatus as Status, VariantPatch,
+    ProductStatus as Status, StaffDetails, VariantDetails, VariantPatch,
 };
 use commerce_core::flows::{CreateProduct, CreateProductError};
 use commerce_core::ids::CategoryId;
@@ -35,6 +35,12 @@ pub struct CreateProductRequest {
     pub status: Option<ProductStatus>,
     #[oai(validator(max_items = 20))]
     pub category_ids: Option<Vec<Uuid>>,
+    /// Who makes or supplies it.
+    #[oai(validator(min_length = 1, max_length = 255))]
+    pub vendor: Option<String>,
+    /// Words that the merchant sorts it by, without commas. A repeated one counts once.
+    #[oai(validator(max_items = 250))]
+    pub tags: Option<Vec<String>>,
     pub attributes: Option<FreeFacts>,
     /// The names of the options in display order. Alphabetical by default.
     #[oai(validator(max_items = 3))]
@@ -49,7 +55,8 @@ pub struct CreateProductRequest {
     /// Units on hand of the only variant.
     #[oai(validator(minimum(value = "0")))]
     pub stock: Option<i64>,
-    /// Give either `variants`, or `price`, `sku` and `stock`.
+    /// Give either `variants`, or `price`, `sku` and `stock`. A product without options may have one variant
+    /// here, with everything that a variant carries.
     #[oai(validator(max_items = 2048))]
     pub variants: Option<Vec<CreateVariantRequest>>,
 }
@@ -69,6 +76,27 @@ pub struct CreateVariantRequest {
     pub stock: Option<i64>,
     /// Whether the variant is on sale, `true` by default.
     pub active: Option<bool>,
+    /// Whether units are counted. A variant that is not counted, such as a service or a download, is always
+    /// available, and nothing is reserved of it. `true` by default.
+    pub track_inventory: Option<bool>,
+    /// What a unit weighs, in grams.
+    #[oai(validator(minimum(value = "0"), maximum(value = "100000000")))]
+    pub weight_grams: Option<i32>,
+    /// Whether it is sent in a parcel. `true` by default.
+    pub requires_shipping: Option<bool>,
+    /// Whether tax is due on it. `true` by default.
+    pub taxable: Option<bool>,
+    /// The number that a scanner reads, such as a GTIN, an ISBN or a UPC.
+    #[oai(validator(min_length = 1, max_length = 255))]
+    pub barcode: Option<String>,
+    /// The URL of the product's image that shows this variant.
+    #[oai(validator(min_length = 1, max_length = 2048))]
+    pub image_url: Option<String>,
+    /// What a unit costs the merchant. Only staff see it.
+    pub cost: Option<Money>,
+    /// Whether the merchant wants to sell beyond the count. The wish is kept, and only staff see it. Nothing
+    /// is sold beyond the count. `false` by default.
+    pub continue_selling: Option<bool>,
 }
 
 /// An image to link. It is not downloaded.
@@ -100,6 +128,12 @@ pub struct ReplaceProductRequest {
     pub status: Option<ProductStatus>,
     #[oai(validator(max_items = 20))]
     pub category_ids: Option<Vec<Uuid>>,
+    /// Who makes or supplies it.
+    #[oai(validator(min_length = 1, max_length = 255))]
+    pub vendor: Option<String>,
+    /// Words that the merchant sorts it by, without commas. A repeated one counts once.
+    #[oai(validator(max_items = 250))]
+    pub tags: Option<Vec<String>>,
     pub attributes: Option<FreeFacts>,
     /// The same names in another order. They keep their order by default.
     #[oai(validator(max_items = 3))]
@@ -129,6 +163,12 @@ pub struct UpdateProductRequest {
     pub status: Option<ProductStatus>,
     #[oai(validator(max_items = 20))]
     pub category_ids: Option<Vec<Uuid>>,
+    /// Who makes or supplies it. Null removes it.
+    #[oai(validator(min_length = 1, max_length = 255))]
+    pub vendor: MaybeUndefined<String>,
+    /// Words that the merchant sorts it by, without commas. A repeated one counts once. Those that are left out are removed.
+    #[oai(validator(max_items = 250))]
+    pub tags: Option<Vec<String>>,
     /// All attributes. Those that are left out are removed.
     pub attributes: Option<FreeFacts>,
     /// The same names in another order.
@@ -158,6 +198,27 @@ pub struct UpdateVariantRequest {
     /// Null removes it.
     pub compare_at_price: MaybeUndefined<Money>,
     pub active: Option<bool>,
+    /// Whether units are counted. A variant that is not counted, such as a service or a download, is always
+    /// available, and nothing is reserved of it.
+    pub track_inventory: Option<bool>,
+    /// What a unit weighs, in grams. Null removes it.
+    #[oai(validator(minimum(value = "0"), maximum(value = "100000000")))]
+    pub weight_grams: MaybeUndefined<i32>,
+    /// Whether it is sent in a parcel.
+    pub requires_shipping: Option<bool>,
+    /// Whether tax is due on it.
+    pub taxable: Option<bool>,
+    /// The number that a scanner reads, such as a GTIN, an ISBN or a UPC. Null removes it.
+    #[oai(validator(min_length = 1, max_length = 255))]
+    pub barcode: MaybeUndefined<String>,
+    /// The URL of the product's image that shows this variant. Null removes it.
+    #[oai(validator(min_length = 1, max_length = 2048))]
+    pub image_url: MaybeUndefined<String>,
+    /// What a unit costs the merchant. Only staff see it. Null removes it.
+    pub cost: MaybeUndefined<Money>,
+    /// Whether the merchant wants to sell beyond the count. The wish is kept, and only staff see it. Nothing
+    /// is sold beyond the count.
+    pub continue_selling: Option<bool>,
 }
 
 /// The options whose combinations become variants.
@@ -239,6 +300,8 @@ impl CreateProductRequest {
             title: self.title.clone(),
             description: self.description.clone().unwrap_or_default(),
             status: self.status.map_or(Status::Active, Into::into),
+            vendor: self.vendor.clone(),
+            tags: self.tags.clone().unwrap_or_default(),
             attributes: facts(self.attributes.as_ref()),
             option_names: self.option_names.clone().unwrap_or_default(),
             category_ids: category_ids(self.category_ids.as_ref()),
@@ -280,6 +343,8 @@ impl CreateProductRequest {
             price: price.checked("/price")?,
             compare_at_price: checked(self.compare_at_price.as_ref(), "/compare_at_price")?,
             active: true,
+            details: VariantDetails::default(),
+            staff: StaffDetails::default(),
         };
         Ok((vec![variant], vec![self.stock.unwrap_or(0)], Form::Simple))
     }
@@ -294,6 +359,18 @@ impl CreateVariantRequest {
             price: self.price.checked(&format!("{at}/price"))?,
             compare_at_price: checked(self.compare_at_price.as_ref(), &format!("{at}/compare_at_price"))?,
             active: self.active.unwrap_or(true),
+            details: VariantDetails {
+                track_inventory: self.track_inventory.unwrap_or(true),
+                weight_grams: self.weight_grams,
+                requires_shipping: self.requires_shipping.unwrap_or(true),
+                taxable: self.taxable.unwrap_or(true),
+                barcode: self.barcode.clone(),
+                image_url: self.image_url.clone(),
+            },
+            staff: StaffDetails {
+                cost: checked(self.cost.as_ref(), &format!("{at}/cost"))?,
+                continue_selling: self.continue_selling.unwrap_or(false),
+            },
         })
     }
 }
@@ -305,6 +382,8 @@ impl ReplaceProductRequest {
             title: Some(self.title.clone()),
             description: Some(self.description.clone().unwrap_or_default()),
             status: self.status.map(Into::into),
+            vendor: Some(self.vendor.clone()),
+            tags: Some(self.tags.clone().unwrap_or_default()),
             attributes: Some(facts(self.attributes.as_ref())),
             option_names: self.option_names.clone(),
             category_ids: Some(category_ids(self.category_ids.as_ref())),
@@ -321,6 +400,8 @@ impl UpdateProductRequest {
             title: self.title.clone(),
             description: self.description.clone(),
             status: self.status.map(Into::into),
+            vendor: nullable(&self.vendor),
+            tags: self.tags.clone(),
             attributes: self.attributes.as_ref().map(|attributes| facts(Some(attributes))),
             option_names: self.option_names.clone(),
             category_ids: self.category_ids.as_ref().map(|ids| category_ids(Some(ids))),
@@ -336,8 +417,16 @@ impl UpdateVariantRequest {
             sku: nullable(&self.sku),
             options: self.options.clone(),
             price: checked(self.price.as_ref(), "/price")?,
-            compare_at_price: checked_nullable(&self.compare_at_price)?,
+            compare_at_price: checked_nullable(&self.compare_at_price, "/compare_at_price")?,
             active: self.active,
+            track_inventory: self.track_inventory,
+            weight_grams: nullable(&self.weight_grams),
+            requires_shipping: self.requires_shipping,
+            taxable: self.taxable,
+            barcode: nullable(&self.barcode),
+            image_url: nullable(&self.image_url),
+            cost: checked_nullable(&self.cost, "/cost")?,
+            continue_selling: self.continue_selling,
         })
     }
 }
@@ -351,7 +440,7 @@ fn only_variant(
     let patch = VariantPatch {
         sku: nullable(sku),
         price: checked(price, "/price")?,
-        compare_at_price: checked_nullable(compare_at_price)?,
+        compare_at_price: checked_nullable(compare_at_price, "/compare_at_price")?,
         ..VariantPatch::default()
     };
     Ok(Some(patch).filter(|patch| !patch.is_empty()))
@@ -369,9 +458,12 @@ fn checked(price: Option<&Money>, pointer: &str) -> Result<Option<money::Money>,
     price.map(|price| price.checked(pointer)).transpose()
 }
 
-fn checked_nullable(price: &MaybeUndefined<Money>) -> Result<Option<Option<money::Money>>, Problem> {
+fn checked_nullable(
+    price: &MaybeUndefined<Money>,
+    pointer: &str,
+) -> Result<Option<Option<money::Money>>, Problem> {
     let price = nullable(price);
-    price.map(|price| checked(price.as_ref(), "/compare_at_price")).transpose()
+    price.map(|price| checked(price.as_ref(), pointer)).transpose()
 }
 
 fn facts(attributes: Option<&FreeFacts>) -> Attributes {
@@ -396,6 +488,8 @@ impl Example for CreateProductRequest {
             description: Some("<p>Holds 350 ml, and the warmth.</p>".to_owned()),
             status: Some(ProductStatus::Active),
             category_ids: None,
+            vendor: Some("Dunmore Pottery".to_owned()),
+            tags: Some(vec!["kitchen".to_owned(), "gift".to_owned()]),
             attributes: Some(BTreeMap::from([("material".to_owned(), Any("stoneware".into()))])),
             option_names: None,
             images: None,
@@ -417,6 +511,14 @@ impl Example for CreateVariantRequest {
             compare_at_price: None,
             stock: Some(5),
             active: None,
+            track_inventory: None,
+            weight_grams: Some(90),
+            requires_shipping: None,
+            taxable: None,
+            barcode: Some("4006381333931".to_owned()),
+            image_url: None,
+            cost: Some(Money { amount: 450, ..Money::example() }),
+            continue_selling: None,
         }
     }
 }
@@ -429,6 +531,8 @@ impl Example for ReplaceProductRequest {
             description: Some("<p>Holds 350 ml.</p>".to_owned()),
             status: None,
             category_ids: None,
+            vendor: Some("Dunmore Pottery".to_owned()),
+            tags: None,
             attributes: None,
             option_names: None,
             images: None,
@@ -447,6 +551,8 @@ impl Example for UpdateProductRequest {
             description: None,
             status: Some(ProductStatus::Archived),
             category_ids: None,
+            vendor: MaybeUndefined::Undefined,
+            tags: None,
             attributes: None,
             option_names: None,
             images: None,
@@ -465,6 +571,14 @@ impl Example for UpdateVariantRequest {
             price: Some(Money::example()),
             compare_at_price: MaybeUndefined::Undefined,
             active: None,
+            track_inventory: None,
+            weight_grams: MaybeUndefined::Value(90),
+            requires_shipping: None,
+            taxable: None,
+            barcode: MaybeUndefined::Undefined,
+            image_url: MaybeUndefined::Undefined,
+            cost: MaybeUndefined::Undefined,
+            continue_selling: None,
         }
     }
 }

@@ -50,7 +50,11 @@ pub struct Product {
     pub description: String,
     pub status: ProductStatus,
     pub category_ids: Vec<Uuid>,
-    /// Free-form facts, such as vendor and material.
+    /// Who makes or supplies it.
+    pub vendor: Option<String>,
+    /// Words that the merchant sorts it by.
+    pub tags: Vec<String>,
+    /// Free-form facts, such as the material.
     pub attributes: BTreeMap<String, Any<serde_json::Value>>,
     /// The names of the options in display order. Empty for a product with one variant.
     pub option_names: Vec<String>,
@@ -79,9 +83,29 @@ pub struct Variant {
     pub price: Money,
     /// A higher price to compare with, such as the former price.
     pub compare_at_price: Option<Money>,
-    /// Units that can be bought now.
-    pub available: i64,
+    /// Units that can be bought now. Absent if units are not counted, so that any quantity can be bought.
+    pub available: Option<i64>,
+    /// Whether at least one unit can be bought now.
+    pub in_stock: bool,
     pub active: bool,
+    /// Whether units are counted. A variant that is not counted, such as a service or a download, is always
+    /// available.
+    pub track_inventory: bool,
+    /// What a unit weighs, in grams.
+    pub weight_grams: Option<i32>,
+    /// Whether it is sent in a parcel.
+    pub requires_shipping: bool,
+    /// Whether tax is due on it.
+    pub taxable: bool,
+    /// The number that a scanner reads, such as a GTIN, an ISBN or a UPC.
+    pub barcode: Option<String>,
+    /// The URL of the product's image that shows this variant.
+    pub image_url: Option<String>,
+    /// What a unit costs the merchant. Only in answers to staff.
+    pub cost: Option<Money>,
+    /// Whether the merchant wants to sell beyond the count. Nothing is sold beyond it. Only in answers to
+    /// staff.
+    pub continue_selling: Option<bool>,
 }
 
 /// An image of a product.
@@ -132,6 +156,8 @@ impl From<catalog::Product> for Product {
             description: product.description,
             status: product.status.into(),
             category_ids: product.category_ids.into_iter().map(|id| id.0).collect(),
+            vendor: product.vendor,
+            tags: product.tags,
             attributes: product.attributes.into_iter().map(|(key, value)| (key, Any(value))).collect(),
             option_names: product.option_names,
             images: product.images.into_iter().map(Image::from).collect(),
@@ -146,6 +172,7 @@ impl From<catalog::Product> for Product {
 
 impl From<catalog::Variant> for Variant {
     fn from(variant: catalog::Variant) -> Self {
+        let (details, staff) = (variant.details, variant.staff);
         Self {
             id: variant.id.0,
             sku: variant.sku,
@@ -153,8 +180,17 @@ impl From<catalog::Variant> for Variant {
             options: variant.options,
             price: variant.price.into(),
             compare_at_price: variant.compare_at_price.map(Money::from),
-            available: variant.available,
+            available: variant.available.units(),
+            in_stock: variant.available.covers(1),
             active: variant.active,
+            track_inventory: details.track_inventory,
+            weight_grams: details.weight_grams,
+            requires_shipping: details.requires_shipping,
+            taxable: details.taxable,
+            barcode: details.barcode,
+            image_url: details.image_url,
+            continue_selling: staff.as_ref().map(|staff| staff.continue_selling),
+            cost: staff.and_then(|staff| staff.cost).map(Money::from),
         }
     }
 }
@@ -202,6 +238,8 @@ impl Example for Product {
             description: "<p>Fine merino with a reinforced heel.</p>".to_owned(),
             status: ProductStatus::Active,
             category_ids: vec![id(2)],
+            vendor: Some("Northern Knits".to_owned()),
+            tags: vec!["winter".to_owned(), "merino".to_owned()],
             attributes: BTreeMap::from([("material".to_owned(), Any("80 % merino wool".into()))]),
             option_names: vec!["Size".to_owned()],
             images: vec![Image::example()],
@@ -212,8 +250,17 @@ impl Example for Product {
                 options: BTreeMap::from([("Size".to_owned(), "M".to_owned())]),
                 price: Money::example(),
                 compare_at_price: None,
-                available: 12,
+                available: Some(12),
+                in_stock: true,
                 active: true,
+                track_inventory: true,
+                weight_grams: Some(90),
+                requires_shipping: true,
+                taxable: true,
+                barcode: Some("4006381333931".to_owned()),
+                image_url: Some(Image::example().url),
+                cost: None,
+                continue_selling: None,
             }],
             price_from: Some(Money::example()),
             in_stock: true,
