@@ -159,6 +159,16 @@ async fn a_variation_without_its_product_is_an_error_and_a_wrong_one_costs_its_p
     db.finish().await;
 }
 
+#[tokio::test]
+async fn goods_without_a_count_are_told_of() {
+    let db = TestDatabase::new().await;
+    let conn = &mut db.conn().await;
+    let csv = "Name,Regular price,In stock?,Stock\nCounted,1,1,3\nUncounted,1,1,\nSold out,1,0,\n";
+    let report = import(conn, csv, ImportOptions::default()).await.unwrap();
+    assert_eq!((counts(&report), total(&report, WarningKind::UncountedStock)), ([3, 0, 0, 0], 1));
+    db.finish().await;
+}
+
 /// WooCommerce counts products from 1 in each shop.
 #[tokio::test]
 async fn the_same_id_of_another_shop_overwrites_nothing() {

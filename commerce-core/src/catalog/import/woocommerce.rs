@@ -25,6 +25,7 @@ const SHORT_DESCRIPTION: &[&str] = &["Short description"];
 const DESCRIPTION: &[&str] = &["Description"];
 const SALE_STARTS: &[&str] = &["Date sale price starts"];
 const SALE_ENDS: &[&str] = &["Date sale price ends"];
+const IN_STOCK: &[&str] = &["In stock?"];
 const STOCK: &[&str] = &["Stock"];
 const SALE_PRICE: &[&str] = &["Sale price"];
 const REGULAR_PRICE: &[&str] = &["Regular price"];
@@ -51,6 +52,7 @@ struct WooCommerce {
     description: Option<usize>,
     sale_starts: Option<usize>,
     sale_ends: Option<usize>,
+    in_stock: Option<usize>,
     stock: Option<usize>,
     sale_price: Option<usize>,
     regular_price: usize,
@@ -98,6 +100,7 @@ pub(super) fn reader(header: &Header, prices: Prices) -> Result<Box<dyn Reader +
         description: header.place(DESCRIPTION),
         sale_starts: header.place(SALE_STARTS),
         sale_ends: header.place(SALE_ENDS),
+        in_stock: header.place(IN_STOCK),
         stock: header.place(STOCK),
         sale_price: header.place(SALE_PRICE),
         regular_price,
@@ -245,6 +248,13 @@ impl WooCommerce {
             "parent" => {
                 let message = "all variations share the units of their parent, which is not possible here";
                 found.warn(WarningKind::UnreadableStock, error(row, &self.columns.stock, message));
+                None
+            }
+            "" => {
+                if ["1", "backorder"].contains(&row.cell(self.in_stock)) {
+                    let message = "is empty, and there is stock".to_owned();
+                    found.warn(WarningKind::UncountedStock, error(row, &self.columns.stock, message));
+                }
                 None
             }
             text => units(row, &self.columns.stock, text, found),
