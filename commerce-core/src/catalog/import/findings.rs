@@ -70,8 +70,6 @@ text_enum! {
         NegativeStock = "negative_stock",
         /// The units on hand cannot be read. They are left out.
         UnreadableStock = "unreadable_stock",
-        /// The source sells without counting units. Here there are none yet.
-        UncountedStock = "uncounted_stock",
         /// An earlier line has the SKU. The variant is imported without one.
         RepeatedSku = "repeated_sku",
         /// The SKU belongs to another product of the shop. The variant is imported without one.
@@ -119,9 +117,6 @@ impl WarningKind {
             Self::PartlyVisible => "the source shows the product in some places only; here it is for sale",
             Self::NegativeStock => "a negative number of units is taken as 0",
             Self::UnreadableStock => "a number of units is not understood, and left out",
-            Self::UncountedStock => {
-                "the source sells without counting units; here there are 0 until you set them"
-            }
             Self::RepeatedSku => "an earlier line has the SKU; the variant is imported without it",
             Self::ForeignSku => "another product of the shop has the SKU; the variant is imported without it",
             Self::UnusableSku => "the SKU cannot be used; the variant is imported without it",

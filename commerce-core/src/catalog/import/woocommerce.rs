@@ -10,6 +10,7 @@ use super::line::{
 use super::prices::Prices;
 use super::table::{Header, Row};
 use super::woocommerce_cells::{kind_of, list, paragraphs, text_with_lines};
+use super::woocommerce_details::WooCommerceDetails;
 use crate::catalog::category_names::CategoryName;
 use crate::catalog::description;
 use crate::catalog::product::{Attributes, ProductStatus, VariantPatch};
@@ -25,7 +26,6 @@ const SHORT_DESCRIPTION: &[&str] = &["Short description"];
 const DESCRIPTION: &[&str] = &["Description"];
 const SALE_STARTS: &[&str] = &["Date sale price starts"];
 const SALE_ENDS: &[&str] = &["Date sale price ends"];
-const IN_STOCK: &[&str] = &["In stock?"];
 const STOCK: &[&str] = &["Stock"];
 const SALE_PRICE: &[&str] = &["Sale price"];
 const REGULAR_PRICE: &[&str] = &["Regular price"];
@@ -52,7 +52,6 @@ struct WooCommerce {
     description: Option<usize>,
     sale_starts: Option<usize>,
     sale_ends: Option<usize>,
-    in_stock: Option<usize>,
     stock: Option<usize>,
     sale_price: Option<usize>,
     regular_price: usize,
@@ -60,6 +59,7 @@ struct WooCommerce {
     tags: Option<usize>,
     images: Option<usize>,
     parent: Option<usize>,
+    details: WooCommerceDetails,
     /// The places of name and values, for each attribute.
     attributes: Vec<(usize, usize)>,
 }
@@ -100,7 +100,6 @@ pub(super) fn reader(header: &Header, prices: Prices) -> Result<Box<dyn Reader +
         description: header.place(DESCRIPTION),
         sale_starts: header.place(SALE_STARTS),
         sale_ends: header.place(SALE_ENDS),
-        in_stock: header.place(IN_STOCK),
         stock: header.place(STOCK),
         sale_price: header.place(SALE_PRICE),
         regular_price,
@@ -108,6 +107,7 @@ pub(super) fn reader(header: &Header, prices: Prices) -> Result<Box<dyn Reader +
         tags: header.place(TAGS),
         images: header.place(IMAGES),
         parent: header.place(PARENT),
+        details: WooCommerceDetails::of(header),
         attributes: (1..).map_while(attribute).collect(),
     }))
 }
@@ -198,6 +198,8 @@ impl WooCommerce {
             attributes,
             categories: list(row.cell(self.categories)).into_iter().map(path).collect(),
             hidden,
+            // What cannot be read is told of with the variant.
+            weight_grams: self.details.read(row, self.prices, &mut Findings::default()).weight_grams,
         })
     }
 
@@ -250,13 +252,6 @@ impl WooCommerce {
                 found.warn(WarningKind::UnreadableStock, error(row, &self.columns.stock, message));
                 None
             }
-            "" => {
-                if ["1", "backorder"].contains(&row.cell(self.in_stock)) {
-                    let message = "is empty, and there is stock".to_owned();
-                    found.warn(WarningKind::UncountedStock, error(row, &self.columns.stock, message));
-                }
-                None
-            }
             text => units(row, &self.columns.stock, text, found),
         };
         let sku = Some(row.cell(self.sku)).filter(|sku| !sku.is_empty()).map(str::to_owned);
@@ -269,7 +264,10 @@ impl WooCommerce {
             compare_at_price: Some(compare_at_price),
             active: self.published.map(|_| !is_private),
             stock,
-            details: VariantPatch::default(),
+            details: VariantPatch {
+                image_url: self.image_of_variation(row),
+                ..self.details.read(row, self.prices, found)
+            },
         })
     }
 
@@ -314,6 +312,12 @@ impl WooCommerce {
     fn attributes(&self, row: &Row) -> Vec<(String, String)> {
         let cell = |place: usize| row.cell(Some(place)).replace("\\,", ",");
         self.attributes.iter().map(|(name, values)| (cell(*name), cell(*values))).collect()
+    }
+
+    fn image_of_variation(&self, row: &Row) -> Option<Option<String>> {
+        let is_variation = kind_of(row.cell(self.kind)) == "variation";
+        let image = self.images(row, &mut Findings::default()).into_iter().next().filter(|_| is_variation);
+        image.map(|image| Some(image.image.url))
     }
 
     fn images(&self, row: &Row, found: &mut Findings) -> Vec<LineImage> {
