@@ -178,21 +178,24 @@ async fn variants_carry_what_the_columns_say() {
         "{report}"
     );
     let counted = find(conn, "counted").await.unwrap();
-    let carried = &counted.variants[0];
+    let (carried, staff) = (&counted.variants[0].details, counted.variants[0].staff.as_ref().unwrap());
     assert!(
-        carried.track_inventory && carried.continue_selling && carried.taxable && carried.requires_shipping
+        carried.track_inventory && carried.taxable && carried.requires_shipping && staff.continue_selling
     );
     assert_eq!(
-        (carried.weight_grams, carried.barcode.as_deref(), carried.cost),
+        (carried.weight_grams, carried.barcode.as_deref(), staff.cost),
         (Some(1250), Some("0012"), Some(usd(40)))
     );
     assert_eq!(counted.tags, ["a", "b"]);
-    let uncounted = find(conn, "uncounted").await.unwrap().variants.remove(0);
+    let uncounted = find(conn, "uncounted").await.unwrap().variants.remove(0).details;
     assert!(!uncounted.track_inventory && !uncounted.requires_shipping && !uncounted.taxable);
-    assert!(find(conn, "sold-out").await.unwrap().variants[0].track_inventory);
+    assert!(find(conn, "sold-out").await.unwrap().variants[0].details.track_inventory);
     let tee = find(conn, "tee").await.unwrap();
-    assert_eq!([tee.variants[0].weight_grams, tee.variants[1].weight_grams], [Some(200), Some(300)]);
-    assert_eq!(tee.variants[0].image_url.as_deref(), Some("https://x.example/s.jpg"));
+    assert_eq!(
+        [tee.variants[0].details.weight_grams, tee.variants[1].details.weight_grams],
+        [Some(200), Some(300)]
+    );
+    assert_eq!(tee.variants[0].details.image_url.as_deref(), Some("https://x.example/s.jpg"));
     assert_eq!(counts(&import(conn, csv, ImportOptions::default()).await.unwrap()), [0, 0, 4, 0]);
     db.finish().await;
 }
