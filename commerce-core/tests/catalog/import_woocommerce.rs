@@ -159,6 +159,47 @@ async fn a_variation_without_its_product_is_an_error_and_a_wrong_one_costs_its_p
     db.finish().await;
 }
 
+#[tokio::test]
+async fn variants_carry_what_the_columns_say() {
+    let db = TestDatabase::new().await;
+    let conn = &mut db.conn().await;
+    let csv = "ID,Type,SKU,Name,Regular price,In stock?,Stock,Backorders allowed?,Tax status,Weight (kg),\"GTIN, UPC, EAN, or ISBN\",\
+        Cost of goods,Tags,Images,Parent,Attribute 1 name,Attribute 1 value(s)\n\
+        1,simple,,Counted,1,1,3,notify,taxable,\"1,25\",'0012,0.40,\"a, b\",,,,\n\
+        2,\"simple, virtual\",,Uncounted,1,1,,0,none,,,,,,,,\n\
+        3,simple,,Sold out,1,0,,0,shipping,heavy,,,,,,,\n\
+        4,variable,tee,Tee,,1,,0,taxable,0.2,,,,https://x.example/tee.jpg,,Size,\"S, M\"\n\
+        5,variation,,,2,1,2,0,taxable,,,,,https://x.example/s.jpg,tee,Size,S\n\
+        6,variation,,,2,1,2,0,taxable,0.3,,,,,tee,Size,M\n";
+    let report = import(conn, csv, ImportOptions::default()).await.unwrap();
+    assert_eq!(
+        (counts(&report), total(&report, WarningKind::UnreadableDetail)),
+        ([4, 0, 0, 0], 1),
+        "{report}"
+    );
+    let counted = find(conn, "counted").await.unwrap();
+    let (carried, staff) = (&counted.variants[0].details, counted.variants[0].staff.as_ref().unwrap());
+    assert!(
+        carried.track_inventory && carried.taxable && carried.requires_shipping && staff.continue_selling
+    );
+    assert_eq!(
+        (carried.weight_grams, carried.barcode.as_deref(), staff.cost),
+        (Some(1250), Some("0012"), Some(usd(40)))
+    );
+    assert_eq!(counted.tags, ["a", "b"]);
+    let uncounted = find(conn, "uncounted").await.unwrap().variants.remove(0).details;
+    assert!(!uncounted.track_inventory && !uncounted.requires_shipping && !uncounted.taxable);
+    assert!(find(conn, "sold-out").await.unwrap().variants[0].details.track_inventory);
+    let tee = find(conn, "tee").await.unwrap();
+    assert_eq!(
+        [tee.variants[0].details.weight_grams, tee.variants[1].details.weight_grams],
+        [Some(200), Some(300)]
+    );
+    assert_eq!(tee.variants[0].details.image_url.as_deref(), Some("https://x.example/s.jpg"));
+    assert_eq!(counts(&import(conn, csv, ImportOptions::default()).await.unwrap()), [0, 0, 4, 0]);
+    db.finish().await;
+}
+
 /// WooCommerce counts products from 1 in each shop.
 #[tokio::test]
 async fn the_same_id_of_another_shop_overwrites_nothing() {

@@ -22,18 +22,22 @@ pub(in crate::catalog) const NATIVE: [&str; 8] = [
 ];
 
 /// A column, if the file has it, with its name there.
-struct Column {
-    place: Option<usize>,
+pub(super) struct Column {
+    pub place: Option<usize>,
     name: String,
 }
 
 impl Column {
-    fn of(header: &Header, aliases: &[&str]) -> Self {
+    pub fn of(header: &Header, aliases: &[&str]) -> Self {
         Self { place: header.place(aliases), name: header.name(aliases) }
     }
 
+    pub fn text<'a>(&self, row: &'a Row) -> &'a str {
+        row.cell(self.place)
+    }
+
     /// The value of the cell. `None` if it is empty, or cannot be read.
-    fn read<T>(
+    pub fn read<T>(
         &self,
         row: &Row,
         found: &mut Findings,
@@ -155,7 +159,7 @@ fn parse_policy(text: &str) -> Result<bool, String> {
 }
 
 /// Grams, possibly with decimals, which are rounded to whole grams.
-fn parse_grams(text: &str) -> Result<i32, String> {
+pub(super) fn parse_grams(text: &str) -> Result<i32, String> {
     let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
     let is_number = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_digit());
     let grams = whole.parse::<i32>().ok().filter(|_| is_number(whole) && is_number(decimals));
@@ -167,7 +171,7 @@ fn parse_grams(text: &str) -> Result<i32, String> {
 }
 
 /// Shopify writes an apostrophe before it, so that a spreadsheet takes it for a text.
-fn parse_barcode(text: &str) -> Result<String, String> {
+pub(super) fn parse_barcode(text: &str) -> Result<String, String> {
     let barcode = text.trim_start_matches('\'');
     let (length, max) = (barcode.chars().count(), limits::BARCODE_CHARS_MAX);
     if length > max {
@@ -179,7 +183,7 @@ fn parse_barcode(text: &str) -> Result<String, String> {
     }
 }
 
-fn parse_cost(text: &str, prices: Prices) -> Result<Money, String> {
+pub(super) fn parse_cost(text: &str, prices: Prices) -> Result<Money, String> {
     let cost = prices.parse(text)?;
     let is_possible = (0..=limits::PRICE_MINOR_MAX).contains(&cost.amount_minor);
     if is_possible { Ok(cost) } else { Err(format!("{text:?} is not a possible cost")) }

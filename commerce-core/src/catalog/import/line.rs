@@ -33,6 +33,8 @@ pub(super) struct Head {
     pub categories: Vec<CategoryName>,
     /// Why shoppers will not see the product.
     pub hidden: Option<LineError>,
+    /// The weight of variants that have none of their own.
+    pub weight_grams: Option<Option<i32>>,
 }
 
 #[derive(Debug)]

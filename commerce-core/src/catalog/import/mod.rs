@@ -30,6 +30,7 @@ mod table;
 mod upsert;
 mod woocommerce;
 mod woocommerce_cells;
+mod woocommerce_details;
 
 use super::category_names::CategoryName;
 use super::product::{Attributes, NewImage, NewVariant, ProductStatus, VariantPatch};

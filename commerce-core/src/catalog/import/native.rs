@@ -164,6 +164,7 @@ impl Native {
             attributes,
             categories,
             hidden: is_hidden.then(|| error(row, "status", format!("is {}", self.cell(row, "status")))),
+            weight_grams: None,
         }
     }
 

@@ -199,6 +199,7 @@ impl Shopify {
             attributes,
             categories,
             hidden,
+            weight_grams: None,
         }
     }
 

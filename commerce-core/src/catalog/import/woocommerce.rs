@@ -10,6 +10,7 @@ use super::line::{
 use super::prices::Prices;
 use super::table::{Header, Row};
 use super::woocommerce_cells::{kind_of, list, paragraphs, text_with_lines};
+use super::woocommerce_details::WooCommerceDetails;
 use crate::catalog::category_names::CategoryName;
 use crate::catalog::description;
 use crate::catalog::product::{Attributes, ProductStatus, VariantPatch};
@@ -58,6 +59,7 @@ struct WooCommerce {
     tags: Option<usize>,
     images: Option<usize>,
     parent: Option<usize>,
+    details: WooCommerceDetails,
     /// The places of name and values, for each attribute.
     attributes: Vec<(usize, usize)>,
 }
@@ -105,6 +107,7 @@ pub(super) fn reader(header: &Header, prices: Prices) -> Result<Box<dyn Reader +
         tags: header.place(TAGS),
         images: header.place(IMAGES),
         parent: header.place(PARENT),
+        details: WooCommerceDetails::of(header),
         attributes: (1..).map_while(attribute).collect(),
     }))
 }
@@ -195,6 +198,8 @@ impl WooCommerce {
             attributes,
             categories: list(row.cell(self.categories)).into_iter().map(path).collect(),
             hidden,
+            // What cannot be read is told of with the variant.
+            weight_grams: self.details.read(row, self.prices, &mut Findings::default()).weight_grams,
         })
     }
 
@@ -259,7 +264,10 @@ impl WooCommerce {
             compare_at_price: Some(compare_at_price),
             active: self.published.map(|_| !is_private),
             stock,
-            details: VariantPatch::default(),
+            details: VariantPatch {
+                image_url: self.image_of_variation(row),
+                ..self.details.read(row, self.prices, found)
+            },
         })
     }
 
@@ -304,6 +312,12 @@ impl WooCommerce {
     fn attributes(&self, row: &Row) -> Vec<(String, String)> {
         let cell = |place: usize| row.cell(Some(place)).replace("\\,", ",");
         self.attributes.iter().map(|(name, values)| (cell(*name), cell(*values))).collect()
+    }
+
+    fn image_of_variation(&self, row: &Row) -> Option<Option<String>> {
+        let is_variation = kind_of(row.cell(self.kind)) == "variation";
+        let image = self.images(row, &mut Findings::default()).into_iter().next().filter(|_| is_variation);
+        image.map(|image| Some(image.image.url))
     }
 
     fn images(&self, row: &Row, found: &mut Findings) -> Vec<LineImage> {

@@ -26,7 +26,10 @@ pub(super) fn settle_options(
             }
         }
     }
+    let weight_grams = head.as_ref().and_then(|head| head.weight_grams);
     for (line, variant) in variants {
+        // A variation without a weight has that of its parent.
+        variant.details.weight_grams = variant.details.weight_grams.or(weight_grams);
         let value_of = |name: &String| {
             let pair = variant.options.iter().find(|(own, value)| own == name && !value.is_empty());
             pair.map(|(_, value)| value.clone())
