@@ -499,6 +499,7 @@ diesel::table! {
         barcode -> Nullable<Text>,
         cost_minor -> Nullable<Int8>,
         image_id -> Nullable<Uuid>,
+        options_digest -> Uuid,
     }
 }
 
