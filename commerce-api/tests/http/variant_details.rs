@@ -85,7 +85,7 @@ async fn staff_give_and_change_what_a_variant_carries() {
         assert_eq!(shop.send(patch(wrong)).await.problem(422, "validation_failed"), [pointer]);
     }
     let yen = json!({ "cost": { "amount": 5, "currency": "JPY" } });
-    assert_eq!(shop.send(patch(yen)).await.problem(422, "currency_mismatch"), ["/cost/currency"]);
+    assert_eq!(shop.send(patch(yen)).await.problem(409, "currency_mismatch"), ["/cost/currency"]);
     shop.database.finish().await;
 }
 

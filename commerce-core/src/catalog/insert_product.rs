@@ -3,10 +3,11 @@
 use diesel::prelude::*;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 
+pub(super) use super::insert_variants::as_position;
 use super::insert_variants::{insert_variant_rows, insert_variants, variant_rows};
 use super::product::{NewImage, NewProduct, NewVariant, ProductStatus};
 use super::refusal::{ProductRefusal, WriteProductError};
-use super::{check_product, description, limits, slugs, variant_details};
+use super::{check_product, check_variant, description, limits, slugs};
 use crate::error::FieldErrors;
 use crate::ids::{CategoryId, ImageId, ProductId, VariantId};
 use crate::money::Currency;
@@ -137,7 +138,7 @@ pub(super) fn check(new: &NewProduct, currency: Currency) -> Result<(), ProductR
     check_product::variants(&mut errors, &new.option_names, &new.variants);
     for (index, variant) in new.variants.iter().enumerate() {
         let images = new.images.iter().map(|image| image.url.as_str());
-        variant_details::check(&mut errors, &format!("/variants/{index}"), variant, images);
+        check_variant::check(&mut errors, &format!("/variants/{index}"), variant, images);
     }
     check_product::finish(errors)?;
     let prices = new.variants.iter().enumerate().flat_map(|(index, variant)| {
@@ -291,9 +292,4 @@ struct CategoryRow {
 
 fn category_rows(product_id: ProductId, category_ids: &[CategoryId]) -> Vec<CategoryRow> {
     category_ids.iter().map(|&category_id| CategoryRow { product_id, category_id }).collect()
-}
-
-/// Positions are indexes into lists of a few thousand at most.
-pub(super) fn as_position(index: usize) -> i32 {
-    i32::try_from(index).unwrap_or(i32::MAX)
 }

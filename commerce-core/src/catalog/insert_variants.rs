@@ -3,7 +3,6 @@
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
-use super::insert_product::as_position;
 use super::product::{NewVariant, variant_title};
 use crate::ids::{ImageId, ProductId, VariantId};
 use crate::money::{Currency, Money};
@@ -101,4 +100,9 @@ pub(super) fn variant_rows<'a>(
             image_id: variant.details.image_url.as_deref().and_then(&image_id),
         })
         .collect()
+}
+
+/// Positions are indexes into lists of a few thousand at most.
+pub(super) fn as_position(index: usize) -> i32 {
+    i32::try_from(index).unwrap_or(i32::MAX)
 }

@@ -8,6 +8,7 @@ mod category;
 mod category_names;
 mod category_tree;
 mod check_product;
+mod check_variant;
 mod description;
 mod export;
 mod former_slugs;

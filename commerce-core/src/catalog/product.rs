@@ -263,6 +263,23 @@ impl VariantPatch {
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
+
+    /// Makes the changes to what a variant carries.
+    pub(super) fn apply_to(&self, details: &mut VariantDetails, staff: &mut StaffDetails) {
+        let Self { weight_grams, barcode, image_url, cost, .. } = self;
+        details.track_inventory = self.track_inventory.unwrap_or(details.track_inventory);
+        details.weight_grams = weight_grams.unwrap_or(details.weight_grams);
+        details.requires_shipping = self.requires_shipping.unwrap_or(details.requires_shipping);
+        details.taxable = self.taxable.unwrap_or(details.taxable);
+        if let Some(barcode) = barcode {
+            details.barcode.clone_from(barcode);
+        }
+        if let Some(image_url) = image_url {
+            details.image_url.clone_from(image_url);
+        }
+        staff.cost = cost.unwrap_or(staff.cost);
+        staff.continue_selling = self.continue_selling.unwrap_or(staff.continue_selling);
+    }
 }
 
 /// The title of a variant: its values in the order of the product's options.

@@ -1,8 +1,5 @@
 //! What a variant carries beside its options and its price: how it is counted, sent, taxed and recognised.
 
-use super::product::{NewVariant, VariantPatch};
-use super::{check_product, limits};
-use crate::error::FieldErrors;
 use crate::money::Money;
 
 /// What shoppers may know.
@@ -50,59 +47,4 @@ pub struct StaffDetails {
     /// Whether the merchant wants to sell beyond the count. The wish is kept for programs that ask for it.
     /// This library sells nothing beyond the count.
     pub continue_selling: bool,
-}
-
-impl VariantPatch {
-    /// Makes the changes to what a variant carries.
-    pub(super) fn apply_to(&self, details: &mut VariantDetails, staff: &mut StaffDetails) {
-        let Self { weight_grams, barcode, image_url, cost, .. } = self;
-        details.track_inventory = self.track_inventory.unwrap_or(details.track_inventory);
-        details.weight_grams = weight_grams.unwrap_or(details.weight_grams);
-        details.requires_shipping = self.requires_shipping.unwrap_or(details.requires_shipping);
-        details.taxable = self.taxable.unwrap_or(details.taxable);
-        if let Some(barcode) = barcode {
-            details.barcode.clone_from(barcode);
-        }
-        if let Some(image_url) = image_url {
-            details.image_url.clone_from(image_url);
-        }
-        staff.cost = cost.unwrap_or(staff.cost);
-        staff.continue_selling = self.continue_selling.unwrap_or(staff.continue_selling);
-    }
-}
-
-/// Checks what a new variant carries. `images` are the URLs of its product's images.
-pub(super) fn check<'a>(
-    errors: &mut FieldErrors,
-    at: &str,
-    variant: &NewVariant,
-    mut images: impl Iterator<Item = &'a str>,
-) {
-    let VariantDetails { weight_grams, barcode, image_url, .. } = &variant.details;
-    check_values(errors, at, *weight_grams, barcode.as_deref(), variant.staff.cost);
-    if image_url.as_deref().is_some_and(|url| images.all(|image| image != url)) {
-        errors.push(format!("{at}/image_url"), NO_SUCH_IMAGE);
-    }
-}
-
-/// The error about an image of a variant that its product does not have.
-pub(super) const NO_SUCH_IMAGE: &str = "is not the URL of one of the product's images";
-
-pub(super) fn check_values(
-    errors: &mut FieldErrors,
-    at: &str,
-    weight_grams: Option<i32>,
-    barcode: Option<&str>,
-    cost: Option<Money>,
-) {
-    let max = limits::WEIGHT_GRAMS_MAX;
-    if weight_grams.is_some_and(|grams| !(0..=max).contains(&grams)) {
-        errors.push(format!("{at}/weight_grams"), format!("must be between 0 and {max} grams"));
-    }
-    if let Some(barcode) = barcode {
-        errors.check_text(&format!("{at}/barcode"), barcode.trim(), 1..=limits::BARCODE_CHARS_MAX);
-    }
-    if let Some(cost) = cost {
-        check_product::price(errors, &format!("{at}/cost"), cost);
-    }
 }

@@ -8,7 +8,7 @@ use super::insert_variants::insert_variants;
 use super::lock_product::{finish_write, lock_product};
 use super::product::{NewVariant, Options, Product, VariantPatch, variant_title};
 use super::refusal::{ProductRefusal, UpdateProductError};
-use super::{check_product, limits, variant_details};
+use super::{check_product, check_variant, limits};
 use crate::error::FieldErrors;
 use crate::ids::{ImageId, ProductId, VariantId};
 use crate::money::{Currency, Money};
@@ -74,7 +74,7 @@ fn check_new(
 ) -> Result<(), ProductRefusal> {
     let mut errors = FieldErrors::default();
     check_product::variant(&mut errors, "", names, new);
-    variant_details::check(&mut errors, "", new, product.images.iter().map(|image| image.url.as_str()));
+    check_variant::check(&mut errors, "", new, product.images.iter().map(|image| image.url.as_str()));
     if product.variants.len() >= limits::VARIANTS_PER_PRODUCT_MAX {
         let max = limits::VARIANTS_PER_PRODUCT_MAX;
         errors.push("", format!("a product can have at most {max} variants"));
@@ -198,7 +198,7 @@ async fn find_image(
     };
     id.ok_or_else(|| {
         let mut errors = FieldErrors::default();
-        errors.push(format!("{at}/image_url"), variant_details::NO_SUCH_IMAGE);
+        errors.push(format!("{at}/image_url"), check_variant::NO_SUCH_IMAGE);
         ProductRefusal::Invalid(errors.into_vec()).into()
     })
 }
@@ -225,7 +225,7 @@ fn check_patch(
     }
     let (weight_grams, cost) = (patch.weight_grams.flatten(), patch.cost.flatten());
     let barcode = patch.barcode.as_ref().and_then(Option::as_deref);
-    variant_details::check_values(&mut errors, at, weight_grams, barcode, cost);
+    check_variant::check_values(&mut errors, at, weight_grams, barcode, cost);
     check_product::finish(errors)?;
     let prices =
         check_product::given_prices(at, patch.price.as_ref(), compare_at_price.as_ref(), cost.as_ref());

@@ -54,7 +54,14 @@ async fn a_product_comes_with_its_variations_categories_and_images() {
         .variants
         .iter()
         .map(|v| {
-            (v.title.as_str(), v.sku.as_deref().unwrap(), v.price, v.compare_at_price, v.available, v.active)
+            (
+                v.title.as_str(),
+                v.sku.as_deref().unwrap(),
+                v.price,
+                v.compare_at_price,
+                v.available.units().unwrap(),
+                v.active,
+            )
         })
         .collect();
     assert_eq!(
