@@ -17,7 +17,7 @@ use crate::shop::{Ask, TestShop, ask, get, post};
 const BOOK: &str = "/v1/me/addresses";
 
 fn street(line1: &str) -> Value {
-    json!({ "name": "Ada", "line1": line1, "city": "London", "postal_code": "SW1", "country": "GB" })
+    json!({ "name": "Ada", "line1": line1, "city": "London", "postal_code": "SW1Y 4JH", "country": "GB" })
 }
 
 fn delete_me(tokens: &Value, password: &str) -> Ask {

@@ -4,6 +4,7 @@ use super::product::{NewVariant, VariantPatch};
 use super::{check_product, limits};
 use crate::error::FieldErrors;
 use crate::money::Money;
+use crate::text::single_line;
 
 /// What shoppers may know.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,7 +101,7 @@ pub(super) fn check_values(
         errors.push(format!("{at}/weight_grams"), format!("must be between 0 and {max} grams"));
     }
     if let Some(barcode) = barcode {
-        errors.check_text(&format!("{at}/barcode"), barcode.trim(), 1..=limits::BARCODE_CHARS_MAX);
+        errors.check_text(&format!("{at}/barcode"), &single_line(barcode), 1..=limits::BARCODE_CHARS_MAX);
     }
     if let Some(cost) = cost {
         check_product::price(errors, &format!("{at}/cost"), cost);
