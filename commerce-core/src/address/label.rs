@@ -106,8 +106,8 @@ fn line(row: &[Part], text: impl Fn(char) -> String) -> String {
             }
         }
     }
-    let is_after_empty = row.len() > 1 && line.is_empty();
-    if !is_after_empty {
+    let ends_with_sign = matches!(row.last(), Some(Part::Sign(_)));
+    if ends_with_sign && (row.len() == 1 || !line.is_empty()) {
         line.push_str(sign);
     }
     line.trim().to_owned()
