@@ -4,7 +4,7 @@ CREATE FUNCTION commerce.search_letters(given text) RETURNS text LANGUAGE sql IM
     SELECT replace(replace(replace(
         regexp_replace(
             lower(regexp_replace(
-                normalize(regexp_replace(coalesce(given, ''), U&'[\0060\00B4\02BC\2018\2019\201B\2032]', '''', 'g'), NFKD),
+                normalize(translate(coalesce(given, ''), U&'\0060\00B4\02BC\2018\2019\201B\2032', ''''''''''''''''), NFKD),
                 U&'[\0300-\036F]', '', 'g')),
             U&'[\0001-\0026\0028-\002C\002E\002F\003A-\0040\005B-\0060\007B-\00BF\2000-\206F\3000-\303F]+', ' ', 'g'),
         U&'\00DF', 'ss'), U&'\0153', 'oe'), U&'\00E6', 'ae')
@@ -12,28 +12,28 @@ $$;
 
 -- The words of a text to be found, with one space between them. Beside a word with an elision (l'huile) the word behind the
 -- apostrophe stands too, and beside a letter with a word (t-shirt) both as one. Ranges are spelled out because what counts as a letter
--- depends on the locale of the database.
+-- depends on the locale of the database. Most texts have no apostrophe, so it is looked for first.
 CREATE OR REPLACE FUNCTION commerce.search_text(given text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT trim(regexp_replace(
         regexp_replace(
-            replace(
-                regexp_replace(commerce.search_letters(given),
-                    '(^|[ -])((?:[cdjlmnstv]|qu|jusqu|lorsqu|puisqu|quoiqu|presqu|quelqu|un|all|dall|dell|nell|sull|coll|quell|quest|bell|sant|gl|dov|com|tutt|anch|mezz)''+)([aeiouyh][^ -]*)',
-                    '\1\2\3 \3', 'g'),
-                '''', ''),
+            CASE WHEN given ~ U&'[''\0060\00B4\02BC\2018\2019\201B\2032\FF07]' THEN
+                replace(regexp_replace(commerce.search_letters(given),
+                    '(^|[ -])((?:[cdjlmnstv]|qu|jusqu|lorsqu|puisqu|quoiqu|presqu|quelqu|un|all|dall|dell|nell|sull|coll'
+                    '|quell|quest|bell|sant|gl|dov|com|tutt|anch|mezz)''+)([aeiouyh][^ -]*)',
+                    '\1\2\3 \3', 'g'), '''', '')
+            ELSE commerce.search_letters(given) END,
             '(^| )([a-z])-([a-z][^ -]*)', '\1\2 \3 \2\3', 'g'),
-        '[ -]+', ' ', 'g'))
+        '[ -]{2,}|-', ' ', 'g'))
 $$;
 
 -- The words of a search. Of a word with an elision only what stands behind the apostrophe: it is in every text with the word.
 CREATE FUNCTION commerce.search_query(given text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT trim(regexp_replace(
-        replace(
-            regexp_replace(commerce.search_letters(given),
-                '(^|[ -])(?:[cdjlmnstv]|qu|jusqu|lorsqu|puisqu|quoiqu|presqu|quelqu|un|all|dall|dell|nell|sull|coll|quell|quest|bell|sant|gl|dov|com|tutt|anch|mezz)''+([aeiouyh])',
-                '\1\2', 'g'),
-            '''', ''),
-        '[ -]+', ' ', 'g'))
+        replace(regexp_replace(commerce.search_letters(given),
+            '(^|[ -])(?:[cdjlmnstv]|qu|jusqu|lorsqu|puisqu|quoiqu|presqu|quelqu|un|all|dall|dell|nell|sull|coll'
+            '|quell|quest|bell|sant|gl|dov|com|tutt|anch|mezz)''+([aeiouyh])',
+            '\1\2', 'g'), '''', ''),
+        '[ -]{2,}|-', ' ', 'g'))
 $$;
 
 -- The rows whose words are others now.

@@ -209,8 +209,9 @@ async fn a_log_has_no_addresses_of_customers_and_nothing_that_changes_a_terminal
         let mut lines = BufReader::new(server.stderr.take().unwrap()).lines();
         let address = loop {
             let line = lines.next_line().await.unwrap().unwrap();
-            if let Some((_, address)) = line.split_once("socket://") {
-                break address.split(['"', ' ']).next().unwrap().to_owned();
+            if let Some((_, port)) = line.split_once("127.0.0.1:") {
+                let port: String = port.chars().take_while(char::is_ascii_digit).collect();
+                break format!("127.0.0.1:{port}");
             }
         };
         // Raw bytes, as no client library would send them.

@@ -22,11 +22,11 @@ pub struct NormalisedAddresses {
     pub doubles: Vec<(UserId, UserId)>,
 }
 
-/// Brings the addresses of accounts to the form in which they are compared, so that their owners can log in by
-/// whatever spelling they type. Call it after [`migrate`](crate::db::migrate). It is safe to call it again.
+/// Brings the addresses of accounts to the form in which they are compared, so that every spelling logs in.
+/// Call it after [`migrate`](crate::db::migrate). It is safe to call it again.
 ///
 /// Accounts are never merged: two accounts of one mailbox stay as they are. Each change locks one account and
-/// commits by itself, unless the caller has a transaction open. Verified accounts come first, then older ones.
+/// commits by itself, unless the caller has a transaction open. Verified and older accounts come first.
 pub async fn normalise_addresses(conn: &mut AsyncPgConnection) -> QueryResult<NormalisedAddresses> {
     let may_differ = sql::<Bool>("email ~ '[^ -~]' OR email LIKE '%xn--%'");
     let stored: Vec<(UserId, String)> = users::table

@@ -54,8 +54,9 @@ impl NewPassword {
     /// The most characters.
     pub const CHARS_MAX: usize = 128;
 
-    /// Brings the password to its normal form, and checks its length and how easy it is to guess. zxcvbn knows
-    /// the most common and leaked passwords. All characters but control characters are allowed.
+    /// Brings the password to its normal form, and checks its length and how easy it is to guess.
+    ///
+    /// zxcvbn knows the most common and leaked passwords. Only control characters are forbidden.
     pub fn parse(text: &str, email: &str) -> Result<Self, InvalidPassword> {
         let text = &*normal_form(text);
         match text.chars().count() {
@@ -105,8 +106,7 @@ impl std::fmt::Debug for NewPassword {
 /// has the hasher's parameters.
 pub(super) const NOBODYS_HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1,data=bmZj$bm9ib2R5bm9ib2R5bm9ib2R5$yWqXYiOk3/6FJOGKUIsWm5X2A0LSuD5cUKQmtCNJ7Sg";
 
-/// The parameter of hashes that were computed of passwords in their normal form (`nfc` in base64). An older hash
-/// was computed of a password as it was typed.
+/// The parameter of hashes of passwords in their normal form. An older hash is of a password as it was typed.
 pub(super) const NORMALISED: &[u8] = b"nfc";
 
 /// A stored hash, in PHC form.

@@ -95,9 +95,11 @@ impl Country {
         })
     }
 
-    /// Whether a text can be a postal code of the country. It is checked loosely, because a right code that is
-    /// refused costs an order: blanks, hyphens, the country's letters in front and the case do not matter,
-    /// only how many letters and digits there are. Where there are no postal codes, everything is accepted.
+    /// Whether a text can be a postal code of the country.
+    ///
+    /// It is checked loosely, because a right code that is refused costs an order. Only the number of letters
+    /// and digits counts, and not blanks, hyphens, case, or the country's letters in front. Where there are
+    /// no postal codes, everything is accepted.
     pub fn may_have(&self, postal_code: &str) -> bool {
         let PostalCodes::Known { lengths, with_letters } = self.postal_codes else { return true };
         // Digits and hyphens may have been typed in full width.

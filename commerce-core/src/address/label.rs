@@ -30,7 +30,7 @@ pub fn lines(address: &AddressFields) -> Vec<String> {
         .collect();
     let place = |field: char| rows.iter().position(|row| row.contains(&Part::Field(field)));
     let (street, name) = (place('A').unwrap_or(rows.len()), place('N').unwrap_or(0));
-    // Where the name comes first, an address grows from the street to the country; elsewhere the other way round.
+    // Where the name comes first, an address goes from the street to the country, elsewhere the other way.
     let at = if name < street { street + 1 } else { street };
     let (before, after) = rows.split_at_checked(at).unwrap_or((&rows, &[]));
     let mut lines = Vec::new();

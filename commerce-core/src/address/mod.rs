@@ -92,8 +92,9 @@ impl Address {
     /// The longest text of a field, in characters.
     pub const FIELD_CHARS_MAX: usize = 200;
 
-    /// Brings every field to its normal form and checks it by the rules of the country. A blank optional field
-    /// is left out, and so is a postal code without letters and digits, such as `-`.
+    /// Brings every field to its normal form, and checks it by the rules of the country.
+    ///
+    /// A blank optional field is left out, and so is a postal code without letters and digits, such as `-`.
     pub fn new(fields: AddressFields) -> Result<Self, AddressError> {
         let filled = |text: Option<String>| text.as_deref().map(single_line).filter(|text| !text.is_empty());
         let postal_code = filled(fields.postal_code).filter(|code| code.contains(char::is_alphanumeric));

@@ -163,7 +163,7 @@ pub struct AddressRequest {
     /// The state, province or county. Required in some countries, such as the United States.
     #[oai(validator(max_length = 200))]
     region: Option<String>,
-    /// Required where the country has postal codes that letters need.
+    /// The postal code. Required in most countries that have them.
     #[oai(validator(max_length = 200))]
     postal_code: Option<String>,
     /// ISO 3166-1 alpha-2, such as `GB`, or `XK` for Kosovo.
