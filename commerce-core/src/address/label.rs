@@ -1,7 +1,7 @@
 //! The lines of an address, in the order of its country.
 
-use super::AddressFields;
 use super::country::Country;
+use super::fields::AddressFields;
 use crate::text::single_line;
 
 /// The lines for a parcel or a mail. Lines and signs of empty fields are left out. What the country's own
