@@ -262,7 +262,7 @@ impl RateLimiter {
 
     /// Whether the owner of the account has logged in from this network.
     async fn is_known(&self, account: &str, from: Option<ClientIp>) -> Result<bool, Problem> {
-        let (Ok(email), Some(ClientIp(ip))) = (account.parse::<EmailAddress>(), from) else {
+        let (Ok(email), Some(ClientIp(ip))) = (EmailAddress::of_account(account), from) else {
             return Ok(false);
         };
         let mut conn = self.pool.get().await?;

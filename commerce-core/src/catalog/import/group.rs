@@ -10,7 +10,7 @@ use super::woocommerce_cells::settle_options;
 use super::{Columns, ImportedProduct, Layout, Places};
 use crate::catalog::insert_product;
 use crate::catalog::product::{NewProduct, ProductStatus};
-use crate::catalog::{ProductRefusal, limits, slugs};
+use crate::catalog::{CategoryName, ProductRefusal, limits, slugs};
 use crate::money::Currency;
 use crate::text::single_line;
 
@@ -144,7 +144,7 @@ impl Group {
             status: head.status,
             hidden: head.hidden,
             vendor: head.vendor.as_deref().map(single_line),
-            tags: insert_product::normalised_tags(&head.tags),
+            tags: head.tags,
             attributes: head.attributes,
             categories: head.categories.into_iter().map(CategoryName::normalised).collect(),
             option_names,
