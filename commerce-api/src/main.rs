@@ -8,7 +8,7 @@ use commerce_api::program::catalogue_commands::{self, ImportArguments, SeedArgum
 use commerce_api::program::config::ConnectionSettings;
 use commerce_api::program::create_admin::{CreateAdminArguments, create_admin};
 use commerce_api::program::serve::{ServeArguments, serve};
-use commerce_core::db;
+use commerce_core::{accounts, db};
 use commerce_program::arguments;
 use commerce_program::settings::read_env_file;
 
@@ -67,6 +67,17 @@ async fn run(command: Command) -> anyhow::Result<()> {
             match applied.as_slice() {
                 [] => println!("The schema is up to date."),
                 versions => println!("Applied {} migration(s): {}", versions.len(), versions.join(", ")),
+            }
+            let mut conn = db::connect(&database.database.database_url).await?;
+            let normalised = accounts::normalise_addresses(&mut conn).await?;
+            if normalised.changed > 0 {
+                println!(
+                    "Brought {} e-mail address(es) of accounts to their normal form.",
+                    normalised.changed
+                );
+            }
+            for (id, other) in normalised.doubles {
+                println!("The accounts {id} and {other} have one e-mail address. Only {other} can log in.");
             }
             Ok(())
         }

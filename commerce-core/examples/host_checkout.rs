@@ -185,9 +185,9 @@ impl Shopper {
             name: name.into(),
             line1: "1 Keukenhof Lane".into(),
             line2: None,
-            city: "Lisse".into(),
+            city: Some("Lisse".into()),
             region: None,
-            postal_code: "2161 AM".into(),
+            postal_code: Some("2161 AM".into()),
             country: "NL".into(),
             phone: None,
         })?;

@@ -264,7 +264,7 @@ const MIGRATION_LOCK: i64 = 0x636f_6d6d_6572_6365;
 
 /// Updates the schema and returns the versions that it applied. It is safe to run it twice and from several
 /// processes at once, because it takes an advisory lock. The record of versions is in schema `commerce`,
-/// apart from the host's own.
+/// apart from the host's own. Then call [`normalise_addresses`](crate::accounts::normalise_addresses).
 pub async fn migrate(url: &str) -> Result<Vec<String>, MigrateError> {
     let mut conn = connect(url).await?;
     conn.batch_execute(&format!("SELECT pg_advisory_lock({MIGRATION_LOCK})")).await?;

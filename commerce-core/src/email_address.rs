@@ -10,12 +10,16 @@ use diesel::pg::{Pg, PgValue};
 use diesel::serialize::{self, Output, ToSql};
 use diesel::sql_types::Text;
 use serde::{Deserialize, Serialize};
+use unicode_normalization::UnicodeNormalization as _;
+
+use crate::text::is_hidden;
 
 /// An address without a display name, in the one form that is stored and compared.
 ///
 /// It is in lower case, and its domain is written as people read it: `ada@bücher.example`, even if somebody
 /// types `ADA@xn--bcher-kva.example`. So a person cannot have two accounts by writing the address in two
-/// ways.
+/// ways. Two addresses are equal if they are equal with A-labels, because each readable domain is made from its
+/// A-labels.
 ///
 /// Only parsing makes one. An address that is read from the database is not parsed again, so that a row of an
 /// older version stays readable.
@@ -30,6 +34,9 @@ pub enum InvalidEmailAddress {
     /// It has no local part, no domain, or characters that mail servers do not accept.
     #[error("must be an e-mail address such as ada@example.com")]
     Malformed,
+    /// It was pasted with a name, as mail programs show it.
+    #[error("must be the address alone, such as ada@example.com: leave out the name and the signs < and >")]
+    WithName,
     /// It has more than [`EmailAddress::CHARS_MAX`] characters.
     #[error("must not be longer than {} characters", EmailAddress::CHARS_MAX)]
     TooLong,
@@ -66,21 +73,22 @@ impl EmailAddress {
     }
 }
 
-impl FromStr for EmailAddress {
-    type Err = InvalidEmailAddress;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
+impl EmailAddress {
+    /// Reads an address to find its account. The account may have been registered by an older version, so the
+    /// local part may have letters that would be refused today.
+    pub fn of_account(text: &str) -> Result<Self, InvalidEmailAddress> {
         use email_address::Options;
         use idna::{AsciiDenyList, domain_to_ascii_cow, domain_to_unicode};
-        let (local, domain) = text.rsplit_once('@').ok_or(InvalidEmailAddress::Malformed)?;
-        if !local.is_ascii() {
-            return Err(InvalidEmailAddress::LocalPartNotAscii);
+        let text = trim(text);
+        if text.contains('<') && text.ends_with('>') {
+            return Err(InvalidEmailAddress::WithName);
         }
+        let (local, domain) = text.rsplit_once('@').ok_or(InvalidEmailAddress::Malformed)?;
         // Quoted local parts are legal, but in practice they are mistakes.
         if local.contains('"') {
             return Err(InvalidEmailAddress::Malformed);
         }
-        let local = local.to_ascii_lowercase();
+        let local: String = local.nfc().flat_map(char::to_lowercase).nfc().collect();
         // A domain with characters beyond ASCII has only letters, digits and hyphens. Otherwise some
         // characters would turn into others, such as ℀ into one with a slash.
         let denied = if domain.is_ascii() { AsciiDenyList::EMPTY } else { AsciiDenyList::STD3 };
@@ -98,6 +106,22 @@ impl FromStr for EmailAddress {
         email_address::EmailAddress::parse_with_options(&ascii, options)
             .map_err(|_| InvalidEmailAddress::Malformed)?;
         Ok(Self(format!("{local}@{domain}")))
+    }
+}
+
+/// Without spaces around it, and without marks of direction, which lists of contacts put around addresses.
+fn trim(text: &str) -> &str {
+    text.trim_matches(|c: char| c.is_whitespace() || (is_hidden(c) && !c.is_control()))
+}
+
+impl FromStr for EmailAddress {
+    type Err = InvalidEmailAddress;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let email = Self::of_account(text)?;
+        // As it was typed: some letters beyond ASCII are ASCII in lower case.
+        let is_ascii = text.rsplit_once('@').is_some_and(|(local, _)| trim(local).is_ascii());
+        if is_ascii { Ok(email) } else { Err(InvalidEmailAddress::LocalPartNotAscii) }
     }
 }
 
@@ -145,6 +169,7 @@ mod tests {
     fn every_way_of_writing_an_address_is_brought_to_one() {
         assert_eq!(parse("Ada@Example.COM").unwrap().as_str(), "ada@example.com");
         assert_eq!(parse("admin@localhost").unwrap().as_str(), "admin@localhost");
+        assert_eq!(parse("\u{202a} ada@example.com\u{202c}\n").unwrap().as_str(), "ada@example.com");
         for same in
             ["x@bücher.example", "X@BÜCHER.example", "x@xn--bcher-kva.example", "x@ｂu\u{308}cher。example"]
         {
@@ -156,7 +181,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_delivered_is_refused() {
-        use InvalidEmailAddress::{LocalPartNotAscii, Malformed, TooLong};
+        use InvalidEmailAddress::{LocalPartNotAscii, Malformed, TooLong, WithName};
         for malformed in [
             "",
             "ada",
@@ -165,7 +190,6 @@ mod tests {
             "a b@example.com",
             "ada\0@example.com",
             "ada@example.com\r\nBcc: spy@evil.example",
-            "Ada <ada@example.com>",
             "a@b@c",
             "\"a b\"@example.com",
             "\"ada\"@example.com",
@@ -185,7 +209,23 @@ mod tests {
         let readable = format!("ada@{}", ["ü".repeat(10).as_str(); 20].join("."));
         assert!(readable.chars().count() < EmailAddress::CHARS_MAX);
         assert_eq!(parse(&readable), Err(TooLong));
-        assert_eq!(parse("jürgen@example.com"), Err(LocalPartNotAscii));
+        for not_ascii in ["jürgen@example.com", "\u{212a}ai@example.com"] {
+            assert_eq!(parse(not_ascii), Err(LocalPartNotAscii));
+        }
+        for with_name in ["Ada <ada@example.com>", "<ada@example.com>"] {
+            assert_eq!(parse(with_name), Err(WithName));
+        }
+    }
+
+    #[test]
+    fn the_account_of_an_older_version_is_found_by_the_address_as_it_is_typed() {
+        for typed in ["jürgen@example.com", "JU\u{308}RGEN@example.com", " ju\u{308}rgen@Example.com\u{202c}"]
+        {
+            assert_eq!(EmailAddress::of_account(typed).unwrap().as_str(), "jürgen@example.com", "{typed}");
+        }
+        let ordinary = EmailAddress::of_account("X@BU\u{308}CHER.example");
+        assert_eq!(ordinary, parse("x@xn--bcher-kva.example"));
+        assert!(EmailAddress::of_account("jürgen\0@example.com").is_err());
     }
 
     #[test]

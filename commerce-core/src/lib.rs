@@ -35,4 +35,5 @@ pub mod shipments;
 pub mod spreadsheet;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod text;
 mod text_enum;

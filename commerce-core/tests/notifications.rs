@@ -172,7 +172,8 @@ It will go to:
 
   Anna Ångström
   1-2-3 Ginza
-  104-0061 Tokyo
+  Tokyo
+  104-0061
   JP
 
 If the order is not paid in time, it is cancelled automatically and costs you nothing.

@@ -9,6 +9,7 @@ pub mod cors;
 mod framework_errors;
 mod headers;
 mod link;
+mod logged_path;
 mod panic;
 pub mod same_origin;
 pub mod settings;
@@ -22,6 +23,7 @@ use poem_openapi::OperationId;
 
 use self::client_address::TrustedProxies;
 use self::cors::AllowedOrigins;
+use self::logged_path::logged_path;
 use self::same_origin::TrustedPages;
 use self::settings::HttpSettings;
 use crate::http::call::{OriginalPath, RequestId};
@@ -147,7 +149,10 @@ impl<E: Endpoint> Edge<E> {
             Ok(Ok(Ok(output))) => output.into_response(),
             Ok(Ok(Err(error))) => framework_errors::respond(error, &self.routes, &method, path),
             Ok(Err(panic)) => Problem::internal(panic).into_response(),
-            Err(_) => Problem::unavailable(format_args!("{method} {path} took too long")).into_response(),
+            Err(_) => {
+                let path = logged_path(path);
+                Problem::unavailable(format_args!("{method} {path} took too long")).into_response()
+            }
         }
     }
 }
@@ -197,7 +202,7 @@ impl Asked {
             request_id = %self.id.0,
             trace_id = self.trace_id.as_deref(),
             method = %self.method,
-            path = %self.path,
+            path = %logged_path(&self.path),
             operation,
             status,
             milliseconds = elapsed.as_millis(),

@@ -4,8 +4,8 @@ use poem::Request;
 use poem::http::Method;
 use uuid::Uuid;
 
-/// The id of a request. It is the client's own if that is valid, and a new UUIDv7 otherwise. It appears in
-/// the answer, in the log and in timelines.
+/// The id of a request. It is the client's own if that has 1 to 64 letters, digits and signs of `-_.`, and a
+/// new UUIDv7 otherwise. It appears in the answer, in the log and in timelines.
 #[derive(Debug, Clone)]
 pub struct RequestId(pub String);
 
@@ -15,8 +15,8 @@ impl RequestId {
     /// The id that a request gets.
     pub fn of(request: &Request) -> Self {
         let is_sane = |id: &&str| {
-            (1..=128).contains(&id.len())
-                && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:+/=".contains(&byte))
+            (1..=64).contains(&id.len())
+                && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
         };
         let given = request.headers().get(Self::HEADER).and_then(|value| value.to_str().ok()).filter(is_sane);
         Self(given.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned))

@@ -56,13 +56,16 @@ pub struct Address {
     pub line1: String,
     #[oai(validator(max_length = 200))]
     pub line2: Option<String>,
-    #[oai(validator(min_length = 1, max_length = 200))]
-    pub city: String,
+    /// The town. Required in most countries.
+    #[oai(validator(max_length = 200))]
+    pub city: Option<String>,
+    /// The state, province or county. Required in some countries, such as the United States.
     #[oai(validator(max_length = 200))]
     pub region: Option<String>,
-    #[oai(validator(min_length = 1, max_length = 200))]
-    pub postal_code: String,
-    /// ISO 3166-1 alpha-2, such as `GB`.
+    /// The postal code. Required in most countries that have them.
+    #[oai(validator(max_length = 200))]
+    pub postal_code: Option<String>,
+    /// ISO 3166-1 alpha-2, such as `GB`, or `XK` for Kosovo.
     #[oai(validator(pattern = "^[A-Z]{2}$"))]
     pub country: String,
     #[oai(validator(max_length = 200))]
@@ -93,9 +96,9 @@ impl Example for Address {
             name: "Ada Lovelace".to_owned(),
             line1: "12 St James's Square".to_owned(),
             line2: None,
-            city: "London".to_owned(),
+            city: Some("London".to_owned()),
             region: None,
-            postal_code: "SW1Y 4JH".to_owned(),
+            postal_code: Some("SW1Y 4JH".to_owned()),
             country: "GB".to_owned(),
             phone: None,
         }

@@ -102,8 +102,6 @@ codes! {
     RefundState = CONFLICT "refund_state" "The refund's state does not allow it",
     /// The time to pay this order has run out, and its stock is released. Place a new order.
     OrderExpired = CONFLICT "order_expired" "The order has expired",
-    /// Another shipment has this tracking number.
-    TrackingNumberTaken = CONFLICT "tracking_number_taken" "The tracking number is taken",
     /// Another resource of this kind has this slug.
     SlugTaken = CONFLICT "slug_taken" "The slug is taken",
     /// Another variant has this SKU.

@@ -262,7 +262,7 @@ impl RateLimiter {
 
     /// Whether the owner of the account has logged in from this network.
     async fn is_known(&self, account: &str, from: Option<ClientIp>) -> Result<bool, Problem> {
-        let (Ok(email), Some(ClientIp(ip))) = (account.parse::<EmailAddress>(), from) else {
+        let (Ok(email), Some(ClientIp(ip))) = (EmailAddress::of_account(account), from) else {
             return Ok(false);
         };
         let mut conn = self.pool.get().await?;
@@ -334,7 +334,7 @@ impl RateLimiter {
 /// A digest, so that no address is stored in readable form. All spellings of an address give the same key.
 fn account_key(account: &str) -> String {
     let account = account.trim();
-    let email = account.parse::<EmailAddress>();
+    let email = EmailAddress::of_account(account);
     let account = email.map_or_else(|_| account.to_lowercase(), |email| email.to_string());
     Sha256::digest(account).iter().map(|byte| format!("{byte:02x}")).collect()
 }

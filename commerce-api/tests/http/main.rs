@@ -34,6 +34,7 @@ mod shopping;
 mod spec;
 mod statements;
 mod surface;
+mod typed_text;
 mod variant_details;
 mod webdriver;
 mod world;

@@ -3,7 +3,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::shop::SECRET;
@@ -197,4 +197,49 @@ async fn an_import_does_not_hold_its_file_in_memory() {
     println!("peak: {small} kB for {} kB, {large} kB for {} kB", kb(&short), kb(&long));
     assert!(small > 1000 && longer_kb > 12_000, "{small} {longer_kb}");
     assert!(large < small + longer_kb / 2, "{small} kB became {large} kB, with {longer_kb} kB more to read");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_has_no_addresses_of_customers_and_nothing_that_changes_a_terminal() {
+    let database = commerce_core::testing::TestDatabase::new().await;
+    for format in ["json", "pretty"] {
+        let mut command = commerce_api(database.url());
+        command.arg("serve").env("COMMERCE_HTTP_ADDR", "127.0.0.1:0").env("COMMERCE_LOG_FORMAT", format);
+        let mut server = command.stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(server.stderr.take().unwrap()).lines();
+        let address = loop {
+            let line = lines.next_line().await.unwrap().unwrap();
+            if let Some((_, port)) = line.split_once("127.0.0.1:") {
+                let port: String = port.chars().take_while(char::is_ascii_digit).collect();
+                break format!("127.0.0.1:{port}");
+            }
+        };
+        // Raw bytes, as no client library would send them.
+        let mut stream = tokio::net::TcpStream::connect(&address).await.unwrap();
+        let paths = [
+            "/v1/admin/users/eve@example.com",
+            "/v1/admin/users/eve%40example.com/x",
+            "/a\u{9b}31m\u{202e}b",
+        ];
+        for (at, path) in paths.iter().enumerate() {
+            let close = if at + 1 == paths.len() { "close" } else { "keep-alive" };
+            let request = format!(
+                "GET {path} HTTP/1.1\r\nHost: shop\r\nX-Request-Id: a/b\r\nConnection: {close}\r\n\r\n"
+            );
+            stream.write_all(request.as_bytes()).await.unwrap();
+        }
+        stream.read_to_end(&mut Vec::new()).await.unwrap();
+        server.start_kill().unwrap();
+        let mut log = String::new();
+        while let Some(line) = lines.next_line().await.unwrap() {
+            log.push_str(&line);
+            log.push('\n');
+        }
+        assert_eq!(log.matches("/v1/admin/users/{email}").count(), 2, "{log}");
+        assert!(log.contains("/a\\u009b31m\\u202eb"), "{log}");
+        for unwanted in ["example.com", "\u{9b}", "\u{202e}", "a/b"] {
+            assert!(!log.contains(unwanted), "{unwanted:?} {log}");
+        }
+    }
+    database.finish().await;
 }

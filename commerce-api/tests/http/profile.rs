@@ -17,7 +17,7 @@ use crate::shop::{Ask, TestShop, ask, get, post};
 const BOOK: &str = "/v1/me/addresses";
 
 fn street(line1: &str) -> Value {
-    json!({ "name": "Ada", "line1": line1, "city": "London", "postal_code": "SW1", "country": "GB" })
+    json!({ "name": "Ada", "line1": line1, "city": "London", "postal_code": "SW1Y 4JH", "country": "GB" })
 }
 
 fn delete_me(tokens: &Value, password: &str) -> Ask {
@@ -61,7 +61,7 @@ async fn an_address_is_added_read_changed_replaced_and_removed() {
         (json!({ "country": "XX" }), "/country"),
         (json!({ "name": "" }), "/name"),
         (json!({ "name": "  " }), "/name"),
-        (json!({ "phone": "1\n2" }), "/phone"),
+        (json!({ "postal_code": "1" }), "/postal_code"),
         (json!({ "user_id": uuid::Uuid::now_v7() }), "/user_id"),
     ] {
         assert_eq!(shop.send(to(Method::PATCH, &body)).await.problem(422, "validation_failed"), [pointer]);

@@ -15,7 +15,7 @@ fn patch(path: &str, body: &Value) -> Ask {
 }
 
 fn address() -> Value {
-    json!({ "name": "Ada", "line1": "1 Street", "city": "London", "postal_code": "SW1", "country": "GB" })
+    json!({ "name": "Ada", "line1": "1 Street", "city": "London", "postal_code": "SW1Y 4JH", "country": "GB" })
 }
 
 fn checkout(token: &str, key: &str) -> Ask {

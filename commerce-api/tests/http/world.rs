@@ -70,7 +70,7 @@ impl World {
         let category = category["id"].as_str().unwrap().to_owned();
         let image = linked_image(shop, &product, &admin).await;
         let user = shop.login(Role::Customer).await.0.to_string();
-        let address = json!({ "name": "Ada", "line1": "1 Street", "city": "London", "postal_code": "SW1", "country": "GB" });
+        let address = json!({ "name": "Ada", "line1": "1 Street", "city": "London", "postal_code": "SW1Y 4JH", "country": "GB" });
         let address = send_new(shop, "/v1/me/addresses", &address, &customer.credential).await;
         let address = address["id"].as_str().unwrap().to_owned();
         Self {
@@ -171,7 +171,7 @@ impl World {
 impl Buyer {
     pub async fn new(shop: &TestShop, variant: &str, credential: Credential) -> Self {
         add(shop, variant, &credential).await;
-        let address = json!({ "name": "Ada", "line1": "1 Street", "city": "London", "postal_code": "SW1", "country": "GB" });
+        let address = json!({ "name": "Ada", "line1": "1 Street", "city": "London", "postal_code": "SW1Y 4JH", "country": "GB" });
         let checkout = json!({ "email": "ada@example.com", "shipping_address": address });
         let order = send_new(shop, "/v1/orders/checkout", &checkout, &credential).await;
         let order = order["id"].as_str().unwrap().to_owned();

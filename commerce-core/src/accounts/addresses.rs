@@ -33,7 +33,7 @@ pub struct SavedAddress {
     pub version: i32,
 }
 
-/// The changes to an address. `None` keeps the value. An empty text removes `line2`, `region` or `phone`.
+/// The changes to an address. `None` keeps the value. An empty text removes an optional field.
 #[derive(Debug, Clone, Default)]
 pub struct AddressChange {
     /// The name of the recipient.
@@ -42,13 +42,13 @@ pub struct AddressChange {
     pub line1: Option<String>,
     /// An additional line. An empty text removes it.
     pub line2: Option<String>,
-    /// The town.
+    /// The town. An empty text removes it.
     pub city: Option<String>,
     /// State, province or county. An empty text removes it.
     pub region: Option<String>,
-    /// The postal code, as the country writes it.
+    /// The postal code, as the country writes it. An empty text removes it.
     pub postal_code: Option<String>,
-    /// Two letters (ISO 3166-1).
+    /// Two letters (ISO 3166-1, or `XK`).
     pub country: Option<String>,
     /// A phone number for the carrier. An empty text removes it.
     pub phone: Option<String>,
@@ -67,9 +67,9 @@ impl AddressChange {
             name: required(&self.name, before.name),
             line1: required(&self.line1, before.line1),
             line2: optional(&self.line2, before.line2),
-            city: required(&self.city, before.city),
+            city: optional(&self.city, before.city),
             region: optional(&self.region, before.region),
-            postal_code: required(&self.postal_code, before.postal_code),
+            postal_code: optional(&self.postal_code, before.postal_code),
             country: required(&self.country, before.country),
             phone: optional(&self.phone, before.phone),
         }
@@ -163,7 +163,9 @@ pub async fn update_address(
         if change.expected_version.is_some_and(|expected| expected != saved.version) {
             return Err(AddressBookError::VersionMismatch);
         }
-        let address = Address::new(change.apply(saved.address))?;
+        // An address that was saved under other rules stays as it is, unless it is changed.
+        let wanted = change.apply(saved.address.clone());
+        let address = if wanted == *saved.address { saved.address } else { Address::new(wanted)? };
         let is_default = change.is_default.unwrap_or(saved.is_default);
         if is_default && !saved.is_default {
             unset_default(conn, user_id).await?;

@@ -28,7 +28,7 @@ pub enum UserKey {
 impl UserKey {
     /// Reads an id or an e-mail address. `None` if the text is neither.
     pub fn parse(text: &str) -> Option<Self> {
-        text.parse().map(Self::Id).ok().or_else(|| text.parse().map(Self::Email).ok())
+        text.parse().map(Self::Id).ok().or_else(|| EmailAddress::of_account(text).map(Self::Email).ok())
     }
 }
 

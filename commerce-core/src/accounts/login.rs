@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use diesel::result::Error as QueryError;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 
-use super::password::PasswordHash;
+use super::password::{PasswordHash, normal_form};
 use super::password_hasher::{HashError, PasswordHasher};
 use super::session::{
     Device, LiveSession, OpenedSession, SessionCookie, insert_refresh_token, insert_session,
@@ -122,10 +122,24 @@ impl StoredCredentials {
     ///
     /// It computes two hashes, unless the password is that of a verified account. So the time does not tell
     /// whether the address is free, registered, verified, or has a refused registration.
+    ///
+    /// An older hash may be of the password as it was typed, and not of its normal form. If the two differ,
+    /// both are tried. The typed one takes the place of the refused registration's hash, so that there are
+    /// still two. If there is a refused registration, only the typed one is tried.
     pub async fn check(self, hasher: &PasswordHasher, password: String) -> Result<ProvenUser, LoginError> {
         let (hash, refused) = self.0.as_ref().map(|of| (of.hash.clone(), of.refused.clone())).unzip();
-        let verified = self.0.as_ref().is_some_and(|of| of.verified);
-        let (own, refused) = hasher.verify_both(password, hash, verified, refused.flatten()).await?;
+        let (verified, refused) = (self.0.as_ref().is_some_and(|of| of.verified), refused.flatten());
+        let normal = normal_form(&password).into_owned();
+        let is_older = normal != password && hash.as_ref().is_some_and(PasswordHash::is_of_typed_text);
+        let (own, refused) = if !is_older {
+            hasher.verify_both((normal.clone(), hash), verified, (normal, refused)).await?
+        } else if refused.is_some() {
+            hasher.verify_both((password, hash), verified, (normal, refused)).await?
+        } else {
+            let (by_normal, by_typed) =
+                hasher.verify_both((normal, hash.clone()), verified, (password, hash)).await?;
+            (by_normal || by_typed, false)
+        };
         match self.0 {
             Some(Credentials { id, hash, .. }) if own && verified => Ok(ProvenUser { id, hash }),
             // The same error for somebody who has just registered, whether or not the address was free.
@@ -184,4 +198,59 @@ async fn admit(conn: &mut AsyncPgConnection, proven: &ProvenUser) -> Result<User
         return Err(LoginError::Disabled);
     }
     Ok(user)
+}
+
+#[cfg(test)]
+mod tests {
+    use argon2::password_hash::PasswordHasher as _;
+    use argon2::{Argon2, Params};
+
+    use super::super::password::NewPassword;
+    use super::*;
+
+    const COMPOSED: &str = "pässwörter sind süß";
+    const DECOMPOSED: &str = "pa\u{308}sswo\u{308}rter sind su\u{308}ß";
+
+    /// A hash as it was made before passwords were normalised.
+    fn older(password: &str) -> PasswordHash {
+        let argon2 = Argon2::from(Params::new(64, 1, 1, None).unwrap());
+        PasswordHash::of_phc(argon2.hash_password(password.as_bytes()).unwrap().to_string())
+    }
+
+    async fn fits(hash: &PasswordHash, refused: Option<&PasswordHash>, password: &str) -> bool {
+        let stored =
+            Credentials { id: UserId::new(), hash: hash.clone(), verified: true, refused: refused.cloned() };
+        let hasher = PasswordHasher::with_slots(1);
+        StoredCredentials(Some(stored)).check(&hasher, password.to_owned()).await.is_ok()
+    }
+
+    #[tokio::test]
+    async fn a_password_fits_however_it_is_composed() {
+        let hasher = PasswordHasher::with_slots(1);
+        for registered in [COMPOSED, DECOMPOSED] {
+            let hash = hasher.hash(NewPassword::parse(registered, "").unwrap()).await.unwrap();
+            for typed in [COMPOSED, DECOMPOSED] {
+                assert!(fits(&hash, None, typed).await && fits(&hash, Some(&older("x")), typed).await);
+            }
+            assert!(!fits(&hash, None, "pässwörter sind süss").await);
+        }
+    }
+
+    #[tokio::test]
+    async fn older_hashes_go_on_to_fit() {
+        let refused = older("another password");
+        // As it was typed then, and also as other devices type it now.
+        assert!(
+            fits(&older(COMPOSED), None, COMPOSED).await && fits(&older(COMPOSED), None, DECOMPOSED).await
+        );
+        assert!(fits(&older(DECOMPOSED), None, DECOMPOSED).await);
+        assert!(fits(&older(COMPOSED), Some(&refused), COMPOSED).await);
+        assert!(fits(&older(DECOMPOSED), Some(&refused), DECOMPOSED).await);
+        assert!(fits(&older("correct horse"), Some(&refused), "correct horse").await);
+        for wrong in ["pässwörter sind süss", "pa\u{308}sswörter sind süss"] {
+            assert!(
+                !fits(&older(COMPOSED), None, wrong).await && !fits(&older(DECOMPOSED), None, wrong).await
+            );
+        }
+    }
 }

@@ -13,6 +13,7 @@ mod create_confirmed;
 mod known_networks;
 mod list_users;
 mod login;
+mod normalise_addresses;
 pub mod one_time_code;
 mod password;
 mod password_hasher;
@@ -46,6 +47,7 @@ pub use login::{
     LoginError, ProvenUser, StoredCredentials, find_credentials, find_own_credentials, open_cookie_session,
     open_session,
 };
+pub use normalise_addresses::{NormalisedAddresses, normalise_addresses};
 pub use password::{InvalidPassword, NewPassword, PasswordHash};
 pub use password_hasher::{HashError, PasswordHasher};
 pub use password_reset::{RESET_LINK_TTL, ResetProof, derive_reset_token, prove_by_code, prove_by_token};

@@ -1,8 +1,22 @@
 //! Passwords that may be set, and their stored hashes.
 
-/// A password that may be set.
+use std::borrow::Cow;
+
+use unicode_normalization::{UnicodeNormalization as _, is_nfc};
+
+/// A password that may be set, in its normal form.
 #[derive(Clone)]
 pub struct NewPassword(String);
+
+/// A password in the form that is hashed, so that it fits from every device: in NFC, with ASCII spaces. These
+/// are the mappings of the profile OpaqueString (RFC 8265).
+pub(super) fn normal_form(password: &str) -> Cow<'_, str> {
+    let is_other_space = |c: char| c != ' ' && c.is_whitespace() && !c.is_control();
+    if is_nfc(password) && !password.contains(is_other_space) {
+        return Cow::Borrowed(password);
+    }
+    Cow::Owned(password.chars().map(|c| if is_other_space(c) { ' ' } else { c }).nfc().collect())
+}
 
 /// Why a text may not be a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -13,6 +27,9 @@ pub enum InvalidPassword {
     /// It has more than [`NewPassword::CHARS_MAX`] characters.
     #[error("must have at most {} characters", NewPassword::CHARS_MAX)]
     TooLong,
+    /// It has a character that no keyboard types into a password, such as a line break.
+    #[error("must not contain control characters")]
+    ControlCharacter,
     /// An attacker who tries likely passwords first would soon find it.
     #[error("is too easy to guess: use several unrelated words")]
     Guessable,
@@ -37,12 +54,15 @@ impl NewPassword {
     /// The most characters.
     pub const CHARS_MAX: usize = 128;
 
-    /// Checks the length and how easy the password is to guess. zxcvbn knows the most common and leaked
-    /// passwords. Any characters are allowed.
+    /// Brings the password to its normal form, and checks its length and how easy it is to guess.
+    ///
+    /// zxcvbn knows the most common and leaked passwords. Only control characters are forbidden.
     pub fn parse(text: &str, email: &str) -> Result<Self, InvalidPassword> {
+        let text = &*normal_form(text);
         match text.chars().count() {
             chars if chars < Self::CHARS_MIN => Err(InvalidPassword::TooShort),
             chars if chars > Self::CHARS_MAX => Err(InvalidPassword::TooLong),
+            _ if text.contains(char::is_control) => Err(InvalidPassword::ControlCharacter),
             _ => {
                 let person = [email, email.split('@').next().unwrap_or_default()];
                 let score = u8::from(zxcvbn::zxcvbn(&judged(text), &person).score());
@@ -84,8 +104,10 @@ impl std::fmt::Debug for NewPassword {
 
 /// A hash that no password matches. Checking against it takes as long as against any other hash, because it
 /// has the hasher's parameters.
-pub(super) const NOBODYS_HASH: &str =
-    "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5bm9ib2R5bm9ib2R5$yWqXYiOk3/6FJOGKUIsWm5X2A0LSuD5cUKQmtCNJ7Sg";
+pub(super) const NOBODYS_HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1,data=bmZj$bm9ib2R5bm9ib2R5bm9ib2R5$yWqXYiOk3/6FJOGKUIsWm5X2A0LSuD5cUKQmtCNJ7Sg";
+
+/// The parameter of hashes of passwords in their normal form. An older hash is of a password as it was typed.
+pub(super) const NORMALISED: &[u8] = b"nfc";
 
 /// A stored hash, in PHC form.
 #[derive(Clone, PartialEq, Eq, diesel::expression::AsExpression, diesel::deserialize::FromSqlRow)]
@@ -100,6 +122,12 @@ impl PasswordHash {
     /// A hash that no password matches.
     pub(super) fn of_nobody() -> Self {
         Self(NOBODYS_HASH.to_owned())
+    }
+
+    /// Whether it was computed of a password as it was typed.
+    pub(super) fn is_of_typed_text(&self) -> bool {
+        let parameters = self.0.split('$').nth(3).unwrap_or_default();
+        !parameters.split(',').any(|parameter| parameter == "data=bmZj")
     }
 
     /// In PHC form.
@@ -133,6 +161,22 @@ impl diesel::deserialize::FromSql<diesel::sql_types::Text, diesel::pg::Pg> for P
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_way_of_typing_a_password_gives_one() {
+        let (composed, decomposed) = ("pässwörter sind süß", "pa\u{308}sswo\u{308}rter sind\u{a0}su\u{308}ß");
+        assert_eq!(normal_form(decomposed), composed);
+        for unchanged in [composed, "correct horse", " Blanks stay  ", "ﬁne ½", "👩\u{200d}🚒", "a\tb"]
+        {
+            assert!(
+                matches!(normal_form(unchanged), Cow::Borrowed(same) if same == unchanged),
+                "{unchanged}"
+            );
+        }
+        let parsed = |text| NewPassword::parse(text, "ada@example.com").map(NewPassword::into_text);
+        assert_eq!(parsed(decomposed), Ok(composed.to_owned()));
+        assert_eq!(parsed("some words\u{9b}and more"), Err(InvalidPassword::ControlCharacter));
+    }
 
     #[test]
     fn a_password_made_to_be_judged_for_long_is_judged_quickly() {

@@ -5,11 +5,11 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use argon2::password_hash::phc::{Output, ParamsString, PasswordHash as Phc, Salt};
-use argon2::{Algorithm, Argon2, Block, Params, Version};
+use argon2::{Algorithm, Argon2, AssociatedData, Block, Params, ParamsBuilder, Version};
 use subtle::ConstantTimeEq as _;
 use tokio::sync::Semaphore;
 
-use super::password::{NOBODYS_HASH, NewPassword, PasswordHash};
+use super::password::{NOBODYS_HASH, NORMALISED, NewPassword, PasswordHash};
 
 /// Why a password was not hashed. The reason is not the password.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -81,18 +81,17 @@ impl PasswordHasher {
         self.run(move |memory| verify(&password, stored.as_ref(), memory)).await
     }
 
-    /// Like [`Self::verify`] with the first hash, and then with the second one unless the first decides. Both
-    /// run in one go.
+    /// Like [`Self::verify`] with the first password and hash, and then with the second ones unless the first
+    /// decide. Both run in one go.
     pub(super) async fn verify_both(
         &self,
-        password: String,
-        first: Option<PasswordHash>,
+        first: (String, Option<PasswordHash>),
         enough: bool,
-        second: Option<PasswordHash>,
+        second: (String, Option<PasswordHash>),
     ) -> Result<(bool, bool), HashError> {
         self.run(move |memory| {
-            let first = verify(&password, first.as_ref(), memory)?;
-            Ok((first, if first && enough { false } else { verify(&password, second.as_ref(), memory)? }))
+            let fits = verify(&first.0, first.1.as_ref(), memory)?;
+            Ok((fits, if fits && enough { false } else { verify(&second.0, second.1.as_ref(), memory)? }))
         })
         .await
     }
@@ -142,7 +141,10 @@ const SALT_BYTES: usize = 16;
 const HASH_BYTES: usize = 32;
 
 fn hash(password: &str, memory: &mut [Block]) -> Result<PasswordHash, HashError> {
-    let params = Params::new(MEMORY_KIB, PASSES, 1, None).map_err(HashError::failed)?;
+    let mut params = ParamsBuilder::new();
+    params.m_cost(MEMORY_KIB).t_cost(PASSES).p_cost(1);
+    params.data(AssociatedData::new(NORMALISED).map_err(HashError::failed)?);
+    let params = params.build().map_err(HashError::failed)?;
     let salt = rand::random::<[u8; SALT_BYTES]>();
     let mut hash = [0; HASH_BYTES];
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone());
@@ -193,7 +195,7 @@ mod tests {
     #[tokio::test]
     async fn a_password_fits_its_own_hash_only() {
         let hash = PasswordHasher::default().hash(new_password()).await.unwrap();
-        assert!(hash.as_str().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{}", hash.as_str());
+        assert!(hash.as_str().starts_with("$argon2id$v=19$m=19456,t=2,p=1,data=bmZj$"), "{}", hash.as_str());
         assert!(
             PasswordHasher::default().verify("correct horse".to_owned(), Some(hash.clone())).await.unwrap()
         );
@@ -245,8 +247,11 @@ mod tests {
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
         let theirs = argon2.hash_password(PASSWORD.as_bytes()).unwrap().to_string();
         let hasher = PasswordHasher::with_slots(1);
-        assert!(hasher.verify(PASSWORD.to_owned(), Some(PasswordHash::of_phc(theirs))).await.unwrap());
+        let theirs = PasswordHash::of_phc(theirs);
+        assert!(theirs.is_of_typed_text());
+        assert!(hasher.verify(PASSWORD.to_owned(), Some(theirs)).await.unwrap());
         let ours = hasher.hash(new_password()).await.unwrap();
+        assert!(!ours.is_of_typed_text() && !PasswordHash::of_nobody().is_of_typed_text());
         assert!(argon2.verify_password(PASSWORD.as_bytes(), &Phc::new(ours.as_str()).unwrap()).is_ok());
         // A hash that needs more memory than a slot has.
         let params = Params::new(2 * MEMORY_KIB, 1, 1, None).unwrap();

@@ -2,6 +2,8 @@
 
 use std::str::FromStr;
 
+use crate::text::single_line;
+
 /// Digits, with an optional `+` in front. Separators are removed, so that a number is found however it is
 /// written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +23,8 @@ impl Phone {
 
 /// The text without separators between digits. `None` if it contains anything else.
 pub(super) fn compact(text: &str) -> Option<String> {
-    let kept: String = text.chars().filter(|c| !matches!(c, ' ' | '-' | '(' | ')' | '.' | '/')).collect();
+    let line = single_line(text);
+    let kept: String = line.chars().filter(|c| !matches!(c, ' ' | '-' | '(' | ')' | '.' | '/')).collect();
     let digits = kept.strip_prefix('+').unwrap_or(&kept);
     (!digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())).then_some(kept)
 }
@@ -44,6 +47,7 @@ mod tests {
     fn numbers_are_kept_as_digits_and_nonsense_is_refused() {
         assert_eq!("+44 (20) 7946-0018".parse::<Phone>().unwrap().as_str(), "+442079460018");
         assert_eq!("030/1234.56".parse::<Phone>().unwrap().as_str(), "030123456");
+        assert_eq!("\u{202d}+44\u{a0}20\u{202c}".parse::<Phone>().unwrap().as_str(), "+4420");
         for wrong in ["", "12", "+", "++44", "44+20", "0800 FLOWERS", &"1".repeat(21)] {
             assert_eq!(wrong.parse::<Phone>(), Err(InvalidPhone), "{wrong}");
         }

@@ -9,6 +9,7 @@ use crate::db::{Retryable, clock};
 use crate::error::{FieldError, FieldErrors};
 use crate::ids::UserId;
 use crate::schema::users;
+use crate::text::single_line;
 
 /// The changes to a profile. `None` keeps the value.
 #[derive(Debug, Clone, Default)]
@@ -42,9 +43,9 @@ impl Retryable for UpdateProfileError {
     }
 }
 
-/// The name as it is stored: trimmed, 1 to 200 characters.
+/// The name in its normal form, of 1 to 200 characters.
 pub fn check_display_name(text: &str, faults: &mut FieldErrors) -> String {
-    let name = text.trim().to_owned();
+    let name = single_line(text);
     faults.check_text("/display_name", &name, 1..=200);
     name
 }

@@ -11,6 +11,7 @@ use super::write_category::{insert_category, insert_if_free, title_slug};
 use super::{limits, slugs};
 use crate::ids::CategoryId;
 use crate::schema::{categories, former_category_slugs, former_category_titles};
+use crate::text::single_line;
 
 /// The name of a category in a file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,6 +35,15 @@ impl CategoryName {
         match self {
             Self::Title(title) | Self::Slug { title, .. } => std::slice::from_ref(title),
             Self::Path(titles) => titles,
+        }
+    }
+
+    /// With its titles in the form in which titles are stored.
+    pub(super) fn normalised(self) -> Self {
+        match self {
+            Self::Title(title) => Self::Title(single_line(&title)),
+            Self::Slug { slug, title } => Self::Slug { slug, title: single_line(&title) },
+            Self::Path(titles) => Self::Path(titles.iter().map(|title| single_line(title)).collect()),
         }
     }
 

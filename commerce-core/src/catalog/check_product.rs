@@ -11,6 +11,7 @@ use super::{description, limits, slugs};
 use crate::error::FieldErrors;
 use crate::ids::CategoryId;
 use crate::money::{Currency, Money};
+use crate::text::single_line;
 
 /// Ends a check with a refusal if there are errors.
 pub(super) fn finish(errors: FieldErrors) -> Result<(), ProductRefusal> {
@@ -18,7 +19,7 @@ pub(super) fn finish(errors: FieldErrors) -> Result<(), ProductRefusal> {
 }
 
 pub(super) fn title(errors: &mut FieldErrors, title: &str) {
-    errors.check_text("/title", title.trim(), 1..=limits::TITLE_CHARS_MAX);
+    errors.check_text("/title", &single_line(title), 1..=limits::TITLE_CHARS_MAX);
 }
 
 pub(super) fn slug(errors: &mut FieldErrors, slug: &str) {
@@ -53,7 +54,7 @@ fn has_nul(value: &Value) -> bool {
 }
 
 pub(super) fn vendor(errors: &mut FieldErrors, vendor: &str) {
-    errors.check_text("/vendor", vendor.trim(), 1..=limits::VENDOR_CHARS_MAX);
+    errors.check_text("/vendor", &single_line(vendor), 1..=limits::VENDOR_CHARS_MAX);
 }
 
 /// Checks tags. A comma separates them in files.
@@ -65,7 +66,7 @@ pub(super) fn tags(errors: &mut FieldErrors, tags: &[String]) {
     }
     for (index, tag) in tags.iter().enumerate() {
         let pointer = format!("/tags/{index}");
-        errors.check_text(&pointer, tag.trim(), 1..=limits::TAG_CHARS_MAX);
+        errors.check_text(&pointer, &single_line(tag), 1..=limits::TAG_CHARS_MAX);
         if tag.contains(',') {
             errors.push(pointer, "must not contain a comma");
         }
@@ -128,7 +129,7 @@ pub(super) fn option_names(errors: &mut FieldErrors, names: &[String]) {
     }
     for (index, name) in names.iter().enumerate() {
         let pointer = format!("/option_names/{index}");
-        errors.check_text(&pointer, name.trim(), 1..=limits::OPTION_NAME_CHARS_MAX);
+        errors.check_text(&pointer, &single_line(name), 1..=limits::OPTION_NAME_CHARS_MAX);
         if names.iter().take(index).any(|other| other == name) {
             errors.push(pointer, "is named twice");
         }
@@ -178,7 +179,7 @@ pub(super) fn variant(errors: &mut FieldErrors, at: &str, names: &[String], vari
 }
 
 pub(super) fn sku(errors: &mut FieldErrors, at: &str, sku: &str) {
-    errors.check_text(&format!("{at}/sku"), sku.trim(), 1..=limits::SKU_CHARS_MAX);
+    errors.check_text(&format!("{at}/sku"), &single_line(sku), 1..=limits::SKU_CHARS_MAX);
 }
 
 /// Checks that a variant has one value for each of the product's options, and nothing else.
@@ -196,7 +197,11 @@ pub(super) fn options(errors: &mut FieldErrors, at: &str, names: &[String], opti
     }
     for (name, value) in options {
         let key = name.replace('~', "~0").replace('/', "~1");
-        errors.check_text(&format!("{pointer}/{key}"), value.trim(), 1..=limits::OPTION_VALUE_CHARS_MAX);
+        errors.check_text(
+            &format!("{pointer}/{key}"),
+            &single_line(value),
+            1..=limits::OPTION_VALUE_CHARS_MAX,
+        );
     }
 }
 

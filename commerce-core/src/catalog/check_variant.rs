@@ -5,6 +5,7 @@ use super::variant_details::VariantDetails;
 use super::{check_product, limits};
 use crate::error::FieldErrors;
 use crate::money::Money;
+use crate::text::single_line;
 
 /// Checks what a new variant carries. `images` are the URLs of its product's images.
 pub(super) fn check<'a>(
@@ -35,7 +36,7 @@ pub(super) fn check_values(
         errors.push(format!("{at}/weight_grams"), format!("must be between 0 and {max} grams"));
     }
     if let Some(barcode) = barcode {
-        errors.check_text(&format!("{at}/barcode"), barcode.trim(), 1..=limits::BARCODE_CHARS_MAX);
+        errors.check_text(&format!("{at}/barcode"), &single_line(barcode), 1..=limits::BARCODE_CHARS_MAX);
     }
     if let Some(cost) = cost {
         check_product::price(errors, &format!("{at}/cost"), cost);

@@ -2,10 +2,11 @@
 //! when a description is written, so that readers need not do it.
 
 use crate::error::FieldErrors;
+use crate::text::free_text;
 
 /// The HTML to store: only harmless elements and attributes of ammonia's allow-list.
 pub(super) fn sanitise(html: &str) -> String {
-    ammonia::clean(html.trim()).trim().to_owned()
+    ammonia::clean(&free_text(html)).trim().to_owned()
 }
 
 pub(super) fn check(errors: &mut FieldErrors, pointer: &str, html: &str, bytes_max: usize) {

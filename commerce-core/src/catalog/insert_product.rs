@@ -12,6 +12,7 @@ use crate::error::FieldErrors;
 use crate::ids::{CategoryId, ImageId, ProductId, VariantId};
 use crate::money::Currency;
 use crate::schema::{product_categories, product_images, products};
+use crate::text::single_line;
 
 /// The ids of what was written. Variants are in the order in which they were given.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,10 +76,10 @@ pub(super) async fn insert_products(
     .await
 }
 
-/// Blanks around texts mean nothing. An empty list of option names is read from the first variant.
+/// Texts are in one form, so that names can be compared. An empty list of option names is read from the first variant.
 fn normalised(mut new: NewProduct) -> NewProduct {
-    new.title = new.title.trim().to_owned();
-    new.vendor = new.vendor.map(|vendor| vendor.trim().to_owned());
+    new.title = single_line(&new.title);
+    new.vendor = new.vendor.map(|vendor| single_line(&vendor));
     new.tags = normalised_tags(&new.tags);
     for variant in &mut new.variants {
         normalise_variant(variant);
@@ -86,7 +87,7 @@ fn normalised(mut new: NewProduct) -> NewProduct {
     if let (true, [first, ..]) = (new.option_names.is_empty(), new.variants.as_slice()) {
         new.option_names = first.options.keys().cloned().collect();
     }
-    new.option_names = new.option_names.iter().map(|name| name.trim().to_owned()).collect();
+    new.option_names = new.option_names.iter().map(|name| single_line(name)).collect();
     new.images.iter_mut().for_each(normalise_image);
     new
 }
@@ -95,28 +96,27 @@ fn normalised(mut new: NewProduct) -> NewProduct {
 pub(super) fn normalised_tags(tags: &[String]) -> Vec<String> {
     let mut normalised: Vec<String> = Vec::with_capacity(tags.len());
     for tag in tags {
-        let tag = tag.trim();
-        if normalised.iter().all(|known| known != tag) {
-            normalised.push(tag.to_owned());
+        let tag = single_line(tag);
+        if !normalised.contains(&tag) {
+            normalised.push(tag);
         }
     }
     normalised
 }
 
 pub(super) fn normalise_variant(variant: &mut NewVariant) {
-    variant.sku = variant.sku.take().map(|sku| sku.trim().to_owned());
-    variant.details.barcode = variant.details.barcode.take().map(|barcode| barcode.trim().to_owned());
+    variant.sku = variant.sku.take().map(|sku| single_line(&sku));
+    variant.details.barcode = variant.details.barcode.take().map(|barcode| single_line(&barcode));
     variant.options = normalised_options(std::mem::take(&mut variant.options));
 }
 
-/// An import reads the text of a cell without the blanks around it. Normalising makes it find the same image
-/// again.
+/// So that an import finds the same image again.
 pub(super) fn normalise_image(image: &mut NewImage) {
-    image.alt = image.alt.trim().to_owned();
+    image.alt = single_line(&image.alt);
 }
 
 pub(super) fn normalised_options(options: super::Options) -> super::Options {
-    options.into_iter().map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned())).collect()
+    options.into_iter().map(|(name, value)| (single_line(&name), single_line(&value))).collect()
 }
 
 /// Checks everything that can be checked without a database.

@@ -18,6 +18,7 @@ use crate::error::FieldErrors;
 use crate::ids::{ImageId, ProductId, VariantId};
 use crate::money::Currency;
 use crate::schema::{product_categories, product_images, products, variants};
+use crate::text::single_line;
 
 /// Applies a patch and returns the product. With `if_version` only if the product has this version.
 pub async fn update_product(
@@ -43,6 +44,7 @@ pub(super) async fn apply_patch(
     currency: Currency,
 ) -> Result<(), UpdateProductError> {
     patch.images.iter_mut().flatten().for_each(normalise_image);
+    patch.option_names.iter_mut().flatten().for_each(|name| *name = single_line(name));
     check(before, &patch)?;
     write_row(conn, before.id, &patch).await?;
     if let Some(slug) = patch.slug.as_ref().filter(|slug| **slug != before.slug) {
@@ -119,10 +121,10 @@ struct ProductChanges {
 async fn write_row(conn: &mut AsyncPgConnection, id: ProductId, patch: &ProductPatch) -> QueryResult<()> {
     let changes = ProductChanges {
         slug: patch.slug.clone(),
-        title: patch.title.as_ref().map(|title| title.trim().to_owned()),
+        title: patch.title.as_deref().map(single_line),
         description: patch.description.as_deref().map(description::sanitise),
         status: patch.status,
-        vendor: patch.vendor.clone().map(|vendor| vendor.map(|vendor| vendor.trim().to_owned())),
+        vendor: patch.vendor.clone().map(|vendor| vendor.map(|vendor| single_line(&vendor))),
         tags: patch.tags.as_deref().map(normalised_tags),
         attributes: patch.attributes.clone().map(serde_json::Value::Object),
         option_names: patch.option_names.as_ref().map(|names| serde_json::json!(names)),

@@ -14,6 +14,7 @@ use super::{check_product, limits};
 use crate::error::FieldErrors;
 use crate::ids::{ProductId, VariantId};
 use crate::money::{Currency, Money};
+use crate::text::single_line;
 
 /// An option and its values.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +36,7 @@ pub async fn add_combinations(
     price: Money,
     currency: Currency,
 ) -> Result<(Vec<VariantId>, Product), UpdateProductError> {
-    let options = trimmed(options);
+    let options = normalised(options);
     check(&options)?;
     check_product::currency(currency, check_product::given_prices("", Some(&price), None, None))?;
     conn.transaction::<_, UpdateProductError, _>(async |conn| {
@@ -68,13 +69,12 @@ pub async fn add_combinations(
     .await
 }
 
-fn trimmed(options: &[OptionValues]) -> Vec<OptionValues> {
-    let trim = |text: &String| text.trim().to_owned();
+fn normalised(options: &[OptionValues]) -> Vec<OptionValues> {
     options
         .iter()
         .map(|option| OptionValues {
-            name: trim(&option.name),
-            values: option.values.iter().map(trim).collect(),
+            name: single_line(&option.name),
+            values: option.values.iter().map(|value| single_line(value)).collect(),
         })
         .collect()
 }

@@ -13,6 +13,7 @@ use crate::error::FieldErrors;
 use crate::ids::{ImageId, ProductId, VariantId};
 use crate::money::{Currency, Money};
 use crate::schema::{product_images, products, variants};
+use crate::text::single_line;
 
 /// Appends a variant and returns its id and the product. The first variant of a product sets the names of the
 /// options, and every other variant has a value for each of them.
@@ -160,10 +161,9 @@ pub(super) async fn patch_variant(
         Some(None) => Some(None),
         None => None,
     };
-    let trimmed = |text: String| text.trim().to_owned();
     let minor = |price: Option<Money>| price.map(|price| price.amount_minor);
     let changes = VariantChanges {
-        sku: patch.sku.map(|sku| sku.map(trimmed)),
+        sku: patch.sku.map(|sku| sku.map(|sku| single_line(&sku))),
         title: patch.options.as_ref().map(|options| variant_title(&names, options)),
         options: patch.options.map(|options| serde_json::json!(options)),
         price_minor: patch.price.map(|price| price.amount_minor),
@@ -174,7 +174,7 @@ pub(super) async fn patch_variant(
         weight_grams: patch.weight_grams,
         requires_shipping: patch.requires_shipping,
         taxable: patch.taxable,
-        barcode: patch.barcode.map(|barcode| barcode.map(trimmed)),
+        barcode: patch.barcode.map(|barcode| barcode.map(|barcode| single_line(&barcode))),
         cost_minor: patch.cost.map(minor),
         image_id,
     };

@@ -12,6 +12,7 @@ use super::{description, limits, slugs};
 use crate::error::FieldErrors;
 use crate::ids::{CategoryId, ProductId};
 use crate::schema::{categories, product_categories, products};
+use crate::text::single_line;
 
 /// Creates a category. Without a slug it gets one from its title.
 pub async fn create_category(
@@ -50,19 +51,19 @@ pub(super) async fn insert_category(
 /// All columns but the slug.
 #[derive(Insertable)]
 #[diesel(table_name = categories)]
-struct CategoryRow<'a> {
+struct CategoryRow {
     id: CategoryId,
     parent_id: Option<CategoryId>,
-    title: &'a str,
+    title: String,
     description: String,
     position: i32,
 }
 
-fn row_of(new: &NewCategory) -> CategoryRow<'_> {
+fn row_of(new: &NewCategory) -> CategoryRow {
     CategoryRow {
         id: CategoryId::new(),
         parent_id: new.parent_id,
-        title: new.title.trim(),
+        title: single_line(&new.title),
         description: description::sanitise(&new.description),
         position: new.position,
     }
@@ -139,7 +140,7 @@ pub async fn update_category(
         let new_slug = patch.slug.clone().filter(|slug| *slug != former_slug);
         let changes = CategoryChanges {
             slug: patch.slug,
-            title: patch.title.map(|title| title.trim().to_owned()),
+            title: patch.title.map(|title| single_line(&title)),
             description: patch.description.as_deref().map(description::sanitise),
             position: patch.position,
             parent_id: patch.parent_id,
@@ -227,7 +228,7 @@ fn check(slug: Option<&str>, title: Option<&str>, html: Option<&str>) -> Result<
         errors.push("/slug", "is reserved; choose another");
     }
     if let Some(title) = title {
-        errors.check_text("/title", title.trim(), 1..=limits::CATEGORY_TITLE_CHARS_MAX);
+        errors.check_text("/title", &single_line(title), 1..=limits::CATEGORY_TITLE_CHARS_MAX);
     }
     if let Some(html) = html {
         description::check(&mut errors, "/description", html, limits::CATEGORY_DESCRIPTION_BYTES_MAX);

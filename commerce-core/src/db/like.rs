@@ -1,8 +1,11 @@
 //! Texts of people as part of a pattern for SQL's LIKE.
 
-/// Escapes `%`, `_` and `\`, so that they stand for themselves.
+use crate::text::single_line;
+
+/// The text in its normal form, like the texts it is compared with. `%`, `_` and `\` are escaped, so that they
+/// stand for themselves.
 pub(crate) fn escape_like(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
+    single_line(text).replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
 }
 
 #[cfg(test)]

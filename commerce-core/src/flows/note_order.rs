@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::audit_log::{self, Author, Subject};
 use crate::ids::OrderId;
 use crate::orders::{self, OrderEvent};
+use crate::text::free_text;
 
 /// Writes a note into the order's timeline. `None` if there is no such order. The audit log refers to the
 /// entry; only the timeline has the text.
@@ -20,7 +21,7 @@ pub async fn note_order(
         if orders::lock(conn, order_id).await?.is_none() {
             return Ok(None);
         }
-        let event = orders::note(conn, order_id, text, &author.origin).await?;
+        let event = orders::note(conn, order_id, &free_text(text), &author.origin).await?;
         let noted = Some(json!({ "event_id": event.id }));
         let subject = Subject::Order(order_id);
         audit_log::record_facts(conn, author, "admin_note_order", subject, None, noted).await?;

@@ -11,6 +11,7 @@ use crate::ids::RefundId;
 use crate::orders::EventKind;
 use crate::payments::{self, Refund, RefundStatus};
 use crate::request::Origin;
+use crate::text::free_text;
 
 /// Why the refund does not count as paid by hand. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +47,7 @@ pub async fn settle_refund_by_hand(
     note: &str,
     origin: &Origin,
 ) -> Result<Refund, SettleRefundByHandError> {
+    let note = &*free_text(note);
     conn.transaction(async |conn| {
         let locked = lock_refund_of_order(conn, refund_id).await?;
         let mut locked = locked.ok_or(SettleRefundByHandError::NotFound)?;

@@ -11,13 +11,14 @@ use crate::notifications::{NewEmail, Template, enqueue_email};
 use crate::orders::{self, EventKind, FulfillmentStatus, LockedOrder, Order, OrderStatus, TransitionError};
 use crate::request::Origin;
 use crate::shipments;
+use crate::text::single_line;
 
 /// How a parcel is sent.
 #[derive(Debug, Clone, Default)]
 pub struct Dispatch {
     /// The name of the carrier.
     pub carrier: Option<String>,
-    /// Unique among all shipments.
+    /// The carrier's number. Shipments in one parcel share it, and carriers use numbers again.
     pub tracking_number: Option<String>,
 }
 
@@ -30,9 +31,6 @@ pub enum AdvanceOrderError {
     /// The order's status does not allow the step.
     #[error(transparent)]
     Transition(#[from] TransitionError),
-    /// Another shipment has this tracking number.
-    #[error("the tracking number {0:?} belongs to another shipment")]
-    TrackingNumberTaken(String),
     /// A statement failed.
     #[error(transparent)]
     Database(#[from] QueryError),
@@ -70,11 +68,10 @@ pub async fn ship_order(
     conn.transaction(async |conn| {
         let mut order = lock_for(conn, order_id, OrderStatus::Shipped).await?;
         let lines = orders::lines(conn, &[order_id]).await?;
-        let Dispatch { carrier, tracking_number } = dispatch;
+        let (carrier, tracking_number) = (line(&dispatch.carrier), line(&dispatch.tracking_number));
         let shipment =
             shipments::insert_whole(conn, order_id, &lines, carrier.as_deref(), tracking_number.as_deref())
-                .await;
-        let shipment = shipment.map_err(|error| tracking_number_taken(error, dispatch))?;
+                .await?;
         orders::mark_shipped(conn, &order).await?;
         order.move_to(OrderStatus::Shipped)?;
         order.set_fulfillment(FulfillmentStatus::Fulfilled);
@@ -107,6 +104,11 @@ pub async fn deliver_order(
     .await
 }
 
+/// The text in its normal form, unless it is blank.
+fn line(text: &Option<String>) -> Option<String> {
+    text.as_deref().map(single_line).filter(|line| !line.is_empty())
+}
+
 async fn lock_for(
     conn: &mut AsyncPgConnection,
     order_id: OrderId,
@@ -115,15 +117,4 @@ async fn lock_for(
     let order = orders::lock(conn, order_id).await?.ok_or(AdvanceOrderError::NotFound)?;
     order.status.check(next)?;
     Ok(order)
-}
-
-fn tracking_number_taken(error: QueryError, dispatch: &Dispatch) -> AdvanceOrderError {
-    match (&error, &dispatch.tracking_number) {
-        (QueryError::DatabaseError(_, info), Some(number))
-            if info.constraint_name() == Some("shipments_tracking_number_key") =>
-        {
-            AdvanceOrderError::TrackingNumberTaken(number.clone())
-        }
-        _ => error.into(),
-    }
 }

@@ -15,6 +15,7 @@ use super::lock::{LockedStock, lock};
 use crate::db::{Prepared, Retryable};
 use crate::ids::{LocationId, VariantId};
 use crate::request::Origin;
+use crate::text::single_line;
 
 /// A change of the units on hand.
 #[derive(Debug, Clone)]
@@ -98,7 +99,7 @@ pub(crate) async fn set_on_hand_where_possible(
     counts: &[CountStock],
     origin: &Origin,
 ) -> Result<Vec<(usize, AdjustError)>, AdjustError> {
-    let targets: Vec<Target<'_>> = counts.iter().map(Target::from).collect();
+    let targets: Vec<Target> = counts.iter().map(Target::from).collect();
     conn.transaction(async |conn| {
         let (mut stock, planned) = plan(conn, &targets).await?;
         let (mut changes, mut refused) = (Vec::with_capacity(counts.len()), Vec::new());
@@ -115,11 +116,11 @@ pub(crate) async fn set_on_hand_where_possible(
 }
 
 /// A change that is wanted for a level.
-struct Target<'a> {
+struct Target {
     variant_id: VariantId,
     location_id: LocationId,
     on_hand: OnHand,
-    reason: Option<&'a str>,
+    reason: Option<String>,
 }
 
 #[derive(Clone, Copy)]
@@ -130,23 +131,25 @@ enum OnHand {
     To(i64),
 }
 
-impl<'a> From<&'a AdjustStock> for Target<'a> {
-    fn from(adjustment: &'a AdjustStock) -> Self {
+impl From<&AdjustStock> for Target {
+    fn from(adjustment: &AdjustStock) -> Self {
         let &AdjustStock { variant_id, location_id, delta, ref reason } = adjustment;
-        Self { variant_id, location_id, on_hand: OnHand::By(delta), reason: reason.as_deref() }
+        let reason = reason.as_deref().map(single_line);
+        Self { variant_id, location_id, on_hand: OnHand::By(delta), reason }
     }
 }
 
-impl<'a> From<&'a CountStock> for Target<'a> {
-    fn from(count: &'a CountStock) -> Self {
+impl From<&CountStock> for Target {
+    fn from(count: &CountStock) -> Self {
         let &CountStock { variant_id, location_id, on_hand, ref reason } = count;
-        Self { variant_id, location_id, on_hand: OnHand::To(on_hand), reason: reason.as_deref() }
+        let reason = reason.as_deref().map(single_line);
+        Self { variant_id, location_id, on_hand: OnHand::To(on_hand), reason }
     }
 }
 
 async fn change(
     conn: &mut AsyncPgConnection,
-    targets: Vec<Target<'_>>,
+    targets: Vec<Target>,
     origin: &Origin,
 ) -> Result<(), AdjustError> {
     conn.transaction(async |conn| {
@@ -164,7 +167,7 @@ type Planned = Result<Option<LevelChange>, AdjustError>;
 /// Locks the levels and plans the changes, target by target. It writes nothing except missing levels.
 async fn plan(
     conn: &mut AsyncPgConnection,
-    targets: &[Target<'_>],
+    targets: &[Target],
 ) -> Result<(LockedStock, Vec<Planned>), AdjustError> {
     ensure_levels(conn, targets).await?;
     let stock = lock(conn, targets.iter().map(|target| target.variant_id)).await?;
@@ -194,7 +197,7 @@ async fn plan(
             kind: MovementKind::Adjust,
             on_hand_delta,
             reserved_delta: 0,
-            reason: target.reason.map(str::to_owned),
+            reason: target.reason.clone(),
             reservation_id: None,
             order_id: None,
         }))
@@ -205,7 +208,7 @@ async fn plan(
 
 /// Creates missing levels, in the order of their keys. Levels of a variant or location that does not exist
 /// are left out.
-async fn ensure_levels(conn: &mut AsyncPgConnection, targets: &[Target<'_>]) -> QueryResult<()> {
+async fn ensure_levels(conn: &mut AsyncPgConnection, targets: &[Target]) -> QueryResult<()> {
     use diesel::sql_types::{Array, Uuid};
     let mut keys: Vec<_> = targets.iter().map(|target| (target.variant_id, target.location_id)).collect();
     keys.sort_unstable();

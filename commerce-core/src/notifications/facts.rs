@@ -3,12 +3,14 @@
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
+use crate::address::Address;
 use crate::ids::{OrderId, RefundId, UserId};
 use crate::money::{Currency, Money};
 use crate::orders::{OrderStatus, format_order_number};
 use crate::schema::{order_lines, orders, refunds, shipments, users};
+use crate::text::single_line;
 
 /// A person, as mails address them.
 #[derive(Debug, Clone, Serialize)]
@@ -20,7 +22,7 @@ pub(super) async fn user(conn: &mut AsyncPgConnection, id: UserId) -> QueryResul
     let facts = users::table.find(id).select((users::display_name, users::email_verified_at.is_not_null()));
     let facts: Option<(String, bool)> = facts.first(conn).await.optional()?;
     // Whoever registers somebody else's address chooses a name too: it is no way to write to them.
-    let name = |(name, proven): (String, bool)| if proven { one_line(&name) } else { "there".to_owned() };
+    let name = |(name, proven): (String, bool)| if proven { single_line(&name) } else { "there".to_owned() };
     Ok(facts.map(|facts| UserFacts { name: name(facts) }))
 }
 
@@ -83,7 +85,7 @@ struct OrderRow {
     total_minor: i64,
     paid_minor: i64,
     refunded_minor: i64,
-    shipping_address: serde_json::Value,
+    shipping_address: Address,
     cancel_reason: Option<String>,
     placed_at: DateTime<Utc>,
     expires_at: Option<DateTime<Utc>>,
@@ -99,35 +101,6 @@ struct LineRow {
     line_total_minor: i64,
 }
 
-/// The parts of a stored address that a parcel label shows.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Address {
-    name: String,
-    line1: String,
-    line2: Option<String>,
-    city: String,
-    region: Option<String>,
-    postal_code: String,
-    country: String,
-}
-
-impl Address {
-    fn lines(&self) -> Vec<String> {
-        let place = [Some(&self.postal_code), Some(&self.city), self.region.as_ref()];
-        let place: Vec<&str> = place.into_iter().flatten().map(String::as_str).collect();
-        let lines = [
-            &self.name,
-            &self.line1,
-            self.line2.as_ref().unwrap_or(&String::new()),
-            &place.join(" "),
-            &self.country,
-        ]
-        .map(|line| one_line(line));
-        lines.into_iter().filter(|line| !line.is_empty()).collect()
-    }
-}
-
 /// The name of the account that has proven the order's address, or "there". A stranger can order to any address
 /// under any name, so the name in the order is not used to greet.
 async fn name_of_customer(
@@ -140,7 +113,7 @@ async fn name_of_customer(
         .filter(users::email.eq(email))
         .filter(users::email_verified_at.is_not_null());
     let name: Option<String> = proven.select(users::display_name).first(conn).await.optional()?;
-    let name = name.map(|name| one_line(&name)).filter(|name| !name.is_empty());
+    let name = name.map(|name| single_line(&name)).filter(|name| !name.is_empty());
     Ok(name.unwrap_or_else(|| "there".to_owned()))
 }
 
@@ -164,18 +137,17 @@ pub(super) async fn order(conn: &mut AsyncPgConnection, id: OrderId) -> QueryRes
 
     let money = |amount_minor| Money::new(amount_minor, order.currency).to_string();
     let unless_zero = |amount_minor: i64| (amount_minor != 0).then(|| money(amount_minor));
-    let address: Address = serde_json::from_value(order.shipping_address).unwrap_or_default();
     let lines = lines.into_iter().map(|line| LineFacts {
-        title: one_line(&line.title),
-        sku: line.sku.as_deref().map(one_line),
+        title: single_line(&line.title),
+        sku: line.sku.as_deref().map(single_line),
         quantity: line.quantity,
         unit_price: money(line.unit_price_minor),
         total: money(line.line_total_minor),
     });
     let shipments = tracked.into_iter().filter_map(|(carrier, tracking_number)| {
         Some(ShipmentFacts {
-            carrier: carrier.as_deref().map(one_line),
-            tracking_number: one_line(&tracking_number?),
+            carrier: carrier.as_deref().map(single_line),
+            tracking_number: single_line(&tracking_number?),
         })
     });
     Ok(Some(OrderFacts {
@@ -197,7 +169,7 @@ pub(super) async fn order(conn: &mut AsyncPgConnection, id: OrderId) -> QueryRes
         received: money(order.paid_minor.saturating_sub(order.refunded_minor).min(order.total_minor)),
         due: money(order.total_minor.saturating_sub(order.paid_minor).max(0)),
         owed_back: unless_zero(order.paid_minor.saturating_sub(order.refunded_minor)),
-        address: address.lines(),
+        address: order.shipping_address.lines(),
         shipments: shipments.collect(),
     }))
 }
@@ -234,7 +206,7 @@ pub(super) async fn refund(
         .optional()?;
     Ok(found.map(|(order_id, currency, amount_minor, reason, failure_code, by_hand)| {
         let amount = Money::new(amount_minor, currency).to_string();
-        let failure_code = failure_code.as_deref().map(one_line);
+        let failure_code = failure_code.as_deref().map(single_line);
         (order_id, RefundFacts { amount, reason, failure_code, by_hand })
     }))
 }
@@ -242,27 +214,4 @@ pub(super) async fn refund(
 /// `21 November 2026, 14:05 UTC`
 pub(super) fn moment(time: DateTime<Utc>) -> String {
     time.format("%-d %B %Y, %H:%M UTC").to_string()
-}
-
-/// What shoppers and merchants typed, without the line breaks by which it could pose as the mail's own text.
-fn one_line(text: &str) -> String {
-    text.split(|c: char| c.is_control() || c.is_whitespace())
-        .filter(|word| !word.is_empty())
-        .collect::<Vec<_>>()
-        .join(" ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_reads_as_on_a_label() {
-        let address: Address = serde_json::from_value(serde_json::json!({
-            "name": "Anna\r\nYour password: ", "line1": "1 High St", "city": "Ely", "postal_code": "CB7 4AA",
-            "country": "GB", "phone": "1"
-        }))
-        .unwrap();
-        assert_eq!(address.lines(), ["Anna Your password:", "1 High St", "CB7 4AA Ely", "GB"]);
-    }
 }

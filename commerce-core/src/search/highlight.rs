@@ -2,22 +2,14 @@
 
 use std::collections::HashMap;
 
-use unicode_normalization::UnicodeNormalization as _;
 use unicode_normalization::char::is_combining_mark;
 
 use super::engine::Term;
+use super::text::{behind_elision, is_apostrophe, letters};
 use super::typos::is_meant;
 
 /// The length of the part of a long text that is shown around its first found word, in characters.
 const SNIPPET_CHARS: usize = 160;
-
-/// Lower case without accents, like the words of [`Term`]s.
-fn fold(word: &str) -> String {
-    if word.is_ascii() {
-        return word.to_ascii_lowercase();
-    }
-    word.nfkd().filter(|c| !is_combining_mark(*c)).flat_map(char::to_lowercase).collect()
-}
 
 /// Marks the words of one search in the texts of its results.
 pub struct Marker {
@@ -90,12 +82,15 @@ impl Marker {
         if let Some(found) = self.known.get(word) {
             return *found;
         }
-        let mut folded = fold(word);
-        folded.retain(|c| c != '\'' && c != '’');
+        let folded = letters(word);
+        let behind = behind_elision(&folded).map(|behind| behind.replace('\'', ""));
+        let joined = folded.replace('\'', "");
         let found = self.terms.iter().any(|term| {
-            folded == term.word
-                || (term.prefix && !term.word.is_empty() && folded.starts_with(&term.word))
-                || (term.typos > 0 && is_meant(&term.word, &folded, term.prefix, term.typos))
+            [Some(&joined), behind.as_ref()].into_iter().flatten().any(|word| {
+                *word == term.word
+                    || (term.prefix && !term.word.is_empty() && word.starts_with(&term.word))
+                    || (term.typos > 0 && is_meant(&term.word, word, term.prefix, term.typos))
+            })
         });
         self.known.insert(word.to_owned(), found);
         found
@@ -104,9 +99,9 @@ impl Marker {
 
 fn belongs_to_word(c: char) -> bool {
     if c.is_ascii() {
-        return c.is_ascii_alphanumeric() || c == '\'';
+        return c.is_ascii_alphanumeric() || is_apostrophe(c);
     }
-    c.is_alphanumeric() || is_combining_mark(c) || c == '’'
+    c.is_alphanumeric() || is_combining_mark(c) || is_apostrophe(c)
 }
 
 fn escape(text: &str, html: &mut String) {
@@ -168,6 +163,11 @@ mod tests {
         );
         assert_eq!(marker(&["ston*"]).mark("Stoneware stone"), "<mark>Stoneware</mark> <mark>stone</mark>");
         assert_eq!(marker(&[]).mark("anything"), "anything");
+        assert_eq!(
+            marker(&["huile", "oneill"]).mark("L’huile d´O`Neill"),
+            "<mark>L’huile</mark> <mark>d´O`Neill</mark>"
+        );
+        assert_eq!(marker(&["oneill"]).mark("O‘Neill"), "<mark>O‘Neill</mark>");
     }
 
     #[test]

@@ -32,7 +32,7 @@ mod words;
 mod writers;
 
 #[cfg(feature = "meilisearch")]
-pub use text::search_text;
+pub use text::search_query;
 
 pub use engine::{EngineError, EngineQuery, FacetCounts, Matches, SearchEngine, Term};
 pub use facets::{Facet, FacetValue, PRICE_BOUNDS};

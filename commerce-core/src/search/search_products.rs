@@ -14,6 +14,7 @@ use crate::catalog::{self, CategoryKey, Product, list_ids_below};
 use crate::db::{Pool, PoolError};
 use crate::ids::CategoryId;
 use crate::schema::categories;
+use crate::text::single_line;
 
 /// A page of results.
 #[derive(Debug, Clone, PartialEq)]
@@ -106,9 +107,7 @@ async fn resolve(pool: &Pool, search: &SearchProducts) -> Result<EngineQuery, Se
     let limit = u16::try_from(search.per_page.rows()).unwrap_or(u16::MAX);
     let mut options: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for option in &search.options {
-        // No option in the database contains a NUL, and Postgres does not accept one in a query.
-        let (name, value) = (option.name.replace('\0', "\u{1f}"), option.value.replace('\0', "\u{1f}"));
-        options.entry(name).or_default().insert(value);
+        options.entry(single_line(&option.name)).or_default().insert(single_line(&option.value));
     }
     if options.len() > OPTIONS_PER_PRODUCT_MAX {
         return Err(SearchProductsError::TooManyOptions(options.len()));

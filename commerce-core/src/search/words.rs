@@ -49,7 +49,7 @@ const LOOK_UP: &str = "
     WITH typed AS (
         SELECT word, place, place = max(place) OVER () AS last,
                coalesce((ts_lexize('pg_catalog.english_stem', word))[1], word) AS stem
-        FROM unnest(string_to_array(commerce.search_text($1), ' ')) WITH ORDINALITY AS given (word, place)
+        FROM unnest(string_to_array(commerce.search_query($1), ' ')) WITH ORDINALITY AS given (word, place)
         WHERE word <> '' AND length(word) <= 60),
     known AS (
         SELECT t.*, f.forms,

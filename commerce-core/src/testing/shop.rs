@@ -27,9 +27,9 @@ pub fn address() -> Address {
         name: "Ada Lovelace".into(),
         line1: "12 St James's Square".into(),
         line2: None,
-        city: "London".into(),
+        city: Some("London".into()),
         region: None,
-        postal_code: "SW1Y 4JH".into(),
+        postal_code: Some("SW1Y 4JH".into()),
         country: "GB".into(),
         phone: None,
     })

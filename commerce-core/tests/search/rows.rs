@@ -13,7 +13,7 @@ use commerce_core::money::Currency;
 use commerce_core::page::Limit;
 use commerce_core::request::Origin;
 use commerce_core::search::{
-    COUNTED_MAX, PostgresEngine, SearchIndex, SearchProducts, SearchSort, index_products, search_text,
+    COUNTED_MAX, PostgresEngine, SearchIndex, SearchProducts, SearchSort, index_products, search_query,
 };
 use commerce_core::settings::ShopSettings;
 use commerce_core::testing::TestDatabase;
@@ -373,6 +373,33 @@ async fn a_word_that_half_the_shop_has_is_counted_so_far() {
 }
 
 #[tokio::test]
+async fn words_behind_an_apostrophe_are_found_in_products_of_older_versions_too() {
+    const MIGRATION: [&str; 2] = [
+        include_str!("../../../migrations/2026-12-01-000021_search_elisions/down.sql"),
+        include_str!("../../../migrations/2026-12-01-000021_search_elisions/up.sql"),
+    ];
+    let db = TestDatabase::new().await;
+    let conn = &mut db.conn().await;
+    conn.batch_execute(MIGRATION[0]).await.unwrap();
+    goods("Savon à l’huile d'olive", 1000, 2).create(conn).await;
+    goods("Work T-Shirt", 1000, 2).description("<p>From O'Neill.</p>").create(conn).await;
+    conn.batch_execute(MIGRATION[1]).await.unwrap();
+    for (query, title) in [
+        ("huile", "Savon à l’huile d'olive"),
+        ("lhuile d´olive", "Savon à l’huile d'olive"),
+        ("tshirt", "Work T-Shirt"),
+        ("oneill", "Work T-Shirt"),
+        ("o‘neill", "Work T-Shirt"),
+    ] {
+        assert_eq!(found(&db, query).await, [title], "{query}");
+    }
+    assert_exact(&db).await;
+    // The vocabulary has the new words, so that they are corrected.
+    assert_eq!(found(&db, "huille").await, ["Savon à l’huile d'olive"]);
+    db.finish().await;
+}
+
+#[tokio::test]
 async fn texts_are_folded_alike_in_rust_and_in_sql() {
     #[derive(diesel::QueryableByName)]
     struct Row {
@@ -391,13 +418,17 @@ async fn texts_are_folded_alike_in_rust_and_in_sql() {
         "日本語、テスト。ｶﾅ",
         "\u{2028}x\u{2003}y\u{feff}z🦀",
         "\u{27}\u{27}",
+        "Savon à l’huile d'olive, l'Oréal; L''eau",
+        "olio dell`Umbria e aujourd´hui, porte-d‘entrée, D'AB, jusqu'à",
+        "O'Neill O´Neill O`Neill O‘Neill O’Neill rock'n'roll 'n' mens men's boys' 'quoted'",
+        "Straße ŒUVRE Æther STRASSE t-shirt T-Shirt-Kleid -a- --",
     ] {
-        let row: Row = diesel::sql_query("SELECT commerce.search_text($1) AS folded")
+        let row: Row = diesel::sql_query("SELECT commerce.search_query($1) AS folded")
             .bind::<diesel::sql_types::Text, _>(given)
             .get_result(conn)
             .await
             .unwrap();
-        assert_eq!(search_text(given), row.folded, "{given:?}");
+        assert_eq!(search_query(given), row.folded, "{given:?}");
     }
     db.finish().await;
 }

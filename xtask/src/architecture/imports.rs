@@ -30,6 +30,7 @@ pub const CORE: House = House {
             "request",
             "settings",
             "spreadsheet",
+            "text",
             "text_enum",
         ],
         &["queue", "audit_log", "rate_limit", "inventory"],

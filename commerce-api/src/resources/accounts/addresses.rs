@@ -79,7 +79,7 @@ impl Addresses {
 
     /// Update an address
     ///
-    /// Fields that are left out keep their value. An empty string removes `line2`, `region` or `phone`.
+    /// Fields that are left out keep their value. An empty string removes an optional field.
     #[oai(path = "/me/addresses/:id", method = "patch", operation_id = "update_address")]
     async fn update(
         &self,
@@ -157,13 +157,16 @@ pub struct AddressRequest {
     line1: String,
     #[oai(validator(max_length = 200))]
     line2: Option<String>,
-    #[oai(validator(min_length = 1, max_length = 200))]
-    city: String,
+    /// The town. Required in most countries.
+    #[oai(validator(max_length = 200))]
+    city: Option<String>,
+    /// The state, province or county. Required in some countries, such as the United States.
     #[oai(validator(max_length = 200))]
     region: Option<String>,
-    #[oai(validator(min_length = 1, max_length = 200))]
-    postal_code: String,
-    /// ISO 3166-1 alpha-2, such as `GB`.
+    /// The postal code. Required in most countries that have them.
+    #[oai(validator(max_length = 200))]
+    postal_code: Option<String>,
+    /// ISO 3166-1 alpha-2, such as `GB`, or `XK` for Kosovo.
     #[oai(validator(pattern = "^[A-Z]{2}$"))]
     country: String,
     #[oai(validator(max_length = 200))]
@@ -184,9 +187,9 @@ impl AddressRequest {
             name: Some(self.name),
             line1: Some(self.line1),
             line2: Some(self.line2.unwrap_or_default()),
-            city: Some(self.city),
+            city: Some(self.city.unwrap_or_default()),
             region: Some(self.region.unwrap_or_default()),
-            postal_code: Some(self.postal_code),
+            postal_code: Some(self.postal_code.unwrap_or_default()),
             country: Some(self.country),
             phone: Some(self.phone.unwrap_or_default()),
             is_default: self.is_default,
@@ -201,9 +204,9 @@ impl Example for AddressRequest {
             name: "Ada Lovelace".to_owned(),
             line1: "12 St James's Square".to_owned(),
             line2: None,
-            city: "London".to_owned(),
+            city: Some("London".to_owned()),
             region: None,
-            postal_code: "SW1Y 4JH".to_owned(),
+            postal_code: Some("SW1Y 4JH".to_owned()),
             country: "GB".to_owned(),
             phone: Some("+44 20 7946 0018".to_owned()),
             is_default: Some(true),
@@ -221,13 +224,14 @@ pub struct UpdateAddressRequest {
     line1: Option<String>,
     #[oai(validator(max_length = 200))]
     line2: Option<String>,
-    #[oai(validator(min_length = 1, max_length = 200))]
+    #[oai(validator(max_length = 200))]
     city: Option<String>,
+    /// The state, province or county. Required in some countries, such as the United States.
     #[oai(validator(max_length = 200))]
     region: Option<String>,
-    #[oai(validator(min_length = 1, max_length = 200))]
+    #[oai(validator(max_length = 200))]
     postal_code: Option<String>,
-    /// ISO 3166-1 alpha-2, such as `GB`.
+    /// ISO 3166-1 alpha-2, such as `GB`, or `XK` for Kosovo.
     #[oai(validator(pattern = "^[A-Z]{2}$"))]
     country: Option<String>,
     #[oai(validator(max_length = 200))]
@@ -259,10 +263,10 @@ pub struct UserAddress {
     name: String,
     line1: String,
     line2: Option<String>,
-    city: String,
+    city: Option<String>,
     region: Option<String>,
-    postal_code: String,
-    /// ISO 3166-1 alpha-2, such as `GB`.
+    postal_code: Option<String>,
+    /// ISO 3166-1 alpha-2, such as `GB`, or `XK` for Kosovo.
     country: String,
     phone: Option<String>,
     /// Whether this is the default address. At most one address is.
@@ -308,9 +312,9 @@ impl Example for UserAddress {
             name: "Ada Lovelace".to_owned(),
             line1: "12 St James's Square".to_owned(),
             line2: None,
-            city: "London".to_owned(),
+            city: Some("London".to_owned()),
             region: None,
-            postal_code: "SW1Y 4JH".to_owned(),
+            postal_code: Some("SW1Y 4JH".to_owned()),
             country: "GB".to_owned(),
             phone: Some("+44 20 7946 0018".to_owned()),
             is_default: true,

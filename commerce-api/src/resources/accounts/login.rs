@@ -52,7 +52,7 @@ impl Accounts {
         }
         let from = request.data::<ClientIp>().copied();
         let guess = self.0.limits.count_guess(&email, from).await?;
-        let credentials = match email.parse::<EmailAddress>() {
+        let credentials = match EmailAddress::of_account(&email) {
             Ok(email) => accounts::find_credentials(&mut *self.0.conn().await?, &email).await?,
             Err(_) => StoredCredentials::of_nobody(),
         };

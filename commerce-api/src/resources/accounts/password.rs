@@ -34,7 +34,7 @@ impl Passwords {
         body: Body<ForgotPasswordRequest>,
     ) -> Result<Accepted<MailSent>, Refused<OnlyDatabase>> {
         self.0.limits.by_account("forgot_password", &body.email).await?;
-        let email = address(&body.email, "/email")?;
+        let email = known_address(&body.email, "/email")?;
         let mail = async move |conn: &mut AsyncPgConnection| {
             flows::request_password_reset(conn, &email).await?;
             Ok(MailSent::example())
@@ -117,7 +117,7 @@ impl Passwords {
             (Some(token), None, None) => {
                 accounts::prove_by_token(&mut *self.0.conn().await?, &self.0.secret, token).await?
             }
-            (None, Some(email), Some(code)) => match email.parse::<EmailAddress>() {
+            (None, Some(email), Some(code)) => match EmailAddress::of_account(email) {
                 Ok(email) => self.guess(email, code.clone()).await?,
                 Err(_) => None,
             },
@@ -136,7 +136,13 @@ impl Passwords {
     }
 }
 
-/// Reads an e-mail address. `pointer` is its place in the body.
+/// Reads the e-mail address of an account. `pointer` is its place in the body.
+pub fn known_address(text: &str, pointer: &str) -> Result<EmailAddress, Problem> {
+    let email = EmailAddress::of_account(text);
+    email.map_err(|error| Problem::invalid(vec![Fault::at(pointer, error.to_string())]))
+}
+
+/// Reads a new e-mail address. `pointer` is its place in the body.
 pub fn address(text: &str, pointer: &str) -> Result<EmailAddress, Problem> {
     let email = text.parse::<EmailAddress>();
     email.map_err(|error| Problem::invalid(vec![Fault::at(pointer, error.to_string())]))

@@ -17,7 +17,7 @@ use crate::http::problem::{Code, Fault, OnlyDatabase, Problem, Refusal, Refused}
 use crate::http::state::State;
 use crate::http::tag::Tag;
 use crate::resources::accounts::mail_sent::MailSent;
-use crate::resources::accounts::password::address;
+use crate::resources::accounts::password::known_address;
 
 pub struct Registrations(pub State);
 
@@ -57,7 +57,7 @@ impl Registrations {
     async fn verify_email(&self, body: Body<VerifyEmailRequest>) -> Result<NoContent, Refused<WrongCode>> {
         self.0.limits.by_account("verify_email", &body.email).await?;
         let VerifyEmailRequest { email, code } = body.value;
-        let Ok(email) = email.parse::<EmailAddress>() else { return Err(WrongCode.into()) };
+        let Ok(email) = EmailAddress::of_account(&email) else { return Err(WrongCode.into()) };
         let state = self.0.clone();
         let verified = async move |conn: &mut AsyncPgConnection| {
             Ok::<_, OnlyDatabase>(flows::verify_email(conn, &state.secret, &email, &code).await?)
@@ -79,7 +79,7 @@ impl Registrations {
         body: Body<ResendCodeRequest>,
     ) -> Result<Accepted<MailSent>, Refused<OnlyDatabase>> {
         self.0.limits.by_account("resend_code", &body.email).await?;
-        let email = address(&body.email, "/email")?;
+        let email = known_address(&body.email, "/email")?;
         let mail = async move |conn: &mut AsyncPgConnection| {
             flows::resend_code(conn, &email).await?;
             Ok(MailSent::example())

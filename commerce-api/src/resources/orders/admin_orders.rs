@@ -159,8 +159,7 @@ impl AdminOrders {
 }
 
 impl Refusal for MoveOrderError {
-    const CODES: &'static [Code] =
-        &[Code::NotFound, Code::VersionMismatch, Code::OrderState, Code::TrackingNumberTaken];
+    const CODES: &'static [Code] = &[Code::NotFound, Code::VersionMismatch, Code::OrderState];
 
     fn problem(self) -> Problem {
         match self {
@@ -169,9 +168,6 @@ impl Refusal for MoveOrderError {
             Self::VersionMismatch => Problem::new(Code::VersionMismatch, Code::VersionMismatch.meaning()),
             Self::Advance(AdvanceOrderError::Transition(error)) => {
                 Problem::new(Code::OrderState, error.to_string()).with("status", error.from)
-            }
-            Self::Advance(error @ AdvanceOrderError::TrackingNumberTaken(_)) => {
-                Problem::new(Code::TrackingNumberTaken, error.to_string())
             }
             Self::Cancel(error) => error.problem(),
             Self::Advance(AdvanceOrderError::Database(error)) | Self::Database(error) => error.into(),
@@ -197,7 +193,7 @@ pub struct MoveOrderRequest {
     /// The carrier of the parcel. Only with `shipped`.
     #[oai(validator(min_length = 1, max_length = 100))]
     pub carrier: Option<String>,
-    /// The tracking number of the parcel. Only with `shipped`, and unique in the shop.
+    /// The tracking number of the parcel. Only with `shipped`. Orders in one parcel may share it.
     #[oai(validator(min_length = 1, max_length = 100))]
     pub tracking_number: Option<String>,
 }

@@ -15,6 +15,7 @@ use crate::error::FieldErrors;
 use crate::ids::{ImageId, ProductId};
 use crate::queue;
 use crate::schema::{product_images, products};
+use crate::text::single_line;
 
 /// An image whose file is in the media store.
 #[derive(Debug, Clone)]
@@ -75,7 +76,7 @@ pub async fn add_image(
                 product_images::id.eq(id),
                 product_images::product_id.eq(product_id),
                 product_images::url.eq(format!("{MEDIA_PATH}{}", image.file)),
-                product_images::alt.eq(image.alt.trim()),
+                product_images::alt.eq(single_line(&image.alt)),
                 product_images::position.eq(as_position(place)),
                 product_images::storage_key.eq(image.file.to_string()),
                 product_images::width.eq(as_pixels(image.width)),
@@ -100,7 +101,7 @@ impl AddImage {
         crate::catalog::Image {
             id,
             url: format!("{MEDIA_PATH}{}", self.file),
-            alt: self.alt.trim().to_owned(),
+            alt: single_line(&self.alt),
             position: as_position(place),
             size: Some((self.width, self.height)),
             variants: Vec::new(),

@@ -8,6 +8,7 @@ use super::write::{WriteImageError, WrittenImage, check_alt, put_in_order, writt
 use crate::catalog::lock_product::{finish_write, lock_product};
 use crate::ids::{ImageId, ProductId};
 use crate::schema::product_images;
+use crate::text::single_line;
 
 /// The changes to an image. `None` keeps the value.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -40,7 +41,7 @@ pub async fn update_image(
         }
         if let Some(alt) = &patch.alt {
             diesel::update(product_images::table.find(image_id))
-                .set(product_images::alt.eq(alt.trim()))
+                .set(product_images::alt.eq(single_line(alt)))
                 .execute(conn)
                 .await?;
         }

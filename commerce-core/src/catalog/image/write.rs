@@ -13,6 +13,7 @@ use crate::db::Retryable;
 use crate::error::{FieldError, FieldErrors};
 use crate::ids::{ImageId, ProductId};
 use crate::schema::product_images;
+use crate::text::single_line;
 
 /// An image, and its product's version.
 #[derive(Debug, Clone, PartialEq)]
@@ -72,7 +73,7 @@ impl From<UpdateProductError> for WriteImageError {
 /// Checks the alternative text.
 pub(super) fn check_alt(alt: &str) -> Result<(), WriteImageError> {
     let mut errors = FieldErrors::default();
-    errors.check_text("/alt", alt.trim(), 0..=limits::IMAGE_ALT_CHARS_MAX);
+    errors.check_text("/alt", &single_line(alt), 0..=limits::IMAGE_ALT_CHARS_MAX);
     if errors.is_empty() { Ok(()) } else { Err(WriteImageError::Invalid(errors.into_vec())) }
 }
 

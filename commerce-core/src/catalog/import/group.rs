@@ -10,8 +10,9 @@ use super::woocommerce_cells::settle_options;
 use super::{Columns, ImportedProduct, Layout, Places};
 use crate::catalog::insert_product;
 use crate::catalog::product::{NewProduct, ProductStatus};
-use crate::catalog::{ProductRefusal, limits, slugs};
+use crate::catalog::{CategoryName, ProductRefusal, limits, slugs};
 use crate::money::Currency;
+use crate::text::single_line;
 
 /// The rows of a product, as far as they were read.
 pub(super) struct Group {
@@ -68,7 +69,8 @@ impl Group {
                 self.variants.push((number, variant));
             }
         }
-        for image in line.images {
+        for mut image in line.images {
+            insert_product::normalise_image(&mut image.image);
             if self.images.iter().any(|(_, known)| known.image.url == image.image.url) {
                 continue;
             }
@@ -131,7 +133,7 @@ impl Group {
         let slug =
             if is_slug_given { self.key.clone() } else { made_slug(&self.key, &head.title, self.layout) };
         let option_names: Vec<String> = self.variants.first().map_or_else(Vec::new, |(_, first)| {
-            first.options.iter().map(|(name, _)| name.trim().to_owned()).collect()
+            first.options.iter().map(|(name, _)| single_line(name)).collect()
         });
         let mut product = ImportedProduct {
             key: self.key,
@@ -141,10 +143,10 @@ impl Group {
             description: head.description,
             status: head.status,
             hidden: head.hidden,
-            vendor: head.vendor,
+            vendor: head.vendor.as_deref().map(single_line),
             tags: head.tags,
             attributes: head.attributes,
-            categories: head.categories,
+            categories: head.categories.into_iter().map(CategoryName::normalised).collect(),
             option_names,
             images: self.images.into_iter().map(|(_, image)| image.image).collect(),
             variants: self.variants.into_iter().map(|(_, variant)| variant.into_imported()).collect(),

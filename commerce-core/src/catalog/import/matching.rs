@@ -8,6 +8,7 @@ use crate::catalog::refusal::ProductRefusal;
 use crate::catalog::{check_product, description, limits};
 use crate::error::FieldErrors;
 use crate::ids::{CategoryId, VariantId};
+use crate::text::single_line;
 
 /// The variants that the file refers to: by SKU, and for the others by options.
 pub(super) fn match_variants<'a>(
@@ -64,7 +65,7 @@ pub(super) fn product_changes(
     imported: &ImportedProduct,
     category_ids: Vec<CategoryId>,
 ) -> ProductPatch {
-    let changed = |new: &str, old: &str| (new.trim() != old).then(|| new.to_owned());
+    let changed = |new: &str, old: &str| (single_line(new) != old).then(|| new.to_owned());
     let mut attributes = before.attributes.clone();
     attributes.extend(imported.attributes.clone());
     let mut categories = before.category_ids.clone();

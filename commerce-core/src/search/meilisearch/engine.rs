@@ -20,7 +20,7 @@ use crate::search::engine::{EngineError, EngineQuery, FacetCounts, Matches, Sear
 use crate::search::index::live_index;
 use crate::search::query::{SearchSort, WORDS_MAX};
 use crate::search::synonyms::{STOP_WORDS, synonyms_of};
-use crate::search::text::search_text;
+use crate::search::text::search_query;
 use crate::search::typos::typos_allowed;
 
 /// Meilisearch, with the index that `commerce.search_indexes` calls live.
@@ -43,7 +43,7 @@ impl MeilisearchEngine {
     }
 
     async fn find(&self, query: &EngineQuery) -> Result<Matches, EngineError> {
-        let text = search_text(&query.text);
+        let text = search_query(&query.text);
         if text.is_empty() && !query.text.trim().is_empty() {
             return Ok(Matches::none());
         }

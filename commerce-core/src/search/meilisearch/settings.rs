@@ -10,7 +10,7 @@ use meilisearch_sdk::settings::{
 use crate::search::synonyms::{STOP_WORDS, SYNONYMS};
 
 /// The version of the settings and of the form of documents.
-pub const SETTINGS_VERSION: i32 = 2;
+pub const SETTINGS_VERSION: i32 = 3;
 
 /// The fields that are searched. A match in an earlier field counts more.
 const SEARCHED: [&str; 5] = ["title", "skus", "facts", "body", "forms"];
