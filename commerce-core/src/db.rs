@@ -4,6 +4,7 @@
 //! none: it takes a connection from the pool, and runs the closure again if Postgres asks for that (deadlock,
 //! serialization failure).
 
+mod advisory;
 mod json;
 mod like;
 mod pipeline;
@@ -23,6 +24,7 @@ use diesel_async::{
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use futures_util::FutureExt as _;
 
+pub(crate) use advisory::{AdvisoryLock, lock as advisory_lock};
 pub(crate) use json::Json;
 pub(crate) use like::escape_like;
 pub(crate) use pipeline::Pipeline;

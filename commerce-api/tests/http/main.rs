@@ -33,6 +33,7 @@ mod shop;
 mod shopping;
 mod spec;
 mod statements;
+mod storm;
 mod surface;
 mod variant_details;
 mod webdriver;

@@ -30,10 +30,17 @@ pub async fn forget_recipient(
     .load(conn)
     .await?;
     // First the jobs, as who sends a mail has them first.
-    for AddressRow { recipient } in addresses {
-        queue::forget_errors_about(conn, recipient.as_str()).await?;
-        queue::forget_errors_about(conn, &recipient.to_ascii()).await?;
-    }
+    let texts = addresses.iter().flat_map(|AddressRow { recipient }| {
+        [recipient.as_str().to_owned(), recipient.to_ascii().into_owned()]
+    });
+    queue::forget_errors_about(conn, texts.collect()).await?;
+    let locked =
+        "SELECT FROM commerce.emails WHERE recipient = $2 OR data ->> 'user_id' = $1 ORDER BY id FOR UPDATE";
+    diesel::sql_query(locked)
+        .bind::<Text, _>(user.to_string())
+        .bind::<Text, _>(address.as_str())
+        .execute(conn)
+        .await?;
     let unsent = "DELETE FROM commerce.emails WHERE sent_at IS NULL AND data ->> 'user_id' = $1";
     diesel::sql_query(unsent).bind::<Text, _>(user.to_string()).execute(conn).await?;
     let sent = "UPDATE commerce.emails SET recipient = 'deleted'
