@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use commerce_core::catalog::import::ExistingProducts;
 use commerce_core::catalog::{
     self, Audience, Category, CategoryPatch, DeleteCategoryError, NewCategory, ProductKey, ProductPatch,
     UpdateProductError, WithChildren, WithProducts, WriteCategoryError,
 };
-use commerce_core::catalog::import::ExistingProducts;
 use commerce_core::flows::{self, ImportError, ImportOptions, StockPolicy};
 use commerce_core::ids::{CategoryId, ProductId};
 use commerce_core::money::Currency;
@@ -114,9 +114,8 @@ async fn during_an_import_shoppers_buy_and_a_category_is_deleted_afterwards() {
     let work = importer.transaction::<_, ImportError, _>(async |conn| {
         import(conn, csv).await?;
         // Their rows refer to the variants whose SKUs have just changed.
-        let buys = database.shopper(&shop, &variants).await;
+        database.shopper(&shop, &variants).await;
         until_somebody_waits(&database).await;
-        drop(buys);
         Ok(())
     });
     let (imported, deleted) = tokio::join!(work, delete(&mut deleter, hats.id));
@@ -180,16 +179,24 @@ async fn a_move_sees_the_category_that_another_transaction_was_making() {
         deepest = category(&mut one, &format!("Level {level}"), Some(deepest.id)).await;
     }
     let moved = category(&mut one, "Moved", None).await;
+    let (made, is_made) = tokio::sync::oneshot::channel();
     let make = one.transaction::<_, QueryError, _>(async |conn| {
         category(conn, "Below the moved one", Some(moved.id)).await;
+        made.send(()).unwrap();
         until_somebody_waits(&database).await;
         Ok(())
     });
-    let to_deepest = CategoryPatch { parent_id: Some(Some(deepest.id)), ..CategoryPatch::default() };
-    let (made, refused) =
-        tokio::join!(make, catalog::update_category(&mut other, moved.id, None, to_deepest));
+    let move_it = async {
+        is_made.await.unwrap();
+        let to_deepest = CategoryPatch { parent_id: Some(Some(deepest.id)), ..CategoryPatch::default() };
+        catalog::update_category(&mut other, moved.id, None, to_deepest).await
+    };
+    let (made, refused) = tokio::join!(make, move_it);
     made.unwrap();
-    assert!(matches!(refused, Err(WriteCategoryError::Invalid(_))), "the tree would be too deep: {refused:?}");
+    assert!(
+        matches!(refused, Err(WriteCategoryError::Invalid(_))),
+        "the tree would be too deep: {refused:?}"
+    );
     drop((one, other));
     database.finish().await;
 }

@@ -1,6 +1,7 @@
 //! A storm of writes: a random mix of every write operation, from many connections, on few rows, in both
 //! reservation modes, while workers run jobs and sweeps. No transaction deadlocks, and nothing fails.
 
+mod bodies;
 mod requests;
 mod things;
 mod workers;
@@ -27,8 +28,8 @@ const CLIENTS: usize = 32;
 /// The variable with the seed of an earlier storm.
 const SEED_VARIABLE: &str = "COMMERCE_STORM_SEED";
 
-/// Answers by operation and status.
-type Tally = BTreeMap<(String, u16), usize>;
+/// Answers by operation and status: how many, and one of them.
+type Tally = BTreeMap<(String, u16), (usize, String)>;
 
 struct Storm {
     /// The same shop in both modes. A cart stays in one of them.
@@ -49,13 +50,13 @@ fn named(url: &str) -> String {
 /// How often an operation is chosen, compared with the others.
 fn weight(operation: &str) -> u32 {
     match operation {
-        "add_cart_item" | "replace_cart" | "checkout" => 16,
+        "add_cart_item" | "replace_cart" | "checkout" => 20,
         "pay_order" | "adjust_stock" | "update_product" | "update_variant" => 8,
-        "set_cart_item_quantity" | "remove_cart_item" | "clear_cart" | "cancel_order" | "confirm_payment" => {
-            6
-        }
-        "merge_cart" | "admin_move_order" | "import_products" | "update_category" | "delete_category" => 6,
-        "create_category" | "reorder_categories" | "admin_update_user" => 4,
+        "set_cart_item_quantity" | "remove_cart_item" | "cancel_order" | "confirm_payment" => 6,
+        "merge_cart" | "admin_move_order" | "import_products" | "update_category" => 6,
+        "create_category" | "reorder_categories" | "delete_category" | "admin_update_user" => 4,
+        // What ends things, so that the others find some.
+        "archive_product" | "deactivate_variant" | "clear_cart" | "admin_delete_user" | "logout" => 1,
         // Hashing passwords is bound by the processor, and then refused with 503.
         "register" | "login" | "reset_password" | "change_password" | "change_email" | "delete_me" => 1,
         _ => 2,
@@ -125,7 +126,11 @@ impl Storm {
             let Some(ask) = client.request(self, operation, &mut rng).await else { continue };
             let got = self.modes[number % 2].send(ask.clone()).await;
             let status = got.status.as_u16();
-            *self.tally.lock().unwrap().entry((operation.id.clone(), status)).or_default() += 1;
+            {
+                let mut tally = self.tally.lock().unwrap();
+                let entry = tally.entry((operation.id.clone(), status)).or_default();
+                *entry = (entry.0 + 1, got.text.clone());
+            }
             if status >= 500 {
                 self.failures.lock().unwrap().push(format!("{}: {ask:?}: {}", operation.id, got.text));
             }
@@ -137,13 +142,16 @@ impl Storm {
     async fn judge(self, connections: Pool, took: Duration) {
         let tally = self.tally.into_inner().unwrap();
         let mut by_operation: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-        for ((operation, status), count) in &tally {
-            by_operation.entry(operation).or_default().push(format!("{status}: {count}"));
+        for ((operation, status), (count, text)) in &tally {
+            // Of refusals, what one of them says.
+            let detail = serde_json::from_str(text).unwrap_or(serde_json::Value::Null)["detail"].clone();
+            let detail = detail.as_str().map(|detail| format!(" ({detail})")).unwrap_or_default();
+            by_operation.entry(operation).or_default().push(format!("{status}: {count}{detail}"));
         }
         for (operation, answers) in &by_operation {
             println!("{operation:30} {}", answers.join(", "));
         }
-        let sent: usize = tally.values().sum();
+        let sent: usize = tally.values().map(|(count, _)| count).sum();
         let deadlocks = deadlocks(&self.shop, connections).await;
         let failures = self.failures.into_inner().unwrap();
         println!("{sent} writes in {took:.1?}, {deadlocks} deadlocks, {} failures", failures.len());
