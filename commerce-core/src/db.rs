@@ -146,6 +146,11 @@ pub fn pool(url: &str, settings: &PoolSettings) -> Result<Pool, BuildError> {
         .build()
 }
 
+/// Says what is wrong with the URL of a database, without connecting to it.
+pub fn check_url(url: &str) -> ConnectionResult<()> {
+    Server::parse(url).map(drop)
+}
+
 /// A connection that belongs to no pool. [`pool`](fn@pool) describes the URL.
 pub async fn connect(url: &str) -> ConnectionResult<AsyncPgConnection> {
     Server::parse(url)?.connect("").await

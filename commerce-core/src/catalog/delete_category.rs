@@ -18,9 +18,9 @@ pub async fn delete_category(
     with_children: WithChildren,
 ) -> Result<(), DeleteCategoryError> {
     conn.transaction::<_, DeleteCategoryError, _>(async |conn| {
-        lock_tree(conn).await?;
         // An import locks products in the order of its file, so it must not lock any in the meantime.
         lock_keys(conn).await?;
+        lock_tree(conn).await?;
         let children: Vec<Category> = categories::table
             .filter(categories::parent_id.eq(id))
             .order((categories::position, categories::id))

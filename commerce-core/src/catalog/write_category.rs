@@ -121,14 +121,14 @@ pub async fn update_category(
 ) -> Result<Category, WriteCategoryError> {
     check(patch.slug.as_deref(), patch.title.as_deref(), patch.description.as_deref())?;
     conn.transaction::<_, WriteCategoryError, _>(async |conn| {
+        if patch.slug.is_some() {
+            lock_keys(conn).await?;
+        }
         if patch.parent_id.is_some() || patch.slug.is_some() {
             let tree = lock_tree(conn).await?;
             if let Some(Some(parent)) = patch.parent_id {
                 tree.check_parent(Some(id), parent)?;
             }
-        }
-        if patch.slug.is_some() {
-            lock_keys(conn).await?;
         }
         let known: Option<(i32, String, String)> = categories::table
             .find(id)

@@ -19,7 +19,7 @@ use rand::{RngExt as _, SeedableRng as _};
 
 use self::requests::Client;
 use self::things::Things;
-use crate::shop::{Beside, TestShop};
+use crate::shop::{Beside, Got, TestShop};
 use crate::surface::{Operation, Surface};
 
 /// Clients, and connections that they share.
@@ -53,7 +53,7 @@ fn weight(operation: &str) -> u32 {
         "add_cart_item" | "replace_cart" | "checkout" => 20,
         "pay_order" | "adjust_stock" | "update_product" | "update_variant" => 8,
         "set_cart_item_quantity" | "remove_cart_item" | "cancel_order" | "confirm_payment" => 6,
-        "merge_cart" | "admin_move_order" | "import_products" | "update_category" => 6,
+        "merge_cart" | "admin_move_order" | "update_category" => 6,
         "create_category" | "reorder_categories" | "delete_category" | "admin_update_user" => 4,
         // What ends things, so that the others find some.
         "archive_product" | "deactivate_variant" | "clear_cart" | "admin_delete_user" | "logout" => 1,
@@ -71,7 +71,10 @@ pub async fn rage(time: Duration) {
     let shop = TestShop::new().await;
     let settings = PoolSettings {
         connections_max: CLIENTS,
-        wait_timeout: Duration::from_secs(30),
+        // Long, because the machine may be busy. Postgres finds a deadlock within a second.
+        wait_timeout: Duration::from_secs(60),
+        lock_timeout: Duration::from_secs(60),
+        statement_timeout: Duration::from_secs(60),
         ..PoolSettings::default()
     };
     let connections = pool(&named(shop.database.url()), &settings).unwrap();
@@ -124,18 +127,20 @@ impl Storm {
         while !self.stop.load(Ordering::Relaxed) {
             let operation = &self.operations[rng.random_range(0..self.operations.len())];
             let Some(ask) = client.request(self, operation, &mut rng).await else { continue };
-            let got = self.modes[number % 2].send(ask.clone()).await;
-            let status = got.status.as_u16();
-            {
-                let mut tally = self.tally.lock().unwrap();
-                let entry = tally.entry((operation.id.clone(), status)).or_default();
-                *entry = (entry.0 + 1, got.text.clone());
-            }
-            if status >= 500 {
-                self.failures.lock().unwrap().push(format!("{}: {ask:?}: {}", operation.id, got.text));
-            }
+            let got = self.modes[number % 2].send(ask).await;
+            self.note(&operation.id, &got);
             client.learn(self, operation, &got, &mut rng).await;
         }
+    }
+
+    fn note(&self, operation: &str, got: &Got) {
+        let status = got.status.as_u16();
+        if status >= 500 {
+            self.failures.lock().unwrap().push(format!("{operation}: {}", got.text));
+        }
+        let mut tally = self.tally.lock().unwrap();
+        let entry = tally.entry((operation.to_owned(), status)).or_default();
+        *entry = (entry.0 + 1, got.text.clone());
     }
 
     /// Everything that must hold after a storm.
@@ -144,8 +149,10 @@ impl Storm {
         let mut by_operation: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         for ((operation, status), (count, text)) in &tally {
             // Of refusals, what one of them says.
-            let detail = serde_json::from_str(text).unwrap_or(serde_json::Value::Null)["detail"].clone();
-            let detail = detail.as_str().map(|detail| format!(" ({detail})")).unwrap_or_default();
+            let told: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
+            let fault = told["errors"][0]["message"].as_str().unwrap_or_default();
+            let detail =
+                told["detail"].as_str().map(|detail| format!(" ({detail} {fault})")).unwrap_or_default();
             by_operation.entry(operation).or_default().push(format!("{status}: {count}{detail}"));
         }
         for (operation, answers) in &by_operation {

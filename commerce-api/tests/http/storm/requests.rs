@@ -4,13 +4,14 @@ use image::ImageFormat;
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
+use serde_json::json;
 use uuid::Uuid;
 
 use super::Storm;
 use super::bodies::csv;
 use super::things::Shared;
 use crate::images::{encoded, picture};
-use crate::shop::{Ask, Got, ask, get};
+use crate::shop::{Ask, Got, ask, get, post};
 use crate::surface::Operation;
 use crate::world::Credential;
 
@@ -55,6 +56,9 @@ impl Client {
             None
         };
         let path = self.path(storm, operation, rng).await?;
+        if operation.id == "checkout" {
+            self.fill_cart(storm, rng).await?;
+        }
         let mut ask = ask(operation.method.clone(), &path);
         if let Some((name, value)) = &self.caller {
             ask = ask.header(name, value);
@@ -77,6 +81,16 @@ impl Client {
                 None => ask,
             },
         })
+    }
+
+    /// Puts something into the caller's cart, so that there is something to order.
+    async fn fill_cart(&self, storm: &Storm, rng: &mut StdRng) -> Option<()> {
+        let variant = storm.things.variants.lock().unwrap().choose(rng)?.1.clone();
+        let (name, value) = self.caller.clone()?;
+        let ask = post("/v1/cart/items", &json!({ "variant_id": variant, "quantity": 1 }));
+        let got = storm.modes[self.number % 2].send(ask.header(name, &value)).await;
+        storm.note("add_cart_item", &got);
+        Some(())
     }
 
     /// The path with its parameters filled in. An order, a payment and an address bring their owner.
