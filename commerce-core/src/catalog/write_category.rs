@@ -19,8 +19,9 @@ pub async fn create_category(
 ) -> Result<Category, WriteCategoryError> {
     check(new.slug.as_deref(), Some(&new.title), Some(&new.description))?;
     conn.transaction::<_, WriteCategoryError, _>(async |conn| {
+        let tree = lock_tree(conn).await?;
         if let Some(parent) = new.parent_id {
-            lock_tree(conn).await?.check_parent(None, parent)?;
+            tree.check_parent(None, parent)?;
         }
         insert_category(conn, new).await
     })

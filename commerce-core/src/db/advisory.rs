@@ -5,6 +5,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 /// A lock that is held until the end of the transaction. The numbers are arbitrary but must never change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(i64)]
 pub(crate) enum AdvisoryLock {
     /// Which category is below which. A row lock would not do: it cannot be taken on a category that another
     /// transaction is just creating.

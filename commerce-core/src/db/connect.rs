@@ -165,7 +165,7 @@ impl Negotiation {
             }
         }
         let encrypted = self.handshake.connect(socket).await?;
-        Ok(ServerStream::new(Transport::Tls(encrypted)))
+        Ok(ServerStream::new(Transport::Tls(Box::new(encrypted))))
     }
 }
 
@@ -181,7 +181,7 @@ impl TlsConnect<Socket> for Negotiation {
 
 enum Transport {
     Plain(Socket),
-    Tls(Encrypted),
+    Tls(Box<Encrypted>),
 }
 
 /// The bytes from and to a server. The errors among them are marked.
@@ -214,7 +214,7 @@ impl AsyncRead for ServerStream {
             let mut chunk = ReadBuf::new(&mut chunk);
             ready!(match transport {
                 Transport::Plain(stream) => Pin::new(stream).poll_read(context, &mut chunk),
-                Transport::Tls(stream) => Pin::new(stream).poll_read(context, &mut chunk),
+                Transport::Tls(stream) => Pin::new(stream.as_mut()).poll_read(context, &mut chunk),
             })?;
             if chunk.filled().is_empty() {
                 return Poll::Ready(Ok(()));
@@ -235,21 +235,21 @@ impl AsyncWrite for ServerStream {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match &mut self.get_mut().transport {
             Transport::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
-            Transport::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
+            Transport::Tls(stream) => Pin::new(stream.as_mut()).poll_write(context, bytes),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.get_mut().transport {
             Transport::Plain(stream) => Pin::new(stream).poll_flush(context),
-            Transport::Tls(stream) => Pin::new(stream).poll_flush(context),
+            Transport::Tls(stream) => Pin::new(stream.as_mut()).poll_flush(context),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.get_mut().transport {
             Transport::Plain(stream) => Pin::new(stream).poll_shutdown(context),
-            Transport::Tls(stream) => Pin::new(stream).poll_shutdown(context),
+            Transport::Tls(stream) => Pin::new(stream.as_mut()).poll_shutdown(context),
         }
     }
 }

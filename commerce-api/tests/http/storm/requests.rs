@@ -39,7 +39,7 @@ fn newest<T: Clone>(things: &Shared<T>, rng: &mut StdRng) -> Option<T> {
 
 impl Client {
     pub fn new(number: usize) -> Self {
-        let (product, category, key) = (String::new(), String::new(), String::new());
+        let (product, category, key) = (String::new(), String::new(), Uuid::now_v7().to_string());
         Self { number, guest: guest(), caller: None, product, category, key }
     }
 
