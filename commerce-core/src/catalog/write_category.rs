@@ -19,6 +19,7 @@ pub async fn create_category(
 ) -> Result<Category, WriteCategoryError> {
     check(new.slug.as_deref(), Some(&new.title), Some(&new.description))?;
     conn.transaction::<_, WriteCategoryError, _>(async |conn| {
+        lock_keys(conn).await?;
         let tree = lock_tree(conn).await?;
         if let Some(parent) = new.parent_id {
             tree.check_parent(None, parent)?;
@@ -122,10 +123,10 @@ pub async fn update_category(
 ) -> Result<Category, WriteCategoryError> {
     check(patch.slug.as_deref(), patch.title.as_deref(), patch.description.as_deref())?;
     conn.transaction::<_, WriteCategoryError, _>(async |conn| {
-        if patch.slug.is_some() {
+        if patch.has_keys() {
             lock_keys(conn).await?;
         }
-        if patch.parent_id.is_some() || patch.slug.is_some() {
+        if patch.parent_id.is_some() || patch.has_keys() {
             let tree = lock_tree(conn).await?;
             if let Some(Some(parent)) = patch.parent_id {
                 tree.check_parent(Some(id), parent)?;

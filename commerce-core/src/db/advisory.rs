@@ -10,7 +10,7 @@ pub(crate) enum AdvisoryLock {
     /// Which category is below which. A row lock would not do: it cannot be taken on a category that another
     /// transaction is just creating.
     CategoryTree = 0x6361_7465_676f_7279,
-    /// The unique keys of the catalogue, slugs and SKUs. Two transactions that write several of them in
+    /// The unique keys of the catalogue: slugs, SKUs and titles of categories. Two transactions that write several of them in
     /// different orders would wait for each other. It also lets an import lock products in the order of its
     /// file.
     CatalogueKeys = 0x6361_7461_6c6f_6775,

@@ -177,7 +177,7 @@ impl Categories {
         let effect = async move |conn: &mut AsyncPgConnection| {
             let known = catalog::find_category(conn, &key).await?;
             let id = known.ok_or(WriteCategoryError::UnknownCategory)?.id;
-            if patch.slug.is_some() {
+            if patch.has_keys() {
                 catalog::lock_keys(conn).await?;
             }
             let before = audit_log::snapshot(conn, Subject::Category(id)).await?;
