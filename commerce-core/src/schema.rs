@@ -499,6 +499,7 @@ diesel::table! {
         barcode -> Nullable<Text>,
         cost_minor -> Nullable<Int8>,
         image_id -> Nullable<Uuid>,
+        options_digest -> Uuid,
     }
 }
 
@@ -509,6 +510,7 @@ diesel::joinable!(carts -> users (user_id));
 diesel::joinable!(former_category_slugs -> categories (category_id));
 diesel::joinable!(former_category_titles -> categories (category_id));
 diesel::joinable!(former_product_slugs -> products (product_id));
+diesel::joinable!(known_networks -> users (user_id));
 diesel::joinable!(media_files -> product_images (image_id));
 diesel::joinable!(one_time_codes -> users (user_id));
 diesel::joinable!(order_events -> orders (order_id));
@@ -548,6 +550,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     former_product_slugs,
     idempotency_keys,
     jobs,
+    known_networks,
     media_files,
     one_time_codes,
     order_events,
