@@ -4,16 +4,22 @@
 //! none: it takes a connection from the pool, and runs the closure again if Postgres asks for that (deadlock,
 //! serialization failure).
 
+mod advisory;
+mod connect;
 mod json;
 mod like;
 mod pipeline;
 mod prepared;
 mod prune;
+mod server_url;
+pub mod sqlstate;
+mod tls;
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use diesel::data_types::PgInterval;
-use diesel::result::{DatabaseErrorKind, Error as QueryError};
+use diesel::result::Error as QueryError;
 use diesel::{ConnectionError, ConnectionResult};
 use diesel_async::pooled_connection::deadpool::{self, Object};
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
@@ -23,6 +29,9 @@ use diesel_async::{
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use futures_util::FutureExt as _;
 
+use connect::Server;
+
+pub(crate) use advisory::{AdvisoryLock, lock as advisory_lock};
 pub(crate) use json::Json;
 pub(crate) use like::escape_like;
 pub(crate) use pipeline::Pipeline;
@@ -95,8 +104,12 @@ impl Default for PoolSettings {
     }
 }
 
-/// A pool for the database at `url` (`postgres://user:password@host/database?sslmode=…`). It connects at its
-/// first use.
+/// A pool for the database at `url` (`postgres://user:password@host/database?sslmode=…&sslrootcert=…`). It
+/// connects at its first use.
+///
+/// `sslmode` is `disable`, `allow`, `prefer`, `require`, `verify-ca` or `verify-full`, as libpq means them.
+/// Without it, it is `prefer` if the server is on this machine, and `require` otherwise. `sslrootcert` is a file
+/// with certificates of authorities (PEM), or `system`. Without it, the authorities of the system are trusted.
 pub fn pool(url: &str, settings: &PoolSettings) -> Result<Pool, BuildError> {
     // With keepalives, the locks of a machine that has vanished are released within half a minute, not hours.
     // Scans always start at the beginning, so that a search counts the same products each time.
@@ -109,9 +122,21 @@ pub fn pool(url: &str, settings: &PoolSettings) -> Result<Pool, BuildError> {
     );
     let mut config = ManagerConfig::default();
     config.recycling_method = RecyclingMethod::Fast;
+    // Read once, because the file of authorities may be large. A file that cannot be read is tried again.
+    let server = Arc::new(OnceLock::new());
     config.custom_setup = Box::new(move |url| {
-        let (url, limits) = (url.to_owned(), limits.clone());
-        async move { connect_with_options(&url, &limits).await }.boxed()
+        let (url, limits, server) = (url.to_owned(), limits.clone(), Arc::clone(&server));
+        async move {
+            let server: &Server = match server.get() {
+                Some(server) => server,
+                None => {
+                    let parsed = Server::parse(&url)?;
+                    server.get_or_init(|| parsed)
+                }
+            };
+            server.connect(&limits).await
+        }
+        .boxed()
     });
     Pool::builder(AsyncDieselConnectionManager::new_with_config(url, config))
         .max_size(settings.connections_max)
@@ -121,34 +146,14 @@ pub fn pool(url: &str, settings: &PoolSettings) -> Result<Pool, BuildError> {
         .build()
 }
 
-/// A connection that belongs to no pool.
-pub async fn connect(url: &str) -> ConnectionResult<AsyncPgConnection> {
-    connect_with_options(url, "").await
+/// Says what is wrong with the URL of a database, without connecting to it.
+pub fn check_url(url: &str) -> ConnectionResult<()> {
+    Server::parse(url).map(drop)
 }
 
-async fn connect_with_options(url: &str, options: &str) -> ConnectionResult<AsyncPgConnection> {
-    let bad_connection = |error: tokio_postgres::Error| {
-        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
-        ConnectionError::BadConnection(format!("{error}{cause}"))
-    };
-    let mut config: tokio_postgres::Config = url.parse().map_err(bad_connection)?;
-    let options = [config.get_options().unwrap_or_default(), options].join(" ");
-    config.options(options.trim());
-    config.connect_timeout(Duration::from_secs(5));
-    if config.get_ssl_mode() == tokio_postgres::config::SslMode::Disable {
-        let (client, connection) = config.connect(tokio_postgres::NoTls).await.map_err(bad_connection)?;
-        return AsyncPgConnection::try_from_client_and_connection(client, connection).await;
-    }
-    let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
-    let tls = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| ConnectionError::BadConnection(error.to_string()))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let tls = tokio_postgres_rustls::MakeRustlsConnect::new(tls);
-    let (client, connection) = config.connect(tls).await.map_err(bad_connection)?;
-    AsyncPgConnection::try_from_client_and_connection(client, connection).await
+/// A connection that belongs to no pool. [`pool`](fn@pool) describes the URL.
+pub async fn connect(url: &str) -> ConnectionResult<AsyncPgConnection> {
+    Server::parse(url)?.connect("").await
 }
 
 /// Whether running the whole transaction again may succeed.
@@ -161,12 +166,10 @@ pub trait Retryable {
 impl Retryable for QueryError {
     /// SQLSTATE 40001 (serialization failure) and 40P01 (deadlock).
     fn is_retryable(&self) -> bool {
-        match self {
-            QueryError::DatabaseError(DatabaseErrorKind::SerializationFailure, _) => true,
-            // Diesel has no kind for 40P01, so the message decides.
-            QueryError::DatabaseError(_, info) => info.message() == "deadlock detected",
-            _ => false,
-        }
+        matches!(
+            sqlstate::sqlstate(self),
+            Some(sqlstate::SERIALIZATION_FAILURE | sqlstate::DEADLOCK_DETECTED)
+        )
     }
 }
 

@@ -7,7 +7,7 @@
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use commerce_core::db::{PoolError, Retryable, TransactionError};
+use commerce_core::db::{PoolError, Retryable, TransactionError, sqlstate};
 use commerce_core::error::FieldError;
 use commerce_core::page::InvalidCursor;
 use diesel::result::{DatabaseErrorKind, Error as QueryError};
@@ -330,30 +330,24 @@ impl From<QueryError> for Problem {
     /// A statement that waited too long for a lock, or a database that is shutting down, is worth another
     /// attempt.
     fn from(error: QueryError) -> Self {
-        if let QueryError::DatabaseError(_, info) = &error
-            && info.message() == "canceling statement due to lock timeout"
-        {
-            return Problem::locked(error);
-        }
-        let passing = match &error {
-            QueryError::DatabaseError(
-                DatabaseErrorKind::ClosedConnection
-                | DatabaseErrorKind::SerializationFailure
-                | DatabaseErrorKind::ReadOnlyTransaction,
-                _,
+        let passing = match sqlstate::sqlstate(&error) {
+            Some(sqlstate::LOCK_NOT_AVAILABLE) => return Problem::locked(error),
+            Some(
+                sqlstate::QUERY_CANCELED | sqlstate::DEADLOCK_DETECTED | sqlstate::SERIALIZATION_FAILURE,
             ) => true,
-            QueryError::DatabaseError(_, info) => {
-                let message = info.message();
-                [
-                    "canceling statement due to",
-                    "deadlock detected",
-                    "terminating connection",
-                    "connection closed",
-                ]
-                .iter()
-                .any(|passing| message.contains(passing))
-            }
-            _ => false,
+            Some(code) if sqlstate::UNAVAILABLE.contains(&code) => true,
+            _ => match &error {
+                QueryError::DatabaseError(
+                    DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::ReadOnlyTransaction,
+                    _,
+                ) => true,
+                // The words of tokio-postgres, whatever the server speaks.
+                QueryError::DatabaseError(DatabaseErrorKind::UnableToSendCommand, info) => {
+                    let lost = ["connection closed", "error communicating with the server"];
+                    lost.iter().any(|lost| info.message().starts_with(lost))
+                }
+                _ => false,
+            },
         };
         if passing { Problem::unavailable(error) } else { Problem::internal(error) }
     }

@@ -91,3 +91,8 @@ async fn schemathesis_finds_no_breach_of_the_spec() {
     assert!(failures.is_empty(), "schemathesis found something as {failures:?}; see above");
     shop.database.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_minute_of_every_write_at_once_deadlocks_nothing() {
+    crate::storm::rage(std::time::Duration::from_secs(60)).await;
+}

@@ -33,6 +33,7 @@ mod shop;
 mod shopping;
 mod spec;
 mod statements;
+mod storm;
 mod surface;
 mod typed_text;
 mod variant_details;

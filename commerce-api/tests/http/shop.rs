@@ -268,6 +268,14 @@ impl TestShop {
         Beside(TestClient::new(app(state, &settings()).boxed()))
     }
 
+    /// Another process over the same database, which has other rules and these connections.
+    pub fn with_rules_over(&self, pool: Pool, shop: ShopSettings) -> Beside {
+        let tokens = TokenKeys::derive(&SecretKey::parse(SECRET).unwrap()).unwrap();
+        let (providers, media) = (self.state.providers.clone(), self.state.media.clone());
+        let state = State::new(Parts { shop, providers, media, ..parts(pool, tokens) });
+        Beside(TestClient::new(app(state, &settings()).boxed()))
+    }
+
     /// Another process over the same database, with these keys of access tokens.
     pub fn beside(&self, tokens: TokenKeys) -> Beside {
         let state = State::new(parts(self.database.pool().clone(), tokens));

@@ -105,7 +105,7 @@ async fn what_was_acknowledged_survives_the_death_of_api_and_worker() {
 
 mod long_tests {
     use super::*;
-    use crate::postgres::Postgres;
+    use commerce_core::testing::PostgresServer;
 
     #[tokio::test(flavor = "multi_thread")]
     async fn api_and_worker_die_again_and_again() {
@@ -116,7 +116,7 @@ mod long_tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn what_was_acknowledged_survives_the_death_of_postgres() {
         const KILLS: usize = 15;
-        let postgres = Postgres::start();
+        let postgres = PostgresServer::start();
         let url = postgres.database().await;
         let smtp = SmtpPeer::start().await.unwrap();
         let mut programs = Programs::start(Settings::new(&url).with("SMTP_URL", smtp.url())).await;

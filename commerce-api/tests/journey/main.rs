@@ -14,7 +14,6 @@ mod load;
 #[path = "../peers/moto.rs"]
 mod moto;
 mod pictures;
-mod postgres;
 mod program;
 mod shop;
 

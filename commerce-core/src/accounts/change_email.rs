@@ -5,7 +5,7 @@ use diesel::result::{DatabaseErrorKind, Error as QueryError};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 
 use super::User;
-use super::one_time_code;
+use super::one_time_code::{self, CodePurpose};
 use super::password::PasswordHash;
 use crate::db::clock;
 use crate::email_address::EmailAddress;
@@ -27,8 +27,29 @@ pub(crate) async fn find_verified_by_email(
         .optional()
 }
 
-/// Moves the account to the address that the used-up code was mailed to. The caller has locked the account's
-/// row. Codes and links that were mailed to the former address become invalid. `None` if another account has
+/// Locks the account, and an unverified account that has the address it is to move to. They are locked together
+/// because accounts are locked in the order of their ids.
+pub(crate) async fn lock_for_move(conn: &mut AsyncPgConnection, id: UserId) -> QueryResult<()> {
+    let new_email: Option<Option<String>> = one_time_codes::table
+        .filter(one_time_codes::user_id.eq(id).and(one_time_codes::purpose.eq(CodePurpose::ChangeEmail)))
+        .order((one_time_codes::created_at.desc(), one_time_codes::id.desc()))
+        .select(one_time_codes::new_email)
+        .first(conn)
+        .await
+        .optional()?;
+    let unproven = users::email.nullable().eq(new_email.flatten()).and(users::email_verified_at.is_null());
+    users::table
+        .filter(users::id.eq(id).or(unproven.assume_not_null()))
+        .order(users::id)
+        .select(users::id)
+        .for_no_key_update()
+        .load::<UserId>(conn)
+        .await
+        .map(drop)
+}
+
+/// Moves the account to the address that the used-up code was mailed to. The caller has called
+/// [`lock_for_move`]. Codes and links that were mailed to the former address become invalid. `None` if another account has
 /// verified the address in the meantime.
 pub(crate) async fn move_to_proven_address(
     conn: &mut AsyncPgConnection,

@@ -1,7 +1,7 @@
 //! Accounts whose address is verified without a code.
 
 use diesel::prelude::*;
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 
 use super::registration::NewUser;
 use super::{Role, one_time_code};
@@ -48,20 +48,23 @@ pub async fn create_confirmed(
         .on_conflict(users::email)
         .do_update()
         .set(anew);
-    // One statement, which waits for a concurrent registration or verification of the address.
-    let created: Option<UserId> =
-        diesel::query_dsl::methods::FilterDsl::filter(upsert, users::email_verified_at.is_null())
-            .returning(users::id)
-            .get_result(conn)
-            .await
-            .optional()?;
-    match created {
-        Some(id) => {
-            one_time_code::void_all(conn, id).await?;
-            Ok(CreatedAccount::Created(id))
+    conn.transaction(async |conn| {
+        // One statement, which waits for a concurrent registration or verification of the address.
+        let created: Option<UserId> =
+            diesel::query_dsl::methods::FilterDsl::filter(upsert, users::email_verified_at.is_null())
+                .returning(users::id)
+                .get_result(conn)
+                .await
+                .optional()?;
+        match created {
+            Some(id) => {
+                one_time_code::void_all(conn, id).await?;
+                Ok(CreatedAccount::Created(id))
+            }
+            None => Ok(find_confirmed(conn, &user.email, role).await?.unwrap_or(CreatedAccount::Exists)),
         }
-        None => Ok(find_confirmed(conn, &user.email, role).await?.unwrap_or(CreatedAccount::Exists)),
-    }
+    })
+    .await
 }
 
 /// The result of [`create_confirmed`] if there is nothing to create, so that no password must be hashed.

@@ -39,7 +39,7 @@ pub use administration::{
     lock_beside_admins, lock_for, update_user,
 };
 pub(crate) use anonymise::anonymise;
-pub(crate) use change_email::{find_verified_by_email, move_to_proven_address};
+pub(crate) use change_email::{find_verified_by_email, lock_for_move, move_to_proven_address};
 pub use create_confirmed::{CreatedAccount, create_confirmed, find_confirmed};
 pub use known_networks::{KNOWN_FOR, knows_network, prune_networks, remember_network};
 pub use list_users::{ListUsersError, UserFilter, UserSort, list_users};

@@ -7,7 +7,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use diesel::prelude::*;
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
@@ -88,9 +88,12 @@ pub async fn prove_by_code(
     email: &EmailAddress,
     code: &str,
 ) -> QueryResult<Option<ResetProof>> {
-    let Some(user) = try_lock_by_email(conn, email).await? else { return Ok(None) };
-    let proven = count_guess(conn, key, user.id, CodePurpose::ResetPassword, code).await?;
-    Ok(proven.map(|code_id| ResetProof { code_id, user_id: user.id, email: user.email }))
+    conn.transaction(async |conn| {
+        let Some(user) = try_lock_by_email(conn, email).await? else { return Ok(None) };
+        let proven = count_guess(conn, key, user.id, CodePurpose::ResetPassword, code).await?;
+        Ok(proven.map(|code_id| ResetProof { code_id, user_id: user.id, email: user.email }))
+    })
+    .await
 }
 
 #[cfg(test)]

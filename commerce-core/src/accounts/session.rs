@@ -9,7 +9,7 @@ use diesel::dsl::sql;
 use diesel::expression::SqlLiteral;
 use diesel::prelude::*;
 use diesel::sql_types::Timestamptz;
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use sha2::{Digest, Sha256};
 
 use super::{Role, User};
@@ -248,15 +248,23 @@ pub async fn revoke_sessions(
     except: Option<SessionId>,
     reason: &'static str,
 ) -> QueryResult<()> {
-    let live = sessions::table
-        .filter(sessions::user_id.eq(user_id))
-        .filter(sessions::revoked_at.is_null())
-        .filter(sessions::id.ne(except.unwrap_or(SessionId(uuid::Uuid::nil()))));
-    diesel::update(live)
-        .set((sessions::revoked_at.eq(clock().nullable()), sessions::revoke_reason.eq(reason)))
-        .execute(conn)
-        .await?;
-    Ok(())
+    conn.transaction(async |conn| {
+        let live: Vec<SessionId> = sessions::table
+            .filter(sessions::user_id.eq(user_id))
+            .filter(sessions::revoked_at.is_null())
+            .filter(sessions::id.ne(except.unwrap_or(SessionId(uuid::Uuid::nil()))))
+            .order(sessions::id)
+            .select(sessions::id)
+            .for_update()
+            .load(conn)
+            .await?;
+        diesel::update(sessions::table.filter(sessions::id.eq_any(live)))
+            .set((sessions::revoked_at.eq(clock().nullable()), sessions::revoke_reason.eq(reason)))
+            .execute(conn)
+            .await?;
+        Ok(())
+    })
+    .await
 }
 
 /// Ends the session of a cookie that its browser no longer has. If the session has ended or is unknown,

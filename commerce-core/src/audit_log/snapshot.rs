@@ -8,6 +8,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::db::{AdvisoryLock, advisory_lock};
 use crate::ids::{CategoryId, OrderId, ProductId, UserId, VariantId};
 use crate::text_enum::text_enum;
 
@@ -86,9 +87,8 @@ impl Subject {
         match self {
             Self::User(_) => "SELECT FROM commerce.users WHERE id = $1 FOR NO KEY UPDATE",
             Self::Product(_) => "SELECT FROM commerce.products WHERE id = $1 FOR NO KEY UPDATE",
-            // A move locks the whole tree in the order of ids. Locking one of its categories first could lead
-            // to a deadlock.
-            Self::Category(_) | Self::CategoryOrder => {
+            Self::Category(_) => "SELECT FROM commerce.categories WHERE id = $1 FOR NO KEY UPDATE",
+            Self::CategoryOrder => {
                 "SELECT FROM commerce.categories WHERE $1 IS NULL OR true ORDER BY id FOR NO KEY UPDATE"
             }
             Self::Stock(_) => {
@@ -158,6 +158,10 @@ struct Snapshot {
 
 /// The present state of the subject, locked until the transaction ends. `None` if it does not exist.
 pub async fn snapshot(conn: &mut AsyncPgConnection, subject: Subject) -> QueryResult<Option<Value>> {
+    if matches!(subject, Subject::Category(_) | Subject::CategoryOrder) {
+        // The tree comes before its categories in the lock order, and the change may need it.
+        advisory_lock(conn, AdvisoryLock::CategoryTree).await?;
+    }
     let id = subject.uuid();
     diesel::sql_query(subject.lock()).bind::<Nullable<SqlUuid>, _>(id).execute(conn).await?;
     let read = diesel::sql_query(subject.read()).bind::<Nullable<SqlUuid>, _>(id);

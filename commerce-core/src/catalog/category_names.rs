@@ -7,6 +7,7 @@ use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::category::{Category, NewCategory, WriteCategoryError};
+use super::category_tree::lock_tree;
 use super::write_category::{insert_category, insert_if_free, title_slug};
 use super::{limits, slugs};
 use crate::ids::CategoryId;
@@ -111,6 +112,8 @@ pub(super) async fn find_or_create(
             Ok(insert_category(conn, new(Some(slug), title, None)).await?.id)
         }
         CategoryName::Path(titles) => {
+            // Nobody moves a category of the path, or deletes it, while another is added below it.
+            lock_tree(conn).await?;
             let mut parent: Option<CategoryId> = None;
             for depth in 1..=titles.len() {
                 let Some((title, above)) = titles.get(..depth).and_then(<[String]>::split_last) else {

@@ -8,7 +8,7 @@ use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 
 use super::category::{Category, CategoryKey, WriteCategoryError};
 use super::limits;
-use crate::db::clock;
+use crate::db::{AdvisoryLock, advisory_lock, clock};
 use crate::error::FieldError;
 use crate::ids::CategoryId;
 use crate::schema::categories;
@@ -20,8 +20,10 @@ pub(super) struct LockedTree {
     parents: HashMap<CategoryId, Option<CategoryId>>,
 }
 
-/// Locks every category, in the order of their ids.
+/// Locks the tree, and then every category in the order of their ids. A category that another transaction was
+/// creating below a parent is among them.
 pub(super) async fn lock_tree(conn: &mut AsyncPgConnection) -> QueryResult<LockedTree> {
+    advisory_lock(conn, AdvisoryLock::CategoryTree).await?;
     let rows: Vec<(CategoryId, Option<CategoryId>)> = categories::table
         .order(categories::id)
         .select((categories::id, categories::parent_id))

@@ -5,6 +5,7 @@ use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 
 pub(super) use super::insert_variants::as_position;
 use super::insert_variants::{insert_variant_rows, insert_variants, variant_rows};
+use super::lock_keys::lock_keys;
 use super::product::{NewImage, NewProduct, NewVariant, ProductStatus};
 use super::refusal::{ProductRefusal, WriteProductError};
 use super::{check_product, check_variant, description, limits, slugs};
@@ -32,6 +33,9 @@ pub async fn insert_product(
     let new = normalised(new);
     check(&new, currency)?;
     conn.transaction::<_, WriteProductError, _>(async |conn| {
+        if new.variants.iter().any(NewVariant::has_keys) {
+            lock_keys(conn).await?;
+        }
         let id = ProductId::new();
         insert_row(conn, id, &new).await?;
         insert_images(conn, id, 0, &new.images).await?;

@@ -9,6 +9,7 @@ mod category_names;
 mod category_tree;
 mod check_product;
 mod check_variant;
+mod delete_category;
 mod description;
 mod export;
 mod former_slugs;
@@ -18,6 +19,7 @@ mod insert_product;
 mod insert_variants;
 pub mod limits;
 mod list_products;
+mod lock_keys;
 mod lock_product;
 mod product;
 mod read_product;
@@ -36,10 +38,12 @@ pub use category::{
 };
 pub use category_names::CategoryName;
 pub use category_tree::{CategoryNode, list_breadcrumbs, list_ids_below, list_tree, reorder_categories};
+pub use delete_category::delete_category;
 pub use export::{ExportLayout, ProductExport};
 pub use former_slugs::{find_moved_category, find_moved_product};
 pub use insert_product::{InsertedProduct, insert_product};
 pub use list_products::{ListProducts, ListProductsError, ProductSort, list_products};
+pub use lock_keys::lock_keys;
 pub(crate) use lock_product::finish_write;
 pub use product::{
     Attributes, Audience, Image, ImageVariant, NewImage, NewProduct, NewVariant, Options, Product,
@@ -52,4 +56,4 @@ pub use variant_details::{StaffDetails, VariantDetails};
 pub use variant_matrix::{OptionValues, add_combinations};
 pub(crate) use variants::append_variant;
 pub use variants::{add_variant, update_variant};
-pub use write_category::{create_category, delete_category, update_category};
+pub use write_category::{create_category, update_category};

@@ -9,6 +9,7 @@ use super::image::release_files;
 use super::insert_product::{
     as_position, insert_categories, insert_images, normalise_image, normalised_tags,
 };
+use super::lock_keys::lock_keys;
 use super::lock_product::{finish_write, lock_product};
 use super::product::{Image, NewImage, Product, ProductPatch, ProductStatus, variant_title};
 use super::refusal::{ProductRefusal, UpdateProductError};
@@ -29,6 +30,9 @@ pub async fn update_product(
     currency: Currency,
 ) -> Result<Product, UpdateProductError> {
     conn.transaction::<_, UpdateProductError, _>(async |conn| {
+        if patch.has_keys() {
+            lock_keys(conn).await?;
+        }
         let before = lock_product(conn, id, if_version).await?;
         apply_patch(conn, &before, patch, currency).await?;
         finish_write(conn, id).await

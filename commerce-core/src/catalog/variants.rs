@@ -5,6 +5,7 @@ use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 
 use super::insert_product::{normalise_variant, normalised_options};
 use super::insert_variants::insert_variants;
+use super::lock_keys::lock_keys;
 use super::lock_product::{finish_write, lock_product};
 use super::product::{NewVariant, Options, Product, VariantPatch, variant_title};
 use super::refusal::{ProductRefusal, UpdateProductError};
@@ -41,6 +42,9 @@ pub(crate) async fn append_variant(
     currency: Currency,
 ) -> Result<VariantId, UpdateProductError> {
     normalise_variant(&mut new);
+    if new.has_keys() {
+        lock_keys(conn).await?;
+    }
     let product = lock_product(conn, product_id, if_version).await?;
     let names = option_names_with(conn, &product, None, &new.options).await?;
     check_new(&product, &names, &new, currency)?;
@@ -60,6 +64,9 @@ pub async fn update_variant(
     currency: Currency,
 ) -> Result<Product, UpdateProductError> {
     conn.transaction::<_, UpdateProductError, _>(async |conn| {
+        if patch.has_keys() {
+            lock_keys(conn).await?;
+        }
         let product = lock_product(conn, product_id, if_version).await?;
         patch_variant(conn, &product, variant_id, "", patch, currency).await?;
         finish_write(conn, product_id).await

@@ -1,17 +1,16 @@
-//! Creates, changes and deletes categories.
+//! Creates and changes categories.
 
 use diesel::prelude::*;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 
-use super::category::{
-    Category, CategoryPatch, DeleteCategoryError, NewCategory, WithChildren, WithProducts, WriteCategoryError,
-};
+use super::category::{Category, CategoryPatch, NewCategory, WriteCategoryError};
 use super::category_tree::lock_tree;
 use super::former_slugs::{leave_category_slug, leave_category_title};
+use super::lock_keys::lock_keys;
 use super::{description, limits, slugs};
 use crate::error::FieldErrors;
-use crate::ids::{CategoryId, ProductId};
-use crate::schema::{categories, product_categories, products};
+use crate::ids::CategoryId;
+use crate::schema::categories;
 use crate::text::single_line;
 
 /// Creates a category. Without a slug it gets one from its title.
@@ -21,8 +20,10 @@ pub async fn create_category(
 ) -> Result<Category, WriteCategoryError> {
     check(new.slug.as_deref(), Some(&new.title), Some(&new.description))?;
     conn.transaction::<_, WriteCategoryError, _>(async |conn| {
+        lock_keys(conn).await?;
+        let tree = lock_tree(conn).await?;
         if let Some(parent) = new.parent_id {
-            lock_tree(conn).await?.check_parent(None, parent)?;
+            tree.check_parent(None, parent)?;
         }
         insert_category(conn, new).await
     })
@@ -123,8 +124,14 @@ pub async fn update_category(
 ) -> Result<Category, WriteCategoryError> {
     check(patch.slug.as_deref(), patch.title.as_deref(), patch.description.as_deref())?;
     conn.transaction::<_, WriteCategoryError, _>(async |conn| {
-        if let Some(Some(parent)) = patch.parent_id {
-            lock_tree(conn).await?.check_parent(Some(id), parent)?;
+        if patch.has_keys() {
+            lock_keys(conn).await?;
+        }
+        if patch.parent_id.is_some() || patch.has_keys() {
+            let tree = lock_tree(conn).await?;
+            if let Some(Some(parent)) = patch.parent_id {
+                tree.check_parent(Some(id), parent)?;
+            }
         }
         let known: Option<(i32, String, String)> = categories::table
             .find(id)
@@ -161,60 +168,6 @@ pub async fn update_category(
             leave_category_title(conn, id, &former_title, &updated.title).await?;
         }
         Ok(updated)
-    })
-    .await
-}
-
-/// Deletes a category, but never a product or another category.
-pub async fn delete_category(
-    conn: &mut AsyncPgConnection,
-    id: CategoryId,
-    with_products: WithProducts,
-    with_children: WithChildren,
-) -> Result<(), DeleteCategoryError> {
-    conn.transaction::<_, DeleteCategoryError, _>(async |conn| {
-        lock_tree(conn).await?;
-        // Blocks products and categories that are just being added to it.
-        let locked: Option<Option<CategoryId>> = categories::table
-            .find(id)
-            .select(categories::parent_id)
-            .for_update()
-            .first(conn)
-            .await
-            .optional()?;
-        let parent_id = locked.ok_or(DeleteCategoryError::UnknownCategory)?;
-        let children: Vec<Category> = categories::table
-            .filter(categories::parent_id.eq(id))
-            .order((categories::position, categories::id))
-            .select(Category::as_select())
-            .load(conn)
-            .await?;
-        let members: Vec<ProductId> = product_categories::table
-            .filter(product_categories::category_id.eq(id))
-            .order(product_categories::product_id)
-            .select(product_categories::product_id)
-            .load(conn)
-            .await?;
-        if (!members.is_empty() && with_products == WithProducts::Refuse)
-            || (!children.is_empty() && with_children == WithChildren::Refuse)
-        {
-            let products = i64::try_from(members.len()).unwrap_or(i64::MAX);
-            return Err(DeleteCategoryError::InUse { products, children });
-        }
-        diesel::update(categories::table.filter(categories::parent_id.eq(id)))
-            .set((
-                categories::parent_id.eq(parent_id),
-                categories::version.eq(categories::version + 1),
-                categories::updated_at.eq(crate::db::clock()),
-            ))
-            .execute(conn)
-            .await?;
-        diesel::update(products::table.filter(products::id.eq_any(&members)))
-            .set((products::version.eq(products::version + 1), products::updated_at.eq(crate::db::clock())))
-            .execute(conn)
-            .await?;
-        diesel::delete(categories::table.find(id)).execute(conn).await?;
-        Ok(())
     })
     .await
 }

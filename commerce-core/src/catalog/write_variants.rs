@@ -1,19 +1,24 @@
-//! Writes changed variants of many products in one statement.
+//! Writes changed variants of a product in one statement.
 
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Integer, Jsonb, Nullable, Text, Uuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
-use super::product::Variant;
+use super::product::{Product, Variant};
+use crate::ids::VariantId;
 use crate::money::Money;
 
-/// Writes variants of locked products whose images are written. Unique keys are checked after all variants
-/// are written, so that variants may exchange their SKUs and options. What only staff may know stays as it is
-/// if it is `None`.
-pub(super) async fn write_variants(conn: &mut AsyncPgConnection, changed: &[Variant]) -> QueryResult<()> {
+/// Writes variants of a locked product whose images are written. They may exchange their SKUs and options. What
+/// only staff may know stays as it is if it is `None`. Call `lock_keys` before.
+pub(super) async fn write_variants(
+    conn: &mut AsyncPgConnection,
+    before: &Product,
+    changed: &[Variant],
+) -> QueryResult<()> {
     if changed.is_empty() {
         return Ok(());
     }
+    free_keys(conn, before, changed).await?;
     fn column<'a, T>(changed: &'a [Variant], of: impl Fn(&'a Variant) -> T) -> Vec<T> {
         changed.iter().map(of).collect()
     }
@@ -56,4 +61,28 @@ pub(super) async fn write_variants(conn: &mut AsyncPgConnection, changed: &[Vari
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// Takes the SKUs and options that other variants are to get from the variants that have them. Postgres checks
+/// a unique index row by row, so they must be free before.
+async fn free_keys(conn: &mut AsyncPgConnection, before: &Product, changed: &[Variant]) -> QueryResult<()> {
+    let is_wanted = |had: &Variant| {
+        changed.iter().any(|new| {
+            new.id != had.id && (new.options == had.options || (new.sku.is_some() && new.sku == had.sku))
+        })
+    };
+    let wanted: Vec<VariantId> =
+        before.variants.iter().filter(|had| is_wanted(had)).map(|had| had.id).collect();
+    let wanted: Vec<uuid::Uuid> =
+        changed.iter().filter(|new| wanted.contains(&new.id)).map(|new| new.id.0).collect();
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    diesel::sql_query(
+        "UPDATE commerce.variants SET sku = NULL, options = jsonb_build_object('', id::text) WHERE id = ANY ($1)",
+    )
+    .bind::<Array<Uuid>, _>(wanted)
+    .execute(conn)
+    .await
+    .map(drop)
 }

@@ -47,6 +47,7 @@ pub async fn confirm_email_change(
     code: &str,
 ) -> Result<Option<User>, QueryError> {
     conn.transaction(async |conn| {
+        accounts::lock_for_move(conn, user_id).await?;
         let Some(before) = accounts::lock_active_user(conn, user_id).await? else { return Ok(None) };
         let code_id = one_time_code::guess(conn, key, user_id, CodePurpose::ChangeEmail, code).await?;
         let Some(code_id) = code_id else { return Ok(None) };

@@ -15,7 +15,7 @@ use crate::catalog::import::{
     Faults, ImportedProduct, KeyLines, Layout, LineError, Outcome, ProductReader, RowRead, Rules, Upserted,
     WarningKind, upsert_products,
 };
-use crate::catalog::{ProductRefusal, UpdateProductError};
+use crate::catalog::{self, ProductRefusal, UpdateProductError};
 use crate::db::{Retryable, pg_try_advisory_xact_lock};
 use crate::ids::{ProductId, VariantId};
 use crate::inventory::{self, AdjustError, CountStock, MAIN_LOCATION};
@@ -93,17 +93,20 @@ pub async fn import_products(
             if !alone {
                 return Err(Undo::Failed(ImportError::AnotherRuns));
             }
+            // From now on it may lock products, slugs and SKUs in the order of the file.
+            catalog::lock_keys(conn).await?;
             let mut import = Import {
                 options,
                 rules,
                 origin,
                 report: ImportReport::new(options, rules.layout),
                 counts: vec![],
+                written: vec![],
             };
             let mut products = 0;
             let mut more = true;
             plan_for_growth(conn).await?;
-            // Once for each batch, not after each of its statements.
+            // Once at the end, not after each statement.
             search::refresh_rows(conn, Refreshed::Later).await?;
             while more {
                 let batch;
@@ -183,6 +186,9 @@ struct Import<'a> {
     /// The stock of variants that existed before. It is set at the end, so that its locks are taken in one
     /// order.
     counts: Vec<Count>,
+    /// Products that are new or were changed. Their search rows are written at the end, because they are
+    /// locked in one order, too.
+    written: Vec<ProductId>,
 }
 
 impl Import<'_> {
@@ -194,7 +200,6 @@ impl Import<'_> {
     ) -> QueryResult<()> {
         let outcomes = upsert_products(conn, batch, keys, &self.rules).await?;
         let mut received: Vec<(VariantId, i64)> = Vec::new();
-        let mut written: Vec<ProductId> = Vec::new();
         for (product, outcome) in batch.iter().zip(outcomes) {
             let Upserted { product_id, outcome, variants, .. } = match outcome {
                 Ok(upserted) => {
@@ -225,7 +230,7 @@ impl Import<'_> {
                 }
             }
             if outcome != Outcome::Unchanged {
-                written.push(product_id);
+                self.written.push(product_id);
             }
             match outcome {
                 Outcome::Created => self.report.created += 1,
@@ -233,8 +238,7 @@ impl Import<'_> {
                 Outcome::Unchanged => self.report.unchanged += 1,
             }
         }
-        receive(conn, received, "import", self.origin).await?;
-        search::refresh(conn, &written).await
+        receive(conn, received, "import", self.origin).await
     }
 
     /// Notes what is worth knowing of a product that is written.
@@ -261,6 +265,10 @@ impl Import<'_> {
     }
 
     async fn finish(mut self, conn: &mut AsyncPgConnection) -> QueryResult<ImportReport> {
+        self.written.sort_unstable();
+        for ids in self.written.chunks(BATCH_PRODUCTS_MAX) {
+            search::refresh(conn, ids).await?;
+        }
         search::refresh_rows(conn, Refreshed::AtOnce).await?;
         let recounted = set_stock(conn, self.counts, &mut self.report.faults, self.origin).await?;
         conn.batch_execute("SET LOCAL enable_seqscan TO DEFAULT; SET LOCAL jit TO DEFAULT; DISCARD PLANS")

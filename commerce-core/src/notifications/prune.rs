@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use diesel::prelude::*;
 use diesel::sql_types::Text;
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 
 use crate::db;
 use crate::email_address::EmailAddress;
@@ -21,29 +21,39 @@ pub async fn forget_recipient(
     user: UserId,
     address: &EmailAddress,
 ) -> QueryResult<()> {
-    // Also those that the account had before, or was to have.
-    let addresses: Vec<AddressRow> = diesel::sql_query(
-        "SELECT recipient FROM commerce.emails WHERE data ->> 'user_id' = $1 UNION SELECT $2 AS recipient",
-    )
-    .bind::<Text, _>(user.to_string())
-    .bind::<Text, _>(address.as_str())
-    .load(conn)
-    .await?;
-    // First the jobs, as who sends a mail has them first.
-    for AddressRow { recipient } in addresses {
-        queue::forget_errors_about(conn, recipient.as_str()).await?;
-        queue::forget_errors_about(conn, &recipient.to_ascii()).await?;
-    }
-    let unsent = "DELETE FROM commerce.emails WHERE sent_at IS NULL AND data ->> 'user_id' = $1";
-    diesel::sql_query(unsent).bind::<Text, _>(user.to_string()).execute(conn).await?;
-    let sent = "UPDATE commerce.emails SET recipient = 'deleted'
-         WHERE sent_at IS NOT NULL AND (recipient = $2 OR data ->> 'user_id' = $1)";
-    diesel::sql_query(sent)
+    conn.transaction(async |conn| {
+        // Also those that the account had before, or was to have.
+        let addresses: Vec<AddressRow> = diesel::sql_query(
+            "SELECT recipient FROM commerce.emails WHERE data ->> 'user_id' = $1 UNION SELECT $2 AS recipient",
+        )
         .bind::<Text, _>(user.to_string())
         .bind::<Text, _>(address.as_str())
-        .execute(conn)
+        .load(conn)
         .await?;
-    Ok(())
+        // First the jobs, as who sends a mail has them first.
+        let texts = addresses.iter().flat_map(|AddressRow { recipient }| {
+            [recipient.as_str().to_owned(), recipient.to_ascii().into_owned()]
+        });
+        queue::forget_errors_about(conn, texts.collect()).await?;
+        let locked =
+            "SELECT FROM commerce.emails WHERE recipient = $2 OR data ->> 'user_id' = $1 ORDER BY id FOR UPDATE";
+        diesel::sql_query(locked)
+            .bind::<Text, _>(user.to_string())
+            .bind::<Text, _>(address.as_str())
+            .execute(conn)
+            .await?;
+        let unsent = "DELETE FROM commerce.emails WHERE sent_at IS NULL AND data ->> 'user_id' = $1";
+        diesel::sql_query(unsent).bind::<Text, _>(user.to_string()).execute(conn).await?;
+        let sent = "UPDATE commerce.emails SET recipient = 'deleted'
+             WHERE sent_at IS NOT NULL AND (recipient = $2 OR data ->> 'user_id' = $1)";
+        diesel::sql_query(sent)
+            .bind::<Text, _>(user.to_string())
+            .bind::<Text, _>(address.as_str())
+            .execute(conn)
+            .await?;
+        Ok(())
+    })
+    .await
 }
 
 #[derive(QueryableByName)]

@@ -141,12 +141,15 @@ async fn why_untouched(conn: &mut AsyncPgConnection, id: JobId) -> QueryResult<M
     Ok(if found.is_some() { ManageJobError::Leased(id) } else { ManageJobError::NotFound(id) })
 }
 
-/// Deletes the errors of failed jobs that contain this text, such as the address of a deleted account.
-pub async fn forget_errors_about(conn: &mut AsyncPgConnection, text: &str) -> QueryResult<()> {
+/// Deletes the errors of failed jobs that contain one of these texts, such as the addresses of a deleted account.
+pub async fn forget_errors_about(conn: &mut AsyncPgConnection, texts: Vec<String>) -> QueryResult<()> {
     diesel::sql_query(
-        "UPDATE commerce.jobs SET last_error = 'what it said is forgotten' WHERE position($1 IN last_error) > 0",
+        "UPDATE commerce.jobs SET last_error = 'what it said is forgotten' WHERE id = ANY (ARRAY(
+             SELECT id FROM commerce.jobs
+             WHERE EXISTS (SELECT FROM unnest($1) AS text WHERE position(text IN last_error) > 0)
+             ORDER BY id FOR UPDATE))",
     )
-    .bind::<diesel::sql_types::Text, _>(text)
+    .bind::<diesel::sql_types::Array<diesel::sql_types::Text>, _>(texts)
     .execute(conn)
     .await?;
     Ok(())

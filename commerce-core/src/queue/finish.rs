@@ -72,17 +72,28 @@ pub(crate) async fn end_attempt(
 /// Gives back jobs that were claimed and not begun. They are due at once, and the attempt is not counted.
 pub async fn release(conn: &mut AsyncPgConnection, leases: &[Lease]) -> QueryResult<()> {
     let (ids, tokens) = ids_and_tokens(leases);
-    diesel::update(jobs::table.filter(jobs::id.eq_any(ids)).filter(jobs::lease_token.eq_any(tokens)))
-        .set((
-            jobs::state.eq(JobState::Ready),
-            jobs::lease_token.eq(None::<LeaseToken>),
-            jobs::attempt.eq(jobs::attempt - 1.into_sql::<Int4>()),
-            jobs::run_at.eq(crate::db::clock()),
-            jobs::updated_at.eq(crate::db::clock()),
-        ))
-        .execute(conn)
-        .await?;
-    Ok(())
+    conn.transaction(async |conn| {
+        let held: Vec<JobId> = jobs::table
+            .filter(jobs::id.eq_any(ids))
+            .filter(jobs::lease_token.eq_any(tokens))
+            .order(jobs::id)
+            .select(jobs::id)
+            .for_update()
+            .load(conn)
+            .await?;
+        diesel::update(jobs::table.filter(jobs::id.eq_any(held)))
+            .set((
+                jobs::state.eq(JobState::Ready),
+                jobs::lease_token.eq(None::<LeaseToken>),
+                jobs::attempt.eq(jobs::attempt - 1.into_sql::<Int4>()),
+                jobs::run_at.eq(crate::db::clock()),
+                jobs::updated_at.eq(crate::db::clock()),
+            ))
+            .execute(conn)
+            .await?;
+        Ok(())
+    })
+    .await
 }
 
 /// Extends leases to `lease` from now, and skips those that were lost. A job whose row is locked is just

@@ -180,7 +180,8 @@ impl SmtpPeer {
         let found = async {
             loop {
                 changes.mark_unchanged();
-                if let Some(found) = wanted(&self.shared.mails()) {
+                let found = wanted(&self.shared.mails());
+                if let Some(found) = found {
                     return Some(found);
                 }
                 changes.changed().await.ok()?;

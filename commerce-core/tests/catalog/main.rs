@@ -17,6 +17,7 @@ mod import_woocommerce;
 mod imports;
 mod limits;
 mod lists;
+mod locks;
 mod products;
 mod tree;
 mod variant_details;

@@ -7,6 +7,8 @@ use commerce_core::db::{self, Pool, PoolSettings};
 #[command(next_help_heading = "Database")]
 pub struct DatabaseSettings {
     /// URL of Postgres, such as postgres://user:password@localhost/commerce
+    ///
+    /// `sslmode` and `sslrootcert` mean what they mean in libpq. Without `sslmode`, a server on another machine must have TLS.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     pub database_url: String,
 }
@@ -19,6 +21,7 @@ impl DatabaseSettings {
 
     /// As [`pool`](Self::pool), with other limits too.
     pub fn pool_with(&self, settings: &PoolSettings) -> anyhow::Result<Pool> {
-        db::pool(&self.database_url, settings).context("DATABASE_URL is not a Postgres address")
+        db::check_url(&self.database_url).context("DATABASE_URL cannot be used")?;
+        Ok(db::pool(&self.database_url, settings)?)
     }
 }

@@ -177,6 +177,9 @@ impl Categories {
         let effect = async move |conn: &mut AsyncPgConnection| {
             let known = catalog::find_category(conn, &key).await?;
             let id = known.ok_or(WriteCategoryError::UnknownCategory)?.id;
+            if patch.has_keys() {
+                catalog::lock_keys(conn).await?;
+            }
             let before = audit_log::snapshot(conn, Subject::Category(id)).await?;
             let category = catalog::update_category(conn, id, expected.version(), patch.clone()).await?;
             audit_log::record(conn, &author, "update_category", Subject::Category(id), before).await?;
@@ -209,6 +212,7 @@ impl Categories {
         let effect = async move |conn: &mut AsyncPgConnection| {
             let known = catalog::find_category(conn, &key).await?;
             let id: CategoryId = known.ok_or(DeleteCategoryError::UnknownCategory)?.id;
+            catalog::lock_keys(conn).await?;
             let before = audit_log::snapshot(conn, Subject::Category(id)).await?;
             catalog::delete_category(conn, id, with_products, with_children).await?;
             audit_log::record(conn, &author, "delete_category", Subject::Category(id), before).await?;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use diesel::prelude::*;
 use diesel::result::Error as QueryError;
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use serde::{Deserialize, Serialize};
 
 use super::store::{FileKey, Media, MediaError};
@@ -116,6 +116,15 @@ async fn delete_all(media: &Media, names: &[String]) -> Result<(), MediaError> {
 }
 
 async fn forget(conn: &mut AsyncPgConnection, names: &[String]) -> QueryResult<usize> {
-    let forgotten = media_files::table.filter(media_files::key.eq_any(names));
-    diesel::delete(forgotten.filter(media_files::image_id.is_null())).execute(conn).await
+    conn.transaction(async |conn| {
+        let idle: Vec<String> = media_files::table
+            .filter(media_files::key.eq_any(names).and(media_files::image_id.is_null()))
+            .order(media_files::key)
+            .select(media_files::key)
+            .for_update()
+            .load(conn)
+            .await?;
+        diesel::delete(media_files::table.filter(media_files::key.eq_any(idle))).execute(conn).await
+    })
+    .await
 }

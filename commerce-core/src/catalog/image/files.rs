@@ -38,6 +38,7 @@ pub(super) async fn give_files(
         .filter(media_files::key.eq_any(&names))
         .filter(media_files::image_id.is_null())
         .filter(media_files::idle_since.gt(db::time_before(GIVEN_WITHIN)))
+        .order(media_files::key)
         .select(media_files::key)
         .for_update()
         .load(conn)

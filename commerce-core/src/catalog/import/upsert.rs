@@ -335,7 +335,7 @@ async fn update(
     let mut new_ids = Vec::new();
     if !nothing {
         apply_patch(conn, &before, patch, currency).await?;
-        write_variants(conn, &changed).await?;
+        write_variants(conn, &before, &changed).await?;
         let position = before.variants.len();
         new_ids = insert_variants(conn, id, &imported.option_names, position, &new).await?;
         count_write(conn, id).await?;

@@ -24,7 +24,8 @@ pub async fn compare_index(pool: &Pool, server: &Meilisearch) -> Result<Vec<Uuid
             wanted.insert(id, serde_json::to_value(Document::from(row)).unwrap_or_default());
         }
     }
-    let documents = match live_index(&mut *pool.get().await?).await? {
+    let live = live_index(&mut *pool.get().await?).await?;
+    let documents = match live {
         None => Vec::new(),
         Some((uid, _)) => server.documents(&uid).await?,
     };

@@ -112,12 +112,11 @@ pub(super) async fn rebuild(
 
 /// The live index, if the server has it. If the server has lost it, it is taken out of service.
 async fn usable_live_index(pool: &Pool, server: &Meilisearch) -> Result<Option<String>, IndexError> {
-    let mut conn = pool.get().await?;
-    let Some((uid, _)) = live_index(&mut conn).await? else { return Ok(None) };
+    let Some((uid, _)) = live_index(&mut *pool.get().await?).await? else { return Ok(None) };
     match server.count(&uid).await {
         Ok(_) => Ok(Some(uid)),
         Err(MeilisearchError::NoIndex(_)) => {
-            retire(&mut conn, &uid).await?;
+            retire(&mut *pool.get().await?, &uid).await?;
             Ok(None)
         }
         Err(error) => Err(error.into()),

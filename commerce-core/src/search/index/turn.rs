@@ -6,6 +6,7 @@ use diesel_async::pooled_connection::deadpool::Object;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::IndexError;
+use crate::db::sqlstate::{LOCK_NOT_AVAILABLE, sqlstate};
 use crate::db::{Pool, PooledConnection};
 
 /// The number is arbitrary but must never change.
@@ -45,11 +46,7 @@ impl Turn {
     /// A caller of [`Turn::take`] cannot overtake.
     pub async fn wait(pool: &Pool) -> Result<Option<Self>, IndexError> {
         match Self::ask_for(pool, "SELECT pg_advisory_lock($1) IS NOT NULL AS yes").await {
-            Err(IndexError::Database(diesel::result::Error::DatabaseError(_, info)))
-                if info.message().contains("timeout") =>
-            {
-                Ok(None)
-            }
+            Err(IndexError::Database(error)) if sqlstate(&error) == Some(LOCK_NOT_AVAILABLE) => Ok(None),
             outcome => outcome,
         }
     }

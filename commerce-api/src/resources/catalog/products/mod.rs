@@ -182,6 +182,9 @@ impl Products {
         let (product, currency, author) = (product_key(&id_or_slug.0), self.0.shop.currency, staff.author());
         let effect = async move |conn: &mut AsyncPgConnection| {
             let id = product_id(conn, &product).await?;
+            if new.has_keys() {
+                catalog::lock_keys(conn).await?;
+            }
             let before = audit_log::snapshot(conn, Subject::Product(id)).await?;
             let create =
                 CreateVariant { product_id: id, if_version: expected.version(), variant: new.clone(), stock };
@@ -246,6 +249,9 @@ impl Products {
         let variant_id = VariantId(variant_id.0);
         let effect = async move |conn: &mut AsyncPgConnection| {
             let (id, patch) = (product_id(conn, &key).await?, patch.clone());
+            if patch.has_keys() {
+                catalog::lock_keys(conn).await?;
+            }
             let before = audit_log::snapshot(conn, Subject::Product(id)).await?;
             let product =
                 catalog::update_variant(conn, id, variant_id, expected.version(), patch, currency).await?;
@@ -372,6 +378,9 @@ impl Products {
         let (key, currency, author) = (product_key(&key), self.0.shop.currency, staff.author());
         let effect = async move |conn: &mut AsyncPgConnection| {
             let id = product_id(conn, &key).await?;
+            if patch.has_keys() {
+                catalog::lock_keys(conn).await?;
+            }
             let before = audit_log::snapshot(conn, Subject::Product(id)).await?;
             let product =
                 catalog::update_product(conn, id, expected.version(), patch.clone(), currency).await?;

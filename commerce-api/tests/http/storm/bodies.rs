@@ -1,0 +1,161 @@
+//! The bodies of a storm's requests: about few things, in any order.
+
+use commerce_core::accounts::SecretKey;
+use commerce_core::accounts::one_time_code::derive_code;
+use commerce_core::ids::CodeId;
+use diesel_async::RunQueryDsl as _;
+use rand::RngExt as _;
+use rand::rngs::StdRng;
+use rand::seq::{IndexedRandom as _, SliceRandom as _};
+use serde_json::{Value, json};
+
+use super::Storm;
+use super::requests::Client;
+use super::things::{ADDRESSES, PASSWORD, SKUS, SLUGS};
+use crate::shop::{SECRET, get};
+use crate::surface::Operation;
+
+fn some<T: Clone>(from: &[T], most: usize, rng: &mut StdRng) -> Vec<T> {
+    let mut chosen = from.to_vec();
+    chosen.shuffle(rng);
+    chosen.truncate(rng.random_range(1..=most));
+    chosen
+}
+
+impl Client {
+    /// A body for this operation. `None` if it takes none.
+    pub async fn body(&self, storm: &Storm, operation: &Operation, rng: &mut StdRng) -> Option<Value> {
+        let things = &storm.things;
+        let example = operation.body.as_ref()?.example.clone();
+        let address = *ADDRESSES.choose(rng)?;
+        let sku = *SKUS.choose(rng)?;
+        let slug = *SLUGS.choose(rng)?;
+        // Often one that is taken.
+        let new_sku =
+            if rng.random_bool(0.5) { sku.to_owned() } else { format!("N{}", rng.random_range(0..500)) };
+        let variants: Vec<String> =
+            things.variants.lock().unwrap().iter().map(|(_, variant)| variant.clone()).collect();
+        let categories = things.categories.lock().unwrap().clone();
+        let price = json!({ "amount": rng.random_range(100..2000), "currency": "USD" });
+        let outcome = *["succeed", "succeed", "fail", "require_action", "process"].choose(rng)?;
+        let code = self.code(storm).await.unwrap_or_else(|| "000000".to_owned());
+        Some(match operation.id.as_str() {
+            "replace_cart" => {
+                let items = some(&variants, 5, rng)
+                    .into_iter()
+                    .map(|variant| json!({ "variant_id": variant, "quantity": 1 }));
+                json!({ "items": items.collect::<Vec<_>>() })
+            }
+            "add_cart_item" => {
+                json!({ "variant_id": variants.choose(rng)?, "quantity": rng.random_range(1..3) })
+            }
+            "merge_cart" => json!({ "cart_token": self.guest.1 }),
+            "checkout" => without(example, "expected_total"),
+            "pay_order" => json!({ "provider": "mock", "outcome": outcome }),
+            "adjust_stock" => json!({ "delta": rng.random_range(-3..30), "reason": "storm" }),
+            "admin_move_order" => {
+                let status = ["processing", "shipped", "delivered", "cancelled"].choose(rng)?;
+                match *status {
+                    "shipped" => {
+                        json!({ "status": status, "tracking_number": rng.random_range(0..1000).to_string() })
+                    }
+                    _ => json!({ "status": status }),
+                }
+            }
+            "create_product" => {
+                json!({ "title": slug, "status": "active", "sku": new_sku, "price": price, "stock": 5,
+                                        "category_ids": some(&categories, 2, rng) })
+            }
+            "replace_product" | "update_product" => match rng.random_range(0..4) {
+                0 => json!({ "title": "New", "slug": slug, "status": "active" }),
+                1 => json!({ "title": slug, "status": "active", "category_ids": some(&categories, 4, rng) }),
+                2 => {
+                    json!({ "title": slug, "images": [{ "url": "/demo-images/b.svg" }, { "url": "/demo-images/a.svg" }] })
+                }
+                _ => json!({ "title": slug, "status": "active", "description": format!("<p>{sku}</p>") }),
+            },
+            "create_variant" => {
+                json!({ "options": { "Size": new_sku }, "price": price, "sku": new_sku, "stock": 3 })
+            }
+            "create_variant_matrix" => {
+                json!({ "options": [{ "name": "Size", "values": some(&["S", "M", "L"], 3, rng) }], "price": price })
+            }
+            "update_variant" => match rng.random_range(0..3) {
+                0 => json!({ "sku": sku, "active": true }),
+                1 => json!({ "options": { "Size": *["S", "M", "L"].choose(rng)? } }),
+                _ => json!({ "price": price, "active": true }),
+            },
+            "create_category" => {
+                json!({ "title": slug, "parent_id": (rng.random_bool(0.5).then(|| categories.choose(rng)).flatten()) })
+            }
+            "update_category" => match rng.random_range(0..3) {
+                0 => json!({ "title": "Other", "slug": slug }),
+                1 => json!({ "parent_id": categories.choose(rng)? }),
+                _ => json!({ "title": slug, "parent_id": null }),
+            },
+            "reorder_categories" => self.order(storm, rng).await?,
+            "admin_update_user" => json!({ "display_name": "Ada", "disabled": rng.random_bool(0.1) }),
+            "delete_me" => json!({ "password": PASSWORD }),
+            "login" => {
+                json!({ "email": self.address(storm, rng)?, "password": PASSWORD, "cart_token": self.guest.1 })
+            }
+            "change_password" => json!({ "old_password": PASSWORD, "new_password": PASSWORD }),
+            "change_email" => json!({ "new_email": address, "password": PASSWORD }),
+            "confirm_email" => json!({ "code": code }),
+            "verify_email" => json!({ "email": address, "code": code }),
+            "reset_password" => json!({ "email": address, "code": code, "new_password": PASSWORD }),
+            "register" => json!({ "email": address, "display_name": "Ada", "password": PASSWORD }),
+            "resend_code" | "forgot_password" => json!({ "email": address }),
+            _ => example,
+        })
+    }
+
+    fn address(&self, storm: &Storm, rng: &mut StdRng) -> Option<String> {
+        storm.things.customers.lock().unwrap().choose(rng).map(|(id, _)| format!("{id}@example.com"))
+    }
+
+    /// The newest code, whoever it was mailed to.
+    async fn code(&self, storm: &Storm) -> Option<String> {
+        use commerce_core::schema::one_time_codes;
+        use diesel::{ExpressionMethods as _, QueryDsl as _};
+        let newest =
+            one_time_codes::table.order(one_time_codes::created_at.desc()).select(one_time_codes::id);
+        let id: CodeId = newest.first(&mut storm.shop.database.conn().await).await.ok()?;
+        Some(derive_code(&SecretKey::parse(SECRET).unwrap(), id))
+    }
+
+    /// The top level, in any order. It may have changed by the time that the request arrives.
+    async fn order(&self, storm: &Storm, rng: &mut StdRng) -> Option<Value> {
+        let top = storm.modes[self.number % 2].send(get("/v1/categories?parent=none&limit=100")).await.json();
+        let mut ids: Vec<Value> =
+            top["data"].as_array()?.iter().map(|category| category["id"].clone()).collect();
+        ids.shuffle(rng);
+        Some(json!({ "category_ids": ids, "parent_id": null }))
+    }
+}
+
+fn without(mut body: Value, field: &str) -> Value {
+    body.as_object_mut().unwrap().remove(field);
+    body
+}
+
+/// A file about products that there are, in any order, with each other's SKUs and new ones beside them.
+pub fn csv(rng: &mut StdRng) -> String {
+    let mut skus = SKUS;
+    if rng.random_bool(0.5) {
+        skus.shuffle(rng);
+    }
+    let mut slugs = SLUGS.to_vec();
+    slugs.shuffle(rng);
+    let mut file = "slug,title,price,categories,sku,options,stock\n".to_owned();
+    for (number, slug) in slugs.iter().enumerate() {
+        for (at, size) in ["S", "L"].into_iter().enumerate() {
+            let (price, stock) = (rng.random_range(1..20), rng.random_range(10..40));
+            let sku = skus[2 * number + at];
+            // Only the first line of a product has its title.
+            let title = if at == 0 { *slug } else { "" };
+            file += &format!("{slug},{title},{price}.00,lake,{sku},Size={size},{stock}\n");
+        }
+    }
+    file
+}
