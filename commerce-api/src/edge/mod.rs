@@ -26,8 +26,9 @@ use self::cors::AllowedOrigins;
 use self::logged_path::logged_path;
 use self::same_origin::TrustedPages;
 use self::settings::HttpSettings;
+use crate::http::attribution::Attribution;
 use crate::http::call::{OriginalPath, RequestId};
-use crate::http::client_ip::ClientIp;
+use crate::http::client_ip::{ClientIp, network_of};
 use crate::http::problem::Problem;
 use crate::http::rate_limit::{RateLimiter, Told};
 use crate::http::route_table::RouteTable;
@@ -88,7 +89,10 @@ impl<E: Endpoint> Endpoint for Edge<E> {
         request.set_data(OriginalPath(asked.path.clone()));
         request.set_data(Arc::clone(&self.routes));
         request.set_data(self.pages.page_of(&request));
-        if let Some(client) = self.proxies.client_of(&request) {
+        let attribution = Attribution::default();
+        request.set_data(attribution.clone());
+        let client = self.proxies.client_of(&request);
+        if let Some(client) = client {
             request.set_data(client);
         }
         let takes_gzip = compression::takes_gzip(request.headers());
@@ -113,6 +117,7 @@ impl<E: Endpoint> Endpoint for Edge<E> {
             },
         };
 
+        let refusal = response.data::<Problem>().map(|problem| problem.code.as_str());
         complete_problem(&mut response, &asked);
         if let Some(told) = told {
             told.apply(&mut response);
@@ -125,7 +130,7 @@ impl<E: Endpoint> Endpoint for Edge<E> {
         if let Ok(id) = HeaderValue::from_str(&asked.id.0) {
             response.headers_mut().insert(RequestId::HEADER, id);
         }
-        asked.report(&response);
+        asked.report(&response, client, &attribution, refusal);
         Ok(response)
     }
 }
@@ -186,7 +191,13 @@ impl Asked {
     }
 
     /// One log line and the counters of a request that was answered.
-    fn report(&self, response: &Response) {
+    fn report(
+        &self,
+        response: &Response,
+        client: Option<ClientIp>,
+        attribution: &Attribution,
+        refusal: Option<&str>,
+    ) {
         let elapsed = self.started.elapsed();
         let status = response.status().as_u16();
         let operation = response.data::<OperationId>().map_or("other", |operation| operation.0);
@@ -205,6 +216,9 @@ impl Asked {
             path = %logged_path(&self.path),
             operation,
             status,
+            refusal,
+            client = client.map(|ClientIp(ip)| network_of(ip)),
+            account = attribution.account().map(tracing::field::display),
             milliseconds = elapsed.as_millis(),
             "request"
         );

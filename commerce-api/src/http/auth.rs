@@ -15,17 +15,18 @@ use std::time::Duration;
 use commerce_core::accounts::{
     LiveSession, Permission, Role, SessionCookie, SessionKey, find_live_session, touch_session,
 };
-use commerce_core::audit_log::Author;
+use commerce_core::audit_log::{self, Author, Subject};
 use commerce_core::cart::{Owner, TokenHash};
 use commerce_core::ids::{SessionId, UserId};
 use commerce_core::request::{Actor, Origin};
-use poem::http::header;
+use poem::http::{Method, header};
 use poem::{Request, RequestBody, Result};
 use poem_openapi::registry::Registry;
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 use sha2::{Digest, Sha256};
 
 use crate::http::answer::{NOTHING, Nothing, Reply};
+use crate::http::attribution::Attribution;
 use crate::http::call::Call;
 use crate::http::page_origin::PageOrigin;
 use crate::http::problem::{Code, Fault, Problem};
@@ -263,6 +264,7 @@ impl Customer {
 
     fn of(session: LiveSession, by_cookie: bool, request: &Request) -> Self {
         let LiveSession { session_id, user_id, role, .. } = session;
+        Attribution::note(request, user_id);
         Self { user_id, session_id, role, by_cookie, call: Call::of(request) }
     }
 }
@@ -351,8 +353,28 @@ security!([P: Grants] Can<P>, schemes = [P::PERMISSION.as_str() => BEARER, SESSI
     if !staff.role.may(P::PERMISSION) {
         return Err(permission_denied(Some(staff.role), P::PERMISSION).into());
     }
+    if P::PERMISSION.shows_customers() && request.method() == Method::GET {
+        note_read(&staff, request).await?;
+    }
     Ok(Self { staff, permission: PhantomData })
 });
+
+/// Records that staff read data of customers: where, and by which filters, but not the values of the filters,
+/// because they may be addresses.
+async fn note_read(staff: &Customer, request: &Request) -> Result<(), Problem> {
+    let state =
+        request.data::<State>().ok_or_else(|| Problem::internal("the state is not in the request"))?;
+    let author = Author { origin: staff.origin(), role: Some(staff.role.as_str()) };
+    let shown = |segment| if str::contains(segment, ['@', '%']) { "{email}" } else { segment };
+    let path: Vec<&str> = staff.call.path.split('/').map(shown).collect();
+    let query = request.uri().query().unwrap_or_default();
+    let filters: Vec<&str> =
+        query.split('&').filter_map(|pair| pair.split('=').next()).filter(|name| !name.is_empty()).collect();
+    let read = serde_json::json!({ "path": path.join("/"), "filters": filters });
+    let mut conn = state.conn().await?;
+    audit_log::record_facts(&mut conn, &author, "read", Subject::PersonalData, None, Some(read)).await?;
+    Ok(())
+}
 
 security!(
     [] Shopper,

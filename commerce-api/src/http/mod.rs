@@ -1,6 +1,7 @@
 //! What every handler uses: bodies, answers, problems, credentials, writes and the spec.
 
 pub mod answer;
+pub mod attribution;
 pub mod auth;
 pub mod body;
 pub mod call;

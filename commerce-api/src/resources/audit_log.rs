@@ -74,6 +74,8 @@ pub enum SubjectKind {
     Catalogue,
     /// The order of the categories.
     CategoryOrder,
+    /// Data of customers, which was read and not changed. `after` says where.
+    PersonalData,
 }
 
 /// One change that a member of staff made.

@@ -166,3 +166,27 @@ async fn entries_are_found_by_who_what_and_when() {
     shop.send(get("/v1/admin/audit-log").bearer(&manager_token)).await.problem(403, "permission_denied");
     shop.database.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn staff_who_read_data_of_customers_are_recorded() {
+    let shop = TestShop::new().await;
+    let (support, token) = shop.login(Role::Support).await;
+    let (_, admin) = shop.login(Role::Admin).await;
+    let admin = ("Authorization", format!("Bearer {admin}"));
+    for path in ["/v1/admin/users?q=ada@example.com&limit=5", "/v1/admin/orders/export", "/v1/products"] {
+        assert_eq!(shop.send(get(path).bearer(&token)).await.status, 200, "{path}");
+    }
+    let read = entries(&shop, &admin, "?action=read").await;
+    let of_support: Vec<&Value> =
+        read.iter().filter(|entry| entry["actor"] == format!("user:{support}")).collect();
+    let places: Vec<&Value> = of_support.iter().map(|entry| &entry["after"]).collect();
+    assert_eq!(
+        places,
+        [
+            &json!({ "path": "/v1/admin/orders/export", "filters": [] }),
+            &json!({ "path": "/v1/admin/users", "filters": ["q", "limit"] }),
+        ]
+    );
+    assert!(of_support.iter().all(|entry| entry["subject_kind"] == "personal_data"), "{read:?}");
+    shop.database.finish().await;
+}

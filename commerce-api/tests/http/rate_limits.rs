@@ -96,6 +96,47 @@ async fn who_guesses_from_elsewhere_does_not_lock_the_owner_out() {
     database.finish().await;
 }
 
+/// An operator finds out who guesses: the network, and the account that is guessed at, but no address or password.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_tells_who_guesses() {
+    use tokio::io::{AsyncBufReadExt as _, BufReader};
+    let database = TestDatabase::new().await;
+    let created = commerce_api(database.url())
+        .args(["create-admin", "--email", "ada@example.com", "--password", PASSWORD])
+        .output()
+        .await
+        .unwrap();
+    assert!(created.status.success(), "{created:?}");
+    let mut command = commerce_api(database.url());
+    command.arg("serve").env("COMMERCE_HTTP_ADDR", "127.0.0.1:0").env("COMMERCE_LOG_FORMAT", "json");
+    command.env("COMMERCE_TRUSTED_PROXIES", "127.0.0.0/8").stderr(std::process::Stdio::piped());
+    let mut server = command.kill_on_drop(true).spawn().unwrap();
+    let mut lines = BufReader::new(server.stderr.take().unwrap()).lines();
+    let mut event = async |has: &str| loop {
+        let line = lines.next_line().await.unwrap().expect("the server logs");
+        let event: serde_json::Value = serde_json::from_str(&line).unwrap();
+        if event.get(has).is_some() {
+            break event;
+        }
+    };
+    let address =
+        event("address").await["address"].as_str().unwrap().trim_start_matches("socket://").to_owned();
+    let body = json!({ "email": "ada@example.com", "password": "a wrong guess" });
+    let guess = http_client().post(format!("http://{address}/v1/auth/login")).json(&body);
+    assert_eq!(guess.header("X-Forwarded-For", "203.0.113.9").send().await.unwrap().status(), 401);
+    let told = event("refusal").await;
+    assert_eq!(
+        (&told["operation"], &told["client"], &told["refusal"]),
+        (&json!("login"), &json!("203.0.113.9"), &json!("invalid_credentials"))
+    );
+    let admin =
+        format!("SELECT 1 FROM commerce.users WHERE id::text = '{}'", told["account"].as_str().unwrap());
+    assert_eq!(diesel::sql_query(admin).execute(&mut database.conn().await).await.unwrap(), 1);
+    assert!(!told.to_string().contains("ada@") && !told.to_string().contains("guess"), "{told}");
+    drop(server);
+    database.finish().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn guesses_of_who_has_a_stolen_session_are_counted() {
     let shop = TestShop::new().await;

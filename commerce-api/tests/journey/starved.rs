@@ -2,10 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use reqwest::Method;
+use serde_json::json;
 use tokio::task::JoinSet;
 
 use crate::bookkeeping;
-use crate::client::get;
+use crate::client::{ask, get};
 use crate::held::{self, Hold};
 use crate::shop::Shop;
 
@@ -23,7 +25,7 @@ async fn without_connections_the_api_says_so_in_time_and_recovers() {
     for _ in 0..CONNECTIONS {
         checkouts.push(held::checkout(client, variant).await);
     }
-    let empty = client.send(put("/v1/cart", &json!({ "items": [] }))).await.expect(200);
+    let empty = client.send(ask(Method::PUT, "/v1/cart").json(&json!({ "items": [] }))).await.expect(200);
     let hold = Hold::on(&shop.database, "commerce.stock_levels").await;
     let mut requests = JoinSet::new();
     for checkout in &checkouts {

@@ -113,6 +113,11 @@ impl ProvenUser {
 }
 
 impl StoredCredentials {
+    /// The account with the address, for logs. Whether there is one is a secret.
+    pub fn account(&self) -> Option<UserId> {
+        self.0.as_ref().map(|of| of.id)
+    }
+
     /// For a text that is not an address. Checking it takes as long as for any other.
     pub fn of_nobody() -> Self {
         Self(None)

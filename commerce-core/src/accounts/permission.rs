@@ -61,6 +61,13 @@ text_enum! {
     }
 }
 
+impl Permission {
+    /// Whether it shows names and addresses of customers. Such reading is recorded in the audit log.
+    pub fn shows_customers(self) -> bool {
+        matches!(self, Self::UsersRead | Self::OrdersRead | Self::ContactRead)
+    }
+}
+
 impl Role {
     /// Whether the role includes the permission.
     pub fn may(self, permission: Permission) -> bool {

@@ -1,5 +1,5 @@
-//! Which member of staff changed what. Each change has one entry, with the subject before and after. It is
-//! written in the transaction of the change.
+//! Which member of staff changed what, and who read the data of customers. Each change has one entry, with the
+//! subject before and after. It is written in the transaction of the change.
 //!
 //! ```text
 //! let before = audit_log::snapshot(conn, subject).await?;   // locks the subject until the change

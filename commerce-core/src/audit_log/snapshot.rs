@@ -29,6 +29,8 @@ text_enum! {
         Catalogue = "catalogue",
         /// The order of the categories.
         CategoryOrder = "category_order",
+        /// Data of customers, which was read and not changed.
+        PersonalData = "personal_data",
     }
 }
 
@@ -49,6 +51,8 @@ pub enum Subject {
     Catalogue,
     /// The order of the categories.
     CategoryOrder,
+    /// Data of customers, which was read and not changed.
+    PersonalData,
 }
 
 impl Subject {
@@ -62,6 +66,7 @@ impl Subject {
             Self::Order(_) => SubjectKind::Order,
             Self::Catalogue => SubjectKind::Catalogue,
             Self::CategoryOrder => SubjectKind::CategoryOrder,
+            Self::PersonalData => SubjectKind::PersonalData,
         }
     }
 
@@ -77,7 +82,7 @@ impl Subject {
             Self::Category(id) => Some(id.0),
             Self::Stock(id) => Some(id.0),
             Self::Order(id) => Some(id.0),
-            Self::Catalogue | Self::CategoryOrder => None,
+            Self::Catalogue | Self::CategoryOrder | Self::PersonalData => None,
         }
     }
 
@@ -95,7 +100,7 @@ impl Subject {
                 "SELECT FROM commerce.stock_levels WHERE variant_id = $1 ORDER BY variant_id, location_id FOR UPDATE"
             }
             Self::Order(_) => "SELECT FROM commerce.orders WHERE id = $1 FOR UPDATE",
-            Self::Catalogue => "SELECT WHERE $1 IS NOT NULL",
+            Self::Catalogue | Self::PersonalData => "SELECT WHERE $1 IS NOT NULL",
         }
     }
 
@@ -145,7 +150,7 @@ impl Subject {
                     'fulfillment_status', fulfillment_status, 'cancel_reason', cancel_reason, 'version', version) AS fields
                  FROM commerce.orders WHERE id = $1"
             }
-            Self::Catalogue => "SELECT NULL::jsonb AS fields WHERE $1 IS NOT NULL",
+            Self::Catalogue | Self::PersonalData => "SELECT NULL::jsonb AS fields WHERE $1 IS NOT NULL",
         }
     }
 }

@@ -227,7 +227,7 @@ fn spawn(
     from: Ipv4Addr,
     address: SocketAddr,
     attacks: Arc<Attacks>,
-    attack: impl AsyncFn(&mut Client, &Attacks) -> Result<()> + 'static,
+    attack: impl AsyncFn(&mut Client, &Attacks) -> Result<()> + Send + 'static,
 ) {
     // Not every attack's future can move between threads, so each has a thread of its own.
     std::thread::spawn(move || {

@@ -15,6 +15,7 @@ use poem_openapi::types::Example;
 use poem_openapi::{Enum, Object, OpenApi};
 
 use crate::http::answer::{NoContent, Okay, Reply};
+use crate::http::attribution::Attribution;
 use crate::http::auth::Customer;
 use crate::http::body::Body;
 use crate::http::call::Call;
@@ -56,6 +57,9 @@ impl Accounts {
             Ok(email) => accounts::find_credentials(&mut *self.0.conn().await?, &email).await?,
             Err(_) => StoredCredentials::of_nobody(),
         };
+        if let Some(account) = credentials.account() {
+            Attribution::note(request, account);
+        }
         let checked = credentials.check(&self.0.hasher, password).await;
         if !matches!(checked, Err(LoginError::InvalidCredentials)) {
             self.0.limits.give_back_guess(guess).await?;
