@@ -86,7 +86,7 @@ fn services(args: &RunArgs, pool: Pool, search_index: SearchIndex) -> anyhow::Re
             let folder = std::path::absolute(&mail.mail_dir)?;
             let mailer =
                 FolderMailer::new(&folder).with_context(|| format!("mail folder {}", folder.display()))?;
-            tracing::info!(folder = %folder.display(), "SMTP_URL is not set: mails become files");
+            tracing::warn!(folder = %folder.display(), "SMTP_URL is not set: mails become files, and nobody gets them");
             Arc::new(mailer)
         }
     };

@@ -13,7 +13,7 @@ use crate::idempotency::{self, IdempotentRequest, StoredAnswer};
 use crate::ids::{OrderId, OrderLineId, VariantId};
 use crate::inventory::{self, Demand, LockedStock, ReservationStatus, ReserveError, ReservedFor, Shortage};
 use crate::money::{Currency, Money};
-use crate::notifications::{NewEmail, Template, enqueue_email_after};
+use crate::notifications::{NewEmail, Template, enqueue_email, enqueue_email_after};
 use crate::orders::{
     self, Address, EventKind, HoldLimit, NewLine, NewOrder, NewOrderSource, Order, OrderLine, OrderStatus,
 };
@@ -177,7 +177,11 @@ async fn write_order(
         rest.add(orders::insert_line(conn, id, position, line));
     }
     rest.add(orders::record(conn, id, EventKind::Placed, facts, &wish.origin));
-    if wish.tell_before_payment {
+    if priced.totals.total_minor == 0 {
+        // There is nothing to pay, so the order is confirmed at once.
+        rest.add(orders::record(conn, id, EventKind::Paid, json!({ "paid_minor": 0 }), &wish.origin));
+        rest.add(enqueue_email(conn, NewEmail::about_order(Template::OrderConfirmed, id, &wish.email)));
+    } else if wish.tell_before_payment {
         rest.add(enqueue_email_after(conn, shop.order_mail_delay, mail));
     }
     rest.add(cart::close(conn, &cart, CartStatus::Ordered));

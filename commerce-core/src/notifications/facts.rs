@@ -47,7 +47,7 @@ pub(super) struct OrderFacts {
     total: String,
     paid: String,
     /// What the shop keeps of it. More may have been paid, and goes back.
-    received: String,
+    received: Option<String>,
     due: String,
     /// Money that was paid and not yet sent back.
     owed_back: Option<String>,
@@ -166,7 +166,7 @@ pub(super) async fn order(conn: &mut AsyncPgConnection, id: OrderId) -> QueryRes
         adjusted: order.subtotal_minor != order.total_minor,
         total: money(order.total_minor),
         paid: money(order.paid_minor),
-        received: money(order.paid_minor.saturating_sub(order.refunded_minor).min(order.total_minor)),
+        received: unless_zero(order.paid_minor.saturating_sub(order.refunded_minor).min(order.total_minor)),
         due: money(order.total_minor.saturating_sub(order.paid_minor).max(0)),
         owed_back: unless_zero(order.paid_minor.saturating_sub(order.refunded_minor)),
         address: order.shipping_address.lines(),

@@ -19,7 +19,12 @@ impl FolderMailer {
     /// Creates the folder if it does not exist.
     pub fn new(folder: impl Into<PathBuf>) -> io::Result<Self> {
         let folder = folder.into();
-        std::fs::create_dir_all(&folder)?;
+        let mut builder = std::fs::DirBuilder::new();
+        builder.recursive(true);
+        // Mails contain codes and links, so other users of the machine must not read them.
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(&folder)?;
         Ok(Self { folder })
     }
 
@@ -31,7 +36,11 @@ impl FolderMailer {
     async fn write(&self, mail: &Mail, message: &[u8]) -> io::Result<()> {
         // Two attempts at once must not write into one file: each has its own until the rename.
         let unfinished = self.folder.join(format!(".{}-{:08x}.part", mail.id, rand::random::<u32>()));
-        let mut file = tokio::fs::File::create(&unfinished).await?;
+        let mut options = tokio::fs::OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        options.mode(0o600);
+        let mut file = options.open(&unfinished).await?;
         file.write_all(message).await?;
         file.sync_all().await?;
         tokio::fs::rename(&unfinished, self.folder.join(format!("{}.eml", mail.id))).await

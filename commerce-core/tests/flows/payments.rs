@@ -198,5 +198,6 @@ async fn an_order_over_nothing_is_paid_when_it_is_placed() {
     let variant = db.variant(0, 5).await;
     let (_, placed) = db.order(&shop, &[(variant, 2)]).await;
     assert_eq!((placed.order.status, placed.order.payment_status), (OrderStatus::Paid, PaymentStatus::Paid));
+    assert_eq!(timeline(&db, placed.order.id).await, ["placed", "paid"]);
     db.finish().await;
 }

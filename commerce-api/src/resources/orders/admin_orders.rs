@@ -18,7 +18,7 @@ use crate::http::auth::{Can, OrdersRead, OrdersWrite, permission_denied};
 use crate::http::body::Body;
 use crate::http::idempotency_key::IdempotencyKey;
 use crate::http::if_match::IfMatch;
-use crate::http::problem::{Code, Problem, Refusal, Refused};
+use crate::http::problem::{Code, Missing, Problem, Refusal, Refused};
 use crate::http::state::State;
 use crate::http::tag::Tag;
 use crate::resources::orders::shopper_orders::{
@@ -81,13 +81,9 @@ impl AdminOrders {
 
     /// Get an order
     #[oai(path = "/admin/orders/:id", method = "get", operation_id = "admin_get_order")]
-    async fn get(
-        &self,
-        _staff: Can<OrdersRead>,
-        id: Path<Uuid>,
-    ) -> Result<Okay<Order>, Refused<MoveOrderError>> {
+    async fn get(&self, _staff: Can<OrdersRead>, id: Path<Uuid>) -> Result<Okay<Order>, Refused<Missing>> {
         let mut conn = self.0.conn().await?;
-        let order = orders::find(&mut conn, OrderId(id.0)).await?.ok_or(MoveOrderError::NotFound)?;
+        let order = orders::find(&mut conn, OrderId(id.0)).await?.ok_or(Missing("order"))?;
         let lines = orders::lines(&mut conn, &[order.id]).await?;
         Ok(Okay::new(Order::reply(order, lines)))
     }
@@ -130,9 +126,9 @@ impl AdminOrders {
         &self,
         _staff: Can<OrdersRead>,
         id: Path<Uuid>,
-    ) -> Result<Okay<List<OrderEvent>>, Refused<MoveOrderError>> {
+    ) -> Result<Okay<List<OrderEvent>>, Refused<Missing>> {
         let mut conn = self.0.conn().await?;
-        let order = orders::find(&mut conn, OrderId(id.0)).await?.ok_or(MoveOrderError::NotFound)?;
+        let order = orders::find(&mut conn, OrderId(id.0)).await?.ok_or(Missing("order"))?;
         let data = orders::events(&mut conn, order.id).await?.into_iter().map(OrderEvent::from).collect();
         Ok(Okay::new(List { data, next_cursor: None }))
     }

@@ -22,7 +22,7 @@ use crate::http::body::Body;
 use crate::http::client_ip::ClientIp;
 use crate::http::idempotency_key::{IdempotencyKey, RequiredIdempotencyKey};
 use crate::http::money::{Address, Money};
-use crate::http::problem::{Code, Fault, Problem, Refusal, Refused};
+use crate::http::problem::{Code, Fault, Missing, Problem, Refusal, Refused};
 use crate::http::state::State;
 use crate::http::tag::Tag;
 use crate::resources::cart::{hold_limit, out_of_stock};
@@ -107,10 +107,10 @@ impl Orders {
     ///
     /// A guest can get an order for 30 days with the `Cart-Token` that placed it.
     #[oai(path = "/orders/:id", method = "get", operation_id = "get_order")]
-    async fn get(&self, shopper: Shopper, id: Path<Uuid>) -> Result<Okay<Order>, Refused<CancelOrderError>> {
+    async fn get(&self, shopper: Shopper, id: Path<Uuid>) -> Result<Okay<Order>, Refused<Missing>> {
         let mut conn = self.0.conn().await?;
         let order = orders::find_owned(&mut conn, OrderId(id.0), shopper.owner()).await?;
-        let order = order.ok_or(CancelOrderError::NotFound)?;
+        let order = order.ok_or(Missing("order"))?;
         let lines = orders::lines(&mut conn, &[order.id]).await?;
         Ok(Okay::new(Order::reply(order, lines)))
     }
