@@ -60,8 +60,8 @@ impl World {
         let (customer_id, customer) = shop.login(Role::Customer).await;
         let session = shop.session(customer_id).await.to_string();
         let customer = Buyer::new(shop, &variant, bearer(&customer)).await;
-        let guest = Buyer::new(shop, &variant, ("Cart-Token", new_token())).await;
-        let spare_token = new_token();
+        let guest = Buyer::new(shop, &variant, ("Cart-Token", shop.state.cart_tokens.issue())).await;
+        let spare_token = shop.state.cart_tokens.issue();
         let cart = add(shop, &variant, &("Cart-Token", spare_token.clone())).await;
         let product = cart["items"][0]["product_id"].as_str().unwrap().to_owned();
         let admin = bearer(&admin);
@@ -218,10 +218,6 @@ async fn linked_image(shop: &TestShop, product: &str, (name, value): &Credential
     let ask = ask(Method::PATCH, &format!("/v1/products/{product}")).json(&link).header(name, value);
     let product = shop.send(ask).await.json();
     product["images"][0]["id"].as_str().unwrap().to_owned()
-}
-
-fn new_token() -> String {
-    Uuid::now_v7().simple().to_string()
 }
 
 async fn add(shop: &TestShop, variant: &str, credential: &Credential) -> Value {

@@ -123,7 +123,7 @@ pub async fn rage(time: Duration) {
 
 impl Storm {
     async fn be_a_client(&self, number: usize, mut rng: StdRng) {
-        let mut client = Client::new(number);
+        let mut client = Client::new(self, number);
         while !self.stop.load(Ordering::Relaxed) {
             let operation = &self.operations[rng.random_range(0..self.operations.len())];
             let Some(ask) = client.request(self, operation, &mut rng).await else { continue };

@@ -28,8 +28,8 @@ pub struct Client {
     key: String,
 }
 
-fn guest() -> Credential {
-    ("Cart-Token", Uuid::now_v7().simple().to_string())
+fn guest(storm: &Storm) -> Credential {
+    ("Cart-Token", storm.shop.state.cart_tokens.issue())
 }
 
 fn newest<T: Clone>(things: &Shared<T>, rng: &mut StdRng) -> Option<T> {
@@ -38,9 +38,9 @@ fn newest<T: Clone>(things: &Shared<T>, rng: &mut StdRng) -> Option<T> {
 }
 
 impl Client {
-    pub fn new(number: usize) -> Self {
+    pub fn new(storm: &Storm, number: usize) -> Self {
         let (product, category, key) = (String::new(), String::new(), Uuid::now_v7().to_string());
-        Self { number, guest: guest(), caller: None, product, category, key }
+        Self { number, guest: guest(storm), caller: None, product, category, key }
     }
 
     /// A request to this operation. `None` if there is nothing yet that it could be about.
@@ -172,7 +172,7 @@ impl Client {
             "checkout" => {
                 things.orders.lock().unwrap().extend(caller.map(|caller| (id, caller)));
                 if rng.random_bool(0.3) {
-                    self.guest = guest();
+                    self.guest = guest(storm);
                 }
             }
             "pay_order" => things.payments.lock().unwrap().extend(caller.map(|caller| (id, caller))),
