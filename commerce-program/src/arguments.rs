@@ -35,11 +35,17 @@ fn without_value(error: &Error) -> Option<Error> {
         (ErrorKind::ValueValidation | ErrorKind::InvalidValue, ContextValue::String(argument)) => argument,
         _ => return None,
     };
-    let reason = match (error.source(), error.get(ContextKind::ValidValue)) {
+    let mut reason = match (error.source(), error.get(ContextKind::ValidValue)) {
         (Some(source), _) => format!(": {source}"),
         (None, Some(ContextValue::Strings(valid))) => format!(": expected {}", valid.join(", ")),
         _ => String::new(),
     };
+    // Many reasons quote what they complain of.
+    if let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidValue)
+        && !value.is_empty()
+    {
+        reason = reason.replace(value.as_str(), "…");
+    }
     Some(Error::raw(error.kind(), format!("the value for '{argument}' is invalid{reason}\n")))
 }
 
@@ -51,6 +57,8 @@ mod tests {
     struct Arguments {
         #[arg(long, value_parser = |text: &str| text.parse::<u8>())]
         number: Option<u8>,
+        #[arg(long, value_parser = |text: &str| Err::<String, _>(format!("{text} is no word")))]
+        word: Option<String>,
         #[arg(long, value_parser = ["red", "green"], env = "PATH")]
         color: Option<String>,
     }
@@ -64,6 +72,7 @@ mod tests {
         let path = std::env::var("PATH").unwrap();
         for (arguments, says) in [
             (["x", "--number", "hunter2"], "'--number <NUMBER>' is invalid: invalid digit"),
+            (["x", "--word", "hunter2"], "'--word <WORD>' is invalid: … is no word"),
             (["x", "--color", "hunter2"], "'--color <COLOR>' is invalid: expected red, green"),
         ] {
             let text = told(&arguments);

@@ -245,10 +245,14 @@ impl RateLimiter {
     /// limit.
     pub async fn count_guess(&self, account: &str, from: Option<ClientIp>) -> Result<Guess, Problem> {
         let key = account_key(account);
-        let mut counted = Vec::new();
-        for (network, clients) in from.map(|ClientIp(ip)| networks_of(ip)).unwrap_or_default() {
-            counted.push((PASSWORD_GUESSES_FROM_NETWORK.times(clients), format!("{key} {network}")));
-        }
+        // A logged-in user who is asked again is one network, wherever the requests come from.
+        let networks = from.map_or_else(|| vec![(String::new(), 1)], |ClientIp(ip)| networks_of(ip));
+        let mut counted: Vec<(Policy, String)> = networks
+            .into_iter()
+            .map(|(network, clients)| {
+                (PASSWORD_GUESSES_FROM_NETWORK.times(clients), format!("{key} {network}"))
+            })
+            .collect();
         for (policy, who) in &counted {
             self.admit(policy, who).await?;
         }
@@ -274,7 +278,8 @@ impl RateLimiter {
         let key = account_key(account);
         let mut conn = self.pool.get().await?;
         rate_limit::forget(&mut conn, &PASSWORD_GUESSES, &key).await?;
-        for (network, _) in from.map(|ClientIp(ip)| networks_of(ip)).unwrap_or_default() {
+        let networks = from.map_or_else(|| vec![(String::new(), 1)], |ClientIp(ip)| networks_of(ip));
+        for (network, _) in networks {
             rate_limit::forget(&mut conn, &PASSWORD_GUESSES_FROM_NETWORK, &format!("{key} {network}"))
                 .await?;
         }

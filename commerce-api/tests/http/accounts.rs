@@ -85,8 +85,11 @@ async fn guesses_sent_at_once_are_counted_one_by_one() {
     let shop = TestShop::new().await;
     shop.send(register(EMAIL, PASSWORD)).await;
     let right = code(&shop, EMAIL).await;
-    let guesses = join_all((0..20).map(|_| shop.send(verify(EMAIL, &wrong(&right))))).await;
-    guesses.iter().for_each(|guess| drop(guess.problem(422, "invalid_code")));
+    // One guess at a time is looked at. Those that come meanwhile are wrong, whatever they say.
+    for _ in 0..10 {
+        let guesses = join_all((0..20).map(|_| shop.send(verify(EMAIL, &wrong(&right))))).await;
+        guesses.iter().for_each(|guess| drop(guess.problem(422, "invalid_code")));
+    }
     let attempts: Vec<i32> = {
         use commerce_core::schema::one_time_codes;
         let mut conn = shop.database.conn().await;

@@ -121,13 +121,11 @@ async fn what_is_no_picture_is_refused_at_its_place_and_leaves_nothing() {
     assert_eq!(wrong.problem(422, "validation_failed"), ["/picture", "/file"]);
     let twice = given.send(&[("file", Some("a.png"), &png), ("file", Some("b.png"), &png)]).await;
     assert_eq!(twice.problem(422, "validation_failed"), ["/file"]);
-    for (name, value) in
-        [("position", "-1"), ("position", "x"), ("position", "99999999999999"), ("alt", "\0")]
-    {
+    for (name, value) in [("position", "-1"), ("position", "x"), ("position", "99999999999999")] {
         let got = given.send(&[("file", Some("a.png"), &png), (name, None, value.as_bytes())]).await;
         assert_eq!(got.problem(422, "validation_failed"), [format!("/{name}")], "{name} {value}");
     }
-    let long = "x".repeat(501);
+    let long = "x".repeat(513);
     let got = given.send(&[("file", Some("a.png"), &png), ("alt", None, long.as_bytes())]).await;
     assert_eq!(got.problem(422, "validation_failed"), ["/alt"]);
     let huge = vec![0; 50_000_000];

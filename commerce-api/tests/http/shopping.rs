@@ -318,7 +318,7 @@ async fn what_cannot_be_ordered_is_said() {
     let changed = shop.send(stale).await;
     changed.problem(409, "price_changed");
     assert_eq!(changed.json()["total"]["amount"], 1250);
-    shop.send(checkout("nobody-has-this-token", "k")).await.problem(409, "cart_empty");
+    shop.send(checkout(&shop.state.cart_tokens.issue(), "k")).await.problem(409, "cart_empty");
     shop.database.finish().await;
 }
 

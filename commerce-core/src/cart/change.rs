@@ -4,7 +4,8 @@ use diesel::prelude::*;
 use diesel::result::Error as QueryError;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 
-use super::hold::{Held, hold};
+use super::hold::{Held, HoldError, hold};
+use super::hold_limits::HoldLimit;
 use super::limits::{ITEMS_MAX, QUANTITY_MAX};
 use super::{Item, LockedCart, Owner, ViewCartError, lock_open, lock_or_open};
 use crate::db::{Retryable, clock};
@@ -12,7 +13,6 @@ use crate::ids::VariantId;
 use crate::inventory::availability::availability;
 use crate::inventory::{Available, ReserveError, Shortage, available_by_variant};
 use crate::money::Currency;
-use crate::orders::HoldLimit;
 use crate::pricing::PricingError;
 use crate::request::Origin;
 use crate::schema::{cart_items, carts, variants};
@@ -76,6 +76,15 @@ impl From<ReserveError> for CartError {
         match error {
             ReserveError::OutOfStock(shortages) => Self::OutOfStock(shortages),
             ReserveError::Database(error) => Self::Database(error),
+        }
+    }
+}
+
+impl From<HoldError> for CartError {
+    fn from(error: HoldError) -> Self {
+        match error {
+            HoldError::Limit(limit) => Self::HoldLimit(limit),
+            HoldError::Reserve(error) => error.into(),
         }
     }
 }

@@ -2,23 +2,45 @@
 //!
 //! `inventory/hold.rs` explains when a hold lapses and who then gets its units.
 
-use std::time::Duration;
-
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
+use diesel::result::Error as QueryError;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
-use super::{CartError, Item, LockedCart};
+use super::hold_limits::{HoldLimit, open_orders};
+use super::limits::DAY;
+use super::{Item, LockedCart};
 use crate::db;
 use crate::ids::VariantId;
 use crate::inventory::{self, Demand, ReservationStatus, ReserveError, ReservedFor, Shortage, availability};
-use crate::orders;
 use crate::request::Origin;
 use crate::schema::{carts, stock_reservations};
 use crate::settings::ShopSettings;
 
-/// The time in which [`ShopSettings::cart_hold_max`] is counted.
-pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// Why a cart cannot hold its items.
+#[derive(Debug)]
+pub(super) enum HoldError {
+    Limit(HoldLimit),
+    Reserve(ReserveError),
+}
+
+impl From<HoldLimit> for HoldError {
+    fn from(limit: HoldLimit) -> Self {
+        Self::Limit(limit)
+    }
+}
+
+impl From<ReserveError> for HoldError {
+    fn from(error: ReserveError) -> Self {
+        Self::Reserve(error)
+    }
+}
+
+impl From<QueryError> for HoldError {
+    fn from(error: QueryError) -> Self {
+        Self::Reserve(error.into())
+    }
+}
 
 /// Whether a cart holds its items.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +61,7 @@ pub(super) async fn hold(
     dropped: &[VariantId],
     items: &[Item],
     origin: &Origin,
-) -> Result<Held, CartError> {
+) -> Result<Held, HoldError> {
     if items.is_empty() && dropped.is_empty() {
         return Ok(Held::Yes);
     }
@@ -58,7 +80,7 @@ pub(super) async fn hold(
         .collect();
     // What the cart still holds is of other items.
     let units = wanted.iter().map(|demand| demand.quantity).sum::<i64>() + held(conn, cart).await?;
-    orders::open_orders(conn, cart.owner()).await?.check_units(shop, units)?;
+    open_orders(conn, cart.owner()).await?.check_units(shop, units)?;
     let Some(holder) = holder(conn, shop, cart).await? else { return Ok(Held::NoLonger) };
     inventory::reserve(conn, &mut stock, &wanted, holder, origin).await?;
     Ok(Held::Yes)

@@ -5,7 +5,7 @@ use diesel::dsl::max;
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
-use super::hold::DAY;
+use super::limits::DAY;
 use super::offer::{Offer, offers};
 use super::{CartStatus, Owner};
 use crate::db::{Prepared, clock, time_before};

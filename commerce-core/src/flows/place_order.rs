@@ -15,7 +15,7 @@ use crate::inventory::{self, Demand, LockedStock, ReservationStatus, ReserveErro
 use crate::money::{Currency, Money};
 use crate::notifications::{NewEmail, Template, enqueue_email, enqueue_email_after};
 use crate::orders::{
-    self, Address, EventKind, HoldLimit, NewLine, NewOrder, NewOrderSource, Order, OrderLine, OrderStatus,
+    self, Address, EventKind, NewLine, NewOrder, NewOrderSource, Order, OrderLine, OrderStatus,
 };
 use crate::pricing::{Priced, PricedLine, PricingError, Totals};
 use crate::request::Origin;
@@ -151,7 +151,7 @@ async fn write_order(
     let row = cart::lock_row(conn, wish.owner).await?.ok_or(PlaceOrderError::CartEmpty)?;
     let ((cart, offers), open) = {
         let conn = &*conn;
-        try_join(row.with_offers(conn), orders::open_orders(conn, wish.owner)).await?
+        try_join(row.with_offers(conn), cart::open_orders(conn, wish.owner)).await?
     };
     if offers.is_empty() {
         return Err(PlaceOrderError::CartEmpty);

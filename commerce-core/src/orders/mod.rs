@@ -2,7 +2,6 @@
 //! ([`lock`]).
 
 mod cancellation;
-mod hold_limits;
 mod list;
 mod lock;
 mod number;
@@ -13,8 +12,6 @@ mod timeline;
 pub use crate::address::Address;
 pub use cancellation::CancelledBy;
 pub(crate) use cancellation::permission_to_cancel;
-pub use hold_limits::HoldLimit;
-pub(crate) use hold_limits::open_orders;
 pub use list::{ListOrdersError, OrderFilter, OrderSort, list};
 pub use lock::{LockedOrder, lock};
 pub(crate) use lock::{Received, mark_shipped, recount, update};

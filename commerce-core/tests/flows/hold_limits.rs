@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use commerce_core::cart::{self, CartError, Item, Owner};
+use commerce_core::cart::{self, CartError, HoldLimit, Item, Owner};
 use commerce_core::flows::{CancelledBy, PlaceOrderError, cancel_order, place_order};
 use commerce_core::ids::VariantId;
-use commerce_core::orders::HoldLimit;
 use commerce_core::settings::{ReservationMode, ShopSettings};
 use commerce_core::testing::{TestDatabase, guest_origin, order_wish};
 

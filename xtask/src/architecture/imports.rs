@@ -60,7 +60,7 @@ pub const API: House = House {
 
 pub const PROGRAM: House = House {
     package: "commerce-program",
-    ranks: &[&["settings", "stop"], &["logs"]],
+    ranks: &[&["arguments", "settings", "stop"], &["logs"]],
     has_foundation: false,
     exceptions: &[],
 };

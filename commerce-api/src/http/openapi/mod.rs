@@ -83,7 +83,10 @@ pub fn swagger_ui(document: &Document) -> String {
             "<title>Swagger UI</title>",
             "<title>commerce API</title><link rel=\"icon\" href=\"data:,\">",
         )
-        .replace("deepLinking: true,", "deepLinking: true, tryItOutEnabled: true,")
+        .replace(
+            "deepLinking: true,",
+            "deepLinking: true, persistAuthorization: true, tryItOutEnabled: true,",
+        )
 }
 
 /// Every operation uses problem documents, though no handler names their type.

@@ -3,10 +3,9 @@
 pub mod quote;
 
 use chrono::{DateTime, Utc};
-use commerce_core::cart::{self, CartError, CartView, Item, Owner, TokenHash, ViewCartError};
+use commerce_core::cart::{self, CartError, CartView, HoldLimit, Item, Owner, TokenHash, ViewCartError};
 use commerce_core::ids::VariantId;
 use commerce_core::inventory::Shortage;
-use commerce_core::orders::HoldLimit;
 use commerce_core::request::{Actor, Origin};
 use commerce_core::settings::ReservationMode;
 use diesel_async::AsyncPgConnection;

@@ -5,8 +5,7 @@ use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
-use super::OrderStatus;
-use crate::cart::Owner;
+use super::Owner;
 use crate::db::time_before;
 use crate::inventory::ReservationStatus;
 use crate::schema::{orders, stock_reservations};
@@ -35,6 +34,9 @@ pub enum HoldLimit {
 /// An order that waits for its payment is younger.
 const AGE_MAX: std::time::Duration = std::time::Duration::from_secs(7 * 24 * 60 * 60);
 
+/// What `OrderStatus::PendingPayment` is in the table. Carts know nothing else of orders.
+const UNPAID: &str = "pending_payment";
+
 const ORDERS: &str = "count(DISTINCT orders.id)";
 const UNITS: &str = "coalesce(sum(stock_reservations.quantity), 0)::bigint";
 
@@ -45,7 +47,7 @@ pub(crate) async fn open_orders(conn: &AsyncPgConnection, owner: Owner) -> Query
         .and(stock_reservations::status.eq(ReservationStatus::Held)));
     let open = orders::table
         .left_join(held)
-        .filter(orders::status.eq(OrderStatus::PendingPayment))
+        .filter(orders::status.eq(UNPAID))
         .filter(orders::placed_at.gt(time_before(AGE_MAX)))
         .select((sql::<BigInt>(ORDERS), sql::<BigInt>(UNITS)));
     match owner {
