@@ -17,7 +17,7 @@ pub fn read_from<P: Parser>(arguments: impl IntoIterator<Item = OsString>) -> P 
     let matches = command::<P>().try_get_matches_from(arguments);
     matches
         .and_then(|mut matches| P::from_arg_matches_mut(&mut matches))
-        .unwrap_or_else(|error| without_value(&error).unwrap_or(error).exit())
+        .unwrap_or_else(|error| without_value(&error, &command::<P>()).unwrap_or(error).exit())
 }
 
 /// The command, whose help does not show the values of variables.
@@ -29,10 +29,21 @@ fn hide_values(command: Command) -> Command {
     command.mut_args(|argument| argument.hide_env_values(true)).mut_subcommands(hide_values)
 }
 
-/// The same error without the value that it complains of. `None` if it complains of no value.
-fn without_value(error: &Error) -> Option<Error> {
+/// Whether this is a setting, which may come from the environment.
+fn is_setting(command: &Command, shown: &str) -> bool {
+    let mut arguments = command.get_arguments();
+    arguments.any(|argument| argument.to_string() == shown && argument.get_env().is_some())
+        || command.get_subcommands().any(|subcommand| is_setting(subcommand, shown))
+}
+
+/// The same error without the value that it complains of. `None` if it complains of no setting.
+fn without_value(error: &Error, command: &Command) -> Option<Error> {
     let argument = match (error.kind(), error.get(ContextKind::InvalidArg)?) {
-        (ErrorKind::ValueValidation | ErrorKind::InvalidValue, ContextValue::String(argument)) => argument,
+        (ErrorKind::ValueValidation | ErrorKind::InvalidValue, ContextValue::String(argument))
+            if is_setting(command, argument) =>
+        {
+            argument
+        }
         _ => return None,
     };
     let mut reason = match (error.source(), error.get(ContextKind::ValidValue)) {
@@ -55,9 +66,12 @@ mod tests {
 
     #[derive(Parser)]
     struct Arguments {
-        #[arg(long, value_parser = |text: &str| text.parse::<u8>())]
+        #[arg(long, env = "NO_NUMBER", value_parser = |text: &str| text.parse::<u8>())]
         number: Option<u8>,
-        #[arg(long, value_parser = |text: &str| Err::<String, _>(format!("{text} is no word")))]
+        /// No setting, so that whoever typed it sees it again.
+        #[arg(long)]
+        count: Option<u8>,
+        #[arg(long, env = "NO_WORD", value_parser = |text: &str| Err::<String, _>(format!("{text} is no word")))]
         word: Option<String>,
         #[arg(long, value_parser = ["red", "green"], env = "PATH")]
         color: Option<String>,
@@ -66,8 +80,9 @@ mod tests {
     #[test]
     fn errors_and_help_name_the_setting_and_never_its_value() {
         let told = |arguments: &[&str]| {
-            let error = command::<Arguments>().try_get_matches_from(arguments).unwrap_err();
-            without_value(&error).unwrap_or(error).to_string()
+            let command = command::<Arguments>();
+            let error = command.clone().try_get_matches_from(arguments).unwrap_err();
+            without_value(&error, &command).unwrap_or(error).to_string()
         };
         let path = std::env::var("PATH").unwrap();
         for (arguments, says) in [
@@ -78,6 +93,7 @@ mod tests {
             let text = told(&arguments);
             assert!(text.contains(says) && !text.contains("hunter2"), "{text}");
         }
+        assert!(told(&["x", "--count", "two"]).contains("invalid value 'two'"));
         let help = told(&["x", "--help"]);
         assert!(help.contains("PATH") && !help.contains(&path), "{help}");
     }

@@ -6,7 +6,7 @@ use diesel::sql_types::BigInt;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::Owner;
-use crate::db::time_before;
+use crate::db::{Prepared, time_before};
 use crate::inventory::ReservationStatus;
 use crate::schema::{orders, stock_reservations};
 use crate::settings::ShopSettings;
@@ -51,8 +51,10 @@ pub(crate) async fn open_orders(conn: &AsyncPgConnection, owner: Owner) -> Query
         .filter(orders::placed_at.gt(time_before(AGE_MAX)))
         .select((sql::<BigInt>(ORDERS), sql::<BigInt>(UNITS)));
     match owner {
-        Owner::User(id) => open.filter(orders::user_id.eq(id)).first(&mut { conn }).await,
-        Owner::Guest(hash) => open.filter(orders::token_hash.eq(hash.as_bytes())).first(&mut { conn }).await,
+        Owner::User(id) => Prepared(open.filter(orders::user_id.eq(id))).get_result(&mut { conn }).await,
+        Owner::Guest(hash) => {
+            Prepared(open.filter(orders::token_hash.eq(hash.as_bytes()))).get_result(&mut { conn }).await
+        }
     }
 }
 

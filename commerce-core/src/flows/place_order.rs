@@ -6,7 +6,7 @@ use futures_util::TryFutureExt as _;
 use futures_util::future::{try_join, try_join3};
 use serde_json::json;
 
-use crate::cart::{self, CartStatus, ItemProblem, LockedCart, Offer, Owner};
+use crate::cart::{self, CartStatus, HoldLimit, ItemProblem, LockedCart, Offer, Owner};
 use crate::db::{self, Pipeline, Retryable};
 use crate::email_address::EmailAddress;
 use crate::idempotency::{self, IdempotentRequest, StoredAnswer};

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use commerce_core::cart::{self, CartError, HoldLimit, Item, Owner};
-use commerce_core::flows::{CancelledBy, PlaceOrderError, cancel_order, place_order};
+use commerce_core::flows::{
+    CancelledBy, PlaceOrderError, cancel_order, expire_unattempted_orders, place_order,
+};
 use commerce_core::ids::VariantId;
 use commerce_core::settings::{ReservationMode, ShopSettings};
 use commerce_core::testing::{TestDatabase, guest_origin, order_wish};
@@ -91,5 +93,6 @@ async fn renewed_holds_end_and_the_cart_can_still_be_ordered() {
     db.shift_clock(DAY + Duration::from_secs(1300)).await;
     put(&db, &shop, owner, variant, 1).await.unwrap();
     assert_eq!(held(&db, variant).await, 1);
+    expire_unattempted_orders(db.pool(), 100).await.unwrap();
     db.finish().await;
 }

@@ -39,7 +39,11 @@ async fn a_host_does_every_kind_of_job_and_every_sweep_in_its_own_process() {
         .unwrap();
     drop(conn);
     let unpaid = {
-        let shop = ShopSettings { order_ttl: Duration::from_secs(1), ..ShopSettings::default() };
+        let shop = ShopSettings {
+            order_ttl: Duration::from_secs(1),
+            order_mail_delay: Duration::ZERO,
+            ..ShopSettings::default()
+        };
         let variant = database.variant(1000, 5).await;
         database.order(&shop, &[(variant, 1)]).await.1.order.id
     };
@@ -70,7 +74,7 @@ fn services(database: &TestDatabase, folder: &Path) -> Services {
     let media = format!("file://{}", folder.join("media").display());
     Services {
         pool: database.pool().clone(),
-        shop: ShopSettings::default(),
+        shop: ShopSettings { order_mail_delay: Duration::ZERO, ..ShopSettings::default() },
         mailer: Arc::new(FolderMailer::new(folder.join("mail")).unwrap()),
         mails: Arc::new(MailSettings {
             sender: "The Florist <shop@florist.example>".parse().unwrap(),

@@ -198,7 +198,7 @@ fn whole_number(text: &str) -> Option<i64> {
     let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
     let rest: Vec<&str> = groups.collect();
     let is_grouped = rest.iter().all(|group| group.len() == 3 && digits(group));
-    if !is_grouped || !places.bytes().all(|byte| byte == b'0') {
+    if first.is_empty() || !is_grouped || !places.bytes().all(|byte| byte == b'0') {
         return None;
     }
     format!("{first}{}", rest.concat()).parse().ok()
