@@ -83,6 +83,7 @@ use crate::resources::accounts::login::Accounts;
 use crate::resources::accounts::me::Me;
 use crate::resources::accounts::password::Passwords;
 use crate::resources::accounts::registration::Registrations;
+use crate::resources::accounts::second_factor::SecondFactor;
 use crate::resources::accounts::sessions::Sessions;
 use crate::resources::audit_log::AuditLog;
 use crate::resources::cart::Carts;
@@ -103,7 +104,7 @@ use crate::resources::search::Search;
 /// Every resource under `/v1`, in groups, because the framework takes at most sixteen at a time.
 pub type Surface = (
     (Registrations, Accounts, Passwords, EmailChanges),
-    (Me, Sessions, Addresses),
+    (Me, SecondFactor, Sessions, Addresses),
     Products,
     Search,
     ProductImages,
@@ -123,7 +124,7 @@ pub fn surface(state: &State) -> Surface {
     let state = || state.clone();
     (
         (Registrations(state()), Accounts(state()), Passwords(state()), EmailChanges(state())),
-        (Me(state()), Sessions(state()), Addresses(state())),
+        (Me(state()), SecondFactor(state()), Sessions(state()), Addresses(state())),
         Products(state()),
         Search(state()),
         ProductImages(state()),

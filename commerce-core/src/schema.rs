@@ -370,6 +370,16 @@ diesel::table! {
 }
 
 diesel::table! {
+    commerce.second_factors (user_id) {
+        user_id -> Uuid,
+        salt -> Bytea,
+        confirmed_at -> Nullable<Timestamptz>,
+        last_step -> Int8,
+        recovery_hashes -> Array<Bytea>,
+    }
+}
+
+diesel::table! {
     commerce.sessions (id) {
         id -> Uuid,
         user_id -> Uuid,
@@ -526,6 +536,7 @@ diesel::joinable!(product_source_keys -> products (product_id));
 diesel::joinable!(refresh_tokens -> sessions (session_id));
 diesel::joinable!(refunds -> orders (order_id));
 diesel::joinable!(refunds -> payments (payment_id));
+diesel::joinable!(second_factors -> users (user_id));
 diesel::joinable!(sessions -> users (user_id));
 diesel::joinable!(shipment_lines -> order_lines (order_line_id));
 diesel::joinable!(shipment_lines -> shipments (shipment_id));
@@ -568,6 +579,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     search_changes,
     search_indexes,
     search_words,
+    second_factors,
     sessions,
     shipment_lines,
     shipments,

@@ -247,6 +247,16 @@ async fn every_mail_can_be_written() {
                 "Your password at Corner Shop was changed".to_owned(),
                 "If it was not, set a new password at once".to_owned(),
             ),
+            Template::SecondFactorSetUp => (
+                to_user(template),
+                "Your login at Corner Shop asks for a second factor now".to_owned(),
+                "Keep the recovery codes in a safe place.".to_owned(),
+            ),
+            Template::SecondFactorRemoved => (
+                to_user(template),
+                "Your login at Corner Shop has no second factor any more".to_owned(),
+                "If you did not do or ask for this, set a new password at once".to_owned(),
+            ),
             Template::AccountExists => (
                 to_user(template),
                 "You already have an account at Corner Shop".to_owned(),

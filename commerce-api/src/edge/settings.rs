@@ -8,6 +8,7 @@ use url::Url;
 use crate::edge::client_address::TrustedProxies;
 use crate::edge::cors::AllowedOrigins;
 use crate::http::rate_limit::RateLimits;
+use crate::http::second_factor::{SecondFactorRule, SecondFactors};
 use crate::http::session_cookie::SessionCookies;
 
 /// The default address to listen on.
@@ -58,6 +59,11 @@ pub struct HttpSettings {
     #[arg(long, env = "COMMERCE_RATE_LIMITS", default_value = "on")]
     pub rate_limits: RateLimits,
 
+    /// Which accounts must have a second factor: `staff` are those whose role may change anything. Without one they
+    /// can do nothing but set it up
+    #[arg(long, env = "COMMERCE_SECOND_FACTOR", default_value = "optional")]
+    pub second_factor: SecondFactorRule,
+
     /// Units that one network may order in an hour, paid or not; a home line of IPv6 (/56) four times as many
     #[arg(long, env = "COMMERCE_UNITS_PER_HOUR", default_value_t = UNITS_PER_HOUR)]
     pub units_per_hour: u32,
@@ -70,6 +76,13 @@ impl HttpSettings {
     /// The URL that links begin with.
     pub fn public_url(&self) -> String {
         self.public_url.clone().unwrap_or_else(|| format!("http://{}", self.http_addr))
+    }
+
+    /// Authenticator apps show the host of the public URL.
+    pub fn second_factors(&self) -> SecondFactors {
+        let own = Url::parse(&self.public_url()).ok();
+        let issuer = own.as_ref().and_then(Url::host_str).unwrap_or("localhost").to_owned();
+        SecondFactors { rule: self.second_factor, issuer }
     }
 
     /// Cookies are `Secure`, unless the shop and every page that may call it are on this machine over plain
@@ -98,6 +111,7 @@ impl Default for HttpSettings {
             cors_origins: AllowedOrigins::None,
             trusted_proxies: TrustedProxies::default(),
             rate_limits: RateLimits::On,
+            second_factor: SecondFactorRule::Optional,
             units_per_hour: UNITS_PER_HOUR,
         }
     }

@@ -6,6 +6,8 @@
 //! - [`Shopper`]: a logged-in user, or a guest with a `Cart-Token`
 //! - [`Visitor`]: a [`Shopper`], or somebody without a cart, who gets a token with the first cart
 //!
+//! Where staff must have a second factor ([`SecondFactorRule::Staff`]), [`Can<P>`] refuses those without one.
+//!
 //! The user behind a token or a cookie is looked up by session and cached for two seconds. So a disabled
 //! user, a changed role and a logout take effect within that time in every process.
 
@@ -30,6 +32,7 @@ use crate::http::attribution::Attribution;
 use crate::http::call::Call;
 use crate::http::page_origin::PageOrigin;
 use crate::http::problem::{Code, Fault, Problem};
+use crate::http::second_factor::SecondFactorRule;
 use crate::http::security_schemes::{
     BEARER, BEARER_SCHEME, CART_TOKEN, CART_TOKEN_SCHEME, SESSION_COOKIE, SESSION_COOKIE_SCHEME,
 };
@@ -58,6 +61,8 @@ pub struct Customer {
     pub role: Role,
     /// Whether the caller was identified by a cookie, not by a token.
     pub by_cookie: bool,
+    /// Whether the role needs a second factor in this shop, and the user has none.
+    lacks_second_factor: bool,
     call: Call,
 }
 
@@ -239,7 +244,7 @@ async fn by_cookie(state: &State, request: &Request, cookie: &SessionCookie) -> 
         return Err(problem.header(header::SET_COOKIE, state.cookies.clear_cookie()));
     };
     PageOrigin::check(request)?;
-    Ok(Customer::of(session, true, request))
+    Ok(Customer::of(session, true, state, request))
 }
 
 async fn by_token(state: &State, request: &Request, token: &str) -> Result<Customer, Problem> {
@@ -252,7 +257,7 @@ async fn by_token(state: &State, request: &Request, token: &str) -> Result<Custo
     if !claims.are_good_at(now) || claims.sub != session.user_id {
         return Err(not_good());
     }
-    Ok(Customer::of(session, false, request))
+    Ok(Customer::of(session, false, state, request))
 }
 
 impl Customer {
@@ -262,10 +267,17 @@ impl Customer {
         if self.by_cookie { farewell.set_cookie(state.cookies.clear_cookie()) } else { farewell }
     }
 
-    fn of(session: LiveSession, by_cookie: bool, request: &Request) -> Self {
-        let LiveSession { session_id, user_id, role, .. } = session;
+    /// Whether the user may do this now: the role includes the permission, and a second factor is not missing.
+    pub fn may(&self, permission: Permission) -> bool {
+        self.role.may(permission) && !self.lacks_second_factor
+    }
+
+    fn of(session: LiveSession, by_cookie: bool, state: &State, request: &Request) -> Self {
+        let LiveSession { session_id, user_id, role, second_factor, .. } = session;
         Attribution::note(request, user_id);
-        Self { user_id, session_id, role, by_cookie, call: Call::of(request) }
+        let is_needed = state.second_factors.rule == SecondFactorRule::Staff && role.may_change();
+        let lacks_second_factor = is_needed && !second_factor;
+        Self { user_id, session_id, role, by_cookie, lacks_second_factor, call: Call::of(request) }
     }
 }
 
@@ -352,6 +364,10 @@ security!([P: Grants] Can<P>, schemes = [P::PERMISSION.as_str() => BEARER, SESSI
     let staff = customer(request).await?.ok_or_else(|| unauthenticated("Log in first."))?;
     if !staff.role.may(P::PERMISSION) {
         return Err(permission_denied(Some(staff.role), P::PERMISSION).into());
+    }
+    if !staff.may(P::PERMISSION) {
+        let code = Code::SecondFactorNotSetUp;
+        return Err(Problem::new(code, code.meaning()).into());
     }
     if P::PERMISSION.shows_customers() && request.method() == Method::GET {
         note_read(&staff, request).await?;

@@ -21,6 +21,7 @@ pub mod rate_limit;
 pub mod read_limit;
 pub mod route_table;
 pub(crate) mod schema_check;
+pub mod second_factor;
 pub(crate) mod security_schemes;
 pub mod session_cache;
 pub mod session_cookie;

@@ -57,10 +57,16 @@ codes! {
     Unauthenticated = UNAUTHORIZED "unauthenticated" "Not logged in",
     /// The e-mail address or the password is wrong.
     InvalidCredentials = UNAUTHORIZED "invalid_credentials" "Wrong e-mail or password",
+    /// The password is right, and the account has a second factor. Send `second_factor` too.
+    SecondFactorRequired = UNAUTHORIZED "second_factor_required" "A second factor is required",
+    /// The password is right, but the code of the second factor is wrong, or was used before.
+    InvalidSecondFactor = UNAUTHORIZED "invalid_second_factor" "Wrong second factor",
     /// The refresh token is unknown, expired, revoked or already used. Log in again.
     InvalidRefreshToken = UNAUTHORIZED "invalid_refresh_token" "The refresh token is invalid",
     /// The caller's role does not include the permission that the operation needs.
     PermissionDenied = FORBIDDEN "permission_denied" "Not permitted",
+    /// The shop lets staff work only with a second factor. Set one up with `POST /me/second-factor`.
+    SecondFactorNotSetUp = FORBIDDEN "second_factor_not_set_up" "No second factor is set up",
     /// The password is right, but the e-mail address is not confirmed yet.
     EmailNotVerified = FORBIDDEN "email_not_verified" "The e-mail address is not confirmed",
     /// The password is right, but the shop has disabled the account.
@@ -112,6 +118,8 @@ codes! {
     CategoryInUse = CONFLICT "category_in_use" "The category is in use",
     /// The change would leave no admin who can log in. Make another user an admin first.
     LastAdmin = CONFLICT "last_admin" "This is the last admin",
+    /// The account has a second factor. Remove it before you set up another.
+    SecondFactorExists = CONFLICT "second_factor_exists" "There is a second factor",
     /// The address book holds at most 50 addresses. Delete one first.
     AddressBookFull = CONFLICT "address_book_full" "The address book is full",
     /// Only one import can run at a time. Send the file again when the other import has ended.
@@ -130,8 +138,8 @@ codes! {
     ValidationFailed = UNPROCESSABLE_ENTITY "validation_failed" "Fields are invalid",
     /// This Idempotency-Key was used for a request with a different body.
     IdempotencyKeyReused = UNPROCESSABLE_ENTITY "idempotency_key_reused" "The Idempotency-Key was used before",
-    /// The code is wrong, was used, or is older than ten minutes. After five wrong guesses, request a new
-    /// code.
+    /// The code is wrong, was used, or is too old. A mailed code is good for ten minutes and five guesses: request a
+    /// new one then.
     InvalidCode = UNPROCESSABLE_ENTITY "invalid_code" "The code is invalid",
     /// The link was used, is older than thirty minutes, or became invalid when the password changed. Request
     /// another link.

@@ -10,6 +10,7 @@ use clap::ValueEnum;
 use commerce_core::accounts;
 use commerce_core::db::Pool;
 use commerce_core::email_address::EmailAddress;
+use commerce_core::ids::UserId;
 use commerce_core::rate_limit::{self, Policy, Taken};
 use poem::Response;
 use poem::http::{HeaderName, HeaderValue, Method};
@@ -110,17 +111,29 @@ const PASSWORD_GUESSES_FROM_NETWORK: Policy = Policy::new("login-account", 10, 1
 /// lock the owner out.
 const PASSWORD_GUESSES: Policy = Policy::new("login-account-anywhere", 100, 15);
 
-/// Operations that ask a logged-in user for the password again. Guesses at it are counted too.
-const ASKS_FOR_PASSWORD: [&str; 3] = ["change_password", "change_email", "delete_me"];
+/// Wrong codes of the authenticator app of one account, wherever they come from: twenty at once, then one in 72
+/// minutes. At this rate, somebody who has the password finds a code within a year with a chance of two in a hundred.
+/// Nobody else can make guesses, so strangers cannot use them up.
+const CODE_GUESSES: Policy = Policy::new("second-factor", 20, 24 * 60);
+
+/// Operations that ask a logged-in user for the password again, or for a code of the app. Guesses are counted too.
+const ASKS_FOR_PROOF: [&str; 6] = [
+    "change_password",
+    "change_email",
+    "delete_me",
+    "begin_second_factor",
+    "confirm_second_factor",
+    "remove_second_factor",
+];
 
 /// Whether the operation can answer 429. The spec needs to know.
 pub fn limits(operation: &str) -> bool {
     LIMITED.iter().any(|limited| limited.operation == operation)
-        || ASKS_FOR_PASSWORD.contains(&operation)
+        || ASKS_FOR_PROOF.contains(&operation)
         || read_limit::limits(operation)
 }
 
-/// A guess at a password that was counted. If it was right, it is given back.
+/// A guess at a password or a code that was counted. If it was right, it is given back.
 #[derive(Debug)]
 #[must_use]
 pub struct Guess(Vec<(Policy, String)>);
@@ -284,6 +297,13 @@ impl RateLimiter {
                 .await?;
         }
         Ok(())
+    }
+
+    /// Counts a guess at a code of the user's authenticator app. Call it before checking the guess.
+    pub async fn count_code_guess(&self, user_id: UserId) -> Result<Guess, Problem> {
+        let key = account_key(&user_id.to_string());
+        self.admit(&CODE_GUESSES, &key).await?;
+        Ok(Guess(vec![(CODE_GUESSES, key)]))
     }
 
     /// Gives back a guess that was right.

@@ -76,7 +76,14 @@ mod tests {
     fn what_was_read_before_something_was_forgotten_is_not_remembered_after_it() {
         let (cache, session_id, user_id) = (SessionCache::default(), SessionId::new(), UserId::new());
         let at = chrono::Utc::now();
-        let session = LiveSession { session_id, user_id, role: Role::Admin, last_used_at: at, seen_at: at };
+        let session = LiveSession {
+            session_id,
+            user_id,
+            role: Role::Admin,
+            second_factor: false,
+            last_used_at: at,
+            seen_at: at,
+        };
         let key = SessionKey::Id(session_id);
         let before = cache.get(key).unwrap_err();
         cache.forget(session_id);

@@ -13,6 +13,7 @@ use commerce_core::settings::ShopSettings;
 
 use crate::http::cart_token::CartTokens;
 use crate::http::rate_limit::{RateLimiter, RateLimits};
+use crate::http::second_factor::SecondFactors;
 use crate::http::session_cache::SessionCache;
 use crate::http::session_cookie::SessionCookies;
 use crate::http::tokens::TokenKeys;
@@ -30,12 +31,13 @@ pub struct Shared {
     /// Where uploaded images are kept.
     pub media: Media,
     pub tokens: TokenKeys,
-    /// Mailed codes are derived from it.
+    /// Mailed codes and the secrets of authenticator apps are derived from it.
     pub secret: SecretKey,
     pub cart_tokens: CartTokens,
     pub sessions: SessionCache,
     pub hasher: PasswordHasher,
     pub cookies: SessionCookies,
+    pub second_factors: SecondFactors,
     /// Finds products by words.
     pub search: Arc<dyn SearchEngine>,
     /// Limits requests and guesses.
@@ -67,6 +69,7 @@ pub struct Parts {
     pub keys: Keys,
     pub hasher: PasswordHasher,
     pub cookies: SessionCookies,
+    pub second_factors: SecondFactors,
     pub search: Arc<dyn SearchEngine>,
     pub rate_limits: RateLimits,
     /// Units that a network may order in an hour.
@@ -84,6 +87,7 @@ impl State {
             keys,
             hasher,
             cookies,
+            second_factors,
             search,
             rate_limits,
             units_per_hour,
@@ -99,6 +103,7 @@ impl State {
             sessions: SessionCache::default(),
             hasher,
             cookies,
+            second_factors,
             search,
             limits: RateLimiter::new(pool.clone(), rate_limits, units_per_hour),
             waker: Waker::start(pool.clone()),

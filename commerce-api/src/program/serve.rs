@@ -62,6 +62,7 @@ pub async fn serve(arguments: ServeArguments) -> anyhow::Result<()> {
         keys: arguments.secrets.keys()?,
         hasher: PasswordHasher::default(),
         cookies: arguments.http.session_cookies(),
+        second_factors: arguments.http.second_factors(),
         search,
         rate_limits: arguments.http.rate_limits,
         units_per_hour: arguments.http.units_per_hour,

@@ -28,6 +28,7 @@ mod readers;
 mod registrations;
 mod s3;
 mod search;
+mod second_factor;
 mod sessions;
 mod shop;
 mod shopping;

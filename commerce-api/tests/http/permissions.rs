@@ -74,6 +74,9 @@ const TABLE: &[(&str, May, Leads)] = &[
     ("list_sessions", Users, Anywhere),
     ("end_session", Users, ToOwned(&[])),
     ("update_me", Users, Anywhere),
+    ("begin_second_factor", Users, Anywhere),
+    ("confirm_second_factor", Users, Anywhere),
+    ("remove_second_factor", Users, Anywhere),
 
     ("list_products", Anybody, Anywhere),
     ("search_products", Anybody, Anywhere),
@@ -140,6 +143,7 @@ const TABLE: &[(&str, May, Leads)] = &[
     ("admin_get_user", Staff(READS_USERS), Anywhere),
     ("admin_update_user", Staff(ADMINS), Anywhere),
     ("admin_delete_user", Staff(ADMINS), Anywhere),
+    ("admin_remove_second_factor", Staff(ADMINS), Anywhere),
     ("list_audit_log", Staff(ADMINS), Anywhere),
 ];
 

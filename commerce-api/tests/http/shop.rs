@@ -5,6 +5,7 @@ use std::sync::Arc;
 use commerce_api::edge::cors::AllowedOrigins;
 use commerce_api::edge::settings::HttpSettings;
 use commerce_api::http::rate_limit::RateLimits;
+use commerce_api::http::second_factor::SecondFactorRule;
 use commerce_api::http::state::{Keys, Parts, State};
 use commerce_api::http::tokens::TokenKeys;
 use commerce_api::program::app::app;
@@ -197,6 +198,7 @@ fn parts(pool: Pool, tokens: TokenKeys) -> Parts {
         keys: Keys { tokens, secret: SecretKey::parse(SECRET).unwrap() },
         hasher: PasswordHasher::default(),
         cookies: settings().session_cookies(),
+        second_factors: settings().second_factors(),
         search: Arc::new(PostgresEngine::new(pool.clone())),
         rate_limits: RateLimits::Off,
         units_per_hour: 1000,
@@ -274,6 +276,15 @@ impl TestShop {
         let (providers, media) = (self.state.providers.clone(), self.state.media.clone());
         let state = State::new(Parts { shop, providers, media, ..parts(pool, tokens) });
         Beside(TestClient::new(app(state, &settings()).boxed()))
+    }
+
+    /// Another process over the same database, which demands second factors of staff.
+    pub fn with_second_factors_for_staff(&self) -> Beside {
+        let tokens = TokenKeys::derive(&SecretKey::parse(SECRET).unwrap()).unwrap();
+        let settings = HttpSettings { second_factor: SecondFactorRule::Staff, ..settings() };
+        let second_factors = settings.second_factors();
+        let state = State::new(Parts { second_factors, ..parts(self.database.pool().clone(), tokens) });
+        Beside(TestClient::new(app(state, &settings).boxed()))
     }
 
     /// Another process over the same database, with these keys of access tokens.

@@ -43,7 +43,7 @@ pub struct World {
     pub product: String,
     pub image: String,
     pub category: String,
-    /// Somebody else than the buyers.
+    /// Somebody else than the buyers, with a second factor.
     pub user: String,
     /// In the customer's address book.
     pub address: String,
@@ -70,6 +70,7 @@ impl World {
         let category = category["id"].as_str().unwrap().to_owned();
         let image = linked_image(shop, &product, &admin).await;
         let user = shop.login(Role::Customer).await.0.to_string();
+        give_second_factor(shop, &user).await;
         let address = json!({ "name": "Ada", "line1": "1 Street", "city": "London", "postal_code": "SW1Y 4JH", "country": "GB" });
         let address = send_new(shop, "/v1/me/addresses", &address, &customer.credential).await;
         let address = address["id"].as_str().unwrap().to_owned();
@@ -210,6 +211,15 @@ async fn refused_refund(shop: &TestShop) -> RefundId {
     conn.batch_execute(&refuse).await.unwrap();
     let page = list_refunds(&mut conn, None, Limit::default(), None).await.unwrap();
     page.data.iter().find(|(refund, _)| refund.payment_id == payment.id).unwrap().0.id
+}
+
+/// Without an app that knows it.
+async fn give_second_factor(shop: &TestShop, user: &str) {
+    let give = format!(
+        "INSERT INTO commerce.second_factors (user_id, salt, confirmed_at)
+         VALUES ('{user}', decode(repeat('00', 16), 'hex'), commerce.clock())"
+    );
+    shop.database.conn().await.batch_execute(&give).await.unwrap();
 }
 
 /// The one image of a product, which is a link.

@@ -65,6 +65,9 @@ pub enum AdministerUserError {
     /// No admin who can log in would remain.
     #[error("this is the last admin who can log in: make somebody else an admin first")]
     LastAdmin,
+    /// The account has no second factor that could be removed.
+    #[error("the account has no second factor")]
+    NoSecondFactor,
     /// Values are invalid. Each error has its place in the request.
     #[error("the change is invalid")]
     Invalid(Vec<FieldError>),

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::Role;
 use super::known_networks::forget_networks;
 use super::password::PasswordHash;
+use super::second_factor_check::forget_second_factor;
 use crate::audit_log;
 use crate::db::clock;
 use crate::ids::UserId;
@@ -22,6 +23,7 @@ pub async fn anonymise(conn: &mut AsyncPgConnection, id: UserId) -> QueryResult<
     diesel::delete(one_time_codes::table.filter(one_time_codes::user_id.eq(id))).execute(conn).await?;
     diesel::delete(addresses::table.filter(addresses::user_id.eq(id))).execute(conn).await?;
     forget_networks(conn, id).await?;
+    forget_second_factor(conn, id).await?;
     diesel::update(users::table.find(id))
         .set((
             // A random id, not the user's id. The owner knows that id, and somebody could have registered

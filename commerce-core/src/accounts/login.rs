@@ -7,10 +7,11 @@ use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 
 use super::password::{PasswordHash, normal_form};
 use super::password_hasher::{HashError, PasswordHasher};
+use super::second_factor_check::{self, Checked};
 use super::session::{
     Device, LiveSession, OpenedSession, SessionCookie, insert_refresh_token, insert_session,
 };
-use super::{User, lock_active_user};
+use super::{SecretKey, User, lock_active_user};
 use crate::db::Retryable;
 use crate::email_address::EmailAddress;
 use crate::ids::UserId;
@@ -28,6 +29,12 @@ pub enum LoginError {
     /// The password is right, but an admin has disabled the account.
     #[error("the account is disabled")]
     Disabled,
+    /// The password is right, and the account has a second factor, of which nothing was shown.
+    #[error("the account has a second factor")]
+    SecondFactorRequired,
+    /// The password is right, but the code of the second factor is wrong, or was used before.
+    #[error("the code of the second factor is wrong, or was used before")]
+    InvalidSecondFactor,
     /// The password could not be checked.
     #[error(transparent)]
     Hash(#[from] HashError),
@@ -154,14 +161,17 @@ impl StoredCredentials {
     }
 }
 
-/// Begins a session with tokens, if the user may log in and the password is still the one that was checked.
+/// Begins a session with tokens, if the user may log in and the password is still the one that was checked. If the
+/// account has a second factor, `code` must be a code of its app, or a recovery code. It is used up.
 pub async fn open_session(
     conn: &mut AsyncPgConnection,
     proven: &ProvenUser,
+    key: &SecretKey,
+    code: Option<&str>,
     device: &Device,
 ) -> Result<(User, OpenedSession), LoginError> {
     conn.transaction(async |conn| {
-        let user = admit(conn, proven).await?;
+        let user = admit(conn, proven, key, code).await?;
         let session_id = insert_session(conn, user.id, device, None).await?;
         let refresh_token = insert_refresh_token(conn, session_id, None).await?;
         let session = LiveSession::just_used(conn, session_id, &user).await?;
@@ -174,10 +184,12 @@ pub async fn open_session(
 pub async fn open_cookie_session(
     conn: &mut AsyncPgConnection,
     proven: &ProvenUser,
+    key: &SecretKey,
+    code: Option<&str>,
     device: &Device,
 ) -> Result<(User, SessionCookie), LoginError> {
     conn.transaction(async |conn| {
-        let user = admit(conn, proven).await?;
+        let user = admit(conn, proven, key, code).await?;
         let cookie = SessionCookie::generate();
         insert_session(conn, user.id, device, Some(&cookie)).await?;
         Ok((user, cookie))
@@ -186,7 +198,12 @@ pub async fn open_cookie_session(
 }
 
 /// The user, locked against concurrent changes of the account.
-async fn admit(conn: &mut AsyncPgConnection, proven: &ProvenUser) -> Result<User, LoginError> {
+async fn admit(
+    conn: &mut AsyncPgConnection,
+    proven: &ProvenUser,
+    key: &SecretKey,
+    code: Option<&str>,
+) -> Result<User, LoginError> {
     let user: Option<User> = users::table
         .find(proven.id)
         .filter(users::password_hash.eq(&proven.hash))
@@ -202,7 +219,11 @@ async fn admit(conn: &mut AsyncPgConnection, proven: &ProvenUser) -> Result<User
     if user.disabled_at.is_some() {
         return Err(LoginError::Disabled);
     }
-    Ok(user)
+    match second_factor_check::check(conn, key, user.id, code).await? {
+        Checked::NotSetUp | Checked::Right => Ok(user),
+        Checked::Missing => Err(LoginError::SecondFactorRequired),
+        Checked::Wrong => Err(LoginError::InvalidSecondFactor),
+    }
 }
 
 #[cfg(test)]

@@ -66,12 +66,40 @@ impl Permission {
     pub fn shows_customers(self) -> bool {
         matches!(self, Self::UsersRead | Self::OrdersRead | Self::ContactRead)
     }
+
+    /// Whether it is a right to change something.
+    pub fn is_to_change(self) -> bool {
+        match self {
+            Self::ProductsRead
+            | Self::InventoryRead
+            | Self::OrdersRead
+            | Self::PaymentsRead
+            | Self::ContactRead
+            | Self::UsersRead
+            | Self::OperationsRead => false,
+            Self::ProductsWrite
+            | Self::CategoriesWrite
+            | Self::InventoryWrite
+            | Self::OrdersWrite
+            | Self::PaymentsRefund
+            | Self::ShipmentsWrite
+            | Self::ReturnsWrite
+            | Self::ContactWrite
+            | Self::UsersWrite
+            | Self::OperationsWrite => true,
+        }
+    }
 }
 
 impl Role {
     /// Whether the role includes the permission.
     pub fn may(self, permission: Permission) -> bool {
         self.permissions().contains(&permission)
+    }
+
+    /// Whether the role may change anything.
+    pub fn may_change(self) -> bool {
+        self.permissions().iter().any(|permission| permission.is_to_change())
     }
 
     /// Everything that the role allows.
@@ -115,6 +143,7 @@ mod tests {
     fn only_an_admin_may_change_users_and_a_customer_may_nothing() {
         for role in Role::ALL {
             assert_eq!(role.may(Permission::UsersWrite), *role == Role::Admin, "{role}");
+            assert_eq!(role.may_change(), *role != Role::Customer, "{role}");
         }
         assert!(Permission::ALL.iter().all(|permission| !Role::Customer.may(*permission)));
         assert!(Permission::ALL.iter().all(|permission| Role::Admin.may(*permission)));

@@ -66,7 +66,7 @@ pub async fn refresh_session(
             .execute(conn)
             .await?;
         let refresh_token = insert_refresh_token(conn, session_id, Some(token)).await?;
-        let session = LiveSession { session_id, user_id, role: user.role, last_used_at: now, seen_at: now };
+        let session = LiveSession::of(session_id, &user, now);
         Ok(Refreshed::Continued(user, OpenedSession { session, refresh_token }))
     })
     .await

@@ -12,6 +12,7 @@ use diesel::sql_types::Timestamptz;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use sha2::{Digest, Sha256};
 
+use super::user::has_second_factor;
 use super::{Role, User};
 use crate::db::{self, clock, time_after};
 use crate::ids::{SessionId, UserId};
@@ -35,6 +36,8 @@ pub struct LiveSession {
     pub user_id: UserId,
     /// The user's current role.
     pub role: Role,
+    /// Whether the user has a second factor.
+    pub second_factor: bool,
     /// When the session was last seen in use.
     pub last_used_at: DateTime<Utc>,
     /// The database's time at which this was read.
@@ -57,7 +60,13 @@ impl LiveSession {
         user: &User,
     ) -> QueryResult<Self> {
         let seen_at = db::current_time(conn).await?;
-        Ok(Self { session_id, user_id: user.id, role: user.role, last_used_at: seen_at, seen_at })
+        Ok(Self::of(session_id, user, seen_at))
+    }
+
+    /// A session that its user used just now.
+    pub(super) fn of(session_id: SessionId, user: &User, seen_at: DateTime<Utc>) -> Self {
+        let User { id: user_id, role, second_factor, .. } = *user;
+        Self { session_id, user_id, role, second_factor, last_used_at: seen_at, seen_at }
     }
 
     /// Whether [`touch_session`] would write something.
@@ -72,14 +81,14 @@ pub async fn find_live_session(
     conn: &mut AsyncPgConnection,
     key: SessionKey,
 ) -> QueryResult<Option<LiveSession>> {
-    type Row = (SessionId, UserId, Role, DateTime<Utc>, DateTime<Utc>);
+    type Row = (SessionId, UserId, Role, bool, DateTime<Utc>, DateTime<Utc>);
     let live = sessions::table
         .inner_join(users::table)
         .filter(sessions::revoked_at.is_null())
         .filter(sessions::expires_at.gt(clock()))
         .filter(users::disabled_at.is_null())
         .filter(users::deleted_at.is_null())
-        .select((sessions::id, users::id, users::role, sessions::last_used_at, clock()));
+        .select((sessions::id, users::id, users::role, has_second_factor(), sessions::last_used_at, clock()));
     let row: Option<Row> = match key {
         // A token cannot name a cookie's session.
         SessionKey::Id(id) => {
@@ -88,10 +97,11 @@ pub async fn find_live_session(
         SessionKey::Cookie(hash) => live.filter(sessions::cookie_hash.eq(hash.as_slice())).first(conn).await,
     }
     .optional()?;
-    Ok(row.map(|(session_id, user_id, role, last_used_at, seen_at)| LiveSession {
+    Ok(row.map(|(session_id, user_id, role, second_factor, last_used_at, seen_at)| LiveSession {
         session_id,
         user_id,
         role,
+        second_factor,
         last_used_at,
         seen_at,
     }))

@@ -1,13 +1,21 @@
 //! The account itself.
 
 use chrono::{DateTime, Utc};
+use diesel::dsl::sql;
+use diesel::expression::SqlLiteral;
 use diesel::prelude::*;
+use diesel::sql_types::Bool;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::Role;
 use crate::email_address::EmailAddress;
 use crate::ids::UserId;
 use crate::schema::users;
+
+/// SQL for whether the user of the row has a second factor that was confirmed.
+pub(super) fn has_second_factor() -> SqlLiteral<Bool> {
+    sql("EXISTS (SELECT FROM commerce.second_factors WHERE user_id = users.id AND confirmed_at IS NOT NULL)")
+}
 
 /// An account as others may see it: without its password hash.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
@@ -25,6 +33,10 @@ pub struct User {
     pub phone: Option<String>,
     /// What it may do.
     pub role: Role,
+    /// Whether logins ask for a second factor.
+    #[diesel(select_expression = has_second_factor())]
+    #[diesel(select_expression_type = SqlLiteral<Bool>)]
+    pub second_factor: bool,
     /// When an admin disabled the account. A disabled account cannot log in.
     pub disabled_at: Option<DateTime<Utc>>,
     /// When it was created.

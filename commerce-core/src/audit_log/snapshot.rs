@@ -109,6 +109,8 @@ impl Subject {
             Self::User(_) => {
                 "SELECT jsonb_build_object('email', email, 'display_name', display_name, 'phone', phone, 'role', role,
                     'email_verified', email_verified_at IS NOT NULL, 'disabled', disabled_at IS NOT NULL,
+                    'second_factor', EXISTS (SELECT FROM commerce.second_factors
+                        WHERE user_id = users.id AND confirmed_at IS NOT NULL),
                     'deleted', deleted_at IS NOT NULL, 'version', version) AS fields
                  FROM commerce.users WHERE id = $1"
             }

@@ -36,6 +36,7 @@ impl From<AdministerUserError> for DeleteAccountError {
             | AdministerUserError::AuthorGone
             | AdministerUserError::AuthorMayNot
             | AdministerUserError::VersionMismatch
+            | AdministerUserError::NoSecondFactor
             | AdministerUserError::Invalid(_) => Self::PasswordChanged,
         }
     }

@@ -26,6 +26,7 @@ mod registration_mails;
 mod reset_password;
 mod retry_refund;
 mod running_import;
+mod second_factor;
 mod settle_payment;
 mod settle_refund_by_hand;
 mod settle_webhook;
@@ -57,6 +58,7 @@ pub use register::{Register, RegisterError, contest_registration, register, rese
 pub use reset_password::{change_password, request_password_reset, reset_password};
 pub use retry_refund::{RetryRefundError, retry_refund};
 pub use running_import::{RunningImport, running_import};
+pub use second_factor::{confirm_second_factor, remove_second_factor, remove_second_factor_of};
 pub use settle_payment::{SettlePaymentError, settle_payment};
 pub use settle_refund_by_hand::{SettleRefundByHandError, settle_refund_by_hand};
 pub use settle_webhook::{SettleWebhookError, settle_webhook};

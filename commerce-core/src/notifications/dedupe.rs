@@ -6,7 +6,7 @@
 //! | `welcome` | the account |
 //! | `account_exists` | the account and the hour, however often the address is registered |
 //! | `email_change_requested` | the account and the code that went to the new address |
-//! | `email_changed`, `password_changed` | the version of the account that the change made |
+//! | `email_changed`, `password_changed`, `second_factor_set_up`, `second_factor_removed` | the version of the account that the change made |
 //! | `order_received`, `order_confirmed`, `order_shipped` | the order |
 //! | `order_cancelled` | the version of the order, because a reinstated order may be cancelled again |
 //! | `payment_refunded` | the refund |

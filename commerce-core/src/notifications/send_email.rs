@@ -217,6 +217,8 @@ async fn compose(
         Template::AccountExists
         | Template::Welcome
         | Template::PasswordChanged
+        | Template::SecondFactorSetUp
+        | Template::SecondFactorRemoved
         | Template::EmailChangeRequested
         | Template::EmailChanged => {
             let OfUser { user_id } = ids(data)?;

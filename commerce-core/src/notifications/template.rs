@@ -19,6 +19,10 @@ text_enum! {
         SetPassword = "set_password",
         /// `user_id`: the password is another now.
         PasswordChanged = "password_changed",
+        /// `user_id`: logins ask for a second factor from now on.
+        SecondFactorSetUp = "second_factor_set_up",
+        /// `user_id`: logins ask for the password alone from now on.
+        SecondFactorRemoved = "second_factor_removed",
         /// `code_id`, to the new address: proves that it is the account's owner's.
         EmailChangeCode = "email_change_code",
         /// `user_id`, to the old address: somebody wants the account under another one.

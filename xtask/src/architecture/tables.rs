@@ -9,7 +9,18 @@ use super::source::{SourceFile, identifier};
 use crate::workspace;
 
 const OWNERS: [(&str, &[&str]); 13] = [
-    ("accounts", &["users", "sessions", "refresh_tokens", "one_time_codes", "addresses", "known_networks"]),
+    (
+        "accounts",
+        &[
+            "users",
+            "sessions",
+            "refresh_tokens",
+            "one_time_codes",
+            "addresses",
+            "known_networks",
+            "second_factors",
+        ],
+    ),
     (
         "catalog",
         &[

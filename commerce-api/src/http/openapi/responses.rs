@@ -90,7 +90,7 @@ impl Form {
             }
         };
         add(self.secured, &[Code::Unauthenticated]);
-        add(self.permission, &[Code::PermissionDenied]);
+        add(self.permission, &[Code::PermissionDenied, Code::SecondFactorNotSetUp]);
         add(self.secured && self.changes, &[Code::CrossOrigin]);
         add(self.parameters || self.secured, &[Code::InvalidParameter]);
         add(

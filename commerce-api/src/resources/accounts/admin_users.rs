@@ -108,6 +108,30 @@ impl AdminUsers {
         self.0.sessions.forget_user(id);
         Ok(NoContent::new(NOTHING))
     }
+
+    /// Remove a user's second factor
+    ///
+    /// For a user who has lost phone and recovery codes. Make sure that it is the user who asks. All sessions of the
+    /// user end, logins ask for the password alone from now on, and a notice is mailed to the user.
+    #[oai(
+        path = "/admin/users/:id_or_email/second-factor",
+        method = "delete",
+        operation_id = "admin_remove_second_factor"
+    )]
+    async fn remove_second_factor(
+        &self,
+        staff: Can<UsersWrite>,
+        id_or_email: Path<String>,
+    ) -> Result<NoContent, Refused<AdministerUserError>> {
+        let key = UserKey::parse(&id_or_email.0).ok_or(AdministerUserError::NotFound)?;
+        let author = staff.author();
+        let remove = async move |conn: &mut AsyncPgConnection| {
+            flows::remove_second_factor_of(conn, &key, &author).await
+        };
+        let id = self.0.transaction("admin_remove_second_factor", remove).await?;
+        self.0.sessions.forget_user(id);
+        Ok(NoContent::done())
+    }
 }
 
 /// The sort order of users. `-` means descending.
@@ -181,6 +205,8 @@ pub struct UserAccount {
     /// Digits, with an optional `+` in front.
     pub phone: Option<String>,
     pub role: AccountRole,
+    /// Whether logins ask for a second factor.
+    pub second_factor: bool,
     pub disabled: bool,
     pub disabled_at: Option<DateTime<Utc>>,
     pub created_at: DateTime<Utc>,
@@ -196,6 +222,7 @@ impl From<User> for UserAccount {
             display_name: user.display_name,
             phone: user.phone,
             role: user.role.into(),
+            second_factor: user.second_factor,
             disabled: user.disabled_at.is_some(),
             disabled_at: user.disabled_at,
             created_at: user.created_at,
@@ -221,6 +248,7 @@ impl Example for UserAccount {
             display_name: "Ada Lovelace".to_owned(),
             phone: Some("+442079460018".to_owned()),
             role: AccountRole::Customer,
+            second_factor: true,
             disabled: false,
             disabled_at: None,
             created_at: at,
@@ -249,6 +277,7 @@ impl Refusal for AdministerUserError {
             Self::AuthorGone => Problem::new(Code::Unauthenticated, "Your account can no longer be used."),
             Self::AuthorMayNot => permission_denied(None, Permission::UsersWrite),
             Self::NotFound => Problem::not_found("user"),
+            Self::NoSecondFactor => Problem::not_found("second factor"),
             Self::VersionMismatch => Problem::new(Code::VersionMismatch, Code::VersionMismatch.meaning()),
             Self::LastAdmin => Problem::new(Code::LastAdmin, Code::LastAdmin.meaning()),
             Self::Invalid(errors) => Problem::invalid(errors.into_iter().map(Fault::from).collect()),

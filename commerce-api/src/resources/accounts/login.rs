@@ -4,7 +4,7 @@
 
 use commerce_core::accounts::{
     self, Device, HashError, LoginError, OpenedSession, RefreshToken, Refreshed, SessionCookie,
-    StoredCredentials, User,
+    StoredCredentials, User, is_app_code,
 };
 use commerce_core::cart::{self, CartError, TokenHash};
 use commerce_core::email_address::EmailAddress;
@@ -39,6 +39,10 @@ impl Accounts {
     /// With `"mode": "cookie"` the answer has no tokens. It sets an HttpOnly cookie instead, which the
     /// browser then sends by itself. This mode needs an allowed `Origin` (otherwise 403 `cross_origin`).
     ///
+    /// If the account has a second factor, send a code of the authenticator app, or a recovery code, as
+    /// `second_factor`. Only whoever has the password learns that it is needed (401 `second_factor_required`). Each
+    /// code can be used once.
+    ///
     /// With `cart_token` the guest's cart is merged into the user's.
     #[oai(path = "/auth/login", method = "post", operation_id = "login")]
     async fn login(
@@ -46,7 +50,7 @@ impl Accounts {
         body: Body<LoginRequest>,
         request: &Request,
     ) -> Result<Okay<LoggedIn>, Refused<LoginError>> {
-        let LoginRequest { email, password, mode, cart_token } = body.value;
+        let LoginRequest { email, password, mode, cart_token, second_factor } = body.value;
         let by_cookie = mode == Some(LoginMode::Cookie);
         if by_cookie {
             PageOrigin::check(request)?;
@@ -60,24 +64,33 @@ impl Accounts {
         if let Some(account) = credentials.account() {
             Attribution::note(request, account);
         }
-        let checked = credentials.check(&self.0.hasher, password).await;
-        if !matches!(checked, Err(LoginError::InvalidCredentials)) {
-            self.0.limits.give_back_guess(guess).await?;
+        let proven = match credentials.check(&self.0.hasher, password).await {
+            Ok(proven) => proven,
+            Err(error) => {
+                if !matches!(error, LoginError::InvalidCredentials) {
+                    self.0.limits.give_back_guess(guess).await?;
+                }
+                return Err(error.into());
+            }
+        };
+        let mut guesses = vec![guess];
+        if second_factor.as_deref().is_some_and(is_app_code) {
+            guesses.push(self.0.limits.count_code_guess(proven.id()).await?);
         }
-        let proven = checked?;
         let (state, device, call) = (self.0.clone(), device(request), Call::of(request));
         // The browser keeps one cookie only. The session of the replaced cookie must end, because nobody
         // could end it later.
         let former = self.0.cookies.cookie_of(request);
         let open = async move |conn: &mut AsyncPgConnection| {
+            let (key, code) = (&state.secret, second_factor.as_deref());
             let (user, opened) = if by_cookie {
-                let (user, cookie) = accounts::open_cookie_session(conn, &proven, &device).await?;
+                let (user, cookie) = accounts::open_cookie_session(conn, &proven, key, code, &device).await?;
                 if let Some(former) = &former {
                     accounts::revoke_cookie_session(conn, former).await?;
                 }
                 (user, Carried::Cookie(cookie))
             } else {
-                let (user, opened) = accounts::open_session(conn, &proven, &device).await?;
+                let (user, opened) = accounts::open_session(conn, &proven, key, code, &device).await?;
                 (user, Carried::Tokens(opened))
             };
             if let Some(ClientIp(ip)) = from {
@@ -89,7 +102,13 @@ impl Accounts {
             }
             Ok::<_, LoginError>((user, opened))
         };
-        match self.0.transaction("login", open).await? {
+        let opened = self.0.transaction("login", open).await;
+        if !matches!(&opened, Err(problem) if problem.code == Code::InvalidSecondFactor) {
+            for guess in guesses {
+                self.0.limits.give_back_guess(guess).await?;
+            }
+        }
+        match opened? {
             (user, Carried::Tokens(opened)) => Ok(Okay::new(LoggedIn::from(self.tokens(user, &opened)?))),
             (user, Carried::Cookie(cookie)) => {
                 Ok(Okay::new(Reply::new(LoggedIn::of(user)).set_cookie(self.0.cookies.set_cookie(&cookie))))
@@ -197,6 +216,9 @@ struct LoginRequest {
     /// The `Cart-Token` of the cart that the shopper filled as a guest.
     #[oai(validator(min_length = 16, max_length = 128))]
     cart_token: Option<String>,
+    /// The six digits that the authenticator app shows, or a recovery code.
+    #[oai(validator(min_length = 6, max_length = 40))]
+    second_factor: Option<String>,
 }
 
 impl Example for LoginRequest {
@@ -206,6 +228,7 @@ impl Example for LoginRequest {
             password: "correct horse battery".to_owned(),
             mode: Some(LoginMode::Token),
             cart_token: None,
+            second_factor: None,
         }
     }
 }
@@ -313,8 +336,14 @@ impl Refusal for RefreshRefusal {
 }
 
 impl Refusal for LoginError {
-    const CODES: &'static [Code] =
-        &[Code::InvalidCredentials, Code::EmailNotVerified, Code::AccountDisabled, Code::CrossOrigin];
+    const CODES: &'static [Code] = &[
+        Code::InvalidCredentials,
+        Code::SecondFactorRequired,
+        Code::InvalidSecondFactor,
+        Code::EmailNotVerified,
+        Code::AccountDisabled,
+        Code::CrossOrigin,
+    ];
 
     fn problem(self) -> Problem {
         let as_meant = |code: Code| Problem::new(code, code.meaning().trim());
@@ -322,6 +351,8 @@ impl Refusal for LoginError {
             Self::InvalidCredentials => as_meant(Code::InvalidCredentials),
             Self::EmailNotVerified => as_meant(Code::EmailNotVerified),
             Self::Disabled => as_meant(Code::AccountDisabled),
+            Self::SecondFactorRequired => as_meant(Code::SecondFactorRequired),
+            Self::InvalidSecondFactor => as_meant(Code::InvalidSecondFactor),
             Self::Hash(error) => error.into(),
             Self::Database(error) => error.into(),
         }

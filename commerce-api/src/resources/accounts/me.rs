@@ -146,6 +146,8 @@ pub struct Account {
     pub role: AccountRole,
     /// The permissions of the role.
     pub permissions: Vec<String>,
+    /// Whether logins ask for a second factor.
+    pub second_factor: bool,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
 }
@@ -158,6 +160,7 @@ impl From<User> for Account {
             display_name: user.display_name,
             role: user.role.into(),
             permissions: user.role.permissions().iter().map(ToString::to_string).collect(),
+            second_factor: user.second_factor,
             created_at: user.created_at,
             updated_at: user.updated_at,
         }
@@ -182,6 +185,7 @@ impl Example for Account {
             display_name: "Ada Lovelace".to_owned(),
             role: AccountRole::Customer,
             permissions: Vec::new(),
+            second_factor: false,
             created_at: at,
             updated_at: at,
         }

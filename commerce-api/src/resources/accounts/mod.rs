@@ -9,4 +9,5 @@ pub mod me;
 pub mod password;
 pub mod registration;
 pub(crate) mod reset_page;
+pub mod second_factor;
 pub mod sessions;

@@ -164,7 +164,7 @@ impl Payments {
 }
 
 fn sees_all(shopper: &Shopper) -> bool {
-    matches!(shopper, Shopper::Customer(customer) if customer.role.may(Permission::PaymentsRead))
+    matches!(shopper, Shopper::Customer(customer) if customer.may(Permission::PaymentsRead))
 }
 
 /// Begins the attempt, calls the provider and settles the attempt.

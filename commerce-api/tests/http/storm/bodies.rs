@@ -101,6 +101,8 @@ impl Client {
             }
             "change_password" => json!({ "old_password": PASSWORD, "new_password": PASSWORD }),
             "change_email" => json!({ "new_email": address, "password": PASSWORD }),
+            "begin_second_factor" => json!({ "password": PASSWORD }),
+            "remove_second_factor" => json!({ "password": PASSWORD, "code": code }),
             "confirm_email" => json!({ "code": code }),
             "verify_email" => json!({ "email": address, "code": code }),
             "reset_password" => json!({ "email": address, "code": code, "new_password": PASSWORD }),

@@ -59,6 +59,7 @@ fn weight(operation: &str) -> u32 {
         "archive_product" | "deactivate_variant" | "clear_cart" | "admin_delete_user" | "logout" => 1,
         // Hashing passwords is bound by the processor, and then refused with 503.
         "register" | "login" | "reset_password" | "change_password" | "change_email" | "delete_me" => 1,
+        "begin_second_factor" | "remove_second_factor" => 1,
         _ => 2,
     }
 }
