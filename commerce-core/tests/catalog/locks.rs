@@ -111,15 +111,22 @@ async fn during_an_import_shoppers_buy_and_a_category_is_deleted_afterwards() {
     }
     // The products exchange their SKUs by way of new ones, so that the keys of both variants change.
     let csv = "slug,title,price,sku,categories,stock\nberet,Beret,2.00,B-2,Hats,5\ncap,Cap,2.00,C-2,Hats,5\n";
+    // The deletion begins when the import holds its rows, or else it may be over by then.
+    let imported = tokio::sync::Notify::new();
     let work = importer.transaction::<_, ImportError, _>(async |conn| {
         import(conn, csv).await?;
+        imported.notify_one();
         // Their rows refer to the variants whose SKUs have just changed.
         database.shopper(&shop, &variants).await;
         until_somebody_waits(&database).await;
         Ok(())
     });
-    let (imported, deleted) = tokio::join!(work, delete(&mut deleter, hats.id));
-    imported.unwrap();
+    let deletion = async {
+        imported.notified().await;
+        delete(&mut deleter, hats.id).await
+    };
+    let (done, deleted) = tokio::join!(work, deletion);
+    done.unwrap();
     deleted.unwrap();
     drop((importer, deleter));
     database.finish().await;
