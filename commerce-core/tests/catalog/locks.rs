@@ -160,9 +160,10 @@ async fn products_that_exchange_slugs_do_not_deadlock() {
     let (mut one, mut other) = (database.conn().await, database.conn().await);
     let ids = [filed(&mut one, "cap", &[]).await, filed(&mut one, "beret", &[]).await];
     let slug = |slug: &str| ProductPatch { slug: Some(slug.to_owned()), ..ProductPatch::default() };
-    let refused = |result: Result<catalog::Product, UpdateProductError>| match result {
-        Err(UpdateProductError::Database(error)) => panic!("{error}"),
-        _ => {}
+    let refused = |result: Result<catalog::Product, UpdateProductError>| {
+        if let Err(UpdateProductError::Database(error)) = result {
+            panic!("{error}");
+        }
     };
     for _ in 0..50 {
         let (first, second) = tokio::join!(
