@@ -182,10 +182,10 @@ async fn a_code_is_good_a_step_early_or_late_and_once() {
     }
     for near in [-1, 0, 1] {
         let code = app.code(&shop, near).await;
-        let answers = join_all((0..4).map(|_| shop.send(login_with(&code)))).await;
+        let answers = join_all((0..2).map(|_| shop.send(login_with(&code)))).await;
         let mut statuses: Vec<u16> = answers.iter().map(|answer| answer.status.as_u16()).collect();
         statuses.sort_unstable();
-        assert_eq!(statuses, [200, 401, 401, 401], "{near}: {answers:?}");
+        assert_eq!(statuses, [200, 401], "{near}: {answers:?}");
     }
     // No code from before the last one is good any more.
     shop.send(login_with(&app.code(&shop, 0).await)).await.problem(401, "invalid_second_factor");
@@ -222,11 +222,11 @@ async fn wrong_codes_count_as_guesses_at_the_password_and_have_an_end() {
     for _ in 0..3 {
         shop.send(login(EMAIL, PASSWORD)).await.problem(401, "second_factor_required");
     }
-    for _ in 0..10 {
+    for _ in 0..5 {
         shop.send(login_with(&wrong(&right))).await.problem(401, "invalid_second_factor");
     }
     // Where a logged-in user is asked, the same guesses count.
-    for _ in 0..10 {
+    for _ in 0..15 {
         let got = shop.send(remove(access(&tokens), PASSWORD, &wrong(&right))).await;
         got.problem(422, "invalid_code");
     }
@@ -234,12 +234,12 @@ async fn wrong_codes_count_as_guesses_at_the_password_and_have_an_end() {
     shop.send(remove(access(&tokens), PASSWORD, &right)).await.problem(429, "rate_limited");
     // Recovery codes are too long to be guessed, so the owner still gets in.
     assert_eq!(shop.send(login_with(&recovery[0])).await.status, 200);
-    // Ten wrong codes and one that came too late are eleven wrong passwords of a hundred.
+    // Five wrong codes and one that came too late are six wrong passwords, of ten from one network.
     let mut left = 0;
     while shop.state.limits.count_guess(EMAIL, None).await.is_ok() {
         left += 1;
     }
-    assert!((88..=91).contains(&left), "{left}");
+    assert!((4..=5).contains(&left), "{left}");
     shop.database.finish().await;
 }
 

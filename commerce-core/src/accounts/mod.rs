@@ -63,7 +63,9 @@ pub(crate) use registration_row::{
     Compared, find_standing, lock_by_email, try_lock_by_email, write_transition,
 };
 pub use registration_row::{UNVERIFIED_ACCOUNTS_KEPT, prune_unverified};
-pub use second_factor::{AppSecret, RECOVERY_CODES, SecondFactorError, begin_second_factor};
+pub use second_factor::{
+    AppSecret, RECOVERY_CODES, SecondFactorError, awaits_first_code, begin_second_factor,
+};
 pub(crate) use second_factor::{confirm_second_factor, remove_second_factor, remove_second_factor_of};
 pub use second_factor_check::is_app_code;
 pub use secret_key::{InvalidSecretKey, SecretKey};

@@ -117,6 +117,32 @@ fn uri(secret: &str, issuer: &str, email: &str) -> String {
     format!("{}?{}", uri.as_str().replace('+', "%2B"), query.replace('+', "%20"))
 }
 
+/// Whether a first code can be confirmed now, so that a caller counts guesses only where there is something to guess.
+pub async fn awaits_first_code(
+    conn: &mut AsyncPgConnection,
+    user_id: UserId,
+) -> Result<(), SecondFactorError> {
+    find_unconfirmed(conn, user_id).await.map(drop)
+}
+
+/// The salt of a secret that awaits its first code.
+async fn find_unconfirmed(
+    conn: &mut AsyncPgConnection,
+    user_id: UserId,
+) -> Result<Vec<u8>, SecondFactorError> {
+    let stored: Option<(Vec<u8>, bool)> = second_factors::table
+        .find(user_id)
+        .select((second_factors::salt, second_factors::confirmed_at.is_not_null()))
+        .first(conn)
+        .await
+        .optional()?;
+    match stored {
+        Some((salt, false)) => Ok(salt),
+        Some((_, true)) => Err(SecondFactorError::AlreadySetUp),
+        None => Err(SecondFactorError::NotSetUp),
+    }
+}
+
 /// Confirms the secret with a first code. Every login asks for a code from now on, and all other sessions of the user
 /// end, because they began without one. Returns the account and its recovery codes. Only their hashes are stored, so
 /// they can be shown only now.
@@ -129,17 +155,7 @@ pub async fn confirm_second_factor(
 ) -> Result<(User, Vec<String>), SecondFactorError> {
     conn.transaction(async |conn| {
         lock_active_user(conn, user_id).await?.ok_or(SecondFactorError::NotSetUp)?;
-        let stored = second_factors::table.find(user_id);
-        let stored: Option<(Vec<u8>, bool)> = stored
-            .select((second_factors::salt, second_factors::confirmed_at.is_not_null()))
-            .first(conn)
-            .await
-            .optional()?;
-        let salt = match stored {
-            Some((salt, false)) => salt,
-            Some((_, true)) => return Err(SecondFactorError::AlreadySetUp),
-            None => return Err(SecondFactorError::NotSetUp),
-        };
+        let salt = find_unconfirmed(conn, user_id).await?;
         let now = current_step(conn).await?;
         let code: String = code.chars().filter(char::is_ascii_digit).collect();
         let step = TotpSecret::derive(key, user_id, &salt).step_of(&code, now, 0);

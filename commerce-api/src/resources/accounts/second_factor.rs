@@ -53,6 +53,7 @@ impl SecondFactor {
     ) -> Result<Okay<RecoveryCodes>, Refused<SecondFactorError>> {
         let (state, id, keep, code) =
             (self.0.clone(), customer.user_id, customer.session_id, body.value.code);
+        accounts::awaits_first_code(&mut *self.0.conn().await?, id).await?;
         let guess = self.0.limits.count_code_guess(id).await?;
         let confirm = async move |conn: &mut AsyncPgConnection| {
             flows::confirm_second_factor(conn, &state.secret, id, keep, &code).await
