@@ -21,7 +21,9 @@ use commerce_core::audit_log::{self, Author, Subject};
 use commerce_core::cart::{Owner, TokenHash};
 use commerce_core::ids::{SessionId, UserId};
 use commerce_core::request::{Actor, Origin};
-use poem::http::{Method, header};
+use diesel::QueryResult;
+use diesel_async::AsyncPgConnection;
+use poem::http::header;
 use poem::{Request, RequestBody, Result};
 use poem_openapi::registry::Registry;
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
@@ -113,6 +115,17 @@ impl<P> Can<P> {
     /// The author of a change, for the audit log.
     pub fn author(&self) -> Author {
         Author { origin: self.origin(), role: Some(self.staff.role.as_str()) }
+    }
+
+    /// Records that staff read data of customers: where, and by which filters, but not the values of the filters,
+    /// because they may be addresses.
+    pub async fn note_read(&self, conn: &mut AsyncPgConnection) -> QueryResult<()> {
+        let call = &self.staff.call;
+        let shown = |segment| if str::contains(segment, ['@', '%']) { "{email}" } else { segment };
+        let path: Vec<&str> = call.path.split('/').map(shown).collect();
+        let read = serde_json::json!({ "path": path.join("/"), "filters": call.filters });
+        let subject = Subject::PersonalData;
+        audit_log::record_facts(conn, &self.author(), "read", subject, None, Some(read)).await
     }
 }
 
@@ -369,28 +382,8 @@ security!([P: Grants] Can<P>, schemes = [P::PERMISSION.as_str() => BEARER, SESSI
         let code = Code::SecondFactorNotSetUp;
         return Err(Problem::new(code, code.meaning()).into());
     }
-    if P::PERMISSION.shows_customers() && request.method() == Method::GET {
-        note_read(&staff, request).await?;
-    }
     Ok(Self { staff, permission: PhantomData })
 });
-
-/// Records that staff read data of customers: where, and by which filters, but not the values of the filters,
-/// because they may be addresses.
-async fn note_read(staff: &Customer, request: &Request) -> Result<(), Problem> {
-    let state =
-        request.data::<State>().ok_or_else(|| Problem::internal("the state is not in the request"))?;
-    let author = Author { origin: staff.origin(), role: Some(staff.role.as_str()) };
-    let shown = |segment| if str::contains(segment, ['@', '%']) { "{email}" } else { segment };
-    let path: Vec<&str> = staff.call.path.split('/').map(shown).collect();
-    let query = request.uri().query().unwrap_or_default();
-    let filters: Vec<&str> =
-        query.split('&').filter_map(|pair| pair.split('=').next()).filter(|name| !name.is_empty()).collect();
-    let read = serde_json::json!({ "path": path.join("/"), "filters": filters });
-    let mut conn = state.conn().await?;
-    audit_log::record_facts(&mut conn, &author, "read", Subject::PersonalData, None, Some(read)).await?;
-    Ok(())
-}
 
 security!(
     [] Shopper,

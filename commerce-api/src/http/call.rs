@@ -33,6 +33,8 @@ pub struct Call {
     pub method: Method,
     /// The path as the client sent it, without the query.
     pub path: String,
+    /// The names of the query's parameters.
+    pub filters: Vec<String>,
     pub request_id: Option<String>,
 }
 
@@ -41,7 +43,13 @@ impl Call {
         Self {
             method: request.method().clone(),
             path: request.data::<OriginalPath>().map(|path| path.0.clone()).unwrap_or_default(),
+            filters: names_of(request.uri().query().unwrap_or_default()),
             request_id: request.data::<RequestId>().map(|id| id.0.clone()),
         }
     }
+}
+
+fn names_of(query: &str) -> Vec<String> {
+    let names = query.split('&').filter_map(|pair| pair.split('=').next());
+    names.filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }

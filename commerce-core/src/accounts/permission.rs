@@ -62,11 +62,6 @@ text_enum! {
 }
 
 impl Permission {
-    /// Whether it shows names and addresses of customers. Such reading is recorded in the audit log.
-    pub fn shows_customers(self) -> bool {
-        matches!(self, Self::UsersRead | Self::OrdersRead | Self::ContactRead)
-    }
-
     /// Whether it is a right to change something.
     pub fn is_to_change(self) -> bool {
         match self {

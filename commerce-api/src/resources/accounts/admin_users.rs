@@ -32,7 +32,7 @@ impl AdminUsers {
     #[allow(clippy::too_many_arguments)]
     async fn list(
         &self,
-        _staff: Can<UsersRead>,
+        staff: Can<UsersRead>,
         /// Part of the name, e-mail address or phone number. One or two characters match the beginnings of
         /// words only
         #[oai(validator(max_length = 254))]
@@ -49,6 +49,7 @@ impl AdminUsers {
         let limit = Limit::new(limit.0).unwrap_or_default();
         let mut conn = self.0.conn().await?;
         let page = accounts::list_users(&mut conn, &filter, sort, limit, cursor.0.as_deref()).await?;
+        staff.note_read(&mut conn).await?;
         Ok(Okay::page(page.map(UserAccount::from)))
     }
 
@@ -56,12 +57,14 @@ impl AdminUsers {
     #[oai(path = "/admin/users/:id_or_email", method = "get", operation_id = "admin_get_user")]
     async fn get(
         &self,
-        _staff: Can<UsersRead>,
+        staff: Can<UsersRead>,
         id_or_email: Path<String>,
     ) -> Result<Okay<UserAccount>, Refused<Missing>> {
         let key = UserKey::parse(&id_or_email.0).ok_or(Missing("user"))?;
-        let found = accounts::find_user_by_key(&mut *self.0.conn().await?, &key).await?;
-        Ok(Okay::new(Reply::<UserAccount>::from(found.ok_or(Missing("user"))?)))
+        let mut conn = self.0.conn().await?;
+        let user = accounts::find_user_by_key(&mut conn, &key).await?.ok_or(Missing("user"))?;
+        staff.note_read(&mut conn).await?;
+        Ok(Okay::new(Reply::<UserAccount>::from(user)))
     }
 
     /// Update a user

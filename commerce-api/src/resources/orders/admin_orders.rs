@@ -34,7 +34,7 @@ impl AdminOrders {
     #[allow(clippy::too_many_arguments)]
     async fn list(
         &self,
-        _staff: Can<OrdersRead>,
+        staff: Can<OrdersRead>,
         status: Query<Option<OrderStatus>>,
         payment_status: Query<Option<OrderPaymentStatus>>,
         fulfillment_status: Query<Option<FulfillmentStatus>>,
@@ -76,15 +76,17 @@ impl AdminOrders {
         let mut conn = self.0.conn().await?;
         let limit = Limit::new(limit.0).unwrap_or_default();
         let page = orders::list(&mut conn, &filter, sort, limit, cursor.0.as_deref()).await?;
+        staff.note_read(&mut conn).await?;
         Ok(Okay::page(with_lines(&mut conn, page).await?))
     }
 
     /// Get an order
     #[oai(path = "/admin/orders/:id", method = "get", operation_id = "admin_get_order")]
-    async fn get(&self, _staff: Can<OrdersRead>, id: Path<Uuid>) -> Result<Okay<Order>, Refused<Missing>> {
+    async fn get(&self, staff: Can<OrdersRead>, id: Path<Uuid>) -> Result<Okay<Order>, Refused<Missing>> {
         let mut conn = self.0.conn().await?;
         let order = orders::find(&mut conn, OrderId(id.0)).await?.ok_or(Missing("order"))?;
         let lines = orders::lines(&mut conn, &[order.id]).await?;
+        staff.note_read(&mut conn).await?;
         Ok(Okay::new(Order::reply(order, lines)))
     }
 
@@ -124,12 +126,13 @@ impl AdminOrders {
     #[oai(path = "/admin/orders/:id/events", method = "get", operation_id = "admin_list_order_events")]
     async fn events(
         &self,
-        _staff: Can<OrdersRead>,
+        staff: Can<OrdersRead>,
         id: Path<Uuid>,
     ) -> Result<Okay<List<OrderEvent>>, Refused<Missing>> {
         let mut conn = self.0.conn().await?;
         let order = orders::find(&mut conn, OrderId(id.0)).await?.ok_or(Missing("order"))?;
         let data = orders::events(&mut conn, order.id).await?.into_iter().map(OrderEvent::from).collect();
+        staff.note_read(&mut conn).await?;
         Ok(Okay::new(List { data, next_cursor: None }))
     }
 
