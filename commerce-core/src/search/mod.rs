@@ -25,14 +25,10 @@ mod rows;
 mod search_index;
 mod search_products;
 mod synonyms;
-#[cfg(feature = "meilisearch")]
 mod text;
 mod typos;
 mod words;
 mod writers;
-
-#[cfg(feature = "meilisearch")]
-pub use text::search_query;
 
 pub use engine::{EngineError, EngineQuery, FacetCounts, Matches, SearchEngine, Term};
 pub use facets::{Facet, FacetValue, PRICE_BOUNDS};
@@ -50,3 +46,4 @@ pub use query::{OptionFilter, SearchProducts, SearchSort, WORDS_MAX};
 pub(crate) use rows::{Refreshed, refresh, refresh_rows};
 pub use search_index::SearchIndex;
 pub use search_products::{FoundProduct, Highlights, SearchPage, SearchProductsError, search_products};
+pub use text::search_query;
