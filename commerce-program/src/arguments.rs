@@ -22,7 +22,9 @@ pub fn read_from<P: Parser>(arguments: impl IntoIterator<Item = OsString>) -> P 
 
 /// The command, whose help does not show the values of variables.
 fn command<P: CommandFactory>() -> Command {
-    hide_values(P::command())
+    let mut command = hide_values(P::command());
+    command.build();
+    command
 }
 
 fn hide_values(command: Command) -> Command {

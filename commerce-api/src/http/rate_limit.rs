@@ -350,8 +350,8 @@ impl RateLimiter {
     }
 
     async fn count(&self, policy: &Policy, who: &str, requests: u32) -> Result<Told, Problem> {
-        let mut conn = self.pool.get().await?;
-        let taken = rate_limit::take_many(&mut conn, policy, who, requests).await?;
+        let conn = self.pool.get().await?;
+        let taken = rate_limit::take_many(&conn, policy, who, requests).await?;
         Ok(Told { policy: *policy, taken })
     }
 }

@@ -43,9 +43,9 @@ impl TotpSecret {
         mac.update(&step.to_be_bytes());
         let digest: [u8; 20] = mac.finalize().into_bytes().into();
         let at = usize::from(digest[19] & 0xf);
-        let mut four = [0; 4];
-        four.copy_from_slice(&digest[at..at + 4]);
-        format!("{:06}", (u32::from_be_bytes(four) & 0x7fff_ffff) % 1_000_000)
+        let four = digest.iter().skip(at).take(4);
+        let number = four.fold(0, |number: u32, byte| number << 8 | u32::from(*byte));
+        format!("{:06}", (number & 0x7fff_ffff) % 1_000_000)
     }
 
     /// The step that a code belongs to, if that is about `now` and after `used`. The time that this takes does not
