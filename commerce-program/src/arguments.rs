@@ -53,11 +53,12 @@ fn without_value(error: &Error, command: &Command) -> Option<Error> {
         (None, Some(ContextValue::Strings(valid))) => format!(": expected {}", valid.join(", ")),
         _ => String::new(),
     };
-    // Many reasons quote what they complain of.
-    if let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidValue)
-        && !value.is_empty()
-    {
-        reason = reason.replace(value.as_str(), "…");
+    // Many reasons quote what they complain of, or begin with it.
+    if let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidValue) {
+        reason = reason.replace(&format!("{value:?}"), "it");
+        if let Some(rest) = reason.strip_prefix(&format!(": {value} ")) {
+            reason = format!(": it {rest}");
+        }
     }
     Some(Error::raw(error.kind(), format!("the value for '{argument}' is invalid{reason}\n")))
 }
@@ -89,7 +90,7 @@ mod tests {
         let path = std::env::var("PATH").unwrap();
         for (arguments, says) in [
             (["x", "--number", "hunter2"], "'--number <NUMBER>' is invalid: invalid digit"),
-            (["x", "--word", "hunter2"], "'--word <WORD>' is invalid: … is no word"),
+            (["x", "--word", "hunter2"], "'--word <WORD>' is invalid: it is no word"),
             (["x", "--color", "hunter2"], "'--color <COLOR>' is invalid: expected red, green"),
         ] {
             let text = told(&arguments);

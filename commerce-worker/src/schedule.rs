@@ -78,8 +78,14 @@ fn cron(sweep: jobs::Sweep) -> &'static str {
         jobs::Sweep::PruneDeadJobs => "37 23 * * * *",
         jobs::Sweep::PruneGuestCarts => "27 33 * * * *",
         jobs::Sweep::PruneUnverifiedAccounts => "27 43 * * * *",
+        jobs::Sweep::PruneKnownNetworks => "37 43 * * * *",
         jobs::Sweep::SweepFiles => "47 */5 * * * *",
-        _ => EVERY_SECOND,
+        // A sweep that has no place yet runs as often as it should at least.
+        _ => match sweep.every().as_secs() {
+            3600.. => "57 53 * * * *",
+            60.. => "57 * * * * *",
+            _ => EVERY_SECOND,
+        },
     }
 }
 

@@ -102,7 +102,7 @@ async fn settings_that_cannot_work_are_refused_with_the_reason() {
         ("COMMERCE_MAIL_FROM", "nobody", "not a mail address"),
         ("COMMERCE_WORKER_LEASE", "10ms", "must be between 1s and 1h"),
         ("COMMERCE_WORKER_POLL_INTERVAL", "often", "'--poll-interval <POLL_INTERVAL>' is invalid"),
-        ("COMMERCE_WORKER_CONCURRENCY", "0", "0 is not in 1..=1000"),
+        ("COMMERCE_WORKER_CONCURRENCY", "0", "it is not in 1..=1000"),
         ("COMMERCE_WORKER_HTTP_ADDR", "203.0.113.1:1", "cannot listen on 203.0.113.1:1"),
         ("COMMERCE_MAIL_DIR", "/dev/null/mail", "mail folder /dev/null/mail"),
     ] {
