@@ -64,7 +64,7 @@ impl Retryable for SecondFactorError {
 }
 
 /// Makes a secret for an app, in the place of an earlier one that was not confirmed. Logins do not ask for it before
-/// [`confirm_second_factor`]. The app shows `issuer` beside the address.
+/// `confirm_second_factor`. The app shows `issuer` beside the address.
 pub async fn begin_second_factor(
     conn: &mut AsyncPgConnection,
     key: &SecretKey,

@@ -1,6 +1,6 @@
 //! The SQLSTATE of an error: what went wrong, in whatever language the server speaks.
 //!
-//! Diesel passes on the server's message and not its SQLSTATE. So [`Marker`] reads what the server sends, and
+//! Diesel passes on the server's message and not its SQLSTATE. So `Marker` reads what the server sends, and
 //! adds the SQLSTATE to the message of each error.
 //!
 //! <https://www.postgresql.org/docs/current/errcodes-appendix.html> lists the codes, and
