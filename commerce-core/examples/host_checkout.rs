@@ -18,6 +18,7 @@ use commerce_core::flows::{self, CreateProduct, PlaceOrder, PlaceOrderError, Pla
 use commerce_core::ids::{OrderId, VariantId};
 use commerce_core::inventory::Shortage;
 use commerce_core::money::Money;
+use commerce_core::notifications::Recipient;
 use commerce_core::request::{Actor, Origin};
 use commerce_core::settings::ShopSettings;
 use diesel::prelude::*;
@@ -204,7 +205,7 @@ impl Shopper {
             email: self.email.clone(),
             shipping_address: self.address.clone(),
             billing_address: None,
-            tell_before_payment: true,
+            recipient: Recipient::Proven,
             expected_total: None,
             origin: self.origin(),
         }

@@ -15,7 +15,7 @@ use commerce_core::ids::{CodeId, EmailId, OrderId, RefundId, UserId};
 use commerce_core::jobs::kinds::SendEmail;
 use commerce_core::jobs::{self, Failure, Job, Lease};
 use commerce_core::notifications::{
-    self, FolderMailer, MailSettings, Mailer, NewEmail, SendEmailError, SendMailError, SentEmail, SmtpMailer,
+    self, FolderMailer, MailSettings, Mailer, NewEmail, Recipient, SendEmailError, SendMailError, SentEmail, SmtpMailer,
     Template, enqueue_email,
 };
 use commerce_core::testing::{ReceivedMail, SmtpBehaviour, SmtpPeer, TestDatabase, email};
@@ -469,6 +469,36 @@ async fn a_refused_recipient_ends_it_and_everything_else_is_tried_again() {
     let peer = SmtpPeer::start_on(address).await.unwrap();
     assert_eq!(send().await, Ok(SentEmail::Sent));
     assert_eq!(peer.mails().len(), 1);
+    database.discard().await;
+}
+
+/// While the mail server is down, no mail uses up what its recipient may get in a day.
+#[tokio::test]
+async fn a_mail_about_an_unpaid_order_is_counted_once_however_often_it_is_tried() {
+    let database = database_with(&[ACCOUNT_AND_ORDER]).await;
+    let peer = SmtpPeer::start().await.unwrap();
+    let mailer = SmtpMailer::new(&peer.url()).unwrap();
+    let unproven = Recipient::Unproven { networks: vec![("192.0.2.1".to_owned(), 1)] };
+    let mail = NewEmail::about_new_order(id(ORDER), &anna(), &unproven);
+    enqueue(&database, mail.clone()).await;
+    let (lease, job) = claim(&database).await;
+    let send = || notifications::send_email(database.pool(), &mailer, &settings(), lease, job.email_id);
+    peer.behave(SmtpBehaviour::Defer);
+    for _ in 0..8 {
+        let deferred = send().await;
+        assert!(matches!(deferred, Err(SendEmailError::Mailer(SendMailError::Unavailable(_)))), "{deferred:?}");
+    }
+    peer.behave(SmtpBehaviour::Accept);
+    assert_eq!(send().await.unwrap(), SentEmail::Sent);
+
+    let mut outcomes = Vec::new();
+    for n in 1..=5 {
+        enqueue(&database, NewEmail { dedupe_key: format!("another order {n}"), ..mail.clone() }).await;
+        outcomes.push(send_next(&database, &mailer).await.unwrap());
+    }
+    let (sent, pointless) = (SentEmail::Sent, SentEmail::Pointless);
+    assert_eq!(outcomes, [sent, sent, sent, sent, pointless]);
+    assert_eq!((peer.mails().len(), count(&database, "emails").await), (5, 5));
     database.discard().await;
 }
 

@@ -1,13 +1,23 @@
 //! Security and caching headers.
 
 use poem::Response;
-use poem::http::{HeaderValue, header};
+use poem::http::{HeaderName, HeaderValue, header};
+
+const PERMISSIONS_POLICY: HeaderName = HeaderName::from_static("permissions-policy");
+const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
 pub fn add(response: &mut Response, path: &str) {
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    // No page of this server needs the visitor's camera, microphone or place.
+    let nothing = HeaderValue::from_static("camera=(), geolocation=(), microphone=()");
+    headers.insert(PERMISSIONS_POLICY, nothing);
+    // Shops on other origins show the images. Everything else they read only as CORS allows it.
+    let is_image = path.starts_with("/media/") || path.starts_with("/demo-images/");
+    let readers = if is_image { "cross-origin" } else { "same-origin" };
+    headers.insert(RESOURCE_POLICY, HeaderValue::from_static(readers));
     // Browsers ignore it over plain HTTP (RFC 6797).
     headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
     // Swagger UI has its script and style inside the page.

@@ -98,11 +98,6 @@ const CART: (&str, u32, u64) = ("cart-ip", 300, 10);
 /// account, whether or not it has one.
 const MAILS_TO_NEW_ADDRESS: Policy = Policy::new("change-email-account", 10, 60);
 
-/// Mails about unpaid orders to one address that nobody has proven, in a day.
-const MAILS_TO_RECIPIENT: Policy = Policy::new("order-mail-recipient", 5, 24 * 60);
-/// The same from one network, to any addresses.
-const MAILS_FROM_NETWORK: Policy = Policy::new("order-mail-ip", 20, 60);
-
 /// Wrong passwords for one account from one network: ten at once, then one in ninety seconds. The account
 /// need not exist.
 const PASSWORD_GUESSES_FROM_NETWORK: Policy = Policy::new("login-account", 10, 15);
@@ -258,14 +253,7 @@ impl RateLimiter {
     /// limit.
     pub async fn count_guess(&self, account: &str, from: Option<ClientIp>) -> Result<Guess, Problem> {
         let key = account_key(account);
-        // A logged-in user who is asked again is one network, wherever the requests come from.
-        let networks = from.map_or_else(|| vec![(String::new(), 1)], |ClientIp(ip)| networks_of(ip));
-        let mut counted: Vec<(Policy, String)> = networks
-            .into_iter()
-            .map(|(network, clients)| {
-                (PASSWORD_GUESSES_FROM_NETWORK.times(clients), format!("{key} {network}"))
-            })
-            .collect();
+        let mut counted = guesses_from(from, &key);
         for (policy, who) in &counted {
             self.admit(policy, who).await?;
         }
@@ -291,10 +279,8 @@ impl RateLimiter {
         let key = account_key(account);
         let mut conn = self.pool.get().await?;
         rate_limit::forget(&mut conn, &PASSWORD_GUESSES, &key).await?;
-        let networks = from.map_or_else(|| vec![(String::new(), 1)], |ClientIp(ip)| networks_of(ip));
-        for (network, _) in networks {
-            rate_limit::forget(&mut conn, &PASSWORD_GUESSES_FROM_NETWORK, &format!("{key} {network}"))
-                .await?;
+        for (policy, who) in guesses_from(from, &key) {
+            rate_limit::forget(&mut conn, &policy, &who).await?;
         }
         Ok(())
     }
@@ -315,34 +301,26 @@ impl RateLimiter {
         Ok(())
     }
 
+    /// The networks by which this client is counted, each with the number of clients for which it counts. None if
+    /// clients are not counted.
+    pub fn networks(&self, from: Option<&ClientIp>) -> Vec<(String, u32)> {
+        let from = from.filter(|_| self.limits == RateLimits::On);
+        from.map(|ClientIp(ip)| networks_of(*ip)).unwrap_or_default()
+    }
+
     /// Counts the units that an order wants, by the networks of its client. A network that may order a
     /// thousand units an hour cannot keep more than that from other shoppers, whatever it does with its orders.
-    pub async fn count_units(&self, units: i64, from: Option<&ClientIp>) -> Result<(), Problem> {
-        let Some(&ClientIp(ip)) = from.filter(|_| self.limits == RateLimits::On) else { return Ok(()) };
+    pub async fn count_units(&self, units: i64, networks: &[(String, u32)]) -> Result<(), Problem> {
         let units = u32::try_from(units).unwrap_or(u32::MAX);
-        for (network, clients) in networks_of(ip) {
-            let policy = Policy { name: "units-ip", quota: self.units_per_hour, window: HOUR }.times(clients);
+        for (network, clients) in networks.iter().filter(|_| units > 0) {
+            let policy = Policy { name: "units-ip", quota: self.units_per_hour, window: HOUR }.times(*clients);
             if units > policy.quota {
                 let detail = format!("One order may have {} units; this one has {units}.", policy.quota);
                 return Err(Problem::new(Code::RateLimited, detail));
             }
-            self.count(&policy, &network, units).await?.admitted()?;
+            self.count(&policy, network, units).await?.admitted()?;
         }
         Ok(())
-    }
-
-    /// Counts a mail to an address that its sender has not proven, and tells whether it may be sent.
-    pub async fn may_mail(&self, to: &EmailAddress, from: Option<&ClientIp>) -> Result<bool, Problem> {
-        if !self.count(&MAILS_TO_RECIPIENT, &account_key(to.as_str()), 1).await?.taken.allowed {
-            return Ok(false);
-        }
-        let from = from.filter(|_| self.limits == RateLimits::On);
-        for (network, clients) in from.map(|ClientIp(ip)| networks_of(*ip)).unwrap_or_default() {
-            if !self.count(&MAILS_FROM_NETWORK.times(clients), &network, 1).await?.taken.allowed {
-                return Ok(false);
-            }
-        }
-        Ok(true)
     }
 
     async fn admit(&self, policy: &Policy, who: &str) -> Result<(), Problem> {
@@ -354,6 +332,16 @@ impl RateLimiter {
         let taken = rate_limit::take_many(&conn, policy, who, requests).await?;
         Ok(Told { policy: *policy, taken })
     }
+}
+
+/// By what guesses at the password of this account are counted in the networks of a client. A logged-in user who is asked
+/// again is one network, wherever the requests come from.
+fn guesses_from(client: Option<ClientIp>, account_key: &str) -> Vec<(Policy, String)> {
+    let networks = client.map_or_else(|| vec![(String::new(), 1)], |ClientIp(ip)| networks_of(ip));
+    let guesses = |(network, clients)| {
+        (PASSWORD_GUESSES_FROM_NETWORK.times(clients), format!("{account_key} {network}"))
+    };
+    networks.into_iter().map(guesses).collect()
 }
 
 /// A digest, so that no address is stored in readable form. All spellings of an address give the same key.

@@ -12,6 +12,7 @@ use commerce_core::search::SearchEngine;
 use commerce_core::settings::ShopSettings;
 
 use crate::http::cart_token::CartTokens;
+use crate::http::client_ip::ClientIp;
 use crate::http::rate_limit::{RateLimiter, RateLimits};
 use crate::http::second_factor::SecondFactors;
 use crate::http::session_cache::SessionCache;
@@ -110,6 +111,14 @@ impl State {
             pool,
             readers,
         }))
+    }
+
+    /// The password hasher for somebody without a login, whose network gets a share of its places.
+    pub fn hasher_for(&self, from: Option<&ClientIp>) -> PasswordHasher {
+        match self.limits.networks(from).last() {
+            Some((widest, _)) => self.hasher.for_client(widest),
+            None => self.hasher.clone(),
+        }
     }
 
     /// Tells workers that a commit may have added jobs. Returns at once. Many calls send one NOTIFY.

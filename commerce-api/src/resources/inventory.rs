@@ -236,6 +236,9 @@ impl Refusal for AdjustStockError {
             Self::Adjust(error @ AdjustError::TooLarge(_)) => {
                 Problem::invalid(vec![Fault::at("/delta", error.to_string())])
             }
+            Self::Adjust(AdjustError::Nothing(_)) => {
+                Problem::invalid(vec![Fault::at("/delta", "must not be 0, because that changes nothing")])
+            }
             Self::Adjust(AdjustError::Database(error)) | Self::Database(error) => error.into(),
         }
     }

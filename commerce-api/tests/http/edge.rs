@@ -99,6 +99,8 @@ async fn every_answer_carries_the_headers_that_keep_browsers_safe() {
         for (name, value) in headers {
             assert_eq!(got.header(name), Some(value), "{what}");
         }
+        let readers = if what.contains("/media/") { "cross-origin" } else { "same-origin" };
+        assert_eq!(got.header("cross-origin-resource-policy"), Some(readers), "{what}");
         let policy = got.header("content-security-policy").unwrap_or_default();
         assert!(
             policy.contains("default-src") && policy.contains("frame-ancestors 'none'"),

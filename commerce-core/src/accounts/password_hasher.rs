@@ -1,6 +1,7 @@
 //! Hashes passwords with argon2id: outside of the async threads, never more at once than the machine can
 //! take, and in memory that is reused.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,7 +15,7 @@ use super::password::{NOBODYS_HASH, NORMALISED, NewPassword, PasswordHash};
 /// Why a password was not hashed. The reason is not the password.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum HashError {
-    /// The queue is full. Try again in a moment.
+    /// The queue is full, or the client has its share of it. Try again in a moment.
     #[error("too many passwords are being checked")]
     Busy,
     /// The hashing failed, for example because of a lack of memory. The text says why.
@@ -33,7 +34,11 @@ impl HashError {
 /// Each slot hashes one password at a time. It keeps its 19 MiB from the first hash on, because otherwise the
 /// allocator would keep as much for every thread that has ever hashed.
 #[derive(Clone)]
-pub struct PasswordHasher(Arc<Slots>);
+pub struct PasswordHasher {
+    slots: Arc<Slots>,
+    /// Whose passwords are hashed.
+    client: Option<Arc<str>>,
+}
 
 struct Slots {
     /// Permits for hashing.
@@ -41,11 +46,17 @@ struct Slots {
     /// Permits for waiting or hashing. Each slot hashes about thirty passwords a second, so that nobody waits
     /// for much longer than a second.
     places: Arc<Semaphore>,
+    /// The places that each client has.
+    taken: Mutex<HashMap<Arc<str>, usize>>,
+    /// The places that one client may have.
+    places_a_client: usize,
     /// The memory of idle slots, with the last used on top, so that as little memory as possible is touched.
     memory: Mutex<Vec<Vec<Block>>>,
 }
 
 const PLACES_A_SLOT: usize = 32;
+/// One client gets this part of the places at most, so that a crowd from one network leaves places for others.
+const SHARE_OF_A_CLIENT: usize = 4;
 
 impl Default for PasswordHasher {
     /// Uses half of the cores, so that the others can serve requests.
@@ -59,11 +70,21 @@ impl PasswordHasher {
     /// Hashes this many passwords at once, at least one.
     pub fn with_slots(slots: usize) -> Self {
         let slots = slots.max(1);
-        Self(Arc::new(Slots {
+        let places = PLACES_A_SLOT * slots;
+        let slots = Slots {
             hashing: Arc::new(Semaphore::new(slots)),
-            places: Arc::new(Semaphore::new(PLACES_A_SLOT * slots)),
+            places: Arc::new(Semaphore::new(places)),
+            taken: Mutex::default(),
+            places_a_client: places / SHARE_OF_A_CLIENT,
             memory: Mutex::new(Vec::new()),
-        }))
+        };
+        Self { slots: Arc::new(slots), client: None }
+    }
+
+    /// The same slots for a client, such as a network, that gets a quarter of the places at most.
+    #[must_use]
+    pub fn for_client(&self, client: &str) -> Self {
+        Self { slots: Arc::clone(&self.slots), client: Some(client.into()) }
     }
 
     /// The hash to store. It takes tens of milliseconds of a core, so never call it inside a transaction.
@@ -100,12 +121,13 @@ impl PasswordHasher {
         &self,
         work: impl FnOnce(&mut [Block]) -> Result<T, HashError> + Send + 'static,
     ) -> Result<T, HashError> {
-        let slots = Arc::clone(&self.0);
+        let slots = Arc::clone(&self.slots);
+        let share = self.client.clone().map(|client| Share::take(&slots, client)).transpose()?;
         let place = Arc::clone(&slots.places).try_acquire_owned().map_err(|_| HashError::Busy)?;
         let slot = Arc::clone(&slots.hashing).acquire_owned().await.map_err(HashError::failed)?;
-        // Both permits are held until the hash is done, even if the caller no longer waits.
+        // The permits are held until the hash is done, even if the caller no longer waits.
         let hashing = tokio::task::spawn_blocking(move || {
-            let _held = (place, slot);
+            let _held = (place, slot, share);
             let mut memory = slots.take_memory();
             let done = work(&mut memory);
             // The memory reveals something about the password.
@@ -123,14 +145,49 @@ impl Slots {
         kept.unwrap_or_else(|| vec![Block::new(); MEMORY_KIB as usize])
     }
 
+    fn taken(&self) -> std::sync::MutexGuard<'_, HashMap<Arc<str>, usize>> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn rest(&self) -> std::sync::MutexGuard<'_, Vec<Vec<Block>>> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+/// A client's place.
+struct Share {
+    slots: Arc<Slots>,
+    client: Arc<str>,
+}
+
+impl Share {
+    fn take(slots: &Arc<Slots>, client: Arc<str>) -> Result<Self, HashError> {
+        let mut taken = slots.taken();
+        let of_client = taken.entry(Arc::clone(&client)).or_default();
+        if *of_client >= slots.places_a_client {
+            return Err(HashError::Busy);
+        }
+        *of_client += 1;
+        drop(taken);
+        Ok(Self { slots: Arc::clone(slots), client })
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let mut taken = self.slots.taken();
+        if let Some(of_client) = taken.get_mut(&self.client) {
+            *of_client -= 1;
+            if *of_client == 0 {
+                taken.remove(&self.client);
+            }
+        }
+    }
+}
+
 impl fmt::Debug for PasswordHasher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PasswordHasher").field("free_slots", &self.0.hashing.available_permits()).finish()
+        f.debug_struct("PasswordHasher").field("free_slots", &self.slots.hashing.available_permits()).finish()
     }
 }
 
@@ -240,6 +297,31 @@ mod tests {
         assert!(!hasher.verify("wrong".to_owned(), None).await.unwrap());
     }
 
+    /// A network that logs in endlessly leaves places for everybody else.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_client_gets_a_quarter_of_the_places() {
+        let hasher = PasswordHasher::with_slots(1);
+        let crowd: Vec<_> = (0..PLACES_A_SLOT * 2)
+            .map(|_| {
+                let crowd = hasher.for_client("2001:db8::/48");
+                tokio::spawn(async move { crowd.verify("wrong".to_owned(), None).await })
+            })
+            .collect();
+        let honest = (0..PLACES_A_SLOT / 2).map(|n| {
+            let honest = hasher.for_client(&format!("192.0.2.{n}"));
+            tokio::spawn(async move { honest.verify("wrong".to_owned(), None).await })
+        });
+        for one in honest.collect::<Vec<_>>() {
+            assert!(!one.await.unwrap().unwrap());
+        }
+        let mut turned_away = 0;
+        for one in crowd {
+            turned_away += usize::from(one.await.unwrap().is_err());
+        }
+        assert!(turned_away > 0);
+        assert_eq!(hasher.slots.taken().len(), 0, "no client is remembered");
+    }
+
     #[tokio::test]
     async fn a_hash_that_argon2_made_by_itself_is_known_and_the_other_way_round() {
         use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
@@ -273,7 +355,7 @@ mod tests {
         for one in (0..8).map(hashed).collect::<Vec<_>>() {
             one.await.unwrap().unwrap();
         }
-        let memory = hasher.0.rest();
+        let memory = hasher.slots.rest();
         assert!((1..=2).contains(&memory.len()), "{}", memory.len());
         for block in memory.iter().flatten() {
             assert!(block.as_ref().iter().all(|word| *word == 0));

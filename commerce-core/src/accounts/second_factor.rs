@@ -15,7 +15,7 @@ use super::session::revoke_sessions;
 use super::totp::{STEP_SECONDS, TotpSecret};
 use super::{SecretKey, User, find_user, lock_active_user};
 use crate::audit_log::{self, Author, Subject};
-use crate::db::{Retryable, clock};
+use crate::db::{Retryable, clock, require_transaction};
 use crate::ids::{SessionId, UserId};
 use crate::schema::{second_factors, users};
 
@@ -145,35 +145,33 @@ async fn find_unconfirmed(
 
 /// Confirms the secret with a first code. Every login asks for a code from now on, and all other sessions of the user
 /// end, because they began without one. Returns the account and its recovery codes. Only their hashes are stored, so
-/// they can be shown only now.
-pub async fn confirm_second_factor(
+/// they can be shown only now. It opens no transaction; this is the caller's.
+pub(crate) async fn confirm_second_factor(
     conn: &mut AsyncPgConnection,
     key: &SecretKey,
     user_id: UserId,
     keep: SessionId,
     code: &str,
 ) -> Result<(User, Vec<String>), SecondFactorError> {
-    conn.transaction(async |conn| {
-        lock_active_user(conn, user_id).await?.ok_or(SecondFactorError::NotSetUp)?;
-        let salt = find_unconfirmed(conn, user_id).await?;
-        let now = current_step(conn).await?;
-        let code: String = code.chars().filter(char::is_ascii_digit).collect();
-        let step = TotpSecret::derive(key, user_id, &salt).step_of(&code, now, 0);
-        let step = step.ok_or(SecondFactorError::WrongCode)?;
-        let codes: Vec<String> = (0..RECOVERY_CODES).map(|_| recovery_code()).collect();
-        let hashes: Vec<Vec<u8>> = codes.iter().map(|code| recovery_hash(code)).collect();
-        diesel::update(second_factors::table.find(user_id))
-            .set((
-                second_factors::confirmed_at.eq(clock().nullable()),
-                second_factors::last_step.eq(step),
-                second_factors::recovery_hashes.eq(hashes),
-            ))
-            .execute(conn)
-            .await?;
-        revoke_sessions(conn, user_id, Some(keep), "second_factor_set_up").await?;
-        Ok((note_change(conn, user_id).await?, codes))
-    })
-    .await
+    require_transaction(conn)?;
+    lock_active_user(conn, user_id).await?.ok_or(SecondFactorError::NotSetUp)?;
+    let salt = find_unconfirmed(conn, user_id).await?;
+    let now = current_step(conn).await?;
+    let code: String = code.chars().filter(char::is_ascii_digit).collect();
+    let step = TotpSecret::derive(key, user_id, &salt).step_of(&code, now, 0);
+    let step = step.ok_or(SecondFactorError::WrongCode)?;
+    let codes: Vec<String> = (0..RECOVERY_CODES).map(|_| recovery_code()).collect();
+    let hashes: Vec<Vec<u8>> = codes.iter().map(|code| recovery_hash(code)).collect();
+    diesel::update(second_factors::table.find(user_id))
+        .set((
+            second_factors::confirmed_at.eq(clock().nullable()),
+            second_factors::last_step.eq(step),
+            second_factors::recovery_hashes.eq(hashes),
+        ))
+        .execute(conn)
+        .await?;
+    revoke_sessions(conn, user_id, Some(keep), "second_factor_set_up").await?;
+    Ok((note_change(conn, user_id).await?, codes))
 }
 
 /// 80 random bits, in groups of four characters.
@@ -184,45 +182,41 @@ fn recovery_code() -> String {
 }
 
 /// Removes the owner's second factor, for a code of it. Logins ask for the password alone from now on.
-pub async fn remove_second_factor(
+pub(crate) async fn remove_second_factor(
     conn: &mut AsyncPgConnection,
     key: &SecretKey,
     proven: &ProvenUser,
     code: &str,
 ) -> Result<User, SecondFactorError> {
-    conn.transaction(async |conn| {
-        let user = proven.lock(conn).await?.ok_or(SecondFactorError::PasswordChanged)?;
-        match check(conn, key, user.id, Some(code)).await? {
-            Checked::Right => {}
-            Checked::NotSetUp => return Err(SecondFactorError::NotSetUp),
-            Checked::Missing | Checked::Wrong => return Err(SecondFactorError::WrongCode),
-        }
-        forget_second_factor(conn, user.id).await?;
-        Ok(note_change(conn, user.id).await?)
-    })
-    .await
+    require_transaction(conn)?;
+    let user = proven.lock(conn).await?.ok_or(SecondFactorError::PasswordChanged)?;
+    match check(conn, key, user.id, Some(code)).await? {
+        Checked::Right => {}
+        Checked::NotSetUp => return Err(SecondFactorError::NotSetUp),
+        Checked::Missing | Checked::Wrong => return Err(SecondFactorError::WrongCode),
+    }
+    forget_second_factor(conn, user.id).await?;
+    Ok(note_change(conn, user.id).await?)
 }
 
 /// Removes the second factor of another user, who has lost it, and ends the user's sessions, because whoever found the
 /// phone may have one. The author must have the permission at this moment. The removal is recorded in the audit log.
-pub async fn remove_second_factor_of(
+pub(crate) async fn remove_second_factor_of(
     conn: &mut AsyncPgConnection,
     key: &UserKey,
     author: &Author,
 ) -> Result<User, AdministerUserError> {
-    conn.transaction(async |conn| {
-        let (user, _) = lock_for(conn, key, None, author).await?;
-        let subject = Subject::User(user.id);
-        let before = audit_log::snapshot(conn, subject).await?;
-        if forget_second_factor(conn, user.id).await? == 0 {
-            return Err(AdministerUserError::NoSecondFactor);
-        }
-        revoke_sessions(conn, user.id, None, "second_factor_removed").await?;
-        let user = note_change(conn, user.id).await?;
-        audit_log::record(conn, author, "admin_remove_second_factor", subject, before).await?;
-        Ok(user)
-    })
-    .await
+    require_transaction(conn)?;
+    let (user, _) = lock_for(conn, key, None, author).await?;
+    let subject = Subject::User(user.id);
+    let before = audit_log::snapshot(conn, subject).await?;
+    if forget_second_factor(conn, user.id).await? == 0 {
+        return Err(AdministerUserError::NoSecondFactor);
+    }
+    revoke_sessions(conn, user.id, None, "second_factor_removed").await?;
+    let user = note_change(conn, user.id).await?;
+    audit_log::record(conn, author, "admin_remove_second_factor", subject, before).await?;
+    Ok(user)
 }
 
 /// The account shows whether it has a second factor, so it has another version now.

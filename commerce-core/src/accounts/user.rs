@@ -47,6 +47,13 @@ pub struct User {
     pub version: i32,
 }
 
+impl User {
+    /// Whether this is the address of the account, and its owner has shown to read what is sent there.
+    pub fn has_proven(&self, email: &EmailAddress) -> bool {
+        self.email == *email && self.email_verified_at.is_some()
+    }
+}
+
 /// The account with this id, even if it is disabled.
 pub async fn find_user(conn: &mut AsyncPgConnection, id: UserId) -> QueryResult<Option<User>> {
     users::table.find(id).select(User::as_select()).first(conn).await.optional()

@@ -29,4 +29,4 @@ pub use owner::{Owner, TokenHash};
 pub use prune::{GUEST_CARTS_KEPT, prune_guest_carts};
 pub use quote::{Quote, QuotedItem, quote};
 pub use status::CartStatus;
-pub use view::{CartLine, CartView, ViewCartError, count_units, view};
+pub use view::{CartLine, CartView, ViewCartError, count_units, count_units_of, view};

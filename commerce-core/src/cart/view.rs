@@ -1,17 +1,19 @@
 //! The cart as the shopper sees it.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 use diesel::dsl::min;
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::offer::{Offer, offers, price_offers};
-use super::{CartStatus, Owner};
+use super::{CartStatus, Item, Owner};
 use crate::ids::{CartId, ProductId, VariantId};
 use crate::inventory::{Availability, Available, ReservationStatus, available_by_variant};
 use crate::money::Currency;
 use crate::pricing::{PricedLine, PricingError};
-use crate::schema::{cart_items, carts, stock_reservations};
+use crate::schema::{cart_items, carts, stock_reservations, variants};
 use crate::settings::ShopSettings;
 
 /// An open cart with current prices.
@@ -94,12 +96,32 @@ pub async fn view(
     })
 }
 
-/// How many units the owner's open cart has, of all variants together.
+/// How many units an order of the owner's open cart would keep from other shoppers: those of variants that are counted.
 pub async fn count_units(conn: &mut AsyncPgConnection, owner: Owner) -> QueryResult<i64> {
     let Some(id) = find_open(conn, owner).await? else { return Ok(0) };
-    let quantities: Vec<i64> =
-        cart_items::table.filter(cart_items::cart_id.eq(id)).select(cart_items::quantity).load(conn).await?;
+    let quantities: Vec<i64> = cart_items::table
+        .inner_join(variants::table)
+        .filter(cart_items::cart_id.eq(id))
+        .filter(variants::track_inventory)
+        .select(cart_items::quantity)
+        .load(conn)
+        .await?;
     Ok(quantities.into_iter().fold(0, i64::saturating_add))
+}
+
+/// The same for items that would be put into a cart which holds what is in it.
+pub async fn count_units_of(conn: &mut AsyncPgConnection, items: &[Item]) -> QueryResult<i64> {
+    let ids = items.iter().map(|item| item.variant_id);
+    let counted: HashSet<VariantId> = variants::table
+        .filter(variants::id.eq_any(ids.collect::<Vec<_>>()))
+        .filter(variants::track_inventory)
+        .select(variants::id)
+        .load(conn)
+        .await?
+        .into_iter()
+        .collect();
+    let counted = items.iter().filter(|item| counted.contains(&item.variant_id));
+    Ok(counted.map(|item| item.quantity).fold(0, i64::saturating_add))
 }
 
 /// The owner's open cart, without a lock.

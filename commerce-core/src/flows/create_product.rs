@@ -10,7 +10,7 @@ use crate::catalog::{
 use crate::db::Retryable;
 use crate::error::FieldErrors;
 use crate::ids::{ProductId, VariantId};
-use crate::inventory::{self, AdjustError, AdjustStock, MAIN_LOCATION, ON_HAND_MAX};
+use crate::inventory::{self, AdjustError, CountStock, MAIN_LOCATION, ON_HAND_MAX};
 use crate::money::{Currency, Money};
 use crate::request::Origin;
 
@@ -149,24 +149,22 @@ pub(super) async fn receive(
     reason: &str,
     origin: &Origin,
 ) -> QueryResult {
-    let adjustments: Vec<AdjustStock> = stock
+    let counts: Vec<CountStock> = stock
         .into_iter()
-        .map(|(variant_id, delta)| AdjustStock {
+        .map(|(variant_id, on_hand)| CountStock {
             variant_id,
             location_id: MAIN_LOCATION,
-            delta,
+            on_hand,
             reason: Some(reason.to_owned()),
         })
         .collect();
-    if adjustments.is_empty() {
+    if counts.is_empty() {
         return Ok(());
     }
-    inventory::adjust(conn, &adjustments, origin).await.map_err(|error| match error {
+    inventory::set_on_hand(conn, &counts, origin).await.map_err(|error| match error {
         AdjustError::Database(error) => error,
         // Nobody else knows the new variants yet, and the quantity was checked.
-        AdjustError::BelowReserved { .. } | AdjustError::UnknownLevel(_) | AdjustError::TooLarge(_) => {
-            QueryError::QueryBuilderError(error.into())
-        }
+        other => QueryError::QueryBuilderError(other.into()),
     })
 }
 

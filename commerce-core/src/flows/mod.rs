@@ -51,7 +51,7 @@ pub use import_options::{ImportMode, ImportOptions, OnError, StockPolicy};
 pub use import_products::{ImportError, ImportProgress, import_products};
 pub use import_report::ImportReport;
 pub use move_order::{MoveOrder, MoveOrderError, OrderStep, move_order};
-pub use note_order::note_order;
+pub use note_order::{NoteOrderError, note_order};
 pub use place_order::{PlaceOrder, PlaceOrderError, PlacedOrder, place_order, place_order_and_answer};
 pub use refund_payment::{RefundPayment, RefundPaymentError, run_refund};
 pub use register::{Register, RegisterError, contest_registration, register, resend_code};

@@ -13,7 +13,7 @@ use crate::idempotency::{self, IdempotentRequest, StoredAnswer};
 use crate::ids::{OrderId, OrderLineId, VariantId};
 use crate::inventory::{self, Demand, LockedStock, ReservationStatus, ReserveError, ReservedFor, Shortage};
 use crate::money::{Currency, Money};
-use crate::notifications::{NewEmail, Template, enqueue_email, enqueue_email_after};
+use crate::notifications::{NewEmail, Recipient, Template, enqueue_email, enqueue_email_after};
 use crate::orders::{
     self, Address, EventKind, NewLine, NewOrder, NewOrderSource, Order, OrderLine, OrderStatus,
 };
@@ -32,8 +32,8 @@ pub struct PlaceOrder {
     pub shipping_address: Address,
     /// The billing address. `None` means the shipping address.
     pub billing_address: Option<Address>,
-    /// Whether the shopper gets a mail before the order is paid. A mail about the payment is sent in any case.
-    pub tell_before_payment: bool,
+    /// Whether the shopper has proven that address.
+    pub recipient: Recipient,
     /// The total that the shopper was shown. Another total is refused.
     pub expected_total: Option<Money>,
     /// For the order's timeline and the stock ledger.
@@ -167,7 +167,6 @@ async fn write_order(
     let (new_order, new_lines) = (new_order(wish, &cart, shop, priced.totals), new_lines(&offers, &priced));
     let id = new_order.id;
     let facts = json!({ "total_minor": priced.totals.total_minor, "currency": shop.currency });
-    let mail = NewEmail::about_order(Template::OrderReceived, id, &wish.email);
 
     // All of this is one round trip: first the order, and last the lock that others may be waiting for.
     let conn = &*conn;
@@ -181,7 +180,8 @@ async fn write_order(
         // There is nothing to pay, so the order is confirmed at once.
         rest.add(orders::record(conn, id, EventKind::Paid, json!({ "paid_minor": 0 }), &wish.origin));
         rest.add(enqueue_email(conn, NewEmail::about_order(Template::OrderConfirmed, id, &wish.email)));
-    } else if wish.tell_before_payment {
+    } else {
+        let mail = NewEmail::about_new_order(id, &wish.email, &wish.recipient);
         rest.add(enqueue_email_after(conn, shop.order_mail_delay, mail));
     }
     rest.add(cart::close(conn, &cart, CartStatus::Ordered));

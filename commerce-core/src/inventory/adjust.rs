@@ -59,7 +59,10 @@ pub enum AdjustError {
     /// The variant or the location does not exist.
     #[error("variant {0} or its location does not exist")]
     UnknownLevel(VariantId),
-    /// The sum does not fit into 64 bits.
+    /// A delta of zero changes nothing.
+    #[error("0 units are to be added to variant {0}, which changes nothing")]
+    Nothing(VariantId),
+    /// More would be on hand than can be counted.
     #[error("variant {0} would have more than {ON_HAND_MAX} units on hand")]
     TooLarge(VariantId),
     /// A statement failed.
@@ -80,6 +83,9 @@ pub async fn adjust(
     adjustments: &[AdjustStock],
     origin: &Origin,
 ) -> Result<(), AdjustError> {
+    if let Some(nothing) = adjustments.iter().find(|adjustment| adjustment.delta == 0) {
+        return Err(AdjustError::Nothing(nothing.variant_id));
+    }
     change(conn, adjustments.iter().map(Target::from).collect(), origin).await
 }
 

@@ -9,7 +9,7 @@ use futures_util::future::try_join;
 use serde_json::json;
 
 use super::dedupe::{once_each, once_for};
-use super::{SendEmail, Template};
+use super::{Recipient, SendEmail, Template};
 use crate::db::Prepared;
 use crate::email_address::EmailAddress;
 use crate::ids::{CodeId, EmailId, OrderId, PaymentId, RefundId, UserId};
@@ -45,6 +45,17 @@ impl NewEmail {
     /// A mail about an order, once for each template.
     pub fn about_order(template: Template, order_id: OrderId, recipient: &EmailAddress) -> Self {
         Self::new(template, order_id, recipient, json!({ "order_id": order_id }))
+    }
+
+    /// The mail that tells of a new order before it is paid.
+    pub fn about_new_order(order_id: OrderId, to: &EmailAddress, recipient: &Recipient) -> Self {
+        let mail = Self::about_order(Template::OrderReceived, order_id, to);
+        match recipient {
+            Recipient::Proven => mail,
+            Recipient::Unproven { networks } => {
+                Self { data: json!({ "order_id": order_id, "unproven_from": networks }), ..mail }
+            }
+        }
     }
 
     /// A mail about a refund.

@@ -19,6 +19,7 @@ mod template;
 pub use enqueue::{NewEmail, enqueue_email, enqueue_email_after};
 pub use folder::FolderMailer;
 pub use mail::{InvalidSender, Mail, Mailer, SendMailError, Sender};
+pub use order_mails::Recipient;
 pub use prune::{MAILS_KEPT, forget_recipient, prune};
 pub use send_email::{MailSettings, SendEmail, SendEmailError, SentEmail, send_email};
 pub use smtp::{InvalidSmtpUrl, SmtpMailer};

@@ -1,16 +1,65 @@
 //! Which mails about an order are still worth sending when their turn comes.
 //!
 //! Anybody can order in the name of any address. So nobody is written to about an order that came and went
-//! without a payment, unless they were told of it before.
+//! without a payment, unless they were told of it before. An address that nobody has proven gets few mails about
+//! unpaid orders, and so do all addresses together that one network names. They are counted when they are sent, so
+//! that checkouts do not wait for each other's counts.
 
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::Template;
 use super::dedupe::once_for;
-use crate::ids::OrderId;
+use sha2::{Digest as _, Sha256};
+
+use crate::email_address::EmailAddress;
+use crate::ids::{EmailId, OrderId};
 use crate::orders::OrderStatus;
+use crate::rate_limit::{self, Policy};
 use crate::schema::{emails, orders};
+
+/// Mails about unpaid orders to one address that nobody has proven, in a day.
+const TO_ADDRESS: Policy = Policy::new("order-mail-recipient", 5, 24 * 60);
+/// The same from one network, to any addresses, in an hour.
+const FROM_NETWORK: Policy = Policy::new("order-mail-ip", 20, 60);
+
+/// Whose address it is that an order names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Recipient {
+    /// The shopper has proven that the address is theirs. Mails to it are not limited.
+    Proven,
+    /// Anybody's. Five mails about unpaid orders are sent to it in a day, and twenty in an hour to all unproven
+    /// addresses that one network names. The mail about the payment is sent in any case.
+    Unproven {
+        /// The networks around the client, each with the number of clients for which it counts. None are counted
+        /// if it is empty.
+        networks: Vec<(String, u32)>,
+    },
+}
+
+/// Counts a mail about an unpaid order to an address that nobody has proven, and tells whether it may be sent. A mail
+/// that is tried again is not counted again.
+pub(super) async fn is_within_limits(
+    conn: &mut AsyncPgConnection,
+    id: EmailId,
+    to: &EmailAddress,
+    networks: &[(String, u32)],
+) -> QueryResult<bool> {
+    let address: String = Sha256::digest(to.as_str()).iter().map(|byte| format!("{byte:02x}")).collect();
+    if !rate_limit::take(conn, &TO_ADDRESS, &address).await?.allowed {
+        return Ok(false);
+    }
+    for (network, clients) in networks {
+        if !rate_limit::take(conn, &FROM_NETWORK.times(*clients), network).await?.allowed {
+            return Ok(false);
+        }
+    }
+    diesel::sql_query("UPDATE commerce.emails SET data = data - 'unproven_from' WHERE id = $1")
+        .bind::<diesel::sql_types::Uuid, _>(id)
+        .execute(conn)
+        .await?;
+    Ok(true)
+}
 
 /// Whether the mail would tell what is no longer so, or what nobody needs to know.
 pub(super) async fn is_pointless(

@@ -51,7 +51,8 @@ pub enum SentEmail {
     Sent,
     /// An earlier attempt had sent it, or an earlier mail told of the same event.
     AlreadySent,
-    /// What it would have told is no longer so: the code has run out, the account is gone. The row is removed.
+    /// What it would have told is no longer so: the code has run out, the account is gone. Or its recipient, who is not
+    /// known to want it, has had enough mails about unpaid orders. The row is removed.
     Pointless,
 }
 
@@ -169,9 +170,15 @@ async fn write_mail(
     let row = emails::table.find(email_id).select(EmailRow::as_select()).first(conn).await.optional()?;
     let Some(email) = row.filter(|row| row.sent_at.is_none()) else { return Ok(Written::Done) };
     let template: Template = email.template.parse().map_err(SendEmailError::Unwritable)?;
+    let unproven = email.data.get("unproven_from").cloned();
     let Some(Rendered { subject, text, html }) = compose(conn, settings, template, email.data).await? else {
         return Ok(Written::Pointless);
     };
+    if let Some(networks) = unproven.map(parsed::<Vec<(String, u32)>>).transpose()?
+        && !order_mails::is_within_limits(conn, email_id, &email.recipient, &networks).await?
+    {
+        return Ok(Written::Pointless);
+    }
     let (from, to) = (settings.sender.clone(), email.recipient.to_ascii().into_owned());
     Ok(Written::Mail(Mail { id: email_id, from, to, subject, text, html, created_at: email.created_at }))
 }
@@ -186,7 +193,7 @@ async fn compose(
     let shop = context! { name => settings.sender.shop_name(), url => settings.shop_url };
     let facts = match template {
         Template::VerifyEmailCode | Template::EmailChangeCode => {
-            let OfCode { code_id } = ids(data)?;
+            let OfCode { code_id } = parsed(data)?;
             let Some((user_id, created_at, _)) = find_unused_code(conn, code_id, CODE_TTL).await? else {
                 return Ok(None);
             };
@@ -196,7 +203,7 @@ async fn compose(
             context! { shop, user, code => context! { digits, expires_at => facts::moment(expires_at) } }
         }
         Template::PasswordReset | Template::SetPassword => {
-            let OfCode { code_id } = ids(data)?;
+            let OfCode { code_id } = parsed(data)?;
             // As long as the link is good, even if the code in the same mail is not any more: the mail tells both times.
             let unused = find_unused_code(conn, code_id, RESET_LINK_TTL).await?;
             let Some((user_id, created_at, attempts)) = unused else {
@@ -221,7 +228,7 @@ async fn compose(
         | Template::SecondFactorRemoved
         | Template::EmailChangeRequested
         | Template::EmailChanged => {
-            let OfUser { user_id } = ids(data)?;
+            let OfUser { user_id } = parsed(data)?;
             let Some(user) = facts::user(conn, user_id).await? else { return Ok(None) };
             context! { shop, user }
         }
@@ -230,7 +237,7 @@ async fn compose(
         | Template::OrderCancelled
         | Template::OrderShipped
         | Template::LatePaymentAlert => {
-            let OfOrder { order_id } = ids(data)?;
+            let OfOrder { order_id } = parsed(data)?;
             let Some(order) = facts::order(conn, order_id).await? else { return Ok(None) };
             if order_mails::is_pointless(conn, template, order_id).await? {
                 return Ok(None);
@@ -238,12 +245,12 @@ async fn compose(
             context! { shop, order }
         }
         Template::PaymentMismatchAlert => {
-            let OfMismatch { order_id, asked, captured, counted } = ids(data)?;
+            let OfMismatch { order_id, asked, captured, counted } = parsed(data)?;
             let Some(order) = facts::order(conn, order_id).await? else { return Ok(None) };
             context! { shop, order, asked, captured, counted }
         }
         Template::PaymentRefunded | Template::RefundFailedAlert | Template::RefundMismatchAlert => {
-            let OfRefund { refund_id } = ids(data)?;
+            let OfRefund { refund_id } = parsed(data)?;
             let Some((order_id, refund)) = facts::refund(conn, refund_id).await? else { return Ok(None) };
             let Some(order) = facts::order(conn, order_id).await? else { return Ok(None) };
             context! { shop, order, refund }
@@ -280,7 +287,7 @@ struct OfRefund {
     refund_id: RefundId,
 }
 
-fn ids<T: for<'de> Deserialize<'de>>(data: serde_json::Value) -> Result<T, SendEmailError> {
+fn parsed<T: for<'de> Deserialize<'de>>(data: serde_json::Value) -> Result<T, SendEmailError> {
     serde_json::from_value(data).map_err(|error| SendEmailError::Unwritable(error.to_string()))
 }
 

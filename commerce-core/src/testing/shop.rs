@@ -14,6 +14,7 @@ use crate::inventory::{
     self, AdjustStock, Demand, MAIN_LOCATION, ReservationStatus, ReserveError, ReservedFor,
 };
 use crate::money::Currency;
+use crate::notifications::Recipient;
 use crate::orders::{self, NewLine, NewOrder, NewOrderSource, Order};
 use crate::pricing::{LineInput, PriceInput, price};
 use crate::request::{Actor, Origin};
@@ -59,7 +60,7 @@ pub fn order_wish(owner: Owner) -> PlaceOrder {
         email: email("ada@example.com"),
         shipping_address: address(),
         billing_address: None,
-        tell_before_payment: true,
+        recipient: Recipient::Proven,
         expected_total: None,
         origin: guest_origin(),
     }

@@ -140,20 +140,23 @@ async fn columns_and_cells_that_are_missing_change_nothing_and_others_change_wha
     db.finish().await;
 }
 
+/// Only the first row of a product says it.
 #[tokio::test]
-async fn a_gift_card_is_refused_by_the_name_of_its_column() {
+async fn a_gift_card_is_left_out_by_name_and_the_rest_is_imported() {
     let db = TestDatabase::new().await;
     let conn = &mut db.conn().await;
     let csv = format!(
-        "{OLD}\ngift,Gift Card,25,,0,,deny,false,false,,,TRUE,,,\nmug,Mug,10,3,300,shopify,deny,true,true,,,false,,,\n"
+        "{OLD}\ngift,Gift Card,25,,0,,deny,false,false,,,TRUE,,,\ngift,,50,,0,,deny,false,false,,,,,,\n\
+         mug,Mug,10,3,300,shopify,deny,true,true,,,false,,,\n"
     );
-    let errors = wrong_lines(import(conn, &csv, ImportOptions::default()).await);
-    let error = &errors[0];
-    assert_eq!((errors.len(), error.line, error.column.as_str()), (1, 2, "Gift Card"));
-    assert_eq!(error.message, "is TRUE: gift cards are not sold in this shop");
-    let skip = ImportOptions { on_error: OnError::Skip, ..ImportOptions::default() };
-    assert_eq!(counts(&import(conn, &csv, skip).await.unwrap()), [1, 0, 0, 1]);
+    let report = import(conn, &csv, ImportOptions::default()).await.unwrap();
+    assert_eq!(counts(&report), [1, 0, 0, 1]);
+    let gift_cards = &report.warnings.0[&WarningKind::GiftCard];
+    let place = &gift_cards.examples[0];
+    assert_eq!((gift_cards.total, place.line, place.column.as_str()), (1, 2, "Gift Card"));
+    assert_eq!(place.message, "is TRUE");
     assert_eq!(find(conn, "gift").await, None);
+    assert!(find(conn, "mug").await.is_some());
     db.finish().await;
 }
 

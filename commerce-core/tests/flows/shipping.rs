@@ -106,7 +106,7 @@ async fn staff_take_the_steps_that_their_role_allows_and_each_is_in_the_audit_lo
     assert_eq!(db.stock(variant).await, (0, 0));
     let late = move_order(&mut conn, wish(OrderStep::Cancel, Role::Admin)).await;
     assert!(matches!(late, Err(MoveOrderError::Cancel(CancelOrderError::TooLate(_)))), "{late:?}");
-    let noted = note_order(&mut conn, id, "Ring twice.", &author(Role::Support)).await.unwrap().unwrap();
+    let noted = note_order(&mut conn, id, "Ring twice.", &author(Role::Support)).await.unwrap();
     assert_eq!(noted.data["text"], "Ring twice.");
 
     let entries =

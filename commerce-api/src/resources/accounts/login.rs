@@ -64,7 +64,7 @@ impl Accounts {
         if let Some(account) = credentials.account() {
             Attribution::note(request, account);
         }
-        let proven = match credentials.check(&self.0.hasher, password).await {
+        let proven = match credentials.check(&self.0.hasher_for(from.as_ref()), password).await {
             Ok(proven) => proven,
             Err(error) => {
                 if !matches!(error, LoginError::InvalidCredentials) {

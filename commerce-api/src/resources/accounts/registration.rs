@@ -7,11 +7,13 @@ use commerce_core::email_address::EmailAddress;
 use commerce_core::error::FieldErrors;
 use commerce_core::flows::{self, Register, RegisterError, VerifiedEmail};
 use diesel_async::AsyncPgConnection;
+use poem::Request;
 use poem_openapi::types::Example;
 use poem_openapi::{Object, OpenApi};
 
 use crate::http::answer::{Accepted, NoContent};
 use crate::http::body::Body;
+use crate::http::client_ip::ClientIp;
 use crate::http::even_time::in_even_time;
 use crate::http::problem::{Code, Fault, OnlyDatabase, Problem, Refusal, Refused};
 use crate::http::state::State;
@@ -35,6 +37,7 @@ impl Registrations {
     async fn register(
         &self,
         body: Body<RegisterRequest>,
+        request: &Request,
     ) -> Result<Accepted<MailSent>, Refused<RegisterError>> {
         in_even_time(async {
             if let Err(limited) = self.0.limits.by_account("register", &body.email).await {
@@ -43,7 +46,8 @@ impl Registrations {
             }
             let wish = body.value.wish()?;
             let state = self.0.clone();
-            let register = async move { flows::register(&state.pool, &state.hasher, wish).await };
+            let hasher = state.hasher_for(request.data::<ClientIp>());
+            let register = async move { flows::register(&state.pool, &hasher, wish).await };
             self.0.to_its_end(register).await??;
             Ok(Accepted::new(MailSent::example()))
         })

@@ -163,13 +163,12 @@ struct CartCaller {
 impl Carts {
     /// Counts what the cart will keep from other shoppers, in mode `cart`.
     async fn count_held(&self, items: &[Item], request: &Request) -> Result<(), Problem> {
-        match self.0.shop.reservation_mode {
-            ReservationMode::Checkout => Ok(()),
-            ReservationMode::Cart => {
-                let units = items.iter().map(|item| item.quantity).fold(0, i64::saturating_add);
-                self.0.limits.count_units(units, request.data::<ClientIp>()).await
-            }
+        let networks = self.0.limits.networks(request.data::<ClientIp>());
+        if self.0.shop.reservation_mode == ReservationMode::Checkout || networks.is_empty() {
+            return Ok(());
         }
+        let units = cart::count_units_of(&mut *self.0.conn().await?, items).await?;
+        self.0.limits.count_units(units, &networks).await
     }
 }
 

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use commerce_core::flows::{
-    self, AdvanceOrderError, Dispatch, MoveOrder, MoveOrderError, move_order, note_order,
+    self, AdvanceOrderError, Dispatch, MoveOrder, MoveOrderError, NoteOrderError, move_order, note_order,
 };
 use commerce_core::ids::{OrderId, UserId};
 use commerce_core::orders::{self, EventKind, ListOrdersError, OrderFilter, OrderSort};
@@ -146,14 +146,24 @@ impl AdminOrders {
         id: Path<Uuid>,
         #[oai(name = "Idempotency-Key")] key: IdempotencyKey,
         body: Body<NoteRequest>,
-    ) -> Result<Created<OrderEvent>, Refused<MoveOrderError>> {
+    ) -> Result<Created<OrderEvent>, Refused<NoteOrderError>> {
         let request = key.request(&staff, body.raw());
         let (id, author, text) = (OrderId(id.0), staff.author(), body.value.text);
         let effect = async move |conn: &mut AsyncPgConnection| {
-            let event = note_order(conn, id, &text, &author).await?.ok_or(MoveOrderError::NotFound)?;
-            Ok::<_, MoveOrderError>(OrderEvent::from(event))
+            note_order(conn, id, &text, &author).await.map(OrderEvent::from)
         };
         self.0.write("note_order", request, effect).await
+    }
+}
+
+impl Refusal for NoteOrderError {
+    const CODES: &'static [Code] = &[Code::NotFound];
+
+    fn problem(self) -> Problem {
+        match self {
+            Self::NotFound => Problem::not_found("order"),
+            Self::Database(error) => error.into(),
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use commerce_core::flows::{
     CancelOrderError, CancelledBy, PlaceOrder, PlaceOrderError, cancel_order, place_order_and_answer,
 };
 use commerce_core::ids::OrderId;
+use commerce_core::notifications::Recipient;
 use commerce_core::orders::{self, ListOrdersError, OrderFilter, OrderSort};
 use commerce_core::page::{Limit, Page};
 use commerce_core::{accounts, cart};
@@ -46,15 +47,13 @@ impl Orders {
         body: Body<CheckoutRequest>,
         request: &Request,
     ) -> Result<Created<Order>, Refused<PlaceOrderError>> {
-        let from = request.data::<ClientIp>();
+        let networks = self.0.limits.networks(request.data::<ClientIp>());
         let request = key.request(&shopper, body.raw());
-        let mut wish = self.wish(&shopper, &body).await?;
-        // A request that is sent again finds its cart ordered, and counts nothing.
-        let units = cart::count_units(&mut *self.0.conn().await?, shopper.owner()).await?;
-        if units > 0 {
-            self.0.limits.count_units(units, from).await?;
-            wish.tell_before_payment = self.is_own_email(&shopper, &wish.email).await?
-                || self.0.limits.may_mail(&wish.email, from).await?;
+        let wish = self.wish(&shopper, &body, networks.clone()).await?;
+        if !networks.is_empty() {
+            // A request that is sent again finds its cart ordered, and counts nothing.
+            let units = cart::count_units(&mut *self.0.conn().await?, shopper.owner()).await?;
+            self.0.limits.count_units(units, &networks).await?;
         }
         let (state, kept) = (self.0.clone(), request.clone());
         let effect = async move |conn: &mut AsyncPgConnection| {
@@ -139,25 +138,38 @@ impl Orders {
 
 impl Orders {
     /// The wish of the body, checked as far as that is possible without locks.
-    async fn wish(&self, shopper: &Shopper, body: &CheckoutRequest) -> Result<PlaceOrder, Problem> {
+    async fn wish(
+        &self,
+        shopper: &Shopper,
+        body: &CheckoutRequest,
+        networks: Vec<(String, u32)>,
+    ) -> Result<PlaceOrder, Problem> {
+        let user = match shopper.owner().user_id() {
+            Some(user_id) => accounts::find_user(&mut *self.0.conn().await?, user_id).await?,
+            None => None,
+        };
         let billing_address = body.billing_address.as_ref();
         let shipping_address = body.shipping_address.checked("/shipping_address");
         let billing_address = billing_address.map(|address| address.checked("/billing_address")).transpose();
-        let email = match &body.email {
-            Some(text) => text.parse::<EmailAddress>().map_err(|error| error.to_string()),
-            None => self.own_email(shopper).await?.ok_or_else(|| {
-                "is required for guests, because mails about the order are sent there".to_owned()
-            }),
+        let email = match (&body.email, &user) {
+            (Some(text), _) => text.parse::<EmailAddress>().map_err(|error| error.to_string()),
+            (None, Some(user)) => Ok(user.email.clone()),
+            (None, None) => {
+                Err("is required for guests, because mails about the order are sent there".to_owned())
+            }
         };
         let expected_total =
             body.expected_total.as_ref().map(|money| money.checked("/expected_total")).transpose()?;
         match (shipping_address, billing_address, email) {
             (Ok(shipping_address), Ok(billing_address), Ok(email)) => Ok(PlaceOrder {
                 owner: shopper.owner(),
+                recipient: match user {
+                    Some(user) if user.has_proven(&email) => Recipient::Proven,
+                    _ => Recipient::Unproven { networks },
+                },
                 email,
                 shipping_address,
                 billing_address,
-                tell_before_payment: true,
                 expected_total,
                 origin: shopper.origin(),
             }),
@@ -170,18 +182,6 @@ impl Orders {
                 Err(Problem::invalid(faults.into_iter().flatten().flatten().collect()))
             }
         }
-    }
-
-    /// Whether the mails go to the shopper's own address, which the shopper has proven.
-    async fn is_own_email(&self, shopper: &Shopper, email: &EmailAddress) -> Result<bool, Problem> {
-        let Some(user_id) = shopper.owner().user_id() else { return Ok(false) };
-        let user = accounts::find_user(&mut *self.0.conn().await?, user_id).await?;
-        Ok(user.is_some_and(|user| user.email == *email && user.email_verified_at.is_some()))
-    }
-
-    async fn own_email(&self, shopper: &Shopper) -> Result<Option<EmailAddress>, Problem> {
-        let Some(user_id) = shopper.owner().user_id() else { return Ok(None) };
-        Ok(accounts::find_user(&mut *self.0.conn().await?, user_id).await?.map(|user| user.email))
     }
 }
 

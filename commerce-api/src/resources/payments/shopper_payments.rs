@@ -95,6 +95,11 @@ impl Payments {
     ) -> Result<Okay<Payment>, Refused<SettlePaymentError>> {
         let request = key.request(&shopper, b"");
         let (order, payment) = self.find_own(&shopper, PaymentId(id.0)).await?;
+        // The provider is not asked again for what was answered.
+        let nothing = async |_: &mut AsyncPgConnection| Ok::<_, SettlePaymentError>(());
+        if let Some(answered) = self.0.begin("confirm_payment", request.clone(), nothing).await? {
+            return Ok(answered);
+        }
         let Some(provider) = self.0.providers.get(&payment.provider) else {
             return Err(Problem::unavailable(format_args!("{} is switched off", payment.provider)).into());
         };

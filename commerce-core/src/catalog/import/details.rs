@@ -1,7 +1,7 @@
 //! What a row says about what its variant carries: how it is counted, sent, taxed and recognised. An empty
 //! cell says nothing, and a cell that cannot be read is left out with a warning.
 
-use super::findings::{Findings, WarningKind};
+use super::findings::{Findings, LineError, WarningKind};
 use super::line::{error, image};
 use super::prices::Prices;
 use super::table::{Header, Row};
@@ -104,13 +104,14 @@ impl Details {
         }
     }
 
-    /// What the row says. A gift card is an error.
+    /// Whether the row is of a gift card, with the place that says so.
+    pub fn gift_card(&self, row: &Row) -> Option<LineError> {
+        let text = row.cell(self.gift_card.place);
+        (parse_bool(text) == Ok(true)).then(|| error(row, &self.gift_card.name, format!("is {text}")))
+    }
+
+    /// What the row says.
     pub fn read(&self, row: &Row, prices: Prices, found: &mut Findings) -> VariantPatch {
-        let gift_card = row.cell(self.gift_card.place);
-        if parse_bool(gift_card) == Ok(true) {
-            let message = format!("is {gift_card}: gift cards are not sold in this shop");
-            found.errors.push(error(row, &self.gift_card.name, message));
-        }
         let continue_selling = self.policy.read(row, found, |text| match self.words {
             Words::Plain => parse_bool(text),
             Words::Shopify => parse_policy(text),

@@ -104,6 +104,8 @@ text_enum! {
         ScheduledSale = "scheduled_sale",
         /// There is no price, so the source does not sell it. It is left out.
         NoPrice = "no_price",
+        /// The product is a gift card. It is left out.
+        GiftCard = "gift_card",
         /// Products of this kind cannot be imported.
         UnknownType = "unknown_type",
     }
@@ -134,6 +136,7 @@ impl WarningKind {
             Self::AnyValue => "a variation fits any value of an option; its value is \"Any\"",
             Self::ScheduledSale => "a sale price is for some time only, and left out",
             Self::NoPrice => "the source does not sell what has no price; it is left out",
+            Self::GiftCard => "gift cards are not sold in this shop, and are left out",
             Self::UnknownType => "products of this type cannot be imported, and are left out",
         }
     }

@@ -24,6 +24,7 @@ pub(super) struct Group {
     images: Vec<(u64, LineImage)>,
     /// Images beyond the limit.
     further_images: usize,
+    gift_card: Option<LineError>,
     /// The names of the options in the order of the columns, possibly with gaps. `None` if the first row is
     /// broken.
     pub option_names: Option<Vec<String>>,
@@ -41,6 +42,7 @@ impl Group {
             variants: Vec::new(),
             images: Vec::new(),
             further_images: 0,
+            gift_card: None,
             option_names,
             faults: Vec::new(),
         }
@@ -61,6 +63,9 @@ impl Group {
     pub fn add(&mut self, number: u64, line: Line) {
         if self.head.is_none() {
             self.head = line.head;
+        }
+        if self.gift_card.is_none() {
+            self.gift_card = line.gift_card;
         }
         if let Some(variant) = line.variant {
             // One variant too many is enough to refuse the product. A file with one endless product must not
@@ -89,6 +94,10 @@ impl Group {
         currency: Currency,
         found: &mut Findings,
     ) -> Option<ImportedProduct> {
+        if let Some(place) = self.gift_card {
+            found.warn(WarningKind::GiftCard, place);
+            return None;
+        }
         // Images with a position come first, sorted by position.
         self.images.sort_by_key(|(_, image)| image.position.unwrap_or(i64::MAX));
         if self.layout == Layout::WooCommerce {

@@ -19,6 +19,8 @@ pub(super) struct Line {
     pub head: Option<Head>,
     pub variant: Option<LineVariant>,
     pub images: Vec<LineImage>,
+    /// The place that says that the product is a gift card.
+    pub gift_card: Option<LineError>,
 }
 
 #[derive(Debug)]

@@ -115,7 +115,7 @@ impl Reader for Native {
             url => vec![image(row, "image_url", url, self.cell(row, "image_alt"), None, found)],
         };
         images.extend(variant.as_ref().and_then(LineVariant::image));
-        Line { head, variant, images }
+        Line { head, variant, images, gift_card: None }
     }
 }
 

@@ -167,7 +167,7 @@ impl Reader for Shopify {
                 .chain(&self.option_values)
                 .any(|c| !row.cell(*c).is_empty());
         let variant = has_variant.then(|| self.variant(row, option_names, found)).flatten();
-        Line { head, variant, images: self.images(row, found) }
+        Line { head, variant, images: self.images(row, found), gift_card: self.details.gift_card(row) }
     }
 }
 

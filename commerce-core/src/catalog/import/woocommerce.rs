@@ -146,15 +146,16 @@ impl Reader for WooCommerce {
                 let mut options = self.attributes(row);
                 // A name without a value stands for any value.
                 options.retain(|(name, _)| !name.is_empty());
-                Line { head: None, variant: self.variant(row, options, found), images }
+                Line { variant: self.variant(row, options, found), images, ..Line::default() }
             }
-            "variable" => Line { head: self.head(row, found), variant: None, images },
+            "variable" => Line { head: self.head(row, found), images, ..Line::default() },
             _ => {
                 let head = self.head(row, found);
                 Line {
                     variant: head.is_some().then(|| self.variant(row, Vec::new(), found)).flatten(),
                     head,
                     images,
+                    gift_card: None,
                 }
             }
         }
