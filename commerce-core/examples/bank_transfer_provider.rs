@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use commerce_core::money::Money;
 use commerce_core::payments::{
-    Capture, Outcome, Payment, PaymentKey, PaymentProvider, ProviderError, ProviderName, Providers, Refund,
+    Capture, Invoice, Outcome, Payment, PaymentKey, PaymentProvider, ProviderError, ProviderName, Providers, Refund,
     RefundKey, RefundOutcome, RequiredAction, WebhookDelivery, WebhookError, WebhookEvent,
 };
 use futures_util::FutureExt as _;
@@ -87,7 +87,11 @@ impl PaymentProvider for BankTransfer {
         if asks_nothing { Ok(()) } else { Err("a bank transfer has no details".to_owned()) }
     }
 
-    fn start<'a>(&'a self, payment: &'a Payment) -> BoxFuture<'a, Result<Outcome, ProviderError>> {
+    fn start<'a>(
+        &'a self,
+        payment: &'a Payment,
+        _: &'a Invoice,
+    ) -> BoxFuture<'a, Result<Outcome, ProviderError>> {
         async { Ok(self.waiting(payment)) }.boxed()
     }
 

@@ -214,6 +214,7 @@ diesel::table! {
         version -> Int4,
         tax_included_minor -> Int8,
         source -> Text,
+        authorized_minor -> Int8,
     }
 }
 
@@ -238,6 +239,9 @@ diesel::table! {
         fee_minor -> Nullable<Int8>,
         fee_currency -> Nullable<Text>,
         ask_again_at -> Nullable<Timestamptz>,
+        capture_method -> Text,
+        authorized_minor -> Int8,
+        lapses_at -> Nullable<Timestamptz>,
     }
 }
 

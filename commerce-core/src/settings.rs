@@ -27,6 +27,18 @@ text_enum! {
     }
 }
 
+text_enum! {
+    /// When money is taken that a shopper has agreed to pay.
+    pub enum CapturePolicy {
+        /// At once.
+        Automatic = "automatic",
+        /// When the order is shipped. Until then it is authorized.
+        OnShipping = "on_shipping",
+        /// When staff capture it. Until then it is authorized.
+        Manual = "manual",
+    }
+}
+
 /// The rules that a shop sets for itself.
 #[derive(Debug, Clone)]
 pub struct ShopSettings {
@@ -50,6 +62,8 @@ pub struct ShopSettings {
     pub order_mail_delay: Duration,
     /// What a failed payment does to its order.
     pub payment_failure: PaymentFailurePolicy,
+    /// When money is taken. Providers that cannot authorize take it at once.
+    pub capture: CapturePolicy,
     /// The address for alerts that need a person, such as a late payment that was refunded.
     pub alert_email: Option<EmailAddress>,
 }
@@ -67,6 +81,7 @@ impl Default for ShopSettings {
             held_units_max: 300,
             order_mail_delay: Duration::from_secs(60),
             payment_failure: PaymentFailurePolicy::Keep,
+            capture: CapturePolicy::Automatic,
             alert_email: None,
         }
     }

@@ -6,7 +6,7 @@ use commerce_core::flows::{BeginPayment, begin_payment, settle_payment};
 use commerce_core::ids::RefundId;
 use commerce_core::money::{Currency, Money};
 use commerce_core::page::Limit;
-use commerce_core::payments::{Capture, Outcome, ProviderName, list_refunds};
+use commerce_core::payments::{Capture, CaptureMethod, Outcome, ProviderName, list_refunds};
 use commerce_core::settings::ShopSettings;
 use commerce_core::testing::guest_origin;
 use diesel_async::SimpleAsyncConnection as _;
@@ -194,6 +194,7 @@ async fn refused_refund(shop: &TestShop) -> RefundId {
         owner,
         provider: ProviderName::MOCK,
         amount: None,
+        capture_method: CaptureMethod::Automatic,
         request: json!({ "refund": "refuse" }),
         request_key: rand::random(),
         origin: guest_origin(),

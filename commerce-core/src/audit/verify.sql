@@ -106,7 +106,7 @@ FROM commerce.orders o
 WHERE o.status = 'pending_payment'
   AND o.expires_at < commerce.clock() - CASE
       WHEN EXISTS (SELECT FROM commerce.payments p
-                   WHERE p.order_id = o.id AND p.status IN ('pending', 'requires_action', 'processing'))
+                   WHERE p.order_id = o.id AND p.status IN ('pending', 'requires_action', 'processing', 'authorized'))
       THEN interval '2 hours' ELSE interval '10 minutes' END
 UNION ALL
 SELECT 'I5', 'stock_reservations ' || id, 'is held since it lapsed at ' || expires_at

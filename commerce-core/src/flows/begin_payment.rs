@@ -11,7 +11,7 @@ use crate::ids::{OrderId, PaymentId};
 use crate::money::Money;
 use crate::orders::{self, EventKind, OrderStatus};
 use crate::payments::limits::ATTEMPTS_MAX;
-use crate::payments::{self, NewPayment, Payment, ProviderName};
+use crate::payments::{self, CaptureMethod, NewPayment, Payment, ProviderName};
 use crate::request::Origin;
 
 /// A request to pay an order or a part of it.
@@ -25,6 +25,8 @@ pub struct BeginPayment {
     pub provider: ProviderName,
     /// The amount. `None` means all that is due and that no open attempt may still bring.
     pub amount: Option<Money>,
+    /// When the provider takes the money.
+    pub capture_method: CaptureMethod,
     /// The shopper's part of the request. The provider has checked it.
     pub request: serde_json::Value,
     /// Identifies the request. The same request resumes its attempt.
@@ -145,6 +147,7 @@ pub async fn begin_payment(
             request: wish.request,
             amount_minor: amount.amount_minor,
             currency: amount.currency,
+            capture_method: wish.capture_method,
             request_key: Some(wish.request_key.to_vec()),
         };
         let payment = payments::insert(conn, new_payment).await?;

@@ -5,6 +5,7 @@ use diesel::result::Error as QueryError;
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 use serde_json::json;
 
+use super::end_payment::end_at_provider;
 use super::refund_payment::request_refund;
 use crate::db::{Retryable, current_time};
 use crate::ids::OrderId;
@@ -71,6 +72,9 @@ pub(super) async fn cancel_locked(
         CancelReason::Expired => AttemptStatus::Expired,
         _ => AttemptStatus::Cancelled,
     };
+    for payment in payments::list_open(conn, id).await? {
+        end_at_provider(conn, payment.id).await?;
+    }
     payments::close_open(conn, id, closed_as).await?;
     let promised = payments::promised_by_payment(conn, id).await?;
     for payment in

@@ -5,12 +5,16 @@
 //! between them: [`begin_payment`], the call, [`settle_payment`]. [`register`] takes the pool, because it
 //! hashes passwords while it holds no connection.
 
+mod authorization;
 mod begin_payment;
 mod cancel_order;
+mod capture_payment;
 mod change_email;
+mod check_payment;
 mod complete_refund;
 mod create_product;
 mod delete_account;
+mod end_payment;
 mod excess_payment;
 mod expire_orders;
 mod import_options;
@@ -37,13 +41,16 @@ mod verify_email;
 pub use crate::orders::CancelledBy;
 pub use begin_payment::{BeginPayment, BeginPaymentError, begin_payment};
 pub use cancel_order::{CancelOrderError, cancel_order};
+pub use capture_payment::{CapturePaymentError, capture_order, capture_payment, void_payment};
 pub use change_email::{confirm_email_change, request_email_change};
+pub use check_payment::{CheckPayment, CheckPaymentError, run_check};
 pub use complete_refund::{CompleteRefundError, complete_refund};
 pub use create_product::{
     CreateCombinations, CreateProduct, CreateProductError, CreateVariant, create_combinations,
     create_product, create_variant,
 };
 pub use delete_account::{DeleteAccountError, delete_account, delete_account_of};
+pub use end_payment::{EndPayment, run_end};
 pub use expire_orders::{
     ExpireOrdersError, expire_attempted_orders, expire_orders, expire_unattempted_orders,
 };

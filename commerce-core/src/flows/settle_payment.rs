@@ -6,7 +6,10 @@ use diesel::result::Error as QueryError;
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 use serde_json::json;
 
+use super::authorization::{authorization_ended, authorized};
 use super::cancel_order::cancel_locked;
+use super::check_payment::check_later;
+use super::end_payment::end_at_provider;
 use super::excess_payment::give_back_excess;
 use super::late_payment::settle_late;
 use crate::db::{Retryable, current_time};
@@ -15,7 +18,9 @@ use crate::inventory;
 use crate::money::Money;
 use crate::notifications::{NewEmail, Template, enqueue_email};
 use crate::orders::{self, CancelReason, EventKind, LockedOrder, Order, OrderStatus, Received};
-use crate::payments::{self, Capture, LockedPayment, Outcome, Payment, RequiredAction};
+use crate::payments::{
+    self, AttemptStatus, Authorization, Capture, LockedPayment, Outcome, Payment, RequiredAction,
+};
 use crate::request::Origin;
 use crate::settings::{PaymentFailurePolicy, ShopSettings};
 
@@ -51,7 +56,17 @@ pub async fn settle_payment(
         let mut order =
             orders::lock(conn, order_id).await?.ok_or(SettlePaymentError::NotFound(payment_id))?;
         let mut payment = payments::lock(conn, payment_id).await?;
+        let was_authorized = payment.status == AttemptStatus::Authorized;
         match outcome {
+            Outcome::Authorized(authorization) => {
+                if counts(&order, &payment, authorization.authorized) {
+                    authorized(conn, &mut order, &mut payment, &authorization, origin).await?;
+                } else {
+                    let Authorization { reference, authorized, .. } = authorization;
+                    uncounted(conn, shop, &mut payment, &Capture::new(reference, authorized), origin).await?;
+                    end_at_provider(conn, payment_id).await?;
+                }
+            }
             Outcome::Succeeded(capture) => {
                 succeeded(conn, shop, &mut order, &mut payment, &capture, origin).await?
             }
@@ -63,6 +78,9 @@ pub async fn settle_payment(
                 goes_on(conn, &mut payment, reference, Some(action)).await?
             }
             Outcome::Processing { reference } => goes_on(conn, &mut payment, reference, None).await?,
+        }
+        if was_authorized && payment.status != AttemptStatus::Authorized {
+            authorization_ended(conn, shop, &mut order).await?;
         }
         Ok(payment.into_payment())
     })
@@ -76,7 +94,11 @@ async fn goes_on(
     reference: String,
     action: Option<RequiredAction>,
 ) -> QueryResult<()> {
-    if payment.status.is_open() { payment.go_on(conn, reference, action).await } else { Ok(()) }
+    if !payment.status.is_open() || payment.status == AttemptStatus::Authorized {
+        return Ok(());
+    }
+    payment.go_on(conn, reference, action).await?;
+    check_later(conn, payment).await
 }
 
 async fn failed(

@@ -1,13 +1,17 @@
 //! Applies what a verified webhook reports. It is safe in any order and any number of times.
 
+use diesel::QueryResult;
 use diesel::result::Error as QueryError;
-use diesel_async::AsyncPgConnection;
+use diesel_async::{AsyncConnection, AsyncPgConnection};
+use serde_json::json;
 
 use super::complete_refund::{CompleteRefundError, complete_refund};
 use super::settle_payment::{SettlePaymentError, settle_payment};
 use crate::db::Retryable;
 use crate::ids::{PaymentId, RefundId};
-use crate::payments::{self, PaymentKey, ProviderName, RefundKey, WebhookEvent};
+use crate::notifications::{NewEmail, Template, enqueue_email};
+use crate::orders::{self, EventKind};
+use crate::payments::{self, Dispute, PaymentKey, ProviderName, RefundKey, WebhookEvent};
 use crate::request::Origin;
 use crate::settings::ShopSettings;
 
@@ -69,11 +73,42 @@ pub async fn settle_webhook(
             let id = find_refund(conn, provider, refund).await?;
             complete_refund(conn, shop, id, outcome, &Origin::system()).await?;
         }
+        WebhookEvent::Dispute { event_id, payment, dispute } => {
+            let id = find_payment(conn, provider, payment).await?;
+            tell_dispute(conn, shop, id, event_id, dispute).await?;
+        }
         WebhookEvent::Ignored { event_id, kind } => {
             tracing::debug!(%provider, event_id, kind, "a webhook event was ignored");
         }
     }
     Ok(())
+}
+
+/// The order shows the dispute, and the shop gets an alert. The sums stay: the provider's bank has not decided.
+async fn tell_dispute(
+    conn: &mut AsyncPgConnection,
+    shop: &ShopSettings,
+    payment_id: PaymentId,
+    event_id: &str,
+    dispute: &Dispute,
+) -> QueryResult<()> {
+    conn.transaction(async |conn| {
+        let Some(order_id) = payments::order_of(conn, payment_id).await? else { return Ok(()) };
+        let Some(order) = orders::lock(conn, order_id).await? else { return Ok(()) };
+        let Dispute { reference, amount, reason, state, .. } = dispute;
+        let data = json!({
+            "payment_id": payment_id, "reference": reference, "amount_minor": amount.amount_minor,
+            "currency": amount.currency, "reason": reason, "state": state,
+        });
+        orders::record(conn, order.id, EventKind::PaymentDisputed, data, &Origin::system()).await?;
+        let Some(alert_email) = &shop.alert_email else { return Ok(()) };
+        let mut alert = NewEmail::about_order(Template::DisputeAlert, order.id, alert_email).once_an_event(event_id);
+        alert.data = json!({
+            "order_id": order.id, "amount": amount.to_string(), "reason": reason, "state": state,
+        });
+        enqueue_email(conn, alert).await
+    })
+    .await
 }
 
 async fn find_payment(

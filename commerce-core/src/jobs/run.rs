@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::kinds::{DeleteFiles, IndexProducts, Kind, RefundPayment, ResizeImage, SendEmail};
+use super::kinds::{
+    CheckPayment, DeleteFiles, EndPayment, IndexProducts, Kind, RefundPayment, ResizeImage, SendEmail,
+};
 use crate::catalog::image::{self, Media};
 use crate::db::Pool;
 use crate::flows;
@@ -50,6 +52,14 @@ pub async fn run(job: &ClaimedJob, services: &Services) -> Result<(), Failure> {
             let RefundPayment { refund_id } = job.payload()?;
             flows::run_refund(pool, &services.shop, &services.providers, refund_id, lease).await?;
             tracing::info!(%refund_id, "refund ended");
+        }
+        Kind::CheckPayment => {
+            let CheckPayment { payment_id } = job.payload()?;
+            flows::run_check(pool, &services.shop, &services.providers, payment_id, lease).await?;
+        }
+        Kind::EndPayment => {
+            let EndPayment { payment_id } = job.payload()?;
+            flows::run_end(pool, &services.shop, &services.providers, payment_id, lease).await?;
         }
         Kind::ResizeImage => {
             let ResizeImage { image_id } = job.payload()?;

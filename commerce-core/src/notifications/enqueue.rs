@@ -88,6 +88,11 @@ impl NewEmail {
         Self { dedupe_key: once_for(self.template, payment), ..self }
     }
 
+    /// Sends the mail once for an event of a provider.
+    pub fn once_an_event(self, event_id: &str) -> Self {
+        self.once_each(event_id)
+    }
+
     /// Sends the mail once for each attempt at the refund. The provider is given the same key.
     pub fn once_an_attempt(self, provider_key: &str) -> Self {
         Self { dedupe_key: once_for(self.template, provider_key), ..self }

@@ -233,6 +233,7 @@ async fn compose(
             context! { shop, user }
         }
         Template::OrderReceived
+        | Template::OrderAuthorized
         | Template::OrderConfirmed
         | Template::OrderCancelled
         | Template::OrderShipped
@@ -248,6 +249,16 @@ async fn compose(
             let OfMismatch { order_id, asked, captured, counted } = parsed(data)?;
             let Some(order) = facts::order(conn, order_id).await? else { return Ok(None) };
             context! { shop, order, asked, captured, counted }
+        }
+        Template::AuthorizationLapsesAlert => {
+            let OfAuthorization { order_id, lapses_at } = parsed(data)?;
+            let Some(order) = facts::order(conn, order_id).await? else { return Ok(None) };
+            context! { shop, order, lapses_at => facts::moment(lapses_at) }
+        }
+        Template::DisputeAlert => {
+            let OfDispute { order_id, amount, reason, state } = parsed(data)?;
+            let Some(order) = facts::order(conn, order_id).await? else { return Ok(None) };
+            context! { shop, order, amount, reason, state }
         }
         Template::PaymentRefunded | Template::RefundFailedAlert | Template::RefundMismatchAlert => {
             let OfRefund { refund_id } = parsed(data)?;
@@ -280,6 +291,20 @@ struct OfMismatch {
     asked: String,
     captured: String,
     counted: bool,
+}
+
+#[derive(Deserialize)]
+struct OfAuthorization {
+    order_id: OrderId,
+    lapses_at: DateTime<Utc>,
+}
+
+#[derive(Deserialize)]
+struct OfDispute {
+    order_id: OrderId,
+    amount: String,
+    reason: String,
+    state: String,
 }
 
 #[derive(Deserialize)]

@@ -31,6 +31,8 @@ text_enum! {
         EmailChanged = "email_changed",
         /// `order_id`: placed, and waits for payment.
         OrderReceived = "order_received",
+        /// `order_id`: a provider holds the money, which is taken later.
+        OrderAuthorized = "order_authorized",
         /// `order_id`: paid.
         OrderConfirmed = "order_confirmed",
         /// `order_id`: cancelled, and why.
@@ -44,6 +46,10 @@ text_enum! {
         /// `order_id`, `asked`, `captured` and `counted`, to the shop: a provider took another amount, or another currency,
         /// than it was asked to.
         PaymentMismatchAlert = "payment_mismatch_alert",
+        /// `order_id` and `lapses_at`, to the shop: authorized money is soon lost, unless it is captured.
+        AuthorizationLapsesAlert = "authorization_lapses_alert",
+        /// `order_id`, `amount`, `reason` and `state`, to the shop: a shopper's bank disputes a payment.
+        DisputeAlert = "dispute_alert",
         /// `refund_id`, to the shop: a provider refused to give money back.
         RefundFailedAlert = "refund_failed_alert",
         /// `refund_id`, to the shop: a provider gave money back that had gone back another way.

@@ -74,6 +74,7 @@ mod tests {
             total_minor: 100,
             paid_minor,
             refunded_minor: 0,
+            authorized_minor: 0,
             shipping_address: shipping_address.unwrap(),
             billing_address: None,
             cancel_reason: None,

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
-use super::{CancelReason, FulfillmentStatus, Order, OrderStatus, TransitionError, derive_payment_status};
+use super::{CancelReason, FulfillmentStatus, Order, OrderStatus, Sums, TransitionError, derive_payment_status};
 use crate::db::clock;
 use crate::ids::{OrderId, VariantId};
 use crate::schema::{order_lines, orders};
@@ -64,6 +64,7 @@ impl LockedOrder {
         self.0.cancel_reason = Some(reason);
         self.0.cancelled_at = Some(now);
         self.0.stock_released_at = Some(now);
+        self.0.authorized_minor = 0;
     }
 
     /// Restores a cancelled order as a paid one.
@@ -88,6 +89,21 @@ impl LockedOrder {
                 Received::BecamePaid
             }
             _ => Received::Counted,
+        }
+    }
+
+    /// Sets what providers hold for the order. An order that is covered by it waits for its payment `until` then.
+    pub(crate) fn set_authorized(&mut self, amount_minor: i64, until: DateTime<Utc>) {
+        self.0.authorized_minor = amount_minor;
+        if amount_minor > 0 && self.is_covered() {
+            self.wait_until(until);
+        }
+    }
+
+    /// Sets until when the order can be paid, if it waits for a payment.
+    pub(crate) fn wait_until(&mut self, until: DateTime<Utc>) {
+        if self.status == OrderStatus::PendingPayment {
+            self.0.expires_at = Some(until);
         }
     }
 
@@ -117,8 +133,9 @@ pub(crate) enum Received {
 /// `version` are updated automatically.
 pub(crate) async fn update(conn: &mut AsyncPgConnection, order: &mut LockedOrder) -> QueryResult<()> {
     let changed = &mut order.0;
+    let &mut Order { paid_minor, refunded_minor, authorized_minor, .. } = changed;
     changed.payment_status =
-        derive_payment_status(changed.total_minor, changed.paid_minor, changed.refunded_minor);
+        derive_payment_status(changed.total_minor, Sums { paid_minor, refunded_minor, authorized_minor });
     *changed = diesel::update(orders::table.find(changed.id))
         .set((
             orders::status.eq(changed.status),
@@ -126,6 +143,7 @@ pub(crate) async fn update(conn: &mut AsyncPgConnection, order: &mut LockedOrder
             orders::fulfillment_status.eq(changed.fulfillment_status),
             orders::paid_minor.eq(changed.paid_minor),
             orders::refunded_minor.eq(changed.refunded_minor),
+            orders::authorized_minor.eq(changed.authorized_minor),
             orders::cancel_reason.eq(changed.cancel_reason),
             orders::expires_at.eq(changed.expires_at),
             orders::paid_at.eq(changed.paid_at),

@@ -5,7 +5,8 @@ use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::{
-    Address, CancelReason, FulfillmentStatus, OrderSource, OrderStatus, PaymentStatus, derive_payment_status,
+    Address, CancelReason, FulfillmentStatus, OrderSource, OrderStatus, PaymentStatus, Sums,
+    derive_payment_status,
 };
 use crate::cart::Owner;
 use crate::db::clock;
@@ -53,6 +54,8 @@ pub struct Order {
     pub paid_minor: i64,
     /// The sum of succeeded refunds.
     pub refunded_minor: i64,
+    /// What providers hold for the order and have not taken yet.
+    pub authorized_minor: i64,
     /// The shipping address, as it was at checkout.
     pub shipping_address: Address,
     /// The billing address, if it differs from the shipping address.
@@ -76,6 +79,11 @@ pub struct Order {
 }
 
 impl Order {
+    /// Whether what came in and what providers hold cover the total.
+    pub fn is_covered(&self) -> bool {
+        self.paid_minor + self.authorized_minor >= self.total_minor
+    }
+
     /// What remains to be paid. A refund does not increase it.
     pub fn due_minor(&self) -> i64 {
         (self.total_minor - self.paid_minor).max(0)
@@ -215,7 +223,7 @@ pub(crate) async fn insert(conn: &AsyncPgConnection, order: NewOrder) -> QueryRe
             } else {
                 OrderStatus::PendingPayment
             }),
-            orders::payment_status.eq(derive_payment_status(totals.total_minor, 0, 0)),
+            orders::payment_status.eq(derive_payment_status(totals.total_minor, Sums::default())),
             orders::paid_at.eq(diesel::dsl::case_when(
                 totals.total_minor.into_sql::<diesel::sql_types::BigInt>().eq(0),
                 clock().nullable(),

@@ -35,6 +35,8 @@ text_enum! {
     pub enum PaymentStatus {
         /// Nothing was paid.
         Unpaid = "unpaid",
+        /// Providers hold what is due, and have not taken it yet.
+        Authorized = "authorized",
         /// Less than the total was paid.
         PartiallyPaid = "partially_paid",
         /// The total was paid.
@@ -107,11 +109,25 @@ impl OrderStatus {
     }
 }
 
+/// The sums of an order's payments and refunds, in minor units.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Sums {
+    /// What came in.
+    pub paid_minor: i64,
+    /// What was refunded.
+    pub refunded_minor: i64,
+    /// What providers hold and have not taken yet.
+    pub authorized_minor: i64,
+}
+
 /// Derives the payment status from the sums. If only the excess over the total is refunded, the order stays
 /// paid. If more is refunded, it becomes (partially) refunded.
-pub fn derive_payment_status(total_minor: i64, paid_minor: i64, refunded_minor: i64) -> PaymentStatus {
+pub fn derive_payment_status(total_minor: i64, sums: Sums) -> PaymentStatus {
+    let Sums { paid_minor, refunded_minor, authorized_minor } = sums;
     let kept = paid_minor - refunded_minor;
-    if paid_minor == 0 {
+    if authorized_minor > 0 && paid_minor < total_minor && paid_minor + authorized_minor >= total_minor {
+        PaymentStatus::Authorized
+    } else if paid_minor == 0 {
         if total_minor == 0 { PaymentStatus::Paid } else { PaymentStatus::Unpaid }
     } else if kept == 0 {
         PaymentStatus::Refunded
@@ -156,19 +172,25 @@ mod tests {
     #[test]
     fn payment_status_follows_the_sums() {
         use PaymentStatus::*;
-        for (total, paid, refunded, status) in [
-            (100, 0, 0, Unpaid),
-            (0, 0, 0, Paid),
-            (100, 40, 0, PartiallyPaid),
-            (100, 40, 40, Refunded),
-            (100, 100, 0, Paid),
-            (100, 150, 0, Overpaid),
-            (100, 150, 50, Paid),
-            (100, 150, 20, Overpaid),
-            (100, 100, 30, PartiallyRefunded),
-            (100, 100, 100, Refunded),
+        for (total, (paid_minor, refunded_minor, authorized_minor), status) in [
+            (100, (0, 0, 0), Unpaid),
+            (0, (0, 0, 0), Paid),
+            (100, (0, 0, 60), Unpaid),
+            (100, (0, 0, 100), Authorized),
+            (100, (40, 0, 60), Authorized),
+            (100, (40, 0, 0), PartiallyPaid),
+            (100, (40, 0, 10), PartiallyPaid),
+            (100, (40, 40, 0), Refunded),
+            (100, (100, 0, 0), Paid),
+            (100, (100, 0, 20), Paid),
+            (100, (150, 0, 0), Overpaid),
+            (100, (150, 50, 0), Paid),
+            (100, (150, 20, 0), Overpaid),
+            (100, (100, 30, 0), PartiallyRefunded),
+            (100, (100, 100, 0), Refunded),
         ] {
-            assert_eq!(derive_payment_status(total, paid, refunded), status, "{total} {paid} {refunded}");
+            let sums = Sums { paid_minor, refunded_minor, authorized_minor };
+            assert_eq!(derive_payment_status(total, sums), status, "{total} {sums:?}");
         }
     }
 }

@@ -17,6 +17,10 @@ text_enum! {
         Placed = "placed",
         /// A payment was begun.
         PaymentStarted = "payment_started",
+        /// A provider holds money for the order and has not taken it yet.
+        PaymentAuthorized = "payment_authorized",
+        /// Authorized money is being captured.
+        CaptureRequested = "capture_requested",
         /// A payment brought money in.
         PaymentSucceeded = "payment_succeeded",
         /// The provider refused a payment.
@@ -25,6 +29,8 @@ text_enum! {
         PaymentExpired = "payment_expired",
         /// The captured amount differs from the requested amount.
         PaymentMismatch = "payment_mismatch",
+        /// The shopper's bank disputes a payment, or has decided about a dispute.
+        PaymentDisputed = "payment_disputed",
         /// Payments now cover the total.
         Paid = "paid",
         /// Staff began to process it.

@@ -32,7 +32,7 @@ pub(crate) async fn claim_to_ask(
              FROM commerce.orders o
              CROSS JOIN LATERAL (
                  SELECT min(coalesce(p.ask_again_at, '-infinity')) AS ask_at FROM commerce.payments p
-                 WHERE p.order_id = o.id AND p.status IN ('pending', 'requires_action', 'processing')
+                 WHERE p.order_id = o.id AND p.status IN ('pending', 'requires_action', 'processing', 'authorized')
              ) attempts
              WHERE o.status = 'pending_payment' AND o.expires_at <= commerce.clock()
                AND attempts.ask_at <= commerce.clock()
@@ -43,7 +43,7 @@ pub(crate) async fn claim_to_ask(
              WHEN due.late < $2 THEN least(greatest(due.late, 1), 300, $2 - due.late)
              ELSE least(greatest(due.late, 1), 300) END)
          FROM due
-         WHERE p.order_id = due.id AND p.status IN ('pending', 'requires_action', 'processing')
+         WHERE p.order_id = due.id AND p.status IN ('pending', 'requires_action', 'processing', 'authorized')
            AND (p.ask_again_at IS NULL OR p.ask_again_at <= commerce.clock())
          RETURNING p.order_id",
     )

@@ -7,7 +7,7 @@ use diesel::prelude::*;
 use diesel::result::Error as QueryError;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
-use super::{Capture, ProviderName, RequiredAction};
+use super::{Authorization, Capture, ProviderName, RequiredAction};
 use crate::db::clock;
 use crate::ids::{OrderId, PaymentId};
 use crate::money::Currency;
@@ -23,6 +23,8 @@ text_enum! {
         RequiresAction = "requires_action",
         /// The provider will report later.
         Processing = "processing",
+        /// The provider holds the money until it is captured.
+        Authorized = "authorized",
         /// The money came in.
         Succeeded = "succeeded",
         /// The provider refused it.
@@ -38,9 +40,20 @@ text_enum! {
     }
 }
 
+text_enum! {
+    /// When the provider takes the money.
+    pub enum CaptureMethod {
+        /// As soon as the shopper has agreed.
+        Automatic = "automatic",
+        /// When the shop captures it. Until then it is authorized.
+        Manual = "manual",
+    }
+}
+
 impl AttemptStatus {
     /// Statuses in which the provider may still take money.
-    pub const OPEN: [AttemptStatus; 3] = [Self::Pending, Self::RequiresAction, Self::Processing];
+    pub const OPEN: [AttemptStatus; 4] =
+        [Self::Pending, Self::RequiresAction, Self::Processing, Self::Authorized];
 
     /// Whether the provider may still take money.
     pub fn is_open(self) -> bool {
@@ -64,6 +77,12 @@ pub struct Payment {
     pub request: serde_json::Value,
     /// The requested amount.
     pub amount_minor: i64,
+    /// When the provider takes the money.
+    pub capture_method: CaptureMethod,
+    /// The authorized amount: zero until the provider holds money for the shop.
+    pub authorized_minor: i64,
+    /// When the provider lets go of the authorized money, if the provider reports it.
+    pub lapses_at: Option<DateTime<Utc>>,
     /// The captured amount: zero until the attempt succeeds, and then what the provider reports.
     pub captured_minor: i64,
     /// The refunded amount.
@@ -145,6 +164,21 @@ impl LockedPayment {
         self.write(conn).await
     }
 
+    /// The provider holds this money until it is captured.
+    pub(crate) async fn authorize(
+        &mut self,
+        conn: &mut AsyncPgConnection,
+        authorization: &Authorization,
+    ) -> QueryResult<()> {
+        self.0.status = AttemptStatus::Authorized;
+        self.0.provider_reference = Some(authorization.reference.clone());
+        self.0.authorized_minor = authorization.authorized.amount_minor;
+        self.0.lapses_at = authorization.lapses_at;
+        self.0.action = None;
+        self.0.failure_code = None;
+        self.write(conn).await
+    }
+
     /// Records money that came in at `now`.
     pub(crate) async fn succeed(
         &mut self,
@@ -184,6 +218,8 @@ impl LockedPayment {
             .set((
                 payments::status.eq(changed.status),
                 payments::provider_reference.eq(&changed.provider_reference),
+                payments::authorized_minor.eq(changed.authorized_minor),
+                payments::lapses_at.eq(changed.lapses_at),
                 payments::captured_minor.eq(changed.captured_minor),
                 payments::refunded_minor.eq(changed.refunded_minor),
                 payments::fee_minor.eq(changed.fee_minor),
@@ -210,6 +246,7 @@ pub(crate) struct NewPayment {
     pub request: serde_json::Value,
     pub amount_minor: i64,
     pub currency: Currency,
+    pub capture_method: CaptureMethod,
     /// Identifies the request that began the attempt, so that the same request finds it again.
     pub request_key: Option<Vec<u8>>,
 }

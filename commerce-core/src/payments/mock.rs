@@ -10,7 +10,7 @@ use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AttemptStatus, Capture, Outcome, Payment, PaymentProvider, ProviderError, ProviderName, Refund,
+    AttemptStatus, Authorization, Capture, CaptureMethod, Invoice, Outcome, Payment, PaymentProvider, ProviderError, ProviderName, Refund,
     RefundOutcome, RequiredAction, WebhookDelivery, WebhookError, WebhookEvent, mock_webhook,
 };
 use crate::money::Money;
@@ -108,9 +108,19 @@ impl MockProvider {
             .map_err(|error| ProviderError::refused(ProviderName::MOCK, error))
     }
 
-    fn captured(payment: &Payment, request: &MockRequest) -> Outcome {
-        let asked = Money::new(payment.amount_minor, payment.currency);
-        let capture = Capture::new(Self::reference(payment), request.captured.unwrap_or(asked));
+    /// The shopper has agreed. The money is taken, or only held.
+    fn agreed(payment: &Payment, request: &MockRequest) -> Outcome {
+        let asked = request.captured.unwrap_or(Money::new(payment.amount_minor, payment.currency));
+        match payment.capture_method {
+            CaptureMethod::Automatic => Self::captured(payment, request, asked),
+            CaptureMethod::Manual => {
+                Outcome::Authorized(Authorization::new(Self::reference(payment), asked))
+            }
+        }
+    }
+
+    fn captured(payment: &Payment, request: &MockRequest, amount: Money) -> Outcome {
+        let capture = Capture::new(Self::reference(payment), amount);
         Outcome::Succeeded(match request.fee {
             Some(fee) => capture.with_fee(fee),
             None => capture,
@@ -125,7 +135,7 @@ impl MockProvider {
     fn begun(&self, payment: &Payment, request: &MockRequest) -> Outcome {
         let reference = Self::reference(payment);
         match request.outcome {
-            MockOutcome::Succeed => Self::captured(payment, request),
+            MockOutcome::Succeed => Self::agreed(payment, request),
             MockOutcome::Fail => Self::declined(payment),
             MockOutcome::RequireAction => {
                 let url =
@@ -150,6 +160,14 @@ impl MockProvider {
             ));
         }
         Ok(done)
+    }
+
+    /// The amount that was captured by a request whose answer was lost.
+    fn captured_unheard(&self, payment: &Payment) -> Option<Money> {
+        let begin = format!("capture {} ", payment.id);
+        let lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        let amount_minor = lost.iter().find_map(|key| key.strip_prefix(&begin))?.parse().ok()?;
+        Some(Money::new(amount_minor, payment.currency))
     }
 
     fn was_lost(&self, key: &str) -> bool {
@@ -180,7 +198,11 @@ impl PaymentProvider for MockProvider {
         serde_json::from_value::<MockRequest>(request.clone()).map(|_| ()).map_err(|error| error.to_string())
     }
 
-    fn start<'a>(&'a self, payment: &'a Payment) -> BoxFuture<'a, Result<Outcome, ProviderError>> {
+    fn start<'a>(
+        &'a self,
+        payment: &'a Payment,
+        _: &'a Invoice,
+    ) -> BoxFuture<'a, Result<Outcome, ProviderError>> {
         async {
             let request = Self::request(payment)?;
             self.answer(&request, format!("start {}", payment.id), self.begun(payment, &request))
@@ -194,8 +216,21 @@ impl PaymentProvider for MockProvider {
             Ok(match payment.status {
                 AttemptStatus::Expired | AttemptStatus::Cancelled => Outcome::Expired,
                 _ if request.outcome == MockOutcome::Fail => Self::declined(payment),
-                _ => Self::captured(payment, &request),
+                _ => Self::agreed(payment, &request),
             })
+        }
+        .boxed()
+    }
+
+    fn capture<'a>(
+        &'a self,
+        payment: &'a Payment,
+        amount: Money,
+    ) -> BoxFuture<'a, Result<Outcome, ProviderError>> {
+        async move {
+            let request = Self::request(payment)?;
+            let done = Self::captured(payment, &request, amount);
+            self.answer(&request, format!("capture {} {}", payment.id, amount.amount_minor), done)
         }
         .boxed()
     }
@@ -203,10 +238,15 @@ impl PaymentProvider for MockProvider {
     fn expire<'a>(&'a self, payment: &'a Payment) -> BoxFuture<'a, Result<Outcome, ProviderError>> {
         async {
             let request = Self::request(payment)?;
+            if let Some(amount) = self.captured_unheard(payment) {
+                return Ok(Self::captured(payment, &request, amount));
+            }
             // An attempt that succeeded cannot be expired, even if the shop does not know it yet.
             let went_through =
-                request.outcome == MockOutcome::Succeed && self.was_lost(&format!("start {}", payment.id));
-            Ok(if went_through { Self::captured(payment, &request) } else { Outcome::Expired })
+                request.outcome == MockOutcome::Succeed
+                && payment.capture_method == CaptureMethod::Automatic
+                && self.was_lost(&format!("start {}", payment.id));
+            Ok(if went_through { Self::agreed(payment, &request) } else { Outcome::Expired })
         }
         .boxed()
     }
@@ -217,13 +257,17 @@ impl PaymentProvider for MockProvider {
     ) -> BoxFuture<'a, Result<Option<Outcome>, ProviderError>> {
         async {
             let request = Self::request(payment)?;
+            if let Some(amount) = self.captured_unheard(payment) {
+                return Ok(Some(Self::captured(payment, &request, amount)));
+            }
             let begun =
                 payment.status != AttemptStatus::Pending || self.was_lost(&format!("start {}", payment.id));
             Ok(begun.then(|| match payment.status {
                 AttemptStatus::Expired | AttemptStatus::Cancelled => Outcome::Expired,
+                AttemptStatus::Authorized => Self::agreed(payment, &request),
                 status if status.is_open() => self.begun(payment, &request),
                 AttemptStatus::Failed => Self::declined(payment),
-                _ => Self::captured(payment, &request),
+                _ => Self::captured(payment, &request, Money::new(payment.captured_minor, payment.currency)),
             }))
         }
         .boxed()

@@ -4,6 +4,7 @@
 mod ask_again;
 mod attempt;
 pub mod limits;
+mod invoice;
 mod list_refunds;
 mod mock;
 mod mock_webhook;
@@ -16,12 +17,13 @@ mod webhook;
 
 pub(crate) use ask_again::claim_to_ask;
 pub use attempt::{
-    AttemptStatus, LockedPayment, Payment, find, find_by_reference, find_by_request, list_for_order, order_of,
+    AttemptStatus, CaptureMethod, LockedPayment, Payment, find, find_by_reference, find_by_request, list_for_order, order_of,
 };
 pub(crate) use attempt::{NewPayment, close_open, insert, list_open, lock};
+pub use invoice::Invoice;
 pub use list_refunds::{ListRefundsError, list_refunds};
 pub use mock::{MockOutcome, MockProvider, MockRefund, MockRequest};
-pub use outcome::{Capture, Outcome, RefundOutcome, RequiredAction};
+pub use outcome::{Authorization, Capture, Outcome, RefundOutcome, RequiredAction};
 pub use provider::{PaymentProvider, Providers};
 pub use provider_error::{Cause, ProviderError, in_time};
 pub use provider_name::{InvalidProviderName, ProviderName};
@@ -30,4 +32,4 @@ pub use refund::{
     promised_by_payment,
 };
 pub(crate) use refund::{has_room, insert_refund, lock_refund, mark_asked};
-pub use webhook::{PaymentKey, RefundKey, WebhookDelivery, WebhookError, WebhookEvent};
+pub use webhook::{Dispute, PaymentKey, RefundKey, WebhookDelivery, WebhookError, WebhookEvent};

@@ -1,5 +1,6 @@
 //! The answers of providers about attempts and refunds.
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::money::Money;
@@ -22,7 +23,7 @@ pub enum RequiredAction {
 }
 
 /// Money that a provider has taken.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Capture {
     /// The provider's own id of the payment.
@@ -46,12 +47,40 @@ impl Capture {
     }
 }
 
+/// Money that a provider holds for the shop and has not taken yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Authorization {
+    /// The provider's own id of the payment.
+    pub reference: String,
+    /// The authorized amount. It may differ from the requested amount.
+    pub authorized: Money,
+    /// When the provider lets go of the money, if the provider reports it.
+    pub lapses_at: Option<DateTime<Utc>>,
+}
+
+impl Authorization {
+    /// An authorized amount with the provider's own id of the payment.
+    pub fn new(reference: impl Into<String>, authorized: Money) -> Self {
+        Self { reference: reference.into(), authorized, lapses_at: None }
+    }
+
+    /// Adds the time at which the provider lets go of the money.
+    pub fn with_lapse(mut self, lapses_at: DateTime<Utc>) -> Self {
+        self.lapses_at = Some(lapses_at);
+        self
+    }
+}
+
 /// A provider's answer about an attempt.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "status", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Outcome {
     /// Money was taken.
     Succeeded(Capture),
+    /// The provider holds the money until it is captured.
+    Authorized(Authorization),
     /// No money was taken.
     Failed {
         /// The provider's own id of the attempt, if there is one.
@@ -76,7 +105,8 @@ pub enum Outcome {
 }
 
 /// A provider's answer about a refund.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "status", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum RefundOutcome {
     /// The refund succeeded.

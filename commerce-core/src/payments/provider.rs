@@ -7,9 +7,10 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 use super::{
-    Outcome, Payment, ProviderError, ProviderName, Refund, RefundOutcome, WebhookDelivery, WebhookError,
+    Invoice, Outcome, Payment, ProviderError, ProviderName, Refund, RefundOutcome, WebhookDelivery, WebhookError,
     WebhookEvent, in_time,
 };
+use crate::money::Money;
 
 /// A payment provider. A host adds its own by implementing this trait and passing it to [`Providers`].
 ///
@@ -22,14 +23,31 @@ pub trait PaymentProvider: Send + Sync {
     /// Checks `request`, the shopper's part of `/pay`. The error says what is wrong with it.
     fn check_request(&self, request: &serde_json::Value) -> Result<(), String>;
 
-    /// Begins the attempt, or finds the attempt that was begun for this payment.
-    fn start<'a>(&'a self, payment: &'a Payment) -> BoxFuture<'a, Result<Outcome, ProviderError>>;
+    /// Begins the attempt, or finds the attempt that was begun for this payment. If [`Payment::capture_method`] is
+    /// manual, the money is only authorized.
+    fn start<'a>(
+        &'a self,
+        payment: &'a Payment,
+        invoice: &'a Invoice,
+    ) -> BoxFuture<'a, Result<Outcome, ProviderError>>;
 
     /// Asks for the state of the attempt after the shopper did what was required, and completes the attempt
     /// if necessary.
     fn confirm<'a>(&'a self, payment: &'a Payment) -> BoxFuture<'a, Result<Outcome, ProviderError>>;
 
-    /// Makes sure that the attempt can no longer succeed. If it has already succeeded, the answer says so.
+    /// Takes the authorized money or a part of it, and lets go of the rest. It is called once for a payment.
+    fn capture<'a>(
+        &'a self,
+        payment: &'a Payment,
+        amount: Money,
+    ) -> BoxFuture<'a, Result<Outcome, ProviderError>> {
+        let _ = amount;
+        let refused = ProviderError::refused(payment.provider.clone(), "it takes money at once or not at all");
+        Box::pin(std::future::ready(Err(refused)))
+    }
+
+    /// Makes sure that the attempt can no longer succeed, and lets go of money that was authorized. If it has already
+    /// succeeded, the answer says so.
     fn expire<'a>(&'a self, payment: &'a Payment) -> BoxFuture<'a, Result<Outcome, ProviderError>>;
 
     /// Asks for the state of the attempt and changes nothing. `None` if the provider does not know the

@@ -2,10 +2,12 @@
 
 use chrono::{DateTime, Utc};
 use http::HeaderMap;
+use serde::{Deserialize, Serialize};
 
 use super::provider_error::Cause;
 use super::{Outcome, RefundOutcome};
 use crate::ids::{PaymentId, RefundId};
+use crate::money::Money;
 
 /// A webhook as it was received. Do not trust any part of it before the provider has verified it.
 #[derive(Debug, Clone, Copy)]
@@ -27,7 +29,8 @@ impl<'a> WebhookDelivery<'a> {
 }
 
 /// How a webhook identifies an attempt.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum PaymentKey {
     /// By our id, with which the attempt was begun.
     Id(PaymentId),
@@ -36,7 +39,8 @@ pub enum PaymentKey {
 }
 
 /// How a webhook identifies a refund.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum RefundKey {
     /// By our id, with which the refund was requested.
     Id(RefundId),
@@ -44,8 +48,35 @@ pub enum RefundKey {
     Reference(String),
 }
 
+/// A dispute: the shopper's bank takes the money back until it has decided.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Dispute {
+    /// The provider's own id of the dispute.
+    pub reference: String,
+    /// The disputed amount.
+    pub amount: Money,
+    /// The provider's code for the reason, such as `fraudulent`.
+    pub reason: String,
+    /// The provider's word for the state, such as `needs_response`.
+    pub state: String,
+}
+
+impl Dispute {
+    /// A dispute with the provider's own id, reason and state.
+    pub fn new(
+        reference: impl Into<String>,
+        amount: Money,
+        reason: impl Into<String>,
+        state: impl Into<String>,
+    ) -> Self {
+        Self { reference: reference.into(), amount, reason: reason.into(), state: state.into() }
+    }
+}
+
 /// An event of a verified webhook.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "about", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum WebhookEvent {
     /// The state of an attempt.
@@ -66,6 +97,15 @@ pub enum WebhookEvent {
         /// Its outcome.
         outcome: RefundOutcome,
     },
+    /// The state of a dispute. It changes no sums: the order shows it, and the shop gets an alert.
+    Dispute {
+        /// The provider's own id of the event.
+        event_id: String,
+        /// The disputed payment.
+        payment: PaymentKey,
+        /// The dispute.
+        dispute: Dispute,
+    },
     /// An event that the shop ignores.
     Ignored {
         /// The provider's own id of the event.
@@ -81,6 +121,7 @@ impl WebhookEvent {
         match self {
             Self::Payment { event_id, .. }
             | Self::Refund { event_id, .. }
+            | Self::Dispute { event_id, .. }
             | Self::Ignored { event_id, .. } => event_id,
         }
     }

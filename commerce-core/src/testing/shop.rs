@@ -16,6 +16,7 @@ use crate::inventory::{
 use crate::money::Currency;
 use crate::notifications::Recipient;
 use crate::orders::{self, NewLine, NewOrder, NewOrderSource, Order};
+use crate::payments::{Invoice, Payment};
 use crate::pricing::{LineInput, PriceInput, price};
 use crate::request::{Actor, Origin};
 use crate::schema::{products, stock_levels, variants};
@@ -74,6 +75,13 @@ impl TestDatabase {
         let variant_id = insert_variant(&mut conn, price_minor).await.expect("a variant can be inserted");
         self.restock(variant_id, on_hand).await;
         variant_id
+    }
+
+    /// What a payment is for.
+    #[expect(clippy::expect_used, reason = "a test without its order cannot go on")]
+    pub async fn invoice(&self, payment: &Payment) -> Invoice {
+        let invoice = Invoice::of(&mut *self.conn().await, payment.order_id).await;
+        invoice.expect("the order can be read").expect("a payment has an order")
     }
 
     /// Adds units of a variant at the main location.

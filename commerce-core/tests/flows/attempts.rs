@@ -31,7 +31,7 @@ fn providers() -> Providers {
 async fn redirected(db: &TestDatabase, shop: &ShopSettings, id: OrderId, owner: Owner) -> Payment {
     let request = BeginPayment { request: json!({ "outcome": "require_action" }), ..wish(id, owner, None) };
     let payment = begin_payment(&mut *db.conn().await, request).await.unwrap();
-    let outcome = mock().start(&payment).await.unwrap();
+    let outcome = mock().start(&payment, &db.invoice(&payment).await).await.unwrap();
     settle(db, shop, payment.id, outcome).await
 }
 
@@ -114,7 +114,7 @@ async fn an_attempt_whose_process_died_is_asked_about_before_another_begins() {
     let lossy = json!({ "outcome": "succeed", "lose_answers": true });
     let request = BeginPayment { request: lossy, ..wish(id, owner, None) };
     let payment = begin_payment(&mut *db.conn().await, request).await.unwrap();
-    mock.start(&payment).await.unwrap_err();
+    mock.start(&payment, &db.invoice(&payment).await).await.unwrap_err();
     db.shift_clock(Duration::from_secs(31)).await;
     let providers = Providers::new([Arc::new(mock) as Arc<dyn payments::PaymentProvider>]);
     supersede_attempts(db.pool(), &shop, &providers, id, &Origin::system()).await.unwrap();

@@ -5,7 +5,7 @@ use commerce_core::flows::{BeginPayment, BeginPaymentError, begin_payment, settl
 use commerce_core::ids::{OrderId, PaymentId};
 use commerce_core::money::{Currency, Money};
 use commerce_core::orders::{self, OrderStatus, PaymentStatus};
-use commerce_core::payments::{self, Capture, Outcome, Payment, ProviderName};
+use commerce_core::payments::{self, Capture, CaptureMethod, Outcome, Payment, ProviderName};
 use commerce_core::request::Origin;
 use commerce_core::settings::{PaymentFailurePolicy, ShopSettings};
 use commerce_core::testing::{TestDatabase, guest_origin};
@@ -16,6 +16,7 @@ pub fn wish(order_id: OrderId, owner: Owner, amount_minor: Option<i64>) -> Begin
         owner,
         provider: ProviderName::MOCK,
         amount: amount_minor.map(|amount_minor| Money::new(amount_minor, Currency::USD)),
+        capture_method: CaptureMethod::Automatic,
         request: serde_json::json!({ "outcome": "succeed" }),
         request_key: rand::random(),
         origin: guest_origin(),

@@ -3,7 +3,7 @@ use std::time::Duration;
 use clap::{Args, value_parser};
 use commerce_core::email_address::{EmailAddress, InvalidEmailAddress};
 use commerce_core::money::Currency;
-use commerce_core::settings::{PaymentFailurePolicy, ReservationMode, ShopSettings};
+use commerce_core::settings::{CapturePolicy, PaymentFailurePolicy, ReservationMode, ShopSettings};
 use humantime::parse_duration;
 
 /// The rules of the shop, which must be the same for API and worker.
@@ -50,6 +50,11 @@ pub struct ShopArguments {
     #[arg(long, env = "COMMERCE_PAYMENT_FAILURE", default_value = "keep")]
     payment_failure: PaymentFailurePolicy,
 
+    /// When money is taken: at once (`automatic`), when the order is shipped (`on_shipping`), or when staff capture
+    /// it (`manual`). Providers that cannot hold money take it at once
+    #[arg(long, env = "COMMERCE_CAPTURE", default_value = "automatic")]
+    capture: CapturePolicy,
+
     /// E-mail address for alerts that need a person
     #[arg(long, env = "COMMERCE_ALERT_EMAIL", default_value = "", hide_default_value = true, value_parser = alert_email)]
     alert_email: AlertEmail,
@@ -69,6 +74,7 @@ impl ShopArguments {
             held_units_max: self.held_units_max,
             order_mail_delay: self.order_mail_delay,
             payment_failure: self.payment_failure,
+            capture: self.capture,
             alert_email: self.alert_email.clone(),
         }
     }

@@ -6,7 +6,7 @@ use commerce_core::flows::{self, BeginPayment, CancelledBy};
 use commerce_core::ids::OrderId;
 use commerce_core::money::{Currency, Money};
 use commerce_core::orders::{self, CancelReason, Order, OrderStatus, PaymentStatus};
-use commerce_core::payments::{Capture, Outcome, ProviderName};
+use commerce_core::payments::{Capture, CaptureMethod, Outcome, ProviderName};
 use commerce_core::request::Origin;
 use commerce_core::settings::{ReservationMode, ShopSettings};
 use commerce_core::testing::{SmtpPeer, TestDatabase, guest_origin};
@@ -74,6 +74,7 @@ async fn the_money_of_a_cancelled_order_goes_back_once() {
         owner,
         provider: ProviderName::MOCK,
         amount: None,
+        capture_method: CaptureMethod::Automatic,
         request: serde_json::json!({ "outcome": "succeed" }),
         request_key: rand::random(),
         origin: guest_origin(),

@@ -240,6 +240,7 @@ pub enum OrderStatus {
 #[oai(rename = "OrderPaymentStatus", rename_all = "snake_case", remote = "orders::PaymentStatus")]
 pub enum OrderPaymentStatus {
     Unpaid,
+    Authorized,
     PartiallyPaid,
     Paid,
     Overpaid,

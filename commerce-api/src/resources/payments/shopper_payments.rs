@@ -18,9 +18,10 @@ use commerce_core::idempotency::{self, Begun, IdempotencyError, IdempotentReques
 use commerce_core::ids::{OrderId, PaymentId};
 use commerce_core::orders::{self, OrderStatus};
 use commerce_core::payments::{
-    self, Outcome, PaymentProvider, ProviderError, ProviderName, Providers, RequiredAction, in_time,
+    self, CaptureMethod, Invoice, Outcome, PaymentProvider, ProviderError, ProviderName, Providers, RequiredAction, in_time,
 };
 use commerce_core::request::Origin;
+use commerce_core::settings::CapturePolicy;
 use diesel_async::AsyncPgConnection;
 use poem_openapi::param::{Path, Query};
 use poem_openapi::types::Example;
@@ -69,6 +70,10 @@ impl Payments {
             owner: shopper.owner(),
             provider: provider.name(),
             amount: body.amount.as_ref().map(|amount| amount.checked("/amount")).transpose()?,
+            capture_method: match self.0.shop.capture {
+                CapturePolicy::Automatic => CaptureMethod::Automatic,
+                CapturePolicy::OnShipping | CapturePolicy::Manual => CaptureMethod::Manual,
+            },
             request: for_provider,
             request_key: *request.scope(),
             origin: shopper.origin(),
@@ -195,7 +200,10 @@ async fn pay(
     let outcome = match state.providers.get(&payment.provider) {
         // If the attempt was settled before a crash, only the answer is made again.
         Some(provider) if payment.status.is_open() => {
-            ask(in_time(&payment.provider, PROVIDER_TIMEOUT, provider.start(&payment)).await)?
+            // The connection goes back before the provider is asked.
+            let invoice = Invoice::of(&mut *state.conn().await?, payment.order_id).await?;
+            let invoice = invoice.ok_or_else(|| Problem::not_found("order"))?;
+            ask(in_time(&payment.provider, PROVIDER_TIMEOUT, provider.start(&payment, &invoice)).await)?
         }
         _ => Outcome::Expired,
     };
@@ -354,6 +362,7 @@ pub enum AttemptStatus {
     Pending,
     RequiresAction,
     Processing,
+    Authorized,
     Succeeded,
     Failed,
     Expired,
@@ -418,6 +427,10 @@ pub struct Payment {
     pub provider_reference: Option<String>,
     /// The requested amount.
     pub amount: Money,
+    /// What the provider holds, or held until it was captured. Zero if the money is taken at once.
+    pub amount_authorized: Money,
+    /// When the provider lets go of the authorized amount, if the provider reports it.
+    pub authorization_lapses_at: Option<DateTime<Utc>>,
     /// The amount that came in. It may differ from the requested amount.
     pub amount_captured: Money,
     pub amount_refunded: Money,
@@ -437,6 +450,8 @@ impl From<payments::Payment> for Payment {
             provider: payment.provider.to_string(),
             provider_reference: payment.provider_reference,
             amount: Money::new(payment.amount_minor, payment.currency),
+            amount_authorized: Money::new(payment.authorized_minor, payment.currency),
+            authorization_lapses_at: payment.lapses_at,
             amount_captured: Money::new(payment.captured_minor, payment.currency),
             amount_refunded: Money::new(payment.refunded_minor, payment.currency),
             status: payment.status.into(),
@@ -455,6 +470,8 @@ impl Example for Payment {
             provider: ProviderName::MOCK.to_string(),
             provider_reference: Some("mock_01939f5c7e2b7c4a9a550d8a6a4f4b41".to_owned()),
             amount: Money { amount: 12000, currency: "USD".to_owned() },
+            amount_authorized: Money { amount: 0, currency: "USD".to_owned() },
+            authorization_lapses_at: None,
             amount_captured: Money { amount: 12000, currency: "USD".to_owned() },
             amount_refunded: Money { amount: 0, currency: "USD".to_owned() },
             status: AttemptStatus::Succeeded,

@@ -18,7 +18,9 @@ use commerce_core::money::{Currency, Money};
 use commerce_core::notifications::{FolderMailer, MailSettings};
 use commerce_core::orders::{self, CancelReason, OrderStatus};
 use commerce_core::page::Limit;
-use commerce_core::payments::{Capture, MockProvider, Outcome, PaymentProvider, ProviderName, Providers};
+use commerce_core::payments::{
+    Capture, CaptureMethod, MockProvider, Outcome, PaymentProvider, ProviderName, Providers,
+};
 use commerce_core::request::Origin;
 use commerce_core::search::{PostgresEngine, SearchIndex, SearchProducts, SearchSort, search_products};
 use commerce_core::settings::ShopSettings;
@@ -133,6 +135,7 @@ async fn cancel_a_paid_order(database: &TestDatabase, shop: &ShopSettings) -> Or
         owner,
         provider: ProviderName::MOCK,
         amount: None,
+        capture_method: CaptureMethod::Automatic,
         request: Default::default(),
         request_key: [7; 32],
         origin: guest_origin(),

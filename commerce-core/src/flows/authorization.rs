@@ -1,0 +1,84 @@
+//! Money that a provider holds for an order, and has not taken yet.
+
+use chrono::{DateTime, Duration, Utc};
+use diesel::QueryResult;
+use diesel_async::AsyncPgConnection;
+use serde_json::json;
+
+use super::check_payment::check_before_lapse;
+use super::end_payment::end_at_provider;
+use crate::db::current_time;
+use crate::notifications::{NewEmail, Template, enqueue_email};
+use crate::orders::{self, EventKind, LockedOrder, OrderStatus};
+use crate::payments::{self, AttemptStatus, Authorization, LockedPayment};
+use crate::request::Origin;
+use crate::settings::ShopSettings;
+
+/// How long an authorization is trusted whose end the provider does not report. Card schemes hold money for five to seven
+/// days.
+fn usual_hold() -> Duration {
+    Duration::days(5)
+}
+
+/// Records that the provider holds money. If what is held and what came in cover the total, the order keeps its stock
+/// until the authorization lapses.
+pub(super) async fn authorized(
+    conn: &mut AsyncPgConnection,
+    order: &mut LockedOrder,
+    payment: &mut LockedPayment,
+    authorization: &Authorization,
+    origin: &Origin,
+) -> QueryResult<()> {
+    if !payment.status.is_open() {
+        // The shop no longer waits for it, so the shopper must not miss the money until it lapses.
+        return if payment.succeeded_at.is_none() { end_at_provider(conn, payment.id).await } else { Ok(()) };
+    }
+    if payment.status == AttemptStatus::Authorized {
+        return Ok(());
+    }
+    payment.authorize(conn, authorization).await?;
+    let data = json!({ "payment_id": payment.id, "amount_minor": payment.authorized_minor });
+    orders::record(conn, order.id, EventKind::PaymentAuthorized, data, origin).await?;
+    let was_covered = order.is_covered();
+    update_held(conn, order).await?;
+    let lapses_at = match payment.lapses_at {
+        Some(lapses_at) => lapses_at,
+        None => current_time(conn).await? + usual_hold(),
+    };
+    check_before_lapse(conn, payment.id, lapses_at).await?;
+    if order.is_covered() && !was_covered && order.status == OrderStatus::PendingPayment {
+        let mail = NewEmail::about_order(Template::OrderAuthorized, order.id, &order.email);
+        enqueue_email(conn, mail).await?;
+    }
+    Ok(())
+}
+
+/// Counts again what providers hold for the order, after one of its authorizations began or ended. While the total is
+/// covered, the order waits until the first of them lapses.
+async fn update_held(conn: &mut AsyncPgConnection, order: &mut LockedOrder) -> QueryResult<()> {
+    let now = current_time(conn).await?;
+    let open = payments::list_open(conn, order.id).await?;
+    let held: Vec<_> = open.iter().filter(|payment| payment.status == AttemptStatus::Authorized).collect();
+    let held_minor = held.iter().map(|payment| payment.authorized_minor).sum();
+    let first_lapse: Option<DateTime<Utc>> =
+        held.iter().map(|payment| payment.lapses_at.unwrap_or(payment.updated_at + usual_hold())).min();
+    order.set_authorized(held_minor, first_lapse.unwrap_or(now));
+    orders::update(conn, order).await
+}
+
+/// Counts again after an attempt that was authorized has ended. An order that is no longer covered waits for another
+/// payment, as if it had just been placed.
+pub(super) async fn authorization_ended(
+    conn: &mut AsyncPgConnection,
+    shop: &ShopSettings,
+    order: &mut LockedOrder,
+) -> QueryResult<()> {
+    update_held(conn, order).await?;
+    if order.status == OrderStatus::PendingPayment && !order.is_covered() {
+        let ttl = Duration::from_std(shop.order_ttl).unwrap_or(Duration::MAX);
+        let now = current_time(conn).await?;
+        order.wait_until(now.checked_add_signed(ttl).unwrap_or(now));
+        orders::update(conn, order).await?;
+    }
+    Ok(())
+}

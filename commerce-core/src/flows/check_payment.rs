@@ -1,0 +1,191 @@
+//! The job `check_payment`: asks the provider about an attempt that stays open, so that a lost webhook or a lost answer
+//! heals by itself.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use diesel::QueryResult;
+use diesel::result::Error as QueryError;
+use diesel_async::AsyncPgConnection;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::settle_payment::{SettlePaymentError, settle_payment};
+use crate::db::{self, Pool, PoolError, Retryable, TransactionError, current_time};
+use crate::ids::PaymentId;
+use crate::notifications::{NewEmail, Template, enqueue_email};
+use crate::payments::{self, AttemptStatus, Payment, ProviderError, ProviderName, Providers, in_time};
+use crate::queue::{self, CompleteError, Failure, Job, Lease, LeaseLost, NewJob};
+use crate::request::Origin;
+use crate::settings::ShopSettings;
+
+/// Asks the provider about an open attempt, and settles its answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckPayment {
+    /// The attempt.
+    pub payment_id: PaymentId,
+}
+
+impl Job for CheckPayment {
+    const KIND: &'static str = "check_payment";
+    const ATTEMPTS_MAX: i32 = 20;
+}
+
+/// Why the provider's answer was not settled.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CheckPaymentError {
+    /// There is no payment with this id.
+    #[error("there is no payment {0}")]
+    NotFound(PaymentId),
+    /// This program has no provider with that name, so nobody can be asked.
+    #[error("the payment provider {0} is not enabled")]
+    ProviderOff(ProviderName),
+    /// The provider failed or did not answer.
+    #[error(transparent)]
+    Provider(#[from] ProviderError),
+    /// The answer could not be settled.
+    #[error(transparent)]
+    Settle(#[from] SettlePaymentError),
+    /// The pool had no connection.
+    #[error("no database connection is available: {0}")]
+    NoConnection(#[from] PoolError),
+    /// Another worker has taken over the job and records the result.
+    #[error(transparent)]
+    LeaseLost(#[from] LeaseLost),
+    /// A statement failed.
+    #[error(transparent)]
+    Database(#[from] QueryError),
+}
+
+impl From<CompleteError> for CheckPaymentError {
+    fn from(error: CompleteError) -> Self {
+        match error {
+            CompleteError::LeaseLost(lost) => Self::LeaseLost(lost),
+            CompleteError::Database(error) => Self::Database(error),
+        }
+    }
+}
+
+impl From<TransactionError<CheckPaymentError>> for CheckPaymentError {
+    fn from(error: TransactionError<CheckPaymentError>) -> Self {
+        match error {
+            TransactionError::NoConnection(error) => error.into(),
+            TransactionError::RolledBack(error) => error,
+        }
+    }
+}
+
+impl Retryable for CheckPaymentError {
+    fn is_retryable(&self) -> bool {
+        match self {
+            Self::Settle(error) => error.is_retryable(),
+            Self::Database(error) => error.is_retryable(),
+            _ => false,
+        }
+    }
+}
+
+impl From<CheckPaymentError> for Failure {
+    fn from(error: CheckPaymentError) -> Self {
+        match error {
+            CheckPaymentError::NotFound(_) => Failure::Abort(error.to_string()),
+            _ => Failure::Retry(error.to_string()),
+        }
+    }
+}
+
+/// The longest time that a job waits for one answer of a provider.
+pub(super) const PROVIDER_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// The time after which an attempt is first asked about. A webhook or the shopper's browser is faster.
+const FIRST_PAUSE: TimeDelta = TimeDelta::minutes(1);
+const LONGEST_PAUSE: TimeDelta = TimeDelta::hours(1);
+
+/// Before an authorization lapses, staff have this time to capture it.
+const NOTICE: TimeDelta = TimeDelta::days(1);
+
+/// Has the attempt asked about in a minute.
+pub(super) async fn check_later(conn: &AsyncPgConnection, payment: &Payment) -> QueryResult<()> {
+    enqueue(conn, payment.id, payment.updated_at + FIRST_PAUSE).await
+}
+
+/// Has an authorized attempt asked about a day before it lapses.
+pub(super) async fn check_before_lapse(
+    conn: &AsyncPgConnection,
+    id: PaymentId,
+    lapses_at: DateTime<Utc>,
+) -> QueryResult<()> {
+    enqueue(conn, id, lapses_at - NOTICE).await
+}
+
+/// If such a job already waits or runs, that one is enough: it enqueues the next one itself.
+async fn enqueue(conn: &AsyncPgConnection, payment_id: PaymentId, run_at: DateTime<Utc>) -> QueryResult<()> {
+    let job = NewJob::new(&CheckPayment { payment_id })
+        .map_err(|error| QueryError::SerializationError(error.into()))?
+        .dedupe_by(format!("check_payment:{payment_id}"));
+    queue::enqueue_all(conn, vec![job.at(run_at)]).await
+}
+
+/// The whole job. As long as the attempt stays open, another job follows after the time that has passed so far.
+pub async fn run_check(
+    pool: &Pool,
+    shop: &ShopSettings,
+    providers: &Providers,
+    payment_id: PaymentId,
+    lease: Lease,
+) -> Result<(), CheckPaymentError> {
+    let payment = payments::find(&mut *pool.get().await?, payment_id).await?;
+    let payment = payment.ok_or(CheckPaymentError::NotFound(payment_id))?;
+    let told = if payment.status.is_open() {
+        let off = || CheckPaymentError::ProviderOff(payment.provider.clone());
+        let provider = providers.get(&payment.provider).ok_or_else(off)?;
+        in_time(&payment.provider, PROVIDER_TIMEOUT, provider.attempt_status(&payment)).await?
+    } else {
+        None
+    };
+    db::in_transaction(pool, "check_payment", async |conn| {
+        queue::complete(conn, lease).await?;
+        let payment = match &told {
+            Some(outcome) => {
+                settle_payment(conn, shop, payment_id, outcome.clone(), &Origin::system()).await?
+            }
+            None => payments::find(conn, payment_id).await?.ok_or(CheckPaymentError::NotFound(payment_id))?,
+        };
+        check_again(conn, shop, &payment).await?;
+        Ok::<_, CheckPaymentError>(())
+    })
+    .await?;
+    Ok(())
+}
+
+async fn check_again(conn: &mut AsyncPgConnection, shop: &ShopSettings, payment: &Payment) -> QueryResult<()> {
+    if !payment.status.is_open() {
+        return Ok(());
+    }
+    let now = current_time(conn).await?;
+    let so_far = now - payment.created_at;
+    let mut next = now + so_far.clamp(FIRST_PAUSE, LONGEST_PAUSE);
+    if let Some(lapses_at) = payment.lapses_at.filter(|_| payment.status == AttemptStatus::Authorized) {
+        if lapses_at - NOTICE <= now {
+            alert(conn, shop, payment, lapses_at).await?;
+        } else {
+            next = lapses_at - NOTICE;
+        }
+    }
+    enqueue(conn, payment.id, next).await
+}
+
+/// Alerts the shop, once for the payment.
+async fn alert(
+    conn: &mut AsyncPgConnection,
+    shop: &ShopSettings,
+    payment: &Payment,
+    lapses_at: DateTime<Utc>,
+) -> QueryResult<()> {
+    let Some(alert_email) = &shop.alert_email else { return Ok(()) };
+    let mut alert = NewEmail::about_order(Template::AuthorizationLapsesAlert, payment.order_id, alert_email)
+        .once_a_payment(payment.id);
+    alert.data = json!({ "order_id": payment.order_id, "lapses_at": lapses_at });
+    enqueue_email(conn, alert).await
+}
