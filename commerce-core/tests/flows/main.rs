@@ -7,6 +7,7 @@
 )]
 
 mod attempts;
+mod authorizations;
 mod bank_transfer;
 mod carts;
 mod expiry;
@@ -25,3 +26,4 @@ mod shipping;
 mod staff_orders;
 mod sweeps;
 mod uncounted;
+mod webhooks;

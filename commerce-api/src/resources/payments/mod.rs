@@ -1,4 +1,6 @@
-//! Payments, for shoppers, and refunds, for staff.
+//! Payments, for shoppers, captures and refunds, for staff, and webhooks, for providers.
 
+pub mod captures;
 pub mod refunds;
 pub mod shopper_payments;
+pub mod webhooks;
