@@ -482,7 +482,8 @@ async fn a_mail_about_an_unpaid_order_is_counted_once_however_often_it_is_tried(
     let mail = NewEmail::about_new_order(id(ORDER), &anna(), &unproven);
     enqueue(&database, mail.clone()).await;
     let (lease, job) = claim(&database).await;
-    let send = || notifications::send_email(database.pool(), &mailer, &settings(), lease, job.email_id);
+    let settings = settings();
+    let send = || notifications::send_email(database.pool(), &mailer, &settings, lease, job.email_id);
     peer.behave(SmtpBehaviour::Defer);
     for _ in 0..8 {
         let deferred = send().await;
