@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use poem::listener::{Acceptor as _, Listener as _, TcpListener};
-use poem::{Endpoint, Request, Response, Server};
+use poem::{Request, Response, Server};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
@@ -49,7 +49,7 @@ impl RunningPeer {
             async move { serve(peer.as_ref(), request).await }
         });
         let server = tokio::spawn(async move {
-            if let Err(error) = Server::new_with_acceptor(acceptor).run(endpoint.map_to_response()).await {
+            if let Err(error) = Server::new_with_acceptor(acceptor).run(endpoint).await {
                 eprintln!("a peer ended: {error}");
             }
         });

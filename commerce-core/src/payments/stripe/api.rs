@@ -8,8 +8,8 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use http::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 
+use super::form::Form;
 use super::objects::{ErrorAnswer, ErrorBody, List, PaymentIntent, Session, StripeRefund};
-use super::session_form::Form;
 use super::settings::StripeSettings;
 use crate::payments::provider_http::{Answer, ProviderHttp, ProviderSetupError, Repeat};
 use crate::payments::{ProviderError, ProviderName};

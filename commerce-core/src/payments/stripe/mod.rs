@@ -2,6 +2,7 @@
 
 mod amount;
 mod api;
+mod form;
 mod objects;
 mod outcome;
 mod provider;

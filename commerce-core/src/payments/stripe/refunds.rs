@@ -1,8 +1,8 @@
 //! Refunds: the request, and what Stripe's objects mean.
 
 use super::amount::{AmountError, to_stripe};
+use super::form::Form;
 use super::objects::{ATTEMPT, PAYMENT_ID, REFUND_ID, StripeRefund, metadata_value, refund_id};
-use super::session_form::Form;
 use crate::money::Money;
 use crate::payments::{Payment, Refund, RefundOutcome};
 

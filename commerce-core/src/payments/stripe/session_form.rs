@@ -1,34 +1,14 @@
 //! The request for a Checkout Session.
 
-use std::fmt::Display;
-
 use chrono::{DateTime, TimeDelta, Utc};
-use url::form_urlencoded::Serializer;
 
 use super::amount::{AmountError, currency_name, to_stripe};
+use super::form::Form;
 use super::objects::{ORDER_ID, PAYMENT_ID};
 use super::settings::StripeSettings;
 use crate::money::Money;
 use crate::orders::OrderLine;
 use crate::payments::{CaptureMethod, Invoice, Payment};
-
-/// A form with the nested keys of Stripe's API, such as `metadata[order_id]`.
-pub(super) struct Form(Serializer<'static, String>);
-
-impl Form {
-    pub fn new() -> Self {
-        Self(Serializer::new(String::new()))
-    }
-
-    pub fn put(&mut self, key: &str, value: impl Display) -> &mut Self {
-        self.0.append_pair(key, &value.to_string());
-        self
-    }
-
-    pub fn into_body(mut self) -> String {
-        self.0.finish()
-    }
-}
 
 /// Stripe wants at least 30 minutes from the moment of the request. The request may be repeated for as long again.
 const SHORTEST_LIFE: TimeDelta = TimeDelta::hours(1);
