@@ -15,8 +15,8 @@ use crate::payments::provider_http::{Answer, ProviderHttp, ProviderSetupError, R
 use crate::payments::{ProviderError, ProviderName};
 
 /// The version of the API whose objects are read here. An account's own version changes with its settings.
-/// It is the one of Stripe's SDKs of July 2026.
-const API_VERSION: &str = "2026-06-24.dahlia";
+/// It is the one of Stripe's own SDK 16.1 for Python.
+const API_VERSION: &str = "2026-10-28.endive";
 
 /// What is read of a payment intent beside itself: the fee, and when an authorization lapses.
 const EXPAND_INTENT: &str = "latest_charge.balance_transaction";

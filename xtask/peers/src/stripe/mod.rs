@@ -18,7 +18,7 @@ use crate::server::{Peer, RunningPeer};
 use crate::signature::sign;
 
 /// The version of the API whose objects this peer knows. A request without it is refused.
-pub const API_VERSION: &str = "2026-06-24.dahlia";
+pub const API_VERSION: &str = "2026-10-28.endive";
 
 /// What happens to refunds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
