@@ -1,5 +1,7 @@
 //! Both peers, until they are stopped. `cargo xtask dev --with-provider-peers` starts this program.
 
+use std::net::SocketAddr;
+
 use clap::Parser;
 use commerce_peers::razorpay::RazorpayPeer;
 use commerce_peers::stripe::StripePeer;
@@ -12,13 +14,13 @@ struct Arguments {
     #[arg(long, env = "COMMERCE_PUBLIC_URL", default_value = "http://127.0.0.1:8080")]
     shop: String,
 
-    /// The port of the peer of Stripe
-    #[arg(long, env = "COMMERCE_STRIPE_PEER_PORT", default_value = "8083")]
-    stripe_port: u16,
+    /// Where the peer of Stripe listens. It is always on loopback
+    #[arg(long, env = "COMMERCE_STRIPE_PEER_ADDR", default_value = "127.0.0.1:8083")]
+    stripe_addr: SocketAddr,
 
-    /// The port of the peer of Razorpay
-    #[arg(long, env = "COMMERCE_RAZORPAY_PEER_PORT", default_value = "8084")]
-    razorpay_port: u16,
+    /// Where the peer of Razorpay listens. It is always on loopback
+    #[arg(long, env = "COMMERCE_RAZORPAY_PEER_ADDR", default_value = "127.0.0.1:8084")]
+    razorpay_addr: SocketAddr,
 
     /// The key that the shop must use
     #[arg(long, env = "STRIPE_SECRET_KEY", hide_env_values = true)]
@@ -49,8 +51,8 @@ async fn main() -> anyhow::Result<()> {
         &arguments.razorpay_webhook_secret,
     );
     razorpay.hooks().deliver_to(format!("{shop}/v1/webhooks/razorpay"));
-    let running_stripe = stripe.start(arguments.stripe_port).await?;
-    let running_razorpay = razorpay.start(arguments.razorpay_port).await?;
+    let running_stripe = stripe.start(arguments.stripe_addr.port()).await?;
+    let running_razorpay = razorpay.start(arguments.razorpay_addr.port()).await?;
     println!("a peer of Stripe listens at {}", running_stripe.url());
     println!("a peer of Razorpay listens at {}", running_razorpay.url());
     let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::api::Api;
 use super::objects::RazorpayPayment;
-use super::outcome::{Standing, capture, of_payments};
+use super::outcome::{Standing, capture, failed, of_payments};
 use super::refunds::{state_of_refund, state_of_refunds};
 use super::requests::{self, checkout_data, checkout_data_with, order_request, refund_request};
 use super::settings::RazorpaySettings;
@@ -197,7 +197,8 @@ impl PaymentProvider for RazorpayProvider {
                     Ok(Outcome::Processing { reference: order })
                 }
                 Standing::UnderWay => Ok(Outcome::Processing { reference: order }),
-                Standing::Authorized(_) | Standing::Failed(_) | Standing::Untouched => Ok(Outcome::Expired),
+                Standing::Failed(payment) => Ok(failed(&order, payment)),
+                Standing::Authorized(_) | Standing::Untouched => Ok(Outcome::Expired),
             }
         }
         .boxed()

@@ -1,0 +1,6 @@
+//! Whatever order a provider's events come in, with the browser's confirmation and the expiry of the order among them,
+//! the order ends in the same state, and the provider's books are those of the shop.
+
+mod razorpay;
+mod shop;
+mod stripe;
