@@ -117,12 +117,11 @@ impl Shop {
         read.filter(|event| !matches!(event, WebhookEvent::Ignored { .. })).map(Step::Event).collect()
     }
 
-    /// Takes the steps in this order, and then all events once more.
+    /// Takes the steps in this order, then all events once more, and then waits until the order's time has run out. An
+    /// order whose authorization was let go waits once more for another payment.
     pub async fn take(&self, payment: &Payment, steps: &[Step]) -> End {
-        for step in steps {
-            self.step(payment, step).await;
-        }
-        for step in steps.iter().filter(|step| matches!(step, Step::Event(_))) {
+        let again = steps.iter().filter(|step| matches!(step, Step::Event(_)));
+        for step in steps.iter().chain(again).chain([&Step::Expire]) {
             self.step(payment, step).await;
         }
         let mut conn = self.db.conn().await;
