@@ -50,7 +50,9 @@ mod tests {
         assert_eq!(sign_hex(b"Jefe", &[b"what do ya want ", b"for nothing?"]), signature);
         assert!(is_signed_hex(b"Jefe", &[b"what do ya want for nothing?"], signature));
         assert!(is_signed_hex(b"Jefe", &[b"what do ya want for nothing?"], &signature.to_uppercase()));
-        for wrong in ["", "5b", "zz", &signature[2..], &signature.replace('5', "6"), &format!("{signature}00")] {
+        for wrong in
+            ["", "5b", "zz", &signature[2..], &signature.replace('5', "6"), &format!("{signature}00")]
+        {
             assert!(!is_signed_hex(b"Jefe", &[b"what do ya want for nothing?"], wrong), "{wrong:?}");
         }
     }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use clap::Args;
 use commerce_core::payments::{
-    MockProvider, PaymentProvider, ProviderName, Providers, RazorpayProvider, RazorpaySettings, StripeProvider,
-    StripeSettings,
+    MockProvider, PaymentProvider, ProviderName, Providers, RazorpayProvider, RazorpaySettings,
+    StripeProvider, StripeSettings,
 };
 
 /// The payment providers.
@@ -27,12 +27,24 @@ pub struct PaymentSettings {
     checkout_cancel_url: String,
 
     /// The secret key of the Stripe account: `sk_…`, or a restricted key, `rk_…`
-    #[arg(long, env = "STRIPE_SECRET_KEY", default_value = "", hide_default_value = true, hide_env_values = true)]
+    #[arg(
+        long,
+        env = "STRIPE_SECRET_KEY",
+        default_value = "",
+        hide_default_value = true,
+        hide_env_values = true
+    )]
     stripe_secret_key: String,
 
     /// The signing secret of Stripe's webhook, `whsec_…`. While it is exchanged, the old and the new one, separated by
     /// a comma
-    #[arg(long, env = "STRIPE_WEBHOOK_SECRET", default_value = "", hide_default_value = true, hide_env_values = true)]
+    #[arg(
+        long,
+        env = "STRIPE_WEBHOOK_SECRET",
+        default_value = "",
+        hide_default_value = true,
+        hide_env_values = true
+    )]
     stripe_webhook_secret: String,
 
     /// The URL of Stripe's API
@@ -44,11 +56,23 @@ pub struct PaymentSettings {
     razorpay_key_id: String,
 
     /// The secret of the Razorpay API key
-    #[arg(long, env = "RAZORPAY_KEY_SECRET", default_value = "", hide_default_value = true, hide_env_values = true)]
+    #[arg(
+        long,
+        env = "RAZORPAY_KEY_SECRET",
+        default_value = "",
+        hide_default_value = true,
+        hide_env_values = true
+    )]
     razorpay_key_secret: String,
 
     /// The secret of Razorpay's webhook. While it is exchanged, the old and the new one, separated by a comma
-    #[arg(long, env = "RAZORPAY_WEBHOOK_SECRET", default_value = "", hide_default_value = true, hide_env_values = true)]
+    #[arg(
+        long,
+        env = "RAZORPAY_WEBHOOK_SECRET",
+        default_value = "",
+        hide_default_value = true,
+        hide_env_values = true
+    )]
     razorpay_webhook_secret: String,
 
     /// The URL of Razorpay's API
@@ -116,16 +140,17 @@ fn provider(text: &str) -> Result<Option<ProviderName>, String> {
         "mock" => Ok(Some(ProviderName::MOCK)),
         "stripe" => Ok(Some(ProviderName::STRIPE)),
         "razorpay" => Ok(Some(ProviderName::RAZORPAY)),
-        other => {
-            Err(format!("{other:?} is not a provider of this build; there are: mock, razorpay, stripe"))
-        }
+        other => Err(format!("{other:?} is not a provider of this build; there are: mock, razorpay, stripe")),
     }
 }
 
 /// A setting that an enabled provider needs.
 fn required<'a>(name: &str, value: &'a str) -> anyhow::Result<&'a str> {
     let value = value.trim();
-    anyhow::ensure!(!value.is_empty(), "{name} is not set, but COMMERCE_PAYMENT_PROVIDERS enables the provider");
+    anyhow::ensure!(
+        !value.is_empty(),
+        "{name} is not set, but COMMERCE_PAYMENT_PROVIDERS enables the provider"
+    );
     Ok(value)
 }
 

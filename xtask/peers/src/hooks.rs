@@ -82,7 +82,8 @@ impl Hooks {
 
     pub(crate) fn add(self: &Arc<Self>, hook: Hook) {
         lock(&self.all).push(hook.clone());
-        let (times, pause) = match *lock(&self.delivery) {
+        let delivery = *lock(&self.delivery);
+        let (times, pause) = match delivery {
             Delivery::Send => (1, 0),
             Delivery::Lose => return,
             Delivery::Twice => (2, 0),

@@ -108,7 +108,9 @@ async fn serve(peer: &dyn Peer, mut request: Request) -> Response {
             peer.spoil(&call);
             error(500)
         }
-        Some(Fault::TooMany { retry_after }) => error(429).with_header("retry-after", retry_after.to_string()),
+        Some(Fault::TooMany { retry_after }) => {
+            error(429).with_header("retry-after", retry_after.to_string())
+        }
         Some(Fault::Conflict) => error(409),
     };
     respond(reply)
@@ -160,7 +162,8 @@ fn control(peer: &dyn Peer, call: &Call) -> Reply {
             }
             Err(error) => wrong(error),
         },
-        ("POST", ["_peer", "webhooks", "release"]) => match serde_json::from_slice::<ReleaseWish>(&call.body) {
+        ("POST", ["_peer", "webhooks", "release"]) => match serde_json::from_slice::<ReleaseWish>(&call.body)
+        {
             Ok(wish) => {
                 peer.hooks().release(wish.reverse);
                 done()

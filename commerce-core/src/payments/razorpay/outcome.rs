@@ -74,7 +74,10 @@ pub(super) fn capture(order: &str, payment: &RazorpayPayment) -> Result<Capture,
 }
 
 /// What is authorized, and until when.
-pub(super) fn authorization(order: &str, payment: &RazorpayPayment) -> Result<Authorization, UnknownCurrency> {
+pub(super) fn authorization(
+    order: &str,
+    payment: &RazorpayPayment,
+) -> Result<Authorization, UnknownCurrency> {
     let authorization = Authorization::new(order, money(payment.amount, &payment.currency)?);
     let begun = DateTime::from_timestamp(payment.created_at, 0).filter(|_| payment.created_at > 0);
     Ok(match begun {

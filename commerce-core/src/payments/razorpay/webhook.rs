@@ -23,15 +23,20 @@ pub(super) fn read(secrets: &[String], delivery: &WebhookDelivery<'_>) -> Result
         return Err(WebhookError::Unverified);
     }
     let event: Event = serde_json::from_slice(delivery.body).map_err(WebhookError::unreadable)?;
-    let event_id = text(delivery.headers, EVENT_ID_HEADER).map_or_else(|| digest(delivery.body), str::to_owned);
+    let event_id =
+        text(delivery.headers, EVENT_ID_HEADER).map_or_else(|| digest(delivery.body), str::to_owned);
     let Event { event: kind, payload } = event;
     let ignored = |kind: String, event_id: String| WebhookEvent::Ignored { event_id, kind };
     let told = match kind.as_str() {
-        "payment.captured" | "payment.failed" | "payment.authorized" | "order.paid" => payment(&kind, &payload)?
-            .map(|(payment, outcome)| WebhookEvent::Payment { event_id: event_id.clone(), payment, outcome }),
-        "refund.created" | "refund.processed" | "refund.failed" => refund(&payload).map(|(refund, outcome)| {
-            WebhookEvent::Refund { event_id: event_id.clone(), refund, outcome }
-        }),
+        "payment.captured" | "payment.failed" | "payment.authorized" | "order.paid" => {
+            payment(&kind, &payload)?.map(|(payment, outcome)| WebhookEvent::Payment {
+                event_id: event_id.clone(),
+                payment,
+                outcome,
+            })
+        }
+        "refund.created" | "refund.processed" | "refund.failed" => refund(&payload)
+            .map(|(refund, outcome)| WebhookEvent::Refund { event_id: event_id.clone(), refund, outcome }),
         kind if kind.starts_with("payment.dispute.") => dispute(&payload)?
             .map(|(payment, dispute)| WebhookEvent::Dispute { event_id: event_id.clone(), payment, dispute }),
         _ => None,

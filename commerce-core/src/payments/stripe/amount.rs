@@ -94,7 +94,10 @@ mod tests {
             let money = Money::new(amount_minor, code.parse().unwrap());
             assert!(matches!(to_stripe(money), Err(AmountError::TooFine { .. })), "{code}");
         }
-        assert!(matches!(to_stripe(Money::new(i64::MAX, "ISK".parse().unwrap())), Err(AmountError::TooLarge(_))));
+        assert!(matches!(
+            to_stripe(Money::new(i64::MAX, "ISK".parse().unwrap())),
+            Err(AmountError::TooLarge(_))
+        ));
         assert!(matches!(from_stripe(1, "xau"), Err(AmountError::UnknownCurrency(_))));
     }
 }

@@ -30,8 +30,10 @@ pub(super) struct Api {
 
 impl Api {
     pub fn new(settings: &StripeSettings) -> Result<Self, ProviderSetupError> {
-        let mut authorization = HeaderValue::try_from(format!("Bearer {}", settings.secret_key))
-            .map_err(|_| ProviderSetupError("the secret key has characters that no header may have".to_owned()))?;
+        let mut authorization =
+            HeaderValue::try_from(format!("Bearer {}", settings.secret_key)).map_err(|_| {
+                ProviderSetupError("the secret key has characters that no header may have".to_owned())
+            })?;
         authorization.set_sensitive(true);
         let base = settings.api_base.trim_end_matches('/').to_owned();
         let url = url::Url::parse(&base).map_err(|error| ProviderSetupError(error.to_string()))?;

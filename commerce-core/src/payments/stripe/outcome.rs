@@ -46,10 +46,9 @@ pub(super) fn of_intent(intent: &PaymentIntent, open: &str) -> Result<Outcome, A
         "requires_capture" => Outcome::Authorized(authorization(intent)?),
         "canceled" => Outcome::Expired,
         // A payment that takes days has failed. A declined card does not finish the page.
-        "requires_payment_method" => Outcome::Failed {
-            reference: Some(intent.id.clone()),
-            code: failure_code(intent),
-        },
+        "requires_payment_method" => {
+            Outcome::Failed { reference: Some(intent.id.clone()), code: failure_code(intent) }
+        }
         _ => Outcome::Processing { reference: open.to_owned() },
     })
 }

@@ -85,7 +85,8 @@ impl StripeProvider {
             let page = self.api.sessions_created(from, until, after.as_deref()).await?;
             let last = page.data.last().map(|session| session.id.clone());
             let mut sessions = page.data.into_iter();
-            let found = sessions.find(|session| session.client_reference_id.as_deref() == Some(ours.as_str()));
+            let found =
+                sessions.find(|session| session.client_reference_id.as_deref() == Some(ours.as_str()));
             if found.is_some() || !page.has_more || last.is_none() {
                 return Ok(found);
             }
@@ -130,7 +131,9 @@ impl StripeProvider {
             Ok(intent) => of_intent(&intent, id).map_err(unreadable),
             // It was captured or cancelled just now.
             Err(error @ ProviderError::Refused { .. }) => match self.api.payment_intent(id).await? {
-                Some(intent) if intent.status != "requires_capture" => of_intent(&intent, id).map_err(unreadable),
+                Some(intent) if intent.status != "requires_capture" => {
+                    of_intent(&intent, id).map_err(unreadable)
+                }
                 _ => Err(error),
             },
             Err(error) => Err(error),

@@ -33,10 +33,8 @@ pub(super) fn state_of_refund(refund: &StripeRefund) -> RefundOutcome {
 
 /// The state of a refund with all its attempts: succeeded if one has, failed if all have. `None` if Stripe knows none.
 pub(super) fn state_of_refunds(refund: &Refund, all: &[StripeRefund]) -> Option<RefundOutcome> {
-    let mut attempts: Vec<&StripeRefund> = all
-        .iter()
-        .filter(|other| other.metadata.as_ref().and_then(refund_id) == Some(refund.id))
-        .collect();
+    let mut attempts: Vec<&StripeRefund> =
+        all.iter().filter(|other| other.metadata.as_ref().and_then(refund_id) == Some(refund.id)).collect();
     attempts.sort_by_key(|attempt| {
         attempt.metadata.as_ref().and_then(|metadata| metadata_value::<i32>(metadata, ATTEMPT))
     });

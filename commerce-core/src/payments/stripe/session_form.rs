@@ -107,9 +107,9 @@ fn items(invoice: &Invoice, total: Money) -> Option<Vec<Item>> {
             items.push(Item { name: name.to_owned(), quantity: 1, unit_minor: amount_minor });
         }
     }
-    let sum = items.iter().try_fold(0i64, |sum, item| {
-        sum.checked_add(item.unit_minor.checked_mul(item.quantity)?)
-    })?;
+    let sum = items
+        .iter()
+        .try_fold(0i64, |sum, item| sum.checked_add(item.unit_minor.checked_mul(item.quantity)?))?;
     let can_be_shown = items.len() <= LINES_MAX
         && items.iter().all(|item| {
             let unit = to_stripe(Money::new(item.unit_minor, total.currency));

@@ -57,7 +57,9 @@ fn post(books: &mut Books, call: &Call) -> Result<Reply, Refused> {
         serde_json::from_slice(&call.body).map_err(|error| Refused::new(error.to_string()))?;
     match call.parts().as_slice() {
         ["v1", "orders"] => create_order(books, body).map(|object| Reply::json(200, &object)),
-        ["v1", "payments", id, "capture"] => capture(books, id, &body).map(|object| Reply::json(200, &object)),
+        ["v1", "payments", id, "capture"] => {
+            capture(books, id, &body).map(|object| Reply::json(200, &object))
+        }
         ["v1", "payments", id, "refund"] => refund(books, id, call, body),
         _ => Err(Refused { status: 404, ..Refused::new("The requested URL was not found on the server") }),
     }
@@ -150,7 +152,8 @@ fn capture(books: &mut Books, id: &str, body: &Map<String, Value>) -> Result<Val
 
 fn refund(books: &mut Books, id: &str, call: &Call, body: Map<String, Value>) -> Result<Reply, Refused> {
     let is_key = |key: &&str| {
-        key.len() >= 10 && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+        key.len() >= 10
+            && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
     };
     let key = call.header("x-refund-idempotency").filter(is_key);
     let key = key.ok_or_else(|| Refused::new("There is no proper X-Refund-Idempotency"))?;
@@ -206,7 +209,8 @@ fn get(books: &Books, call: &Call) -> Result<Value, Refused> {
     match call.parts().as_slice() {
         ["v1", "orders"] => {
             let receipt = call.parameter("receipt");
-            let orders = books.orders.iter().filter(|order| receipt.is_none_or(|receipt| order.receipt == receipt));
+            let orders =
+                books.orders.iter().filter(|order| receipt.is_none_or(|receipt| order.receipt == receipt));
             Ok(collection(call, orders.map(Books::order_object).collect()))
         }
         ["v1", "orders", id, "payments"] => {

@@ -87,7 +87,8 @@ impl Books {
     pub fn ledger(&self) -> Value {
         let mut payments = Map::new();
         for order in &self.orders {
-            let of_it: Vec<&Payment> = self.payments.iter().filter(|payment| payment.order_id == order.id).collect();
+            let of_it: Vec<&Payment> =
+                self.payments.iter().filter(|payment| payment.order_id == order.id).collect();
             let captured = of_it.iter().filter(|payment| matches!(payment.status, "captured" | "refunded"));
             let authorized = of_it.iter().filter(|payment| payment.status == "authorized");
             payments.insert(
@@ -128,7 +129,8 @@ impl Books {
 
     /// The bank decides. An authorized payment is captured at once unless the order says that the shop does it.
     pub fn decide(&mut self, id: &str, succeeded: bool) -> Option<()> {
-        let payment = self.payment_mut(id).filter(|payment| matches!(payment.status, "created" | "failed"))?;
+        let payment =
+            self.payment_mut(id).filter(|payment| matches!(payment.status, "created" | "failed"))?;
         payment.status = if succeeded { "authorized" } else { "failed" };
         let order = payment.order_id.clone();
         self.tell_payment(if succeeded { "payment.authorized" } else { "payment.failed" }, id);

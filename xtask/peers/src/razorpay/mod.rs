@@ -132,7 +132,8 @@ impl Shared {
     fn send_events(&self, books: &mut Books) {
         for (kind, payload) in books.events.drain(..).collect::<Vec<_>>() {
             let id = books.new_id("evt");
-            let contains: Vec<&String> = payload.as_object().map(|map| map.keys().collect()).unwrap_or_default();
+            let contains: Vec<&String> =
+                payload.as_object().map(|map| map.keys().collect()).unwrap_or_default();
             let event = json!({
                 "entity": "event", "account_id": "acc_test_1", "event": kind, "contains": contains,
                 "payload": payload, "created_at": Utc::now().timestamp(),

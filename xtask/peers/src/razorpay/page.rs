@@ -8,11 +8,7 @@ use crate::call::{Call, Reply, escape};
 /// As `checkout.js`: `new Razorpay(options).open()` opens the page, and `options.handler` gets what it returns.
 pub(super) const CHECKOUT: &str = include_str!("checkout.js");
 
-pub(super) fn answer(
-    books: &mut Books,
-    call: &Call,
-    confirmation: impl Fn(&str, &str) -> Value,
-) -> Reply {
+pub(super) fn answer(books: &mut Books, call: &Call, confirmation: impl Fn(&str, &str) -> Value) -> Reply {
     match (call.method.as_str(), call.parts().as_slice()) {
         ("GET", ["pay", id]) => match books.order(id) {
             Some(order) => show(order, ""),
@@ -25,7 +21,9 @@ pub(super) fn answer(
         ("POST", ["pay", id, "decline"]) => {
             let declined = books.begin_payment(id).and_then(|payment| books.decide(&payment, false));
             match books.order(id) {
-                Some(order) if declined.is_some() => show(order, "<p id=\"declined\">The payment failed.</p>"),
+                Some(order) if declined.is_some() => {
+                    show(order, "<p id=\"declined\">The payment failed.</p>")
+                }
                 Some(_) => Reply::redirect(&format!("/pay/{id}")),
                 None => Reply::not_found(),
             }

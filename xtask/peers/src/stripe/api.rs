@@ -46,7 +46,10 @@ pub(super) fn answer(books: &mut Books, secret_key: &str, call: &Call) -> Reply 
     outcome.unwrap_or_else(|refused| {
         books.refusals.push(format!("{}: {} {:?}", call.operation(), refused.message, refused.param));
         let Refused { status, kind, code, param, message } = refused;
-        Reply::json(status, &json!({ "error": { "type": kind, "code": code, "param": param, "message": message } }))
+        Reply::json(
+            status,
+            &json!({ "error": { "type": kind, "code": code, "param": param, "message": message } }),
+        )
     })
 }
 
@@ -165,7 +168,10 @@ fn refund(books: &mut Books, mut fields: Fields) -> Result<Value, Refused> {
         return Err(Refused::coded("charge_already_refunded", "The charge has already been refunded"));
     }
     if !(1..=left).contains(&amount) {
-        return Err(Refused::new(400, format!("Refund amount ({amount}) is greater than unrefunded amount ({left})")));
+        return Err(Refused::new(
+            400,
+            format!("Refund amount ({amount}) is greater than unrefunded amount ({left})"),
+        ));
     }
     let currency = intent.currency.clone();
     let status = match books.refund_behaviour {
@@ -194,9 +200,11 @@ fn get(books: &Books, call: &Call) -> Result<Value, Refused> {
             let bound = |name: &str| call.parameter(name).and_then(|value| value.parse::<i64>().ok());
             let (from, until) = (bound("created[gte]"), bound("created[lte]"));
             let in_time = books.sessions.iter().rev().filter(|session| {
-                from.is_none_or(|from| session.created >= from) && until.is_none_or(|until| session.created <= until)
+                from.is_none_or(|from| session.created >= from)
+                    && until.is_none_or(|until| session.created <= until)
             });
-            let objects = in_time.map(|session| books.session_object(session, expands("data.payment_intent")));
+            let objects =
+                in_time.map(|session| books.session_object(session, expands("data.payment_intent")));
             Ok(list(call, objects.collect()))
         }
         ["v1", "checkout", "sessions", id] => session_by_id(books, id, expands("payment_intent")),
@@ -206,7 +214,8 @@ fn get(books: &Books, call: &Call) -> Result<Value, Refused> {
         }
         ["v1", "refunds"] => {
             let intent = call.parameter("payment_intent");
-            let of_it = books.refunds.iter().rev().filter(|refund| intent.is_none_or(|id| id == refund.intent));
+            let of_it =
+                books.refunds.iter().rev().filter(|refund| intent.is_none_or(|id| id == refund.intent));
             Ok(list(call, of_it.map(Books::refund_object).collect()))
         }
         _ => Err(Refused::new(404, "Unrecognized request URL")),

@@ -196,7 +196,9 @@ impl Books {
     }
 
     pub fn settle_slow(&mut self, id: &str, succeeded: bool) -> bool {
-        let Some(intent_id) = self.session(id).and_then(|session| session.intent.clone()) else { return false };
+        let Some(intent_id) = self.session(id).and_then(|session| session.intent.clone()) else {
+            return false;
+        };
         let Some(intent) = self.intent_mut(&intent_id).filter(|intent| intent.status == "processing") else {
             return false;
         };
@@ -225,7 +227,9 @@ impl Books {
     }
 
     pub fn expire(&mut self, id: &str) -> bool {
-        let Some(session) = self.session_mut(id).filter(|session| session.status == "open") else { return false };
+        let Some(session) = self.session_mut(id).filter(|session| session.status == "open") else {
+            return false;
+        };
         session.status = "expired";
         let intent = session.intent.clone();
         if let Some(intent_id) = intent {
@@ -251,7 +255,8 @@ impl Books {
     }
 
     pub fn dispute(&mut self, session: &str, state: &str) -> bool {
-        let intent = self.session(session).and_then(|session| self.intent(session.intent.as_deref()?)).cloned();
+        let intent =
+            self.session(session).and_then(|session| self.intent(session.intent.as_deref()?)).cloned();
         let Some(intent) = intent else { return false };
         let kind = if state == "needs_response" { "charge.dispute.created" } else { "charge.dispute.closed" };
         let object = json!({

@@ -34,7 +34,13 @@ fn success_url(session: &Session) -> String {
 fn show(session: &Session, is_declined: bool) -> Reply {
     let mut lines = String::new();
     for line in &session.lines {
-        let _ = write!(lines, "<li>{} × {}: {}</li>", line.quantity, escape(&line.name), line.quantity * line.unit_amount);
+        let _ = write!(
+            lines,
+            "<li>{} × {}: {}</li>",
+            line.quantity,
+            escape(&line.name),
+            line.quantity * line.unit_amount
+        );
     }
     let (id, total) = (&session.id, session.amount_total);
     let currency = session.currency.to_uppercase();

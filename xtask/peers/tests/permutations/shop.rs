@@ -109,8 +109,9 @@ impl Shop {
     pub fn events(&self, hooks: &[Hook]) -> Vec<Step> {
         let read = hooks.iter().flat_map(|hook| {
             let headers = hook.headers.iter();
-            let headers: HeaderMap =
-                headers.map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap())).collect();
+            let headers: HeaderMap = headers
+                .map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()))
+                .collect();
             let delivery = WebhookDelivery::new(&headers, hook.body.as_bytes(), chrono::Utc::now());
             self.provider.webhook(&delivery).unwrap()
         });

@@ -42,7 +42,11 @@ async fn in_every_order(
         next += 1;
     }
     shop.compare_books(&peer.ledger(), &attempts).await;
-    assert!(peer.refusals().iter().all(|refusal| refusal.contains("can be expired")), "{:?}", peer.refusals());
+    assert!(
+        peer.refusals().iter().all(|refusal| refusal.contains("can be expired")),
+        "{:?}",
+        peer.refusals()
+    );
     shop.db.finish().await;
 }
 

@@ -5,8 +5,8 @@ use commerce_core::ids::{OrderId, OrderLineId, PaymentId, RefundId, VariantId};
 use commerce_core::money::{Currency, Money};
 use commerce_core::orders::{FulfillmentStatus, Order, OrderLine, OrderSource, OrderStatus, PaymentStatus};
 use commerce_core::payments::{
-    AttemptStatus, CaptureMethod, Invoice, Outcome, Payment, ProviderName, Refund, RefundReason, RefundStatus,
-    WebhookDelivery,
+    AttemptStatus, CaptureMethod, Invoice, Outcome, Payment, ProviderName, Refund, RefundReason,
+    RefundStatus, WebhookDelivery,
 };
 use commerce_core::testing::{address, email};
 use commerce_peers::Hook;

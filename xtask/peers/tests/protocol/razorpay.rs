@@ -4,8 +4,8 @@ use chrono::{TimeDelta, Utc};
 use commerce_core::money::{Currency, Money};
 use commerce_core::payments::{
     CaptureMethod, Outcome, Payment, PaymentKey, PaymentProvider as _, ProviderError, ProviderName,
-    RazorpayProvider, RazorpaySettings, RefundKey, RefundOutcome, RequiredAction, WebhookDelivery, WebhookError,
-    WebhookEvent,
+    RazorpayProvider, RazorpaySettings, RefundKey, RefundOutcome, RequiredAction, WebhookDelivery,
+    WebhookError, WebhookEvent,
 };
 use commerce_peers::razorpay::RazorpayPeer;
 use commerce_peers::{Fault, RunningPeer};
@@ -209,7 +209,10 @@ async fn refunds_are_done_once_and_never_above_what_was_captured() {
         world.provider.refund(&payment, &refund(&payment, 100)).await.unwrap();
     }
     let status = world.provider.refund_status(&payment, &wish).await.unwrap();
-    assert!(matches!(status, Some(RefundOutcome::Succeeded { .. })), "it is behind fifteen others: {status:?}");
+    assert!(
+        matches!(status, Some(RefundOutcome::Succeeded { .. })),
+        "it is behind fifteen others: {status:?}"
+    );
 }
 
 #[tokio::test]
@@ -235,7 +238,8 @@ async fn a_lost_answer_is_found_again_and_nothing_is_done_twice() {
         assert_eq!(world.status(&lost).await, None, "{fault:?}");
         assert_eq!(world.provider.expire(&lost).await.unwrap(), Outcome::Expired);
     }
-    for fault in [Fault::HangAfter, Fault::ErrorAfter, Fault::HangBefore, Fault::ErrorBefore, Fault::Conflict] {
+    for fault in [Fault::HangAfter, Fault::ErrorAfter, Fault::HangBefore, Fault::ErrorBefore, Fault::Conflict]
+    {
         let (payment, _) = world.paid().await;
         let wish = refund(&payment, 4150);
         world.peer.faults().add("POST /v1/payments/{id}/refund", fault);
@@ -261,10 +265,14 @@ async fn webhooks_say_what_happened() {
     let world = world().await;
     let (payment, order) = world.paid().await;
     let by_order = PaymentKey::Reference(order.clone());
-    let told: Vec<Outcome> = world.events().into_iter().filter_map(|event| match event {
-        WebhookEvent::Payment { payment, outcome, .. } if payment == by_order => Some(outcome),
-        _ => None,
-    }).collect();
+    let told: Vec<Outcome> = world
+        .events()
+        .into_iter()
+        .filter_map(|event| match event {
+            WebhookEvent::Payment { payment, outcome, .. } if payment == by_order => Some(outcome),
+            _ => None,
+        })
+        .collect();
     let [Outcome::Processing { .. }, one, other] = &told[..] else { panic!("{told:?}") };
     assert_eq!((captured(one), one), (Money::new(4150, inr()), other));
     assert_eq!(world.status(&payment).await.as_ref(), Some(one), "webhooks and the API say the same");

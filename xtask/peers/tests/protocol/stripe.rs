@@ -192,14 +192,16 @@ async fn a_refund_that_was_retried_stands_for_all_its_attempts() {
     let (payment, _) = world.paid().await;
     let mut wish = refund(&payment, 1000);
     world.peer.set_refunds(RefundBehaviour::Fail);
-    let RefundOutcome::Failed { reference: Some(first), code } = world.provider.refund(&payment, &wish).await.unwrap()
+    let RefundOutcome::Failed { reference: Some(first), code } =
+        world.provider.refund(&payment, &wish).await.unwrap()
     else {
         panic!("not failed")
     };
     assert_eq!(code, "expired_or_canceled_card");
     wish.attempt = 2;
     world.peer.set_refunds(RefundBehaviour::Pend);
-    let RefundOutcome::Pending { reference: second } = world.provider.refund(&payment, &wish).await.unwrap() else {
+    let RefundOutcome::Pending { reference: second } = world.provider.refund(&payment, &wish).await.unwrap()
+    else {
         panic!("not pending")
     };
     assert_ne!(first, second);
@@ -247,7 +249,10 @@ async fn an_open_session_ends_and_a_finished_one_tells_the_truth() {
     let world = world().await;
     let (payment, session) = world.started(CaptureMethod::Automatic).await;
     world.peer.decline(&session);
-    assert!(matches!(world.status(&payment).await, Some(Outcome::RequiresAction { .. })), "another card may do");
+    assert!(
+        matches!(world.status(&payment).await, Some(Outcome::RequiresAction { .. })),
+        "another card may do"
+    );
     assert_eq!(world.provider.expire(&payment).await.unwrap(), Outcome::Expired);
     assert_eq!(world.provider.expire(&payment).await.unwrap(), Outcome::Expired);
     assert!(!world.peer.pay(&session), "nobody can pay any more");
@@ -327,7 +332,9 @@ async fn refunds_and_captures_survive_lost_answers() {
         world.peer.faults().add("POST /v1/refunds", fault);
         let answer = world.provider.refund(&payment, &wish).await;
         match fault {
-            Fault::ErrorAfter => assert!(matches!(answer, Err(ProviderError::Unreachable { .. })), "{answer:?}"),
+            Fault::ErrorAfter => {
+                assert!(matches!(answer, Err(ProviderError::Unreachable { .. })), "{answer:?}")
+            }
             _ => assert!(matches!(answer, Ok(RefundOutcome::Succeeded { .. })), "{answer:?}"),
         }
         let status = world.provider.refund_status(&payment, &wish).await.unwrap();
@@ -410,7 +417,9 @@ async fn webhooks_say_what_happened() {
     let (manual, session) = world.started(CaptureMethod::Manual).await;
     world.peer.pay(&session);
     let told = outcomes(&world.events(), &manual);
-    let [Outcome::Authorized(authorization), Outcome::Processing { .. }] = &told[..] else { panic!("{told:?}") };
+    let [Outcome::Authorized(authorization), Outcome::Processing { .. }] = &told[..] else {
+        panic!("{told:?}")
+    };
     assert_eq!(authorization.authorized, Money::new(4150, usd()));
     world.provider.expire(&manual).await.unwrap();
     assert_eq!(outcomes(&world.events(), &manual).last(), Some(&Outcome::Expired));
@@ -438,15 +447,22 @@ async fn webhooks_about_refunds_and_disputes_find_their_payment() {
     world.peer.settle_refund(&reference, true);
     world.peer.dispute(&session, "needs_response");
     let events = world.events();
-    let refunds: Vec<&RefundOutcome> = events.iter().filter_map(|event| match event {
-        WebhookEvent::Refund { refund: RefundKey::Id(id), outcome, .. } if *id == wish.id => Some(outcome),
-        _ => None,
-    }).collect();
+    let refunds: Vec<&RefundOutcome> = events
+        .iter()
+        .filter_map(|event| match event {
+            WebhookEvent::Refund { refund: RefundKey::Id(id), outcome, .. } if *id == wish.id => {
+                Some(outcome)
+            }
+            _ => None,
+        })
+        .collect();
     assert!(
         matches!(&refunds[..], [RefundOutcome::Pending { .. }, RefundOutcome::Succeeded { .. }]),
         "{refunds:?}"
     );
-    let Some(WebhookEvent::Dispute { payment: key, dispute, .. }) = events.last() else { panic!("{events:?}") };
+    let Some(WebhookEvent::Dispute { payment: key, dispute, .. }) = events.last() else {
+        panic!("{events:?}")
+    };
     assert_eq!(*key, PaymentKey::Reference(payment.provider_reference.unwrap()));
     assert_eq!((dispute.amount, dispute.state.as_str()), (Money::new(4150, usd()), "needs_response"));
 }

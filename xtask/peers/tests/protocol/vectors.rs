@@ -116,9 +116,7 @@ async fn razorpays_confirmations_are_those_of_its_sdk() {
     for (order, paid, signature) in CONFIRMATIONS {
         let mut attempt = payment(ProviderName::RAZORPAY, &invoice(Currency::USD));
         attempt.provider_reference = Some(order.to_owned());
-        let details = |signature: &str| {
-            json!({ "razorpay_order_id": order, "razorpay_payment_id": paid, "razorpay_signature": signature })
-        };
+        let details = |signature: &str| json!({ "razorpay_order_id": order, "razorpay_payment_id": paid, "razorpay_signature": signature });
         let right = provider.confirm(&attempt, &details(signature)).await;
         assert!(matches!(right, Err(ProviderError::Unreachable { .. })), "{right:?}");
         let wrong = provider.confirm(&attempt, &details(&signature.replace('6', "7"))).await;
