@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::{ProviderError, ProviderName};
 
 /// The longest time for one request, from the connection to the last byte of the answer.
-pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(8);
+pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(6);
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -24,8 +24,9 @@ const PAUSES: [Duration; 2] = [Duration::from_millis(300), Duration::from_millis
 /// A provider that asks for a longer pause is asked again another time.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 
-/// After this time no request is repeated, so that the answer comes within the patience of all callers.
-const REPEAT_WITHIN: Duration = Duration::from_secs(5);
+/// After this time no request is repeated, so that an answer comes within the patience of most callers: after one
+/// timeout there is one more try.
+const REPEAT_WITHIN: Duration = Duration::from_secs(7);
 
 /// The client for a provider cannot be made with these settings.
 #[derive(Debug, thiserror::Error)]
@@ -111,7 +112,11 @@ impl ProviderHttp {
         let begun = Instant::now();
         let mut pauses = PAUSES.iter().copied();
         loop {
-            let (error, pause) = match self.send_once(clone_of(&request)).await {
+            // All bodies here are in memory, and such a request can be cloned.
+            let Some(this) = request.try_clone() else {
+                return Err(ProviderError::refused(self.provider.clone(), "the request cannot be repeated"));
+            };
+            let (error, pause) = match self.send_once(this).await {
                 Ok(answer) => return Ok(answer),
                 Err(failed) => failed,
             };
@@ -149,11 +154,6 @@ impl ProviderHttp {
         let pause = Some(pause).filter(|_| status != StatusCode::UNAUTHORIZED);
         Err((ProviderError::unreachable(self.provider.clone(), NoAnswer(status)), pause))
     }
-}
-
-/// All bodies here are in memory, and such a request can always be cloned.
-fn clone_of(request: &Request) -> Request {
-    request.try_clone().unwrap_or_else(|| Request::new(request.method().clone(), request.url().clone()))
 }
 
 /// `Retry-After` in seconds. Providers send no dates.

@@ -161,7 +161,7 @@ impl Refusal {
             code,
             status = status.as_u16(),
             field = body.field.as_deref(),
-            description = body.description.as_deref(),
+            // Its description may have the shopper's address in it.
             "Razorpay refused a request"
         );
         Self { code }

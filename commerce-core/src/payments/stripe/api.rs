@@ -45,7 +45,7 @@ impl Api {
 
     /// Creates a session, or finds the one that was created with this key.
     pub async fn create_session(&self, form: Form, key: &str) -> Result<Session, ProviderError> {
-        self.post("/v1/checkout/sessions", form, key).await
+        self.post("/v1/checkout/sessions", form, Some(key)).await
     }
 
     pub async fn session(&self, id: &str) -> Result<Option<Session>, ProviderError> {
@@ -72,9 +72,10 @@ impl Api {
         self.list("/v1/checkout/sessions", query).await
     }
 
-    /// Ends an open session. Refused if it is not open.
-    pub async fn expire_session(&self, id: &str, key: &str) -> Result<Session, ProviderError> {
-        self.post(&format!("/v1/checkout/sessions/{id}/expire"), Form::new(), key).await
+    /// Ends an open session. Refused if it is not open. It has no key, because Stripe would keep an error of its own as
+    /// the answer for a day; a second time changes nothing anyway.
+    pub async fn expire_session(&self, id: &str) -> Result<Session, ProviderError> {
+        self.post(&format!("/v1/checkout/sessions/{id}/expire"), Form::new(), None).await
     }
 
     pub async fn payment_intent(&self, id: &str) -> Result<Option<PaymentIntent>, ProviderError> {
@@ -86,16 +87,16 @@ impl Api {
     pub async fn capture(&self, id: &str, amount: i64, key: &str) -> Result<PaymentIntent, ProviderError> {
         let mut form = expanding(&[EXPAND_INTENT.to_owned()]);
         form.put("amount_to_capture", amount);
-        self.post(&format!("/v1/payment_intents/{id}/capture"), form, key).await
+        self.post(&format!("/v1/payment_intents/{id}/capture"), form, Some(key)).await
     }
 
-    /// Lets go of authorized money.
-    pub async fn cancel(&self, id: &str, key: &str) -> Result<PaymentIntent, ProviderError> {
-        self.post(&format!("/v1/payment_intents/{id}/cancel"), Form::new(), key).await
+    /// Lets go of authorized money. It has no key for the same reason.
+    pub async fn cancel(&self, id: &str) -> Result<PaymentIntent, ProviderError> {
+        self.post(&format!("/v1/payment_intents/{id}/cancel"), Form::new(), None).await
     }
 
     pub async fn create_refund(&self, form: Form, key: &str) -> Result<StripeRefund, ProviderError> {
-        self.post("/v1/refunds", form, key).await
+        self.post("/v1/refunds", form, Some(key)).await
     }
 
     /// A page of the refunds of a payment intent, newest first.
@@ -122,8 +123,13 @@ impl Api {
         read(&self.send(Method::GET, &format!("{path}?{}", query.into_body()), None, None).await?)
     }
 
-    async fn post<T: DeserializeOwned>(&self, path: &str, form: Form, key: &str) -> Result<T, ProviderError> {
-        read(&self.send(Method::POST, path, Some(form), Some(key)).await?)
+    async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        form: Form,
+        key: Option<&str>,
+    ) -> Result<T, ProviderError> {
+        read(&self.send(Method::POST, path, Some(form), key).await?)
     }
 
     async fn send(
@@ -181,7 +187,7 @@ impl Refusal {
             code,
             status = status.as_u16(),
             param = body.param.as_deref(),
-            message = body.message.as_deref(),
+            // Its message may have the shopper's address in it.
             "Stripe refused a request"
         );
         Self { code }

@@ -144,7 +144,6 @@ pub(super) struct ErrorBody {
     pub kind: Option<String>,
     pub code: Option<String>,
     pub decline_code: Option<String>,
-    pub message: Option<String>,
     pub param: Option<String>,
 }
 

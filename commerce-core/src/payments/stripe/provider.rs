@@ -107,8 +107,8 @@ impl StripeProvider {
     }
 
     /// Ends the session, or finds out how it has ended.
-    async fn end_session(&self, payment: &Payment, id: &str) -> Result<Outcome, ProviderError> {
-        let refused = match self.api.expire_session(id, &format!("expire-{}", payment.id)).await {
+    async fn end_session(&self, id: &str) -> Result<Outcome, ProviderError> {
+        let refused = match self.api.expire_session(id).await {
             Ok(_) => return Ok(Outcome::Expired),
             Err(error @ ProviderError::Refused { .. }) => error,
             Err(error) => return Err(error),
@@ -116,7 +116,7 @@ impl StripeProvider {
         // It is not open, so the shopper has finished it, or it has expired.
         match self.api.session(id).await?.map(Known::Session) {
             None => Ok(Outcome::Expired),
-            Some(known) => match self.let_go(payment, &known).await? {
+            Some(known) => match self.let_go(&known).await? {
                 Outcome::RequiresAction { .. } => Err(refused),
                 outcome => Ok(outcome),
             },
@@ -124,10 +124,10 @@ impl StripeProvider {
     }
 
     /// Lets go of authorized money. Stripe cancels the payment intent of a session in no other state.
-    async fn let_go(&self, payment: &Payment, known: &Known) -> Result<Outcome, ProviderError> {
+    async fn let_go(&self, known: &Known) -> Result<Outcome, ProviderError> {
         let (outcome, id) = (known.outcome()?, known.intent_id());
         let (Outcome::Authorized(_), Some(id)) = (&outcome, id) else { return Ok(outcome) };
-        match self.api.cancel(id, &format!("cancel-{}", payment.id)).await {
+        match self.api.cancel(id).await {
             Ok(intent) => of_intent(&intent, id).map_err(unreadable),
             // It was captured or cancelled just now.
             Err(error @ ProviderError::Refused { .. }) => match self.api.payment_intent(id).await? {
@@ -217,15 +217,15 @@ impl PaymentProvider for StripeProvider {
         async {
             match payment.provider_reference.as_deref() {
                 Some(id) if payment.status != AttemptStatus::Authorized && !id.starts_with(INTENT) => {
-                    self.end_session(payment, id).await
+                    self.end_session(id).await
                 }
                 _ => match self.find(payment).await? {
                     // Nobody has the URL of a session.
                     None => Ok(Outcome::Expired),
                     Some(Known::Session(session)) if session.status.as_deref() == Some("open") => {
-                        self.end_session(payment, &session.id).await
+                        self.end_session(&session.id).await
                     }
-                    Some(known) => self.let_go(payment, &known).await,
+                    Some(known) => self.let_go(&known).await,
                 },
             }
         }

@@ -63,16 +63,19 @@ fn check_caller(secret_key: &str, call: &Call) -> Result<(), Refused> {
     }
 }
 
-/// A request that changes something has a key. The same request with the same key gets the same answer.
+/// A request that could move money twice has a key. The same request with the same key gets the same answer.
 fn post(books: &mut Books, call: &Call) -> Result<Reply, Refused> {
+    let can_be_repeated = matches!(call.parts().last(), Some(&("expire" | "cancel")));
     let key = call.header("idempotency-key").filter(|key| (1..=255).contains(&key.len()));
-    let key = key.ok_or_else(|| Refused::new(400, "there is no Idempotency-Key"))?;
+    if key.is_none() && !can_be_repeated {
+        return Err(Refused::new(400, "there is no Idempotency-Key"));
+    }
     let is_empty = call.body.is_empty();
     if call.header("content-type") != Some("application/x-www-form-urlencoded") && !is_empty {
         return Err(Refused::new(400, "the body is not a form"));
     }
     let request = format!("/{}?{}", call.path.join("/"), String::from_utf8_lossy(&call.body));
-    if let Some(kept) = books.kept.get(key) {
+    if let Some(kept) = key.and_then(|key| books.kept.get(key)) {
         if kept.request == request {
             return Ok(kept.reply.clone().with_header("idempotent-replayed", "true"));
         }
@@ -83,7 +86,9 @@ fn post(books: &mut Books, call: &Call) -> Result<Reply, Refused> {
     // What fails validation is not kept.
     let object = execute(books, call, Fields::new(form.clone()), form)?;
     let reply = Reply::json(200, &object);
-    books.kept.insert(key.to_owned(), Kept { request, reply: reply.clone() });
+    if let Some(key) = key {
+        books.kept.insert(key.to_owned(), Kept { request, reply: reply.clone() });
+    }
     Ok(reply)
 }
 

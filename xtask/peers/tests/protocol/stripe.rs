@@ -353,6 +353,23 @@ async fn refunds_and_captures_survive_lost_answers() {
 }
 
 #[tokio::test]
+async fn an_error_of_stripe_does_not_keep_a_session_open() {
+    let world = world().await;
+    for fault in [Fault::HangAfter, Fault::HangBefore, Fault::ErrorBefore, Fault::ErrorAfter] {
+        let (payment, session) = world.started(CaptureMethod::Automatic).await;
+        world.peer.faults().add("POST /v1/checkout/sessions/{id}/expire", fault);
+        assert_eq!(world.provider.expire(&payment).await.unwrap(), Outcome::Expired, "{fault:?}");
+        assert!(!world.peer.pay(&session));
+
+        let (payment, session) = world.started(CaptureMethod::Manual).await;
+        world.peer.pay(&session);
+        world.peer.faults().add("POST /v1/payment_intents/{id}/cancel", fault);
+        assert_eq!(world.provider.expire(&payment).await.unwrap(), Outcome::Expired, "{fault:?}");
+        assert_eq!(world.peer.ledger()[payment.id.to_string()]["authorized"], 0);
+    }
+}
+
+#[tokio::test]
 async fn a_busy_peer_is_asked_again_after_its_pause_and_not_for_ever() {
     let world = world().await;
     let invoice = invoice(usd());
