@@ -48,8 +48,7 @@ impl World {
         let item = json!({ "variant_id": variant.to_string(), "quantity": 1 });
         let cart = self.shop.send(post("/v1/cart/items", &item)).await.json();
         let token = cart["token"].as_str().unwrap().to_owned();
-        let address =
-            json!({ "name": "Ada", "line1": "1 Street", "city": "London", "postal_code": "SW1Y 4JH", "country": "GB" });
+        let address = json!({ "name": "Ada", "line1": "1 Street", "city": "London", "postal_code": "SW1Y 4JH", "country": "GB" });
         let body = json!({ "email": "ada@example.com", "shipping_address": address });
         let checkout = post("/v1/orders/checkout", &body).header("Cart-Token", &token);
         let order = self.shop.send(checkout.header("Idempotency-Key", "checkout")).await.json();

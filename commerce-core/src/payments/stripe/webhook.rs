@@ -130,11 +130,7 @@ fn verify(secrets: &[String], delivery: &WebhookDelivery<'_>) -> Result<(), Webh
     let signed = [time.as_bytes(), b".", delivery.body];
     let is_right =
         |signature: &&str| secrets.iter().any(|secret| is_signed_hex(secret.as_bytes(), &signed, signature));
-    if signatures.iter().any(is_right) {
-        Ok(())
-    } else {
-        Err(WebhookError::Unverified)
-    }
+    if signatures.iter().any(is_right) { Ok(()) } else { Err(WebhookError::Unverified) }
 }
 
 /// The time, and the signatures of the scheme v1. A header with several times is not from Stripe.
