@@ -95,7 +95,11 @@ impl PaymentProvider for BankTransfer {
         async { Ok(self.waiting(payment)) }.boxed()
     }
 
-    fn confirm<'a>(&'a self, payment: &'a Payment) -> BoxFuture<'a, Result<Outcome, ProviderError>> {
+    fn confirm<'a>(
+        &'a self,
+        payment: &'a Payment,
+        _: &'a serde_json::Value,
+    ) -> BoxFuture<'a, Result<Outcome, ProviderError>> {
         async { Ok(self.waiting(payment)) }.boxed()
     }
 

@@ -210,7 +210,11 @@ impl PaymentProvider for MockProvider {
         .boxed()
     }
 
-    fn confirm<'a>(&'a self, payment: &'a Payment) -> BoxFuture<'a, Result<Outcome, ProviderError>> {
+    fn confirm<'a>(
+        &'a self,
+        payment: &'a Payment,
+        _: &'a serde_json::Value,
+    ) -> BoxFuture<'a, Result<Outcome, ProviderError>> {
         async {
             let request = Self::request(payment)?;
             Ok(match payment.status {

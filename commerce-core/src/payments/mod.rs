@@ -12,8 +12,12 @@ mod mock_webhook;
 mod outcome;
 mod provider;
 mod provider_error;
+mod provider_http;
 mod provider_name;
+mod razorpay;
 mod refund;
+mod signature;
+mod stripe;
 mod webhook;
 
 pub(crate) use ask_again::claim_to_ask;
@@ -31,10 +35,13 @@ pub use mock::{MockOutcome, MockProvider, MockRefund, MockRequest};
 pub use outcome::{Authorization, Capture, Outcome, RefundOutcome, RequiredAction};
 pub use provider::{PaymentProvider, Providers};
 pub use provider_error::{Cause, ProviderError, in_time};
+pub use provider_http::ProviderSetupError;
 pub use provider_name::{InvalidProviderName, ProviderName};
+pub use razorpay::{RazorpayProvider, RazorpaySettings};
 pub use refund::{
     LockedRefund, Refund, RefundReason, RefundStatus, find_refund, find_refund_by_reference,
     promised_by_payment,
 };
 pub(crate) use refund::{has_room, insert_refund, lock_refund, mark_asked};
+pub use stripe::{StripeProvider, StripeSettings};
 pub use webhook::{Dispute, PaymentKey, RefundKey, WebhookDelivery, WebhookError, WebhookEvent};

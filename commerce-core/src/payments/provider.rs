@@ -32,8 +32,13 @@ pub trait PaymentProvider: Send + Sync {
     ) -> BoxFuture<'a, Result<Outcome, ProviderError>>;
 
     /// Asks for the state of the attempt after the shopper did what was required, and completes the attempt
-    /// if necessary.
-    fn confirm<'a>(&'a self, payment: &'a Payment) -> BoxFuture<'a, Result<Outcome, ProviderError>>;
+    /// if necessary. `details` is what the shopper's client brings back from the provider, in the provider's format, or
+    /// null. If it is wrong, the error is [`ProviderError::InvalidDetails`].
+    fn confirm<'a>(
+        &'a self,
+        payment: &'a Payment,
+        details: &'a serde_json::Value,
+    ) -> BoxFuture<'a, Result<Outcome, ProviderError>>;
 
     /// Takes the authorized money or a part of it, and lets go of the rest. It is called once for a payment.
     fn capture<'a>(

@@ -44,7 +44,11 @@ impl PaymentProvider for Answering {
         async { self.0.clone() }.boxed()
     }
 
-    fn confirm<'a>(&'a self, _: &'a Payment) -> BoxFuture<'a, Result<Outcome, ProviderError>> {
+    fn confirm<'a>(
+        &'a self,
+        _: &'a Payment,
+        _: &'a serde_json::Value,
+    ) -> BoxFuture<'a, Result<Outcome, ProviderError>> {
         async { self.0.clone() }.boxed()
     }
 

@@ -2,5 +2,6 @@
 
 pub mod captures;
 pub mod refunds;
+pub mod return_page;
 pub mod shopper_payments;
 pub mod webhooks;
