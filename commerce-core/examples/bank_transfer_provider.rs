@@ -10,8 +10,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use commerce_core::money::Money;
 use commerce_core::payments::{
-    Capture, Invoice, Outcome, Payment, PaymentKey, PaymentProvider, ProviderError, ProviderName, Providers, Refund,
-    RefundKey, RefundOutcome, RequiredAction, WebhookDelivery, WebhookError, WebhookEvent,
+    Capture, Invoice, Outcome, Payment, PaymentKey, PaymentProvider, ProviderError, ProviderName, Providers,
+    Refund, RefundKey, RefundOutcome, RequiredAction, WebhookDelivery, WebhookError, WebhookEvent,
 };
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;

@@ -268,7 +268,8 @@ impl TestShop {
         build: impl FnOnce(State, HttpSettings) -> BoxEndpoint<'static, Response>,
     ) -> Self {
         let database = TestDatabase::new().await;
-        let mock: Arc<dyn PaymentProvider> = Arc::new(MockProvider::new("http://localhost").with_webhook_secret(WEBHOOK_SECRET));
+        let mock: Arc<dyn PaymentProvider> =
+            Arc::new(MockProvider::new("http://localhost").with_webhook_secret(WEBHOOK_SECRET));
         let tokens = TokenKeys::derive(&SecretKey::parse(SECRET).unwrap()).unwrap();
         let parts = parts(database.pool().clone(), tokens);
         let state = State::new(Parts { shop, providers: Providers::new([mock]), media, ..parts });

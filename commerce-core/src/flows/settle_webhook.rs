@@ -102,7 +102,8 @@ async fn tell_dispute(
         });
         orders::record(conn, order.id, EventKind::PaymentDisputed, data, &Origin::system()).await?;
         let Some(alert_email) = &shop.alert_email else { return Ok(()) };
-        let mut alert = NewEmail::about_order(Template::DisputeAlert, order.id, alert_email).once_an_event(event_id);
+        let mut alert =
+            NewEmail::about_order(Template::DisputeAlert, order.id, alert_email).once_an_event(event_id);
         alert.data = json!({
             "order_id": order.id, "amount": amount.to_string(), "reason": reason, "state": state,
         });

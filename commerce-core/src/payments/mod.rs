@@ -3,9 +3,9 @@
 
 mod ask_again;
 mod attempt;
-pub mod limits;
 mod inbound_webhook;
 mod invoice;
+pub mod limits;
 mod list_refunds;
 mod mock;
 mod mock_webhook;
@@ -22,11 +22,13 @@ mod webhook;
 
 pub(crate) use ask_again::claim_to_ask;
 pub use attempt::{
-    AttemptStatus, CaptureMethod, LockedPayment, Payment, find, find_by_reference, find_by_request, list_for_order, order_of,
+    AttemptStatus, CaptureMethod, LockedPayment, Payment, find, find_by_reference, find_by_request,
+    list_for_order, order_of,
 };
 pub(crate) use attempt::{NewPayment, close_open, insert, list_open, lock};
 pub use inbound_webhook::{
-    InboundWebhook, ListWebhooksError, WEBHOOKS_KEPT, WebhookStatus, find_webhook, list_webhooks, prune_webhooks,
+    InboundWebhook, ListWebhooksError, WEBHOOKS_KEPT, WebhookStatus, find_webhook, list_webhooks,
+    prune_webhooks,
 };
 pub(crate) use inbound_webhook::{insert_webhook, set_webhook_status};
 pub use invoice::Invoice;

@@ -7,8 +7,8 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 use super::{
-    Invoice, Outcome, Payment, ProviderError, ProviderName, Refund, RefundOutcome, WebhookDelivery, WebhookError,
-    WebhookEvent, in_time,
+    Invoice, Outcome, Payment, ProviderError, ProviderName, Refund, RefundOutcome, WebhookDelivery,
+    WebhookError, WebhookEvent, in_time,
 };
 use crate::money::Money;
 
@@ -47,7 +47,8 @@ pub trait PaymentProvider: Send + Sync {
         amount: Money,
     ) -> BoxFuture<'a, Result<Outcome, ProviderError>> {
         let _ = amount;
-        let refused = ProviderError::refused(payment.provider.clone(), "it takes money at once or not at all");
+        let refused =
+            ProviderError::refused(payment.provider.clone(), "it takes money at once or not at all");
         Box::pin(std::future::ready(Err(refused)))
     }
 

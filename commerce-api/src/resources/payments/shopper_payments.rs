@@ -18,7 +18,8 @@ use commerce_core::idempotency::{self, Begun, IdempotencyError, IdempotentReques
 use commerce_core::ids::{OrderId, PaymentId};
 use commerce_core::orders::{self, OrderStatus};
 use commerce_core::payments::{
-    self, CaptureMethod, Invoice, Outcome, PaymentProvider, ProviderError, ProviderName, Providers, RequiredAction, in_time,
+    self, CaptureMethod, Invoice, Outcome, PaymentProvider, ProviderError, ProviderName, Providers,
+    RequiredAction, in_time,
 };
 use commerce_core::request::Origin;
 use commerce_core::settings::CapturePolicy;
