@@ -99,6 +99,7 @@ use crate::resources::orders::export::OrdersExport;
 use crate::resources::orders::shopper_orders::Orders;
 use crate::resources::payments::refunds::Refunds;
 use crate::resources::payments::shopper_payments::Payments;
+use crate::resources::payments::staff_refunds::StaffRefunds;
 use crate::resources::search::Search;
 
 /// Every resource under `/v1`, in groups, because the framework takes at most sixteen at a time.
@@ -116,7 +117,7 @@ pub type Surface = (
     Orders,
     AdminOrders,
     OrdersExport,
-    (Payments, Refunds),
+    (Payments, Refunds, StaffRefunds),
     (AdminUsers, AuditLog),
 );
 
@@ -136,7 +137,7 @@ pub fn surface(state: &State) -> Surface {
         Orders(state()),
         AdminOrders(state()),
         OrdersExport(state()),
-        (Payments(state()), Refunds(state())),
+        (Payments(state()), Refunds(state()), StaffRefunds(state())),
         (AdminUsers(state()), AuditLog(state())),
     )
 }

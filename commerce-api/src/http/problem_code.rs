@@ -104,7 +104,8 @@ codes! {
     PaymentUnderWay = CONFLICT "payment_under_way" "A payment is under way",
     /// An order can have at most 20 payments, whether or not they succeed. Place a new order.
     TooManyPayments = CONFLICT "too_many_payments" "Too many payments",
-    /// The refund has succeeded, is in progress, or was replaced by another. `detail` says which.
+    /// The refund has succeeded, is in progress, is paid by hand, or was replaced by another. Or nothing is left to
+    /// refund. `detail` says which.
     RefundState = CONFLICT "refund_state" "The refund's state does not allow it",
     /// The time to pay this order has run out, and its stock is released. Place a new order.
     OrderExpired = CONFLICT "order_expired" "The order has expired",

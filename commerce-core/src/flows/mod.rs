@@ -35,6 +35,7 @@ mod settle_payment;
 mod settle_refund_by_hand;
 mod settle_webhook;
 mod ship_order;
+mod staff_refund;
 mod supersede_attempts;
 mod verify_email;
 
@@ -70,5 +71,8 @@ pub use settle_payment::{SettlePaymentError, settle_payment};
 pub use settle_refund_by_hand::{SettleRefundByHandError, settle_refund_by_hand};
 pub use settle_webhook::{SettleWebhookError, settle_webhook};
 pub use ship_order::{AdvanceOrderError, Dispatch, deliver_order, process_order, ship_order};
+pub use staff_refund::{
+    RefundAmount, RefundOf, RefundedLine, StaffRefund, StaffRefundError, refund_by_staff,
+};
 pub use supersede_attempts::{SupersedeAttemptsError, supersede_attempts};
 pub use verify_email::{VerifiedEmail, verify_email};

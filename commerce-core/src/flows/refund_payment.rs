@@ -16,7 +16,7 @@ use crate::db::{self, Pool, PoolError, Retryable, TransactionError, current_time
 use crate::ids::RefundId;
 use crate::orders::{self, EventKind};
 use crate::payments::{
-    self, Payment, PaymentProvider, ProviderError, ProviderName, Providers, Refund, RefundOutcome,
+    self, NewRefund, Payment, PaymentProvider, ProviderError, ProviderName, Providers, Refund, RefundOutcome,
     RefundReason, RefundStatus,
 };
 use crate::queue::{self, CompleteError, Failure, Job, JobState, Lease, LeaseLost, NewJob};
@@ -110,11 +110,8 @@ pub(super) async fn request_refund(
     reason: RefundReason,
     origin: &Origin,
 ) -> QueryResult<()> {
-    let dedupe_key = format!("{}:{reason}", payment.id);
-    let Some(refund) = payments::insert_refund(conn, payment, amount_minor, reason, &dedupe_key).await?
-    else {
-        return Ok(());
-    };
+    let refund = NewRefund::once(payment, amount_minor, reason);
+    let Some(refund) = payments::insert_refund(conn, refund).await? else { return Ok(()) };
     let data = json!({ "refund_id": refund.id, "payment_id": payment.id, "amount_minor": amount_minor, "reason": reason });
     orders::record(conn, payment.order_id, EventKind::RefundRequested, data, origin).await?;
     enqueue_refund(conn, refund.id, None).await

@@ -2,6 +2,7 @@
 //! ([`lock`]).
 
 mod cancellation;
+mod line_costs;
 mod list;
 mod lock;
 mod number;
@@ -12,6 +13,7 @@ mod timeline;
 pub use crate::address::Address;
 pub use cancellation::CancelledBy;
 pub(crate) use cancellation::permission_to_cancel;
+pub use line_costs::line_costs;
 pub use list::{ListOrdersError, OrderFilter, OrderSort, list};
 pub use lock::{LockedOrder, lock};
 pub(crate) use lock::{Received, mark_shipped, recount, update};

@@ -5,6 +5,7 @@ mod ask_again;
 mod attempt;
 pub mod limits;
 mod invoice;
+mod list_payments;
 mod list_refunds;
 mod mock;
 mod mock_webhook;
@@ -13,6 +14,7 @@ mod provider;
 mod provider_error;
 mod provider_name;
 mod refund;
+mod refund_lines;
 mod webhook;
 
 pub(crate) use ask_again::claim_to_ask;
@@ -21,6 +23,7 @@ pub use attempt::{
 };
 pub(crate) use attempt::{NewPayment, close_open, insert, list_open, lock};
 pub use invoice::Invoice;
+pub use list_payments::{ListPaymentsError, PaymentFilter, list_payments};
 pub use list_refunds::{ListRefundsError, list_refunds};
 pub use mock::{MockOutcome, MockProvider, MockRefund, MockRequest};
 pub use outcome::{Authorization, Capture, Outcome, RefundOutcome, RequiredAction};
@@ -31,5 +34,7 @@ pub use refund::{
     LockedRefund, Refund, RefundReason, RefundStatus, find_refund, find_refund_by_reference,
     promised_by_payment,
 };
-pub(crate) use refund::{has_room, insert_refund, lock_refund, mark_asked};
+pub(crate) use refund::{NewRefund, has_room, insert_refund, lock_refund, mark_asked};
+pub(crate) use refund_lines::insert_refund_lines;
+pub use refund_lines::{RefundLine, RefundedUnits, refund_lines, refunded_units};
 pub use webhook::{Dispute, PaymentKey, RefundKey, WebhookDelivery, WebhookError, WebhookEvent};

@@ -2,3 +2,4 @@
 
 pub mod refunds;
 pub mod shopper_payments;
+pub mod staff_refunds;
