@@ -97,6 +97,7 @@ use crate::resources::inventory::Inventory;
 use crate::resources::orders::admin_orders::AdminOrders;
 use crate::resources::orders::export::OrdersExport;
 use crate::resources::orders::shopper_orders::Orders;
+use crate::resources::payments::manual_payments::ManualPayments;
 use crate::resources::payments::refunds::Refunds;
 use crate::resources::payments::shopper_payments::Payments;
 use crate::resources::payments::staff_refunds::StaffRefunds;
@@ -117,7 +118,7 @@ pub type Surface = (
     Orders,
     AdminOrders,
     OrdersExport,
-    (Payments, Refunds, StaffRefunds),
+    (Payments, Refunds, StaffRefunds, ManualPayments),
     (AdminUsers, AuditLog),
 );
 
@@ -137,7 +138,7 @@ pub fn surface(state: &State) -> Surface {
         Orders(state()),
         AdminOrders(state()),
         OrdersExport(state()),
-        (Payments(state()), Refunds(state()), StaffRefunds(state())),
+        (Payments(state()), Refunds(state()), StaffRefunds(state()), ManualPayments(state())),
         (AdminUsers(state()), AuditLog(state())),
     )
 }

@@ -21,6 +21,7 @@ mod import_options;
 mod import_products;
 mod import_report;
 mod late_payment;
+mod manual_payment;
 mod move_order;
 mod note_order;
 mod place_order;
@@ -58,6 +59,7 @@ pub use expire_orders::{
 pub use import_options::{ImportMode, ImportOptions, OnError, StockPolicy};
 pub use import_products::{ImportError, ImportProgress, import_products};
 pub use import_report::ImportReport;
+pub use manual_payment::{ManualPayment, ManualPaymentError, record_manual_payment};
 pub use move_order::{MoveOrder, MoveOrderError, OrderStep, move_order};
 pub use note_order::{NoteOrderError, note_order};
 pub use place_order::{PlaceOrder, PlaceOrderError, PlacedOrder, place_order, place_order_and_answer};

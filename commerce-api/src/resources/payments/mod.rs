@@ -1,5 +1,6 @@
-//! Payments, for shoppers, and refunds, for staff.
+//! Payments, for shoppers and for staff, and refunds, for staff.
 
+pub mod manual_payments;
 pub mod refunds;
 pub mod shopper_payments;
 pub mod staff_refunds;

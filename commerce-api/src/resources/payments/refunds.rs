@@ -30,7 +30,8 @@ pub struct Refunds(pub State);
 impl Refunds {
     /// List refunds
     ///
-    /// Newest first. A refund that is `failed` waits until staff retry it or pay it by hand.
+    /// Newest first. A refund that is `failed` waits until staff retry it or pay it by hand. A refund of a manual
+    /// payment is `pending` until staff pay it by hand.
     #[oai(path = "/admin/refunds", method = "get", operation_id = "admin_list_refunds")]
     async fn list(
         &self,
@@ -71,8 +72,8 @@ impl Refunds {
 
     /// Record a refund paid by hand
     ///
-    /// For a failed refund that was then paid without the provider, in cash or by bank transfer. A mail tells
-    /// the shopper about the refund.
+    /// For a failed refund that was then paid without the provider, in cash or by bank transfer, and for every
+    /// refund of a manual payment. A mail tells the shopper about the refund.
     #[oai(
         path = "/admin/refunds/:id/paid-by-hand",
         method = "post",
@@ -299,7 +300,7 @@ impl Refusal for RetryRefundError {
     fn problem(self) -> Problem {
         match self {
             Self::NotFound => Problem::not_found("refund"),
-            Self::Succeeded | Self::UnderWay | Self::Replaced => {
+            Self::Succeeded | Self::UnderWay | Self::ByHand | Self::Replaced => {
                 Problem::new(Code::RefundState, self.to_string())
             }
             Self::Database(error) => error.into(),
