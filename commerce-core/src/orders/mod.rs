@@ -25,4 +25,4 @@ pub use status::{
     TransitionError, derive_payment_status,
 };
 pub use timeline::{EventKind, OrderEvent, events};
-pub(crate) use timeline::{note, record};
+pub(crate) use timeline::{note, record, was_recorded};
