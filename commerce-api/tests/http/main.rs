@@ -33,6 +33,7 @@ mod sessions;
 mod shop;
 mod shopping;
 mod spec;
+mod staff_money;
 mod statements;
 mod storm;
 mod surface;

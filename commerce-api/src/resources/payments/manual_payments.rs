@@ -74,7 +74,7 @@ impl Example for ManualPaymentRequest {
         Self {
             amount: None,
             reference: "Bank transfer of 27 November, order 1001".to_owned(),
-            received_at: DateTime::from_timestamp(1_767_225_600, 0),
+            received_at: DateTime::from_timestamp(1_732_706_400, 0),
         }
     }
 }
