@@ -306,7 +306,8 @@ pub(crate) async fn has_room(
     let promised: i64 = others.iter().map(|(_, amount_minor)| amount_minor).sum();
     let replaced = others.iter().any(|(key, _)| *key == refund.dedupe_key);
     let has_money = promised + refund.amount_minor <= payment.captured_minor;
-    Ok(!replaced && has_money && has_units(conn, refund).await?)
+    let first = refund.part_of.unwrap_or(refund.id);
+    Ok(!replaced && has_money && has_units(conn, refund.order_id, first).await?)
 }
 
 /// What was or will be refunded of each payment of an order, with one entry for each refund. Failed refunds

@@ -9,7 +9,6 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Nullable, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
-use super::Refund;
 use crate::ids::{OrderId, OrderLineId, RefundId};
 use crate::orders;
 use crate::schema::refund_lines;
@@ -68,14 +67,18 @@ pub async fn refunded_units(
     units_without(conn, order_id, None).await
 }
 
-/// Whether the lines of a failed refund have enough units left for it. Needs the order's lock.
-pub(super) async fn has_units(conn: &mut AsyncPgConnection, refund: &Refund) -> QueryResult<bool> {
-    let first = refund.part_of.unwrap_or(refund.id);
+/// Whether the lines of a failed refund have enough units left for it. `first` is the first refund of its
+/// request. Needs the order's lock.
+pub(super) async fn has_units(
+    conn: &mut AsyncPgConnection,
+    order_id: OrderId,
+    first: RefundId,
+) -> QueryResult<bool> {
     let own = refund_lines(conn, &[first]).await?;
     if own.is_empty() {
         return Ok(true);
     }
-    let Some(order) = orders::find(conn, refund.order_id).await? else { return Ok(false) };
+    let Some(order) = orders::find(conn, order_id).await? else { return Ok(false) };
     let others = units_without(conn, order.id, Some(first)).await?;
     let lines = orders::lines(conn, &[order.id]).await?;
     let costs = orders::line_costs(&order, &lines);
