@@ -35,7 +35,8 @@ impl Counter {
 
     async fn pay(&self, key: &str, amount: i64, details: Value) -> Value {
         let body = json!({ "provider": "mock", "amount": usd(amount), "details": details });
-        let ask = post(&format!("/v1/orders/{}/pay", self.order_id()), &body).header("Cart-Token", &self.guest);
+        let ask =
+            post(&format!("/v1/orders/{}/pay", self.order_id()), &body).header("Cart-Token", &self.guest);
         let paid = self.shop.send(ask.header("Idempotency-Key", key)).await;
         assert_eq!(paid.json()["status"], "succeeded", "{}", paid.text);
         paid.json()
@@ -135,8 +136,12 @@ async fn an_order_is_refunded_by_lines_and_its_goods_come_back() {
 
     let events = format!("/v1/admin/orders/{}/events", counter.order_id());
     let events = counter.shop.send(get(&events).bearer(&counter.admin)).await.json();
-    let requested: Vec<&Value> =
-        events["data"].as_array().unwrap().iter().filter(|event| event["kind"] == "refund_requested").collect();
+    let requested: Vec<&Value> = events["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|event| event["kind"] == "refund_requested")
+        .collect();
     assert_eq!(requested.len(), 2);
     assert_eq!(requested[0]["data"]["restock"], true);
     let listed = counter.shop.send(get("/v1/admin/refunds?status=pending").bearer(&counter.admin)).await;
@@ -214,7 +219,8 @@ async fn payments_are_listed_for_staff_by_filters_and_pages() {
     counter.shop.send(wrong).await.problem(400, "invalid_cursor");
 
     // A shopper has to name an order.
-    let own = get(&format!("/v1/payments?order_id={}", counter.order_id())).header("Cart-Token", &counter.guest);
+    let own =
+        get(&format!("/v1/payments?order_id={}", counter.order_id())).header("Cart-Token", &counter.guest);
     let own = counter.shop.send(own).await.json();
     assert_eq!(own["data"].as_array().unwrap().len(), 3);
     assert!(own["data"].as_array().unwrap().iter().all(|payment| payment.get("fee").is_none()), "{own:#}");

@@ -128,8 +128,15 @@ pub async fn record_manual_payment(
             "reference": reference, "received_at": received_at,
         });
         orders::record(conn, order_id, EventKind::PaymentStarted, data.clone(), &author.origin).await?;
-        audit_log::record_facts(conn, &author, "admin_record_payment", Subject::Order(order_id), None, Some(data))
-            .await?;
+        audit_log::record_facts(
+            conn,
+            &author,
+            "admin_record_payment",
+            Subject::Order(order_id),
+            None,
+            Some(data),
+        )
+        .await?;
         if amount == due {
             for open in payments::list_open(conn, order_id).await?.iter().filter(|open| open.id != id) {
                 end_at_provider(conn, open.id).await?;

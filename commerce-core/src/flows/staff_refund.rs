@@ -339,7 +339,8 @@ async fn tell(
                 fields.insert("restock".to_owned(), json!(wish.restock));
             }
         }
-        orders::record(conn, refund.order_id, EventKind::RefundRequested, data.clone(), &wish.author.origin).await?;
+        orders::record(conn, refund.order_id, EventKind::RefundRequested, data.clone(), &wish.author.origin)
+            .await?;
         // The note may tell of a person. It stays in the order.
         if let Some(fields) = data.as_object_mut() {
             fields.remove("note");

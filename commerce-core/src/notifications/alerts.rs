@@ -57,7 +57,8 @@ pub async fn enqueue_alert(
     }
     let next = of_hour(hour + 1);
     let email_id = next.id;
-    let one_more = "jsonb_set(emails.data, '{more}', to_jsonb(coalesce((emails.data ->> 'more')::bigint, 0) + 1))";
+    let one_more =
+        "jsonb_set(emails.data, '{more}', to_jsonb(coalesce((emails.data ->> 'more')::bigint, 0) + 1))";
     let waiting: EmailId = diesel::insert_into(emails::table)
         .values(next)
         .on_conflict(emails::dedupe_key)

@@ -50,7 +50,10 @@ pub(crate) async fn insert_refund_lines(
 }
 
 /// The lines of these refunds.
-pub async fn refund_lines(conn: &mut AsyncPgConnection, refunds: &[RefundId]) -> QueryResult<Vec<RefundLine>> {
+pub async fn refund_lines(
+    conn: &mut AsyncPgConnection,
+    refunds: &[RefundId],
+) -> QueryResult<Vec<RefundLine>> {
     refund_lines::table
         .filter(refund_lines::refund_id.eq_any(refunds))
         .order((refund_lines::refund_id, refund_lines::order_line_id))

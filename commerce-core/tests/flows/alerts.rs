@@ -62,7 +62,11 @@ async fn who_tries_many_cards_causes_one_mail_an_hour() {
     fail(&db, 1).await;
     assert_eq!(alerts(&db).await, [(0, true)]);
     fail(&db, 14).await;
-    assert_eq!(alerts(&db).await, [(0, true), (13, false)], "the second is told of in the next hour, with 13 more");
+    assert_eq!(
+        alerts(&db).await,
+        [(0, true), (13, false)],
+        "the second is told of in the next hour, with 13 more"
+    );
     // The mail of this hour is the one that waited, so what fails now is told of in the hour after.
     next_hour(&db, 2).await;
     fail(&db, 3).await;

@@ -59,7 +59,10 @@ async fn an_order_of_nobody_is_paid_in_parts() {
 
     // The same reference twice is in order: people write "cash".
     let part = record(&db, &shop, received(placed.id, Some(400))).await.unwrap();
-    assert_eq!((part.status, part.captured_minor, part.provider.as_str()), (AttemptStatus::Succeeded, 400, "manual"));
+    assert_eq!(
+        (part.status, part.captured_minor, part.provider.as_str()),
+        (AttemptStatus::Succeeded, 400, "manual")
+    );
     let refused = record(&db, &shop, received(placed.id, Some(601))).await;
     assert!(matches!(refused, Err(ManualPaymentError::AmountOutOfRange { .. })), "{refused:?}");
     let rest = record(&db, &shop, received(placed.id, None)).await.unwrap();
@@ -93,13 +96,18 @@ async fn a_manual_payment_brings_an_expired_order_back_or_has_to_be_paid_back() 
     let by = CancelledBy::Admin;
     cancel_order(&mut *db.conn().await, other.order.id, by, &guest_origin()).await.unwrap();
     record(&db, &shop, received(other.order.id, None)).await.unwrap();
-    assert_eq!(order(&db, other.order.id).await.status, OrderStatus::Cancelled, "it was cancelled on purpose");
+    assert_eq!(
+        order(&db, other.order.id).await.status,
+        OrderStatus::Cancelled,
+        "it was cancelled on purpose"
+    );
     assert_eq!(run_refunds(&db, &shop).await, 2);
     assert_eq!(run_refunds(&db, &shop).await, 0, "nobody is asked again");
     assert_eq!(mails(&db, "refund_by_hand_alert").await, 2);
     let breaches = commerce_core::audit::verify(&mut *db.conn().await).await.unwrap();
     assert_eq!(breaches, []);
-    let waiting = list_refunds(&mut *db.conn().await, Some(RefundStatus::Pending), Limit::default(), None).await;
+    let waiting =
+        list_refunds(&mut *db.conn().await, Some(RefundStatus::Pending), Limit::default(), None).await;
     for (refund, _) in waiting.unwrap().data {
         let retried = retry_refund(&mut *db.conn().await, refund.id, &Origin::system()).await;
         assert!(matches!(retried, Err(RetryRefundError::ByHand)), "{retried:?}");

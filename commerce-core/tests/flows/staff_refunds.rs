@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use commerce_core::audit_log::Author;
 use commerce_core::flows::{
-    CancelledBy, Dispatch, RefundAmount, RefundOf, RefundedLine, RetryRefundError, StaffRefund, StaffRefundError,
-    cancel_order, refund_by_staff, retry_refund, run_refund, settle_refund_by_hand, ship_order,
+    CancelledBy, Dispatch, RefundAmount, RefundOf, RefundedLine, RetryRefundError, StaffRefund,
+    StaffRefundError, cancel_order, refund_by_staff, retry_refund, run_refund, settle_refund_by_hand,
+    ship_order,
 };
 use commerce_core::ids::{OrderId, OrderLineId, VariantId};
 use commerce_core::inventory::{MovementKind, list_movements};
@@ -42,7 +43,8 @@ async fn refund(db: &TestDatabase, wish: StaffRefund) -> Result<Vec<Refund>, Sta
 
 /// Makes one attempt at each refund job that is due, as a worker does.
 pub async fn run_refunds(db: &TestDatabase, shop: &ShopSettings) -> usize {
-    let providers = Providers::new([Arc::new(MockProvider::new("http://localhost")) as Arc<dyn PaymentProvider>]);
+    let providers =
+        Providers::new([Arc::new(MockProvider::new("http://localhost")) as Arc<dyn PaymentProvider>]);
     let lease = std::time::Duration::from_secs(60);
     let claimed =
         jobs::claim(&mut *db.conn().await, "test", &[RefundPayment::KIND], 100, lease).await.unwrap();
@@ -78,9 +80,9 @@ async fn fifty_refunds_of_one_payment_at_once_refund_it_once() {
             let pool = db.pool().clone();
             let of = if number % 2 == 0 { RefundOf::Payment(payment.id) } else { RefundOf::Order(id) };
             let amount = if number % 3 == 0 { usd(1000) } else { RefundAmount::Rest };
-            tokio::spawn(async move {
-                refund_by_staff(&mut pool.get().await.unwrap(), request(of, amount)).await
-            })
+            tokio::spawn(
+                async move { refund_by_staff(&mut pool.get().await.unwrap(), request(of, amount)).await },
+            )
         })
         .collect();
     let mut begun = 0;
@@ -182,7 +184,8 @@ async fn a_failed_refund_leaves_its_sum_for_another_amount() {
     let retried = retry_refund(&mut *db.conn().await, failed.id, &Origin::system()).await;
     assert!(matches!(retried, Err(RetryRefundError::Replaced)), "{retried:?}");
     run_refunds(&db, &shop).await;
-    let paid = settle_refund_by_hand(&mut *db.conn().await, other.id, "cash", &Origin::system()).await.unwrap();
+    let paid =
+        settle_refund_by_hand(&mut *db.conn().await, other.id, "cash", &Origin::system()).await.unwrap();
     assert_eq!(paid.status, RefundStatus::Succeeded);
     assert_eq!(order(&db, placed.order.id).await.refunded_minor, 200);
     let rest = refund(&db, request(of, RefundAmount::Rest)).await.unwrap().remove(0);
@@ -261,9 +264,12 @@ async fn shipped_units_come_back_into_stock_and_others_are_cancelled_instead() {
     let variant = db.variant(1000, 5).await;
     let (id, payment) = paid_order(&db, &[(variant, 3)]).await;
     let line = lines(&db, id).await[0].id;
-    let back = |quantity| StaffRefund { restock: true, ..request(RefundOf::Order(id), units(line, quantity)) };
+    let back =
+        |quantity| StaffRefund { restock: true, ..request(RefundOf::Order(id), units(line, quantity)) };
     let refused = refund(&db, back(1)).await;
-    let Err(error @ StaffRefundError::NotShipped { shipped: 0, .. }) = &refused else { panic!("{refused:?}") };
+    let Err(error @ StaffRefundError::NotShipped { shipped: 0, .. }) = &refused else {
+        panic!("{refused:?}")
+    };
     assert!(error.to_string().contains("Cancel the order"), "{error}");
     assert_eq!(db.stock(variant).await, (5, 3));
 
@@ -296,7 +302,9 @@ async fn a_refund_of_an_order_takes_from_its_payments_the_oldest_first() {
     let (owner, placed) = db.order(&shop, &[(variant, 2)]).await;
     let id = placed.order.id;
     let mut paid = Vec::new();
-    for (amount, asked) in [(Some(500), json!({})), (Some(700), json!({ "refund": "refuse" })), (None, json!({}))] {
+    for (amount, asked) in
+        [(Some(500), json!({})), (Some(700), json!({ "refund": "refuse" })), (None, json!({}))]
+    {
         let mut wish = wish(id, owner, amount);
         wish.request = asked;
         let payment = commerce_core::flows::begin_payment(&mut *db.conn().await, wish).await.unwrap();
