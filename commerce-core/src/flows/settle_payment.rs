@@ -118,7 +118,8 @@ async fn failed(
     orders::record(conn, order.id, EventKind::PaymentFailed, data, origin).await?;
     if let Some(alert_email) = &shop.alert_email {
         let amount = Money::new(payment.amount_minor, payment.currency).to_string();
-        let data = json!({ "order_id": order.id, "provider": payment.provider, "amount": amount, "code": code });
+        let data =
+            json!({ "order_id": order.id, "provider": payment.provider, "amount": amount, "code": code });
         enqueue_alert(conn, Template::PaymentFailedAlert, alert_email, data).await?;
     }
     let gives_up = shop.payment_failure == PaymentFailurePolicy::Cancel
