@@ -19,7 +19,7 @@ pub use lock::{LockedOrder, lock};
 pub(crate) use lock::{Received, mark_shipped, recount, update};
 pub use number::{format_order_number, parse_order_number};
 pub use order::{NewLine, NewOrder, NewOrderSource, Order, OrderLine, find, find_owned, lines};
-pub(crate) use order::{insert, insert_line};
+pub(crate) use order::{ids_owned, insert, insert_line};
 pub use status::{
     CancelReason, FulfillmentStatus, OrderSource, OrderStatus, PaymentStatus, Sums,
     TransitionError, derive_payment_status,

@@ -6,13 +6,17 @@ use diesel::sql_types::{Record, Timestamptz, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::{AttemptStatus, Payment, ProviderName};
+use crate::cart::Owner;
 use crate::ids::{OrderId, PaymentId};
+use crate::orders;
 use crate::page::{Cursor, InvalidCursor, Limit, Page, storable_time};
 use crate::schema::payments;
 
 /// Filters payments. Each field that is set must match.
 #[derive(Debug, Clone, Default)]
 pub struct PaymentFilter {
+    /// Payments of this owner's orders.
+    pub owner: Option<Owner>,
     /// Payments of this order.
     pub order_id: Option<OrderId>,
     /// Payments with this provider.
@@ -46,6 +50,9 @@ pub async fn list_payments(
     cursor: Option<&str>,
 ) -> Result<Page<Payment>, ListPaymentsError> {
     let mut query = payments::table.select(Payment::as_select()).into_boxed();
+    if let Some(owner) = filter.owner {
+        query = query.filter(payments::order_id.eq_any(orders::ids_owned(owner)));
+    }
     if let Some(order_id) = filter.order_id {
         query = query.filter(payments::order_id.eq(order_id));
     }

@@ -125,8 +125,7 @@ impl Payments {
 
     /// List payments
     ///
-    /// Newest first. Shoppers list the payments of one of their own orders and must send `order_id`. With the
-    /// permission `payments.read`, payments of all orders are listed.
+    /// Newest first. Of your own orders, or of all orders with the permission `payments.read`.
     #[oai(path = "/payments", method = "get", operation_id = "list_payments")]
     #[allow(clippy::too_many_arguments)]
     async fn list(
@@ -147,16 +146,14 @@ impl Payments {
         let mut conn = self.0.conn().await?;
         let order_id = order_id.0.map(OrderId);
         let sees_all = sees_all(&shopper);
-        if !sees_all {
-            let Some(id) = order_id else {
-                let message = "is required without the permission payments.read";
-                let problem = Problem::new(Code::InvalidParameter, format!("The order_id {message}."));
-                return Err(problem.with_errors(vec![Fault::parameter("order_id", message)]).into());
-            };
+        if let Some(id) = order_id
+            && !sees_all
+        {
             let own = orders::find_owned(&mut conn, id, shopper.owner()).await?;
             own.ok_or_else(|| Problem::not_found("order"))?;
         }
         let filter = PaymentFilter {
+            owner: (!sees_all).then(|| shopper.owner()),
             order_id,
             provider: provider.0.and_then(|name| name.parse().ok()),
             status: status.0.map(Into::into),
