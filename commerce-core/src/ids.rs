@@ -110,4 +110,6 @@ ids! {
     UserId,
     /// A variant of a product.
     VariantId,
+    /// A webhook's event.
+    WebhookId,
 }

@@ -109,6 +109,19 @@ diesel::table! {
 }
 
 diesel::table! {
+    commerce.inbound_webhooks (id) {
+        id -> Uuid,
+        provider -> Text,
+        event_id -> Text,
+        event -> Jsonb,
+        status -> Text,
+        error -> Nullable<Text>,
+        received_at -> Timestamptz,
+        processed_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
     commerce.jobs (id) {
         id -> Uuid,
         kind -> Text,
@@ -578,6 +591,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     former_category_titles,
     former_product_slugs,
     idempotency_keys,
+    inbound_webhooks,
     jobs,
     known_networks,
     media_files,

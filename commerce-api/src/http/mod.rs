@@ -18,6 +18,7 @@ pub mod page_origin;
 pub mod problem;
 pub(crate) mod problem_code;
 pub mod rate_limit;
+pub mod raw_body;
 pub mod read_limit;
 pub mod route_table;
 pub(crate) mod schema_check;

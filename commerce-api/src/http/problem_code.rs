@@ -47,6 +47,8 @@ codes! {
     Moved = MOVED_PERMANENTLY "moved" "Moved",
     /// The body does not match its content type: it is not valid JSON, or its text is not UTF-8.
     MalformedBody = BAD_REQUEST "malformed_body" "The body cannot be read",
+    /// The webhook is not from the provider, was changed on its way, is too old, or cannot be read. Nothing was stored.
+    WebhookUnverified = BAD_REQUEST "webhook_unverified" "The webhook is not verified",
     /// A path, query or header parameter does not have the documented form.
     InvalidParameter = BAD_REQUEST "invalid_parameter" "A parameter is invalid",
     /// The cursor does not belong to this list and sort order. Start again without a cursor.
@@ -104,6 +106,12 @@ codes! {
     PaymentUnderWay = CONFLICT "payment_under_way" "A payment is under way",
     /// An order can have at most 20 payments, whether or not they succeed. Place a new order.
     TooManyPayments = CONFLICT "too_many_payments" "Too many payments",
+    /// The payment's status does not allow this operation. `detail` says which status it has.
+    PaymentState = CONFLICT "payment_state" "The payment's state does not allow it",
+    /// The payment provider refused. `detail` has its reason.
+    ProviderRefused = CONFLICT "provider_refused" "The payment provider refused",
+    /// The event is of no interest to the shop, so there is nothing to replay.
+    WebhookIgnored = CONFLICT "webhook_ignored" "The event is ignored",
     /// The refund has succeeded, is in progress, is paid by hand, or was replaced by another. Or nothing is left to
     /// refund. `detail` says which.
     RefundState = CONFLICT "refund_state" "The refund's state does not allow it",

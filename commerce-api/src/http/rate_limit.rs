@@ -369,6 +369,10 @@ mod tests {
                 // A guest's token is made by whoever wants one.
                 let schemes = security.into_iter().flatten().flat_map(|one| one.as_object().unwrap().keys());
                 let schemes: Vec<&String> = schemes.collect();
+                // A webhook is signed by its provider, and must never be lost.
+                if operation["operationId"] == "receive_webhook" {
+                    continue;
+                }
                 if schemes.is_empty() || schemes.iter().any(|scheme| *scheme == "cart_token") {
                     open.push((
                         operation["operationId"].as_str().unwrap(),

@@ -74,6 +74,8 @@ pub enum SubjectKind {
     Catalogue,
     /// The order of the categories.
     CategoryOrder,
+    /// An event that a payment provider has reported.
+    Webhook,
     /// Data of customers, which was read and not changed. `after` says where.
     PersonalData,
 }

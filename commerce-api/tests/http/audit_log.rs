@@ -23,7 +23,7 @@ async fn granted(shop: &TestShop, operation: &Operation, world: &World) -> Ask {
     if ["create_variant", "create_variant_matrix"].contains(&id) {
         world.product = create("/v1/products", json!({ "title": "Shirt", "status": "draft" })).await;
     }
-    if ["refund_payment", "admin_refund_order"].contains(&id) {
+    if ["admin_refund_payment", "admin_refund_order"].contains(&id) {
         let confirm = ask(Method::POST, &format!("/v1/payments/{}/confirm", world.customer.payment));
         let (name, value) = &world.customer.credential;
         assert_eq!(shop.send(confirm.header(name, value)).await.json()["status"], "succeeded");
@@ -80,7 +80,7 @@ async fn faults_of_entry(operation: &Operation) -> Vec<String> {
         }
     };
     let creates = ["create_product", "create_category", "import_products", "admin_note_order"].contains(&id)
-        || ["refund_payment", "admin_refund_order", "admin_record_payment"].contains(&id);
+        || ["admin_refund_payment", "admin_refund_order", "admin_record_payment"].contains(&id);
     let deletes = ["delete_category", "admin_delete_user"].contains(&id);
     let tells = |side: &str| entry.get(side).is_some_and(|fields| !fields.is_null());
     must(tells("before") != creates && tells("after") != deletes, "does not tell before and after");

@@ -40,5 +40,6 @@ mod surface;
 mod typed_text;
 mod variant_details;
 mod webdriver;
+mod webhooks;
 mod world;
 mod writes;

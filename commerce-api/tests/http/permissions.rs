@@ -127,6 +127,12 @@ const TABLE: &[(&str, May, Leads)] = &[
     ("confirm_payment", Shoppers, ToOwned(READS_PAYMENTS)),
     ("list_payments", Shoppers, ToOwned(READS_PAYMENTS)),
     ("get_payment", Shoppers, ToOwned(READS_PAYMENTS)),
+    ("admin_capture_payment", Staff(ADMINS), Anywhere),
+    ("admin_void_payment", Staff(ADMINS), Anywhere),
+
+    ("receive_webhook", Anybody, Anywhere),
+    ("admin_list_webhooks", Staff(READS_PAYMENTS), Anywhere),
+    ("admin_replay_webhook", Staff(ADMINS), Anywhere),
 
     ("admin_list_orders", Staff(READS_ORDERS), Anywhere),
     ("admin_get_order", Staff(READS_ORDERS), Anywhere),
@@ -135,7 +141,7 @@ const TABLE: &[(&str, May, Leads)] = &[
     ("admin_move_order", Staff(WRITES_ORDERS), Anywhere),
     ("admin_note_order", Staff(WRITES_ORDERS), Anywhere),
 
-    ("refund_payment", Staff(ADMINS), Anywhere),
+    ("admin_refund_payment", Staff(ADMINS), Anywhere),
     ("admin_refund_order", Staff(ADMINS), Anywhere),
     ("admin_record_payment", Staff(ADMINS), Anywhere),
     ("admin_list_refunds", Staff(READS_PAYMENTS), Anywhere),

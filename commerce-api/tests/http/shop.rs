@@ -229,6 +229,9 @@ pub async fn listen(shop: &TestShop) -> Listening {
     Listening { url: format!("http://{address}"), server }
 }
 
+/// Signs the webhooks of the mock provider.
+pub const WEBHOOK_SECRET: &[u8] = b"whsec";
+
 impl TestShop {
     pub async fn new() -> Self {
         Self::with(|state, settings| app(state, &settings).boxed()).await
@@ -255,7 +258,7 @@ impl TestShop {
         build: impl FnOnce(State, HttpSettings) -> BoxEndpoint<'static, Response>,
     ) -> Self {
         let database = TestDatabase::new().await;
-        let mock: Arc<dyn PaymentProvider> = Arc::new(MockProvider::new("http://localhost"));
+        let mock: Arc<dyn PaymentProvider> = Arc::new(MockProvider::new("http://localhost").with_webhook_secret(WEBHOOK_SECRET));
         let tokens = TokenKeys::derive(&SecretKey::parse(SECRET).unwrap()).unwrap();
         let parts = parts(database.pool().clone(), tokens);
         let state = State::new(Parts { shop, providers: Providers::new([mock]), media, ..parts });

@@ -2,11 +2,13 @@
 //! product, an admin.
 
 use commerce_core::accounts::Role;
-use commerce_core::flows::{BeginPayment, begin_payment, settle_payment};
-use commerce_core::ids::RefundId;
+use commerce_core::flows::{BeginPayment, begin_payment, receive_webhook, settle_payment};
+use commerce_core::ids::{PaymentId, RefundId, WebhookId};
 use commerce_core::money::{Currency, Money};
 use commerce_core::page::Limit;
-use commerce_core::payments::{Capture, CaptureMethod, Outcome, ProviderName, list_refunds};
+use commerce_core::payments::{
+    Authorization, Capture, CaptureMethod, Outcome, PaymentKey, ProviderName, WebhookEvent, list_refunds, list_webhooks,
+};
 use commerce_core::settings::ShopSettings;
 use commerce_core::testing::guest_origin;
 use diesel_async::SimpleAsyncConnection as _;
@@ -51,6 +53,10 @@ pub struct World {
     pub session: String,
     /// Refused by its provider.
     pub refund: String,
+    /// A payment whose money its provider holds.
+    pub authorized: String,
+    /// An event that a provider has reported.
+    pub webhook: String,
 }
 
 impl World {
@@ -87,6 +93,8 @@ impl World {
             address,
             session,
             refund: refused_refund(shop).await.to_string(),
+            authorized: authorized_payment(shop).await.to_string(),
+            webhook: reported_event(shop).await.to_string(),
         }
     }
 
@@ -118,6 +126,7 @@ impl World {
             "addresses" => self.address.clone(),
             "sessions" => self.session.clone(),
             "refunds" => self.refund.clone(),
+            "webhooks" => self.webhook.clone(),
             _ => Uuid::now_v7().to_string(),
         }
     }
@@ -135,6 +144,10 @@ impl World {
             if part.starts_with('{') {
                 match instead {
                     Some((place, value)) if place == index => path.push_str(value),
+                    _ if template.ends_with("/capture") || template.ends_with("/void") => {
+                        path.push_str(&self.authorized)
+                    }
+                    _ if template.starts_with("/webhooks/") => path.push_str("mock"),
                     _ => path.push_str(&self.path_value(word, credential)),
                 }
                 index += 1;
@@ -182,6 +195,47 @@ impl Buyer {
         add(shop, variant, &credential).await;
         Self { credential, order, payment }
     }
+}
+
+/// Of an order whose payment is authorized and not captured.
+async fn authorized_payment(shop: &TestShop) -> PaymentId {
+    let (database, settings) = (&shop.database, ShopSettings::default());
+    let variant = database.variant(12_000, 1).await;
+    let (owner, placed) = database.order(&settings, &[(variant, 1)]).await;
+    let wish = BeginPayment {
+        order_id: placed.order.id,
+        owner,
+        provider: ProviderName::MOCK,
+        amount: None,
+        capture_method: CaptureMethod::Manual,
+        request: json!({}),
+        request_key: rand::random(),
+        origin: guest_origin(),
+    };
+    let mut conn = database.conn().await;
+    let payment = begin_payment(&mut conn, wish).await.unwrap();
+    let held = Authorization::new(format!("mock_{}", payment.id), Money::new(12_000, Currency::USD));
+    settle_payment(&mut conn, &settings, payment.id, Outcome::Authorized(held), &guest_origin()).await.unwrap();
+    payment.id
+}
+
+/// Its payment is not known, so that nothing comes of it.
+async fn reported_event(shop: &TestShop) -> WebhookId {
+    let mut conn = shop.database.conn().await;
+    let event = WebhookEvent::Payment {
+        event_id: "evt_1".to_owned(),
+        payment: PaymentKey::Reference("nobody's".to_owned()),
+        outcome: Outcome::Expired,
+    };
+    receive_webhook(&mut conn, &ProviderName::MOCK, &[event]).await.unwrap();
+    let stored = list_webhooks(&mut conn, None, Limit::default(), None).await.unwrap().data.remove(0);
+    // It was given up.
+    conn.batch_execute(
+        "UPDATE commerce.inbound_webhooks SET status = 'failed'; DELETE FROM commerce.jobs WHERE kind = 'process_webhook'",
+    )
+    .await
+    .unwrap();
+    stored.id
 }
 
 /// Of an order that was paid with too much; its provider would not give the rest back.

@@ -68,6 +68,13 @@ LEFT JOIN (SELECT payment_id, sum(amount_minor) FILTER (WHERE status = 'succeede
            FROM commerce.refunds GROUP BY 1) r ON r.payment_id = p.id
 WHERE p.refunded_minor <> coalesce(r.done, 0) OR coalesce(r.promised, 0) > p.captured_minor
 UNION ALL
+-- I2: what an order shows as authorized is what providers hold for it.
+SELECT 'I2', 'orders ' || o.id, 'authorized ' || o.authorized_minor || ', payments ' || coalesce(p.held, 0)
+FROM commerce.orders o
+LEFT JOIN (SELECT order_id, sum(authorized_minor) AS held FROM commerce.payments
+           WHERE status = 'authorized' GROUP BY 1) p ON p.order_id = o.id
+WHERE o.authorized_minor <> coalesce(p.held, 0)
+UNION ALL
 -- I2: an order became paid if its money covers its total, and not without money unless there was nothing to pay.
 SELECT 'I2', 'orders ' || id, 'paid_at is ' || coalesce(paid_at::text, 'unset') || ' with ' || paid_minor || ' of ' || total_minor
 FROM commerce.orders
@@ -130,6 +137,13 @@ FROM commerce.stock_reservations WHERE status = 'held' AND expires_at < commerce
 UNION ALL
 SELECT 'I5', 'jobs ' || id, 'is leased since its lease lapsed at ' || run_at
 FROM commerce.jobs WHERE state = 'leased' AND run_at < commerce.clock() - interval '2 hours'
+UNION ALL
+-- I5: an event that a provider has reported is applied, or has a job.
+SELECT 'I5', 'inbound_webhooks ' || w.id, 'is not applied, and no job sees to it'
+FROM commerce.inbound_webhooks w
+WHERE w.status = 'received'
+  AND NOT EXISTS (SELECT FROM commerce.jobs j
+                  WHERE j.kind = 'process_webhook' AND j.state <> 'dead' AND j.payload ->> 'webhook_id' = w.id::text)
 UNION ALL
 -- I5: a mail that was not sent has a job, alive or dead, where a person sees it.
 SELECT 'I5', 'emails ' || e.id, 'is not sent, and has no job'

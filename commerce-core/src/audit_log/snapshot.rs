@@ -9,7 +9,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::db::{AdvisoryLock, advisory_lock};
-use crate::ids::{CategoryId, OrderId, ProductId, UserId, VariantId};
+use crate::ids::{CategoryId, OrderId, ProductId, UserId, VariantId, WebhookId};
 use crate::text_enum::text_enum;
 
 text_enum! {
@@ -29,6 +29,8 @@ text_enum! {
         Catalogue = "catalogue",
         /// The order of the categories.
         CategoryOrder = "category_order",
+        /// An event that a payment provider has reported.
+        Webhook = "webhook",
         /// Data of customers, which was read and not changed.
         PersonalData = "personal_data",
     }
@@ -51,6 +53,8 @@ pub enum Subject {
     Catalogue,
     /// The order of the categories.
     CategoryOrder,
+    /// An event that a payment provider has reported.
+    Webhook(WebhookId),
     /// Data of customers, which was read and not changed.
     PersonalData,
 }
@@ -66,6 +70,7 @@ impl Subject {
             Self::Order(_) => SubjectKind::Order,
             Self::Catalogue => SubjectKind::Catalogue,
             Self::CategoryOrder => SubjectKind::CategoryOrder,
+            Self::Webhook(_) => SubjectKind::Webhook,
             Self::PersonalData => SubjectKind::PersonalData,
         }
     }
@@ -82,6 +87,7 @@ impl Subject {
             Self::Category(id) => Some(id.0),
             Self::Stock(id) => Some(id.0),
             Self::Order(id) => Some(id.0),
+            Self::Webhook(id) => Some(id.0),
             Self::Catalogue | Self::CategoryOrder | Self::PersonalData => None,
         }
     }
@@ -100,6 +106,7 @@ impl Subject {
                 "SELECT FROM commerce.stock_levels WHERE variant_id = $1 ORDER BY variant_id, location_id FOR UPDATE"
             }
             Self::Order(_) => "SELECT FROM commerce.orders WHERE id = $1 FOR UPDATE",
+            Self::Webhook(_) => "SELECT FROM commerce.inbound_webhooks WHERE id = $1 FOR NO KEY UPDATE",
             Self::Catalogue | Self::PersonalData => "SELECT WHERE $1 IS NOT NULL",
         }
     }
@@ -151,6 +158,10 @@ impl Subject {
                 "SELECT jsonb_build_object('number', number, 'status', status, 'payment_status', payment_status,
                     'fulfillment_status', fulfillment_status, 'cancel_reason', cancel_reason, 'version', version) AS fields
                  FROM commerce.orders WHERE id = $1"
+            }
+            Self::Webhook(_) => {
+                "SELECT jsonb_build_object('provider', provider, 'event_id', event_id, 'status', status) AS fields
+                 FROM commerce.inbound_webhooks WHERE id = $1"
             }
             Self::Catalogue | Self::PersonalData => "SELECT NULL::jsonb AS fields WHERE $1 IS NOT NULL",
         }

@@ -35,7 +35,7 @@ pub enum HoldLimit {
 const AGE_MAX: std::time::Duration = std::time::Duration::from_secs(7 * 24 * 60 * 60);
 
 /// What `OrderStatus::PendingPayment` is in the table. Carts know nothing else of orders.
-const UNPAID: &str = "pending_payment";
+pub(super) const UNPAID: &str = "pending_payment";
 
 const ORDERS: &str = "count(DISTINCT orders.id)";
 const UNITS: &str = "coalesce(sum(stock_reservations.quantity), 0)::bigint";

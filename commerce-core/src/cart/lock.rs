@@ -1,16 +1,18 @@
 //! The row lock on a cart. Whoever changes its items holds it.
 
 use chrono::{DateTime, Utc};
-use diesel::dsl::max;
+use diesel::dsl::{exists, max};
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
+use super::hold_limits::UNPAID;
 use super::limits::DAY;
 use super::offer::{Offer, offers};
+use super::status::is_open;
 use super::{CartStatus, Owner};
 use crate::db::{Prepared, clock, time_before};
 use crate::ids::{CartId, UserId, VariantId};
-use crate::schema::{cart_items, carts};
+use crate::schema::{cart_items, carts, orders};
 
 /// An open cart that this transaction has locked. Only [`lock_open`] and [`lock_or_open`] make one.
 ///
@@ -69,18 +71,20 @@ pub async fn lock_open(conn: &mut AsyncPgConnection, owner: Owner) -> QueryResul
 pub(crate) struct LockedCartRow {
     id: CartId,
     owner: Owner,
+    /// Whether orders of the owner wait for their payment. No other order of the owner is placed while the cart is locked.
+    pub has_unpaid_orders: bool,
 }
 
 impl LockedCartRow {
     /// Reads the items.
     async fn with_items(self, conn: &AsyncPgConnection) -> QueryResult<LockedCart> {
-        let Self { id, owner } = self;
+        let Self { id, owner, .. } = self;
         Ok(LockedCart { id, owner, items: items(conn, id).await? })
     }
 
     /// Reads the items with their current offers.
     pub(crate) async fn with_offers(self, conn: &AsyncPgConnection) -> QueryResult<(LockedCart, Vec<Offer>)> {
-        let Self { id, owner } = self;
+        let Self { id, owner, .. } = self;
         let offers = offers(conn, id).await?;
         let item = |&Offer { variant_id, quantity, .. }: &Offer| CartItem { variant_id, quantity };
         Ok((LockedCart { id, owner, items: offers.iter().map(item).collect() }, offers))
@@ -92,15 +96,22 @@ pub(crate) async fn lock_row(
     conn: &mut AsyncPgConnection,
     owner: Owner,
 ) -> QueryResult<Option<LockedCartRow>> {
-    let open = carts::table.filter(carts::status.eq(CartStatus::Open)).select(carts::id);
-    let id: Option<CartId> = match owner {
-        Owner::User(id) => open.filter(carts::user_id.eq(id)).for_update().first(conn).await,
+    let open = carts::table.filter(is_open());
+    let row: Option<(CartId, bool)> = match owner {
+        Owner::User(id) => {
+            let unpaid = orders::table.filter(orders::user_id.eq(id)).filter(orders::status.eq(UNPAID));
+            let open = open.filter(carts::user_id.eq(id)).select((carts::id, exists(unpaid)));
+            Prepared(open.for_update()).get_result(conn).await
+        }
         Owner::Guest(hash) => {
-            open.filter(carts::token_hash.eq(hash.as_bytes())).for_update().first(conn).await
+            let hash = hash.as_bytes();
+            let unpaid = orders::table.filter(orders::token_hash.eq(hash)).filter(orders::status.eq(UNPAID));
+            let open = open.filter(carts::token_hash.eq(hash)).select((carts::id, exists(unpaid)));
+            Prepared(open.for_update()).get_result(conn).await
         }
     }
     .optional()?;
-    Ok(id.map(|id| LockedCartRow { id, owner }))
+    Ok(row.map(|(id, has_unpaid_orders)| LockedCartRow { id, owner, has_unpaid_orders }))
 }
 
 async fn items(conn: &AsyncPgConnection, id: CartId) -> QueryResult<Vec<CartItem>> {

@@ -17,7 +17,7 @@ mod view;
 
 pub use change::{CartError, add_item, clear, remove_item, replace, set_quantity};
 pub use hold_limits::HoldLimit;
-pub(crate) use hold_limits::open_orders;
+pub(crate) use hold_limits::{OpenOrders, open_orders};
 pub use item::Item;
 pub use limits::{ITEMS_MAX, QUANTITY_MAX};
 pub use lock::{CartItem, LockedCart, lock_open, lock_or_open};

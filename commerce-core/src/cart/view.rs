@@ -8,7 +8,8 @@ use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::offer::{Offer, offers, price_offers};
-use super::{CartStatus, Item, Owner};
+use super::status::is_open;
+use super::{Item, Owner};
 use crate::ids::{CartId, ProductId, VariantId};
 use crate::inventory::{Availability, Available, ReservationStatus, available_by_variant};
 use crate::money::Currency;
@@ -126,7 +127,7 @@ pub async fn count_units_of(conn: &mut AsyncPgConnection, items: &[Item]) -> Que
 
 /// The owner's open cart, without a lock.
 pub(super) async fn find_open(conn: &mut AsyncPgConnection, owner: Owner) -> QueryResult<Option<CartId>> {
-    let open = carts::table.filter(carts::status.eq(CartStatus::Open)).select(carts::id);
+    let open = carts::table.filter(is_open()).select(carts::id);
     match owner {
         Owner::User(id) => open.filter(carts::user_id.eq(id)).first(conn).await,
         Owner::Guest(hash) => open.filter(carts::token_hash.eq(hash.as_bytes())).first(conn).await,

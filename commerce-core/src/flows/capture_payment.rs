@@ -4,7 +4,7 @@ use diesel::result::Error as QueryError;
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 use serde_json::json;
 
-use super::check_payment::{PROVIDER_TIMEOUT, check_later};
+use super::check_payment::{PROVIDER_TIMEOUT, check_capture};
 use super::settle_payment::{SettlePaymentError, settle_payment};
 use crate::audit_log::{self, Author, Subject};
 use crate::db::{self, Pool, PoolError, Retryable, TransactionError};
@@ -90,7 +90,7 @@ pub async fn capture_payment(
     let outcome = match outcome {
         Ok(outcome) => outcome,
         Err(error) => {
-            check_later(&*pool.get().await?, &payment).await?;
+            check_capture(&mut *pool.get().await?, payment_id).await?;
             return Err(error.into());
         }
     };
@@ -130,11 +130,12 @@ pub async fn void_payment(
     }
     let outcome = providers.end(&payment, PROVIDER_TIMEOUT).await?;
     let settled = db::in_transaction(pool, "settle_void", async |conn| {
-        let payment = settle_payment(conn, shop, payment_id, outcome.clone(), &author.origin).await?;
-        let facts = Some(json!({ "payment_id": payment_id, "status": payment.status }));
-        let subject = Subject::Order(payment.order_id);
-        audit_log::record_facts(conn, author, "void_payment", subject, None, facts).await?;
-        Ok::<_, SettlePaymentError>(payment)
+        let voided = settle_payment(conn, shop, payment_id, outcome.clone(), &author.origin).await?;
+        let facts = |status| Some(json!({ "payment_id": payment_id, "status": status }));
+        let (before, after) = (facts(AttemptStatus::Authorized), facts(voided.status));
+        let subject = Subject::Order(voided.order_id);
+        audit_log::record_facts(conn, author, "admin_void_payment", subject, before, after).await?;
+        Ok::<_, SettlePaymentError>(voided)
     });
     Ok(settled.await?)
 }
@@ -161,8 +162,9 @@ async fn begin_capture(
         }
         let facts = json!({ "payment_id": payment_id, "amount_minor": amount.amount_minor });
         orders::record(conn, order_id, EventKind::CaptureRequested, facts.clone(), &author.origin).await?;
-        let subject = Subject::Order(order_id);
-        audit_log::record_facts(conn, author, "capture_payment", subject, None, Some(facts)).await?;
+        let before = json!({ "payment_id": payment_id, "authorized_minor": authorized.amount_minor });
+        let (subject, before, after) = (Subject::Order(order_id), Some(before), Some(facts));
+        audit_log::record_facts(conn, author, "admin_capture_payment", subject, before, after).await?;
         Ok((payment.into_payment(), amount))
     })
     .await

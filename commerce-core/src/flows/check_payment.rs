@@ -107,7 +107,14 @@ const NOTICE: TimeDelta = TimeDelta::days(1);
 
 /// Has the attempt asked about in a minute.
 pub(super) async fn check_later(conn: &AsyncPgConnection, payment: &Payment) -> QueryResult<()> {
-    enqueue(conn, payment.id, payment.updated_at + FIRST_PAUSE).await
+    enqueue(conn, payment.id, payment.updated_at + FIRST_PAUSE, "").await
+}
+
+/// Has an authorized attempt asked about in a minute, because the answer to its capture was lost. It is a job beside the
+/// one that comes before the authorization lapses.
+pub(super) async fn check_capture(conn: &mut AsyncPgConnection, id: PaymentId) -> QueryResult<()> {
+    let now = current_time(conn).await?;
+    enqueue(conn, id, now + FIRST_PAUSE, ":capture").await
 }
 
 /// Has an authorized attempt asked about a day before it lapses.
@@ -116,14 +123,19 @@ pub(super) async fn check_before_lapse(
     id: PaymentId,
     lapses_at: DateTime<Utc>,
 ) -> QueryResult<()> {
-    enqueue(conn, id, lapses_at - NOTICE).await
+    enqueue(conn, id, lapses_at - NOTICE, "").await
 }
 
 /// If such a job already waits or runs, that one is enough: it enqueues the next one itself.
-async fn enqueue(conn: &AsyncPgConnection, payment_id: PaymentId, run_at: DateTime<Utc>) -> QueryResult<()> {
+async fn enqueue(
+    conn: &AsyncPgConnection,
+    payment_id: PaymentId,
+    run_at: DateTime<Utc>,
+    why: &str,
+) -> QueryResult<()> {
     let job = NewJob::new(&CheckPayment { payment_id })
         .map_err(|error| QueryError::SerializationError(error.into()))?
-        .dedupe_by(format!("check_payment:{payment_id}"));
+        .dedupe_by(format!("check_payment:{payment_id}{why}"));
     queue::enqueue_all(conn, vec![job.at(run_at)]).await
 }
 
@@ -173,7 +185,7 @@ async fn check_again(conn: &mut AsyncPgConnection, shop: &ShopSettings, payment:
             next = lapses_at - NOTICE;
         }
     }
-    enqueue(conn, payment.id, next).await
+    enqueue(conn, payment.id, next, "").await
 }
 
 /// Alerts the shop, once for the payment.

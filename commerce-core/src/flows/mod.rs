@@ -25,6 +25,7 @@ mod manual_payment;
 mod move_order;
 mod note_order;
 mod place_order;
+mod process_webhook;
 mod refund_payment;
 mod register;
 mod registration_mails;
@@ -63,6 +64,9 @@ pub use manual_payment::{ManualPayment, ManualPaymentError, record_manual_paymen
 pub use move_order::{MoveOrder, MoveOrderError, OrderStep, move_order};
 pub use note_order::{NoteOrderError, note_order};
 pub use place_order::{PlaceOrder, PlaceOrderError, PlacedOrder, place_order, place_order_and_answer};
+pub use process_webhook::{
+    ProcessWebhook, ProcessWebhookError, ReplayWebhookError, receive_webhook, replay_webhook, run_webhook,
+};
 pub use refund_payment::{RefundPayment, RefundPaymentError, run_refund};
 pub use register::{Register, RegisterError, contest_registration, register, resend_code};
 pub use reset_password::{change_password, request_password_reset, reset_password};

@@ -4,6 +4,7 @@ use diesel::result::Error as QueryError;
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 
 use super::cancel_order::{CancelOrderError, cancel_order};
+use super::capture_payment::CapturePaymentError;
 use super::ship_order::{AdvanceOrderError, Dispatch, deliver_order, process_order, ship_order};
 use crate::accounts::{Permission, Role};
 use crate::audit_log::{self, Author, Subject};
@@ -65,6 +66,9 @@ pub enum MoveOrderError {
     /// The order could not be processed, shipped or delivered.
     #[error(transparent)]
     Advance(#[from] AdvanceOrderError),
+    /// The authorized money could not be captured before the order is shipped.
+    #[error(transparent)]
+    Capture(#[from] CapturePaymentError),
     /// The order could not be cancelled.
     #[error(transparent)]
     Cancel(#[from] CancelOrderError),
@@ -78,6 +82,7 @@ impl Retryable for MoveOrderError {
         match self {
             Self::NotFound | Self::MayNot(..) | Self::VersionMismatch => false,
             Self::Advance(error) => error.is_retryable(),
+            Self::Capture(error) => error.is_retryable(),
             Self::Cancel(error) => error.is_retryable(),
             Self::Database(error) => error.is_retryable(),
         }

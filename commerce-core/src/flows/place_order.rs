@@ -6,7 +6,7 @@ use futures_util::TryFutureExt as _;
 use futures_util::future::{try_join, try_join3};
 use serde_json::json;
 
-use crate::cart::{self, CartStatus, HoldLimit, ItemProblem, LockedCart, Offer, Owner};
+use crate::cart::{self, CartStatus, HoldLimit, ItemProblem, LockedCart, Offer, OpenOrders, Owner};
 use crate::db::{self, Pipeline, Retryable};
 use crate::email_address::EmailAddress;
 use crate::idempotency::{self, IdempotentRequest, StoredAnswer};
@@ -149,9 +149,11 @@ async fn write_order(
     wish: &PlaceOrder,
 ) -> Result<(PlacedOrder, Unreserved), PlaceOrderError> {
     let row = cart::lock_row(conn, wish.owner).await?.ok_or(PlaceOrderError::CartEmpty)?;
-    let ((cart, offers), open) = {
-        let conn = &*conn;
-        try_join(row.with_offers(conn), cart::open_orders(conn, wish.owner)).await?
+    let (cart, offers) = row.with_offers(conn).await?;
+    // Few shoppers have an unpaid order already.
+    let open = match row.has_unpaid_orders {
+        true => cart::open_orders(conn, wish.owner).await?,
+        false => OpenOrders::default(),
     };
     if offers.is_empty() {
         return Err(PlaceOrderError::CartEmpty);

@@ -349,7 +349,7 @@ async fn tell(
     }
     let Some(first) = refunds.first() else { return Ok(()) };
     let action = match wish.of {
-        RefundOf::Payment(_) => "refund_payment",
+        RefundOf::Payment(_) => "admin_refund_payment",
         RefundOf::Order(_) => "admin_refund_order",
     };
     let (subject, after) = (Subject::Order(first.order_id), json!({ "refunds": facts }));

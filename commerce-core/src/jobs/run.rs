@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::kinds::{
-    CheckPayment, DeleteFiles, EndPayment, IndexProducts, Kind, RefundPayment, ResizeImage, SendEmail,
+    CheckPayment, DeleteFiles, EndPayment, IndexProducts, Kind, ProcessWebhook, RefundPayment, ResizeImage, SendEmail,
 };
 use crate::catalog::image::{self, Media};
 use crate::db::Pool;
@@ -60,6 +60,10 @@ pub async fn run(job: &ClaimedJob, services: &Services) -> Result<(), Failure> {
         Kind::EndPayment => {
             let EndPayment { payment_id } = job.payload()?;
             flows::run_end(pool, &services.shop, &services.providers, payment_id, lease).await?;
+        }
+        Kind::ProcessWebhook => {
+            let ProcessWebhook { webhook_id } = job.payload()?;
+            flows::run_webhook(pool, &services.shop, webhook_id, lease).await?;
         }
         Kind::ResizeImage => {
             let ResizeImage { image_id } = job.payload()?;

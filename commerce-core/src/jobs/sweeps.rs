@@ -11,7 +11,7 @@ use crate::catalog::image::{self, FilesError};
 use crate::db::{PoolError, Prepared};
 use crate::flows::{self, ExpireOrdersError};
 use crate::search::IndexError;
-use crate::{accounts, cart, idempotency, inventory, notifications, queue, rate_limit};
+use crate::{accounts, cart, idempotency, inventory, notifications, payments, queue, rate_limit};
 
 /// A task that is repeated on a schedule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -42,6 +42,8 @@ pub enum Sweep {
     PruneUnverifiedAccounts,
     /// Forgets networks from which nobody has logged in for long.
     PruneKnownNetworks,
+    /// Deletes webhooks of long ago.
+    PruneWebhooks,
     /// Deletes files that belong to no image.
     SweepFiles,
     /// Builds the search index if there is none, and sends changes that no job has sent. Does nothing if
@@ -59,7 +61,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 impl Sweep {
     /// All sweeps that a shop needs.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::ExpireOrders,
         Self::ExpireAttemptedOrders,
         Self::ReleaseLapsedHolds,
@@ -72,6 +74,7 @@ impl Sweep {
         Self::PruneGuestCarts,
         Self::PruneUnverifiedAccounts,
         Self::PruneKnownNetworks,
+        Self::PruneWebhooks,
         Self::SweepFiles,
         Self::KeepSearchIndex,
     ];
@@ -91,6 +94,7 @@ impl Sweep {
             Self::PruneGuestCarts => "prune_guest_carts",
             Self::PruneUnverifiedAccounts => "prune_unverified_accounts",
             Self::PruneKnownNetworks => "prune_known_networks",
+            Self::PruneWebhooks => "prune_webhooks",
             Self::SweepFiles => "sweep_files",
             Self::KeepSearchIndex => "keep_search_index",
         }
@@ -110,7 +114,8 @@ impl Sweep {
             | Self::PruneDeadJobs
             | Self::PruneGuestCarts
             | Self::PruneUnverifiedAccounts
-            | Self::PruneKnownNetworks => MINUTE.saturating_mul(60),
+            | Self::PruneKnownNetworks
+            | Self::PruneWebhooks => MINUTE.saturating_mul(60),
         }
     }
 
@@ -164,6 +169,7 @@ impl Sweep {
             Self::PruneKnownNetworks => {
                 accounts::prune_networks(&mut *pool.get().await?, PRUNE_BATCH).await?
             }
+            Self::PruneWebhooks => payments::prune_webhooks(&mut *pool.get().await?, PRUNE_BATCH).await?,
             Self::SweepFiles => image::sweep_files(pool, media, BATCH).await?,
             Self::KeepSearchIndex => search_index.keep(pool).await?,
         })

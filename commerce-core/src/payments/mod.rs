@@ -4,6 +4,7 @@
 mod ask_again;
 mod attempt;
 pub mod limits;
+mod inbound_webhook;
 mod invoice;
 mod list_payments;
 mod list_refunds;
@@ -22,6 +23,10 @@ pub use attempt::{
     AttemptStatus, CaptureMethod, LockedPayment, Payment, find, find_by_reference, find_by_request, list_for_order, order_of,
 };
 pub(crate) use attempt::{NewPayment, close_open, insert, list_open, lock};
+pub use inbound_webhook::{
+    InboundWebhook, ListWebhooksError, WEBHOOKS_KEPT, WebhookStatus, find_webhook, list_webhooks, prune_webhooks,
+};
+pub(crate) use inbound_webhook::{insert_webhook, set_webhook_status};
 pub use invoice::Invoice;
 pub use list_payments::{ListPaymentsError, PaymentFilter, list_payments};
 pub use list_refunds::{ListRefundsError, list_refunds};

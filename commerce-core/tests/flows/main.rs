@@ -8,6 +8,7 @@
 
 mod alerts;
 mod attempts;
+mod authorizations;
 mod bank_transfer;
 mod carts;
 mod expiry;
@@ -28,3 +29,4 @@ mod staff_orders;
 mod staff_refunds;
 mod sweeps;
 mod uncounted;
+mod webhooks;

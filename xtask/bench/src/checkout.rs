@@ -29,6 +29,9 @@ pub struct Arguments {
     /// How many shoppers are at it at once
     #[arg(long, value_delimiter = ',', default_value = "1,8,32")]
     clients: Vec<usize>,
+    /// Measures commerce-api alone, to compare two builds of it in turn
+    #[arg(long)]
+    http_only: bool,
 }
 
 pub async fn run(arguments: &Arguments) -> Result<()> {
@@ -45,7 +48,11 @@ pub async fn run(arguments: &Arguments) -> Result<()> {
     let breaches = audit::verify(&mut conn).await?;
     // The floor writes no mail and keeps no books but those that the checkout keeps, so the invariants hold for both.
     ensure!(breaches.is_empty(), "the invariants are broken after the load: {breaches:#?}");
-    figures::print(&rows, arguments.seconds);
+    if arguments.http_only {
+        figures::print_http(&rows, arguments.seconds);
+    } else {
+        figures::print(&rows, arguments.seconds);
+    }
     Ok(())
 }
 
@@ -66,6 +73,9 @@ async fn compare(
     let postmaster = processes::postmaster(conn).await?;
     for _ in 0..2 {
         for (name, script, sum) in &mut contestants {
+            if arguments.http_only && script.is_some() {
+                continue;
+            }
             let carts = goods::fill_carts(conn, spread, clients, half, script.is_none()).await?;
             wal::settle(conn).await?;
             let before = wal::read(conn).await?;

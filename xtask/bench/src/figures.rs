@@ -95,6 +95,25 @@ pub fn print(rows: &[Row], seconds: u64) {
     }
 }
 
+/// The figures of commerce-api alone.
+pub fn print_http(rows: &[Row], seconds: u64) {
+    println!("\nCheckout over HTTP, {seconds} s a figure, durability on.\n");
+    println!("| demand on | at once | orders/s | p50 ms | p99 ms | CPU of commerce-api, ms | CPU of Postgres, ms | errors |");
+    println!("|---|--:|--:|--:|--:|--:|--:|--:|");
+    for Row { spread, clients, http, .. } in rows {
+        let ms = |share| percentile(&http.latencies, share).as_secs_f64() * 1000.0;
+        println!(
+            "| {spread} | {clients} | {:.0} | {:.2} | {:.2} | {:.3} | {:.3} | {} |",
+            http.per_second(),
+            ms(0.5),
+            ms(0.99),
+            http.ms_per_order(http.api_cpu),
+            http.ms_per_order(http.postgres_cpu),
+            http.errors,
+        );
+    }
+}
+
 /// The table of readings: name, constant, reading.
 pub fn print_readings(rows: &[(&str, Figures, Figures)], products: u64, clients: usize, seconds: u64) {
     println!(

@@ -1,12 +1,14 @@
 //! `/admin/orders`: how staff see and handle orders.
 
 use chrono::{DateTime, Utc};
+use commerce_core::accounts::Permission;
 use commerce_core::flows::{
     self, AdvanceOrderError, Dispatch, MoveOrder, MoveOrderError, NoteOrderError, move_order, note_order,
 };
 use commerce_core::ids::{OrderId, UserId};
 use commerce_core::orders::{self, EventKind, ListOrdersError, OrderFilter, OrderSort};
 use commerce_core::page::Limit;
+use commerce_core::settings::CapturePolicy;
 use diesel_async::AsyncPgConnection;
 use poem_openapi::param::{Path, Query};
 use poem_openapi::types::Example;
@@ -93,7 +95,8 @@ impl AdminOrders {
     /// Update the status of an order
     ///
     /// - `processing`: the customer can no longer cancel the order.
-    /// - `shipped`: the whole order leaves in one parcel, and its units leave the stock.
+    /// - `shipped`: the whole order leaves in one parcel, and its units leave the stock. If the shop takes money when it
+    ///   ships (`COMMERCE_CAPTURE=on_shipping`), it is captured first.
     /// - `delivered`: the parcel has arrived.
     /// - `cancelled`: the stock is released, and what was paid is refunded.
     ///
@@ -114,6 +117,13 @@ impl AdminOrders {
             role: staff.staff.role,
             author: staff.author(),
         };
+        if self.captures_first(&wish) {
+            let (state, id, author) = (self.0.clone(), wish.order_id, wish.author.clone());
+            let capture = async move {
+                flows::capture_order(&state.pool, &state.shop, &state.providers, id, &author).await
+            };
+            self.0.to_its_end(capture).await?.map_err(MoveOrderError::from)?;
+        }
         let effect = async move |conn: &mut AsyncPgConnection| {
             let order = move_order(conn, wish.clone()).await?;
             let lines = orders::lines(conn, &[order.id]).await?;
@@ -156,6 +166,15 @@ impl AdminOrders {
     }
 }
 
+impl AdminOrders {
+    /// Whether authorized money is taken before the step.
+    fn captures_first(&self, wish: &MoveOrder) -> bool {
+        self.0.shop.capture == CapturePolicy::OnShipping
+            && matches!(wish.step, flows::OrderStep::Ship(_))
+            && wish.role.may(Permission::ShipmentsWrite)
+    }
+}
+
 impl Refusal for NoteOrderError {
     const CODES: &'static [Code] = &[Code::NotFound];
 
@@ -168,7 +187,14 @@ impl Refusal for NoteOrderError {
 }
 
 impl Refusal for MoveOrderError {
-    const CODES: &'static [Code] = &[Code::NotFound, Code::VersionMismatch, Code::OrderState];
+    const CODES: &'static [Code] = &[
+        Code::NotFound,
+        Code::VersionMismatch,
+        Code::OrderState,
+        Code::PaymentState,
+        Code::ProviderRefused,
+        Code::ProviderUnavailable,
+    ];
 
     fn problem(self) -> Problem {
         match self {
@@ -178,6 +204,7 @@ impl Refusal for MoveOrderError {
             Self::Advance(AdvanceOrderError::Transition(error)) => {
                 Problem::new(Code::OrderState, error.to_string()).with("status", error.from)
             }
+            Self::Capture(error) => error.problem(),
             Self::Cancel(error) => error.problem(),
             Self::Advance(AdvanceOrderError::Database(error)) | Self::Database(error) => error.into(),
         }

@@ -1,6 +1,8 @@
-//! Payments, for shoppers and for staff, and refunds, for staff.
+//! Payments, for shoppers and for staff, captures and refunds, for staff, and webhooks, for providers.
 
+pub mod captures;
 pub mod manual_payments;
 pub mod refunds;
 pub mod shopper_payments;
 pub mod staff_refunds;
+pub mod webhooks;

@@ -272,7 +272,7 @@ fn not_superseded(error: SupersedeAttemptsError) -> Problem {
     }
 }
 
-fn did_not_answer(error: &ProviderError) -> Problem {
+pub fn did_not_answer(error: &ProviderError) -> Problem {
     tracing::warn!(%error, "a payment provider did not answer");
     let detail =
         "The payment provider did not answer. Send the same request with the same Idempotency-Key again.";

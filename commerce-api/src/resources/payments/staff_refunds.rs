@@ -31,7 +31,7 @@ impl StaffRefunds {
     ///
     /// A refund begins as `pending`, and a job asks the provider. A manual payment has no provider: its refund
     /// stays `pending` until staff pay it and record that.
-    #[oai(path = "/payments/:id/refunds", method = "post", operation_id = "refund_payment")]
+    #[oai(path = "/payments/:id/refunds", method = "post", operation_id = "admin_refund_payment")]
     async fn refund_payment(
         &self,
         staff: Can<PaymentsRefund>,

@@ -52,7 +52,7 @@ impl Client {
             "merge_cart" => json!({ "cart_token": self.guest.1 }),
             "checkout" => without(example, "expected_total"),
             "pay_order" => json!({ "provider": "mock", "outcome": outcome }),
-            "refund_payment" | "admin_refund_order" => match rng.random_range(0..3) {
+            "admin_refund_payment" | "admin_refund_order" => match rng.random_range(0..3) {
                 0 => json!({}),
                 amount => json!({ "amount": { "amount": 100 * amount, "currency": "USD" } }),
             },
