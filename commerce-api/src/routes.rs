@@ -98,8 +98,10 @@ use crate::resources::orders::admin_orders::AdminOrders;
 use crate::resources::orders::export::OrdersExport;
 use crate::resources::orders::shopper_orders::Orders;
 use crate::resources::payments::captures::Captures;
+use crate::resources::payments::manual_payments::ManualPayments;
 use crate::resources::payments::refunds::Refunds;
 use crate::resources::payments::shopper_payments::Payments;
+use crate::resources::payments::staff_refunds::StaffRefunds;
 use crate::resources::payments::webhooks::Webhooks;
 use crate::resources::search::Search;
 
@@ -118,7 +120,7 @@ pub type Surface = (
     Orders,
     AdminOrders,
     OrdersExport,
-    (Payments, Captures, Refunds, Webhooks),
+    (Payments, Captures, Refunds, StaffRefunds, ManualPayments, Webhooks),
     (AdminUsers, AuditLog),
 );
 
@@ -138,7 +140,14 @@ pub fn surface(state: &State) -> Surface {
         Orders(state()),
         AdminOrders(state()),
         OrdersExport(state()),
-        (Payments(state()), Captures(state()), Refunds(state()), Webhooks(state())),
+        (
+            Payments(state()),
+            Captures(state()),
+            Refunds(state()),
+            StaffRefunds(state()),
+            ManualPayments(state()),
+            Webhooks(state()),
+        ),
         (AdminUsers(state()), AuditLog(state())),
     )
 }

@@ -344,6 +344,16 @@ diesel::table! {
 }
 
 diesel::table! {
+    commerce.refund_lines (refund_id, order_line_id) {
+        refund_id -> Uuid,
+        order_line_id -> Uuid,
+        quantity -> Int8,
+        amount_minor -> Int8,
+        restocked -> Bool,
+    }
+}
+
+diesel::table! {
     commerce.refunds (id) {
         id -> Uuid,
         payment_id -> Uuid,
@@ -359,6 +369,8 @@ diesel::table! {
         attempt -> Int4,
         asked_at -> Nullable<Timestamptz>,
         by_hand_note -> Nullable<Text>,
+        note -> Nullable<Text>,
+        part_of -> Nullable<Uuid>,
     }
 }
 
@@ -551,6 +563,8 @@ diesel::joinable!(product_categories -> products (product_id));
 diesel::joinable!(product_images -> products (product_id));
 diesel::joinable!(product_source_keys -> products (product_id));
 diesel::joinable!(refresh_tokens -> sessions (session_id));
+diesel::joinable!(refund_lines -> order_lines (order_line_id));
+diesel::joinable!(refund_lines -> refunds (refund_id));
 diesel::joinable!(refunds -> orders (order_id));
 diesel::joinable!(refunds -> payments (payment_id));
 diesel::joinable!(second_factors -> users (user_id));
@@ -593,6 +607,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     products,
     rate_limits,
     refresh_tokens,
+    refund_lines,
     refunds,
     search_changes,
     search_indexes,

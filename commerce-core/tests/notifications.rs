@@ -302,6 +302,20 @@ async fn every_mail_can_be_written() {
                         .to_owned(),
                 )
             }
+            Template::PaymentFailedAlert => (
+                NewEmail {
+                    data: serde_json::json!({ "order_id": id::<OrderId>(ORDER), "provider": "mock",
+                                              "amount": "12845 JPY", "code": "card_declined", "more": 12 }),
+                    ..NewEmail::about_order(template, id(ORDER), &anna())
+                },
+                "A payment for order 1001 failed".to_owned(),
+                "Its reason: card_declined\nAnd 12 more in the last hour.\n\nThe customer".to_owned(),
+            ),
+            Template::RefundByHandAlert => (
+                about_refund(template),
+                "Please pay 12845 JPY of order 1001 back".to_owned(),
+                "record the refund as paid by hand.".to_owned(),
+            ),
             Template::RefundFailedAlert => (
                 about_refund(template),
                 "12845 JPY of order 1001 could not be sent back".to_owned(),

@@ -112,7 +112,8 @@ codes! {
     ProviderRefused = CONFLICT "provider_refused" "The payment provider refused",
     /// The event is of no interest to the shop, so there is nothing to replay.
     WebhookIgnored = CONFLICT "webhook_ignored" "The event is ignored",
-    /// The refund has succeeded, is in progress, or was replaced by another. `detail` says which.
+    /// The refund has succeeded, is in progress, is paid by hand, or was replaced by another. Or nothing is left to
+    /// refund. `detail` says which.
     RefundState = CONFLICT "refund_state" "The refund's state does not allow it",
     /// The time to pay this order has run out, and its stock is released. Place a new order.
     OrderExpired = CONFLICT "order_expired" "The order has expired",

@@ -34,6 +34,7 @@ mod sessions;
 mod shop;
 mod shopping;
 mod spec;
+mod staff_money;
 mod statements;
 mod storm;
 mod surface;

@@ -141,6 +141,9 @@ const TABLE: &[(&str, May, Leads)] = &[
     ("admin_move_order", Staff(WRITES_ORDERS), Anywhere),
     ("admin_note_order", Staff(WRITES_ORDERS), Anywhere),
 
+    ("admin_refund_payment", Staff(ADMINS), Anywhere),
+    ("admin_refund_order", Staff(ADMINS), Anywhere),
+    ("admin_record_payment", Staff(ADMINS), Anywhere),
     ("admin_list_refunds", Staff(READS_PAYMENTS), Anywhere),
     ("admin_retry_refund", Staff(ADMINS), Anywhere),
     ("admin_settle_refund_by_hand", Staff(ADMINS), Anywhere),

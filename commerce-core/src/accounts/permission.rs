@@ -23,7 +23,7 @@ text_enum! {
         OrdersWrite = "orders.write",
         /// To read payments and refunds.
         PaymentsRead = "payments.read",
-        /// To refund money, also by cancelling a paid order.
+        /// To refund money, also by cancelling a paid order, and to record money that came in without a provider.
         PaymentsRefund = "payments.refund",
         /// To ship orders and to mark them as delivered.
         ShipmentsWrite = "shipments.write",

@@ -90,10 +90,26 @@ WHERE o.status = 'cancelled' AND o.paid_minor > o.refunded_minor
   AND o.paid_minor - o.refunded_minor > (SELECT coalesce(sum(amount_minor), 0) FROM commerce.refunds r
                                          WHERE r.order_id = o.id AND r.status IN ('pending', 'processing'))
 UNION ALL
--- I2: a refund that is under way has a job that sees to it.
+-- I2: no more units of a line are refunded than it has, for no more than all of them cost, and none came back that was
+-- not shipped.
+SELECT 'I2', 'order_lines ' || l.id, 'refunded ' || r.units || ' of ' || l.quantity || ' units for ' || r.amount
+       || ', took back ' || r.restocked || ' of ' || l.shipped_quantity
+FROM commerce.order_lines l
+JOIN commerce.orders o ON o.id = l.order_id
+JOIN (SELECT u.order_line_id, sum(CASE WHEN f.counts THEN u.quantity ELSE 0 END) AS units,
+             sum(CASE WHEN f.counts THEN u.amount_minor ELSE 0 END) AS amount,
+             sum(CASE WHEN u.restocked THEN u.quantity ELSE 0 END) AS restocked
+      FROM commerce.refund_lines u
+      CROSS JOIN LATERAL (SELECT EXISTS (SELECT FROM commerce.refunds f
+                                         WHERE (f.id = u.refund_id OR f.part_of = u.refund_id) AND f.status <> 'failed') AS counts) f
+      GROUP BY 1) r ON r.order_line_id = l.id
+WHERE r.units > l.quantity OR r.restocked > l.shipped_quantity OR r.amount > o.total_minor
+   OR (o.total_minor = o.subtotal_minor AND r.amount > l.line_total_minor)
+UNION ALL
+-- I2: a refund that is under way has a job that sees to it, except for a manual payment, which a person pays back.
 SELECT 'I2', 'refunds ' || r.id, 'is ' || r.status || ' and no job sees to it'
-FROM commerce.refunds r
-WHERE r.status IN ('pending', 'processing')
+FROM commerce.refunds r JOIN commerce.payments p ON p.id = r.payment_id
+WHERE r.status IN ('pending', 'processing') AND NOT (r.status = 'pending' AND p.provider = 'manual')
   AND NOT EXISTS (SELECT FROM commerce.jobs j
                   WHERE j.kind = 'refund_payment' AND j.state <> 'dead' AND j.payload ->> 'refund_id' = r.id::text)
 UNION ALL

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::db::{Retryable, current_time};
 use crate::ids::RefundId;
-use crate::notifications::{NewEmail, Template, enqueue_email};
+use crate::notifications::{NewEmail, Template, enqueue_alert, enqueue_email};
 use crate::orders::{self, EventKind, LockedOrder};
 use crate::payments::{self, LockedPayment, LockedRefund, Refund, RefundOutcome, RefundStatus};
 use crate::request::Origin;
@@ -131,7 +131,9 @@ async fn paid_twice(
     refund.note_paid_twice(conn, reference).await?;
     let data = json!({ "refund_id": refund.id, "amount_minor": refund.amount_minor, "reference": reference });
     orders::record(conn, refund.order_id, EventKind::RefundMismatch, data, origin).await?;
-    alert(conn, shop, Template::RefundMismatchAlert, refund).await
+    let Some(alert_email) = &shop.alert_email else { return Ok(()) };
+    let alert = NewEmail::refund_alert(Template::RefundMismatchAlert, refund.id, alert_email);
+    enqueue_email(conn, alert.once_an_attempt(&refund.provider_key())).await
 }
 
 /// The provider has accepted the refund but not finished it.
@@ -167,17 +169,6 @@ async fn failed(
     refund.fail(conn, code).await?;
     let data = json!({ "refund_id": refund.id, "amount_minor": refund.amount_minor, "failure_code": code });
     orders::record(conn, refund.order_id, EventKind::RefundFailed, data, origin).await?;
-    alert(conn, shop, Template::RefundFailedAlert, refund).await
-}
-
-/// Alerts the shop, once for each attempt.
-async fn alert(
-    conn: &mut AsyncPgConnection,
-    shop: &ShopSettings,
-    template: Template,
-    refund: &LockedRefund,
-) -> QueryResult<()> {
     let Some(alert_email) = &shop.alert_email else { return Ok(()) };
-    let alert = NewEmail::refund_alert(template, refund.id, alert_email);
-    enqueue_email(conn, alert.once_an_attempt(&refund.provider_key())).await
+    enqueue_alert(conn, Template::RefundFailedAlert, alert_email, json!({ "refund_id": refund.id })).await
 }

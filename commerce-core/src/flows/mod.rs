@@ -21,6 +21,7 @@ mod import_options;
 mod import_products;
 mod import_report;
 mod late_payment;
+mod manual_payment;
 mod move_order;
 mod note_order;
 mod place_order;
@@ -36,6 +37,7 @@ mod settle_payment;
 mod settle_refund_by_hand;
 mod settle_webhook;
 mod ship_order;
+mod staff_refund;
 mod supersede_attempts;
 mod verify_email;
 mod watch_payment;
@@ -59,6 +61,7 @@ pub use expire_orders::{
 pub use import_options::{ImportMode, ImportOptions, OnError, StockPolicy};
 pub use import_products::{ImportError, ImportProgress, import_products};
 pub use import_report::ImportReport;
+pub use manual_payment::{ManualPayment, ManualPaymentError, record_manual_payment};
 pub use move_order::{MoveOrder, MoveOrderError, OrderStep, move_order};
 pub use note_order::{NoteOrderError, note_order};
 pub use place_order::{PlaceOrder, PlaceOrderError, PlacedOrder, place_order, place_order_and_answer};
@@ -75,6 +78,9 @@ pub use settle_payment::{SettlePaymentError, settle_payment};
 pub use settle_refund_by_hand::{SettleRefundByHandError, settle_refund_by_hand};
 pub use settle_webhook::{SettleWebhookError, settle_webhook};
 pub use ship_order::{AdvanceOrderError, Dispatch, deliver_order, process_order, ship_order};
+pub use staff_refund::{
+    RefundAmount, RefundOf, RefundedLine, StaffRefund, StaffRefundError, refund_by_staff,
+};
 pub use supersede_attempts::{SupersedeAttemptsError, supersede_attempts};
 pub use verify_email::{VerifiedEmail, verify_email};
 pub use watch_payment::{CheckPayment, EndPayment};

@@ -14,9 +14,10 @@ use serde_json::json;
 use super::complete_refund::{CompleteRefundError, complete_refund};
 use crate::db::{self, Pool, PoolError, Retryable, TransactionError, current_time};
 use crate::ids::RefundId;
+use crate::notifications::{NewEmail, Template, enqueue_email};
 use crate::orders::{self, EventKind};
 use crate::payments::{
-    self, Payment, PaymentProvider, ProviderError, ProviderName, Providers, Refund, RefundOutcome,
+    self, NewRefund, Payment, PaymentProvider, ProviderError, ProviderName, Providers, Refund, RefundOutcome,
     RefundReason, RefundStatus,
 };
 use crate::queue::{self, CompleteError, Failure, Job, JobState, Lease, LeaseLost, NewJob};
@@ -95,6 +96,15 @@ impl From<CompleteRefundError> for RefundPaymentError {
     }
 }
 
+impl From<TransactionError<RefundPaymentError>> for RefundPaymentError {
+    fn from(error: TransactionError<RefundPaymentError>) -> Self {
+        match error {
+            TransactionError::NoConnection(error) => error.into(),
+            TransactionError::RolledBack(error) => error,
+        }
+    }
+}
+
 impl Retryable for RefundPaymentError {
     fn is_retryable(&self) -> bool {
         matches!(self, Self::Database(error) if error.is_retryable())
@@ -110,11 +120,8 @@ pub(super) async fn request_refund(
     reason: RefundReason,
     origin: &Origin,
 ) -> QueryResult<()> {
-    let dedupe_key = format!("{}:{reason}", payment.id);
-    let Some(refund) = payments::insert_refund(conn, payment, amount_minor, reason, &dedupe_key).await?
-    else {
-        return Ok(());
-    };
+    let refund = NewRefund::once(payment, amount_minor, reason);
+    let Some(refund) = payments::insert_refund(conn, refund).await? else { return Ok(()) };
     let data = json!({ "refund_id": refund.id, "payment_id": payment.id, "amount_minor": amount_minor, "reason": reason });
     orders::record(conn, payment.order_id, EventKind::RefundRequested, data, origin).await?;
     enqueue_refund(conn, refund.id, None).await
@@ -163,6 +170,9 @@ pub async fn run_refund(
         let payment = payments::find(&mut conn, refund.payment_id).await?;
         (payment.ok_or(RefundPaymentError::NotFound(refund_id))?, refund)
     };
+    if payment.is_manual() {
+        return ask_staff(pool, shop, &refund, lease).await;
+    }
     let outcome = if refund.status.is_under_way() {
         let off = || RefundPaymentError::ProviderOff(payment.provider.clone());
         let provider = providers.get(&payment.provider).ok_or_else(off)?;
@@ -176,12 +186,30 @@ pub async fn run_refund(
             let refund = complete_refund(conn, shop, refund_id, outcome, &Origin::system()).await?;
             ask_again_later(conn, &refund).await?;
         }
-        Ok(())
+        Ok::<_, RefundPaymentError>(())
     });
-    written.await.map_err(|error| match error {
-        TransactionError::NoConnection(error) => error.into(),
-        TransactionError::RolledBack(error) => error,
-    })
+    Ok(written.await?)
+}
+
+/// A refund of a manual payment is paid by a person, so it stays pending, and the shop gets a mail. It waits
+/// for [`settle_refund_by_hand`](super::settle_refund_by_hand()).
+async fn ask_staff(
+    pool: &Pool,
+    shop: &ShopSettings,
+    refund: &Refund,
+    lease: Lease,
+) -> Result<(), RefundPaymentError> {
+    let asked = db::in_transaction(pool, "ask_staff_for_refund", async |conn| {
+        queue::complete(conn, lease).await?;
+        if let Some(alert_email) = &shop.alert_email
+            && refund.status.is_under_way()
+        {
+            let mail = NewEmail::refund_alert(Template::RefundByHandAlert, refund.id, alert_email);
+            enqueue_email(conn, mail).await?;
+        }
+        Ok::<_, RefundPaymentError>(())
+    });
+    Ok(asked.await?)
 }
 
 /// If the provider has not finished, it is asked again after the time that has passed so far.

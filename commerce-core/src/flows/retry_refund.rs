@@ -24,7 +24,10 @@ pub enum RetryRefundError {
     /// The refund has not failed: it waits, or the provider has it.
     #[error("the refund is in progress")]
     UnderWay,
-    /// Another refund with the same dedupe key has not failed.
+    /// The payment came in without a provider. Its refund is paid by hand.
+    #[error("the refund of a manual payment is paid by hand")]
+    ByHand,
+    /// Another refund with the same dedupe key has not failed, or the payment or the lines have too little left.
     #[error("another refund of the same payment has replaced this one")]
     Replaced,
     /// A statement failed.
@@ -49,6 +52,9 @@ pub async fn retry_refund(
     conn.transaction(async |conn| {
         let locked = lock_refund_of_order(conn, refund_id).await?;
         let mut locked = locked.ok_or(RetryRefundError::NotFound)?;
+        if locked.payment.is_manual() {
+            return Err(RetryRefundError::ByHand);
+        }
         let refund = &mut locked.refund;
         let before = json!({ "refund_id": refund.id, "amount_minor": refund.amount_minor,
             "failure_code": refund.failure_code, "reference": refund.provider_reference });

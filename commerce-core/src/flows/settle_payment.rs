@@ -15,7 +15,7 @@ use crate::db::{Retryable, current_time};
 use crate::ids::PaymentId;
 use crate::inventory;
 use crate::money::Money;
-use crate::notifications::{NewEmail, Template, enqueue_email};
+use crate::notifications::{NewEmail, Template, enqueue_alert, enqueue_email};
 use crate::orders::{self, CancelReason, EventKind, LockedOrder, Order, OrderStatus, Received};
 use crate::payments::{
     self, AttemptStatus, Authorization, Capture, LockedPayment, Outcome, Payment, RequiredAction,
@@ -115,6 +115,12 @@ async fn failed(
     payment.fail(conn, reference, &code).await?;
     let data = json!({ "payment_id": payment.id, "failure_code": code });
     orders::record(conn, order.id, EventKind::PaymentFailed, data, origin).await?;
+    if let Some(alert_email) = &shop.alert_email {
+        let amount = Money::new(payment.amount_minor, payment.currency).to_string();
+        let data =
+            json!({ "order_id": order.id, "provider": payment.provider, "amount": amount, "code": code });
+        enqueue_alert(conn, Template::PaymentFailedAlert, alert_email, data).await?;
+    }
     let gives_up = shop.payment_failure == PaymentFailurePolicy::Cancel
         && order.status == OrderStatus::PendingPayment
         && payments::list_open(conn, order.id).await?.is_empty();
@@ -220,12 +226,10 @@ async fn tell_mismatch(
     let data = json!({ "payment_id": payment.id, "asked": asked, "captured": captured, "counted": counted });
     orders::record(conn, payment.order_id, EventKind::PaymentMismatch, data, origin).await?;
     let Some(alert_email) = &shop.alert_email else { return Ok(()) };
-    let mut alert = NewEmail::about_order(Template::PaymentMismatchAlert, payment.order_id, alert_email)
-        .once_a_payment(payment.id);
-    alert.data = json!({
+    let data = json!({
         "order_id": payment.order_id, "asked": asked.to_string(), "captured": captured.to_string(), "counted": counted,
     });
-    enqueue_email(conn, alert).await
+    enqueue_alert(conn, Template::PaymentMismatchAlert, alert_email, data).await
 }
 
 async fn tell_paid(conn: &mut AsyncPgConnection, order: &Order, origin: &Origin) -> QueryResult<()> {

@@ -25,7 +25,7 @@ pub enum SettleRefundByHandError {
     /// The provider has the refund and may still pay it.
     #[error("the refund is in progress at its provider")]
     UnderWay,
-    /// Another refund with the same dedupe key has not failed.
+    /// Another refund with the same dedupe key has not failed, or the payment or the lines have too little left.
     #[error("another refund of the same payment has replaced this one")]
     Replaced,
     /// A statement failed.
@@ -39,7 +39,7 @@ impl Retryable for SettleRefundByHandError {
     }
 }
 
-/// Records a refund that failed, or whose job died, as paid. `note` says how. It locks the order, the payment
+/// Records a refund that failed, whose job died, or whose payment was manual, as paid. `note` says how. It locks the order, the payment
 /// and the refund.
 pub async fn settle_refund_by_hand(
     conn: &mut AsyncPgConnection,
@@ -54,7 +54,8 @@ pub async fn settle_refund_by_hand(
         match locked.refund.status {
             RefundStatus::Succeeded => return Err(SettleRefundByHandError::Succeeded),
             RefundStatus::Pending | RefundStatus::Processing => {
-                if has_live_job(conn, refund_id).await? {
+                // Nobody but staff pays the refund of a manual payment.
+                if !locked.payment.is_manual() && has_live_job(conn, refund_id).await? {
                     return Err(SettleRefundByHandError::UnderWay);
                 }
             }

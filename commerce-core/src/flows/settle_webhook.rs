@@ -9,7 +9,7 @@ use super::complete_refund::{CompleteRefundError, complete_refund};
 use super::settle_payment::{SettlePaymentError, settle_payment};
 use crate::db::Retryable;
 use crate::ids::{PaymentId, RefundId};
-use crate::notifications::{NewEmail, Template, enqueue_email};
+use crate::notifications::{Template, enqueue_alert};
 use crate::orders::{self, EventKind};
 use crate::payments::{self, Dispute, PaymentKey, ProviderName, RefundKey, WebhookEvent};
 use crate::request::Origin;
@@ -95,19 +95,20 @@ async fn tell_dispute(
     conn.transaction(async |conn| {
         let Some(order_id) = payments::order_of(conn, payment_id).await? else { return Ok(()) };
         let Some(order) = orders::lock(conn, order_id).await? else { return Ok(()) };
+        if orders::was_recorded(conn, order.id, EventKind::PaymentDisputed, event_id).await? {
+            return Ok(());
+        }
         let Dispute { reference, amount, reason, state, .. } = dispute;
         let data = json!({
-            "payment_id": payment_id, "reference": reference, "amount_minor": amount.amount_minor,
-            "currency": amount.currency, "reason": reason, "state": state,
+            "payment_id": payment_id, "event_id": event_id, "reference": reference,
+            "amount_minor": amount.amount_minor, "currency": amount.currency, "reason": reason, "state": state,
         });
         orders::record(conn, order.id, EventKind::PaymentDisputed, data, &Origin::system()).await?;
         let Some(alert_email) = &shop.alert_email else { return Ok(()) };
-        let mut alert =
-            NewEmail::about_order(Template::DisputeAlert, order.id, alert_email).once_an_event(event_id);
-        alert.data = json!({
+        let data = json!({
             "order_id": order.id, "amount": amount.to_string(), "reason": reason, "state": state,
         });
-        enqueue_email(conn, alert).await
+        enqueue_alert(conn, Template::DisputeAlert, alert_email, data).await
     })
     .await
 }

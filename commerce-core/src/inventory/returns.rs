@@ -6,9 +6,10 @@ use diesel::prelude::*;
 use diesel::result::Error as QueryError;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
+use super::allocate::{Demand, merge};
 use super::ledger::{LevelChange, MovementKind};
 use super::limits::ON_HAND_MAX;
-use super::lock::LockedStock;
+use super::lock::{LockedStock, lock};
 use super::reservation::uncounted_in_order;
 use crate::db::Retryable;
 use crate::ids::{LocationId, OrderId, VariantId};
@@ -104,6 +105,41 @@ pub async fn return_units(
     Ok(stock.write(conn, &changes, origin).await?)
 }
 
+/// Takes units of an order that were shipped back into stock, at the locations that they left: all of them, or
+/// none. Needs the order's lock, and locks the stock. Variants that were not counted when they were ordered
+/// are skipped.
+pub(crate) async fn return_to_stock(
+    conn: &mut AsyncPgConnection,
+    order_id: OrderId,
+    units: &[Demand],
+    reason: &str,
+    origin: &Origin,
+) -> Result<(), ReturnError> {
+    let mut wanted = merge(units);
+    let uncounted = uncounted_in_order(conn, order_id, wanted.keys().copied()).await?;
+    wanted.retain(|variant_id, _| !uncounted.contains(variant_id));
+    let mut stock = lock(conn, wanted.keys().copied()).await?;
+    let left_from = with_shopper_by_location(conn, order_id, wanted.keys().copied().collect()).await?;
+    let (mut returned, mut short) = (Vec::new(), Vec::new());
+    for (&variant_id, &quantity) in &wanted {
+        let mut missing = quantity;
+        for (&(_, location_id), &there) in left_from.iter().filter(|((of, _), _)| *of == variant_id) {
+            let quantity = missing.min(there);
+            if quantity > 0 {
+                missing -= quantity;
+                returned.push(ReturnedUnits { variant_id, location_id, quantity, restock: true });
+            }
+        }
+        if missing > 0 {
+            short.push(NotShipped { variant_id, returned: quantity, shipped: quantity - missing });
+        }
+    }
+    if !short.is_empty() {
+        return Err(ReturnError::NotShipped(short));
+    }
+    return_units(conn, &mut stock, order_id, &returned, reason, origin).await
+}
+
 /// Units that cannot be sold come in and go out again, so that the ledger shows both.
 fn level_changes(units: ReturnedUnits, order_id: OrderId, reason: &str) -> Vec<LevelChange> {
     let change = |kind, on_hand_delta| LevelChange {
@@ -129,16 +165,29 @@ async fn with_shopper(
     order_id: OrderId,
     variants: Vec<VariantId>,
 ) -> QueryResult<BTreeMap<VariantId, i64>> {
-    let moved: Vec<(VariantId, i64)> = stock_movements::table
+    let mut left = BTreeMap::new();
+    for ((variant_id, _), units) in with_shopper_by_location(conn, order_id, variants).await? {
+        *left.entry(variant_id).or_default() += units;
+    }
+    Ok(left)
+}
+
+/// The same by the location that they left. It is negative where more came back than had left.
+async fn with_shopper_by_location(
+    conn: &AsyncPgConnection,
+    order_id: OrderId,
+    variants: Vec<VariantId>,
+) -> QueryResult<BTreeMap<(VariantId, LocationId), i64>> {
+    let moved: Vec<(VariantId, LocationId, i64)> = stock_movements::table
         .filter(stock_movements::order_id.eq(order_id))
         .filter(stock_movements::variant_id.eq_any(variants))
         .filter(stock_movements::kind.eq_any([MovementKind::Consume, MovementKind::Return]))
-        .select((stock_movements::variant_id, stock_movements::on_hand_delta))
+        .select((stock_movements::variant_id, stock_movements::location_id, stock_movements::on_hand_delta))
         .load(&mut { conn })
         .await?;
     let mut left = BTreeMap::new();
-    for (variant_id, on_hand_delta) in moved {
-        *left.entry(variant_id).or_default() -= on_hand_delta;
+    for (variant_id, location_id, on_hand_delta) in moved {
+        *left.entry((variant_id, location_id)).or_default() -= on_hand_delta;
     }
     Ok(left)
 }

@@ -88,11 +88,6 @@ impl NewEmail {
         Self { dedupe_key: once_for(self.template, payment), ..self }
     }
 
-    /// Sends the mail once for an event of a provider.
-    pub fn once_an_event(self, event_id: &str) -> Self {
-        self.once_each(event_id)
-    }
-
     /// Sends the mail once for each attempt at the refund. The provider is given the same key.
     pub fn once_an_attempt(self, provider_key: &str) -> Self {
         Self { dedupe_key: once_for(self.template, provider_key), ..self }
@@ -114,12 +109,12 @@ impl NewEmail {
 
 #[derive(Insertable)]
 #[diesel(table_name = emails)]
-struct EmailRow {
-    id: EmailId,
-    dedupe_key: String,
-    template: Template,
-    recipient: EmailAddress,
-    data: serde_json::Value,
+pub(super) struct EmailRow {
+    pub id: EmailId,
+    pub dedupe_key: String,
+    pub template: Template,
+    pub recipient: EmailAddress,
+    pub data: serde_json::Value,
 }
 
 /// Inserts the mail and the job that sends it, in two pipelined statements. Both take effect when the

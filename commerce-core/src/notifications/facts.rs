@@ -181,6 +181,8 @@ pub(super) struct RefundFacts {
     reason: String,
     /// The provider's word for why it failed.
     failure_code: Option<String>,
+    /// What staff wrote about it.
+    note: Option<String>,
     /// Whether a person paid it without the provider.
     by_hand: bool,
 }
@@ -189,7 +191,7 @@ pub(super) async fn refund(
     conn: &mut AsyncPgConnection,
     id: RefundId,
 ) -> QueryResult<Option<(OrderId, RefundFacts)>> {
-    type Row = (OrderId, Currency, i64, String, Option<String>, bool);
+    type Row = (OrderId, Currency, i64, String, Option<String>, Option<String>, bool);
     let found: Option<Row> = refunds::table
         .inner_join(orders::table)
         .filter(refunds::id.eq(id))
@@ -199,15 +201,17 @@ pub(super) async fn refund(
             refunds::amount_minor,
             refunds::reason,
             refunds::failure_code,
+            refunds::note,
             refunds::by_hand_note.is_not_null(),
         ))
         .first(conn)
         .await
         .optional()?;
-    Ok(found.map(|(order_id, currency, amount_minor, reason, failure_code, by_hand)| {
+    Ok(found.map(|(order_id, currency, amount_minor, reason, failure_code, note, by_hand)| {
         let amount = Money::new(amount_minor, currency).to_string();
         let failure_code = failure_code.as_deref().map(single_line);
-        (order_id, RefundFacts { amount, reason, failure_code, by_hand })
+        let note = note.as_deref().map(single_line);
+        (order_id, RefundFacts { amount, reason, failure_code, note, by_hand })
     }))
 }
 

@@ -4,6 +4,7 @@
 //! from the row's id: only where the server's answer was lost after it took the message does a reader get it twice, and
 //! then as the same message. What a mail says is read from the database when it is sent; a row holds ids, no secrets.
 
+mod alerts;
 mod dedupe;
 mod enqueue;
 mod facts;
@@ -16,6 +17,7 @@ mod send_email;
 mod smtp;
 mod template;
 
+pub use alerts::enqueue_alert;
 pub use enqueue::{NewEmail, enqueue_email, enqueue_email_after};
 pub use folder::FolderMailer;
 pub use mail::{InvalidSender, Mail, Mailer, SendMailError, Sender};

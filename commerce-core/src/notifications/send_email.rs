@@ -191,6 +191,8 @@ async fn compose(
     data: serde_json::Value,
 ) -> Result<Option<Rendered>, SendEmailError> {
     let shop = context! { name => settings.sender.shop_name(), url => settings.shop_url };
+    // Alerts of this kind that came after this one, before it was sent.
+    let more = data.get("more").and_then(serde_json::Value::as_u64).unwrap_or(0);
     let facts = match template {
         Template::VerifyEmailCode | Template::EmailChangeCode => {
             let OfCode { code_id } = parsed(data)?;
@@ -245,10 +247,15 @@ async fn compose(
             }
             context! { shop, order }
         }
+        Template::PaymentFailedAlert => {
+            let OfFailure { order_id, provider, amount, code } = parsed(data)?;
+            let Some(order) = facts::order(conn, order_id).await? else { return Ok(None) };
+            context! { shop, order, provider, amount, code, more }
+        }
         Template::PaymentMismatchAlert => {
             let OfMismatch { order_id, asked, captured, counted } = parsed(data)?;
             let Some(order) = facts::order(conn, order_id).await? else { return Ok(None) };
-            context! { shop, order, asked, captured, counted }
+            context! { shop, order, asked, captured, counted, more }
         }
         Template::AuthorizationLapsesAlert => {
             let OfAuthorization { order_id, lapses_at } = parsed(data)?;
@@ -258,13 +265,16 @@ async fn compose(
         Template::DisputeAlert => {
             let OfDispute { order_id, amount, reason, state } = parsed(data)?;
             let Some(order) = facts::order(conn, order_id).await? else { return Ok(None) };
-            context! { shop, order, amount, reason, state }
+            context! { shop, order, amount, reason, state, more }
         }
-        Template::PaymentRefunded | Template::RefundFailedAlert | Template::RefundMismatchAlert => {
+        Template::PaymentRefunded
+        | Template::RefundFailedAlert
+        | Template::RefundByHandAlert
+        | Template::RefundMismatchAlert => {
             let OfRefund { refund_id } = parsed(data)?;
             let Some((order_id, refund)) = facts::refund(conn, refund_id).await? else { return Ok(None) };
             let Some(order) = facts::order(conn, order_id).await? else { return Ok(None) };
-            context! { shop, order, refund }
+            context! { shop, order, refund, more }
         }
     };
     render(template, facts).map(Some).map_err(SendEmailError::Unwritable)
@@ -283,6 +293,14 @@ struct OfUser {
 #[derive(Deserialize)]
 struct OfOrder {
     order_id: OrderId,
+}
+
+#[derive(Deserialize)]
+struct OfFailure {
+    order_id: OrderId,
+    provider: String,
+    amount: String,
+    code: String,
 }
 
 #[derive(Deserialize)]

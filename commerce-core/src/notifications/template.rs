@@ -43,6 +43,8 @@ text_enum! {
         PaymentRefunded = "payment_refunded",
         /// `order_id`, to the shop: money came for a cancelled order that could not be brought back, and goes back.
         LatePaymentAlert = "late_payment_alert",
+        /// `order_id`, `provider`, `amount` and `code`, to the shop: a provider refused a payment.
+        PaymentFailedAlert = "payment_failed_alert",
         /// `order_id`, `asked`, `captured` and `counted`, to the shop: a provider took another amount, or another currency,
         /// than it was asked to.
         PaymentMismatchAlert = "payment_mismatch_alert",
@@ -52,6 +54,8 @@ text_enum! {
         DisputeAlert = "dispute_alert",
         /// `refund_id`, to the shop: a provider refused to give money back.
         RefundFailedAlert = "refund_failed_alert",
+        /// `refund_id`, to the shop: a manual payment is to be paid back.
+        RefundByHandAlert = "refund_by_hand_alert",
         /// `refund_id`, to the shop: a provider gave money back that had gone back another way.
         RefundMismatchAlert = "refund_mismatch_alert",
     }

@@ -2,6 +2,7 @@
 //! ([`lock`]).
 
 mod cancellation;
+mod line_costs;
 mod list;
 mod lock;
 mod number;
@@ -12,15 +13,16 @@ mod timeline;
 pub use crate::address::Address;
 pub use cancellation::CancelledBy;
 pub(crate) use cancellation::permission_to_cancel;
+pub use line_costs::line_costs;
 pub use list::{ListOrdersError, OrderFilter, OrderSort, list};
 pub use lock::{LockedOrder, lock};
 pub(crate) use lock::{Received, mark_shipped, recount, update};
 pub use number::{format_order_number, parse_order_number};
 pub use order::{NewLine, NewOrder, NewOrderSource, Order, OrderLine, find, find_owned, lines};
-pub(crate) use order::{insert, insert_line};
+pub(crate) use order::{ids_owned, insert, insert_line};
 pub use status::{
     CancelReason, FulfillmentStatus, OrderSource, OrderStatus, PaymentStatus, Sums, TransitionError,
     derive_payment_status,
 };
 pub use timeline::{EventKind, OrderEvent, events};
-pub(crate) use timeline::{note, record};
+pub(crate) use timeline::{note, record, was_recorded};

@@ -1,7 +1,9 @@
 //! The rows of orders.
 
 use chrono::{DateTime, Utc};
+use diesel::pg::Pg;
 use diesel::prelude::*;
+use diesel::sql_types::Uuid as SqlUuid;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::{
@@ -9,7 +11,7 @@ use super::{
     derive_payment_status,
 };
 use crate::cart::Owner;
-use crate::db::clock;
+use crate::db::{clock, time_before};
 use crate::email_address::EmailAddress;
 use crate::ids::{CartId, OrderId, OrderLineId, UserId, VariantId};
 use crate::money::Currency;
@@ -303,6 +305,17 @@ pub async fn find_owned(
                 order.filter(orders::token_hash.eq(hash.as_bytes())).first(conn).await.optional()?;
             Ok(order.filter(|order| order.placed_at + GUEST_READS_FOR > now))
         }
+    }
+}
+
+/// The ids of the owner's orders, as a subquery. A guest's token gives access for 30 days.
+pub(crate) fn ids_owned(owner: Owner) -> orders::BoxedQuery<'static, Pg, SqlUuid> {
+    let ids = orders::table.select(orders::id).into_boxed();
+    match owner {
+        Owner::User(user_id) => ids.filter(orders::user_id.eq(user_id)),
+        Owner::Guest(hash) => ids
+            .filter(orders::token_hash.eq(hash.as_bytes().to_vec()))
+            .filter(orders::placed_at.gt(time_before(GUEST_READS_FOR))),
     }
 }
 

@@ -1,7 +1,9 @@
 //! The timeline of an order: what happened, when, who did it and in which request. It is append-only.
 
 use chrono::{DateTime, Utc};
+use diesel::dsl::{exists, sql};
 use diesel::prelude::*;
+use diesel::sql_types::{Bool, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use crate::ids::{OrderEventId, OrderId};
@@ -116,6 +118,21 @@ pub(crate) async fn record(
         .execute(&mut &*conn)
         .await?;
     Ok(())
+}
+
+/// Whether an event of this kind was recorded about the provider's event with this id (`event_id` in its data).
+pub(crate) async fn was_recorded(
+    conn: &mut AsyncPgConnection,
+    order_id: OrderId,
+    kind: EventKind,
+    event_id: &str,
+) -> QueryResult<bool> {
+    let about_it = sql::<Bool>("data ->> 'event_id' = ").bind::<Text, _>(event_id);
+    let recorded = order_events::table
+        .filter(order_events::order_id.eq(order_id))
+        .filter(order_events::kind.eq(kind))
+        .filter(about_it);
+    diesel::select(exists(recorded)).get_result(conn).await
 }
 
 /// Writes a note of staff, and returns the event.

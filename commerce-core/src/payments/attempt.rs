@@ -107,6 +107,13 @@ pub struct Payment {
     pub updated_at: DateTime<Utc>,
 }
 
+impl Payment {
+    /// Whether a person received the money, so that a person must also pay it back.
+    pub fn is_manual(&self) -> bool {
+        self.provider == ProviderName::MANUAL
+    }
+}
+
 /// A payment whose row this transaction has locked. The order's row was locked before.
 #[derive(Debug)]
 #[must_use = "a lock is taken to read or change what it guards"]

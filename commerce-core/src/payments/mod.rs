@@ -6,6 +6,7 @@ mod attempt;
 mod inbound_webhook;
 mod invoice;
 pub mod limits;
+mod list_payments;
 mod list_refunds;
 mod mock;
 mod mock_webhook;
@@ -16,6 +17,7 @@ mod provider_http;
 mod provider_name;
 mod razorpay;
 mod refund;
+mod refund_lines;
 mod signature;
 mod stripe;
 mod webhook;
@@ -32,6 +34,7 @@ pub use inbound_webhook::{
 };
 pub(crate) use inbound_webhook::{insert_webhook, set_webhook_status};
 pub use invoice::Invoice;
+pub use list_payments::{ListPaymentsError, PaymentFilter, list_payments};
 pub use list_refunds::{ListRefundsError, list_refunds};
 pub use mock::{MockOutcome, MockProvider, MockRefund, MockRequest};
 pub use outcome::{Authorization, Capture, Outcome, RefundOutcome, RequiredAction};
@@ -44,6 +47,8 @@ pub use refund::{
     LockedRefund, Refund, RefundReason, RefundStatus, find_refund, find_refund_by_reference,
     promised_by_payment,
 };
-pub(crate) use refund::{has_room, insert_refund, lock_refund, mark_asked};
+pub(crate) use refund::{NewRefund, has_room, insert_refund, lock_refund, mark_asked};
+pub(crate) use refund_lines::insert_refund_lines;
+pub use refund_lines::{RefundLine, RefundedUnits, refund_lines, refunded_units};
 pub use stripe::{StripeProvider, StripeSettings};
 pub use webhook::{Dispute, PaymentKey, RefundKey, WebhookDelivery, WebhookError, WebhookEvent};

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
+use super::refund_lines::has_units;
 use super::{Payment, ProviderName};
 use crate::db::clock;
 use crate::ids::{OrderId, PaymentId, RefundId};
@@ -21,6 +22,8 @@ text_enum! {
         Excess = "excess",
         /// The payment came after the order was cancelled, and the order could not be restored.
         LatePayment = "late_payment",
+        /// Staff decided it.
+        Requested = "requested",
     }
 }
 
@@ -73,6 +76,10 @@ pub struct Refund {
     pub failure_code: Option<String>,
     /// How staff paid it without the provider.
     pub by_hand_note: Option<String>,
+    /// What staff wrote when they requested it. The shopper reads it.
+    pub note: Option<String>,
+    /// The first refund of the request, if the request is spread over several payments and this is another one.
+    pub part_of: Option<RefundId>,
     /// When it was requested.
     pub created_at: DateTime<Utc>,
 }
@@ -194,24 +201,47 @@ impl LockedRefund {
 /// The failure code of a refund that succeeded after the same money had been refunded in another way.
 const PAID_TWICE: &str = "paid_twice";
 
-/// Writes a refund. `None` if there is already a refund with this key that has not failed. Needs the lock of
+/// A refund that is about to be written.
+#[derive(Debug, Clone, Insertable)]
+#[diesel(table_name = refunds)]
+pub(crate) struct NewRefund {
+    pub id: RefundId,
+    pub payment_id: PaymentId,
+    pub order_id: OrderId,
+    pub amount_minor: i64,
+    pub reason: RefundReason,
+    pub dedupe_key: String,
+    pub note: Option<String>,
+    pub part_of: Option<RefundId>,
+}
+
+impl NewRefund {
+    /// A refund that happens once for the payment and the reason.
+    pub(crate) fn once(payment: &Payment, amount_minor: i64, reason: RefundReason) -> Self {
+        let dedupe_key = format!("{}:{reason}", payment.id);
+        Self { dedupe_key, ..Self::new(payment, amount_minor, reason) }
+    }
+
+    /// A refund that staff requested. A payment may have several.
+    pub(crate) fn requested(payment: &Payment, amount_minor: i64) -> Self {
+        Self::new(payment, amount_minor, RefundReason::Requested)
+    }
+
+    fn new(payment: &Payment, amount_minor: i64, reason: RefundReason) -> Self {
+        let id = RefundId::new();
+        let (payment_id, order_id, dedupe_key) = (payment.id, payment.order_id, id.to_string());
+        Self { id, payment_id, order_id, amount_minor, reason, dedupe_key, note: None, part_of: None }
+    }
+}
+
+/// Writes a refund. `None` if there is already a refund with its key that has not failed. Needs the lock of
 /// the payment's order.
 pub(crate) async fn insert_refund(
     conn: &mut AsyncPgConnection,
-    payment: &Payment,
-    amount_minor: i64,
-    reason: RefundReason,
-    dedupe_key: &str,
+    refund: NewRefund,
 ) -> QueryResult<Option<Refund>> {
     diesel::insert_into(refunds::table)
-        .values((
-            refunds::id.eq(RefundId::new()),
-            refunds::payment_id.eq(payment.id),
-            refunds::order_id.eq(payment.order_id),
-            refunds::amount_minor.eq(amount_minor),
-            refunds::reason.eq(reason),
-            refunds::dedupe_key.eq(dedupe_key),
-        ))
+        .values(refund)
         .on_conflict_do_nothing()
         .returning(Refund::as_returning())
         .get_result(conn)
@@ -259,8 +289,8 @@ pub(crate) async fn mark_asked(conn: &mut AsyncPgConnection, id: RefundId) -> Qu
     Ok(find_refund(conn, id).await?.filter(|refund| refund.status.is_under_way()))
 }
 
-/// Whether a failed refund may still be paid: no other refund has replaced it, and the payment has enough
-/// money left. Needs the order's lock.
+/// Whether a failed refund may still be paid: no other refund has replaced it, its units were not refunded
+/// otherwise, and the payment has enough money left. Needs the order's lock.
 pub(crate) async fn has_room(
     conn: &mut AsyncPgConnection,
     payment: &Payment,
@@ -275,7 +305,9 @@ pub(crate) async fn has_room(
         .await?;
     let promised: i64 = others.iter().map(|(_, amount_minor)| amount_minor).sum();
     let replaced = others.iter().any(|(key, _)| *key == refund.dedupe_key);
-    Ok(!replaced && promised + refund.amount_minor <= payment.captured_minor)
+    let has_money = promised + refund.amount_minor <= payment.captured_minor;
+    let first = refund.part_of.unwrap_or(refund.id);
+    Ok(!replaced && has_money && has_units(conn, refund.order_id, first).await?)
 }
 
 /// What was or will be refunded of each payment of an order, with one entry for each refund. Failed refunds

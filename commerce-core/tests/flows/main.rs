@@ -6,6 +6,7 @@
     reason = "a test that meets the unexpected ends there"
 )]
 
+mod alerts;
 mod attempts;
 mod authorizations;
 mod bank_transfer;
@@ -14,6 +15,7 @@ mod expiry;
 mod hold_limits;
 mod host_transaction;
 mod late_money;
+mod manual_payments;
 mod migrations;
 mod open_providers;
 mod partial_stock;
@@ -24,6 +26,7 @@ mod reservation;
 mod round_trips;
 mod shipping;
 mod staff_orders;
+mod staff_refunds;
 mod sweeps;
 mod uncounted;
 mod webhooks;

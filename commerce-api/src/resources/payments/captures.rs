@@ -76,7 +76,7 @@ impl Captures {
         }
         let payment = self.0.to_its_end(work).await??;
         let answer = async move |_: &mut AsyncPgConnection| {
-            Ok::<_, CapturePaymentError>(Payment::from(payment.clone()))
+            Ok::<_, CapturePaymentError>(Payment::for_staff(payment.clone()))
         };
         self.0.write(name, request, answer).await
     }

@@ -1,7 +1,9 @@
-//! Payments, for shoppers, captures and refunds, for staff, and webhooks, for providers.
+//! Payments, for shoppers and for staff, captures and refunds, for staff, and webhooks, for providers.
 
 pub mod captures;
+pub mod manual_payments;
 pub mod refunds;
 pub mod return_page;
 pub mod shopper_payments;
+pub mod staff_refunds;
 pub mod webhooks;

@@ -6,7 +6,7 @@ use commerce_core::flows::{RetryRefundError, SettleRefundByHandError, retry_refu
 use commerce_core::ids::RefundId;
 use commerce_core::money::Currency;
 use commerce_core::page::Limit;
-use commerce_core::payments::{self, ListRefundsError, find_refund, list_refunds};
+use commerce_core::payments::{self, ListRefundsError, find_refund, list_refunds, refund_lines};
 use diesel::QueryResult;
 use diesel_async::AsyncPgConnection;
 use poem_openapi::param::{Path, Query};
@@ -30,7 +30,8 @@ pub struct Refunds(pub State);
 impl Refunds {
     /// List refunds
     ///
-    /// Newest first. A refund that is `failed` waits until staff retry it or pay it by hand.
+    /// Newest first. A refund that is `failed` waits until staff retry it or pay it by hand. A refund of a manual
+    /// payment is `pending` until staff pay it by hand.
     #[oai(path = "/admin/refunds", method = "get", operation_id = "admin_list_refunds")]
     async fn list(
         &self,
@@ -42,7 +43,9 @@ impl Refunds {
         let limit = Limit::new(limit.0).unwrap_or_default();
         let mut conn = self.0.conn().await?;
         let page = list_refunds(&mut conn, status.0.map(Into::into), limit, cursor.0.as_deref()).await?;
-        Ok(Okay::page(page.map(|(refund, currency)| Refund::new(refund, currency))))
+        let ids: Vec<RefundId> = page.data.iter().map(|(refund, _)| refund.id).collect();
+        let lines = refund_lines(&mut conn, &ids).await?;
+        Ok(Okay::page(page.map(|(refund, currency)| Refund::new(refund, currency, &lines))))
     }
 
     /// Retry a refund
@@ -69,8 +72,8 @@ impl Refunds {
 
     /// Record a refund paid by hand
     ///
-    /// For a failed refund that was then paid without the provider, in cash or by bank transfer. A mail tells
-    /// the shopper about the refund.
+    /// For a failed refund that was then paid without the provider, in cash or by bank transfer, and for every
+    /// refund of a manual payment. A mail tells the shopper about the refund.
     #[oai(
         path = "/admin/refunds/:id/paid-by-hand",
         method = "post",
@@ -121,8 +124,22 @@ async fn log(
 }
 
 async fn with_currency(conn: &mut AsyncPgConnection, refund: payments::Refund) -> QueryResult<Refund> {
-    let payment = payments::find(conn, refund.payment_id).await?.ok_or(diesel::NotFound)?;
-    Ok(Refund::new(refund, payment.currency))
+    with_lines(conn, vec![refund]).await?.pop().ok_or(diesel::NotFound)
+}
+
+/// The refunds as they are answered.
+pub async fn with_lines(
+    conn: &mut AsyncPgConnection,
+    refunds: Vec<payments::Refund>,
+) -> QueryResult<Vec<Refund>> {
+    let ids: Vec<RefundId> = refunds.iter().map(|refund| refund.id).collect();
+    let lines = refund_lines(conn, &ids).await?;
+    let mut answered = Vec::with_capacity(refunds.len());
+    for refund in refunds {
+        let payment = payments::find(conn, refund.payment_id).await?.ok_or(diesel::NotFound)?;
+        answered.push(Refund::new(refund, payment.currency, &lines));
+    }
+    Ok(answered)
 }
 
 /// Why money is refunded.
@@ -134,6 +151,8 @@ pub enum RefundReason {
     Excess,
     /// The payment came after the order was cancelled, and the order could not be restored.
     LatePayment,
+    /// Staff decided it.
+    Requested,
 }
 
 /// The status of a refund.
@@ -147,6 +166,40 @@ pub enum RefundStatus {
     Succeeded,
     /// The provider refused. Staff must retry the refund or pay it by hand.
     Failed,
+}
+
+/// Units of a line that are refunded.
+#[derive(Debug, Clone, Object)]
+#[oai(example)]
+pub struct RefundLine {
+    pub order_line_id: Uuid,
+    pub quantity: i64,
+    /// What these units cost.
+    pub amount: Money,
+    /// Whether they came back into stock with the refund.
+    pub restocked: bool,
+}
+
+impl RefundLine {
+    fn new(line: &payments::RefundLine, currency: Currency) -> Self {
+        Self {
+            order_line_id: line.order_line_id.0,
+            quantity: line.quantity,
+            amount: Money::new(line.amount_minor, currency),
+            restocked: line.restocked,
+        }
+    }
+}
+
+impl Example for RefundLine {
+    fn example() -> Self {
+        Self {
+            order_line_id: Uuid::from_u128(0x0193_9f5c_7e2b_7c4a_9a55_0d8a_6a4f_4b31),
+            quantity: 1,
+            amount: Money { amount: 1250, currency: "USD".to_owned() },
+            restocked: true,
+        }
+    }
 }
 
 /// A refund of a payment.
@@ -163,6 +216,10 @@ pub struct Refund {
     pub provider_reference: Option<String>,
     /// The provider's code for the failure.
     pub failure_code: Option<String>,
+    /// What staff wrote when they requested it. The shopper reads it.
+    pub note: Option<String>,
+    /// The units that it is for, if staff requested it by lines.
+    pub lines: Vec<RefundLine>,
     /// How the refund was paid without the provider.
     pub by_hand_note: Option<String>,
     /// 1 at first, and one more with each retry.
@@ -171,8 +228,11 @@ pub struct Refund {
 }
 
 impl Refund {
-    fn new(refund: payments::Refund, currency: Currency) -> Self {
+    fn new(refund: payments::Refund, currency: Currency, lines: &[payments::RefundLine]) -> Self {
+        let lines = lines.iter().filter(|line| line.refund_id == refund.id);
         Self {
+            lines: lines.map(|line| RefundLine::new(line, currency)).collect(),
+            note: refund.note,
             id: refund.id.0,
             payment_id: refund.payment_id.0,
             order_id: refund.order_id.0,
@@ -199,6 +259,8 @@ impl Example for Refund {
             reason: RefundReason::OrderCancelled,
             provider_reference: None,
             failure_code: Some("insufficient_funds".to_owned()),
+            note: None,
+            lines: Vec::new(),
             by_hand_note: None,
             attempt: 1,
             created_at: DateTime::from_timestamp(1_767_225_600, 0).unwrap_or_default(),
@@ -238,7 +300,7 @@ impl Refusal for RetryRefundError {
     fn problem(self) -> Problem {
         match self {
             Self::NotFound => Problem::not_found("refund"),
-            Self::Succeeded | Self::UnderWay | Self::Replaced => {
+            Self::Succeeded | Self::UnderWay | Self::ByHand | Self::Replaced => {
                 Problem::new(Code::RefundState, self.to_string())
             }
             Self::Database(error) => error.into(),

@@ -17,9 +17,10 @@ use commerce_core::flows::{
 use commerce_core::idempotency::{self, Begun, IdempotencyError, IdempotentRequest};
 use commerce_core::ids::{OrderId, PaymentId};
 use commerce_core::orders::{self, OrderStatus};
+use commerce_core::page::Limit;
 use commerce_core::payments::{
-    self, CaptureMethod, Invoice, Outcome, PaymentProvider, ProviderError, ProviderName, Providers,
-    RequiredAction, in_time,
+    self, CaptureMethod, Invoice, ListPaymentsError, Outcome, PaymentFilter, PaymentProvider, ProviderError,
+    ProviderName, Providers, RequiredAction, in_time, list_payments,
 };
 use commerce_core::request::Origin;
 use commerce_core::settings::CapturePolicy;
@@ -30,7 +31,7 @@ use poem_openapi::{Enum, Object, OpenApi};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::http::answer::{Created, List, Okay, Reply};
+use crate::http::answer::{Created, List, Okay, Reply, twenty};
 use crate::http::auth::{Credential, Shopper};
 use crate::http::body::{Body, OptionalBody};
 use crate::http::idempotency_key::{IdempotencyKey, RequiredIdempotencyKey};
@@ -134,23 +135,46 @@ impl Payments {
         self.0.write("confirm_payment", request, effect).await
     }
 
-    /// List the payments of an order
+    /// List payments
     ///
-    /// Of your own order, or of any order with the permission `payments.read`.
+    /// Newest first. Of your own orders, or of all orders with the permission `payments.read`.
     #[oai(path = "/payments", method = "get", operation_id = "list_payments")]
+    #[allow(clippy::too_many_arguments)]
     async fn list(
         &self,
         shopper: Shopper,
-        order_id: Query<Uuid>,
-    ) -> Result<Okay<List<Payment>>, Refused<Missing>> {
+        order_id: Query<Option<Uuid>>,
+        /// The payment provider, such as `stripe`
+        #[oai(validator(pattern = "^[a-z][a-z0-9_]*$", max_length = 40))]
+        provider: Query<Option<String>>,
+        status: Query<Option<AttemptStatus>>,
+        /// Only payments begun at this time or later
+        created_from: Query<Option<DateTime<Utc>>>,
+        /// Only payments begun before this time
+        created_before: Query<Option<DateTime<Utc>>>,
+        #[oai(validator(minimum(value = "1"), maximum(value = "100")), default = "twenty")] limit: Query<u16>,
+        cursor: Query<Option<String>>,
+    ) -> Result<Okay<List<Payment>>, Refused<ListPaymentsError>> {
         let mut conn = self.0.conn().await?;
-        let order_id = OrderId(order_id.0);
-        if !sees_all(&shopper) && orders::find_owned(&mut conn, order_id, shopper.owner()).await?.is_none() {
-            return Err(Missing("order").into());
+        let order_id = order_id.0.map(OrderId);
+        let sees_all = sees_all(&shopper);
+        if let Some(id) = order_id
+            && !sees_all
+        {
+            let own = orders::find_owned(&mut conn, id, shopper.owner()).await?;
+            own.ok_or_else(|| Problem::not_found("order"))?;
         }
-        let rows = payments::list_for_order(&mut conn, order_id).await?;
-        let data = rows.into_iter().map(Payment::from).collect();
-        Ok(Okay::new(List { data, next_cursor: None }))
+        let filter = PaymentFilter {
+            owner: (!sees_all).then(|| shopper.owner()),
+            order_id,
+            provider: provider.0.and_then(|name| name.parse().ok()),
+            status: status.0.map(Into::into),
+            created_from: created_from.0,
+            created_before: created_before.0,
+        };
+        let limit = Limit::new(limit.0).unwrap_or_default();
+        let page = list_payments(&mut conn, &filter, limit, cursor.0.as_deref()).await?;
+        Ok(Okay::page(page.map(|payment| Payment::for_reader(payment, sees_all))))
     }
 
     /// Get a payment
@@ -158,7 +182,8 @@ impl Payments {
     /// Of your own order, or of any order with the permission `payments.read`.
     #[oai(path = "/payments/:id", method = "get", operation_id = "get_payment")]
     async fn get(&self, shopper: Shopper, id: Path<Uuid>) -> Result<Okay<Payment>, Refused<Missing>> {
-        Ok(Okay::new(Payment::from(self.find(&shopper, PaymentId(id.0)).await?)))
+        let payment = self.find(&shopper, PaymentId(id.0)).await?;
+        Ok(Okay::new(Payment::for_reader(payment, sees_all(&shopper))))
     }
 }
 
@@ -463,7 +488,7 @@ pub struct Payment {
     /// The payment provider, such as `stripe`.
     #[oai(validator(pattern = "^[a-z][a-z0-9_]*$", max_length = 40))]
     pub provider: String,
-    /// The provider's own id of the payment.
+    /// The provider's own id of the payment. Of a manual payment, the reference that staff recorded.
     pub provider_reference: Option<String>,
     /// The requested amount.
     pub amount: Money,
@@ -474,6 +499,8 @@ pub struct Payment {
     /// The amount that came in. It may differ from the requested amount.
     pub amount_captured: Money,
     pub amount_refunded: Money,
+    /// The provider's fee, if the provider reports it. Only for staff.
+    pub fee: Option<Money>,
     pub status: AttemptStatus,
     /// The provider's code for the failure, such as `card_declined`.
     pub failure_code: Option<String>,
@@ -484,21 +511,36 @@ pub struct Payment {
 impl From<payments::Payment> for Payment {
     fn from(payment: payments::Payment) -> Self {
         let action = payment.action.and_then(|action| serde_json::from_value(action).ok());
+        let recorded = payment.request.get("reference").filter(|_| payment.provider == ProviderName::MANUAL);
+        let reference = recorded.and_then(Value::as_str).map(str::to_owned);
         Self {
             id: payment.id.0,
             order_id: payment.order_id.0,
             provider: payment.provider.to_string(),
-            provider_reference: payment.provider_reference,
+            provider_reference: reference.or(payment.provider_reference),
             amount: Money::new(payment.amount_minor, payment.currency),
             amount_authorized: Money::new(payment.authorized_minor, payment.currency),
             authorization_lapses_at: payment.lapses_at,
             amount_captured: Money::new(payment.captured_minor, payment.currency),
             amount_refunded: Money::new(payment.refunded_minor, payment.currency),
+            fee: None,
             status: payment.status.into(),
             failure_code: payment.failure_code,
             action: action.and_then(PaymentAction::of),
             created_at: payment.created_at,
         }
+    }
+}
+
+impl Payment {
+    /// With what only staff see.
+    pub fn for_staff(payment: payments::Payment) -> Self {
+        let fee = payment.fee_minor.zip(payment.fee_currency);
+        Self { fee: fee.map(|(minor, currency)| Money::new(minor, currency)), ..Self::from(payment) }
+    }
+
+    fn for_reader(payment: payments::Payment, sees_all: bool) -> Self {
+        if sees_all { Self::for_staff(payment) } else { Self::from(payment) }
     }
 }
 
@@ -514,6 +556,7 @@ impl Example for Payment {
             authorization_lapses_at: None,
             amount_captured: Money { amount: 12000, currency: "USD".to_owned() },
             amount_refunded: Money { amount: 0, currency: "USD".to_owned() },
+            fee: Some(Money { amount: 378, currency: "USD".to_owned() }),
             status: AttemptStatus::Succeeded,
             failure_code: None,
             action: None,
@@ -589,6 +632,17 @@ impl Refusal for SettlePaymentError {
     fn problem(self) -> Problem {
         match self {
             Self::NotFound(_) => Problem::not_found("payment"),
+            Self::Database(error) => error.into(),
+        }
+    }
+}
+
+impl Refusal for ListPaymentsError {
+    const CODES: &'static [Code] = &[Code::NotFound, Code::InvalidCursor];
+
+    fn problem(self) -> Problem {
+        match self {
+            Self::InvalidCursor(error) => error.into(),
             Self::Database(error) => error.into(),
         }
     }

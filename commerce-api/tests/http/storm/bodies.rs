@@ -52,6 +52,10 @@ impl Client {
             "merge_cart" => json!({ "cart_token": self.guest.1 }),
             "checkout" => without(example, "expected_total"),
             "pay_order" => json!({ "provider": "mock", "outcome": outcome }),
+            "admin_refund_payment" | "admin_refund_order" => match rng.random_range(0..3) {
+                0 => json!({}),
+                amount => json!({ "amount": { "amount": 100 * amount, "currency": "USD" } }),
+            },
             "adjust_stock" => json!({ "delta": rng.random_range(-3..30), "reason": "storm" }),
             "admin_move_order" => {
                 let status = ["processing", "shipped", "delivered", "cancelled"].choose(rng)?;
