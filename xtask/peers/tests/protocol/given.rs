@@ -133,6 +133,8 @@ pub fn refund(payment: &Payment, amount_minor: i64) -> Refund {
         failure_code: None,
         by_hand_note: None,
         created_at: Utc::now(),
+        note: None,
+        part_of: None,
     }
 }
 
