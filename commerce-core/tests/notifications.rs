@@ -302,6 +302,28 @@ async fn every_mail_can_be_written() {
                         .to_owned(),
                 )
             }
+            Template::OrderAuthorized => (
+                about_order(template),
+                "Your order 1001 is confirmed".to_owned(),
+                "12845 JPY".to_owned(),
+            ),
+            Template::AuthorizationLapsesAlert => (
+                NewEmail {
+                    data: serde_json::json!({ "order_id": id::<OrderId>(ORDER), "lapses_at": "2026-12-01T12:00:00Z" }),
+                    ..about_order(template)
+                },
+                "The payment of order 1001 is reserved until 1 December 2026, 12:00 UTC".to_owned(),
+                "Please capture the payment, or ship the order, before that time.".to_owned(),
+            ),
+            Template::DisputeAlert => (
+                NewEmail {
+                    data: serde_json::json!({ "order_id": id::<OrderId>(ORDER), "amount": "12845 JPY",
+                                              "reason": "fraudulent", "state": "needs_response", "more": 1 }),
+                    ..about_order(template)
+                },
+                "A payment of order 1001 is disputed".to_owned(),
+                "State: needs_response\nAnd 1 more in the last hour.\n\nPlease answer".to_owned(),
+            ),
             Template::PaymentFailedAlert => (
                 NewEmail {
                     data: serde_json::json!({ "order_id": id::<OrderId>(ORDER), "provider": "mock",
@@ -496,7 +518,8 @@ async fn a_mail_about_an_unpaid_order_is_counted_once_however_often_it_is_tried(
     let mail = NewEmail::about_new_order(id(ORDER), &anna(), &unproven);
     enqueue(&database, mail.clone()).await;
     let (lease, job) = claim(&database).await;
-    let send = || notifications::send_email(database.pool(), &mailer, &settings(), lease, job.email_id);
+    let settings = settings();
+    let send = || notifications::send_email(database.pool(), &mailer, &settings, lease, job.email_id);
     peer.behave(SmtpBehaviour::Defer);
     for _ in 0..8 {
         let deferred = send().await;
