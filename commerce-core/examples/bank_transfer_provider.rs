@@ -10,8 +10,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use commerce_core::money::Money;
 use commerce_core::payments::{
-    Capture, Invoice, Outcome, Payment, PaymentKey, PaymentProvider, ProviderError, ProviderName, Providers, Refund,
-    RefundKey, RefundOutcome, RequiredAction, WebhookDelivery, WebhookError, WebhookEvent,
+    Capture, Invoice, Outcome, Payment, PaymentKey, PaymentProvider, ProviderError, ProviderName, Providers,
+    Refund, RefundKey, RefundOutcome, RequiredAction, WebhookDelivery, WebhookError, WebhookEvent,
 };
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -95,7 +95,11 @@ impl PaymentProvider for BankTransfer {
         async { Ok(self.waiting(payment)) }.boxed()
     }
 
-    fn confirm<'a>(&'a self, payment: &'a Payment) -> BoxFuture<'a, Result<Outcome, ProviderError>> {
+    fn confirm<'a>(
+        &'a self,
+        payment: &'a Payment,
+        _: &'a serde_json::Value,
+    ) -> BoxFuture<'a, Result<Outcome, ProviderError>> {
         async { Ok(self.waiting(payment)) }.boxed()
     }
 

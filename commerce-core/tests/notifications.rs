@@ -15,8 +15,8 @@ use commerce_core::ids::{CodeId, EmailId, OrderId, RefundId, UserId};
 use commerce_core::jobs::kinds::SendEmail;
 use commerce_core::jobs::{self, Failure, Job, Lease};
 use commerce_core::notifications::{
-    self, FolderMailer, MailSettings, Mailer, NewEmail, Recipient, SendEmailError, SendMailError, SentEmail, SmtpMailer,
-    Template, enqueue_email,
+    self, FolderMailer, MailSettings, Mailer, NewEmail, Recipient, SendEmailError, SendMailError, SentEmail,
+    SmtpMailer, Template, enqueue_email,
 };
 use commerce_core::testing::{ReceivedMail, SmtpBehaviour, SmtpPeer, TestDatabase, email};
 use diesel_async::{AsyncConnection as _, SimpleAsyncConnection as _};
@@ -523,7 +523,10 @@ async fn a_mail_about_an_unpaid_order_is_counted_once_however_often_it_is_tried(
     peer.behave(SmtpBehaviour::Defer);
     for _ in 0..8 {
         let deferred = send().await;
-        assert!(matches!(deferred, Err(SendEmailError::Mailer(SendMailError::Unavailable(_)))), "{deferred:?}");
+        assert!(
+            matches!(deferred, Err(SendEmailError::Mailer(SendMailError::Unavailable(_)))),
+            "{deferred:?}"
+        );
     }
     peer.behave(SmtpBehaviour::Accept);
     assert_eq!(send().await.unwrap(), SentEmail::Sent);

@@ -101,7 +101,7 @@ fn services(args: &RunArgs, pool: Pool, search_index: SearchIndex) -> anyhow::Re
         shop: args.shop.settings(),
         mailer,
         mails: Arc::new(mails),
-        providers: args.payments.providers(mail.public_url.as_deref().unwrap_or_default()),
+        providers: args.payments.providers(mail.public_url.as_deref().unwrap_or_default())?,
         media: args.media.media()?,
         search_index,
     })

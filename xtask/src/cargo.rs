@@ -1,6 +1,6 @@
 //! Running cargo from inside cargo, and finding what it built.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -74,20 +74,35 @@ pub fn target_dir() -> Result<PathBuf> {
 
 /// Builds both binaries with cargo's own progress display.
 pub fn build_binaries(release: bool) -> Result<Binaries> {
+    let folder = build(&["commerce-api", "commerce-worker"], release)?;
+    Ok(Binaries { api: built(&folder, "commerce-api")?, worker: built(&folder, "commerce-worker")? })
+}
+
+/// Builds the peers of the payment providers.
+pub fn build_peers(release: bool) -> Result<PathBuf> {
+    built(&build(&["commerce-peers"], release)?, "commerce-peers")
+}
+
+/// Builds the binaries of these packages and returns their folder.
+fn build(packages: &[&str], release: bool) -> Result<PathBuf> {
     let mut build = cargo();
-    build.args(["build", "--package", "commerce-api", "--package", "commerce-worker", "--bins"]);
+    build.args(["build", "--bins"]);
+    for package in packages {
+        build.args(["--package", package]);
+    }
     if release {
         build.arg("--release");
     }
     if run_to_end(&mut build)? != 0 {
         bail!("the build failed");
     }
-    let folder = target_dir()?.join(if release { "release" } else { "debug" });
-    let binaries = Binaries { api: folder.join("commerce-api"), worker: folder.join("commerce-worker") };
-    for binary in [&binaries.api, &binaries.worker] {
-        if !binary.is_file() {
-            bail!("{} is missing after the build", binary.display());
-        }
+    Ok(target_dir()?.join(if release { "release" } else { "debug" }))
+}
+
+fn built(folder: &Path, name: &str) -> Result<PathBuf> {
+    let binary = folder.join(name);
+    if !binary.is_file() {
+        bail!("{} is missing after the build", binary.display());
     }
-    Ok(binaries)
+    Ok(binary)
 }

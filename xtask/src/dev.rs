@@ -4,6 +4,7 @@
 //! them in the reverse order. What a person has set in the environment or in `.env` is never overridden.
 
 mod children;
+mod peers;
 mod secret;
 mod settings;
 mod welcome;
@@ -34,6 +35,10 @@ pub struct Options {
     /// Build and run optimised binaries
     #[arg(long)]
     release: bool,
+
+    /// Also start peers of Stripe and Razorpay on this machine, so that payments redirect to a page
+    #[arg(long)]
+    with_provider_peers: bool,
 }
 
 /// How long the API may take from its start to answering `/readyz`.
@@ -55,6 +60,9 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         }
         None => Some(start_postgres(&state, &mut settings)?),
     };
+    if options.with_provider_peers {
+        peers::fill_in(&mut settings)?;
+    }
     settings.fill_in(&state)?;
     let search = match settings.get("MEILISEARCH_URL") {
         Some(_) => None,
@@ -66,6 +74,13 @@ pub fn run(options: &Options) -> Result<ExitCode> {
 
     step("Building commerce-api and commerce-worker (the first time takes a few minutes)");
     let binaries = cargo::build_binaries(options.release)?;
+    let peers = match options.with_provider_peers {
+        true => {
+            step("Building the peers of Stripe and Razorpay");
+            Some(cargo::build_peers(options.release)?)
+        }
+        false => None,
+    };
 
     step("Migrating the database");
     run_once(&settings, &binaries.api, &["migrate"])?;
@@ -74,7 +89,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     step("Loading the demo catalogue");
     run_once(&settings, &binaries.api, &["seed"])?;
 
-    serve(&settings, &binaries, Servers { postgres: server, search })
+    serve(&settings, &binaries, peers.as_deref(), Servers { postgres: server, search })
 }
 
 /// What the shop stands on, as far as we started it. Dropped in this order.
@@ -182,10 +197,18 @@ fn run_once(settings: &Settings, api: &Path, arguments: &[&str]) -> Result<()> {
     }
 }
 
-fn serve(settings: &Settings, binaries: &Binaries, mut servers: Servers) -> Result<ExitCode> {
+fn serve(
+    settings: &Settings,
+    binaries: &Binaries,
+    peers: Option<&Path>,
+    mut servers: Servers,
+) -> Result<ExitCode> {
     step("Starting commerce-api and commerce-worker");
     // Dropped in the reverse order: both programs first, then (with `server`) Postgres.
     let mut children = children::Children::default();
+    if let Some(peers) = peers {
+        children.start("peers", peers, &[], settings)?;
+    }
     children.start("api", &binaries.api, &["serve"], settings)?;
     children.start("worker", &binaries.worker, &["run"], settings)?;
 

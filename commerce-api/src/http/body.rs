@@ -78,7 +78,17 @@ impl<'a, T: ParseFromJSON + 'static> ApiExtractor<'a> for Body<T> {
 
 /// Like [`Body`], but a request without a body and a content type gives the default.
 #[derive(Debug, Clone)]
-pub struct OptionalBody<T>(pub T);
+pub struct OptionalBody<T> {
+    pub value: T,
+    raw: Bytes,
+}
+
+impl<T> OptionalBody<T> {
+    /// The body as it was sent, or nothing.
+    pub fn raw(&self) -> &[u8] {
+        &self.raw
+    }
+}
 
 impl<'a, T: ParseFromJSON + Default + 'static> ApiExtractor<'a> for OptionalBody<T> {
     const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
@@ -102,10 +112,11 @@ impl<'a, T: ParseFromJSON + Default + 'static> ApiExtractor<'a> for OptionalBody
         if request.content_type().is_none() {
             let raw = read(body, JSON_BYTES_MAX).await?;
             if raw.is_empty() {
-                return Ok(Self(T::default()));
+                return Ok(Self { value: T::default(), raw });
             }
         }
-        Ok(Self(Body::from_request(request, body, options).await?.value))
+        let Body { value, raw } = Body::from_request(request, body, options).await?;
+        Ok(Self { value, raw })
     }
 }
 

@@ -313,7 +313,8 @@ impl RateLimiter {
     pub async fn count_units(&self, units: i64, networks: &[(String, u32)]) -> Result<(), Problem> {
         let units = u32::try_from(units).unwrap_or(u32::MAX);
         for (network, clients) in networks.iter().filter(|_| units > 0) {
-            let policy = Policy { name: "units-ip", quota: self.units_per_hour, window: HOUR }.times(*clients);
+            let policy =
+                Policy { name: "units-ip", quota: self.units_per_hour, window: HOUR }.times(*clients);
             if units > policy.quota {
                 let detail = format!("One order may have {} units; this one has {units}.", policy.quota);
                 return Err(Problem::new(Code::RateLimited, detail));

@@ -14,6 +14,7 @@ use crate::program::{demo_images, telemetry};
 use crate::resources::accounts::reset_page;
 use crate::resources::catalog::media;
 use crate::resources::health;
+use crate::resources::payments::return_page;
 use crate::routes;
 
 /// The application, as used by the server and by the tests.
@@ -35,6 +36,8 @@ pub fn app(state: State, settings: &HttpSettings) -> impl Endpoint<Output = Resp
         .at("/demo-images/:name", get(demo_images::draw))
         .at("/media/:name", get(media::serve))
         .at("/reset-password", get(reset_page::show))
+        .at("/payment-return", get(return_page::show_paid))
+        .at("/payment-return/cancelled", get(return_page::show_cancelled))
         .at("/healthz", get(health::alive))
         .at("/readyz", get(health::ready));
     let limits = state.limits.clone();

@@ -50,7 +50,7 @@ pub async fn serve(arguments: ServeArguments) -> anyhow::Result<()> {
     // Signals are watched from here on, so that a signal during the start also leads to a clean stop.
     let stop = stop::asked_to_stop().context("signals cannot be watched")?;
     let (pool, readers) = arguments.database.pools()?;
-    let providers = arguments.payments.providers(&arguments.http.public_url());
+    let providers = arguments.payments.providers(&arguments.http.public_url())?;
     let media = arguments.media.media()?;
     let search = arguments.search.engine(&readers).context("MEILISEARCH_URL")?;
     let state = State::new(Parts {

@@ -23,6 +23,7 @@ mod permissions;
 mod processes;
 mod products;
 mod profile;
+mod provider_payments;
 mod rate_limits;
 mod readers;
 mod registrations;

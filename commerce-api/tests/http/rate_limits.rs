@@ -294,7 +294,9 @@ async fn send_mails(database: &TestDatabase, like: &str) -> usize {
     let peer = SmtpPeer::start().await.unwrap();
     let mailer = SmtpMailer::new(&peer.url()).unwrap();
     let kinds = [SendEmail::KIND];
-    let mut due = jobs::claim(&mut *database.conn().await, "tester", &kinds, 100, Duration::from_secs(60)).await.unwrap();
+    let mut due = jobs::claim(&mut *database.conn().await, "tester", &kinds, 100, Duration::from_secs(60))
+        .await
+        .unwrap();
     while let Some(job) = due.pop() {
         let SendEmail { email_id } = serde_json::from_value(job.payload.clone()).unwrap();
         let _sent = send_email(database.pool(), &mailer, &settings, job.lease(), email_id).await.unwrap();

@@ -242,6 +242,16 @@ impl TestShop {
         Self::build(shop, in_memory(), |state, settings| app(state, &settings).boxed()).await
     }
 
+    /// With these payment providers.
+    pub async fn paid_by(providers: impl IntoIterator<Item = Arc<dyn PaymentProvider>>) -> Self {
+        let database = TestDatabase::new().await;
+        let tokens = TokenKeys::derive(&SecretKey::parse(SECRET).unwrap()).unwrap();
+        let parts = parts(database.pool().clone(), tokens);
+        let state = State::new(Parts { providers: Providers::new(providers), ..parts });
+        let client = TestClient::new(app(state.clone(), &settings()).boxed());
+        Self { database, state, client }
+    }
+
     /// With another place for files than memory.
     pub async fn storing(media: Media) -> Self {
         Self::build(ShopSettings::default(), media, |state, settings| app(state, &settings).boxed()).await
@@ -258,7 +268,8 @@ impl TestShop {
         build: impl FnOnce(State, HttpSettings) -> BoxEndpoint<'static, Response>,
     ) -> Self {
         let database = TestDatabase::new().await;
-        let mock: Arc<dyn PaymentProvider> = Arc::new(MockProvider::new("http://localhost").with_webhook_secret(WEBHOOK_SECRET));
+        let mock: Arc<dyn PaymentProvider> =
+            Arc::new(MockProvider::new("http://localhost").with_webhook_secret(WEBHOOK_SECRET));
         let tokens = TokenKeys::derive(&SecretKey::parse(SECRET).unwrap()).unwrap();
         let parts = parts(database.pool().clone(), tokens);
         let state = State::new(Parts { shop, providers: Providers::new([mock]), media, ..parts });

@@ -224,7 +224,8 @@ async fn payments_are_listed_for_staff_by_filters_and_pages() {
     let own = counter.shop.send(own).await.json();
     assert_eq!(own["data"].as_array().unwrap().len(), 3);
     assert!(own["data"].as_array().unwrap().iter().all(|payment| payment.get("fee").is_none()), "{own:#}");
-    let of = async |token: &str| counter.shop.send(get("/v1/payments").header("Cart-Token", token)).await.json();
+    let of =
+        async |token: &str| counter.shop.send(get("/v1/payments").header("Cart-Token", token)).await.json();
     assert_eq!(of(&counter.guest).await, own);
     assert_eq!(of(&counter.shop.state.cart_tokens.issue()).await["data"], json!([]));
     counter.shop.database.finish().await;

@@ -39,7 +39,8 @@ async fn waiting_payment(shop: &TestShop) -> (String, String, String) {
     let checkout = post("/v1/orders/checkout", &wish).header("Cart-Token", &token);
     let order = shop.send(checkout.header("Idempotency-Key", "order")).await.json();
     let order = order["id"].as_str().unwrap().to_owned();
-    let pay = post(&format!("/v1/orders/{order}/pay"), &json!({ "provider": "mock", "outcome": "require_action" }));
+    let pay =
+        post(&format!("/v1/orders/{order}/pay"), &json!({ "provider": "mock", "outcome": "require_action" }));
     let pay = pay.header("Cart-Token", &token).header("Idempotency-Key", "pay");
     let payment = shop.send(pay).await.json();
     assert_eq!(payment["status"], "requires_action", "{payment}");
@@ -68,7 +69,8 @@ async fn a_verified_webhook_pays_the_order_once_and_another_leaves_no_row() {
     let shop = TestShop::new().await;
     let (order, payment, token) = waiting_payment(&shop).await;
     let captured = Money::new(1250, Currency::USD);
-    let told = json!({ "type": "payment_succeeded", "id": "evt_1", "payment_id": payment, "captured": captured });
+    let told =
+        json!({ "type": "payment_succeeded", "id": "evt_1", "payment_id": payment, "captured": captured });
     let body = serde_json::to_vec(&told).unwrap();
 
     for (body, signature) in [
@@ -119,13 +121,20 @@ async fn what_is_authorized_is_taken_when_the_order_is_shipped() {
     assert_eq!(confirmed["status"], "authorized", "{confirmed}");
     assert_eq!(confirmed["amount_authorized"]["amount"], 1250);
     let held = shop.send(get(&format!("/v1/orders/{order}")).header("Cart-Token", &token)).await.json();
-    assert_eq!((held["status"].as_str(), held["payment_status"].as_str()), (Some("pending_payment"), Some("authorized")));
+    assert_eq!(
+        (held["status"].as_str(), held["payment_status"].as_str()),
+        (Some("pending_payment"), Some("authorized"))
+    );
 
     let (_, admin) = shop.login(Role::Admin).await;
     let path = format!("/v1/admin/orders/{order}/status");
     let ship = ask(Method::PATCH, &path).bearer(&admin).json(&json!({ "status": "shipped" }));
     let shipped = shop.send(ship).await.json();
-    assert_eq!((shipped["status"].as_str(), shipped["payment_status"].as_str()), (Some("shipped"), Some("paid")), "{shipped}");
+    assert_eq!(
+        (shipped["status"].as_str(), shipped["payment_status"].as_str()),
+        (Some("shipped"), Some("paid")),
+        "{shipped}"
+    );
     shop.database.finish().await;
 }
 

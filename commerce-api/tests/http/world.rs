@@ -7,7 +7,8 @@ use commerce_core::ids::{PaymentId, RefundId, WebhookId};
 use commerce_core::money::{Currency, Money};
 use commerce_core::page::Limit;
 use commerce_core::payments::{
-    Authorization, Capture, CaptureMethod, Outcome, PaymentKey, ProviderName, WebhookEvent, list_refunds, list_webhooks,
+    Authorization, Capture, CaptureMethod, Outcome, PaymentKey, ProviderName, WebhookEvent, list_refunds,
+    list_webhooks,
 };
 use commerce_core::settings::ShopSettings;
 use commerce_core::testing::guest_origin;
@@ -215,7 +216,9 @@ async fn authorized_payment(shop: &TestShop) -> PaymentId {
     let mut conn = database.conn().await;
     let payment = begin_payment(&mut conn, wish).await.unwrap();
     let held = Authorization::new(format!("mock_{}", payment.id), Money::new(12_000, Currency::USD));
-    settle_payment(&mut conn, &settings, payment.id, Outcome::Authorized(held), &guest_origin()).await.unwrap();
+    settle_payment(&mut conn, &settings, payment.id, Outcome::Authorized(held), &guest_origin())
+        .await
+        .unwrap();
     payment.id
 }
 

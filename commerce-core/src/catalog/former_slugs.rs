@@ -38,40 +38,59 @@ pub async fn find_moved_category(conn: &mut AsyncPgConnection, former: &str) -> 
         .optional()
 }
 
-/// Writes one function for each table of former names: a locked owner changes its name, and an earlier name of another
-/// leads to this owner from now on.
-macro_rules! leave {
-    ($(#[$doc:meta])* $function:ident, $table:ident, $former:ident, $owner:ident: $Id:ty) => {
-        $(#[$doc])*
-        pub(super) async fn $function(
-            conn: &mut AsyncPgConnection,
-            id: $Id,
-            former: &str,
-            new: &str,
-        ) -> QueryResult<()> {
-            use $table::{$former, $owner, table};
-            diesel::delete(table.find(new).filter($owner.eq(id))).execute(conn).await?;
-            diesel::insert_into(table)
-                .values(($former.eq(former), $owner.eq(id)))
-                .on_conflict($former)
-                .do_update()
-                .set($owner.eq(id))
-                .execute(conn)
-                .await?;
-            Ok(())
-        }
-    };
+/// Records that a locked product changes its slug.
+pub(super) async fn leave_product_slug(
+    conn: &mut AsyncPgConnection,
+    id: ProductId,
+    former: &str,
+    new: &str,
+) -> QueryResult<()> {
+    use former_product_slugs::{product_id, slug, table};
+    diesel::delete(table.find(new).filter(product_id.eq(id))).execute(conn).await?;
+    diesel::insert_into(table)
+        .values((slug.eq(former), product_id.eq(id)))
+        .on_conflict(slug)
+        .do_update()
+        .set(product_id.eq(id))
+        .execute(conn)
+        .await?;
+    Ok(())
 }
 
-leave! {
-    /// Records that a locked product changes its slug.
-    leave_product_slug, former_product_slugs, slug, product_id: ProductId
+/// Records that a locked category changes its slug.
+pub(super) async fn leave_category_slug(
+    conn: &mut AsyncPgConnection,
+    id: CategoryId,
+    former: &str,
+    new: &str,
+) -> QueryResult<()> {
+    use former_category_slugs::{category_id, slug, table};
+    diesel::delete(table.find(new).filter(category_id.eq(id))).execute(conn).await?;
+    diesel::insert_into(table)
+        .values((slug.eq(former), category_id.eq(id)))
+        .on_conflict(slug)
+        .do_update()
+        .set(category_id.eq(id))
+        .execute(conn)
+        .await?;
+    Ok(())
 }
-leave! {
-    /// Records that a locked category changes its slug.
-    leave_category_slug, former_category_slugs, slug, category_id: CategoryId
-}
-leave! {
-    /// Records that a locked category changes its title, so that an older file finds it.
-    leave_category_title, former_category_titles, title, category_id: CategoryId
+
+/// Records that a locked category changes its title, so that an older file finds it.
+pub(super) async fn leave_category_title(
+    conn: &mut AsyncPgConnection,
+    id: CategoryId,
+    former: &str,
+    new: &str,
+) -> QueryResult<()> {
+    use former_category_titles::{category_id, table, title};
+    diesel::delete(table.find(new).filter(category_id.eq(id))).execute(conn).await?;
+    diesel::insert_into(table)
+        .values((title.eq(former), category_id.eq(id)))
+        .on_conflict(title)
+        .do_update()
+        .set(category_id.eq(id))
+        .execute(conn)
+        .await?;
+    Ok(())
 }

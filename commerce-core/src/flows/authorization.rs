@@ -5,8 +5,7 @@ use diesel::QueryResult;
 use diesel_async::AsyncPgConnection;
 use serde_json::json;
 
-use super::check_payment::check_before_lapse;
-use super::end_payment::end_at_provider;
+use super::watch_payment::{check_before_lapse, end_at_provider};
 use crate::db::current_time;
 use crate::notifications::{NewEmail, Template, enqueue_email};
 use crate::orders::{self, EventKind, LockedOrder, OrderStatus};

@@ -5,8 +5,8 @@ use diesel::result::Error as QueryError;
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 use serde_json::json;
 
-use super::end_payment::end_at_provider;
 use super::refund_payment::request_refund;
+use super::watch_payment::end_at_provider;
 use crate::db::{Retryable, current_time};
 use crate::ids::OrderId;
 use crate::inventory;

@@ -4,8 +4,9 @@ use diesel::result::Error as QueryError;
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 use serde_json::json;
 
-use super::check_payment::{PROVIDER_TIMEOUT, check_capture};
+use super::check_payment::PROVIDER_TIMEOUT;
 use super::settle_payment::{SettlePaymentError, settle_payment};
+use super::watch_payment::check_capture;
 use crate::audit_log::{self, Author, Subject};
 use crate::db::{self, Pool, PoolError, Retryable, TransactionError};
 use crate::ids::{OrderId, PaymentId};
@@ -156,7 +157,8 @@ async fn begin_capture(
         }
         let authorized = Money::new(payment.authorized_minor, payment.currency);
         let amount = amount.unwrap_or(authorized);
-        if amount.currency != authorized.currency || !(1..=authorized.amount_minor).contains(&amount.amount_minor)
+        if amount.currency != authorized.currency
+            || !(1..=authorized.amount_minor).contains(&amount.amount_minor)
         {
             return Err(CapturePaymentError::AmountOutOfRange { amount, authorized });
         }
@@ -178,7 +180,8 @@ async fn ask(
 ) -> Result<Outcome, ProviderError> {
     match in_time(&payment.provider, PROVIDER_TIMEOUT, provider.capture(payment, amount)).await {
         Err(refused @ ProviderError::Refused { .. }) => {
-            let status = in_time(&payment.provider, PROVIDER_TIMEOUT, provider.attempt_status(payment)).await?;
+            let status =
+                in_time(&payment.provider, PROVIDER_TIMEOUT, provider.attempt_status(payment)).await?;
             match status {
                 Some(Outcome::Authorized(_)) | None => Err(refused),
                 Some(outcome) => Ok(outcome),

@@ -3,33 +3,21 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use diesel::QueryResult;
 use diesel::result::Error as QueryError;
 use diesel_async::AsyncPgConnection;
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::settle_payment::{SettlePaymentError, settle_payment};
+use super::watch_payment::{FIRST_PAUSE, LONGEST_PAUSE, NOTICE, enqueue_check};
 use crate::db::{self, Pool, PoolError, Retryable, TransactionError, current_time};
 use crate::ids::PaymentId;
 use crate::notifications::{NewEmail, Template, enqueue_email};
 use crate::payments::{self, AttemptStatus, Payment, ProviderError, ProviderName, Providers, in_time};
-use crate::queue::{self, CompleteError, Failure, Job, Lease, LeaseLost, NewJob};
+use crate::queue::{self, CompleteError, Failure, Lease, LeaseLost};
 use crate::request::Origin;
 use crate::settings::ShopSettings;
-
-/// Asks the provider about an open attempt, and settles its answer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CheckPayment {
-    /// The attempt.
-    pub payment_id: PaymentId,
-}
-
-impl Job for CheckPayment {
-    const KIND: &'static str = "check_payment";
-    const ATTEMPTS_MAX: i32 = 20;
-}
 
 /// Why the provider's answer was not settled.
 #[derive(Debug, thiserror::Error)]
@@ -98,47 +86,6 @@ impl From<CheckPaymentError> for Failure {
 /// The longest time that a job waits for one answer of a provider.
 pub(super) const PROVIDER_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// The time after which an attempt is first asked about. A webhook or the shopper's browser is faster.
-const FIRST_PAUSE: TimeDelta = TimeDelta::minutes(1);
-const LONGEST_PAUSE: TimeDelta = TimeDelta::hours(1);
-
-/// Before an authorization lapses, staff have this time to capture it.
-const NOTICE: TimeDelta = TimeDelta::days(1);
-
-/// Has the attempt asked about in a minute.
-pub(super) async fn check_later(conn: &AsyncPgConnection, payment: &Payment) -> QueryResult<()> {
-    enqueue(conn, payment.id, payment.updated_at + FIRST_PAUSE, "").await
-}
-
-/// Has an authorized attempt asked about in a minute, because the answer to its capture was lost. It is a job beside the
-/// one that comes before the authorization lapses.
-pub(super) async fn check_capture(conn: &mut AsyncPgConnection, id: PaymentId) -> QueryResult<()> {
-    let now = current_time(conn).await?;
-    enqueue(conn, id, now + FIRST_PAUSE, ":capture").await
-}
-
-/// Has an authorized attempt asked about a day before it lapses.
-pub(super) async fn check_before_lapse(
-    conn: &AsyncPgConnection,
-    id: PaymentId,
-    lapses_at: DateTime<Utc>,
-) -> QueryResult<()> {
-    enqueue(conn, id, lapses_at - NOTICE, "").await
-}
-
-/// If such a job already waits or runs, that one is enough: it enqueues the next one itself.
-async fn enqueue(
-    conn: &AsyncPgConnection,
-    payment_id: PaymentId,
-    run_at: DateTime<Utc>,
-    why: &str,
-) -> QueryResult<()> {
-    let job = NewJob::new(&CheckPayment { payment_id })
-        .map_err(|error| QueryError::SerializationError(error.into()))?
-        .dedupe_by(format!("check_payment:{payment_id}{why}"));
-    queue::enqueue_all(conn, vec![job.at(run_at)]).await
-}
-
 /// The whole job. As long as the attempt stays open, another job follows after the time that has passed so far.
 pub async fn run_check(
     pool: &Pool,
@@ -171,7 +118,11 @@ pub async fn run_check(
     Ok(())
 }
 
-async fn check_again(conn: &mut AsyncPgConnection, shop: &ShopSettings, payment: &Payment) -> QueryResult<()> {
+async fn check_again(
+    conn: &mut AsyncPgConnection,
+    shop: &ShopSettings,
+    payment: &Payment,
+) -> QueryResult<()> {
     if !payment.status.is_open() {
         return Ok(());
     }
@@ -185,7 +136,7 @@ async fn check_again(conn: &mut AsyncPgConnection, shop: &ShopSettings, payment:
             next = lapses_at - NOTICE;
         }
     }
-    enqueue(conn, payment.id, next, "").await
+    enqueue_check(conn, payment.id, next, "").await
 }
 
 /// Alerts the shop, once for the payment.

@@ -5,8 +5,8 @@ use diesel::result::Error as QueryError;
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 use serde_json::json;
 
-use super::end_payment::end_at_provider;
 use super::settle_payment::{SettlePaymentError, settle_payment};
+use super::watch_payment::end_at_provider;
 use crate::audit_log::{self, Author, Subject};
 use crate::db::{Retryable, current_time};
 use crate::ids::{OrderId, PaymentId};

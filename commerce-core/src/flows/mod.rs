@@ -40,20 +40,21 @@ mod ship_order;
 mod staff_refund;
 mod supersede_attempts;
 mod verify_email;
+mod watch_payment;
 
 pub use crate::orders::CancelledBy;
 pub use begin_payment::{BeginPayment, BeginPaymentError, begin_payment};
 pub use cancel_order::{CancelOrderError, cancel_order};
 pub use capture_payment::{CapturePaymentError, capture_order, capture_payment, void_payment};
 pub use change_email::{confirm_email_change, request_email_change};
-pub use check_payment::{CheckPayment, CheckPaymentError, run_check};
+pub use check_payment::{CheckPaymentError, run_check};
 pub use complete_refund::{CompleteRefundError, complete_refund};
 pub use create_product::{
     CreateCombinations, CreateProduct, CreateProductError, CreateVariant, create_combinations,
     create_product, create_variant,
 };
 pub use delete_account::{DeleteAccountError, delete_account, delete_account_of};
-pub use end_payment::{EndPayment, run_end};
+pub use end_payment::run_end;
 pub use expire_orders::{
     ExpireOrdersError, expire_attempted_orders, expire_orders, expire_unattempted_orders,
 };
@@ -82,3 +83,4 @@ pub use staff_refund::{
 };
 pub use supersede_attempts::{SupersedeAttemptsError, supersede_attempts};
 pub use verify_email::{VerifiedEmail, verify_email};
+pub use watch_payment::{CheckPayment, EndPayment};

@@ -8,10 +8,9 @@ use serde_json::json;
 
 use super::authorization::{authorization_ended, authorized};
 use super::cancel_order::cancel_locked;
-use super::check_payment::check_later;
-use super::end_payment::end_at_provider;
 use super::excess_payment::give_back_excess;
 use super::late_payment::settle_late;
+use super::watch_payment::{check_later, end_at_provider};
 use crate::db::{Retryable, current_time};
 use crate::ids::PaymentId;
 use crate::inventory;

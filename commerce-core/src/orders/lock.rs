@@ -6,7 +6,9 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
-use super::{CancelReason, FulfillmentStatus, Order, OrderStatus, Sums, TransitionError, derive_payment_status};
+use super::{
+    CancelReason, FulfillmentStatus, Order, OrderStatus, Sums, TransitionError, derive_payment_status,
+};
 use crate::db::clock;
 use crate::ids::{OrderId, VariantId};
 use crate::schema::{order_lines, orders};

@@ -21,8 +21,8 @@ pub use number::{format_order_number, parse_order_number};
 pub use order::{NewLine, NewOrder, NewOrderSource, Order, OrderLine, find, find_owned, lines};
 pub(crate) use order::{ids_owned, insert, insert_line};
 pub use status::{
-    CancelReason, FulfillmentStatus, OrderSource, OrderStatus, PaymentStatus, Sums,
-    TransitionError, derive_payment_status,
+    CancelReason, FulfillmentStatus, OrderSource, OrderStatus, PaymentStatus, Sums, TransitionError,
+    derive_payment_status,
 };
 pub use timeline::{EventKind, OrderEvent, events};
 pub(crate) use timeline::{note, record, was_recorded};

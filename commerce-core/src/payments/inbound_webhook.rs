@@ -134,8 +134,8 @@ pub async fn list_webhooks(
         query = query.filter(inbound_webhooks::status.eq(status));
     }
     if let Some(last) = Cursor::<DateTime<Utc>>::place::<WebhookId>(cursor, SORT)? {
-        let place =
-            (inbound_webhooks::received_at, inbound_webhooks::id).into_sql::<Record<(Timestamptz, SqlUuid)>>();
+        let place = (inbound_webhooks::received_at, inbound_webhooks::id)
+            .into_sql::<Record<(Timestamptz, SqlUuid)>>();
         query = query.filter(place.lt(last));
     }
     let rows: Vec<InboundWebhook> = query

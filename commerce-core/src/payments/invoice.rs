@@ -18,10 +18,15 @@ pub struct Invoice {
 }
 
 impl Invoice {
+    /// An order with its lines, sorted by position.
+    pub fn new(order: Order, lines: Vec<OrderLine>) -> Self {
+        Self { order, lines }
+    }
+
     /// The order and its lines as they are now.
     pub async fn of(conn: &mut AsyncPgConnection, id: OrderId) -> QueryResult<Option<Self>> {
         let Some(order) = orders::find(conn, id).await? else { return Ok(None) };
         let lines = orders::lines(conn, &[id]).await?;
-        Ok(Some(Self { order, lines }))
+        Ok(Some(Self::new(order, lines)))
     }
 }

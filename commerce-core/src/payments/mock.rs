@@ -10,8 +10,9 @@ use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AttemptStatus, Authorization, Capture, CaptureMethod, Invoice, Outcome, Payment, PaymentProvider, ProviderError, ProviderName, Refund,
-    RefundOutcome, RequiredAction, WebhookDelivery, WebhookError, WebhookEvent, mock_webhook,
+    AttemptStatus, Authorization, Capture, CaptureMethod, Invoice, Outcome, Payment, PaymentProvider,
+    ProviderError, ProviderName, Refund, RefundOutcome, RequiredAction, WebhookDelivery, WebhookError,
+    WebhookEvent, mock_webhook,
 };
 use crate::money::Money;
 
@@ -113,9 +114,7 @@ impl MockProvider {
         let asked = request.captured.unwrap_or(Money::new(payment.amount_minor, payment.currency));
         match payment.capture_method {
             CaptureMethod::Automatic => Self::captured(payment, request, asked),
-            CaptureMethod::Manual => {
-                Outcome::Authorized(Authorization::new(Self::reference(payment), asked))
-            }
+            CaptureMethod::Manual => Outcome::Authorized(Authorization::new(Self::reference(payment), asked)),
         }
     }
 
@@ -210,7 +209,11 @@ impl PaymentProvider for MockProvider {
         .boxed()
     }
 
-    fn confirm<'a>(&'a self, payment: &'a Payment) -> BoxFuture<'a, Result<Outcome, ProviderError>> {
+    fn confirm<'a>(
+        &'a self,
+        payment: &'a Payment,
+        _: &'a serde_json::Value,
+    ) -> BoxFuture<'a, Result<Outcome, ProviderError>> {
         async {
             let request = Self::request(payment)?;
             Ok(match payment.status {
@@ -242,8 +245,7 @@ impl PaymentProvider for MockProvider {
                 return Ok(Self::captured(payment, &request, amount));
             }
             // An attempt that succeeded cannot be expired, even if the shop does not know it yet.
-            let went_through =
-                request.outcome == MockOutcome::Succeed
+            let went_through = request.outcome == MockOutcome::Succeed
                 && payment.capture_method == CaptureMethod::Automatic
                 && self.was_lost(&format!("start {}", payment.id));
             Ok(if went_through { Self::agreed(payment, &request) } else { Outcome::Expired })

@@ -7,8 +7,8 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 use super::{
-    Invoice, Outcome, Payment, ProviderError, ProviderName, Refund, RefundOutcome, WebhookDelivery, WebhookError,
-    WebhookEvent, in_time,
+    Invoice, Outcome, Payment, ProviderError, ProviderName, Refund, RefundOutcome, WebhookDelivery,
+    WebhookError, WebhookEvent, in_time,
 };
 use crate::money::Money;
 
@@ -32,8 +32,13 @@ pub trait PaymentProvider: Send + Sync {
     ) -> BoxFuture<'a, Result<Outcome, ProviderError>>;
 
     /// Asks for the state of the attempt after the shopper did what was required, and completes the attempt
-    /// if necessary.
-    fn confirm<'a>(&'a self, payment: &'a Payment) -> BoxFuture<'a, Result<Outcome, ProviderError>>;
+    /// if necessary. `details` is what the shopper's client brings back from the provider, in the provider's format, or
+    /// null. If it is wrong, the error is [`ProviderError::InvalidDetails`].
+    fn confirm<'a>(
+        &'a self,
+        payment: &'a Payment,
+        details: &'a serde_json::Value,
+    ) -> BoxFuture<'a, Result<Outcome, ProviderError>>;
 
     /// Takes the authorized money or a part of it, and lets go of the rest. It is called once for a payment.
     fn capture<'a>(
@@ -42,7 +47,8 @@ pub trait PaymentProvider: Send + Sync {
         amount: Money,
     ) -> BoxFuture<'a, Result<Outcome, ProviderError>> {
         let _ = amount;
-        let refused = ProviderError::refused(payment.provider.clone(), "it takes money at once or not at all");
+        let refused =
+            ProviderError::refused(payment.provider.clone(), "it takes money at once or not at all");
         Box::pin(std::future::ready(Err(refused)))
     }
 

@@ -33,6 +33,16 @@ pub enum ProviderError {
         #[source]
         cause: Cause,
     },
+    /// What the shopper's client has sent is wrong. Nothing was done, and the attempt stays as it was.
+    #[error("the details for the payment provider {provider} are wrong: {cause}")]
+    #[non_exhaustive]
+    InvalidDetails {
+        /// The provider.
+        provider: ProviderName,
+        /// What is wrong.
+        #[source]
+        cause: Cause,
+    },
 }
 
 impl ProviderError {
@@ -44,6 +54,11 @@ impl ProviderError {
     /// The provider refused clearly.
     pub fn refused(provider: ProviderName, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::Refused { provider, cause: Cause::from(cause.into()) }
+    }
+
+    /// The details of a confirmation are wrong.
+    pub fn invalid_details(provider: ProviderName, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::InvalidDetails { provider, cause: Cause::from(cause.into()) }
     }
 }
 

@@ -2,14 +2,14 @@
 
 use commerce_core::catalog::import::{Layout, WarningKind};
 use commerce_core::catalog::{self, ExportLayout, Product, StaffDetails, VariantDetails, VariantPatch};
-use commerce_core::flows::{ImportOptions, ImportReport, OnError};
+use commerce_core::flows::{ImportOptions, ImportReport};
 use commerce_core::inventory::Available;
 use commerce_core::money::Currency;
 use commerce_core::testing::TestDatabase;
 use diesel_async::{AsyncPgConnection, SimpleAsyncConnection as _};
 
 use super::given::usd;
-use super::imports::{counts, export, find, import, wrong_lines};
+use super::imports::{counts, export, find, import};
 
 /// The columns of Shopify's older exports and of its newer ones that are about a variant.
 const OLD: &str = "Handle,Title,Variant Price,Variant Inventory Qty,Variant Grams,Variant Inventory Tracker,\

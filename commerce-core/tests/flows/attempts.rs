@@ -96,7 +96,7 @@ async fn an_abandoned_attempt_makes_room_for_another_and_cannot_succeed_any_more
     let second = begin(&db, id, owner, None).await;
     let abandoned = payments::find(&mut *db.conn().await, abandoned.id).await.unwrap().unwrap();
     assert_eq!(abandoned.status, AttemptStatus::Expired);
-    assert_eq!(mock().confirm(&abandoned).await.unwrap(), Outcome::Expired);
+    assert_eq!(mock().confirm(&abandoned, &serde_json::Value::Null).await.unwrap(), Outcome::Expired);
     settle(&db, &shop, second.id, crate::payments::success(&second)).await;
     let paid = order(&db, id).await;
     assert_eq!((paid.status, paid.paid_minor), (OrderStatus::Paid, 1000));

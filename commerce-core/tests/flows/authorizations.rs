@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use commerce_core::audit_log::Author;
 use commerce_core::flows::{
-    self, CancelledBy, CapturePaymentError, CheckPayment, EndPayment, begin_payment, cancel_order, expire_orders,
+    self, CancelledBy, CapturePaymentError, CheckPayment, EndPayment, begin_payment, cancel_order,
+    expire_orders,
 };
 use commerce_core::ids::{OrderId, PaymentId};
 use commerce_core::jobs::{self, Job};
@@ -31,7 +32,8 @@ struct Shop {
 
 impl Shop {
     async fn new() -> Self {
-        let settings = ShopSettings { alert_email: Some(email("shop@example.com")), ..ShopSettings::default() };
+        let settings =
+            ShopSettings { alert_email: Some(email("shop@example.com")), ..ShopSettings::default() };
         let mock = MockProvider::new("http://localhost");
         let providers = Providers::new([Arc::new(mock.clone()) as Arc<dyn PaymentProvider>]);
         Self { db: TestDatabase::new().await, settings, mock, providers }
@@ -66,7 +68,10 @@ impl Shop {
         let kinds = [J::KIND];
         let mut conn = self.db.conn().await;
         let claimed = jobs::claim(&mut conn, "tester", &kinds, 1, Duration::from_secs(60)).await.unwrap();
-        claimed.into_iter().next().map(|job| (serde_json::from_value(job.payload.clone()).unwrap(), job.lease()))
+        claimed
+            .into_iter()
+            .next()
+            .map(|job| (serde_json::from_value(job.payload.clone()).unwrap(), job.lease()))
     }
 
     async fn check(&self) {
@@ -107,7 +112,9 @@ async fn authorized_money_holds_the_order_until_it_is_captured() {
     let captured = join_all((0..20).map(|_| shop.capture(payment.id, None))).await;
     for one in captured {
         match one {
-            Ok(payment) => assert_eq!((payment.status, payment.captured_minor), (AttemptStatus::Succeeded, 1000)),
+            Ok(payment) => {
+                assert_eq!((payment.status, payment.captured_minor), (AttemptStatus::Succeeded, 1000))
+            }
             Err(CapturePaymentError::NotAuthorized(AttemptStatus::Succeeded)) => {}
             Err(error) => panic!("{error:?}"),
         }
@@ -145,9 +152,11 @@ async fn the_rest_of_a_partial_capture_is_let_go_and_remains_due() {
 async fn what_is_let_go_can_be_paid_again_until_the_order_expires() {
     let shop = Shop::new().await;
     let (id, payment) = shop.authorized(json!({})).await;
-    let voided = flows::void_payment(shop.db.pool(), &shop.settings, &shop.providers, payment.id, &author()).await;
+    let voided =
+        flows::void_payment(shop.db.pool(), &shop.settings, &shop.providers, payment.id, &author()).await;
     assert_eq!(voided.unwrap().status, AttemptStatus::Expired);
-    let again = flows::void_payment(shop.db.pool(), &shop.settings, &shop.providers, payment.id, &author()).await;
+    let again =
+        flows::void_payment(shop.db.pool(), &shop.settings, &shop.providers, payment.id, &author()).await;
     assert!(matches!(again, Err(CapturePaymentError::NotAuthorized(AttemptStatus::Expired))), "{again:?}");
     let waits = order(&shop.db, id).await;
     assert_eq!((waits.payment_status, waits.authorized_minor), (PaymentStatus::Unpaid, 0));

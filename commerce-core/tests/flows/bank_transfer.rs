@@ -57,7 +57,9 @@ async fn a_hosts_own_provider_takes_money_and_gives_it_back() {
     (wish.provider, wish.request) = (ProviderName::new(NAME).unwrap(), json!({}));
     provider.check_request(&wish.request).unwrap();
     let payment = begin_payment(&mut *db.conn().await, wish).await.unwrap();
-    let started = settle(&db, &shop, payment.id, provider.start(&payment, &db.invoice(&payment).await).await.unwrap()).await;
+    let started =
+        settle(&db, &shop, payment.id, provider.start(&payment, &db.invoice(&payment).await).await.unwrap())
+            .await;
     assert_eq!(started.status, AttemptStatus::RequiresAction);
     let action = started.action.unwrap();
     assert_eq!((&action["type"], &action["data"]["amount"]), (&json!("client"), &json!("10.00 USD")));

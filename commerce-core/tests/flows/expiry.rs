@@ -9,8 +9,8 @@ use commerce_core::flows::expire_orders;
 use commerce_core::ids::OrderId;
 use commerce_core::orders::{CancelReason, OrderStatus};
 use commerce_core::payments::{
-    AttemptStatus, Invoice, MockProvider, Outcome, Payment, PaymentProvider, ProviderError, ProviderName, Providers,
-    Refund, RefundOutcome, RequiredAction,
+    AttemptStatus, Invoice, MockProvider, Outcome, Payment, PaymentProvider, ProviderError, ProviderName,
+    Providers, Refund, RefundOutcome, RequiredAction,
 };
 use commerce_core::settings::ShopSettings;
 use commerce_core::testing::TestDatabase;
@@ -36,15 +36,15 @@ impl PaymentProvider for Answering {
         Ok(())
     }
 
-    fn start<'a>(
-        &'a self,
-        _: &'a Payment,
-        _: &'a Invoice,
-    ) -> BoxFuture<'a, Result<Outcome, ProviderError>> {
+    fn start<'a>(&'a self, _: &'a Payment, _: &'a Invoice) -> BoxFuture<'a, Result<Outcome, ProviderError>> {
         async { self.0.clone() }.boxed()
     }
 
-    fn confirm<'a>(&'a self, _: &'a Payment) -> BoxFuture<'a, Result<Outcome, ProviderError>> {
+    fn confirm<'a>(
+        &'a self,
+        _: &'a Payment,
+        _: &'a serde_json::Value,
+    ) -> BoxFuture<'a, Result<Outcome, ProviderError>> {
         async { self.0.clone() }.boxed()
     }
 

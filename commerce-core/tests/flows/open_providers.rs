@@ -342,7 +342,8 @@ async fn an_attempt_whose_answer_was_lost_is_found_by_asking() {
     assert!(matches!(lost, Err(ProviderError::Unreachable { .. })), "{lost:?}");
     let stands = provider.attempt_status(&payment).await.unwrap().unwrap();
     settle(&db, &shop(), payment.id, stands).await;
-    settle(&db, &shop(), payment.id, provider.start(&payment, &db.invoice(&payment).await).await.unwrap()).await;
+    settle(&db, &shop(), payment.id, provider.start(&payment, &db.invoice(&payment).await).await.unwrap())
+        .await;
     assert_eq!(order(&db, placed.order.id).await.paid_minor, 1000);
     db.finish().await;
 }

@@ -11,8 +11,8 @@ use commerce_core::jobs::{self, Job as _};
 use commerce_core::money::{Currency, Money};
 use commerce_core::orders::OrderStatus;
 use commerce_core::payments::{
-    Capture, Dispute, InboundWebhook, Outcome, Payment, PaymentKey, ProviderName, WebhookEvent, WebhookStatus,
-    find_webhook, list_webhooks,
+    Capture, Dispute, InboundWebhook, Outcome, Payment, PaymentKey, ProviderName, WebhookEvent,
+    WebhookStatus, find_webhook, list_webhooks,
 };
 use commerce_core::request::Origin;
 use commerce_core::settings::ShopSettings;
@@ -149,7 +149,8 @@ async fn a_dispute_is_shown_on_the_order_and_told_to_the_shop() {
     receive(&db, &[paid("evt_1", &payment), dispute("evt_2", "needs_response")]).await;
     receive(&db, &[dispute("evt_2", "needs_response"), dispute("evt_3", "lost")]).await;
     assert!(process(&db).await.is_empty());
-    let disputed = timeline(&db, placed.order.id).await.iter().filter(|kind| **kind == "payment_disputed").count();
+    let disputed =
+        timeline(&db, placed.order.id).await.iter().filter(|kind| **kind == "payment_disputed").count();
     assert_eq!(disputed, 2);
     let alerts = diesel::sql_query("SELECT 1 FROM commerce.emails WHERE template = 'dispute_alert'");
     assert_eq!(diesel_async::RunQueryDsl::execute(alerts, &mut *db.conn().await).await.unwrap(), 2);

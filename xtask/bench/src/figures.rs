@@ -98,7 +98,9 @@ pub fn print(rows: &[Row], seconds: u64) {
 /// The figures of commerce-api alone.
 pub fn print_http(rows: &[Row], seconds: u64) {
     println!("\nCheckout over HTTP, {seconds} s a figure, durability on.\n");
-    println!("| demand on | at once | orders/s | p50 ms | p99 ms | CPU of commerce-api, ms | CPU of Postgres, ms | errors |");
+    println!(
+        "| demand on | at once | orders/s | p50 ms | p99 ms | CPU of commerce-api, ms | CPU of Postgres, ms | errors |"
+    );
     println!("|---|--:|--:|--:|--:|--:|--:|--:|");
     for Row { spread, clients, http, .. } in rows {
         let ms = |share| percentile(&http.latencies, share).as_secs_f64() * 1000.0;

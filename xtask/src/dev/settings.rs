@@ -104,7 +104,7 @@ impl Settings {
 }
 
 /// The default address, or one with a free port if the default is taken.
-fn free_address(name: &str, default: &str) -> Result<String> {
+pub fn free_address(name: &str, default: &str) -> Result<String> {
     if TcpListener::bind(default).is_ok() {
         return Ok(default.to_owned());
     }

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 
 use super::settings::{DEMO_PASSWORD, Settings};
 
-/// Buys one unit of something with nothing but curl: a guest's cart, a checkout, a payment at the mock provider.
-const BUY: &str = r#"
+/// Orders one unit of something with nothing but curl: a guest's cart and a checkout.
+const ORDER: &str = r#"
   shop=http://ADDRESS; json='Content-Type: application/json'
   first() { grep -oE "\"$1\": ?\"[^\"]*\"" | head -n 1 | cut -d '"' -f 4; }
   variant=$(curl -s "$shop/v1/products?in_stock=true&limit=1" | sed 's/.*"variants"://' | first id)
@@ -14,9 +14,25 @@ const BUY: &str = r#"
   order=$(curl -si $shop/v1/orders/checkout -H "$json" -H "Cart-Token: $token" -H "Idempotency-Key: checkout-$token" \
     -d '{"email": "ada@example.com", "shipping_address": {"name": "Ada Lovelace", "line1": "12 St James Square",
          "city": "London", "postal_code": "SW1Y 4JH", "country": "GB"}}' | tr -d '\r' | sed -n 's/^[Ll]ocation: //p')
-  curl -s $shop$order/pay -H "$json" -H "Cart-Token: $token" -H "Idempotency-Key: pay-$token" \
+"#;
+
+/// Pays the order at the mock provider.
+const PAY: &str = r#"  curl -s $shop$order/pay -H "$json" -H "Cart-Token: $token" -H "Idempotency-Key: pay-$token" \
     -d '{"provider": "mock", "outcome": "succeed"}' | grep -oE '"(provider|status)": ?"[^"]*"'
-  curl -s $shop$order -H "Cart-Token: $token" | grep -oE '"(number|status|payment_status)": ?"[^"]*"'
+"#;
+
+/// Begins a payment on the page of a peer.
+const PAY_ON_PAGE: &str = r#"  curl -s $shop$order/pay -H "$json" -H "Cart-Token: $token" -H "Idempotency-Key: pay-$token" \
+    -d '{"provider": "stripe"}' | first url
+"#;
+
+/// The same with Razorpay, whose checkout runs in the storefront.
+const PAY_BY_RAZORPAY: &str = r#"  curl -s $shop$order/pay -H "$json" -H "Cart-Token: $token" -H "Idempotency-Key: razorpay-$token" \
+    -d '{"provider": "razorpay"}' | grep -oE 'order_Test[0-9]+' | head -n 1 | sed 's|^|RAZORPAY/pay/|'
+"#;
+
+/// Shows the order.
+const SHOW: &str = r#"  curl -s $shop$order -H "Cart-Token: $token" | grep -oE '"(number|status|payment_status)": ?"[^"]*"'
 "#;
 
 /// Addresses, logins and a purchase to paste into a shell.
@@ -49,7 +65,17 @@ pub fn text(settings: &Settings, address: SocketAddr) -> String {
         line(who, &format!("{email}  password: {password}"));
     }
     text.push_str("\nBuy something (paste into another shell):\n");
-    text.push_str(&BUY.replace("ADDRESS", &address.to_string()));
+    text.push_str(&ORDER.replace("ADDRESS", &address.to_string()));
+    match settings.get("COMMERCE_RAZORPAY_PEER_ADDR").and_then(|_| settings.get("RAZORPAY_API_BASE")) {
+        None => text.push_str(&format!("{PAY}{SHOW}")),
+        Some(razorpay) => {
+            text.push_str(PAY_ON_PAGE);
+            text.push_str("\nOpen the URL, which is a page of the peer of Stripe, and click Pay. Then the order is paid:\n\n");
+            text.push_str(SHOW);
+            text.push_str("\nOrder again, and pay on the page of the peer of Razorpay:\n\n");
+            text.push_str(&PAY_BY_RAZORPAY.replace("RAZORPAY", &razorpay));
+        }
+    }
     text.push_str("\nCtrl-C stops everything and keeps the data.\n\n");
     text
 }

@@ -36,8 +36,8 @@ impl Captures {
         #[oai(name = "Idempotency-Key")] key: IdempotencyKey,
         body: OptionalBody<CaptureRequest>,
     ) -> Result<Okay<Payment>, Refused<CapturePaymentError>> {
-        let amount = body.0.amount.as_ref().map(|amount| amount.checked("/amount")).transpose()?;
-        let request = key.request(&staff, format!("{amount:?}").as_bytes());
+        let amount = body.value.amount.as_ref().map(|amount| amount.checked("/amount")).transpose()?;
+        let request = key.request(&staff, body.raw());
         let (state, id, author) = (self.0.clone(), PaymentId(id.0), staff.author());
         let capture = async move {
             capture_payment(&state.pool, &state.shop, &state.providers, id, amount, &author).await
@@ -57,8 +57,7 @@ impl Captures {
     ) -> Result<Okay<Payment>, Refused<CapturePaymentError>> {
         let request = key.request(&staff, b"");
         let (state, id, author) = (self.0.clone(), PaymentId(id.0), staff.author());
-        let void =
-            async move { void_payment(&state.pool, &state.shop, &state.providers, id, &author).await };
+        let void = async move { void_payment(&state.pool, &state.shop, &state.providers, id, &author).await };
         self.once("void_payment", request, void).await
     }
 }

@@ -3,6 +3,7 @@
 pub mod captures;
 pub mod manual_payments;
 pub mod refunds;
+pub mod return_page;
 pub mod shopper_payments;
 pub mod staff_refunds;
 pub mod webhooks;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use commerce_core::accounts::Permission;
-use commerce_core::db::{self, TransactionError};
+use commerce_core::db::{self, Retryable, TransactionError};
 use commerce_core::flows::{
     BeginPayment, BeginPaymentError, SettlePaymentError, SupersedeAttemptsError, begin_payment,
     settle_payment, supersede_attempts,
@@ -33,7 +33,7 @@ use uuid::Uuid;
 
 use crate::http::answer::{Created, List, Okay, Reply, twenty};
 use crate::http::auth::{Credential, Shopper};
-use crate::http::body::Body;
+use crate::http::body::{Body, OptionalBody};
 use crate::http::idempotency_key::{IdempotencyKey, RequiredIdempotencyKey};
 use crate::http::money::Money;
 use crate::http::problem::{Code, Fault, Missing, Problem, Refusal, Refused};
@@ -93,17 +93,22 @@ impl Payments {
     /// Asks the provider for the state of the payment, after the shopper did what `action` required. Only the owner
     /// of the order can do it, because it can settle the order. If the order no longer waits for money, the payment
     /// is ended instead, and takes none.
+    ///
+    /// If the provider's own client returns something, such as Razorpay's `razorpay_payment_id` and
+    /// `razorpay_signature`, send it as `details`. Wrong details are refused, and the payment stays as it is.
     #[oai(path = "/payments/:id/confirm", method = "post", operation_id = "confirm_payment")]
     async fn confirm(
         &self,
         shopper: Shopper,
         id: Path<Uuid>,
         #[oai(name = "Idempotency-Key")] key: IdempotencyKey,
-    ) -> Result<Okay<Payment>, Refused<SettlePaymentError>> {
-        let request = key.request(&shopper, b"");
+        body: OptionalBody<ConfirmRequest>,
+    ) -> Result<Okay<Payment>, Refused<ConfirmError>> {
+        let request = key.request(&shopper, body.raw());
+        let details = body.value.for_provider();
         let (order, payment) = self.find_own(&shopper, PaymentId(id.0)).await?;
         // The provider is not asked again for what was answered.
-        let nothing = async |_: &mut AsyncPgConnection| Ok::<_, SettlePaymentError>(());
+        let nothing = async |_: &mut AsyncPgConnection| Ok::<_, ConfirmError>(());
         if let Some(answered) = self.0.begin("confirm_payment", request.clone(), nothing).await? {
             return Ok(answered);
         }
@@ -114,11 +119,18 @@ impl Payments {
         let outcome = if payment.status.is_open() && order.status != OrderStatus::PendingPayment {
             ask(self.0.providers.end(&payment, PROVIDER_TIMEOUT).await)?
         } else {
-            ask(in_time(&payment.provider, PROVIDER_TIMEOUT, provider.confirm(&payment)).await)?
+            let answer = provider.confirm(&payment, &details);
+            match in_time(&payment.provider, PROVIDER_TIMEOUT, answer).await {
+                Err(ProviderError::InvalidDetails { cause, .. }) => {
+                    return Err(Problem::invalid(vec![Fault::at("/details", cause.to_string())]).into());
+                }
+                answer => ask(answer)?,
+            }
         };
         let (state, origin) = (self.0.clone(), shopper.origin());
         let effect = async move |conn: &mut AsyncPgConnection| {
-            settle_payment(conn, &state.shop, payment.id, outcome.clone(), &origin).await.map(Payment::from)
+            let settled = settle_payment(conn, &state.shop, payment.id, outcome.clone(), &origin).await;
+            settled.map(Payment::from).map_err(ConfirmError)
         };
         self.0.write("confirm_payment", request, effect).await
     }
@@ -370,6 +382,33 @@ impl PayRequest {
     }
 }
 
+/// What the provider's own client has returned.
+#[derive(Debug, Clone, Default, Object)]
+#[oai(deny_unknown_fields, skip_serializing_if_is_none, example)]
+pub struct ConfirmRequest {
+    /// The data, in the provider's own format.
+    pub details: Option<BTreeMap<String, Value>>,
+}
+
+impl ConfirmRequest {
+    /// The part that the provider reads: null if there is none.
+    fn for_provider(self) -> Value {
+        self.details.map_or(Value::Null, |details| Value::Object(details.into_iter().collect()))
+    }
+}
+
+impl Example for ConfirmRequest {
+    fn example() -> Self {
+        let details = [
+            ("razorpay_order_id", "order_DaaS6LOUAASb7Y"),
+            ("razorpay_payment_id", "pay_DaaSJ3Vb9N2Jd6"),
+            ("razorpay_signature", "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"),
+        ];
+        let details = details.map(|(field, value)| (field.to_owned(), value.into()));
+        Self { details: Some(details.into_iter().collect()) }
+    }
+}
+
 impl Example for PayRequest {
     fn example() -> Self {
         Self {
@@ -560,6 +599,30 @@ impl Refusal for BeginPaymentError {
             Self::RequestInUse => IdempotencyError::InUse.into(),
             Self::Database(error) => error.into(),
         }
+    }
+}
+
+/// Why a payment was not confirmed.
+#[derive(Debug)]
+pub struct ConfirmError(SettlePaymentError);
+
+impl From<diesel::result::Error> for ConfirmError {
+    fn from(error: diesel::result::Error) -> Self {
+        Self(error.into())
+    }
+}
+
+impl Retryable for ConfirmError {
+    fn is_retryable(&self) -> bool {
+        self.0.is_retryable()
+    }
+}
+
+impl Refusal for ConfirmError {
+    const CODES: &'static [Code] = &[Code::NotFound, Code::ValidationFailed, Code::ProviderUnavailable];
+
+    fn problem(self) -> Problem {
+        self.0.problem()
     }
 }
 

@@ -39,7 +39,8 @@ impl Webhooks {
         body: RawBody,
         request: &Request,
     ) -> Result<Okay<WebhookReceived>, Refused<NotVerified>> {
-        let name = provider.0.parse::<ProviderName>().ok().filter(|name| self.0.providers.get(name).is_some());
+        let name =
+            provider.0.parse::<ProviderName>().ok().filter(|name| self.0.providers.get(name).is_some());
         let name = name.ok_or(NotVerified(WebhookError::NotExpected))?;
         let provider = self.0.providers.get(&name).ok_or(NotVerified(WebhookError::NotExpected))?;
         let received_at = current_time(&mut *self.0.conn().await?).await.map_err(Problem::from)?;
