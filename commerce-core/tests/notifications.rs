@@ -302,11 +302,9 @@ async fn every_mail_can_be_written() {
                         .to_owned(),
                 )
             }
-            Template::OrderAuthorized => (
-                about_order(template),
-                "Your order 1001 is confirmed".to_owned(),
-                "12845 JPY".to_owned(),
-            ),
+            Template::OrderAuthorized => {
+                (about_order(template), "Your order 1001 is confirmed".to_owned(), "12845 JPY".to_owned())
+            }
             Template::AuthorizationLapsesAlert => (
                 NewEmail {
                     data: serde_json::json!({ "order_id": id::<OrderId>(ORDER), "lapses_at": "2026-12-01T12:00:00Z" }),
