@@ -228,7 +228,7 @@ impl Payment {
         Self { fee: fee.map(|(minor, currency)| Money::new(minor, currency)), ..Self::from(payment) }
     }
 
-    fn for_reader(payment: payments::Payment, sees_all: bool) -> Self {
+    pub fn for_reader(payment: payments::Payment, sees_all: bool) -> Self {
         if sees_all { Self::for_staff(payment) } else { Self::from(payment) }
     }
 }

@@ -19,7 +19,7 @@ use commerce_core::orders::{self, OrderStatus};
 use commerce_core::page::Limit;
 use commerce_core::payments::{
     self, CaptureMethod, Invoice, ListPaymentsError, Outcome, PaymentFilter, PaymentProvider, ProviderError,
-    ProviderName, Providers, RequiredAction, in_time, list_payments,
+    in_time, list_payments,
 };
 use commerce_core::request::Origin;
 use commerce_core::settings::CapturePolicy;
@@ -32,7 +32,6 @@ use crate::http::answer::{Created, List, Okay, Reply, twenty};
 use crate::http::auth::{Credential, Shopper};
 use crate::http::body::{Body, OptionalBody};
 use crate::http::idempotency_key::{IdempotencyKey, RequiredIdempotencyKey};
-use crate::http::money::Money;
 use crate::http::problem::{Code, Fault, Missing, Problem, Refusal, Refused};
 use crate::http::state::State;
 use crate::http::tag::Tag;
