@@ -240,8 +240,10 @@ impl Till {
         let kinds = [ProcessWebhook::KIND, CheckPayment::KIND, EndPayment::KIND, RefundPayment::KIND];
         loop {
             let lease = Duration::from_secs(60);
-            let due = jobs::claim(&mut *self.shop.database.conn().await, "worker", &kinds, 10, lease);
-            let due = due.await.unwrap();
+            let due = {
+                let mut conn = self.shop.database.conn().await;
+                jobs::claim(&mut conn, "worker", &kinds, 10, lease).await.unwrap()
+            };
             if due.is_empty() {
                 return;
             }

@@ -57,7 +57,7 @@ async fn unanswered_start(vendor: Vendor, fault: Fault) -> (Till, String, String
     let till = Till::impatient(vendor, ShopSettings::default()).await;
     till.spoil(vendor.start(), fault, vendor.tries_to_start());
     let (order, token) = till.order().await;
-    till.pay(&order, &token, "pay").await.problem(503, "provider_unavailable");
+    till.pay(&order, &token, "pay").await.problem(502, "provider_unavailable");
     (till, order, token)
 }
 
@@ -68,7 +68,7 @@ async fn a_start_without_an_answer_is_found_again() {
         let (till, order, token) = unanswered_start(vendor, fault).await;
         let again = till.pay(&order, &token, "pay").await;
         let answer = if (vendor, fault) == (Vendor::Stripe, Fault::ErrorAfter) {
-            again.problem(503, "provider_unavailable");
+            again.problem(502, "provider_unavailable");
             till.pay(&order, &token, "anew").await.problem(409, "payment_under_way");
             till.shop.database.shift_clock(Duration::from_secs(31)).await;
             till.pay(&order, &token, "anew").await
@@ -129,7 +129,7 @@ async fn a_capture_without_an_answer_is_counted_once() {
     for (vendor, fault) in cases() {
         let (till, sale, admin) = authorized(vendor).await;
         till.spoil(vendor.capture(), fault, TRIES);
-        capture(&till, &sale, &admin, "capture").await.problem(503, "provider_unavailable");
+        capture(&till, &sale, &admin, "capture").await.problem(502, "provider_unavailable");
         assert_eq!(till.end(&sale).await.attempt, "authorized");
         till.shop.database.shift_clock(Duration::from_secs(61)).await;
         till.work().await;
@@ -151,10 +151,10 @@ async fn a_capture_that_is_repeated_by_staff_is_counted_once() {
     for (vendor, fault) in cases() {
         let (till, sale, admin) = authorized(vendor).await;
         till.spoil(vendor.capture(), fault, TRIES);
-        capture(&till, &sale, &admin, "capture").await.problem(503, "provider_unavailable");
+        capture(&till, &sale, &admin, "capture").await.problem(502, "provider_unavailable");
         let again = capture(&till, &sale, &admin, "capture").await;
         if (vendor, fault) == (Vendor::Stripe, Fault::ErrorAfter) {
-            again.problem(503, "provider_unavailable");
+            again.problem(502, "provider_unavailable");
             till.shop.database.shift_clock(Duration::from_secs(61)).await;
             till.work().await;
         } else {
