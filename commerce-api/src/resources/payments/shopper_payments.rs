@@ -232,7 +232,7 @@ async fn pay(
         begun => begun,
     };
     let payment = match begun? {
-        Attempt::Begun(payment) => payment,
+        Attempt::Begun(payment) => *payment,
         Attempt::Answered(stored) => return Ok(Created::replay(stored)),
     };
     let outcome = match state.providers.get(&payment.provider) {
@@ -249,7 +249,7 @@ async fn pay(
 }
 
 enum Attempt {
-    Begun(payments::Payment),
+    Begun(Box<payments::Payment>),
     Answered(idempotency::StoredAnswer),
 }
 
@@ -266,7 +266,7 @@ async fn begin(
             Err(IdempotencyError::InUse) => return Err(BeginPaymentError::RequestInUse),
             Err(IdempotencyError::Database(error)) => return Err(error.into()),
         }
-        begin_payment(conn, wish.clone()).await.map(Attempt::Begun)
+        begin_payment(conn, wish.clone()).await.map(|payment| Attempt::Begun(Box::new(payment)))
     })
     .await
 }
