@@ -24,6 +24,7 @@ mod processes;
 mod products;
 mod profile;
 mod provider_payments;
+mod provider_webhooks;
 mod rate_limits;
 mod readers;
 mod registrations;

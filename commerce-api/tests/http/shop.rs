@@ -244,10 +244,18 @@ impl TestShop {
 
     /// With these payment providers.
     pub async fn paid_by(providers: impl IntoIterator<Item = Arc<dyn PaymentProvider>>) -> Self {
+        Self::ruled_and_paid_by(ShopSettings::default(), providers).await
+    }
+
+    /// With other rules than the usual and these payment providers.
+    pub async fn ruled_and_paid_by(
+        shop: ShopSettings,
+        providers: impl IntoIterator<Item = Arc<dyn PaymentProvider>>,
+    ) -> Self {
         let database = TestDatabase::new().await;
         let tokens = TokenKeys::derive(&SecretKey::parse(SECRET).unwrap()).unwrap();
         let parts = parts(database.pool().clone(), tokens);
-        let state = State::new(Parts { providers: Providers::new(providers), ..parts });
+        let state = State::new(Parts { shop, providers: Providers::new(providers), ..parts });
         let client = TestClient::new(app(state.clone(), &settings()).boxed());
         Self { database, state, client }
     }

@@ -1,5 +1,5 @@
 //! The job `check_payment`: asks the provider about an attempt that stays open, so that a lost webhook or a lost answer
-//! heals by itself.
+//! heals by itself. An attempt that the provider cannot end is asked about for some time after the shop has closed it.
 
 use std::time::Duration;
 
@@ -10,11 +10,13 @@ use diesel_async::AsyncPgConnection;
 use serde_json::json;
 
 use super::settle_payment::{SettlePaymentError, settle_payment};
-use super::watch_payment::{FIRST_PAUSE, LONGEST_PAUSE, NOTICE, enqueue_check};
+use super::watch_payment::{FIRST_PAUSE, LONGEST_PAUSE, NOTICE, enqueue_check, next_time_closed};
 use crate::db::{self, Pool, PoolError, Retryable, TransactionError, current_time};
 use crate::ids::PaymentId;
 use crate::notifications::{NewEmail, Template, enqueue_email};
-use crate::payments::{self, AttemptStatus, Payment, ProviderError, ProviderName, Providers, in_time};
+use crate::payments::{
+    self, AttemptStatus, Payment, PaymentProvider, ProviderError, ProviderName, Providers, in_time,
+};
 use crate::queue::{self, CompleteError, Failure, Lease, LeaseLost};
 use crate::request::Origin;
 use crate::settings::ShopSettings;
@@ -86,7 +88,7 @@ impl From<CheckPaymentError> for Failure {
 /// The longest time that a job waits for one answer of a provider.
 pub(super) const PROVIDER_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// The whole job. As long as the attempt stays open, another job follows after the time that has passed so far.
+/// The whole job. As long as the attempt can succeed, another job follows after the time that has passed so far.
 pub async fn run_check(
     pool: &Pool,
     shop: &ShopSettings,
@@ -94,9 +96,12 @@ pub async fn run_check(
     payment_id: PaymentId,
     lease: Lease,
 ) -> Result<(), CheckPaymentError> {
-    let payment = payments::find(&mut *pool.get().await?, payment_id).await?;
+    let (payment, now) = {
+        let mut conn = pool.get().await?;
+        (payments::find(&mut conn, payment_id).await?, current_time(&mut conn).await?)
+    };
     let payment = payment.ok_or(CheckPaymentError::NotFound(payment_id))?;
-    let told = if payment.status.is_open() {
+    let told = if can_succeed(providers, &payment, now) {
         let off = || CheckPaymentError::ProviderOff(payment.provider.clone());
         let provider = providers.get(&payment.provider).ok_or_else(off)?;
         in_time(&payment.provider, PROVIDER_TIMEOUT, provider.attempt_status(&payment)).await?
@@ -111,22 +116,35 @@ pub async fn run_check(
             }
             None => payments::find(conn, payment_id).await?.ok_or(CheckPaymentError::NotFound(payment_id))?,
         };
-        check_again(conn, shop, &payment).await?;
+        check_again(conn, shop, providers, &payment).await?;
         Ok::<_, CheckPaymentError>(())
     })
     .await?;
     Ok(())
 }
 
+/// Whether the provider may still take money for the attempt, or the shop may have missed that it did.
+fn can_succeed(providers: &Providers, payment: &Payment, now: DateTime<Utc>) -> bool {
+    if payment.status.is_open() || payment.succeeded_at.is_some() {
+        return payment.status.is_open();
+    }
+    let late = providers.get(&payment.provider).map(PaymentProvider::may_succeed_late_for);
+    late.is_some_and(|late| (now - payment.created_at).to_std().is_ok_and(|age| age < late))
+}
+
 async fn check_again(
     conn: &mut AsyncPgConnection,
     shop: &ShopSettings,
+    providers: &Providers,
     payment: &Payment,
 ) -> QueryResult<()> {
-    if !payment.status.is_open() {
+    let now = current_time(conn).await?;
+    if !can_succeed(providers, payment, now) {
         return Ok(());
     }
-    let now = current_time(conn).await?;
+    if !payment.status.is_open() {
+        return enqueue_check(conn, payment.id, next_time_closed(payment, now), "").await;
+    }
     let so_far = now - payment.created_at;
     let mut next = now + so_far.clamp(FIRST_PAUSE, LONGEST_PAUSE);
     if let Some(lapses_at) = payment.lapses_at.filter(|_| payment.status == AttemptStatus::Authorized) {

@@ -3,6 +3,7 @@
 
 use super::check_payment::{CheckPaymentError, PROVIDER_TIMEOUT};
 use super::settle_payment::settle_payment;
+use super::watch_payment::end_later;
 use crate::db::{self, Pool};
 use crate::ids::PaymentId;
 use crate::payments::{self, Outcome, ProviderError, Providers};
@@ -29,7 +30,11 @@ pub async fn run_end(
     };
     db::in_transaction(pool, "end_payment", async |conn| {
         queue::complete(conn, lease).await?;
-        settle_payment(conn, shop, payment_id, outcome.clone(), &Origin::system()).await?;
+        let payment = settle_payment(conn, shop, payment_id, outcome.clone(), &Origin::system()).await?;
+        // A bank debit takes days. Nobody else asks about an attempt that is closed.
+        if matches!(outcome, Outcome::Processing { .. }) && !payment.status.is_open() {
+            end_later(conn, &payment).await?;
+        }
         Ok::<_, CheckPaymentError>(())
     })
     .await?;

@@ -39,6 +39,14 @@ impl Job for EndPayment {
 pub(super) const FIRST_PAUSE: TimeDelta = TimeDelta::minutes(1);
 pub(super) const LONGEST_PAUSE: TimeDelta = TimeDelta::hours(1);
 
+/// The longest pause between questions about an attempt that the shop has closed.
+const LONGEST_PAUSE_CLOSED: TimeDelta = TimeDelta::hours(6);
+
+/// When an attempt that the shop has closed is asked about again, because its money may still come.
+pub(super) fn next_time_closed(payment: &Payment, now: DateTime<Utc>) -> DateTime<Utc> {
+    now + (now - payment.created_at).clamp(FIRST_PAUSE, LONGEST_PAUSE_CLOSED)
+}
+
 /// Before an authorization lapses, staff have this time to capture it.
 pub(super) const NOTICE: TimeDelta = TimeDelta::days(1);
 
@@ -78,8 +86,17 @@ pub(super) async fn enqueue_check(
 
 /// Has the attempt ended at its provider, once.
 pub(super) async fn end_at_provider(conn: &AsyncPgConnection, payment_id: PaymentId) -> QueryResult<()> {
-    let job = NewJob::new(&EndPayment { payment_id })
-        .map_err(|error| QueryError::SerializationError(error.into()))?
-        .dedupe_by(format!("end_payment:{payment_id}"));
-    queue::enqueue_all(conn, vec![job]).await
+    queue::enqueue_all(conn, vec![end_job(payment_id)?]).await
+}
+
+/// Has the attempt ended at its provider later, because the provider has not decided about it yet.
+pub(super) async fn end_later(conn: &mut AsyncPgConnection, payment: &Payment) -> QueryResult<()> {
+    let run_at = next_time_closed(payment, current_time(conn).await?);
+    queue::enqueue_all(conn, vec![end_job(payment.id)?.at(run_at)]).await
+}
+
+fn end_job(payment_id: PaymentId) -> QueryResult<NewJob> {
+    let job = NewJob::new(&EndPayment { payment_id });
+    let job = job.map_err(|error| QueryError::SerializationError(error.into()))?;
+    Ok(job.dedupe_by(format!("end_payment:{payment_id}")))
 }

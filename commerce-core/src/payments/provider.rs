@@ -56,6 +56,12 @@ pub trait PaymentProvider: Send + Sync {
     /// succeeded, the answer says so.
     fn expire<'a>(&'a self, payment: &'a Payment) -> BoxFuture<'a, Result<Outcome, ProviderError>>;
 
+    /// For so long after its beginning, an attempt that has failed or was ended may succeed nevertheless, because the
+    /// provider cannot end it. The provider is asked about it until then.
+    fn may_succeed_late_for(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// Asks for the state of the attempt and changes nothing. `None` if the provider does not know the
     /// attempt.
     fn attempt_status<'a>(

@@ -1,5 +1,7 @@
 //! The provider: what the shop asks for, in Razorpay's requests.
 
+use std::time::Duration;
+
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use serde::Deserialize;
@@ -9,7 +11,7 @@ use super::api::Api;
 use super::objects::RazorpayPayment;
 use super::outcome::{Standing, capture, failed, of_payments};
 use super::refunds::{state_of_refund, state_of_refunds};
-use super::requests::{self, checkout_data, checkout_data_with, order_request, refund_request};
+use super::requests::{self, HOLD_MINUTES, checkout_data, checkout_data_with, order_request, refund_request};
 use super::settings::RazorpaySettings;
 use super::webhook;
 use crate::money::Money;
@@ -202,6 +204,11 @@ impl PaymentProvider for RazorpayProvider {
             }
         }
         .boxed()
+    }
+
+    /// An order can be paid until its money would go back anyway.
+    fn may_succeed_late_for(&self) -> Duration {
+        Duration::from_secs(60 * HOLD_MINUTES.unsigned_abs())
     }
 
     fn attempt_status<'a>(
