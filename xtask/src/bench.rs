@@ -95,6 +95,9 @@ struct Checkout {
     /// How many shoppers are at it at once
     #[arg(long, value_delimiter = ',', default_value = "1,8,32")]
     clients: Vec<usize>,
+    /// Measures commerce-api alone, to compare two builds of it in turn
+    #[arg(long)]
+    http_only: bool,
 }
 
 /// Builds for release, starts a cluster for this run alone, measures, and removes the cluster.
@@ -148,6 +151,9 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         What::Checkout(checkout) => {
             let clients: Vec<String> = checkout.clients.iter().map(usize::to_string).collect();
             bench.args(["--clients", &clients.join(",")]);
+            if checkout.http_only {
+                bench.arg("--http-only");
+            }
             bench.arg("--pgbench").arg(server.installation().program("pgbench").get_program());
         }
         What::Catalogue(catalogue) => {
