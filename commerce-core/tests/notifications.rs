@@ -302,6 +302,26 @@ async fn every_mail_can_be_written() {
                         .to_owned(),
                 )
             }
+            Template::OrderAuthorized => {
+                (about_order(template), "Your order 1001 is confirmed".to_owned(), "12845 JPY".to_owned())
+            }
+            Template::AuthorizationLapsesAlert => (
+                NewEmail {
+                    data: serde_json::json!({ "order_id": id::<OrderId>(ORDER), "lapses_at": "2026-12-01T12:00:00Z" }),
+                    ..about_order(template)
+                },
+                "The payment of order 1001 is reserved until 1 December 2026, 12:00 UTC".to_owned(),
+                "Please capture the payment, or ship the order, before that time.".to_owned(),
+            ),
+            Template::DisputeAlert => (
+                NewEmail {
+                    data: serde_json::json!({ "order_id": id::<OrderId>(ORDER), "amount": "12845 JPY",
+                                              "reason": "fraudulent", "state": "needs_response", "more": 1 }),
+                    ..about_order(template)
+                },
+                "A payment of order 1001 is disputed".to_owned(),
+                "State: needs_response\nAnd 1 more in the last hour.\n\nPlease answer".to_owned(),
+            ),
             Template::PaymentFailedAlert => (
                 NewEmail {
                     data: serde_json::json!({ "order_id": id::<OrderId>(ORDER), "provider": "mock",

@@ -2,10 +2,9 @@
 
 use bytes::Bytes;
 use poem::{Request, RequestBody, Result};
-use poem_openapi::registry::{MetaMediaType, MetaRequest, Registry};
-use poem_openapi::types::Type as _;
+use poem_openapi::registry::{MetaMediaType, MetaRequest, MetaSchema, MetaSchemaRef, Registry};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
-use serde_json::Value;
+use serde_json::json;
 
 use crate::http::body;
 
@@ -21,12 +20,13 @@ impl<'a> ApiExtractor<'a> for RawBody {
     type ParamType = ();
     type ParamRawType = ();
 
-    fn register(registry: &mut Registry) {
-        Value::register(registry);
-    }
+    fn register(_registry: &mut Registry) {}
 
     fn request_meta() -> Option<MetaRequest> {
-        let content = vec![MetaMediaType { content_type: "application/json", schema: Value::schema_ref() }];
+        let example = json!({ "id": "evt_1NG8Du2eZvKYlo2CUI79vXWy", "type": "checkout.session.completed" });
+        let schema = MetaSchema { example: Some(example), ..MetaSchema::new("object") };
+        let schema = MetaSchemaRef::Inline(Box::new(schema));
+        let content = vec![MetaMediaType { content_type: "application/json", schema }];
         Some(MetaRequest { description: None, content, required: true })
     }
 

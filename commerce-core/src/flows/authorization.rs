@@ -66,16 +66,17 @@ async fn update_held(conn: &mut AsyncPgConnection, order: &mut LockedOrder) -> Q
 }
 
 /// Counts again after an attempt that was authorized has ended. An order that is no longer covered waits for another
-/// payment, as if it had just been placed.
+/// payment, as if it had just been placed, unless its time has run out.
 pub(super) async fn authorization_ended(
     conn: &mut AsyncPgConnection,
     shop: &ShopSettings,
     order: &mut LockedOrder,
 ) -> QueryResult<()> {
     update_held(conn, order).await?;
-    if order.status == OrderStatus::PendingPayment && !order.is_covered() {
+    let now = current_time(conn).await?;
+    let is_in_time = order.expires_at.is_some_and(|expires_at| expires_at > now);
+    if is_in_time && order.status == OrderStatus::PendingPayment && !order.is_covered() {
         let ttl = Duration::from_std(shop.order_ttl).unwrap_or(Duration::MAX);
-        let now = current_time(conn).await?;
         order.wait_until(now.checked_add_signed(ttl).unwrap_or(now));
         orders::update(conn, order).await?;
     }

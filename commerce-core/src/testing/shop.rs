@@ -11,7 +11,7 @@ use crate::email_address::EmailAddress;
 use crate::flows::{self, PlaceOrder, PlacedOrder};
 use crate::ids::{LocationId, OrderId, OrderLineId, ProductId, VariantId};
 use crate::inventory::{
-    self, AdjustStock, Demand, MAIN_LOCATION, ReservationStatus, ReserveError, ReservedFor,
+    self, AdjustStock, CountStock, Demand, MAIN_LOCATION, ReservationStatus, ReserveError, ReservedFor,
 };
 use crate::money::Currency;
 use crate::notifications::Recipient;
@@ -73,7 +73,9 @@ impl TestDatabase {
     pub async fn variant(&self, price_minor: i64, on_hand: i64) -> VariantId {
         let mut conn = self.conn().await;
         let variant_id = insert_variant(&mut conn, price_minor).await.expect("a variant can be inserted");
-        self.restock(variant_id, on_hand).await;
+        let location_id = MAIN_LOCATION;
+        let counted = CountStock { variant_id, location_id, on_hand, reason: Some("received".into()) };
+        inventory::set_on_hand(&mut conn, &[counted], &Origin::system()).await.expect("stock can be counted");
         variant_id
     }
 

@@ -40,7 +40,7 @@ const OWNERS: [(&str, &[&str]); 13] = [
     ("search", &["product_search", "search_words", "search_indexes", "search_changes"]),
     ("cart", &["carts", "cart_items"]),
     ("orders", &["orders", "order_lines", "order_events"]),
-    ("payments", &["payments", "refunds", "inbound_webhooks"]),
+    ("payments", &["payments", "refunds", "refund_lines", "inbound_webhooks"]),
     ("shipments", &["shipments", "shipment_lines"]),
     ("notifications", &["emails"]),
     ("queue", &["jobs"]),

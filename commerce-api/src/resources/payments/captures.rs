@@ -18,7 +18,8 @@ use crate::http::money::Money;
 use crate::http::problem::{Code, Fault, Problem, Refusal, Refused};
 use crate::http::state::State;
 use crate::http::tag::Tag;
-use crate::resources::payments::shopper_payments::{Payment, did_not_answer};
+use crate::resources::payments::shapes::Payment;
+use crate::resources::payments::shopper_payments::did_not_answer;
 
 pub struct Captures(pub State);
 

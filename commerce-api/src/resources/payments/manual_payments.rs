@@ -17,7 +17,7 @@ use crate::http::money::Money;
 use crate::http::problem::{Code, Fault, Problem, Refusal, Refused};
 use crate::http::state::State;
 use crate::http::tag::Tag;
-use crate::resources::payments::shopper_payments::Payment;
+use crate::resources::payments::shapes::Payment;
 
 pub struct ManualPayments(pub State);
 

@@ -4,6 +4,7 @@ pub mod captures;
 pub mod manual_payments;
 pub mod refunds;
 pub mod return_page;
+pub mod shapes;
 pub mod shopper_payments;
 pub mod staff_refunds;
 pub mod webhooks;

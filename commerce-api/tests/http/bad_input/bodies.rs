@@ -10,6 +10,9 @@ use crate::world::World;
 /// Bodies that are wrong as a whole.
 fn whole_bodies(draft: &Draft) -> Vec<Attack> {
     let Some(body) = &draft.operation.body else { return bodies_nobody_asked_for(draft) };
+    if draft.operation.id == "receive_webhook" {
+        return unsigned_bodies(draft);
+    }
     let right = body.content_type.as_str();
     let mut attacks = Vec::new();
     let mut attack =
@@ -49,6 +52,23 @@ fn whole_bodies(draft: &Draft) -> Vec<Attack> {
     unknown["no/such~field"] = json!(1);
     let pointer = Some("/no~1such~0field".to_owned());
     attack("an unknown field", draft.bare().json(&unknown), Expected::Refused(&[422], pointer));
+    attacks
+}
+
+/// A webhook's signature comes before everything else: nobody learns more from a body of their own.
+fn unsigned_bodies(draft: &Draft) -> Vec<Attack> {
+    let bodies = ["", "{", "{}", "[]", "null", "text", "\0"];
+    let attack = |body: &str| Attack {
+        what: format!("the body {body:?}"),
+        ask: draft.bare().body("application/json", body),
+        expected: Expected::Refused(&[400], None),
+    };
+    let mut attacks: Vec<Attack> = bodies.into_iter().map(attack).collect();
+    attacks.push(Attack {
+        what: "too large".to_owned(),
+        ask: draft.bare().untyped(vec![b' '; 257 * 1024]),
+        expected: Expected::Refused(&[413], None),
+    });
     attacks
 }
 
