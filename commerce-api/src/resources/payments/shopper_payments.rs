@@ -18,8 +18,8 @@ use commerce_core::ids::{OrderId, PaymentId};
 use commerce_core::orders::{self, OrderStatus};
 use commerce_core::page::Limit;
 use commerce_core::payments::{
-    self, CaptureMethod, Invoice, ListPaymentsError, Outcome, PaymentFilter, PaymentProvider, ProviderError,
-    in_time, list_payments,
+    self, CaptureMethod, Invoice, ListPaymentsError, Outcome, PaymentFilter, ProviderError, in_time,
+    list_payments,
 };
 use commerce_core::request::Origin;
 use commerce_core::settings::CapturePolicy;
