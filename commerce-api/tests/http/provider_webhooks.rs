@@ -1,5 +1,5 @@
 //! Money at Stripe and Razorpay over HTTP, against their peers: webhooks in every order, twice and not at all, and
-//! providers that do what they were asked for and do not answer. In the end, the books of the peer are those of the shop.
+//! providers that do what they were asked for and do not answer. In the end, the peer's books are those of the shop.
 
 mod any_order;
 mod delivered;

@@ -1,5 +1,5 @@
-//! A provider that does what it was asked for and does not answer, or answers 500, at each step. The client is told to try
-//! again, or a job does: afterwards the money was moved once.
+//! A provider that does what it was asked for and does not answer, or answers 500, at each step. The client is told to
+//! try again, or a job does: afterwards the money was moved once.
 
 use std::time::Duration;
 
@@ -38,8 +38,8 @@ impl Vendor {
         }
     }
 
-    /// So many requests are sent before a caller hears that the provider did not answer. Razorpay has no key for orders,
-    /// so none is created twice blindly.
+    /// So many requests are sent before a caller hears that the provider did not answer. Razorpay has no key for
+    /// orders, so none is created twice blindly.
     fn tries_to_start(self) -> usize {
         match self {
             Self::Stripe => TRIES,
@@ -61,7 +61,7 @@ async fn unanswered_start(vendor: Vendor, fault: Fault) -> (Till, String, String
     (till, order, token)
 }
 
-/// The same request is sent again. Stripe keeps an error of its own as the answer to a key; then the shopper begins anew.
+/// The same request is sent again. Stripe keeps its own error as the answer to a key; then the shopper begins anew.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_start_without_an_answer_is_found_again() {
     for (vendor, fault) in cases() {
