@@ -40,10 +40,15 @@ async fn an_idle_worker_asks_five_times_a_second_at_most_and_is_woken_at_once() 
     // The start is not counted. Nothing else happens in this database, whose server counts with a delay.
     tokio::time::sleep(Duration::from_secs(3)).await;
     let window = Duration::from_secs(10);
-    let before = transactions(&database).await;
-    tokio::time::sleep(window).await;
-    let per_minute = (transactions(&database).await - before) * 60 / window.as_secs() as i64;
-    println!("idle: {per_minute} statements a minute");
+    let mut windows = Vec::new();
+    for _ in 0..2 {
+        let before = transactions(&database).await;
+        tokio::time::sleep(window).await;
+        windows.push((transactions(&database).await - before) * 60 / window.as_secs() as i64);
+    }
+    println!("idle: {windows:?} statements a minute");
+    // Once a minute the prunes run too, all in one of these windows.
+    let per_minute = windows.into_iter().min().unwrap();
     assert!((100..=300).contains(&per_minute), "{per_minute} statements a minute");
 
     let waker = Waker::start(database.pool().clone());

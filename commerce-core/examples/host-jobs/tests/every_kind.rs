@@ -11,15 +11,16 @@ use commerce_core::accounts::SecretKey;
 use commerce_core::catalog::image::Media;
 use commerce_core::catalog::{self, CategoryPatch, NewCategory, NewProduct, NewVariant, ProductStatus};
 use commerce_core::flows::{self, BeginPayment, CancelledBy, CreateProduct};
-use commerce_core::ids::{ImageId, OrderId};
-use commerce_core::jobs::kinds::{self, DeleteFiles, ResizeImage};
+use commerce_core::ids::{ImageId, OrderId, PaymentId};
+use commerce_core::jobs::kinds::{self, CheckPayment, DeleteFiles, EndPayment, ResizeImage};
 use commerce_core::jobs::{self, Services};
 use commerce_core::money::{Currency, Money};
 use commerce_core::notifications::{FolderMailer, MailSettings};
 use commerce_core::orders::{self, CancelReason, OrderStatus};
 use commerce_core::page::Limit;
 use commerce_core::payments::{
-    Capture, CaptureMethod, MockProvider, Outcome, PaymentProvider, ProviderName, Providers,
+    Capture, CaptureMethod, MockProvider, Outcome, PaymentKey, PaymentProvider, ProviderName, Providers,
+    WebhookEvent,
 };
 use commerce_core::request::Origin;
 use commerce_core::search::{PostgresEngine, SearchIndex, SearchProducts, SearchSort, search_products};
@@ -33,8 +34,16 @@ async fn a_host_does_every_kind_of_job_and_every_sweep_in_its_own_process() {
     let folder = std::env::temp_dir().join(format!("host-jobs-{}", OrderId::new()));
     let services = services(&database, &folder);
     rename_a_category_with_a_product(&database).await;
-    let cancelled = cancel_a_paid_order(&database, &services.shop).await;
-    let conn = database.conn().await;
+    let (cancelled, payment_id) = cancel_a_paid_order(&database, &services.shop).await;
+    let mut conn = database.conn().await;
+    jobs::enqueue(&conn, &CheckPayment { payment_id }).await.unwrap();
+    jobs::enqueue(&conn, &EndPayment { payment_id }).await.unwrap();
+    let event = WebhookEvent::Payment {
+        event_id: "evt_1".to_owned(),
+        payment: PaymentKey::Id(payment_id),
+        outcome: Outcome::Expired,
+    };
+    flows::receive_webhook(&mut conn, &ProviderName::MOCK, &[event]).await.unwrap();
     jobs::enqueue(&conn, &ResizeImage { image_id: ImageId::new() }).await.unwrap();
     jobs::enqueue(&conn, &DeleteFiles { keys: vec!["00000000-0000-7000-8000-000000000000.png".to_owned()] })
         .await
@@ -126,7 +135,7 @@ async fn rename_a_category_with_a_product(database: &TestDatabase) {
 }
 
 /// Enqueues mails and a refund.
-async fn cancel_a_paid_order(database: &TestDatabase, shop: &ShopSettings) -> OrderId {
+async fn cancel_a_paid_order(database: &TestDatabase, shop: &ShopSettings) -> (OrderId, PaymentId) {
     let variant = database.variant(1000, 5).await;
     let (owner, placed) = database.order(shop, &[(variant, 1)]).await;
     let conn = &mut database.conn().await;
@@ -145,7 +154,7 @@ async fn cancel_a_paid_order(database: &TestDatabase, shop: &ShopSettings) -> Or
     let outcome = Outcome::Succeeded(captured);
     flows::settle_payment(conn, shop, payment.id, outcome, &Origin::system()).await.unwrap();
     flows::cancel_order(conn, placed.order.id, CancelledBy::Admin, &Origin::system()).await.unwrap();
-    placed.order.id
+    (placed.order.id, payment.id)
 }
 
 async fn order(database: &TestDatabase, id: OrderId) -> orders::Order {
