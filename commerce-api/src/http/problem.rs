@@ -120,6 +120,11 @@ impl Problem {
     /// The server cannot answer now, but probably can soon.
     pub fn unavailable(cause: impl std::fmt::Display) -> Self {
         tracing::warn!(%cause, "a request was refused");
+        Self::crowded()
+    }
+
+    /// The same, without a line in the log: a crowd of readers must not fill it. A metric counts them.
+    pub fn crowded() -> Self {
         let detail = "The server is overloaded, or a part of it is down. Try again shortly.";
         Self { retry_after: Some(Duration::from_secs(1)), ..Self::new(Code::Unavailable, detail) }
     }

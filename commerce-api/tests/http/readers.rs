@@ -31,7 +31,9 @@ async fn many_readers_leave_purchases_their_connections() {
             refused.problem(503, "unavailable");
             assert_eq!(refused.header("retry-after"), Some("1"), "{path}");
         }
-        assert!(asked.elapsed() < Duration::from_secs(1), "they are refused at once: {:?}", asked.elapsed());
+        // They are refused soon, but not so fast that asking again and again keeps the server busy.
+        let took = asked.elapsed() / 4;
+        assert!((Duration::from_millis(400)..Duration::from_secs(1)).contains(&took), "{took:?}");
         let cart = json!({ "items": [{ "variant_id": variant.0, "quantity": 1 }] });
         assert_eq!(process.send(ask(Method::PUT, "/v1/cart").json(&cart)).await.status, 200);
         drop(busy);
