@@ -87,14 +87,7 @@ pub async fn capture_payment(
     let (payment, amount) = begun.await?;
     let off = || CapturePaymentError::ProviderOff(payment.provider.clone());
     let provider = providers.get(&payment.provider).ok_or_else(off)?;
-    let outcome = ask(provider, &payment, amount).await;
-    let outcome = match outcome {
-        Ok(outcome) => outcome,
-        Err(error) => {
-            check_capture(&mut *pool.get().await?, payment_id).await?;
-            return Err(error.into());
-        }
-    };
+    let outcome = ask(provider, &payment, amount).await?;
     let settled = db::in_transaction(pool, "settle_capture", async |conn| {
         settle_payment(conn, shop, payment_id, outcome.clone(), &author.origin).await
     });
@@ -167,6 +160,8 @@ async fn begin_capture(
         let before = json!({ "payment_id": payment_id, "authorized_minor": authorized.amount_minor });
         let (subject, before, after) = (Subject::Order(order_id), Some(before), Some(facts));
         audit_log::record_facts(conn, author, "admin_capture_payment", subject, before, after).await?;
+        // If the answer is lost, or this process dies before it has settled the answer, the job finds out.
+        check_capture(conn, payment_id).await?;
         Ok((payment.into_payment(), amount))
     })
     .await
