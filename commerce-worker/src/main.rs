@@ -58,7 +58,7 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
     let services = services(&args, pool.clone(), search.map(SearchIndex::from).unwrap_or_default())?;
     let mut sweeps = schedule::sweeps(&services, has_search_index);
     // Without an address for metrics, nobody can read the gauges.
-    sweeps.extend(work.http_addr.map(|_| schedule::measure_queue(&pool)));
+    sweeps.extend(work.http_addr.map(|_| schedule::measure_what_waits(&pool)));
     let worker = Worker {
         name: name.clone(),
         database_url: args.database.database_url.clone(),

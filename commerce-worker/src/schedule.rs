@@ -8,6 +8,7 @@ use apalis::prelude::{Monitor, ParallelizeExt as _, WorkerBuilder};
 use apalis_cron::{CronScheduler, Tick};
 use commerce_core::db::Pool;
 use commerce_core::jobs::{self, Services};
+use commerce_core::payments;
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, join_all};
 use tokio::sync::Mutex;
@@ -128,13 +129,19 @@ fn at_their_moments(services: &Services, sweeps: &[jobs::Sweep]) -> Sweep {
     Sweep { name: "look_for_moments", cron: EVERY_SECOND, run: Arc::new(look) }
 }
 
-/// Gauges of the jobs table. A kind and state without jobs is set to zero.
-pub fn measure_queue(pool: &Pool) -> Sweep {
+/// Gauges of what waits: jobs and refunds. A kind and state without any is set to zero.
+pub fn measure_what_waits(pool: &Pool) -> Sweep {
     let pool = pool.clone();
-    Sweep::new("measure_queue", "*/10 * * * * *", move || {
+    Sweep::new("measure_what_waits", "*/10 * * * * *", move || {
         let pool = pool.clone();
         async move {
-            let states = jobs::queue_states(&mut *pool.get().await?).await?;
+            let mut conn = pool.get().await?;
+            let (states, refunds) =
+                (jobs::queue_states(&mut conn).await?, payments::refund_states(&mut conn).await?);
+            drop(conn);
+            for (status, refunds) in refunds {
+                metrics::gauge!("commerce_refunds", "status" => status.as_str()).set(refunds as f64);
+            }
             for kind in jobs::kinds::ALL {
                 for state in jobs::JobState::ALL {
                     let found = states.iter().find(|found| found.kind == *kind && found.state == *state);

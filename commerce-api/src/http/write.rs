@@ -73,10 +73,10 @@ impl<E: Refusal> From<TransactionError<WriteError<E>>> for Refused<E> {
 }
 
 /// Readers that may wait for a connection, for each that there is.
-const READERS_WAITING_PER_CONNECTION: usize = 8;
+const READERS_WAITING_PER_CONNECTION: usize = 16;
 
 /// How long a refused reader waits for the refusal.
-const REFUSAL_AFTER: Duration = Duration::from_millis(500);
+const REFUSAL_AFTER: Duration = Duration::from_secs(1);
 
 impl State {
     /// A connection to read with, but not for the catalogue: see [`reader`](Self::reader).
@@ -91,7 +91,7 @@ impl State {
     }
 
     /// Refuses what would wait behind many others. Its answer would come too late to be of use, and the queue would only
-    /// grow. The refusal waits for a moment, so that whoever asks again at once costs little.
+    /// grow. The refusal waits for a second, so that whoever asks again at once costs little.
     pub async fn refuse_when_crowded(&self) -> Result<(), Problem> {
         let readers = self.readers.status();
         if readers.waiting > readers.max_size * READERS_WAITING_PER_CONNECTION {

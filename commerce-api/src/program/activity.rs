@@ -42,10 +42,12 @@ impl Activity {
         AtWork(Arc::clone(self))
     }
 
-    /// Whether no byte went in or out for so long, and no request is being worked on.
-    pub fn is_idle_for(&self, time: Duration) -> bool {
-        let quiet = Duration::from_millis(self.now().saturating_sub(self.last.load(Ordering::Relaxed)));
-        self.at_work.load(Ordering::Relaxed) == 0 && quiet >= time
+    /// For how long no byte went in or out; zero while a request is being worked on.
+    pub fn idle(&self) -> Duration {
+        if self.at_work.load(Ordering::Relaxed) > 0 {
+            return Duration::ZERO;
+        }
+        Duration::from_millis(self.now().saturating_sub(self.last.load(Ordering::Relaxed)))
     }
 }
 

@@ -23,7 +23,7 @@ pub struct ConnectionSettings {
     #[command(flatten)]
     pub database: settings::DatabaseSettings,
 
-    /// Connections that this process opens at most, at least 2. A quarter of them reads the catalogue and nothing else
+    /// Connections that this process opens at most, at least 2. An eighth of them reads the catalogue and nothing else
     #[arg(long, env = "COMMERCE_DATABASE_CONNECTIONS", default_value_t = 20, value_parser = at_least_one)]
     pub database_connections: usize,
 }
@@ -35,7 +35,7 @@ impl ConnectionSettings {
 
     /// The connections of a server: those for everything, and those for reading the catalogue alone.
     pub fn pools(&self) -> anyhow::Result<(Pool, Pool)> {
-        let readers = (self.database_connections / 4).max(1);
+        let readers = (self.database_connections / 8).max(1);
         let others = self.database_connections.saturating_sub(readers).max(1);
         let settings = PoolSettings {
             connections_max: readers,

@@ -18,14 +18,15 @@ use poem::http::uri::Scheme;
 use poem::web::{LocalAddr, RemoteAddr};
 use poem::{Addr, Endpoint, Request, Response, http};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use crate::edge::client_address::TrustedProxies;
 use crate::edge::settings::HttpSettings;
 use crate::http::client_ip::network_of;
-use crate::program::activity::{Activity, Watched};
+use crate::program::activity::Watched;
 use crate::program::linger::Lingering;
+use crate::program::places::{Connection, Places};
 
 /// How many connections there may be, and how patient the server is.
 #[derive(Debug, Clone)]
@@ -71,11 +72,8 @@ impl Default for Limits {
     }
 }
 
-/// A client that waits for a place has idle connections ended, each time after this.
-const CROWDED_PAUSE: Duration = Duration::from_millis(100);
-
-/// A connection on which so long nothing happened ends when others wait for its place.
-const CROWDED_IDLE: Duration = Duration::from_secs(1);
+/// A connection that makes room for another one says goodbye, if that can be sent at once, and ends.
+const FAREWELL: Duration = Duration::ZERO;
 
 /// How long to wait when the process has no file handle left: the next try would fail as well.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
@@ -88,19 +86,13 @@ pub async fn serve(
     stop: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let (app, limits) = (Arc::new(app), Arc::new(limits));
-    let all = Arc::new(Semaphore::new(limits.connections));
+    let places = Places::new(limits.connections);
     let by_network = ByNetwork::default();
     let (stopping, stopped) = watch::channel(false);
-    let crowded = Arc::new(Notify::new());
     let accept = async {
         let mut pause = Duration::from_millis(5);
         loop {
-            let place = loop {
-                match timeout(CROWDED_PAUSE, Arc::clone(&all).acquire_owned()).await {
-                    Ok(place) => break place.map_err(io::Error::other)?,
-                    Err(_) => crowded.notify_waiters(),
-                }
-            };
+            let place = places.next().await;
             match listener.accept().await {
                 Ok((stream, peer)) => {
                     pause = Duration::from_millis(5);
@@ -108,11 +100,10 @@ pub async fn serve(
                         metrics::counter!("commerce_connections_refused_total").increment(1);
                         continue;
                     };
-                    let (app, limits) = (Arc::clone(&app), Arc::clone(&limits));
-                    let signals = Signals { stopped: stopped.clone(), crowded: Arc::clone(&crowded) };
+                    let (app, limits, stopped) = (Arc::clone(&app), Arc::clone(&limits), stopped.clone());
                     tokio::spawn(async move {
-                        answer(stream, peer, app, &limits, signals).await;
-                        drop::<(OwnedSemaphorePermit, Option<OfNetwork>)>((place, of_network));
+                        answer(stream, peer, app, &limits, &place.connection, stopped).await;
+                        drop::<Option<OfNetwork>>(of_network);
                     });
                 }
                 Err(error) if is_of_one_connection(&error) => {}
@@ -130,8 +121,7 @@ pub async fn serve(
     }
     drop(listener);
     let _ = stopping.send(true);
-    let everybody = u32::try_from(limits.connections).unwrap_or(u32::MAX);
-    let _ = timeout(limits.drain_timeout, all.acquire_many(everybody)).await;
+    let _ = timeout(limits.drain_timeout, places.all_free(limits.connections)).await;
     Ok(())
 }
 
@@ -141,25 +131,18 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-/// What the server tells its connections.
-struct Signals {
-    /// It stops.
-    stopped: watch::Receiver<bool>,
-    /// A client waits for a place.
-    crowded: Arc<Notify>,
-}
-
 /// Everything that comes over one connection.
 async fn answer<E: Endpoint<Output = Response> + 'static>(
     stream: TcpStream,
     peer: SocketAddr,
     app: Arc<E>,
     limits: &Limits,
-    mut signals: Signals,
+    known: &Connection,
+    mut stopped: watch::Receiver<bool>,
 ) {
     let _ = stream.set_nodelay(true);
     let local = LocalAddr(stream.local_addr().map_or(Addr::custom("tcp", ""), Addr::from));
-    let activity = Arc::new(Activity::default());
+    let activity = &known.activity;
     let service = service_fn(|request: http::Request<Incoming>| {
         let (app, local, at_work) = (Arc::clone(&app), local.clone(), activity.at_work());
         async move {
@@ -177,22 +160,21 @@ async fn answer<E: Endpoint<Output = Response> + 'static>(
         .max_concurrent_streams(limits.streams)
         .max_header_list_size(16 * 1024);
     let stream = Lingering::new(stream, limits.linger_timeout);
-    let stream = TokioIo::new(Watched::new(stream, Arc::clone(&activity)));
+    let stream = TokioIo::new(Watched::new(stream, Arc::clone(activity)));
     let connection = builder.serve_connection(stream, service);
     tokio::pin!(connection);
 
     let mut looks = interval(limits.idle_timeout / 4);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let is_told = loop {
+    let patience = loop {
         tokio::select! {
             _ = &mut connection => return,
-            _ = signals.stopped.wait_for(|stopped| *stopped) => break true,
-            () = signals.crowded.notified() => if activity.is_idle_for(CROWDED_IDLE) { break false },
-            _ = looks.tick() => if activity.is_idle_for(limits.idle_timeout) { break false },
+            _ = stopped.wait_for(|stopped| *stopped) => break limits.drain_timeout,
+            () = known.asked_to_end() => break FAREWELL,
+            _ = looks.tick() => if activity.idle() >= limits.idle_timeout { break limits.idle_timeout / 4 },
         }
     };
     connection.as_mut().graceful_shutdown();
-    let patience = if is_told { limits.drain_timeout } else { limits.idle_timeout / 4 };
     let _ = timeout(patience, connection).await;
 }
 

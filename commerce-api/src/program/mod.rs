@@ -9,5 +9,6 @@ pub mod create_admin;
 pub mod demo_images;
 pub mod linger;
 pub mod operators;
+pub mod places;
 pub mod serve;
 pub mod telemetry;

@@ -112,6 +112,31 @@ async fn who_is_idle_makes_room_for_who_waits() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_crowd_of_the_silent_keeps_nobody_out() {
+    let server = start(Limits { connections: 8, ..Limits::default() }).await;
+    let address = server.address;
+    // Each begins a request, says no more, and comes again when it is hung up on.
+    let crowd: Vec<_> = (0..24)
+        .map(|_| {
+            tokio::spawn(async move {
+                loop {
+                    told(address, &["GET / HTTP/1.1\r\n"]).await;
+                }
+            })
+        })
+        .collect();
+    sleep(Duration::from_secs(1)).await;
+    for _ in 0..5 {
+        let (answer, time) = told(address, &["GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"]).await;
+        assert!(answer.ends_with("done"), "{answer:?}");
+        assert!(time < Duration::from_secs(8), "{time:?}");
+    }
+    for silent in crowd {
+        silent.abort();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn http_2_tells_how_many_streams_there_may_be() {
     let server = start(Limits { streams: 7, ..Limits::default() }).await;
     let mut stream = TcpStream::connect(server.address).await.unwrap();

@@ -98,6 +98,25 @@ async fn a_payment_on_stripes_page_is_confirmed_by_the_browser() {
 }
 
 #[tokio::test]
+async fn how_providers_answer_and_attempts_end_is_measured() {
+    let world = world().await;
+    let buyer = world.buyer().await;
+    let payment = world.pay(&buyer, "stripe").await;
+    world.stripe.pay(payment["provider_reference"].as_str().unwrap());
+    world.confirm(&buyer, &payment, None).await;
+    let metrics = world.shop.as_operator("/metrics").await.text;
+    for told in [
+        "commerce_provider_calls_total{provider=\"stripe\",call=\"start\",result=\"answered\"} 1",
+        "commerce_provider_calls_total{provider=\"stripe\",call=\"confirm\",result=\"answered\"} 1",
+        "commerce_provider_call_seconds_count{provider=\"stripe\",call=\"start\"} 1",
+        "commerce_payment_attempts_total{provider=\"stripe\",outcome=\"succeeded\"} 1",
+    ] {
+        assert!(metrics.contains(told), "{told} is not in {metrics}");
+    }
+    world.shop.database.finish().await;
+}
+
+#[tokio::test]
 async fn what_razorpays_checkout_returns_is_checked() {
     let world = world().await;
     let buyer = world.buyer().await;

@@ -5,7 +5,7 @@ use diesel::dsl::{exists, max};
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
-use super::hold_limits::UNPAID;
+use super::hold_limits::is_unpaid;
 use super::limits::DAY;
 use super::offer::{Offer, offers};
 use super::status::is_open;
@@ -99,13 +99,13 @@ pub(crate) async fn lock_row(
     let open = carts::table.filter(is_open());
     let row: Option<(CartId, bool)> = match owner {
         Owner::User(id) => {
-            let unpaid = orders::table.filter(orders::user_id.eq(id)).filter(orders::status.eq(UNPAID));
+            let unpaid = orders::table.filter(orders::user_id.eq(id)).filter(is_unpaid());
             let open = open.filter(carts::user_id.eq(id)).select((carts::id, exists(unpaid)));
             Prepared(open.for_update()).get_result(conn).await
         }
         Owner::Guest(hash) => {
             let hash = hash.as_bytes();
-            let unpaid = orders::table.filter(orders::token_hash.eq(hash)).filter(orders::status.eq(UNPAID));
+            let unpaid = orders::table.filter(orders::token_hash.eq(hash)).filter(is_unpaid());
             let open = open.filter(carts::token_hash.eq(hash)).select((carts::id, exists(unpaid)));
             Prepared(open.for_update()).get_result(conn).await
         }

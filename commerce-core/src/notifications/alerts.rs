@@ -38,6 +38,7 @@ pub async fn enqueue_alert(
     to: &EmailAddress,
     data: serde_json::Value,
 ) -> QueryResult<()> {
+    metrics::counter!("commerce_alerts_total", "kind" => template.as_str()).increment(1);
     let now = current_time(conn).await?;
     let hour = now.timestamp().div_euclid(HOUR);
     let of_hour = |hour: i64| EmailRow {

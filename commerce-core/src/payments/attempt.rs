@@ -161,14 +161,18 @@ impl LockedPayment {
         self.0.provider_reference = reference.or(self.0.provider_reference.take());
         self.0.action = None;
         self.0.failure_code = Some(code.to_owned());
-        self.write(conn).await
+        self.write(conn).await?;
+        self.count_outcome();
+        Ok(())
     }
 
     /// The attempt can no longer succeed.
     pub(crate) async fn expire(&mut self, conn: &mut AsyncPgConnection) -> QueryResult<()> {
         self.0.status = AttemptStatus::Expired;
         self.0.action = None;
-        self.write(conn).await
+        self.write(conn).await?;
+        self.count_outcome();
+        Ok(())
     }
 
     /// The provider holds this money until it is captured.
@@ -183,7 +187,9 @@ impl LockedPayment {
         self.0.lapses_at = authorization.lapses_at;
         self.0.action = None;
         self.0.failure_code = None;
-        self.write(conn).await
+        self.write(conn).await?;
+        self.count_outcome();
+        Ok(())
     }
 
     /// Records money that came in at `now`.
@@ -201,7 +207,9 @@ impl LockedPayment {
         self.0.action = None;
         self.0.failure_code = None;
         self.0.succeeded_at = Some(now);
-        self.write(conn).await
+        self.write(conn).await?;
+        self.count_outcome();
+        Ok(())
     }
 
     /// Counts a refund of the payment.
@@ -217,6 +225,13 @@ impl LockedPayment {
             AttemptStatus::PartiallyRefunded
         };
         self.write(conn).await
+    }
+
+    /// An attempt has come to an outcome. A transaction that is rolled back may have counted one too many.
+    fn count_outcome(&self) {
+        let labels =
+            [("provider", self.0.provider.to_string()), ("outcome", self.0.status.as_str().to_owned())];
+        metrics::counter!("commerce_payment_attempts_total", &labels).increment(1);
     }
 
     async fn write(&mut self, conn: &mut AsyncPgConnection) -> QueryResult<()> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
+use super::measured::Measured;
 use super::{
     Invoice, Outcome, Payment, ProviderError, ProviderName, Refund, RefundOutcome, WebhookDelivery,
     WebhookError, WebhookEvent, in_time,
@@ -98,9 +99,13 @@ pub trait PaymentProvider: Send + Sync {
 pub struct Providers(BTreeMap<ProviderName, Arc<dyn PaymentProvider>>);
 
 impl Providers {
-    /// These providers. If two have the same name, the last counts.
+    /// These providers. If two have the same name, the last counts. Their calls are measured:
+    /// `commerce_provider_calls_total` and `commerce_provider_call_seconds`.
     pub fn new(providers: impl IntoIterator<Item = Arc<dyn PaymentProvider>>) -> Self {
-        Self(providers.into_iter().map(|provider| (provider.name(), provider)).collect())
+        let measured = |provider: Arc<dyn PaymentProvider>| {
+            (provider.name(), Arc::new(Measured(provider)) as Arc<dyn PaymentProvider>)
+        };
+        Self(providers.into_iter().map(measured).collect())
     }
 
     /// The provider, if it is enabled.

@@ -51,6 +51,11 @@ impl ProviderError {
         Self::Unreachable { provider, cause: Cause::from(cause.into()) }
     }
 
+    /// Whether it is left open what the provider did.
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Unreachable { .. })
+    }
+
     /// The provider refused clearly.
     pub fn refused(provider: ProviderName, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::Refused { provider, cause: Cause::from(cause.into()) }

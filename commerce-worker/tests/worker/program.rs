@@ -139,7 +139,10 @@ async fn it_tells_how_it_is_and_ends_when_asked() {
     // The queue is measured every ten seconds.
     eventually("metrics", async || {
         let metrics = http_get(&address, "GET /metrics?x=y").await.unwrap();
-        metrics.contains("commerce_jobs{kind=\"send_email\",state=\"ready\"} 0").then_some(())
+        let told = |metric| metrics.contains(metric);
+        (told("commerce_jobs{kind=\"send_email\",state=\"ready\"} 0")
+            && told("commerce_refunds{status=\"failed\"} 0"))
+        .then_some(())
     })
     .await;
 
