@@ -25,6 +25,8 @@ mod products;
 mod profile;
 mod provider_payments;
 mod provider_webhooks;
+#[path = "../peers/providers.rs"]
+mod providers;
 mod rate_limits;
 mod readers;
 mod registrations;

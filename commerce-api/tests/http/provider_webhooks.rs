@@ -2,8 +2,10 @@
 //! providers that do what they were asked for and do not answer. In the end, the peer's books are those of the shop.
 
 mod any_order;
+mod authorized_in_any_order;
 mod delivered;
 mod lost;
+mod races;
 mod unanswered;
 
 use std::sync::Arc;
@@ -11,56 +13,38 @@ use std::time::Duration;
 
 use commerce_core::accounts::SecretKey;
 use commerce_core::flows::{CheckPayment, EndPayment, ProcessWebhook, RefundPayment, expire_orders};
-use commerce_core::ids::{PaymentId, VariantId};
+use commerce_core::ids::VariantId;
 use commerce_core::jobs::{self, Job as _, Services};
 use commerce_core::notifications::{FolderMailer, MailSettings, Sender};
 use commerce_core::payments::{
-    self, PaymentProvider, RazorpayProvider, RazorpaySettings, StripeProvider, StripeSettings,
+    PaymentProvider, RazorpayProvider, RazorpaySettings, StripeProvider, StripeSettings,
 };
 use commerce_core::search::SearchIndex;
 use commerce_core::settings::ShopSettings;
-use commerce_peers::razorpay::RazorpayPeer;
-use commerce_peers::stripe::StripePeer;
-use commerce_peers::{Fault, Faults, Hook, Hooks, RunningPeer};
+use commerce_peers::Hook;
 use diesel_async::SimpleAsyncConnection as _;
 use poem::http::Method;
 use serde_json::{Value, json};
 
+use crate::providers::{
+    Peer, RAZORPAY_KEY, RAZORPAY_SECRET, RAZORPAY_WEBHOOKS, STRIPE_KEY, STRIPE_WEBHOOKS, Vendor,
+};
 use crate::shop::{Got, SECRET, TestShop, ask, get, post};
 
 /// The price of every order.
 const PRICE: i64 = 1250;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Vendor {
-    Stripe,
-    Razorpay,
-}
-
-impl Vendor {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Stripe => "stripe",
-            Self::Razorpay => "razorpay",
-        }
-    }
-}
-
 /// A shop that takes payments with one provider, at its peer.
 struct Till {
     shop: TestShop,
-    vendor: Vendor,
-    stripe: StripePeer,
-    razorpay: RazorpayPeer,
-    /// The peer's URL.
-    peer: String,
+    peer: Peer,
     variant: VariantId,
     services: Services,
-    _running: RunningPeer,
     _mails: tempfile::TempDir,
 }
 
 /// An order that somebody pays.
+#[derive(Debug, Clone)]
 struct Sale {
     order: String,
     payment: String,
@@ -116,14 +100,8 @@ impl Till {
     }
 
     async fn build(vendor: Vendor, rules: ShopSettings, on_hand: i64, patience: Duration) -> Self {
-        let stripe = StripePeer::new("sk_test_key", "whsec_secret");
-        let razorpay = RazorpayPeer::new("rzp_test_key", "key secret", "webhook secret");
-        let running = match vendor {
-            Vendor::Stripe => stripe.start(0).await.unwrap(),
-            Vendor::Razorpay => razorpay.start(0).await.unwrap(),
-        };
-        let peer = running.url();
-        let shop = TestShop::ruled_and_paid_by(rules.clone(), [provider(vendor, &peer, patience)]).await;
+        let peer = Peer::start(vendor).await;
+        let shop = TestShop::ruled_and_paid_by(rules.clone(), [provider(&peer, patience)]).await;
         let variant = shop.database.variant(PRICE, on_hand).await;
         let mails = tempfile::tempdir().unwrap();
         let services = Services {
@@ -140,49 +118,40 @@ impl Till {
             media: shop.state.media.clone(),
             search_index: SearchIndex::none(),
         };
-        Self { shop, vendor, stripe, razorpay, peer, variant, services, _running: running, _mails: mails }
-    }
-
-    fn hooks(&self) -> &Arc<Hooks> {
-        match self.vendor {
-            Vendor::Stripe => self.stripe.hooks(),
-            Vendor::Razorpay => self.razorpay.hooks(),
-        }
-    }
-
-    fn faults(&self) -> &Faults {
-        match self.vendor {
-            Vendor::Stripe => self.stripe.faults(),
-            Vendor::Razorpay => self.razorpay.faults(),
-        }
-    }
-
-    /// The next `times` requests of this operation have this fault.
-    fn spoil(&self, operation: &str, fault: Fault, times: usize) {
-        for _ in 0..times {
-            self.faults().add(operation, fault);
-        }
+        Self { shop, peer, variant, services, _mails: mails }
     }
 
     /// A guest's order over [`PRICE`], with a token of its own. Returns the ids of the order and the guest's token.
     async fn order(&self) -> (String, String) {
-        let item = json!({ "variant_id": self.variant.to_string(), "quantity": 1 });
-        let cart = self.shop.send(post("/v1/cart/items", &item)).await.json();
-        let token = cart["token"].as_str().unwrap().to_owned();
+        self.order_of(self.variant).await.expect("there is a unit")
+    }
+
+    /// An order of one unit of this variant, if there is still one.
+    async fn order_of(&self, variant: VariantId) -> Option<(String, String)> {
+        let item = json!({ "variant_id": variant.to_string(), "quantity": 1 });
+        let cart = self.shop.send(post("/v1/cart/items", &item)).await;
+        if cart.status != 200 {
+            cart.problem(409, "out_of_stock");
+            return None;
+        }
+        let token = cart.json()["token"].as_str().unwrap().to_owned();
         let address = json!({
             "name": "Ada", "line1": "1 Street", "city": "London", "postal_code": "SW1Y 4JH", "country": "GB",
         });
         let body = json!({ "email": "ada@example.com", "shipping_address": address });
         let checkout = post("/v1/orders/checkout", &body).header("Cart-Token", &token);
         let placed = self.shop.send(checkout.header("Idempotency-Key", "checkout")).await;
-        assert_eq!(placed.status, 201, "{}", placed.text);
-        (placed.json()["id"].as_str().unwrap().to_owned(), token)
+        if placed.status != 201 {
+            placed.problem(409, "out_of_stock");
+            return None;
+        }
+        Some((placed.json()["id"].as_str().unwrap().to_owned(), token))
     }
 
     /// `POST /orders/{id}/pay` with this key.
     async fn pay(&self, order: &str, token: &str, key: &str) -> Got {
         let path = format!("/v1/orders/{order}/pay");
-        let pay = post(&path, &json!({ "provider": self.vendor.name() })).header("Cart-Token", token);
+        let pay = post(&path, &json!({ "provider": self.peer.vendor.name() })).header("Cart-Token", token);
         self.shop.send(pay.header("Idempotency-Key", key)).await
     }
 
@@ -198,20 +167,12 @@ impl Till {
 
     /// An order whose shopper has been sent to the provider.
     async fn sale(&self) -> Sale {
-        let (order, token) = self.order().await;
-        let answer = self.pay(&order, &token, "pay").await;
-        self.begun(order, token, &answer)
+        self.sale_of(self.order().await).await
     }
 
-    /// The shopper pays, or agrees to pay if the shop takes the money later. Returns what the browser brings back.
-    fn shopper_pays(&self, sale: &Sale) -> Value {
-        match self.vendor {
-            Vendor::Stripe => {
-                assert!(self.stripe.pay(&sale.reference));
-                Value::Null
-            }
-            Vendor::Razorpay => self.razorpay.pay(&sale.reference).unwrap(),
-        }
+    async fn sale_of(&self, (order, token): (String, String)) -> Sale {
+        let answer = self.pay(&order, &token, "pay").await;
+        self.begun(order, token, &answer)
     }
 
     /// The shopper's browser comes back.
@@ -224,9 +185,16 @@ impl Till {
         self.shop.send(confirm.header("Cart-Token", &sale.token)).await
     }
 
+    /// Staff capture with this token and key.
+    async fn capture(&self, sale: &Sale, admin: &str, key: &str) -> Got {
+        let path = format!("/v1/payments/{}/capture", sale.payment);
+        let capture = post(&path, &json!({})).bearer(admin).header("Idempotency-Key", key);
+        self.shop.send(capture).await
+    }
+
     /// A webhook arrives.
     async fn deliver(&self, hook: &Hook) {
-        let path = format!("/v1/webhooks/{}", self.vendor.name());
+        let path = format!("/v1/webhooks/{}", self.peer.vendor.name());
         let mut webhook = ask(Method::POST, &path).body("application/json", &hook.body);
         for (name, value) in &hook.headers {
             webhook = webhook.header(name, value);
@@ -286,24 +254,7 @@ impl Till {
 
     /// The peer's books are those of the shop to the cent, the invariants hold, and no job has died.
     async fn close(self) {
-        let ledger = match self.vendor {
-            Vendor::Stripe => self.stripe.ledger(),
-            Vendor::Razorpay => self.razorpay.ledger(),
-        };
-        for (id, theirs) in ledger.as_object().unwrap() {
-            let id = PaymentId(id.parse().unwrap());
-            let ours = payments::find(&mut *self.shop.database.conn().await, id).await.unwrap().unwrap();
-            assert_eq!(
-                (&theirs["captured"], &theirs["refunded"]),
-                (&json!(ours.captured_minor), &json!(ours.refunded_minor)),
-                "{ours:?}"
-            );
-            assert!(theirs["currency"].as_str().unwrap().eq_ignore_ascii_case(ours.currency.code()));
-        }
-        let missing = count(&self.shop, "commerce.payments WHERE captured_minor > 0").await;
-        let known = ledger.as_object().unwrap().values();
-        let known = known.filter(|theirs| theirs["captured"].as_i64().unwrap() > 0).count();
-        assert_eq!(missing, i64::try_from(known).unwrap(), "payments that captured money");
+        self.peer.check_books(&mut *self.shop.database.conn().await).await;
         self.shop.database.finish().await;
     }
 }
@@ -320,20 +271,20 @@ async fn count(shop: &TestShop, what: &str) -> i64 {
     query.get_result::<Count>(&mut *shop.database.conn().await).await.unwrap().count
 }
 
-fn provider(vendor: Vendor, peer: &str, timeout: Duration) -> Arc<dyn PaymentProvider> {
-    match vendor {
+fn provider(peer: &Peer, timeout: Duration) -> Arc<dyn PaymentProvider> {
+    match peer.vendor {
         Vendor::Stripe => {
             let (back, cancelled) = ("https://shop.example/back", "https://shop.example/cancelled");
-            let mut settings = StripeSettings::new("sk_test_key", back, cancelled);
-            settings.webhook_secrets = vec!["whsec_secret".to_owned()];
-            settings.api_base = peer.to_owned();
+            let mut settings = StripeSettings::new(STRIPE_KEY, back, cancelled);
+            settings.webhook_secrets = vec![STRIPE_WEBHOOKS.to_owned()];
+            settings.api_base = peer.url.clone();
             settings.timeout = timeout;
             Arc::new(StripeProvider::new(settings).unwrap())
         }
         Vendor::Razorpay => {
-            let mut settings = RazorpaySettings::new("rzp_test_key", "key secret");
-            settings.webhook_secrets = vec!["webhook secret".to_owned()];
-            settings.api_base = peer.to_owned();
+            let mut settings = RazorpaySettings::new(RAZORPAY_KEY, RAZORPAY_SECRET);
+            settings.webhook_secrets = vec![RAZORPAY_WEBHOOKS.to_owned()];
+            settings.api_base = peer.url.clone();
             settings.timeout = timeout;
             Arc::new(RazorpayProvider::new(settings).unwrap())
         }

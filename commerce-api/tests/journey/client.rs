@@ -2,11 +2,14 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 use tokio::sync::watch;
+
+use crate::program::PATIENCE;
 
 /// Sends requests to wherever the API listens now. Cheap to clone.
 #[derive(Clone)]
@@ -120,6 +123,22 @@ impl Client {
         let response = request.send().await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         Ok(Got { status, headers, text: response.text().await? })
+    }
+
+    /// Sends the same request until it is answered: again if nobody answers, if the provider did not, and if the same
+    /// request is still being worked on.
+    pub async fn insist(&self, ask: Ask) -> Got {
+        let started = Instant::now();
+        loop {
+            match self.try_send(ask.clone()).await {
+                Ok(got) if matches!(got.status, 502 | 503) => assert!(got.header("retry-after").is_some()),
+                Ok(got) if got.status == 409 && got.json()["code"] == "idempotency_key_in_use" => {}
+                Ok(got) => return got,
+                Err(_) => {}
+            }
+            assert!(started.elapsed() < PATIENCE, "no answer, however often it is sent: {ask:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     pub async fn send(&self, ask: Ask) -> Got {

@@ -10,14 +10,22 @@ use crate::bookkeeping;
 use crate::client::{Ask, Client, address, post};
 use crate::shop::eventually;
 
-/// A transaction that holds every row of a table; whoever wants one of them waits.
+/// A transaction that holds every row of a table, or its writers; whoever wants one of them waits.
 pub struct Hold(AsyncPgConnection);
 
 impl Hold {
     pub async fn on(database: &TestDatabase, table: &str) -> Self {
+        Self::by(database, &format!("SELECT 1 FROM {table} FOR UPDATE")).await
+    }
+
+    /// Holds whoever writes the table.
+    pub async fn writers(database: &TestDatabase, table: &str) -> Self {
+        Self::by(database, &format!("LOCK TABLE {table} IN SHARE MODE")).await
+    }
+
+    async fn by(database: &TestDatabase, lock: &str) -> Self {
         let mut conn = db::connect(database.url()).await.unwrap();
-        let lock = format!("BEGIN; SELECT 1 FROM {table} FOR UPDATE");
-        conn.batch_execute(&lock).await.unwrap();
+        conn.batch_execute(&format!("BEGIN; {lock}")).await.unwrap();
         Self(conn)
     }
 

@@ -15,11 +15,16 @@ mod load;
 mod moto;
 mod pictures;
 mod program;
+#[path = "../peers/providers.rs"]
+mod providers;
 mod shop;
+mod till;
 
 mod canary;
 mod commands;
 mod killed;
+mod killed_money;
+mod killed_money_often;
 mod purchase;
 mod starved;
 mod stopped;

@@ -1,19 +1,21 @@
 //! Takes money that a provider holds, or lets go of it.
 
+use diesel::QueryResult;
 use diesel::result::Error as QueryError;
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 use serde_json::json;
 
 use super::check_payment::PROVIDER_TIMEOUT;
 use super::settle_payment::{SettlePaymentError, settle_payment};
-use super::watch_payment::check_capture;
+use super::watch_payment::check_soon;
 use crate::audit_log::{self, Author, Subject};
 use crate::db::{self, Pool, PoolError, Retryable, TransactionError};
 use crate::ids::{OrderId, PaymentId};
 use crate::money::Money;
 use crate::orders::{self, EventKind};
 use crate::payments::{
-    self, AttemptStatus, Outcome, Payment, PaymentProvider, ProviderError, ProviderName, Providers, in_time,
+    self, AttemptStatus, LockedPayment, Outcome, Payment, PaymentProvider, ProviderError, ProviderName,
+    Providers, in_time,
 };
 use crate::settings::ShopSettings;
 
@@ -71,27 +73,36 @@ impl<E: Into<CapturePaymentError>> From<TransactionError<E>> for CapturePaymentE
     }
 }
 
+/// What staff ask for, and how the request is known again.
+#[derive(Debug, Clone)]
+pub struct OfAuthorized<'a> {
+    /// The payment.
+    pub payment_id: PaymentId,
+    /// Identifies the request: the same request finds what it has done, even if its answer was lost.
+    pub request_key: Option<&'a [u8; 32]>,
+    /// Who asks.
+    pub author: &'a Author,
+}
+
 /// Captures the authorized money of a payment, or the `amount`; the provider lets go of the rest. The request is
 /// recorded before the provider is called, and its answer is settled afterwards, so call it outside of any transaction.
 pub async fn capture_payment(
     pool: &Pool,
     shop: &ShopSettings,
     providers: &Providers,
-    payment_id: PaymentId,
+    wish: OfAuthorized<'_>,
     amount: Option<Money>,
-    author: &Author,
 ) -> Result<Payment, CapturePaymentError> {
-    let begun = db::in_transaction(pool, "begin_capture", async |conn| {
-        begin_capture(conn, payment_id, amount, author).await
-    });
-    let (payment, amount) = begun.await?;
+    let begun =
+        db::in_transaction(pool, "begin_capture", async |conn| begin_capture(conn, &wish, amount).await);
+    let (payment, amount) = match begun.await? {
+        Begun::Ask(payment, amount) => (payment, amount),
+        Begun::Done(payment) => return Ok(payment),
+    };
     let off = || CapturePaymentError::ProviderOff(payment.provider.clone());
     let provider = providers.get(&payment.provider).ok_or_else(off)?;
     let outcome = ask(provider, &payment, amount).await?;
-    let settled = db::in_transaction(pool, "settle_capture", async |conn| {
-        settle_payment(conn, shop, payment_id, outcome.clone(), &author.origin).await
-    });
-    Ok(settled.await?)
+    settle(pool, shop, &wish, outcome).await
 }
 
 /// Captures all that is authorized for an order, before it is shipped.
@@ -104,67 +115,148 @@ pub async fn capture_order(
 ) -> Result<(), CapturePaymentError> {
     let payments = payments::list_for_order(&mut *pool.get().await?, order_id).await?;
     for payment in payments.iter().filter(|payment| payment.status == AttemptStatus::Authorized) {
-        capture_payment(pool, shop, providers, payment.id, None, author).await?;
+        let wish = OfAuthorized { payment_id: payment.id, request_key: None, author };
+        capture_payment(pool, shop, providers, wish, None).await?;
     }
     Ok(())
 }
 
-/// Lets go of the authorized money of a payment. The order waits for another payment.
+/// Lets go of the authorized money of a payment. The order waits for another payment. It is recorded and settled like a
+/// capture.
 pub async fn void_payment(
     pool: &Pool,
     shop: &ShopSettings,
     providers: &Providers,
-    payment_id: PaymentId,
-    author: &Author,
+    wish: OfAuthorized<'_>,
 ) -> Result<Payment, CapturePaymentError> {
-    let payment = payments::find(&mut *pool.get().await?, payment_id).await?;
-    let payment = payment.ok_or(CapturePaymentError::NotFound)?;
-    if payment.status != AttemptStatus::Authorized {
-        return Err(CapturePaymentError::NotAuthorized(payment.status));
-    }
+    let begun = db::in_transaction(pool, "begin_void", async |conn| begin_void(conn, &wish).await);
+    let payment = match begun.await? {
+        Begun::Ask(payment, _) => payment,
+        Begun::Done(payment) => return Ok(payment),
+    };
     let outcome = providers.end(&payment, PROVIDER_TIMEOUT).await?;
-    let settled = db::in_transaction(pool, "settle_void", async |conn| {
-        let voided = settle_payment(conn, shop, payment_id, outcome.clone(), &author.origin).await?;
-        let facts = |status| Some(json!({ "payment_id": payment_id, "status": status }));
-        let (before, after) = (facts(AttemptStatus::Authorized), facts(voided.status));
-        let subject = Subject::Order(voided.order_id);
-        audit_log::record_facts(conn, author, "admin_void_payment", subject, before, after).await?;
-        Ok::<_, SettlePaymentError>(voided)
+    settle(pool, shop, &wish, outcome).await
+}
+
+async fn settle(
+    pool: &Pool,
+    shop: &ShopSettings,
+    wish: &OfAuthorized<'_>,
+    outcome: Outcome,
+) -> Result<Payment, CapturePaymentError> {
+    let settled = db::in_transaction(pool, "settle_authorized", async |conn| {
+        settle_payment(conn, shop, wish.payment_id, outcome.clone(), &wish.author.origin).await
     });
     Ok(settled.await?)
 }
 
-/// Checks the request under the locks and records it.
+/// What comes after a request is recorded.
+enum Begun {
+    /// The provider is asked about this amount.
+    Ask(Payment, Money),
+    /// The same request was carried out before.
+    Done(Payment),
+}
+
+/// Checks a request to capture under the locks, and records it.
 async fn begin_capture(
     conn: &mut AsyncPgConnection,
-    payment_id: PaymentId,
+    wish: &OfAuthorized<'_>,
     amount: Option<Money>,
-    author: &Author,
-) -> Result<(Payment, Money), CapturePaymentError> {
+) -> Result<Begun, CapturePaymentError> {
     conn.transaction(async |conn| {
-        let order_id = payments::order_of(conn, payment_id).await?.ok_or(CapturePaymentError::NotFound)?;
-        let _order = orders::lock(conn, order_id).await?.ok_or(CapturePaymentError::NotFound)?;
-        let payment = payments::lock(conn, payment_id).await?;
-        if payment.status != AttemptStatus::Authorized {
-            return Err(CapturePaymentError::NotAuthorized(payment.status));
+        let payment = lock(conn, wish.payment_id).await?;
+        if payment.succeeded_at.is_some()
+            && was_asked(conn, &payment, EventKind::CaptureRequested, wish).await?
+        {
+            return Ok(Begun::Done(payment.into_payment()));
         }
-        let authorized = Money::new(payment.authorized_minor, payment.currency);
+        let authorized = authorized_money(&payment)?;
         let amount = amount.unwrap_or(authorized);
         if amount.currency != authorized.currency
             || !(1..=authorized.amount_minor).contains(&amount.amount_minor)
         {
             return Err(CapturePaymentError::AmountOutOfRange { amount, authorized });
         }
-        let facts = json!({ "payment_id": payment_id, "amount_minor": amount.amount_minor });
-        orders::record(conn, order_id, EventKind::CaptureRequested, facts.clone(), &author.origin).await?;
-        let before = json!({ "payment_id": payment_id, "authorized_minor": authorized.amount_minor });
-        let (subject, before, after) = (Subject::Order(order_id), Some(before), Some(facts));
-        audit_log::record_facts(conn, author, "admin_capture_payment", subject, before, after).await?;
-        // If the answer is lost, or this process dies before it has settled the answer, the job finds out.
-        check_capture(conn, payment_id).await?;
-        Ok((payment.into_payment(), amount))
+        record(conn, &payment, EventKind::CaptureRequested, "admin_capture_payment", amount, wish).await?;
+        Ok(Begun::Ask(payment.into_payment(), amount))
     })
     .await
+}
+
+/// Checks a request to let go under the locks, and records it.
+async fn begin_void(
+    conn: &mut AsyncPgConnection,
+    wish: &OfAuthorized<'_>,
+) -> Result<Begun, CapturePaymentError> {
+    conn.transaction(async |conn| {
+        let payment = lock(conn, wish.payment_id).await?;
+        let is_over = !payment.status.is_open() && payment.succeeded_at.is_none();
+        if is_over && was_asked(conn, &payment, EventKind::VoidRequested, wish).await? {
+            return Ok(Begun::Done(payment.into_payment()));
+        }
+        let authorized = authorized_money(&payment)?;
+        record(conn, &payment, EventKind::VoidRequested, "admin_void_payment", authorized, wish).await?;
+        Ok(Begun::Ask(payment.into_payment(), authorized))
+    })
+    .await
+}
+
+/// Locks the order and the payment.
+async fn lock(
+    conn: &mut AsyncPgConnection,
+    payment_id: PaymentId,
+) -> Result<LockedPayment, CapturePaymentError> {
+    let order_id = payments::order_of(conn, payment_id).await?.ok_or(CapturePaymentError::NotFound)?;
+    let _order = orders::lock(conn, order_id).await?.ok_or(CapturePaymentError::NotFound)?;
+    Ok(payments::lock(conn, payment_id).await?)
+}
+
+fn authorized_money(payment: &Payment) -> Result<Money, CapturePaymentError> {
+    match payment.status {
+        AttemptStatus::Authorized => Ok(Money::new(payment.authorized_minor, payment.currency)),
+        other => Err(CapturePaymentError::NotAuthorized(other)),
+    }
+}
+
+/// The field of the order's event that identifies the request.
+const REQUEST_KEY: &str = "request_key";
+
+fn text(request_key: &[u8; 32]) -> String {
+    request_key.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Whether this request was recorded before.
+async fn was_asked(
+    conn: &mut AsyncPgConnection,
+    payment: &Payment,
+    kind: EventKind,
+    wish: &OfAuthorized<'_>,
+) -> QueryResult<bool> {
+    let Some(key) = wish.request_key else { return Ok(false) };
+    orders::was_recorded(conn, payment.order_id, kind, (REQUEST_KEY, text(key))).await
+}
+
+/// Records the request before the provider is called. If the answer is lost, or this process dies before it has settled
+/// the answer, the job finds out.
+async fn record(
+    conn: &mut AsyncPgConnection,
+    payment: &Payment,
+    kind: EventKind,
+    operation: &'static str,
+    amount: Money,
+    wish: &OfAuthorized<'_>,
+) -> QueryResult<()> {
+    let facts = json!({ "payment_id": payment.id, "amount_minor": amount.amount_minor });
+    let mut event = facts.clone();
+    if let (Some(key), Some(event)) = (wish.request_key, event.as_object_mut()) {
+        event.insert(REQUEST_KEY.to_owned(), text(key).into());
+    }
+    orders::record(conn, payment.order_id, kind, event, &wish.author.origin).await?;
+    let before = json!({ "payment_id": payment.id, "authorized_minor": payment.authorized_minor });
+    let subject = Subject::Order(payment.order_id);
+    audit_log::record_facts(conn, wish.author, operation, subject, Some(before), Some(facts)).await?;
+    check_soon(conn, payment.id).await
 }
 
 /// Captures. A provider that refuses may have captured before, when its answer was lost: then that counts.

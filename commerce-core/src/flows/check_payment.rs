@@ -11,13 +11,14 @@ use serde_json::json;
 
 use super::settle_payment::{SettlePaymentError, settle_payment};
 use super::watch_payment::{FIRST_PAUSE, LONGEST_PAUSE, NOTICE, enqueue_check, next_time_closed};
-use crate::db::{self, Pool, PoolError, Retryable, TransactionError, current_time};
+use crate::db::{Pool, PoolError, Retryable, current_time};
 use crate::ids::PaymentId;
-use crate::notifications::{NewEmail, Template, enqueue_email};
+use crate::notifications::{Template, enqueue_alert};
+use crate::orders::{self, EventKind};
 use crate::payments::{
     self, AttemptStatus, Payment, PaymentProvider, ProviderError, ProviderName, Providers, in_time,
 };
-use crate::queue::{self, CompleteError, Failure, Lease, LeaseLost};
+use crate::queue::{self, Failure, Lease, LeaseLost};
 use crate::request::Origin;
 use crate::settings::ShopSettings;
 
@@ -46,24 +47,6 @@ pub enum CheckPaymentError {
     /// A statement failed.
     #[error(transparent)]
     Database(#[from] QueryError),
-}
-
-impl From<CompleteError> for CheckPaymentError {
-    fn from(error: CompleteError) -> Self {
-        match error {
-            CompleteError::LeaseLost(lost) => Self::LeaseLost(lost),
-            CompleteError::Database(error) => Self::Database(error),
-        }
-    }
-}
-
-impl From<TransactionError<CheckPaymentError>> for CheckPaymentError {
-    fn from(error: TransactionError<CheckPaymentError>) -> Self {
-        match error {
-            TransactionError::NoConnection(error) => error.into(),
-            TransactionError::RolledBack(error) => error,
-        }
-    }
 }
 
 impl Retryable for CheckPaymentError {
@@ -108,8 +91,7 @@ pub async fn run_check(
     } else {
         None
     };
-    db::in_transaction(pool, "check_payment", async |conn| {
-        queue::complete(conn, lease).await?;
+    queue::complete_with(pool, "check_payment", lease, async |conn: &mut AsyncPgConnection| {
         let payment = match &told {
             Some(outcome) => {
                 settle_payment(conn, shop, payment_id, outcome.clone(), &Origin::system()).await?
@@ -117,10 +99,9 @@ pub async fn run_check(
             None => payments::find(conn, payment_id).await?.ok_or(CheckPaymentError::NotFound(payment_id))?,
         };
         check_again(conn, shop, providers, &payment).await?;
-        Ok::<_, CheckPaymentError>(())
+        Ok(())
     })
-    .await?;
-    Ok(())
+    .await
 }
 
 /// Whether the provider may still take money for the attempt, or the shop may have missed that it did.
@@ -149,7 +130,7 @@ async fn check_again(
     let mut next = now + so_far.clamp(FIRST_PAUSE, LONGEST_PAUSE);
     if let Some(lapses_at) = payment.lapses_at.filter(|_| payment.status == AttemptStatus::Authorized) {
         if lapses_at - NOTICE <= now {
-            alert(conn, shop, payment, lapses_at).await?;
+            tell_lapse(conn, shop, payment, lapses_at).await?;
         } else {
             next = lapses_at - NOTICE;
         }
@@ -157,16 +138,21 @@ async fn check_again(
     enqueue_check(conn, payment.id, next, "").await
 }
 
-/// Alerts the shop, once for the payment.
-async fn alert(
+/// The order shows that its authorization lapses, and the shop gets an alert, once for the payment.
+async fn tell_lapse(
     conn: &mut AsyncPgConnection,
     shop: &ShopSettings,
     payment: &Payment,
     lapses_at: DateTime<Utc>,
 ) -> QueryResult<()> {
+    let Some(order) = orders::lock(conn, payment.order_id).await? else { return Ok(()) };
+    let about = ("payment_id", payment.id.to_string());
+    if orders::was_recorded(conn, order.id, EventKind::AuthorizationLapses, about).await? {
+        return Ok(());
+    }
+    let data = json!({ "payment_id": payment.id, "lapses_at": lapses_at });
+    orders::record(conn, order.id, EventKind::AuthorizationLapses, data, &Origin::system()).await?;
     let Some(alert_email) = &shop.alert_email else { return Ok(()) };
-    let mut alert = NewEmail::about_order(Template::AuthorizationLapsesAlert, payment.order_id, alert_email)
-        .once_a_payment(payment.id);
-    alert.data = json!({ "order_id": payment.order_id, "lapses_at": lapses_at });
-    enqueue_email(conn, alert).await
+    let data = json!({ "order_id": order.id, "lapses_at": lapses_at });
+    enqueue_alert(conn, Template::AuthorizationLapsesAlert, alert_email, data).await
 }

@@ -132,8 +132,7 @@ async fn paid_twice(
     let data = json!({ "refund_id": refund.id, "amount_minor": refund.amount_minor, "reference": reference });
     orders::record(conn, refund.order_id, EventKind::RefundMismatch, data, origin).await?;
     let Some(alert_email) = &shop.alert_email else { return Ok(()) };
-    let alert = NewEmail::refund_alert(Template::RefundMismatchAlert, refund.id, alert_email);
-    enqueue_email(conn, alert.once_an_attempt(&refund.provider_key())).await
+    enqueue_alert(conn, Template::RefundMismatchAlert, alert_email, json!({ "refund_id": refund.id })).await
 }
 
 /// The provider has accepted the refund but not finished it.

@@ -1,10 +1,12 @@
 //! The job `end_payment`: makes sure that the provider takes no money for an attempt that the shop has closed, and lets
 //! go of what was authorized.
 
+use diesel_async::AsyncPgConnection;
+
 use super::check_payment::{CheckPaymentError, PROVIDER_TIMEOUT};
 use super::settle_payment::settle_payment;
 use super::watch_payment::end_later;
-use crate::db::{self, Pool};
+use crate::db::Pool;
 use crate::ids::PaymentId;
 use crate::payments::{self, Outcome, ProviderError, Providers};
 use crate::queue::{self, Lease};
@@ -28,15 +30,13 @@ pub async fn run_end(
         }
         answer => answer?,
     };
-    db::in_transaction(pool, "end_payment", async |conn| {
-        queue::complete(conn, lease).await?;
+    queue::complete_with(pool, "end_payment", lease, async |conn: &mut AsyncPgConnection| {
         let payment = settle_payment(conn, shop, payment_id, outcome.clone(), &Origin::system()).await?;
         // A bank debit takes days. Nobody else asks about an attempt that is closed.
         if matches!(outcome, Outcome::Processing { .. }) && !payment.status.is_open() {
             end_later(conn, &payment).await?;
         }
-        Ok::<_, CheckPaymentError>(())
+        Ok(())
     })
-    .await?;
-    Ok(())
+    .await
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::excess_payment::kept_minor;
 use super::refund_payment::request_refund;
 use crate::inventory::{self, Demand, ReservationStatus, ReserveError, ReservedFor, availability};
-use crate::notifications::{NewEmail, Template, enqueue_email};
+use crate::notifications::{Template, enqueue_alert};
 use crate::orders::{self, CancelReason, EventKind, LockedOrder};
 use crate::payments::{LockedPayment, RefundReason};
 use crate::request::Origin;
@@ -41,9 +41,10 @@ pub(super) async fn settle_late(
     }
     orders::update(conn, order).await?;
     request_refund(conn, payment, payment.captured_minor, RefundReason::LatePayment, origin).await?;
+    // Stock may be locked by now. Whoever has the row of this kind of alert ends without waiting for anything.
     if let Some(alert_email) = &shop.alert_email {
-        let alert = NewEmail::about_order(Template::LatePaymentAlert, order.id, alert_email);
-        enqueue_email(conn, alert.once_a_payment(payment.id)).await?;
+        let data = json!({ "order_id": order.id, "by_hand": payment.is_manual() });
+        enqueue_alert(conn, Template::LatePaymentAlert, alert_email, data).await?;
     }
     Ok(false)
 }

@@ -45,7 +45,7 @@ mod watch_payment;
 pub use crate::orders::CancelledBy;
 pub use begin_payment::{BeginPayment, BeginPaymentError, begin_payment};
 pub use cancel_order::{CancelOrderError, cancel_order};
-pub use capture_payment::{CapturePaymentError, capture_order, capture_payment, void_payment};
+pub use capture_payment::{CapturePaymentError, OfAuthorized, capture_order, capture_payment, void_payment};
 pub use change_email::{confirm_email_change, request_email_change};
 pub use check_payment::{CheckPaymentError, run_check};
 pub use complete_refund::{CompleteRefundError, complete_refund};

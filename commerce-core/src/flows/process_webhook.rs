@@ -8,10 +8,10 @@ use serde_json::json;
 
 use super::settle_webhook::{SettleWebhookError, settle_webhook};
 use crate::audit_log::{self, Author, Subject};
-use crate::db::{self, Pool, PoolError, Retryable, TransactionError, current_time};
+use crate::db::{Pool, PoolError, Retryable, current_time};
 use crate::ids::WebhookId;
 use crate::payments::{self, InboundWebhook, ProviderName, WebhookEvent, WebhookStatus};
-use crate::queue::{self, CompleteError, Failure, Job, Lease, LeaseLost, NewJob};
+use crate::queue::{self, Failure, Job, Lease, LeaseLost, NewJob};
 use crate::settings::ShopSettings;
 
 /// Applies a stored event.
@@ -56,24 +56,6 @@ impl Retryable for ProcessWebhookError {
             Self::Settle(error) => error.is_retryable(),
             Self::Database(error) => error.is_retryable(),
             _ => false,
-        }
-    }
-}
-
-impl From<CompleteError> for ProcessWebhookError {
-    fn from(error: CompleteError) -> Self {
-        match error {
-            CompleteError::LeaseLost(lost) => Self::LeaseLost(lost),
-            CompleteError::Database(error) => Self::Database(error),
-        }
-    }
-}
-
-impl From<TransactionError<ProcessWebhookError>> for ProcessWebhookError {
-    fn from(error: TransactionError<ProcessWebhookError>) -> Self {
-        match error {
-            TransactionError::NoConnection(error) => error.into(),
-            TransactionError::RolledBack(error) => error,
         }
     }
 }
@@ -132,15 +114,15 @@ pub async fn run_webhook(
     let webhook = payments::find_webhook(&mut *pool.get().await?, webhook_id).await?;
     let webhook = webhook.ok_or(ProcessWebhookError::NotFound(webhook_id))?;
     let event: WebhookEvent = serde_json::from_value(webhook.event.clone())?;
-    let applied = db::in_transaction(pool, "process_webhook", async |conn| {
-        queue::complete(conn, lease).await?;
-        if webhook.status == WebhookStatus::Received {
-            settle_webhook(conn, shop, &webhook.provider, &event).await?;
-            payments::set_webhook_status(conn, webhook_id, WebhookStatus::Processed, None).await?;
-        }
-        Ok(())
-    });
-    let error = match applied.await.map_err(ProcessWebhookError::from) {
+    let applied =
+        queue::complete_with(pool, "process_webhook", lease, async |conn: &mut AsyncPgConnection| {
+            if webhook.status == WebhookStatus::Received {
+                settle_webhook(conn, shop, &webhook.provider, &event).await?;
+                payments::set_webhook_status(conn, webhook_id, WebhookStatus::Processed, None).await?;
+            }
+            Ok(())
+        });
+    let error: ProcessWebhookError = match applied.await {
         Ok(()) => {
             measure(pool, &webhook).await;
             return Ok(());
@@ -169,8 +151,7 @@ async fn give_up(
     error: &ProcessWebhookError,
 ) -> Result<(), ProcessWebhookError> {
     let message = error.to_string();
-    db::in_transaction(pool, "give_up_webhook", async |conn| {
-        queue::complete(conn, lease).await?;
+    queue::complete_with(pool, "give_up_webhook", lease, async |conn: &mut AsyncPgConnection| {
         payments::set_webhook_status(conn, webhook_id, WebhookStatus::Failed, Some(&message)).await?;
         Ok::<_, ProcessWebhookError>(())
     })

@@ -12,15 +12,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::complete_refund::{CompleteRefundError, complete_refund};
-use crate::db::{self, Pool, PoolError, Retryable, TransactionError, current_time};
+use crate::db::{Pool, PoolError, Retryable, current_time};
 use crate::ids::RefundId;
-use crate::notifications::{NewEmail, Template, enqueue_email};
+use crate::notifications::{Template, enqueue_alert};
 use crate::orders::{self, EventKind};
 use crate::payments::{
     self, NewRefund, Payment, PaymentProvider, ProviderError, ProviderName, Providers, Refund, RefundOutcome,
     RefundReason, RefundStatus,
 };
-use crate::queue::{self, CompleteError, Failure, Job, JobState, Lease, LeaseLost, NewJob};
+use crate::queue::{self, Failure, Job, JobState, Lease, LeaseLost, NewJob};
 use crate::request::Origin;
 use crate::schema::jobs;
 use crate::settings::ShopSettings;
@@ -78,29 +78,11 @@ pub enum RefundPaymentError {
     Database(#[from] QueryError),
 }
 
-impl From<CompleteError> for RefundPaymentError {
-    fn from(error: CompleteError) -> Self {
-        match error {
-            CompleteError::LeaseLost(lost) => Self::LeaseLost(lost),
-            CompleteError::Database(error) => Self::Database(error),
-        }
-    }
-}
-
 impl From<CompleteRefundError> for RefundPaymentError {
     fn from(error: CompleteRefundError) -> Self {
         match error {
             CompleteRefundError::NotFound(id) => Self::NotFound(id),
             CompleteRefundError::Database(error) => Self::Database(error),
-        }
-    }
-}
-
-impl From<TransactionError<RefundPaymentError>> for RefundPaymentError {
-    fn from(error: TransactionError<RefundPaymentError>) -> Self {
-        match error {
-            TransactionError::NoConnection(error) => error.into(),
-            TransactionError::RolledBack(error) => error,
         }
     }
 }
@@ -180,15 +162,14 @@ pub async fn run_refund(
     } else {
         None
     };
-    let written = db::in_transaction(pool, "complete_refund", async |conn| {
-        queue::complete(conn, lease).await?;
+    queue::complete_with(pool, "complete_refund", lease, async |conn: &mut AsyncPgConnection| {
         if let Some(outcome) = &outcome {
             let refund = complete_refund(conn, shop, refund_id, outcome, &Origin::system()).await?;
             ask_again_later(conn, &refund).await?;
         }
-        Ok::<_, RefundPaymentError>(())
-    });
-    Ok(written.await?)
+        Ok(())
+    })
+    .await
 }
 
 /// A refund of a manual payment is paid by a person, so it stays pending, and the shop gets a mail. It waits
@@ -199,17 +180,16 @@ async fn ask_staff(
     refund: &Refund,
     lease: Lease,
 ) -> Result<(), RefundPaymentError> {
-    let asked = db::in_transaction(pool, "ask_staff_for_refund", async |conn| {
-        queue::complete(conn, lease).await?;
+    queue::complete_with(pool, "ask_staff_for_refund", lease, async |conn: &mut AsyncPgConnection| {
         if let Some(alert_email) = &shop.alert_email
             && refund.status.is_under_way()
         {
-            let mail = NewEmail::refund_alert(Template::RefundByHandAlert, refund.id, alert_email);
-            enqueue_email(conn, mail).await?;
+            let data = json!({ "refund_id": refund.id });
+            enqueue_alert(conn, Template::RefundByHandAlert, alert_email, data).await?;
         }
-        Ok::<_, RefundPaymentError>(())
-    });
-    Ok(asked.await?)
+        Ok(())
+    })
+    .await
 }
 
 /// If the provider has not finished, it is asked again after the time that has passed so far.

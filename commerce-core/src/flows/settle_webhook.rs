@@ -95,7 +95,8 @@ async fn tell_dispute(
     conn.transaction(async |conn| {
         let Some(order_id) = payments::order_of(conn, payment_id).await? else { return Ok(()) };
         let Some(order) = orders::lock(conn, order_id).await? else { return Ok(()) };
-        if orders::was_recorded(conn, order.id, EventKind::PaymentDisputed, event_id).await? {
+        if orders::was_recorded(conn, order.id, EventKind::PaymentDisputed, ("event_id", event_id.to_owned()))
+            .await? {
             return Ok(());
         }
         let Dispute { reference, amount, reason, state, .. } = dispute;

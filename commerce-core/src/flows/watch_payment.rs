@@ -55,9 +55,9 @@ pub(super) async fn check_later(conn: &AsyncPgConnection, payment: &Payment) -> 
     enqueue_check(conn, payment.id, payment.updated_at + FIRST_PAUSE, "").await
 }
 
-/// Has an authorized attempt asked about a minute after its capture began, because the answer may be lost. It is a job
-/// beside the one that comes before the authorization lapses.
-pub(super) async fn check_capture(conn: &mut AsyncPgConnection, id: PaymentId) -> QueryResult<()> {
+/// Has an authorized attempt asked about a minute after its capture or its end was asked for, because the answer may be
+/// lost. It is a job beside the one that comes before the authorization lapses.
+pub(super) async fn check_soon(conn: &mut AsyncPgConnection, id: PaymentId) -> QueryResult<()> {
     let now = current_time(conn).await?;
     enqueue_check(conn, id, now + FIRST_PAUSE, ":capture").await
 }

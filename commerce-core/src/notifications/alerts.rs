@@ -1,4 +1,4 @@
-//! Alerts to the shop about money that went wrong: at most one mail of a kind in an hour.
+//! All alerts to the shop about money: at most one mail of a kind in an hour.
 //!
 //! Whoever tries stolen cards makes payments fail by the hundred, and a provider that is down refuses every
 //! refund. The first alert of an hour is mailed at once. The next one becomes the mail of the following hour,

@@ -10,10 +10,7 @@
 //! | `order_received`, `order_confirmed`, `order_shipped` | the order |
 //! | `order_cancelled` | the version of the order, because a reinstated order may be cancelled again |
 //! | `payment_refunded` | the refund |
-//! | `late_payment_alert`, `authorization_lapses_alert` | the payment |
-//! | `refund_by_hand_alert` | the refund |
-//! | `refund_mismatch_alert` | the attempt at the refund |
-//! | `payment_failed_alert`, `payment_mismatch_alert`, `dispute_alert`, `refund_failed_alert` | the hour (`alerts.rs`) |
+//! | an alert to the shop | the hour (`alerts.rs`) |
 
 use std::fmt::Display;
 

@@ -12,7 +12,7 @@ use super::dedupe::{once_each, once_for};
 use super::{Recipient, SendEmail, Template};
 use crate::db::Prepared;
 use crate::email_address::EmailAddress;
-use crate::ids::{CodeId, EmailId, OrderId, PaymentId, RefundId, UserId};
+use crate::ids::{CodeId, EmailId, OrderId, RefundId, UserId};
 use crate::queue;
 use crate::schema::emails;
 
@@ -63,11 +63,6 @@ impl NewEmail {
         Self::new(Template::PaymentRefunded, refund_id, recipient, json!({ "refund_id": refund_id }))
     }
 
-    /// A mail to the shop about a refund that needs attention.
-    pub fn refund_alert(template: Template, refund_id: RefundId, recipient: &EmailAddress) -> Self {
-        Self::new(template, refund_id, recipient, json!({ "refund_id": refund_id }))
-    }
-
     /// Sends the mail once for each version of its account or order.
     pub fn once_a_version(self, version: i32) -> Self {
         self.once_each(version)
@@ -81,16 +76,6 @@ impl NewEmail {
     /// Sends the mail once for each code that is mailed to another address.
     pub fn once_a_code(self, code: CodeId) -> Self {
         self.once_each(code)
-    }
-
-    /// Sends the mail once for the payment. An order may have several payments.
-    pub fn once_a_payment(self, payment: PaymentId) -> Self {
-        Self { dedupe_key: once_for(self.template, payment), ..self }
-    }
-
-    /// Sends the mail once for each attempt at the refund. The provider is given the same key.
-    pub fn once_an_attempt(self, provider_key: &str) -> Self {
-        Self { dedupe_key: once_for(self.template, provider_key), ..self }
     }
 
     fn once_each(self, part: impl std::fmt::Display) -> Self {

@@ -13,10 +13,10 @@ use super::render::{Rendered, render};
 use super::{Mail, Mailer, SendMailError, Sender, Template, facts, order_mails};
 use crate::accounts::one_time_code::{CODE_TTL, GUESSES_MAX, derive_code};
 use crate::accounts::{RESET_LINK_TTL, SecretKey, derive_reset_token};
-use crate::db::{self, Pool, PoolError, Retryable, TransactionError};
+use crate::db::{self, Pool, PoolError, Retryable};
 use crate::email_address::EmailAddress;
 use crate::ids::{CodeId, EmailId, OrderId, RefundId, UserId};
-use crate::queue::{self, CompleteError, Failure, Job, Lease, LeaseLost};
+use crate::queue::{self, Failure, Job, Lease, LeaseLost};
 use crate::schema::{emails, one_time_codes};
 
 /// Renders and sends one mail.
@@ -82,24 +82,6 @@ impl Retryable for SendEmailError {
     }
 }
 
-impl From<CompleteError> for SendEmailError {
-    fn from(error: CompleteError) -> Self {
-        match error {
-            CompleteError::LeaseLost(lost) => Self::LeaseLost(lost),
-            CompleteError::Database(error) => Self::Database(error),
-        }
-    }
-}
-
-impl From<TransactionError<SendEmailError>> for SendEmailError {
-    fn from(error: TransactionError<SendEmailError>) -> Self {
-        match error {
-            TransactionError::NoConnection(error) => Self::NoConnection(error),
-            TransactionError::RolledBack(error) => error,
-        }
-    }
-}
-
 impl From<SendEmailError> for Failure {
     fn from(error: SendEmailError) -> Self {
         match error {
@@ -130,8 +112,7 @@ pub async fn send_email(
         Written::Done => SentEmail::AlreadySent,
         Written::Pointless => SentEmail::Pointless,
     };
-    db::in_transaction(pool, "send_email", async |conn| {
-        queue::complete(conn, lease).await?;
+    queue::complete_with(pool, "send_email", lease, async |conn: &mut AsyncPgConnection| {
         let row = emails::table.find(email_id);
         match outcome {
             SentEmail::Sent => {
@@ -140,10 +121,9 @@ pub async fn send_email(
             SentEmail::Pointless => diesel::delete(row).execute(conn).await?,
             SentEmail::AlreadySent => 0,
         };
-        Ok::<_, SendEmailError>(outcome)
+        Ok(outcome)
     })
     .await
-    .map_err(SendEmailError::from)
 }
 
 #[derive(Queryable, Selectable)]
@@ -238,14 +218,18 @@ async fn compose(
         | Template::OrderAuthorized
         | Template::OrderConfirmed
         | Template::OrderCancelled
-        | Template::OrderShipped
-        | Template::LatePaymentAlert => {
+        | Template::OrderShipped => {
             let OfOrder { order_id } = parsed(data)?;
             let Some(order) = facts::order(conn, order_id).await? else { return Ok(None) };
             if order_mails::is_pointless(conn, template, order_id).await? {
                 return Ok(None);
             }
             context! { shop, order }
+        }
+        Template::LatePaymentAlert => {
+            let OfLatePayment { order_id, by_hand } = parsed(data)?;
+            let Some(order) = facts::order(conn, order_id).await? else { return Ok(None) };
+            context! { shop, order, by_hand, more }
         }
         Template::PaymentFailedAlert => {
             let OfFailure { order_id, provider, amount, code } = parsed(data)?;
@@ -260,7 +244,7 @@ async fn compose(
         Template::AuthorizationLapsesAlert => {
             let OfAuthorization { order_id, lapses_at } = parsed(data)?;
             let Some(order) = facts::order(conn, order_id).await? else { return Ok(None) };
-            context! { shop, order, lapses_at => facts::moment(lapses_at) }
+            context! { shop, order, lapses_at => facts::moment(lapses_at), more }
         }
         Template::DisputeAlert => {
             let OfDispute { order_id, amount, reason, state } = parsed(data)?;
@@ -293,6 +277,14 @@ struct OfUser {
 #[derive(Deserialize)]
 struct OfOrder {
     order_id: OrderId,
+}
+
+#[derive(Deserialize)]
+struct OfLatePayment {
+    order_id: OrderId,
+    /// Not in mails of earlier versions.
+    #[serde(default)]
+    by_hand: bool,
 }
 
 #[derive(Deserialize)]

@@ -41,7 +41,8 @@ text_enum! {
         OrderShipped = "order_shipped",
         /// `refund_id`: money goes back.
         PaymentRefunded = "payment_refunded",
-        /// `order_id`, to the shop: money came for a cancelled order that could not be brought back, and goes back.
+        /// `order_id` and `by_hand`, to the shop: money came for a cancelled order that could not be brought back. It goes
+        /// back, and `by_hand` says that staff must see to it.
         LatePaymentAlert = "late_payment_alert",
         /// `order_id`, `provider`, `amount` and `code`, to the shop: a provider refused a payment.
         PaymentFailedAlert = "payment_failed_alert",

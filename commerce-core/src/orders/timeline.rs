@@ -21,8 +21,12 @@ text_enum! {
         PaymentStarted = "payment_started",
         /// A provider holds money for the order and has not taken it yet.
         PaymentAuthorized = "payment_authorized",
+        /// A provider soon lets go of the money that it holds.
+        AuthorizationLapses = "authorization_lapses",
         /// Authorized money is being captured.
         CaptureRequested = "capture_requested",
+        /// Authorized money is being let go.
+        VoidRequested = "void_requested",
         /// A payment brought money in.
         PaymentSucceeded = "payment_succeeded",
         /// The provider refused a payment.
@@ -120,14 +124,14 @@ pub(crate) async fn record(
     Ok(())
 }
 
-/// Whether an event of this kind was recorded about the provider's event with this id (`event_id` in its data).
+/// Whether an event of this kind was recorded with this text in this field of its data.
 pub(crate) async fn was_recorded(
     conn: &mut AsyncPgConnection,
     order_id: OrderId,
     kind: EventKind,
-    event_id: &str,
+    (field, text): (&'static str, String),
 ) -> QueryResult<bool> {
-    let about_it = sql::<Bool>("data ->> 'event_id' = ").bind::<Text, _>(event_id);
+    let about_it = sql::<Bool>("data ->> ").bind::<Text, _>(field).sql(" = ").bind::<Text, _>(text);
     let recorded = order_events::table
         .filter(order_events::order_id.eq(order_id))
         .filter(order_events::kind.eq(kind))

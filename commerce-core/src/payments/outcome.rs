@@ -127,3 +127,13 @@ pub enum RefundOutcome {
         code: String,
     },
 }
+
+impl RefundOutcome {
+    /// The outcome of a refund after these attempts, the last one last: it has succeeded if any of them has, and failed
+    /// only if none is pending. `None` without attempts.
+    pub(super) fn of_attempts(attempts: Vec<Self>) -> Option<Self> {
+        let succeeded = attempts.iter().find(|attempt| matches!(attempt, Self::Succeeded { .. }));
+        let pending = attempts.iter().find(|attempt| matches!(attempt, Self::Pending { .. }));
+        succeeded.or(pending).or(attempts.last()).cloned()
+    }
+}

@@ -61,6 +61,11 @@ impl ProviderError {
         Self::Refused { provider, cause: Cause::from(cause.into()) }
     }
 
+    /// The provider knows nothing of an attempt that somebody confirms.
+    pub(super) fn unknown_attempt(provider: ProviderName) -> Self {
+        Self::unreachable(provider, "it does not know this attempt: the request to pay must be repeated")
+    }
+
     /// The details of a confirmation are wrong.
     pub fn invalid_details(provider: ProviderName, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::InvalidDetails { provider, cause: Cause::from(cause.into()) }

@@ -58,11 +58,15 @@ impl Answer {
 
 /// An answer that leaves open what was done, or that asks to come back later.
 #[derive(Debug)]
-struct NoAnswer(StatusCode);
+struct NoAnswer {
+    status: StatusCode,
+    /// It is the kept answer to an earlier request with the same key.
+    is_kept: bool,
+}
 
 impl fmt::Display for NoAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
+        match self.status {
             StatusCode::UNAUTHORIZED => f.write_str("it does not accept the API key (HTTP 401)"),
             status => write!(f, "it answered HTTP {}", status.as_u16()),
         }
@@ -70,6 +74,16 @@ impl fmt::Display for NoAnswer {
 }
 
 impl Error for NoAnswer {}
+
+/// Whether the provider keeps this error of its own as the answer to the request's key. The first request with the key
+/// has ended, whatever it did, and the key will never get another answer.
+pub(super) fn is_kept(error: &ProviderError) -> bool {
+    let ProviderError::Unreachable { cause, .. } = error else { return false };
+    cause.downcast_ref::<NoAnswer>().is_some_and(|answer| answer.is_kept)
+}
+
+/// The header of an answer that was kept.
+const KEPT: &str = "idempotent-replayed";
 
 /// Sends requests to one provider.
 #[derive(Debug, Clone)]
@@ -141,6 +155,7 @@ impl ProviderHttp {
         };
         let response = self.client.execute(request).await.map_err(lost)?;
         let (status, pause) = (response.status(), pause_asked_for(response.headers()));
+        let is_kept = status.is_server_error() && response.headers().contains_key(KEPT);
         let body = response.bytes().await.map_err(lost)?;
         let is_answer = status.is_success()
             || status.is_client_error()
@@ -151,8 +166,8 @@ impl ProviderHttp {
         if is_answer {
             return Ok(Answer { status, body });
         }
-        let pause = Some(pause).filter(|_| status != StatusCode::UNAUTHORIZED);
-        Err((ProviderError::unreachable(self.provider.clone(), NoAnswer(status)), pause))
+        let pause = Some(pause).filter(|_| status != StatusCode::UNAUTHORIZED && !is_kept);
+        Err((ProviderError::unreachable(self.provider.clone(), NoAnswer { status, is_kept }), pause))
     }
 }
 

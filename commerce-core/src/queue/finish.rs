@@ -8,7 +8,7 @@ use diesel::sql_types::{BigInt, Bool, Int4, Text, Uuid as SqlUuid};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 
 use super::{JobState, Lease};
-use crate::db::Retryable;
+use crate::db::{self, Pool, PoolError, Retryable, TransactionBody, TransactionError};
 use crate::ids::{JobId, LeaseToken};
 use crate::schema::jobs;
 
@@ -42,6 +42,27 @@ pub async fn complete(conn: &mut AsyncPgConnection, lease: Lease) -> Result<(), 
         0 => Err(LeaseLost.into()),
         _ => Ok(()),
     }
+}
+
+/// Runs the effect of a job in a transaction that completes the job first. Like [`db::in_transaction`] otherwise.
+pub async fn complete_with<F, R, E>(pool: &Pool, name: &'static str, lease: Lease, effect: F) -> Result<R, E>
+where
+    for<'r> F: AsyncFnOnce(&'r mut AsyncPgConnection) -> Result<R, E>
+        + TransactionBody<&'r mut AsyncPgConnection, Result<R, E>, Fut: Send>
+        + Clone
+        + Send,
+    E: From<PoolError> + From<LeaseLost> + From<QueryError> + Retryable + Send,
+    R: Send,
+{
+    let body = async move |conn: &mut AsyncPgConnection| match complete(conn, lease).await {
+        Ok(()) => effect(conn).await,
+        Err(CompleteError::LeaseLost(lost)) => Err(lost.into()),
+        Err(CompleteError::Database(error)) => Err(error.into()),
+    };
+    db::in_transaction(pool, name, body).await.map_err(|error| match error {
+        TransactionError::NoConnection(error) => error.into(),
+        TransactionError::RolledBack(error) => error,
+    })
 }
 
 /// Ends a failed attempt. The job is due again after this time, or dead if there is none. Changes nothing if

@@ -23,6 +23,6 @@ pub use dead_letters::{
 pub use enqueue::{Job, NewJob, enqueue, enqueue_after, enqueue_all};
 pub use failure::Failure;
 pub(crate) use finish::end_attempt;
-pub use finish::{CompleteError, LeaseLost, complete, release, renew};
+pub use finish::{CompleteError, LeaseLost, complete, complete_with, release, renew};
 pub use states::{QueueState, queue_states};
 pub use wake::{WAKE_CHANNEL, Waker};

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use commerce_core::audit_log::Author;
 use commerce_core::flows::{
-    self, CancelledBy, CapturePaymentError, CheckPayment, EndPayment, begin_payment, cancel_order,
-    expire_orders,
+    self, CancelledBy, CapturePaymentError, CheckPayment, EndPayment, OfAuthorized, begin_payment,
+    cancel_order, expire_orders,
 };
 use commerce_core::ids::{OrderId, PaymentId};
 use commerce_core::jobs::{self, Job};
@@ -60,7 +60,14 @@ impl Shop {
     async fn capture(&self, id: PaymentId, amount: Option<i64>) -> Result<Payment, CapturePaymentError> {
         let amount = amount.map(|minor| Money::new(minor, Currency::USD));
         let (pool, author) = (self.db.pool(), author());
-        flows::capture_payment(pool, &self.settings, &self.providers, id, amount, &author).await
+        let wish = OfAuthorized { payment_id: id, request_key: None, author: &author };
+        flows::capture_payment(pool, &self.settings, &self.providers, wish, amount).await
+    }
+
+    async fn void(&self, id: PaymentId, key: Option<[u8; 32]>) -> Result<Payment, CapturePaymentError> {
+        let author = author();
+        let wish = OfAuthorized { payment_id: id, request_key: key.as_ref(), author: &author };
+        flows::void_payment(self.db.pool(), &self.settings, &self.providers, wish).await
     }
 
     /// Claims a due job of this kind.
@@ -125,6 +132,12 @@ async fn authorized_money_holds_the_order_until_it_is_captured() {
     shop.db.finish().await;
 }
 
+/// How many mails with this template there are.
+async fn alerts(db: &TestDatabase, template: &str) -> usize {
+    let rows = format!("SELECT 1 FROM commerce.emails WHERE template = '{template}'");
+    diesel_async::RunQueryDsl::execute(diesel::sql_query(rows), &mut db.conn().await).await.unwrap()
+}
+
 #[tokio::test]
 async fn the_rest_of_a_partial_capture_is_let_go_and_remains_due() {
     let shop = Shop::new().await;
@@ -152,11 +165,10 @@ async fn the_rest_of_a_partial_capture_is_let_go_and_remains_due() {
 async fn what_is_let_go_can_be_paid_again_until_the_order_expires() {
     let shop = Shop::new().await;
     let (id, payment) = shop.authorized(json!({})).await;
-    let voided =
-        flows::void_payment(shop.db.pool(), &shop.settings, &shop.providers, payment.id, &author()).await;
-    assert_eq!(voided.unwrap().status, AttemptStatus::Expired);
-    let again =
-        flows::void_payment(shop.db.pool(), &shop.settings, &shop.providers, payment.id, &author()).await;
+    let key = Some([1; 32]);
+    assert_eq!(shop.void(payment.id, key).await.unwrap().status, AttemptStatus::Expired);
+    assert_eq!(shop.void(payment.id, key).await.unwrap().status, AttemptStatus::Expired, "the same request");
+    let again = shop.void(payment.id, Some([2; 32])).await;
     assert!(matches!(again, Err(CapturePaymentError::NotAuthorized(AttemptStatus::Expired))), "{again:?}");
     let waits = order(&shop.db, id).await;
     assert_eq!((waits.payment_status, waits.authorized_minor), (PaymentStatus::Unpaid, 0));
@@ -188,8 +200,11 @@ async fn an_authorization_is_let_go_when_its_order_is_cancelled_or_when_it_comes
 async fn the_shop_is_told_a_day_before_an_authorization_lapses_and_then_the_order_expires() {
     let shop = Shop::new().await;
     let (id, _) = shop.authorized(json!({})).await;
-    shop.db.shift_clock(DAY * 4 + Duration::from_secs(60)).await;
-    shop.check().await;
+    for hours in [0, 2, 4] {
+        shop.db.shift_clock(DAY * 4 + Duration::from_secs(60 + hours * 3600)).await;
+        shop.check().await;
+    }
+    assert_eq!(alerts(&shop.db, "authorization_lapses_alert").await, 1, "once for the payment");
     assert_eq!(shop.expire().await, 0);
     shop.db.shift_clock(DAY * 5 + Duration::from_secs(60)).await;
     assert_eq!(shop.expire().await, 1);

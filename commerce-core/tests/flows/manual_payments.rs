@@ -103,7 +103,9 @@ async fn a_manual_payment_brings_an_expired_order_back_or_has_to_be_paid_back() 
     );
     assert_eq!(run_refunds(&db, &shop).await, 2);
     assert_eq!(run_refunds(&db, &shop).await, 0, "nobody is asked again");
-    assert_eq!(mails(&db, "refund_by_hand_alert").await, 2);
+    assert_eq!(mails(&db, "refund_by_hand_alert").await, 2, "the second one is told of in the next hour");
+    let by_hand = "late_payment_alert' AND data ->> 'by_hand' = 'true";
+    assert_eq!(mails(&db, by_hand).await, 1, "nobody but staff sends it back");
     let breaches = commerce_core::audit::verify(&mut *db.conn().await).await.unwrap();
     assert_eq!(breaches, []);
     let waiting =

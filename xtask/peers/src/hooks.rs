@@ -104,8 +104,9 @@ impl Hooks {
 
     /// Sends until the answer is 2xx, but only a few times.
     async fn send(&self, hook: Hook) {
-        let Some(target) = lock(&self.target).clone() else { return };
         for pause in [1, 2, 4, 8] {
+            // It may be another address by now.
+            let Some(target) = lock(&self.target).clone() else { return };
             match post(&target, &hook).await {
                 Ok(200..=299) => return,
                 Ok(status) => eprintln!("the shop answered {status} to {} {}", hook.kind, hook.id),

@@ -4,6 +4,7 @@
 mod call;
 mod faults;
 mod hooks;
+mod keeping;
 pub mod razorpay;
 mod server;
 mod signature;

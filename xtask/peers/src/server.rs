@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use poem::listener::{Acceptor as _, Listener as _, TcpListener};
@@ -19,7 +18,7 @@ use crate::hooks::{Delivery, Hooks};
 pub(crate) trait Peer: Send + Sync + 'static {
     fn answer(&self, call: &Call) -> Reply;
 
-    /// The answer was lost on the way: an error took its place.
+    /// An error took the place of the answer, and stays there.
     fn spoil(&self, call: &Call);
 
     fn faults(&self) -> &Faults;
@@ -46,7 +45,7 @@ impl RunningPeer {
         let address = address.context("a listener has an address")?;
         let endpoint = poem::endpoint::make(move |request| {
             let peer = Arc::clone(&peer);
-            async move { serve(peer.as_ref(), request).await }
+            async move { serve(peer, request).await }
         });
         let server = tokio::spawn(async move {
             if let Err(error) = Server::new_with_acceptor(acceptor).run(endpoint).await {
@@ -73,10 +72,7 @@ impl Drop for RunningPeer {
     }
 }
 
-/// Longer than anybody waits.
-const FOR_EVER: Duration = Duration::from_secs(3600);
-
-async fn serve(peer: &dyn Peer, mut request: Request) -> Response {
+async fn serve(peer: Arc<dyn Peer>, mut request: Request) -> Response {
     let body = request.take_body().into_bytes().await.unwrap_or_default();
     let path = request.uri().path().split('/').filter(|part| !part.is_empty()).map(str::to_owned);
     let query = request.uri().query().unwrap_or_default();
@@ -88,23 +84,31 @@ async fn serve(peer: &dyn Peer, mut request: Request) -> Response {
         body,
     };
     if call.path.first().is_some_and(|first| first == "_peer") {
-        return respond(control(peer, &call));
+        return respond(control(peer.as_ref(), &call));
     }
     let error = |status| Reply::json(status, &json!({ "error": { "type": "api_error" } }));
     let reply = match peer.faults().take(&call.operation()) {
         None => peer.answer(&call),
         Some(Fault::HangBefore) => {
-            tokio::time::sleep(FOR_EVER).await;
-            error(503)
+            // A task of its own, which goes on when the connection is gone.
+            let work = tokio::spawn(async move {
+                peer.faults().hang().await;
+                peer.answer(&call)
+            });
+            work.await.unwrap_or_else(|_| error(500))
         }
         Some(Fault::HangAfter) => {
-            peer.answer(&call);
-            tokio::time::sleep(FOR_EVER).await;
-            error(503)
+            let reply = peer.answer(&call);
+            peer.faults().hang().await;
+            reply
         }
         Some(Fault::ErrorBefore) => error(503),
         Some(Fault::ErrorAfter) => {
             peer.answer(&call);
+            peer.spoil(&call);
+            error(500)
+        }
+        Some(Fault::ErrorKept) => {
             peer.spoil(&call);
             error(500)
         }

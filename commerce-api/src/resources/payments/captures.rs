@@ -1,6 +1,6 @@
 //! `/payments/{id}/capture` and `/void`: staff take authorized money, or let go of it.
 
-use commerce_core::flows::{CapturePaymentError, capture_payment, void_payment};
+use commerce_core::flows::{CapturePaymentError, OfAuthorized, capture_payment, void_payment};
 use commerce_core::idempotency::IdempotentRequest;
 use commerce_core::ids::PaymentId;
 use commerce_core::payments::{self, ProviderError};
@@ -40,8 +40,10 @@ impl Captures {
         let amount = body.value.amount.as_ref().map(|amount| amount.checked("/amount")).transpose()?;
         let request = key.request(&staff, body.raw());
         let (state, id, author) = (self.0.clone(), PaymentId(id.0), staff.author());
+        let key = request.as_ref().map(|request| *request.scope());
         let capture = async move {
-            capture_payment(&state.pool, &state.shop, &state.providers, id, amount, &author).await
+            let wish = OfAuthorized { payment_id: id, request_key: key.as_ref(), author: &author };
+            capture_payment(&state.pool, &state.shop, &state.providers, wish, amount).await
         };
         self.once("capture_payment", request, capture).await
     }
@@ -58,7 +60,11 @@ impl Captures {
     ) -> Result<Okay<Payment>, Refused<CapturePaymentError>> {
         let request = key.request(&staff, b"");
         let (state, id, author) = (self.0.clone(), PaymentId(id.0), staff.author());
-        let void = async move { void_payment(&state.pool, &state.shop, &state.providers, id, &author).await };
+        let key = request.as_ref().map(|request| *request.scope());
+        let void = async move {
+            let wish = OfAuthorized { payment_id: id, request_key: key.as_ref(), author: &author };
+            void_payment(&state.pool, &state.shop, &state.providers, wish).await
+        };
         self.once("void_payment", request, void).await
     }
 }

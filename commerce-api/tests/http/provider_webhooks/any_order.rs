@@ -13,18 +13,20 @@ use crate::shop::{ask, get};
 
 /// What happens to a payment.
 #[derive(Debug, Clone)]
-enum Step {
+pub(super) enum Step {
     /// A webhook arrives.
     Event(Hook),
     /// The shopper's browser comes back.
     Confirm(Value),
     /// The order's time has run out.
     Expire,
+    /// Staff capture with this token, if the shop has heard that there is something to capture.
+    Capture(String),
 }
 
 /// When webhooks are applied.
 #[derive(Debug, Clone, Copy)]
-enum Worker {
+pub(super) enum Worker {
     AtOnce,
     /// After all steps, so that the events of one order wait together.
     Later,
@@ -48,16 +50,29 @@ async fn in_every_order_with(
     expected: End,
     events_expected: usize,
 ) {
-    let till = Till::new(vendor).await;
+    in_every_order_at(Till::new(vendor).await, workers, act, expected, events_expected).await;
+}
+
+pub(super) async fn in_every_order_at(
+    till: Till,
+    workers: &[Worker],
+    act: impl Fn(&Till, &str) -> Value,
+    expected: End,
+    events_expected: usize,
+) {
     let mut sales = Vec::new();
     for &worker in workers {
         let (mut next, mut orders) = (0, usize::MAX);
         while next < orders {
             let sale = till.sale().await;
-            let before = till.hooks().all().len();
+            let before = till.peer.hooks().all().len();
             let details = act(&till, &sale.reference);
-            let (telling, silent): (Vec<Hook>, Vec<Hook>) =
-                till.hooks().all().drain(before..).partition(|hook| !SILENT.contains(&hook.kind.as_str()));
+            let (telling, silent): (Vec<Hook>, Vec<Hook>) = till
+                .peer
+                .hooks()
+                .all()
+                .drain(before..)
+                .partition(|hook| !SILENT.contains(&hook.kind.as_str()));
             assert_eq!(telling.len(), events_expected, "{telling:?}");
             for hook in &silent {
                 till.deliver(hook).await;
@@ -66,7 +81,8 @@ async fn in_every_order_with(
             steps.extend([Step::Confirm(details), Step::Expire]);
             orders = (1..=steps.len()).product();
             let steps = permutation(steps, next);
-            take(&till, &sale, &steps, worker).await;
+            // In the end, the order's time has run out again.
+            take(&till, &sale, &steps, worker, &[Step::Expire]).await;
             assert_eq!(till.end(&sale).await, expected, "{worker:?} {steps:#?}");
             sales.push(sale);
             next += 1;
@@ -82,10 +98,10 @@ async fn in_every_order_with(
 /// Events without an effect: the shopper may take another card, or another event says more.
 const SILENT: [&str; 2] = ["payment_intent.payment_failed", "payment_intent.processing"];
 
-/// Takes the steps in this order, then all events once more, and then the order's time has run out again.
-async fn take(till: &Till, sale: &Sale, steps: &[Step], worker: Worker) {
+/// Takes the steps in this order, then all events once more, and then these last ones.
+pub(super) async fn take(till: &Till, sale: &Sale, steps: &[Step], worker: Worker, last: &[Step]) {
     let again = steps.iter().filter(|step| matches!(step, Step::Event(_)));
-    for step in steps.iter().chain(again).chain([&Step::Expire]) {
+    for step in steps.iter().chain(again).chain(last) {
         match step {
             Step::Event(hook) => till.deliver(hook).await,
             Step::Confirm(details) => {
@@ -93,6 +109,10 @@ async fn take(till: &Till, sale: &Sale, steps: &[Step], worker: Worker) {
                 assert_eq!(confirmed.status, 200, "{}", confirmed.text);
             }
             Step::Expire => till.expire(&sale.order, Duration::from_secs(1)).await,
+            Step::Capture(admin) => {
+                let captured = till.capture(sale, admin, "capture").await;
+                assert!(matches!(captured.status.as_u16(), 200 | 409), "{}", captured.text);
+            }
         }
         if matches!(worker, Worker::AtOnce) {
             till.work().await;
@@ -102,7 +122,7 @@ async fn take(till: &Till, sale: &Sale, steps: &[Step], worker: Worker) {
 }
 
 /// The permutation with this number.
-fn permutation(mut steps: Vec<Step>, mut number: usize) -> Vec<Step> {
+pub(super) fn permutation(mut steps: Vec<Step>, mut number: usize) -> Vec<Step> {
     let mut taken = Vec::with_capacity(steps.len());
     while !steps.is_empty() {
         taken.push(steps.remove(number % (steps.len())));
@@ -112,7 +132,7 @@ fn permutation(mut steps: Vec<Step>, mut number: usize) -> Vec<Step> {
 }
 
 /// Staff have every event applied once more.
-async fn replay(till: &Till) {
+pub(super) async fn replay(till: &Till) {
     let (_, admin) = till.shop.login(Role::Admin).await;
     let mut cursor = String::new();
     loop {
@@ -131,7 +151,7 @@ async fn replay(till: &Till) {
     till.work().await;
 }
 
-fn nothing(done: bool) -> Value {
+pub(super) fn nothing(done: bool) -> Value {
     assert!(done);
     Value::Null
 }
@@ -139,8 +159,8 @@ fn nothing(done: bool) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_paid_session_of_stripe() {
     let pay = |till: &Till, session: &str| {
-        nothing(till.stripe.decline(session));
-        nothing(till.stripe.pay(session))
+        nothing(till.peer.stripe.decline(session));
+        nothing(till.peer.stripe.pay(session))
     };
     in_every_order(Vendor::Stripe, pay, End::paid(), 2).await;
 }
@@ -148,7 +168,7 @@ async fn a_paid_session_of_stripe() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_payment_with_stripe() {
     let pay = |till: &Till, session: &str| {
-        nothing(till.stripe.pay_slowly(session) && till.stripe.settle_slow(session, true))
+        nothing(till.peer.stripe.pay_slowly(session) && till.peer.stripe.settle_slow(session, true))
     };
     in_every_order(Vendor::Stripe, pay, End::paid(), 3).await;
 }
@@ -156,7 +176,7 @@ async fn a_slow_payment_with_stripe() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_payment_with_stripe_that_fails() {
     let fail = |till: &Till, session: &str| {
-        nothing(till.stripe.pay_slowly(session) && till.stripe.settle_slow(session, false))
+        nothing(till.peer.stripe.pay_slowly(session) && till.peer.stripe.settle_slow(session, false))
     };
     in_every_order(Vendor::Stripe, fail, End::unpaid("failed"), 2).await;
 }
@@ -164,22 +184,22 @@ async fn a_slow_payment_with_stripe_that_fails() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_of_stripe_that_nobody_pays() {
     let leave = |till: &Till, session: &str| {
-        nothing(till.stripe.decline(session));
-        nothing(till.stripe.expire(session))
+        nothing(till.peer.stripe.decline(session));
+        nothing(till.peer.stripe.expire(session))
     };
     in_every_order(Vendor::Stripe, leave, End::unpaid("expired"), 2).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_captured_payment_with_razorpay() {
-    let pay = |till: &Till, order: &str| till.razorpay.pay(order).unwrap();
+    let pay = |till: &Till, order: &str| till.peer.razorpay.pay(order).unwrap();
     in_every_order(Vendor::Razorpay, pay, End::paid(), 3).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_payment_with_razorpay() {
     let fail = |till: &Till, order: &str| {
-        till.razorpay.decline(order).unwrap();
+        till.peer.razorpay.decline(order).unwrap();
         Value::Null
     };
     in_every_order(Vendor::Razorpay, fail, End::unpaid("failed"), 1).await;
@@ -192,8 +212,8 @@ mod long_tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn a_failed_payment_with_razorpay_that_succeeds_late() {
         let fail_then_pay = |till: &Till, order: &str| {
-            let failed = till.razorpay.decline(order).unwrap();
-            nothing(till.razorpay.settle_slow(&failed, true))
+            let failed = till.peer.razorpay.decline(order).unwrap();
+            nothing(till.peer.razorpay.settle_slow(&failed, true))
         };
         let workers = [Worker::AtOnce];
         in_every_order_with(&workers, Vendor::Razorpay, fail_then_pay, End::paid(), 4).await;

@@ -9,18 +9,18 @@ use crate::webdriver::http_client;
 async fn a_payment_is_heard_of(vendor: Vendor) {
     let till = Till::new(vendor).await;
     let server = listen(&till.shop).await;
-    till.hooks().deliver_to(format!("{}/v1/webhooks/{}", server.url, vendor.name()));
+    till.peer.hooks().deliver_to(format!("{}/v1/webhooks/{}", server.url, vendor.name()));
     let sale = till.sale().await;
     let button = match vendor {
         Vendor::Stripe => "card",
         Vendor::Razorpay => "now",
     };
-    let page = format!("{}/pay/{}/{button}", till.peer, sale.reference);
+    let page = format!("{}/pay/{}/{button}", till.peer.url, sale.reference);
     // The shop's own page, to which Stripe sends the browser, is not there.
     let pressed = http_client().post(&page).send().await;
     assert!(vendor == Vendor::Stripe || pressed.unwrap().status().is_success());
-    let told = i64::try_from(till.hooks().all().len()).unwrap();
-    assert!(told > 1, "{:?}", till.hooks().all());
+    let told = i64::try_from(till.peer.hooks().all().len()).unwrap();
+    assert!(told > 1, "{:?}", till.peer.hooks().all());
     let begun = Instant::now();
     while count(&till.shop, "commerce.inbound_webhooks").await < told {
         assert!(begun.elapsed() < Duration::from_secs(20), "the webhooks are under way");

@@ -14,7 +14,7 @@ async fn a_lost_webhook_heals(vendor: Vendor) {
     let till = Till::new(vendor).await;
     let sale = till.sale().await;
     let untouched = till.end(&sale).await;
-    till.shopper_pays(&sale);
+    till.peer.shopper_pays(&sale.reference);
     till.work().await;
     assert_eq!(till.end(&sale).await, untouched, "nobody has told the shop");
     till.shop.database.shift_clock(A_MINUTE).await;
@@ -38,7 +38,7 @@ async fn money_that_waits_at_expiry_pays_the_order() {
     for vendor in [Vendor::Stripe, Vendor::Razorpay] {
         let till = Till::new(vendor).await;
         let sale = till.sale().await;
-        till.shopper_pays(&sale);
+        till.peer.shopper_pays(&sale.reference);
         till.expire(&sale.order, Duration::from_secs(1)).await;
         assert_eq!(till.end(&sale).await, End::paid());
         till.close().await;
@@ -59,7 +59,7 @@ impl LateMoney {
         match self.vendor {
             // A bank debit is under way. The order waits for it, but not for ever.
             Vendor::Stripe => {
-                assert!(till.stripe.pay_slowly(&sale.reference));
+                assert!(till.peer.stripe.pay_slowly(&sale.reference));
                 till.expire(&sale.order, Duration::from_secs(1)).await;
                 assert_eq!(till.end(&sale).await.order, "pending_payment");
                 // The provider is asked again after pauses.
@@ -77,12 +77,12 @@ impl LateMoney {
             let (order, token) = till.order().await;
             let other = till.pay(&order, &token, "pay").await;
             let other = till.begun(order, token, &other);
-            let details = till.shopper_pays(&other);
+            let details = till.peer.shopper_pays(&other.reference);
             assert_eq!(till.confirm(&other, &details).await.json()["status"], "succeeded");
         }
         match self.vendor {
-            Vendor::Stripe => assert!(till.stripe.settle_slow(&sale.reference, true)),
-            Vendor::Razorpay => assert_ne!(till.shopper_pays(&sale), Value::Null),
+            Vendor::Stripe => assert!(till.peer.stripe.settle_slow(&sale.reference, true)),
+            Vendor::Razorpay => assert_ne!(till.peer.shopper_pays(&sale.reference), Value::Null),
         }
         // Several questions may lie between, and the refund is a job too.
         for hours in 1..=3 {
@@ -118,13 +118,13 @@ async fn late_money_goes_back_if_the_stock_is_gone() {
 async fn a_second_try_after_a_failure_is_not_missed() {
     let till = Till::new(Vendor::Razorpay).await;
     let sale = till.sale().await;
-    till.razorpay.decline(&sale.reference).unwrap();
-    for hook in till.hooks().all() {
+    till.peer.razorpay.decline(&sale.reference).unwrap();
+    for hook in till.peer.hooks().all() {
         till.deliver(&hook).await;
     }
     till.work().await;
     assert_eq!(till.end(&sale).await.attempt, "failed");
-    till.shopper_pays(&sale);
+    till.peer.shopper_pays(&sale.reference);
     till.shop.database.shift_clock(A_MINUTE).await;
     till.work().await;
     assert_eq!(till.end(&sale).await, End::paid());

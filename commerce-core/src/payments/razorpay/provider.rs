@@ -150,10 +150,7 @@ impl PaymentProvider for RazorpayProvider {
     ) -> BoxFuture<'a, Result<Outcome, ProviderError>> {
         async {
             self.check(payment, details)?;
-            self.status(payment).await?.ok_or_else(|| {
-                let cause = "it does not know this attempt: the request to pay must be repeated";
-                ProviderError::unreachable(ProviderName::RAZORPAY, cause)
-            })
+            self.status(payment).await?.ok_or_else(|| ProviderError::unknown_attempt(ProviderName::RAZORPAY))
         }
         .boxed()
     }

@@ -13,13 +13,10 @@ pub(super) fn state_of_refund(refund: &RazorpayRefund) -> RefundOutcome {
     }
 }
 
-/// The state of a refund with all its attempts: succeeded if one has, failed if all have. `None` if Razorpay knows none.
+/// The state of a refund with all its attempts. `None` if Razorpay knows none.
 pub(super) fn state_of_refunds(refund: &Refund, all: &[RazorpayRefund]) -> Option<RefundOutcome> {
     let mut attempts: Vec<&RazorpayRefund> =
         all.iter().filter(|other| other.refund_id() == Some(refund.id)).collect();
     attempts.sort_by_key(|attempt| attempt.attempt());
-    let states: Vec<RefundOutcome> = attempts.into_iter().map(state_of_refund).collect();
-    let succeeded = states.iter().find(|state| matches!(state, RefundOutcome::Succeeded { .. }));
-    let pending = states.iter().find(|state| matches!(state, RefundOutcome::Pending { .. }));
-    succeeded.or(pending).or(states.last()).cloned()
+    RefundOutcome::of_attempts(attempts.into_iter().map(state_of_refund).collect())
 }

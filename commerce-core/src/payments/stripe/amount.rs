@@ -1,5 +1,5 @@
 //! Amounts as Stripe writes them: mostly in the minor units of ISO 4217, with the exceptions of
-//! <https://docs.stripe.com/currencies>.
+//! <https://docs.stripe.com/currencies#special-cases>.
 
 use crate::money::{Currency, Money};
 
@@ -27,7 +27,10 @@ struct Scale {
 impl Scale {
     fn of(currency: Currency) -> Self {
         match (currency.code(), currency.exponent()) {
-            // They have no minor unit any more, but Stripe still counts in hundredths, which must be 00.
+            // They have no minor unit any more, but Stripe still counts in hundredths, which must be 00: 5 UGX are 500,
+            // although UGX is also in its list of currencies without decimals. HUF and TWD are without decimals in
+            // payouts only. <https://docs.stripe.com/currencies#special-cases>, and for ISK
+            // <https://support.stripe.com/questions/deprecation-of-fractional-isk-charges-and-refunds>.
             ("ISK" | "UGX", 0) => Self { times: 100, per: 1, step: 1 },
             // For Stripe it has no minor unit; for ISO 4217 it has two places.
             ("MGA", 2) => Self { times: 1, per: 100, step: 100 },
@@ -80,6 +83,7 @@ mod tests {
             ("MGA", 500, 5),
             ("KWD", 5120, 5120),
             ("HUF", 1045, 1045),
+            ("TWD", 80045, 80045),
         ];
         for (code, ours, theirs) in cases {
             let money = Money::new(ours, code.parse().unwrap());

@@ -5,7 +5,7 @@ use std::fmt::Display;
 use url::form_urlencoded::byte_serialize;
 
 /// A form with nested keys, such as `metadata[order_id]`.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Form(String);
 
 impl Form {

@@ -14,7 +14,7 @@ use super::session_form::session_form;
 use super::settings::StripeSettings;
 use super::webhook;
 use crate::money::Money;
-use crate::payments::provider_http::ProviderSetupError;
+use crate::payments::provider_http::{ProviderSetupError, is_kept};
 use crate::payments::{
     AttemptStatus, Invoice, Outcome, Payment, PaymentProvider, ProviderError, ProviderName, Refund,
     RefundOutcome, WebhookDelivery, WebhookError, WebhookEvent,
@@ -96,6 +96,10 @@ impl StripeProvider {
         Err(ProviderError::unreachable(ProviderName::STRIPE, "too many sessions to look through"))
     }
 
+    async fn status(&self, payment: &Payment) -> Result<Option<Outcome>, ProviderError> {
+        self.find(payment).await?.as_ref().map(Known::outcome).transpose()
+    }
+
     /// The payment intent of an attempt whose shopper has paid or agreed to pay.
     async fn intent_id(&self, payment: &Payment) -> Result<String, ProviderError> {
         if let Some(id) = payment.provider_reference.as_deref().filter(|id| id.starts_with(INTENT)) {
@@ -141,6 +145,14 @@ impl StripeProvider {
     }
 }
 
+/// The key after one for which Stripe keeps an error of its own, which it does for a day. It is used only when that
+/// error was seen to be kept, so that the first request has ended, and when Stripe then knew nothing of its effect. So no
+/// two requests are under way, and whoever repeats them goes the same way and meets the same keys. A session that shows
+/// up later nevertheless cannot be paid: its URL was in the answer that nobody got.
+fn second(key: &str) -> String {
+    format!("{key}-second")
+}
+
 /// An amount that cannot be read says nothing about what was done.
 fn unreadable(error: AmountError) -> ProviderError {
     ProviderError::unreachable(ProviderName::STRIPE, error)
@@ -169,7 +181,14 @@ impl PaymentProvider for StripeProvider {
     ) -> BoxFuture<'a, Result<Outcome, ProviderError>> {
         async {
             let form = session_form(&self.settings, payment, invoice).map_err(not_taken)?;
-            let session = self.api.create_session(form, &payment.id.to_string()).await?;
+            let key = payment.id.to_string();
+            let session = match self.api.create_session(form.clone(), &key).await {
+                Err(error) if is_kept(&error) => match self.find_lost_session(payment).await? {
+                    Some(session) => session,
+                    None => self.api.create_session(form, &second(&key)).await?,
+                },
+                created => created?,
+            };
             // A repeated request gets the first answer, in which the session is open.
             of_session(&session).map_err(unreadable)
         }
@@ -183,13 +202,7 @@ impl PaymentProvider for StripeProvider {
         _: &'a Value,
     ) -> BoxFuture<'a, Result<Outcome, ProviderError>> {
         async {
-            match self.find(payment).await? {
-                Some(known) => known.outcome(),
-                None => Err(ProviderError::unreachable(
-                    ProviderName::STRIPE,
-                    "it does not know this attempt: the request to pay must be repeated",
-                )),
-            }
+            self.status(payment).await?.ok_or_else(|| ProviderError::unknown_attempt(ProviderName::STRIPE))
         }
         .boxed()
     }
@@ -203,7 +216,13 @@ impl PaymentProvider for StripeProvider {
             let id = self.intent_id(payment).await?;
             let in_units = to_stripe(amount).map_err(not_taken)?;
             let key = format!("capture-{}-{}", payment.id, amount.amount_minor);
-            let intent = self.api.capture(&id, in_units, &key).await?;
+            let intent = match self.api.capture(&id, in_units, &key).await {
+                Err(error) if is_kept(&error) => match self.api.payment_intent(&id).await? {
+                    Some(intent) if intent.status != "requires_capture" => intent,
+                    _ => self.api.capture(&id, in_units, &second(&key)).await?,
+                },
+                captured => captured?,
+            };
             match intent.status.as_str() {
                 "succeeded" => capture(&intent).map(Outcome::Succeeded),
                 _ => of_intent(&intent, &id),
@@ -236,7 +255,7 @@ impl PaymentProvider for StripeProvider {
         &'a self,
         payment: &'a Payment,
     ) -> BoxFuture<'a, Result<Option<Outcome>, ProviderError>> {
-        async { self.find(payment).await?.as_ref().map(Known::outcome).transpose() }.boxed()
+        self.status(payment).boxed()
     }
 
     fn refund<'a>(

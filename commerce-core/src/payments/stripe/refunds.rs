@@ -31,15 +31,12 @@ pub(super) fn state_of_refund(refund: &StripeRefund) -> RefundOutcome {
     }
 }
 
-/// The state of a refund with all its attempts: succeeded if one has, failed if all have. `None` if Stripe knows none.
+/// The state of a refund with all its attempts. `None` if Stripe knows none.
 pub(super) fn state_of_refunds(refund: &Refund, all: &[StripeRefund]) -> Option<RefundOutcome> {
     let mut attempts: Vec<&StripeRefund> =
         all.iter().filter(|other| other.metadata.as_ref().and_then(refund_id) == Some(refund.id)).collect();
     attempts.sort_by_key(|attempt| {
         attempt.metadata.as_ref().and_then(|metadata| metadata_value::<i32>(metadata, ATTEMPT))
     });
-    let states: Vec<RefundOutcome> = attempts.into_iter().map(state_of_refund).collect();
-    let succeeded = states.iter().find(|state| matches!(state, RefundOutcome::Succeeded { .. }));
-    let pending = states.iter().find(|state| matches!(state, RefundOutcome::Pending { .. }));
-    succeeded.or(pending).or(states.last()).cloned()
+    RefundOutcome::of_attempts(attempts.into_iter().map(state_of_refund).collect())
 }

@@ -5,8 +5,9 @@ use base64::engine::general_purpose::STANDARD;
 use chrono::Utc;
 use serde_json::{Map, Value, json};
 
-use super::books::{Books, Kept, Order, Refund};
+use super::books::{Books, Order, Refund};
 use crate::call::{Call, Reply};
+use crate::keeping::Kept;
 
 /// Razorpay's error.
 struct Refused {

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use chrono::Utc;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use crate::call::Reply;
+use crate::keeping::{Kept, Ledger, Sums};
 
 #[derive(Debug, Clone)]
 pub(super) struct Order {
@@ -27,6 +27,7 @@ pub(super) struct Payment {
     pub currency: String,
     pub status: &'static str,
     pub amount_refunded: i64,
+    pub is_captured: bool,
     pub created_at: i64,
 }
 
@@ -40,13 +41,6 @@ pub(super) struct Refund {
     pub receipt: Value,
     pub notes: Value,
     pub created_at: i64,
-}
-
-/// The answer to a refund with a key, which every repetition gets too.
-#[derive(Debug, Clone)]
-pub(super) struct Kept {
-    pub request: String,
-    pub reply: Reply,
 }
 
 #[derive(Debug, Default)]
@@ -85,23 +79,23 @@ impl Books {
     }
 
     pub fn ledger(&self) -> Value {
-        let mut payments = Map::new();
+        let mut ledger = Ledger::default();
         for order in &self.orders {
-            let of_it: Vec<&Payment> =
-                self.payments.iter().filter(|payment| payment.order_id == order.id).collect();
-            let captured = of_it.iter().filter(|payment| matches!(payment.status, "captured" | "refunded"));
-            let authorized = of_it.iter().filter(|payment| payment.status == "authorized");
-            payments.insert(
-                order.receipt.clone(),
-                json!({
-                    "currency": order.currency, "status": order.status,
-                    "captured": captured.map(|payment| payment.amount).sum::<i64>(),
-                    "authorized": authorized.map(|payment| payment.amount).sum::<i64>(),
-                    "refunded": of_it.iter().map(|payment| payment.amount_refunded).sum::<i64>(),
-                }),
-            );
+            ledger.add(&order.receipt, &order.currency, Sums::default());
+            for payment in self.payments.iter().filter(|payment| payment.order_id == order.id) {
+                let money = match payment.status {
+                    "captured" | "refunded" if payment.is_captured => Sums {
+                        captured: payment.amount,
+                        refunded: payment.amount_refunded,
+                        ..Sums::default()
+                    },
+                    "authorized" => Sums { authorized: payment.amount, ..Sums::default() },
+                    _ => Sums::default(),
+                };
+                ledger.add(&order.receipt, &order.currency, money);
+            }
         }
-        Value::Object(payments)
+        ledger.into()
     }
 
     /// The shopper has entered how to pay.
@@ -116,6 +110,7 @@ impl Books {
             currency: order.currency.clone(),
             status: "created",
             amount_refunded: 0,
+            is_captured: false,
             created_at: Utc::now().timestamp(),
         });
         Some(id)
@@ -143,7 +138,7 @@ impl Books {
     /// Takes an authorized payment. Its order is then paid.
     pub fn capture(&mut self, id: &str) -> Option<()> {
         let payment = self.payment_mut(id).filter(|payment| payment.status == "authorized")?;
-        payment.status = "captured";
+        (payment.status, payment.is_captured) = ("captured", true);
         let order = payment.order_id.clone();
         self.tell_payment("payment.captured", id);
         let order = self.orders.iter_mut().find(|known| known.id == order)?;
@@ -154,6 +149,33 @@ impl Books {
             "payment": { "entity": Self::payment_object(payment) }, "order": { "entity": Self::order_object(&order) },
         });
         self.events.push(("order.paid".to_owned(), payload));
+        Some(())
+    }
+
+    /// The authorized payment of an order.
+    pub fn authorized(&self, order: &str) -> Option<String> {
+        let mut of_it = self.payments.iter().filter(|payment| payment.order_id == order);
+        of_it.find(|payment| payment.status == "authorized").map(|payment| payment.id.clone())
+    }
+
+    /// An authorized payment goes back to the shopper. Razorpay makes a refund of its own for that.
+    pub fn let_go(&mut self, id: &str) -> Option<()> {
+        let refund_id = self.new_id("rfnd");
+        let payment = self.payment_mut(id).filter(|payment| payment.status == "authorized")?;
+        (payment.status, payment.amount_refunded) = ("refunded", payment.amount);
+        let refund = Refund {
+            id: refund_id,
+            payment_id: payment.id.clone(),
+            amount: payment.amount,
+            currency: payment.currency.clone(),
+            status: "processed",
+            receipt: Value::Null,
+            notes: json!([]),
+            created_at: Utc::now().timestamp(),
+        };
+        self.refunds.push(refund.clone());
+        self.tell_refund("refund.created", &refund);
+        self.tell_refund("refund.processed", &refund);
         Some(())
     }
 
@@ -210,7 +232,7 @@ impl Books {
     }
 
     pub fn payment_object(payment: &Payment) -> Value {
-        let is_captured = matches!(payment.status, "captured" | "refunded");
+        let is_captured = payment.is_captured;
         let failed = payment.status == "failed";
         json!({
             "id": payment.id, "entity": "payment", "amount": payment.amount, "currency": payment.currency,

@@ -96,6 +96,22 @@ impl RazorpayPeer {
         })
     }
 
+    /// Somebody captures the authorized payment of an order in the dashboard.
+    pub fn capture(&self, order: &str) -> bool {
+        self.act(|books| {
+            let authorized = books.authorized(order);
+            authorized.is_some_and(|payment| books.capture(&payment).is_some())
+        })
+    }
+
+    /// Nobody has captured the authorized payment of an order in time, so its money goes back.
+    pub fn let_go(&self, order: &str) -> bool {
+        self.act(|books| {
+            let authorized = books.authorized(order);
+            authorized.is_some_and(|payment| books.let_go(&payment).is_some())
+        })
+    }
+
     /// Whether refunds stay pending until they are settled.
     pub fn set_refunds_pending(&self, pending: bool) {
         self.0.books().refunds_are_pending = pending;

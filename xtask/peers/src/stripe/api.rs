@@ -3,10 +3,11 @@
 use chrono::Utc;
 use serde_json::{Value, json};
 
-use super::books::{Books, Kept, Refund};
+use super::books::{Books, Intent, Refund};
 use super::form::{self, Fields, Wrong};
 use super::{API_VERSION, RefundBehaviour};
 use crate::call::{Call, Reply};
+use crate::keeping::Kept;
 
 /// Stripe's error.
 struct Refused {
@@ -63,6 +64,11 @@ fn check_caller(secret_key: &str, call: &Call) -> Result<(), Refused> {
     }
 }
 
+/// What must be the same in a request that is sent again.
+pub(super) fn identity(call: &Call) -> String {
+    format!("/{}?{}", call.path.join("/"), String::from_utf8_lossy(&call.body))
+}
+
 /// A request that could move money twice has a key. The same request with the same key gets the same answer.
 fn post(books: &mut Books, call: &Call) -> Result<Reply, Refused> {
     let can_be_repeated = matches!(call.parts().last(), Some(&("expire" | "cancel")));
@@ -74,7 +80,7 @@ fn post(books: &mut Books, call: &Call) -> Result<Reply, Refused> {
     if call.header("content-type") != Some("application/x-www-form-urlencoded") && !is_empty {
         return Err(Refused::new(400, "the body is not a form"));
     }
-    let request = format!("/{}?{}", call.path.join("/"), String::from_utf8_lossy(&call.body));
+    let request = identity(call);
     if let Some(kept) = key.and_then(|key| books.kept.get(key)) {
         if kept.request == request {
             return Ok(kept.reply.clone().with_header("idempotent-replayed", "true"));
@@ -123,25 +129,27 @@ fn execute(
             capture(books, id, amount)
         }
         ["v1", "payment_intents", id, "cancel"] => {
-            let intent = books.intent_mut(id).ok_or_else(|| Refused::missing("payment_intent", id))?;
+            let intent = intent_of(books, id)?;
             if intent.status != "requires_capture" {
                 return Err(Refused::coded(
                     "payment_intent_unexpected_state",
                     format!("This PaymentIntent has a status of {}", intent.status),
                 ));
             }
-            (intent.status, intent.amount_capturable) = ("canceled", 0);
-            let object = Books::intent_object(intent, false);
-            books.tell_intent("payment_intent.canceled", id);
-            Ok(object)
+            books.let_go(id);
+            Ok(Books::intent_object(intent_of(books, id)?, false))
         }
         ["v1", "refunds"] => refund(books, fields),
         _ => Err(Refused::new(404, "Unrecognized request URL")),
     }
 }
 
+fn intent_of<'a>(books: &'a Books, id: &str) -> Result<&'a Intent, Refused> {
+    books.intent(id).ok_or_else(|| Refused::missing("payment_intent", id))
+}
+
 fn capture(books: &mut Books, id: &str, amount: i64) -> Result<Value, Refused> {
-    let intent = books.intent_mut(id).ok_or_else(|| Refused::missing("payment_intent", id))?;
+    let intent = intent_of(books, id)?;
     if intent.status != "requires_capture" {
         return Err(Refused::coded(
             "payment_intent_unexpected_state",
@@ -151,15 +159,8 @@ fn capture(books: &mut Books, id: &str, amount: i64) -> Result<Value, Refused> {
     if !(1..=intent.amount_capturable).contains(&amount) {
         return Err(Refused::coded("amount_too_large", "The amount is more than what can be captured"));
     }
-    (intent.status, intent.amount_received, intent.amount_capturable) = ("succeeded", amount, 0);
-    let object = Books::intent_object(intent, true);
-    for session in &mut books.sessions {
-        if session.intent.as_deref() == Some(id) {
-            session.payment_status = "paid";
-        }
-    }
-    books.tell_intent("payment_intent.succeeded", id);
-    Ok(object)
+    books.capture_amount(id, amount);
+    Ok(Books::intent_object(intent_of(books, id)?, true))
 }
 
 fn refund(books: &mut Books, mut fields: Fields) -> Result<Value, Refused> {
@@ -167,7 +168,7 @@ fn refund(books: &mut Books, mut fields: Fields) -> Result<Value, Refused> {
     let amount = fields.integer("amount")?;
     let metadata = fields.map("metadata");
     fields.nothing_else()?;
-    let intent = books.intent(&intent_id).ok_or_else(|| Refused::missing("payment_intent", &intent_id))?;
+    let intent = intent_of(books, &intent_id)?;
     let left = intent.amount_received - books.refunded(&intent_id);
     if left == 0 {
         return Err(Refused::coded("charge_already_refunded", "The charge has already been refunded"));
@@ -214,8 +215,7 @@ fn get(books: &Books, call: &Call) -> Result<Value, Refused> {
         }
         ["v1", "checkout", "sessions", id] => session_by_id(books, id, expands("payment_intent")),
         ["v1", "payment_intents", id] => {
-            let intent = books.intent(id).ok_or_else(|| Refused::missing("payment_intent", id))?;
-            Ok(Books::intent_object(intent, expands("latest_charge.balance_transaction")))
+            Ok(Books::intent_object(intent_of(books, id)?, expands("latest_charge.balance_transaction")))
         }
         ["v1", "refunds"] => {
             let intent = call.parameter("payment_intent");

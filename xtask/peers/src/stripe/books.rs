@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use chrono::Utc;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::RefundBehaviour;
-use crate::call::Reply;
+use crate::keeping::{Kept, Ledger, Sums};
 
 pub(super) type Metadata = BTreeMap<String, String>;
 
@@ -61,13 +61,6 @@ pub(super) struct Refund {
     pub created: i64,
 }
 
-/// The answer to a request with a key, which every repetition gets too.
-#[derive(Debug, Clone)]
-pub(super) struct Kept {
-    pub request: String,
-    pub reply: Reply,
-}
-
 #[derive(Debug, Default)]
 pub(super) struct Books {
     pub base: String,
@@ -94,12 +87,6 @@ impl Books {
         format!("{prefix}_test_{:08}", self.last_id)
     }
 
-    pub fn spoil(&mut self, key: &str) {
-        if let Some(kept) = self.kept.get_mut(key) {
-            kept.reply = Reply::json(500, &json!({ "error": { "type": "api_error" } }));
-        }
-    }
-
     pub fn session(&self, id: &str) -> Option<&Session> {
         self.sessions.iter().find(|session| session.id == id)
     }
@@ -123,18 +110,17 @@ impl Books {
     }
 
     pub fn ledger(&self) -> Value {
-        let mut payments = Map::new();
+        let mut ledger = Ledger::default();
         for intent in &self.intents {
             let Some(payment) = intent.metadata.get("payment_id") else { continue };
-            payments.insert(
-                payment.clone(),
-                json!({
-                    "currency": intent.currency, "status": intent.status, "captured": intent.amount_received,
-                    "authorized": intent.amount_capturable, "refunded": self.refunded(&intent.id),
-                }),
-            );
+            let money = Sums {
+                captured: intent.amount_received,
+                authorized: intent.amount_capturable,
+                refunded: self.refunded(&intent.id),
+            };
+            ledger.add(payment, &intent.currency, money);
         }
-        Value::Object(payments)
+        ledger.into()
     }
 
     /// The open session, with a payment intent that begins now or has begun with a declined card.
@@ -239,6 +225,37 @@ impl Books {
             self.tell_intent("payment_intent.canceled", &intent_id);
         }
         self.tell_session("checkout.session.expired", id);
+        true
+    }
+
+    /// Takes all authorized money of a payment intent.
+    pub fn capture(&mut self, id: &str) -> bool {
+        let amount = self.intent(id).map(|intent| intent.amount_capturable);
+        amount.is_some_and(|amount| self.capture_amount(id, amount))
+    }
+
+    /// Takes this much of what is authorized, and lets go of the rest.
+    pub fn capture_amount(&mut self, id: &str, amount: i64) -> bool {
+        let Some(intent) = self.intent_mut(id).filter(|intent| intent.status == "requires_capture") else {
+            return false;
+        };
+        (intent.status, intent.amount_received, intent.amount_capturable) = ("succeeded", amount, 0);
+        for session in &mut self.sessions {
+            if session.intent.as_deref() == Some(id) {
+                session.payment_status = "paid";
+            }
+        }
+        self.tell_intent("payment_intent.succeeded", id);
+        true
+    }
+
+    /// Lets go of authorized money.
+    pub fn let_go(&mut self, id: &str) -> bool {
+        let Some(intent) = self.intent_mut(id).filter(|intent| intent.status == "requires_capture") else {
+            return false;
+        };
+        (intent.status, intent.amount_capturable) = ("canceled", 0);
+        self.tell_intent("payment_intent.canceled", id);
         true
     }
 

@@ -14,6 +14,7 @@ use self::books::Books;
 use crate::call::{Call, Reply};
 use crate::faults::Faults;
 use crate::hooks::{Hook, Hooks};
+use crate::keeping::Kept;
 use crate::server::{Peer, RunningPeer};
 use crate::signature::sign;
 
@@ -114,6 +115,22 @@ impl StripePeer {
         self.act(|books| books.expire(session))
     }
 
+    /// Somebody captures authorized money in the dashboard.
+    pub fn capture(&self, session: &str) -> bool {
+        self.act(|books| {
+            let intent = books.session(session).and_then(|session| session.intent.clone());
+            intent.is_some_and(|intent| books.capture(&intent))
+        })
+    }
+
+    /// Somebody lets go of authorized money in the dashboard.
+    pub fn let_go(&self, session: &str) -> bool {
+        self.act(|books| {
+            let intent = books.session(session).and_then(|session| session.intent.clone());
+            intent.is_some_and(|intent| books.let_go(&intent))
+        })
+    }
+
     /// How refunds go from now on.
     pub fn set_refunds(&self, behaviour: RefundBehaviour) {
         self.books().refund_behaviour = behaviour;
@@ -183,7 +200,8 @@ impl Peer for Shared {
 
     fn spoil(&self, call: &Call) {
         if let Some(key) = call.header("idempotency-key") {
-            self.books().spoil(key);
+            let reply = Reply::json(500, &json!({ "error": { "type": "api_error" } }));
+            self.books().kept.insert(key.to_owned(), Kept { request: api::identity(call), reply });
         }
     }
 
