@@ -233,7 +233,10 @@ fn serve(
         std::thread::sleep(Duration::from_millis(100));
     }
     println!();
-    step("Stopping commerce-api and commerce-worker");
+    step(&format!(
+        "Stopping commerce-api and commerce-worker: {}",
+        interrupt::reason().unwrap_or("asked to")
+    ));
     children.stop();
     if servers.search.is_some() || servers.postgres.is_some() {
         step("Stopping the private servers");
