@@ -19,6 +19,7 @@ mod razorpay;
 mod refund;
 mod refund_lines;
 mod signature;
+mod silence;
 mod stripe;
 mod webhook;
 
