@@ -27,6 +27,8 @@ enum What {
     Logins(Logins),
     /// What many hostile searches at once leave of the checkout
     Strangers(Strangers),
+    /// What a payment provider that is dead for ten minutes leaves of orders, carts and the other provider
+    DeadProvider(DeadProvider),
     /// All attacks at once on a shop that runs (`cargo xtask dev --release`), while honest shoppers buy
     Attack(Attack),
 }
@@ -39,6 +41,19 @@ struct Strangers {
     /// How many hostile searches run at once
     #[arg(long, default_value_t = 200)]
     searches: usize,
+}
+
+#[derive(clap::Args)]
+struct DeadProvider {
+    /// How long the provider is dead
+    #[arg(long, default_value_t = 600)]
+    seconds: u64,
+    /// Shoppers that come in a second
+    #[arg(long, default_value_t = 20)]
+    shoppers: u32,
+    /// The provider that dies: stripe or razorpay
+    #[arg(long, default_value = "stripe")]
+    provider: String,
 }
 
 #[derive(clap::Args)]
@@ -127,6 +142,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         What::Jobs(jobs) => ("jobs", Some(jobs.seconds)),
         What::Logins(_) => ("logins", None),
         What::Strangers(strangers) => ("strangers", Some(strangers.seconds)),
+        What::DeadProvider(dead) => ("dead-provider", Some(dead.seconds)),
         What::Attack(_) => ("attack", None),
     };
     bench.arg(name).args(["--database-url", &server.url("postgres")]);
@@ -142,6 +158,10 @@ pub fn run(options: &Options) -> Result<ExitCode> {
             bench.arg("--worker").arg(release.join("commerce-worker"));
         }
         What::Attack(_) => {}
+        What::DeadProvider(dead) => {
+            bench.args(["--shoppers", &dead.shoppers.to_string(), "--provider", &dead.provider]);
+            bench.arg("--worker").arg(release.join("commerce-worker"));
+        }
         What::Strangers(strangers) => {
             bench.args(["--searches", &strangers.searches.to_string()]);
         }
