@@ -4,6 +4,7 @@
 mod call;
 mod faults;
 mod hooks;
+mod look;
 pub mod razorpay;
 mod server;
 mod signature;
