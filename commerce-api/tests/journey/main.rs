@@ -16,7 +16,11 @@ mod moto;
 mod pictures;
 mod program;
 mod shop;
+#[path = "../http/webdriver.rs"]
+#[allow(dead_code, reason = "each program of tests uses a part of it")]
+mod webdriver;
 
+mod browser_tests;
 mod canary;
 mod commands;
 mod killed;

@@ -3,18 +3,17 @@
 use crate::call::{Reply, escape};
 
 const STYLE: &str = "body { margin: 0; padding: 48px 24px; background: #f5f5f4; color: #1c1917; font: 16px/1.5 system-ui, sans-serif }
-main { max-width: 400px; margin: 0 auto; padding: 32px; background: #fff; border-radius: 8px }
+main { max-width: 400px; margin: 0 auto; padding: 32px; background: #fff; border-radius: 8px; overflow-wrap: anywhere }
 h1 { margin: 0 0 16px; font-size: 22px }
 p, ul, form { margin: 0 0 16px }
-main > :last-child { margin-bottom: 0 }
+main > p:last-of-type { margin-bottom: 0 }
 ul { padding-left: 20px }
 small { color: #57534e }
 button { width: 100%; padding: 12px; border: 1px solid #1c1917; border-radius: 6px; background: #fff; color: inherit; font: inherit; cursor: pointer }
 #pay { background: #1c1917; color: #fff }
 #declined { color: #b91c1c }
 a { color: inherit }
-code { overflow-wrap: anywhere }
-pre { padding: 12px; background: #f5f5f4; border-radius: 6px; font-size: 13px; white-space: pre-wrap; overflow-wrap: anywhere }
+pre { padding: 12px; background: #f5f5f4; border-radius: 6px; font-size: 13px; white-space: pre-wrap }
 @media (max-width: 500px) { body { padding: 16px } main { padding: 24px } }";
 
 /// A page with this body, which is HTML.

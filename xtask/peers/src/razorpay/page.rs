@@ -59,7 +59,7 @@ fn paid(confirmation: &Value) -> Reply {
         &format!(
             "<h1 id=\"paid\">Paid</h1><p>The storefront gets this and sends it to \
              <code>POST /v1/payments/{{id}}/confirm</code>:</p><pre>{body}</pre>\
-             <p>Even if it does not, the shop hears of the payment by a webhook.</p>{tell}"
+             <p>Even if it does not, the shop hears of the payment by a webhook.</p>{NO_REAL_MONEY}{tell}"
         ),
     )
 }
