@@ -54,6 +54,9 @@ struct DeadProvider {
     /// The provider that dies: stripe or razorpay
     #[arg(long, default_value = "stripe")]
     provider: String,
+    /// Measures the programs of the debug build, for comparisons alone
+    #[arg(long)]
+    debug: bool,
 }
 
 #[derive(clap::Args)]
@@ -117,7 +120,11 @@ struct Checkout {
 
 /// Builds for release, starts a cluster for this run alone, measures, and removes the cluster.
 pub fn run(options: &Options) -> Result<ExitCode> {
-    let is_debug = matches!(&options.what, What::Jobs(jobs) if jobs.debug);
+    let is_debug = match &options.what {
+        What::Jobs(jobs) => jobs.debug,
+        What::DeadProvider(dead) => dead.debug,
+        _ => false,
+    };
     println!("Building{} …", if is_debug { "" } else { " for release" });
     let mut build = cargo::cargo();
     build.args(["build", "-p", "commerce-api", "-p", "commerce-worker", "-p", "commerce-bench"]);
