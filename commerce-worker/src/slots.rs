@@ -6,17 +6,18 @@ use std::time::Duration;
 
 use commerce_core::db::Pool;
 use commerce_core::ids::JobId;
-use commerce_core::jobs::{self, ClaimedJob, Lease};
+use commerce_core::jobs::kinds::{CheckPayment, EndPayment, RefundPayment};
+use commerce_core::jobs::{self, ClaimedJob, Job as _, Lease};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 /// The slots for running jobs. A job is claimed only into a free slot, so that it never waits here while
-/// another worker is idle. No kind takes more than three quarters of the slots, so that mails waiting for a
-/// slow server leave room for refunds. The slots outlive a restart of the backend: a running job keeps its
-/// slot.
+/// another worker is idle. Jobs that wait for the same server take no more than three quarters of the slots, so
+/// that mails waiting for a slow server leave room for refunds: those of one kind, and those of all kinds that
+/// ask payment providers. The slots outlive a restart of the backend: a running job keeps its slot.
 #[derive(Debug, Clone)]
 pub struct Slots {
     count: usize,
-    /// The most slots that one kind may have.
+    /// The most slots for jobs that wait for the same server.
     share: usize,
     free: Arc<Semaphore>,
     held: Arc<Mutex<HashMap<JobId, Held>>>,
@@ -92,7 +93,7 @@ impl Slots {
     }
 
     fn used_by(&self, held: &HashMap<JobId, Held>, kind: &str) -> usize {
-        held.values().filter(|held| held.kind == kind).count()
+        held.values().filter(|held| waits_for(&held.kind) == waits_for(kind)).count()
     }
 
     /// Puts a job into one of the taken slots. Returns the job if there are more jobs than slots.
@@ -127,7 +128,51 @@ impl Slots {
     }
 }
 
+/// What the jobs of a kind share their slots by.
+fn waits_for(kind: &str) -> &str {
+    match kind {
+        CheckPayment::KIND | EndPayment::KIND | RefundPayment::KIND => "payment providers",
+        kind => kind,
+    }
+}
+
 async fn renew(pool: &Pool, held: &[Lease], lease: Duration) -> anyhow::Result<()> {
     let mut conn = pool.get().await?;
     Ok(jobs::renew(&mut conn, held, lease).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use commerce_core::ids::LeaseToken;
+    use commerce_core::jobs::kinds;
+
+    use super::*;
+
+    fn job(kind: &str) -> ClaimedJob {
+        ClaimedJob {
+            id: JobId::new(),
+            kind: kind.to_owned(),
+            payload: serde_json::Value::Null,
+            attempt: 1,
+            attempts_max: 20,
+            lease_token: LeaseToken::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn jobs_that_ask_payment_providers_share_three_quarters_of_the_slots() {
+        let slots = Slots::new(16, kinds::ALL.len());
+        let mut free = slots.take_free().await;
+        let asking = [CheckPayment::KIND, EndPayment::KIND, RefundPayment::KIND];
+        let mut work: Vec<Work> =
+            asking.iter().cycle().take(12).map(|kind| slots.fill(&mut free, job(kind)).unwrap()).collect();
+        let (open, jobs_max) = slots.claimable(kinds::ALL, free.num_permits());
+        assert!(asking.iter().all(|kind| !open.contains(kind)), "{open:?}");
+        assert_eq!((open.len(), jobs_max), (kinds::ALL.len() - asking.len(), 4));
+        // Any of them makes room for any other.
+        work.truncate(11);
+        slots.share_freed().await;
+        let (open, jobs_max) = slots.claimable(kinds::ALL, free.num_permits());
+        assert_eq!((open.len(), jobs_max), (kinds::ALL.len(), 1));
+    }
 }

@@ -27,6 +27,8 @@ enum What {
     Logins(Logins),
     /// What many hostile searches at once leave of the checkout
     Strangers(Strangers),
+    /// What a payment provider that is dead for ten minutes leaves of orders, carts and the other provider
+    DeadProvider(DeadProvider),
     /// All attacks at once on a shop that runs (`cargo xtask dev --release`), while honest shoppers buy
     Attack(Attack),
 }
@@ -39,6 +41,22 @@ struct Strangers {
     /// How many hostile searches run at once
     #[arg(long, default_value_t = 200)]
     searches: usize,
+}
+
+#[derive(clap::Args)]
+struct DeadProvider {
+    /// How long the provider is dead
+    #[arg(long, default_value_t = 600)]
+    seconds: u64,
+    /// Shoppers that come in a second
+    #[arg(long, default_value_t = 20)]
+    shoppers: u32,
+    /// The provider that dies: stripe or razorpay
+    #[arg(long, default_value = "stripe")]
+    provider: String,
+    /// Measures the programs of the debug build, for comparisons alone
+    #[arg(long)]
+    debug: bool,
 }
 
 #[derive(clap::Args)]
@@ -102,7 +120,11 @@ struct Checkout {
 
 /// Builds for release, starts a cluster for this run alone, measures, and removes the cluster.
 pub fn run(options: &Options) -> Result<ExitCode> {
-    let is_debug = matches!(&options.what, What::Jobs(jobs) if jobs.debug);
+    let is_debug = match &options.what {
+        What::Jobs(jobs) => jobs.debug,
+        What::DeadProvider(dead) => dead.debug,
+        _ => false,
+    };
     println!("Building{} …", if is_debug { "" } else { " for release" });
     let mut build = cargo::cargo();
     build.args(["build", "-p", "commerce-api", "-p", "commerce-worker", "-p", "commerce-bench"]);
@@ -127,6 +149,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         What::Jobs(jobs) => ("jobs", Some(jobs.seconds)),
         What::Logins(_) => ("logins", None),
         What::Strangers(strangers) => ("strangers", Some(strangers.seconds)),
+        What::DeadProvider(dead) => ("dead-provider", Some(dead.seconds)),
         What::Attack(_) => ("attack", None),
     };
     bench.arg(name).args(["--database-url", &server.url("postgres")]);
@@ -142,6 +165,10 @@ pub fn run(options: &Options) -> Result<ExitCode> {
             bench.arg("--worker").arg(release.join("commerce-worker"));
         }
         What::Attack(_) => {}
+        What::DeadProvider(dead) => {
+            bench.args(["--shoppers", &dead.shoppers.to_string(), "--provider", &dead.provider]);
+            bench.arg("--worker").arg(release.join("commerce-worker"));
+        }
         What::Strangers(strangers) => {
             bench.args(["--searches", &strangers.searches.to_string()]);
         }

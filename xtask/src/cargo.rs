@@ -63,6 +63,8 @@ pub struct Binaries {
     pub api: PathBuf,
     /// commerce-worker
     pub worker: PathBuf,
+    /// The peers of the payment providers, if they were wanted.
+    pub peers: Option<PathBuf>,
 }
 
 /// Where cargo puts what it builds.
@@ -72,23 +74,12 @@ pub fn target_dir() -> Result<PathBuf> {
     Ok(own.ancestors().nth(2).context("this program is not in a target folder")?.to_path_buf())
 }
 
-/// Builds both binaries with cargo's own progress display.
-pub fn build_binaries(release: bool) -> Result<Binaries> {
-    let folder = build(&["commerce-api", "commerce-worker"], release)?;
-    Ok(Binaries { api: built(&folder, "commerce-api")?, worker: built(&folder, "commerce-worker")? })
-}
-
-/// Builds the peers of the payment providers.
-pub fn build_peers(release: bool) -> Result<PathBuf> {
-    built(&build(&["commerce-peers"], release)?, "commerce-peers")
-}
-
-/// Builds the binaries of these packages and returns their folder.
-fn build(packages: &[&str], release: bool) -> Result<PathBuf> {
+/// Builds the binaries with cargo's own progress display. All at once, so that what they share is built once.
+pub fn build_binaries(release: bool, with_peers: bool) -> Result<Binaries> {
     let mut build = cargo();
-    build.args(["build", "--bins"]);
-    for package in packages {
-        build.args(["--package", package]);
+    build.args(["build", "--bins", "--package", "commerce-api", "--package", "commerce-worker"]);
+    if with_peers {
+        build.args(["--package", "commerce-peers"]);
     }
     if release {
         build.arg("--release");
@@ -96,7 +87,12 @@ fn build(packages: &[&str], release: bool) -> Result<PathBuf> {
     if run_to_end(&mut build)? != 0 {
         bail!("the build failed");
     }
-    Ok(target_dir()?.join(if release { "release" } else { "debug" }))
+    let folder = target_dir()?.join(if release { "release" } else { "debug" });
+    Ok(Binaries {
+        api: built(&folder, "commerce-api")?,
+        worker: built(&folder, "commerce-worker")?,
+        peers: with_peers.then(|| built(&folder, "commerce-peers")).transpose()?,
+    })
 }
 
 fn built(folder: &Path, name: &str) -> Result<PathBuf> {

@@ -72,15 +72,9 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         }
     };
 
-    step("Building commerce-api and commerce-worker (the first time takes a few minutes)");
-    let binaries = cargo::build_binaries(options.release)?;
-    let peers = match options.with_provider_peers {
-        true => {
-            step("Building the peers of Stripe and Razorpay");
-            Some(cargo::build_peers(options.release)?)
-        }
-        false => None,
-    };
+    let peers = if options.with_provider_peers { ", and the peers of Stripe and Razorpay" } else { "" };
+    step(&format!("Building commerce-api and commerce-worker{peers} (the first time takes a few minutes)"));
+    let binaries = cargo::build_binaries(options.release, options.with_provider_peers)?;
 
     step("Migrating the database");
     run_once(&settings, &binaries.api, &["migrate"])?;
@@ -89,7 +83,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     step("Loading the demo catalogue");
     run_once(&settings, &binaries.api, &["seed"])?;
 
-    serve(&settings, &binaries, peers.as_deref(), Servers { postgres: server, search })
+    serve(&settings, &binaries, Servers { postgres: server, search })
 }
 
 /// What the shop stands on, as far as we started it. Dropped in this order.
@@ -197,16 +191,11 @@ fn run_once(settings: &Settings, api: &Path, arguments: &[&str]) -> Result<()> {
     }
 }
 
-fn serve(
-    settings: &Settings,
-    binaries: &Binaries,
-    peers: Option<&Path>,
-    mut servers: Servers,
-) -> Result<ExitCode> {
+fn serve(settings: &Settings, binaries: &Binaries, mut servers: Servers) -> Result<ExitCode> {
     step("Starting commerce-api and commerce-worker");
     // Dropped in the reverse order: both programs first, then (with `server`) Postgres.
     let mut children = children::Children::default();
-    if let Some(peers) = peers {
+    if let Some(peers) = &binaries.peers {
         children.start("peers", peers, &[], settings)?;
     }
     children.start("api", &binaries.api, &["serve"], settings)?;
@@ -233,7 +222,10 @@ fn serve(
         std::thread::sleep(Duration::from_millis(100));
     }
     println!();
-    step("Stopping commerce-api and commerce-worker");
+    step(&format!(
+        "Stopping commerce-api and commerce-worker: {}",
+        interrupt::reason().unwrap_or("asked to")
+    ));
     children.stop();
     if servers.search.is_some() || servers.postgres.is_some() {
         step("Stopping the private servers");

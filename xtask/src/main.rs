@@ -46,14 +46,16 @@ enum Command {
 fn main() -> ExitCode {
     match run(Arguments::parse().command) {
         Ok(code) => code,
-        Err(_) if interrupt::received().is_some() => {
-            eprintln!("Interrupted; everything is stopped.");
-            ExitCode::from(130)
-        }
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
+        Err(error) => match interrupt::reason() {
+            Some(signal) => {
+                eprintln!("Interrupted by {signal}; everything is stopped.");
+                ExitCode::from(130)
+            }
+            None => {
+                eprintln!("error: {error:#}");
+                ExitCode::FAILURE
+            }
+        },
     }
 }
 

@@ -40,6 +40,9 @@ impl Surroundings {
         if let Some(program) = &self.meilisearch {
             command.env("MEILISEARCH_BIN", program);
         }
+        if let Some(peers) = &self.binaries.peers {
+            command.env("COMMERCE_PEERS_BIN", peers);
+        }
         command
             .env("COMMERCE_TEST_DATABASE_URL", self.server.url("postgres"))
             .env("COMMERCE_API_BIN", &self.binaries.api)
@@ -56,7 +59,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         or_left_out(Browser::find_or_install(), "that drive a browser (modules named browser_tests)")?;
     let meilisearch =
         or_left_out(meilisearch::find_or_install(), "with a Meilisearch (modules named meilisearch_tests)")?;
-    let binaries = cargo::build_binaries(false)?;
+    let binaries = cargo::build_binaries(false, true)?;
     let server = Server::throwaway()?;
     println!("A private Postgres {} runs on port {}.", server.installation().major, server.port());
     let surroundings = Surroundings { server, binaries, browser, meilisearch };

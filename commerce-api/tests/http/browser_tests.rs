@@ -1,6 +1,5 @@
 //! Swagger UI as a person meets it: in Chromium, served by the binary.
 
-use base64::Engine as _;
 use commerce_core::accounts::Role;
 use image::ImageFormat;
 use serde_json::{Value, json};
@@ -9,7 +8,7 @@ use crate::images::{encoded, picture};
 use crate::processes::{commerce_api, serve};
 use crate::shop::{TestShop, get, post};
 use crate::surface::Surface;
-use crate::webdriver::{Browser, programs};
+use crate::webdriver::{Browser, browser};
 
 /// The summary line and the inside of an operation in the page.
 fn block(operation: &str) -> String {
@@ -31,21 +30,10 @@ async fn execute(browser: &Browser, operation: &str) -> String {
 async fn log_in(browser: &Browser, token: &str) {
     browser.click(".auth-wrapper .authorize").await;
     browser.type_into("#auth-bearer-value", token).await;
-    keep(browser, "swagger-ui-authorize.png").await;
+    browser.keep_picture("swagger-ui-authorize.png").await;
     const ENTER: &str = "\u{E007}";
     browser.type_into("#auth-bearer-value", ENTER).await;
     browser.click(".modal-ux .close-modal").await;
-}
-
-/// `None` where there is none, which is said under the test's name; where CI is set that fails.
-async fn browser(test: &str) -> Option<Browser> {
-    if let Some((chromium, chromedriver)) = programs() {
-        return Some(Browser::start(&chromium, &chromedriver).await);
-    }
-    let wanted = std::env::var_os("CI").is_some_and(|ci| ci != "false" && !ci.is_empty());
-    assert!(!wanted, "chromium and chromedriver (Debian: chromium-driver) must be installed where CI is set");
-    println!("SKIPPED browser_tests::{test}: no chromium or no chromedriver");
-    None
 }
 
 /// Who leaves a field has filled it in: the page takes what is typed over 350 ms after the last letter, or at once when it is left.
@@ -77,7 +65,7 @@ async fn swagger_ui_uploads_a_picture() {
     browser.until(&format!("document.querySelector({status})")).await;
     let shown = browser.run(&format!("return document.querySelector({status}).innerText")).await;
     assert_eq!(shown.as_str().unwrap().trim(), "201");
-    keep(&browser, "swagger-ui-upload.png").await;
+    browser.keep_picture("swagger-ui-upload.png").await;
 
     let image = shop.send(get("/v1/products/mug")).await.json()["images"][0].clone();
     assert_eq!((&image["width"], &image["height"]), (&json!(30), &json!(20)));
@@ -105,14 +93,14 @@ async fn swagger_ui_lists_every_chapter_and_sends_calls() {
     let summaries: Vec<&str> = summaries.as_array().unwrap().iter().filter_map(Value::as_str).collect();
     assert_eq!(summaries.len(), surface.operations().len());
     assert!(summaries.iter().all(|summary| !summary.is_empty()), "{summaries:?}");
-    keep(&browser, "swagger-ui.png").await;
+    browser.keep_picture("swagger-ui.png").await;
 
     // Anybody may look at products.
     assert_eq!(execute(&browser, "list_products").await, "200");
     let shown =
         format!("document.querySelector(\"{} .live-responses-table\").innerText", block("list_products"));
     browser.until(&format!("{shown}.includes('next_cursor')")).await;
-    keep(&browser, "swagger-ui-products.png").await;
+    browser.keep_picture("swagger-ui-products.png").await;
 
     // Whoever logs in with the button is sent along as such.
     assert_eq!(execute(&browser, "get_me").await, "401");
@@ -142,10 +130,4 @@ async fn swagger_ui_lists_every_chapter_and_sends_calls() {
     browser.quit().await;
     drop(server);
     shop.database.finish().await;
-}
-
-/// Leaves a picture where a person can look at it: in the target directory's `tmp`.
-async fn keep(browser: &Browser, name: &str) {
-    let picture = base64::engine::general_purpose::STANDARD.decode(browser.screenshot().await).unwrap();
-    std::fs::write(std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(name), picture).unwrap();
 }

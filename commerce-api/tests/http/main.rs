@@ -43,6 +43,7 @@ mod storm;
 mod surface;
 mod typed_text;
 mod variant_details;
+#[allow(dead_code, reason = "each program of tests uses a part of it")]
 mod webdriver;
 mod webhooks;
 mod world;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
+use base64::Engine as _;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
@@ -26,7 +27,7 @@ impl Drop for Browser {
 }
 
 /// The programs; `None` where one of them is missing.
-pub fn programs() -> Option<(PathBuf, PathBuf)> {
+fn programs() -> Option<(PathBuf, PathBuf)> {
     let named = |variable: &str, names: &[&str]| {
         std::env::var_os(variable).map(PathBuf::from).or_else(|| {
             let path = std::env::var_os("PATH").unwrap_or_default();
@@ -40,9 +41,20 @@ pub fn programs() -> Option<(PathBuf, PathBuf)> {
     Some((named("CHROMIUM_BIN", &browsers)?, named("CHROMEDRIVER_BIN", &["chromedriver"])?))
 }
 
+/// A browser for a test; `None` where there is none, which is said under the test's name. Where CI is set that fails.
+pub async fn browser(test: &str) -> Option<Browser> {
+    if let Some((chromium, chromedriver)) = programs() {
+        return Some(Browser::start(&chromium, &chromedriver).await);
+    }
+    let wanted = std::env::var_os("CI").is_some_and(|ci| ci != "false" && !ci.is_empty());
+    assert!(!wanted, "chromium and chromedriver (Debian: chromium-driver) must be installed where CI is set");
+    println!("SKIPPED browser_tests::{test}: no chromium or no chromedriver");
+    None
+}
+
 impl Browser {
     /// A fresh browser with a profile of its own.
-    pub async fn start(chromium: &std::path::Path, chromedriver: &std::path::Path) -> Self {
+    async fn start(chromium: &std::path::Path, chromedriver: &std::path::Path) -> Self {
         let (driver, port) = start_driver(chromedriver).await;
         let client = http_client();
         // Without a sandbox it also runs as root; nothing but the page under test is opened in it. What a browser does
@@ -107,16 +119,45 @@ impl Browser {
 
     /// Types into what a CSS selector finds, as a keyboard would.
     pub async fn type_into(&self, selector: &str, text: &str) {
-        self.until(&format!("document.querySelector({})", json!(selector))).await;
-        let found = self.post("element", &json!({ "using": "css selector", "value": selector })).await;
-        let id = found.as_object().unwrap().values().next().unwrap().as_str().unwrap().to_owned();
-        self.post(&format!("element/{id}/value"), &json!({ "text": text })).await;
+        let element = self.find(selector).await;
+        self.post(&format!("element/{element}/value"), &json!({ "text": text })).await;
     }
 
-    /// What is seen, as PNG in base64.
-    pub async fn screenshot(&self) -> String {
+    /// Presses what a CSS selector finds, as a finger would. Only then a page may open a window.
+    pub async fn press(&self, selector: &str) {
+        let element = self.find(selector).await;
+        self.post(&format!("element/{element}/click"), &json!({})).await;
+    }
+
+    /// The handles of all windows.
+    pub async fn windows(&self) -> Vec<String> {
+        let handles = call(&self.client, &format!("{}/window/handles", self.session), None).await;
+        handles.as_array().unwrap().iter().map(|handle| handle.as_str().unwrap().to_owned()).collect()
+    }
+
+    /// What follows is about this window.
+    pub async fn go_to_window(&self, handle: &str) {
+        self.post("window", &json!({ "handle": handle })).await;
+    }
+
+    /// Closes the window that it is about. Go to another one afterwards.
+    pub async fn close_window(&self) {
+        let closed = self.client.delete(format!("{}/window", self.session)).send().await.unwrap();
+        assert!(closed.status().is_success(), "{closed:?}");
+    }
+
+    /// As on a screen of this width and height. A window cannot be as narrow as a phone.
+    pub async fn on_a_screen_of(&self, width: u32, height: u32) {
+        let metrics =
+            json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600 });
+        self.devtools("Emulation.setDeviceMetricsOverride", &metrics).await;
+    }
+
+    /// Leaves a picture of what is seen where a person can look at it: in the target directory's `tmp`.
+    pub async fn keep_picture(&self, name: &str) {
         let picture = call(&self.client, &format!("{}/screenshot", self.session), None).await;
-        picture.as_str().unwrap().to_owned()
+        let picture = base64::engine::general_purpose::STANDARD.decode(picture.as_str().unwrap()).unwrap();
+        std::fs::write(std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(name), picture).unwrap();
     }
 
     /// Every address that the browser asked for since this was last called.
@@ -144,6 +185,18 @@ impl Browser {
         let _ = self.driver.kill().await;
     }
 
+    /// The driver's id of what a CSS selector finds, as soon as it is there.
+    async fn find(&self, selector: &str) -> String {
+        self.until(&format!("document.querySelector({})", json!(selector))).await;
+        let found = self.post("element", &json!({ "using": "css selector", "value": selector })).await;
+        found.as_object().unwrap().values().next().unwrap().as_str().unwrap().to_owned()
+    }
+
+    /// A command of Chromium's own protocol.
+    async fn devtools(&self, command: &str, parameters: &Value) {
+        self.post("goog/cdp/execute", &json!({ "cmd": command, "params": parameters })).await;
+    }
+
     async fn post(&self, command: &str, body: &Value) -> Value {
         call(&self.client, &format!("{}/{command}", self.session), Some(body)).await
     }
@@ -161,17 +214,19 @@ async fn call(client: &reqwest::Client, url: &str, body: Option<&Value>) -> Valu
     value
 }
 
-/// chromedriver on a free port of its choice.
+/// chromedriver on a free port of its choice. It ends if another one takes that port at the same moment.
 async fn start_driver(chromedriver: &std::path::Path) -> (Child, u16) {
-    let mut command = Command::new(chromedriver);
-    command.arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
-    let mut driver = command.spawn().unwrap();
-    let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
-    while let Some(line) = lines.next_line().await.unwrap() {
-        let port = line.split_once("started successfully on port ");
-        if let Some(port) = port.and_then(|(_, rest)| rest.trim_end_matches('.').parse().ok()) {
-            tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-            return (driver, port);
+    for _ in 0..10 {
+        let mut command = Command::new(chromedriver);
+        command.arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
+        let mut driver = command.spawn().unwrap();
+        let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
+        while let Some(line) = lines.next_line().await.unwrap() {
+            let port = line.split_once("started successfully on port ");
+            if let Some(port) = port.and_then(|(_, rest)| rest.trim_end_matches('.').parse().ok()) {
+                tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+                return (driver, port);
+            }
         }
     }
     panic!("chromedriver ended before it listened");

@@ -19,7 +19,11 @@ mod program;
 mod providers;
 mod shop;
 mod till;
+#[path = "../http/webdriver.rs"]
+#[allow(dead_code, reason = "each program of tests uses a part of it")]
+mod webdriver;
 
+mod browser_tests;
 mod canary;
 mod commands;
 mod killed;

@@ -18,16 +18,27 @@ pub fn api_binary() -> PathBuf {
         .map_or_else(|| env!("CARGO_BIN_EXE_commerce-api").into(), PathBuf::from)
 }
 
-/// commerce-worker: `cargo xtask test` builds it and says where it is; otherwise the last one built beside this test.
+/// commerce-worker.
 pub fn worker_binary() -> PathBuf {
-    let binary = std::env::var_os("COMMERCE_WORKER_BIN").map_or_else(
+    built("COMMERCE_WORKER_BIN", "commerce-worker")
+}
+
+/// The peers of Stripe and Razorpay.
+pub fn peers_binary() -> PathBuf {
+    built("COMMERCE_PEERS_BIN", "commerce-peers")
+}
+
+/// A program of another package: `cargo xtask test` builds it and says where it is; otherwise the last one built beside
+/// this test.
+fn built(variable: &str, name: &str) -> PathBuf {
+    let binary = std::env::var_os(variable).map_or_else(
         || {
             let test = std::env::current_exe().unwrap();
-            test.ancestors().nth(2).unwrap().join("commerce-worker")
+            test.ancestors().nth(2).unwrap().join(name)
         },
         PathBuf::from,
     );
-    assert!(binary.is_file(), "{} is missing: cargo build -p commerce-worker", binary.display());
+    assert!(binary.is_file(), "{} is missing: cargo build -p {name}", binary.display());
     binary
 }
 

@@ -21,6 +21,7 @@ mod refund;
 mod refund_lines;
 mod refund_states;
 mod signature;
+mod silence;
 mod stripe;
 mod webhook;
 

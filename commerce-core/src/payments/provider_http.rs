@@ -1,16 +1,17 @@
-//! HTTP to payment providers. Every request has a timeout, and what may be repeated is repeated a few times.
+//! HTTP to payment providers. Every request has a timeout, and what may be repeated is repeated a few times. A provider
+//! that does not answer is soon left alone (see `silence.rs`).
 
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 use reqwest::{Client, Request};
 use serde::de::DeserializeOwned;
-use tokio::time::Instant;
 
+use super::silence::Silence;
 use super::{ProviderError, ProviderName};
 
 /// The longest time for one request, from the connection to the last byte of the answer.
@@ -90,6 +91,7 @@ const KEPT: &str = "idempotent-replayed";
 pub(super) struct ProviderHttp {
     provider: ProviderName,
     client: Client,
+    silence: Silence,
 }
 
 impl ProviderHttp {
@@ -111,7 +113,8 @@ impl ProviderHttp {
             .user_agent(concat!("commerce/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| ProviderSetupError(error.to_string()))?;
-        Ok(Self { provider, client })
+        let silence = Silence::new(provider.clone(), timeout);
+        Ok(Self { provider, client, silence })
     }
 
     /// For building requests.
@@ -148,15 +151,27 @@ impl ProviderHttp {
 
     /// With an error comes the pause after which the request may be repeated, if that makes sense.
     async fn send_once(&self, request: Request) -> Result<Answer, (ProviderError, Option<Duration>)> {
-        let lost = |error: reqwest::Error| {
-            // An address can have a key in it.
-            let error = ProviderError::unreachable(self.provider.clone(), error.without_url());
-            (error, Some(Duration::ZERO))
+        let permission = self.silence.permission(Instant::now());
+        let permission =
+            permission.map_err(|cause| (ProviderError::unreachable(self.provider.clone(), cause), None))?;
+        let received = async {
+            let response = self.client.execute(request).await?;
+            let (status, pause) = (response.status(), pause_asked_for(response.headers()));
+            let is_kept = status.is_server_error() && response.headers().contains_key(KEPT);
+            Ok::<_, reqwest::Error>((status, pause, is_kept, response.bytes().await?))
         };
-        let response = self.client.execute(request).await.map_err(lost)?;
-        let (status, pause) = (response.status(), pause_asked_for(response.headers()));
-        let is_kept = status.is_server_error() && response.headers().contains_key(KEPT);
-        let body = response.bytes().await.map_err(lost)?;
+        let (status, pause, is_kept, body) = match received.await {
+            Ok(received) => {
+                permission.answered(Instant::now());
+                received
+            }
+            Err(error) => {
+                permission.unanswered(Instant::now());
+                // An address can have a key in it.
+                let error = ProviderError::unreachable(self.provider.clone(), error.without_url());
+                return Err((error, Some(Duration::ZERO)));
+            }
+        };
         let is_answer = status.is_success()
             || status.is_client_error()
                 && !matches!(

@@ -3,7 +3,9 @@
 mod attack;
 mod catalogue;
 mod checkout;
+mod client;
 mod constant;
+mod dead_provider;
 mod figures;
 mod floor;
 mod goods;
@@ -33,6 +35,8 @@ enum Command {
     Strangers(strangers::Arguments),
     /// All attacks at once on a shop that runs, while honest shoppers buy
     Attack(attack::Arguments),
+    /// What a dead payment provider leaves of orders, carts and the other provider
+    DeadProvider(dead_provider::Arguments),
     /// The server that answers the constant
     Constant(constant::Arguments),
 }
@@ -46,6 +50,7 @@ async fn main() -> Result<()> {
         Command::Logins(arguments) => logins::run(&arguments).await,
         Command::Strangers(arguments) => strangers::run(&arguments).await,
         Command::Attack(arguments) => attack::run(&arguments).await,
+        Command::DeadProvider(arguments) => dead_provider::run(&arguments).await,
         Command::Constant(arguments) => constant::run(&arguments).await,
     }
 }

@@ -18,6 +18,16 @@ pub struct Api {
 impl Api {
     /// With the Meilisearch at this address, if there is one.
     pub async fn start(binary: &Path, database_url: &str, meilisearch: Option<SocketAddr>) -> Result<Self> {
+        let url = meilisearch.map(|address| format!("http://{address}")).unwrap_or_default();
+        Self::start_with(binary, database_url, &[("MEILISEARCH_URL", url)]).await
+    }
+
+    /// With these settings beside the usual ones, or instead of them.
+    pub async fn start_with(
+        binary: &Path,
+        database_url: &str,
+        settings: &[(&'static str, String)],
+    ) -> Result<Self> {
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let process = Command::new(binary)
             .arg("serve")
@@ -26,11 +36,9 @@ impl Api {
             .env("COMMERCE_SECRET_KEY", crate::goods::SECRET)
             .env("COMMERCE_PAYMENT_PROVIDERS", "mock")
             .env("COMMERCE_RATE_LIMITS", "off")
-            .env(
-                "MEILISEARCH_URL",
-                meilisearch.map(|address| format!("http://{address}")).unwrap_or_default(),
-            )
+            .env("MEILISEARCH_URL", "")
             .env("RUST_LOG", "warn")
+            .envs(settings.iter().map(|(name, value)| (*name, value)))
             .stdout(Stdio::null())
             .kill_on_drop(true)
             .spawn()

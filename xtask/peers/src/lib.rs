@@ -5,6 +5,7 @@ mod call;
 mod faults;
 mod hooks;
 mod keeping;
+mod look;
 pub mod razorpay;
 mod server;
 mod signature;

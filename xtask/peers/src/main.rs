@@ -1,6 +1,7 @@
 //! Both peers, until they are stopped. `cargo xtask dev --with-provider-peers` starts this program.
 
 use std::net::SocketAddr;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Parser;
 use commerce_peers::razorpay::RazorpayPeer;
@@ -51,6 +52,11 @@ async fn main() -> anyhow::Result<()> {
         &arguments.razorpay_webhook_secret,
     );
     razorpay.hooks().deliver_to(format!("{shop}/v1/webhooks/razorpay"));
+    // The shop remembers the ids of earlier runs. Razorpay's have room for ten digits, which is enough for months.
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH)?;
+    let number = u64::try_from(since_epoch.as_millis())? % 10_000_000_000;
+    stripe.count_ids_from(number);
+    razorpay.count_ids_from(number);
     let running_stripe = stripe.start(arguments.stripe_addr.port()).await?;
     let running_razorpay = razorpay.start(arguments.razorpay_addr.port()).await?;
     println!("a peer of Stripe listens at {}", running_stripe.url());

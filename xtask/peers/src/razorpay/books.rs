@@ -53,7 +53,8 @@ pub(super) struct Books {
     pub refunds_are_pending: bool,
     /// Names and payloads of events that are not sent yet.
     pub events: Vec<(String, Value)>,
-    last_id: u64,
+    /// The number in the last id.
+    pub last_id: u64,
 }
 
 /// The fee of every payment, with tax.

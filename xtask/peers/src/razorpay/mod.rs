@@ -47,6 +47,11 @@ impl RazorpayPeer {
         RunningPeer::start(Arc::clone(&self.0) as Arc<dyn Peer>, port).await
     }
 
+    /// Its ids have numbers after this one, so that they differ from those of a peer that ran before.
+    pub fn count_ids_from(&self, number: u64) {
+        self.0.books().last_id = number;
+    }
+
     /// The faults that are to come.
     pub fn faults(&self) -> &Faults {
         &self.0.faults

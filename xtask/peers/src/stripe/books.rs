@@ -72,7 +72,8 @@ pub(super) struct Books {
     pub refund_behaviour: RefundBehaviour,
     /// Names and objects of events that are not sent yet.
     pub events: Vec<(String, Value)>,
-    last_id: u64,
+    /// The number in the last id.
+    pub last_id: u64,
 }
 
 /// The fee of every payment.

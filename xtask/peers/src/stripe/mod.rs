@@ -64,6 +64,11 @@ impl StripePeer {
         Ok(running)
     }
 
+    /// Its ids have numbers after this one, so that they differ from those of a peer that ran before.
+    pub fn count_ids_from(&self, number: u64) {
+        self.books().last_id = number;
+    }
+
     /// The faults that are to come.
     pub fn faults(&self) -> &Faults {
         &self.0.faults

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::books::{Books, Session};
 use crate::call::{Call, Reply, escape};
+use crate::look::{NO_REAL_MONEY, page, price};
 
 pub(super) fn answer(books: &mut Books, call: &Call) -> Reply {
     match (call.method.as_str(), call.parts().as_slice()) {
@@ -32,18 +33,13 @@ fn success_url(session: &Session) -> String {
 }
 
 fn show(session: &Session, is_declined: bool) -> Reply {
+    let (id, currency) = (&session.id, &session.currency);
     let mut lines = String::new();
     for line in &session.lines {
-        let _ = write!(
-            lines,
-            "<li>{} × {}: {}</li>",
-            line.quantity,
-            escape(&line.name),
-            line.quantity * line.unit_amount
-        );
+        let amount = price(line.quantity * line.unit_amount, currency);
+        let _ = write!(lines, "<li>{} × {}: {amount}</li>", line.quantity, escape(&line.name));
     }
-    let (id, total) = (&session.id, session.amount_total);
-    let currency = session.currency.to_uppercase();
+    let total = price(session.amount_total, currency);
     let actions = if session.status == "open" {
         let cancel = session.cancel_url.as_deref().map_or_else(String::new, |url| {
             format!("<p><a id=\"cancel\" href=\"{}\">Go back without paying</a></p>", escape(url))
@@ -55,12 +51,15 @@ fn show(session: &Session, is_declined: bool) -> Reply {
              {cancel}"
         )
     } else {
-        format!("<p>This session is {}.</p>", session.status)
+        let what = match session.status {
+            "complete" => "This payment is complete.",
+            _ => "This page has expired. Begin another payment in the shop.",
+        };
+        format!("<p id=\"closed\">{what}</p>")
     };
     let declined = if is_declined { "<p id=\"declined\">Your card was declined.</p>" } else { "" };
-    Reply::html(format!(
-        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>A peer of Stripe</title>\
-         <style>body{{font:16px/1.5 system-ui,sans-serif;max-width:480px;margin:48px auto}}button{{font:inherit;padding:8px 16px;margin:4px 0}}</style>\
-         <h1>Pay {total} {currency}</h1><p>No real money moves here. Amounts are in minor units.</p><ul>{lines}</ul>{declined}{actions}</html>"
-    ))
+    page(
+        "Stripe's stand-in",
+        &format!("<h1>Pay {total}</h1><ul>{lines}</ul>{declined}{actions}{NO_REAL_MONEY}"),
+    )
 }
