@@ -13,6 +13,8 @@
 //! | `late_payment_alert`, `authorization_lapses_alert` | the payment |
 //! | `refund_by_hand_alert` | the refund |
 //! | `refund_mismatch_alert` | the attempt at the refund |
+//! | `low_stock_alert` | the day |
+//! | `contact_message` | the message |
 //! | `payment_failed_alert`, `payment_mismatch_alert`, `dispute_alert`, `refund_failed_alert` | the hour (`alerts.rs`) |
 
 use std::fmt::Display;

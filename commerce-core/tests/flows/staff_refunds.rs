@@ -282,7 +282,10 @@ async fn shipped_units_come_back_into_stock_and_others_are_cancelled_instead() {
     refund(&db, request(RefundOf::Payment(payment.id), units(line, 1))).await.unwrap();
     assert_eq!(db.stock(variant).await, (4, 0));
     let movements =
-        list_movements(&mut *db.conn().await, variant, Limit::default(), None).await.unwrap().data;
+        list_movements(&mut *db.conn().await, variant, &Default::default(), Limit::default(), None)
+            .await
+            .unwrap()
+            .data;
     let returns: Vec<_> = movements.iter().filter(|movement| movement.kind == MovementKind::Return).collect();
     assert_eq!(returns.len(), 1);
     assert_eq!((returns[0].on_hand_delta, returns[0].order_id), (2, Some(id)));
