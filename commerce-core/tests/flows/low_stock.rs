@@ -77,11 +77,11 @@ async fn what_becomes_low_is_listed_and_mailed_once_a_day() {
         .await
         .unwrap();
     let low = async |sort| -> Vec<(VariantId, i64)> {
-        let page = inventory::list_low_stock(&mut *db.conn().await, None, sort, Limit::new(1).unwrap(), None);
-        let mut page = page.await.unwrap();
+        let limit = Limit::new(1).unwrap();
+        let mut page =
+            inventory::list_low_stock(&mut *db.conn().await, None, sort, limit, None).await.unwrap();
         let mut all = page.data;
         while let Some(cursor) = page.next_cursor {
-            let limit = Limit::new(1).unwrap();
             page = inventory::list_low_stock(&mut *db.conn().await, None, sort, limit, Some(&cursor))
                 .await
                 .unwrap();

@@ -57,8 +57,10 @@ async fn a_file_changes_stock_once_tried_and_then_done() {
         LevelSort::Variant,
         Limit::default(),
         None,
-    );
-    assert_eq!(levels.await.unwrap().data.len(), 2, "a dry run leaves no level");
+    )
+    .await
+    .unwrap();
+    assert_eq!(levels.data.len(), 2, "a dry run leaves no level");
 
     assert_eq!(import(&db, &file, ABORT).await.unwrap(), expected);
     assert_eq!((db.stock(mug).await, level(&db, cup, far).await), ((12, 0), (7, 0)));
@@ -68,8 +70,10 @@ async fn a_file_changes_stock_once_tried_and_then_done() {
         &MovementFilter { location_id: Some(far), ..Default::default() },
         Limit::default(),
         None,
-    );
-    assert_eq!(newest.await.unwrap().data[0].reason.as_deref(), Some("counted; twice"));
+    )
+    .await
+    .unwrap();
+    assert_eq!(newest.data[0].reason.as_deref(), Some("counted; twice"));
     db.finish().await;
 }
 

@@ -212,8 +212,10 @@ async fn a_location_with_units_is_not_deleted_and_one_without_takes_no_more() {
         &MovementFilter { location_id: Some(far), ..Default::default() },
         Limit::default(),
         None,
-    );
-    assert_eq!(entries.await.unwrap().data.len(), 2);
+    )
+    .await
+    .unwrap();
+    assert_eq!(entries.data.len(), 2);
     location(&db, "far", None).await;
     let taken = NewLocation { code: "far".into(), name: "Far".into(), priority: None, active: true };
     let taken = inventory::create_location(&mut *db.conn().await, &taken).await;
@@ -268,7 +270,8 @@ async fn returned_units_whose_location_is_deleted_go_to_the_main_one() {
     let at_far = ReturnedUnits { variant_id: variant, location_id: far, quantity: 1, restock: true };
     let mut stock = inventory::lock(conn, [variant]).await.unwrap();
     let refused =
-        inventory::return_units(conn, &mut stock, placed.order.id, &[at_far], "too small", &Origin::system());
-    assert!(matches!(refused.await, Err(ReturnError::UnknownLevel(_))));
+        inventory::return_units(conn, &mut stock, placed.order.id, &[at_far], "too small", &Origin::system())
+            .await;
+    assert!(matches!(refused, Err(ReturnError::UnknownLevel(_))));
     db.finish().await;
 }
