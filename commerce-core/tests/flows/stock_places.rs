@@ -253,9 +253,8 @@ async fn no_unit_arrives_at_a_location_that_is_being_deleted() {
     db.finish().await;
 }
 
-/// Units of a shipped order come back to the main location, if theirs is gone.
 #[tokio::test]
-async fn returned_units_whose_location_is_deleted_go_to_the_main_one() {
+async fn no_unit_comes_back_to_a_deleted_location() {
     let db = TestDatabase::new().await;
     let far = location(&db, "far", Some(0)).await;
     let variant = db.variant(0, 0).await;
