@@ -85,7 +85,7 @@ use crate::resources::accounts::password::Passwords;
 use crate::resources::accounts::registration::Registrations;
 use crate::resources::accounts::second_factor::SecondFactor;
 use crate::resources::accounts::sessions::Sessions;
-use crate::resources::audit_log::AuditLog;
+use crate::resources::audit_log::{AuditLog, AuditLogFile};
 use crate::resources::cart::Carts;
 use crate::resources::cart::quote::CartQuotes;
 use crate::resources::catalog::categories::Categories;
@@ -93,7 +93,17 @@ use crate::resources::catalog::export::ProductsExport;
 use crate::resources::catalog::images::ProductImages;
 use crate::resources::catalog::import::ProductImport;
 use crate::resources::catalog::products::Products;
-use crate::resources::inventory::Inventory;
+use crate::resources::contact::ContactMessages;
+use crate::resources::inventory::export::LedgerFile;
+use crate::resources::inventory::import::StockImport;
+use crate::resources::inventory::levels::Inventory;
+use crate::resources::inventory::locations::StockLocations;
+use crate::resources::inventory::low_stock::LowStocks;
+use crate::resources::inventory::movements::Movements;
+use crate::resources::inventory::transfers::Transfers;
+use crate::resources::inventory::variant_stock::VariantStocks;
+use crate::resources::jobs::board::Jobs;
+use crate::resources::jobs::kinds::JobKinds;
 use crate::resources::orders::admin_orders::AdminOrders;
 use crate::resources::orders::export::OrdersExport;
 use crate::resources::orders::shopper_orders::Orders;
@@ -115,13 +125,14 @@ pub type Surface = (
     ProductImport,
     ProductsExport,
     Categories,
-    Inventory,
+    (Inventory, LowStocks, VariantStocks, Movements, LedgerFile, StockImport, Transfers, StockLocations),
     (Carts, CartQuotes),
     Orders,
     AdminOrders,
     OrdersExport,
     (Payments, Captures, Refunds, StaffRefunds, ManualPayments, Webhooks),
-    (AdminUsers, AuditLog),
+    ContactMessages,
+    (AdminUsers, AuditLog, AuditLogFile, Jobs, JobKinds),
 );
 
 pub fn surface(state: &State) -> Surface {
@@ -135,7 +146,16 @@ pub fn surface(state: &State) -> Surface {
         ProductImport(state()),
         ProductsExport(state()),
         Categories(state()),
-        Inventory(state()),
+        (
+            Inventory(state()),
+            LowStocks(state()),
+            VariantStocks(state()),
+            Movements(state()),
+            LedgerFile(state()),
+            StockImport(state()),
+            Transfers(state()),
+            StockLocations(state()),
+        ),
         (Carts(state()), CartQuotes(state())),
         Orders(state()),
         AdminOrders(state()),
@@ -148,7 +168,8 @@ pub fn surface(state: &State) -> Surface {
             ManualPayments(state()),
             Webhooks(state()),
         ),
-        (AdminUsers(state()), AuditLog(state())),
+        ContactMessages(state()),
+        (AdminUsers(state()), AuditLog(state()), AuditLogFile(state()), Jobs(state()), JobKinds(state())),
     )
 }
 

@@ -76,6 +76,8 @@ ids! {
     CategoryId,
     /// A one-time code.
     CodeId,
+    /// A message that a visitor wrote to the shop.
+    ContactMessageId,
     /// A mail.
     EmailId,
     /// An image of a product.

@@ -7,6 +7,7 @@ pub mod audit;
 pub mod audit_log;
 pub mod cart;
 pub mod catalog;
+pub mod contact;
 pub mod db;
 pub mod email_address;
 pub mod error;

@@ -63,6 +63,23 @@ diesel::table! {
 }
 
 diesel::table! {
+    commerce.contact_messages (id) {
+        id -> Uuid,
+        name -> Text,
+        email -> Text,
+        phone -> Nullable<Text>,
+        message -> Text,
+        note -> Nullable<Text>,
+        handled_at -> Nullable<Timestamptz>,
+        handled_by -> Nullable<Text>,
+        version -> Int4,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+        search -> Text,
+    }
+}
+
+diesel::table! {
     commerce.emails (id) {
         id -> Uuid,
         dedupe_key -> Text,
@@ -122,6 +139,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    commerce.job_pauses (kind) {
+        kind -> Text,
+        paused_by -> Text,
+        paused_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     commerce.jobs (id) {
         id -> Uuid,
         kind -> Text,
@@ -136,6 +161,7 @@ diesel::table! {
         dedupe_key -> Nullable<Text>,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        failures -> Jsonb,
     }
 }
 
@@ -462,6 +488,10 @@ diesel::table! {
         name -> Text,
         priority -> Int4,
         created_at -> Timestamptz,
+        active -> Bool,
+        version -> Int4,
+        updated_at -> Timestamptz,
+        deleted_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -493,6 +523,14 @@ diesel::table! {
         expires_at -> Nullable<Timestamptz>,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    commerce.stock_thresholds (variant_id) {
+        variant_id -> Uuid,
+        threshold -> Int8,
+        told_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -577,6 +615,7 @@ diesel::joinable!(stock_levels -> variants (variant_id));
 diesel::joinable!(stock_movements -> orders (order_id));
 diesel::joinable!(stock_reservations -> carts (cart_id));
 diesel::joinable!(stock_reservations -> orders (order_id));
+diesel::joinable!(stock_thresholds -> variants (variant_id));
 diesel::joinable!(variants -> product_images (image_id));
 diesel::joinable!(variants -> products (product_id));
 
@@ -586,12 +625,14 @@ diesel::allow_tables_to_appear_in_same_query!(
     cart_items,
     carts,
     categories,
+    contact_messages,
     emails,
     former_category_slugs,
     former_category_titles,
     former_product_slugs,
     idempotency_keys,
     inbound_webhooks,
+    job_pauses,
     jobs,
     known_networks,
     media_files,
@@ -620,6 +661,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     stock_locations,
     stock_movements,
     stock_reservations,
+    stock_thresholds,
     users,
     variants,
 );

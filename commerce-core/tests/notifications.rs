@@ -10,8 +10,10 @@ use std::time::Duration;
 
 use commerce_core::accounts::one_time_code::derive_code;
 use commerce_core::accounts::{SecretKey, derive_reset_token};
+use commerce_core::contact::{self, NewContactMessage};
 use commerce_core::email_address::EmailAddress;
 use commerce_core::ids::{CodeId, EmailId, OrderId, RefundId, UserId};
+use commerce_core::inventory;
 use commerce_core::jobs::kinds::SendEmail;
 use commerce_core::jobs::{self, Failure, Job, Lease};
 use commerce_core::notifications::{
@@ -351,11 +353,42 @@ async fn every_mail_can_be_written() {
                 "We are sending 12845 JPY back to you".to_owned(),
                 "Your order 1001 was cancelled.\nWe are sending 12845 JPY back to you".to_owned(),
             ),
+            Template::LowStockAlert => {
+                let variants = database.variant(100, 3).await;
+                let conn = &mut database.conn().await;
+                inventory::set_low_stock_threshold(conn, variants, Some(4)).await.unwrap();
+                let day = chrono::NaiveDate::from_ymd_opt(2026, 12, 1).unwrap();
+                (
+                    NewEmail::low_stock(day, &[variants], 2, &anna()),
+                    "Low in stock: 3 variants".to_owned(),
+                    ", Default: 3 available, low at 4\n\nAnd 2 more.".to_owned(),
+                )
+            }
+            Template::ContactMessage => {
+                let message = NewContactMessage {
+                    name: "Anna <b>Ång</b>\r\nBcc: spy@evil.example".to_owned(),
+                    email: "visitor@bücher.example".to_owned(),
+                    phone: Some("+44 20 7946 0018".to_owned()),
+                    message: "<b>Ång</b>\r\nBcc: spy@evil.example\r\n.\r\nHello".to_owned(),
+                };
+                let conn = &mut database.conn().await;
+                let message = contact::insert_message(conn, &message).await.unwrap();
+                (
+                    NewEmail::contact_message(message.id, &anna()),
+                    "Message from Anna <b>Ång</b> Bcc: spy@evil.example".to_owned(),
+                    "<b>Ång</b>\nBcc: spy@evil.example\n.\nHello\n\nE-mail: visitor@bücher.example\nPhone: +442079460018\n"
+                        .to_owned(),
+                )
+            }
             _ => panic!("{template} has no test"),
         };
         enqueue(&database, mail).await;
         assert_eq!(send_next(&database, &mailer).await.unwrap(), SentEmail::Sent, "{template}");
         let sent = peer.mails().pop().unwrap();
+        assert_eq!(sent.recipients, [ANNA], "{template}");
+        let reply_to = (template == Template::ContactMessage).then_some("visitor@xn--bcher-kva.example");
+        assert_eq!(sent.header("Reply-To"), reply_to, "{template}");
+        assert_eq!(sent.header("Bcc"), None, "{template}");
         assert_eq!(sent.subject(), subject);
         assert!(sent.text.contains(&says), "{template}: {}", sent.text);
         assert!(!sent.text.contains("\n\n\n"), "{template} has holes: {}", sent.text);

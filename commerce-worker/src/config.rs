@@ -7,9 +7,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand};
 use commerce_core::ids::JobId;
-use commerce_core::jobs::JobState;
+use commerce_core::jobs::{JobFilter, JobState, kinds};
 use commerce_core::notifications::Sender;
 use commerce_core::page::Limit;
 use commerce_core::search::{Meilisearch, MeilisearchSettings};
@@ -48,6 +49,8 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// Looks at the jobs table, and moves what is stuck
     Jobs(JobsArgs),
+    /// Checks the books: stock, money, and everything else that must always hold
+    Audit(AuditArgs),
     /// Builds the search index anew while the shop runs, and puts it in the place of the old one
     Reindex(ReindexArgs),
 }
@@ -176,6 +179,26 @@ pub struct ReindexArgs {
 }
 
 #[derive(Debug, Args)]
+pub struct AuditArgs {
+    #[command(flatten)]
+    pub database: DatabaseSettings,
+    #[command(subcommand)]
+    pub command: AuditCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum AuditCommand {
+    /// Names everything that does not hold, and fails if there is something
+    Verify,
+    /// Shows stock that differs from its ledger or its reservations, and mends it with --apply
+    Repair {
+        /// Mend what can be mended with certainty, and write it to the audit log
+        #[arg(long)]
+        apply: bool,
+    },
+}
+
+#[derive(Debug, Args)]
 pub struct JobsArgs {
     #[command(flatten)]
     pub database: DatabaseSettings,
@@ -187,19 +210,60 @@ pub struct JobsArgs {
 pub enum JobsCommand {
     /// Shows jobs, oldest first
     List {
-        /// Only those that are ready, leased or dead
-        #[arg(long)]
-        state: Option<JobState>,
+        #[command(flatten)]
+        filter: JobFilterArgs,
         /// At most this many, up to 100
         #[arg(long, default_value = "50", value_parser = parse_limit)]
         limit: Limit,
     },
-    /// Shows all there is about one job
+    /// Shows all there is about one job, with the error of each attempt
     Show { id: JobId },
-    /// Makes a dead or waiting job due now, with all its attempts ahead of it
-    Retry { id: JobId },
-    /// Removes a dead or waiting job: its work will not be done
-    Cancel { id: JobId },
+    /// Makes a dead or waiting job due now, with all its attempts ahead of it; or all that match the filters
+    Retry(SomeJobs),
+    /// Removes a dead or waiting job: its work will not be done; or all that match the filters
+    Cancel(SomeJobs),
+    /// Shows how many jobs of each kind wait, run and are dead, and which kinds are paused
+    Kinds,
+    /// Begins no more jobs of a kind. Jobs that are running go on
+    Pause {
+        #[arg(value_parser = PossibleValuesParser::new(kinds::ALL))]
+        kind: String,
+    },
+    /// Begins jobs of a kind again
+    Resume {
+        #[arg(value_parser = PossibleValuesParser::new(kinds::ALL))]
+        kind: String,
+    },
+}
+
+/// Which jobs.
+#[derive(Debug, Args)]
+pub struct JobFilterArgs {
+    /// Only those that are ready, leased or dead
+    #[arg(long)]
+    pub state: Option<JobState>,
+    /// Only those of this kind
+    #[arg(long)]
+    pub kind: Option<String>,
+    /// Only those whose last error has this text
+    #[arg(long)]
+    pub error: Option<String>,
+}
+
+impl JobFilterArgs {
+    /// The filter.
+    pub fn filter(self) -> JobFilter {
+        JobFilter { state: self.state, kind: self.kind, error: self.error, ..JobFilter::default() }
+    }
+}
+
+/// One job, or all that match.
+#[derive(Debug, Args)]
+pub struct SomeJobs {
+    #[arg(required_unless_present_any = ["state", "kind", "error"], conflicts_with_all = ["state", "kind", "error"])]
+    pub id: Option<JobId>,
+    #[command(flatten)]
+    pub filter: JobFilterArgs,
 }
 
 fn parse_limit(text: &str) -> Result<Limit, String> {

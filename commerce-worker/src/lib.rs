@@ -5,6 +5,7 @@
 //! sweeps, and [`work`] runs everything.
 
 pub mod attempt;
+pub mod audit;
 pub mod backend;
 pub mod config;
 pub mod http;

@@ -15,7 +15,7 @@ use commerce_worker::attempt::Runner;
 use commerce_worker::config::{self, Command, RunArgs};
 use commerce_worker::reindex::reindex;
 use commerce_worker::work::Worker;
-use commerce_worker::{http, manage, schedule};
+use commerce_worker::{audit, http, manage, schedule};
 use metrics_exporter_prometheus::PrometheusBuilder;
 
 #[tokio::main]
@@ -35,6 +35,7 @@ async fn run_command() -> anyhow::Result<()> {
     match config::parse() {
         Command::Run(args) => run(*args).await,
         Command::Reindex(args) => reindex(args).await,
+        Command::Audit(args) => audit::audit(args, &mut io::stdout().lock()).await,
         Command::Jobs(args) => manage::manage(args, &mut io::stdout().lock()).await,
     }
 }

@@ -5,36 +5,80 @@ use std::io::{self, Write};
 use chrono::{DateTime, Utc};
 use commerce_core::db;
 use commerce_core::ids::JobId;
-use commerce_core::jobs::{self, JobRow, JobState};
+use commerce_core::jobs::{self, JobFailure, JobFilter, JobRow, JobSort, JobState, Managed, kinds};
 use commerce_core::page::Limit;
+use commerce_core::request::Actor;
 use diesel_async::AsyncPgConnection;
 
-use crate::config::{JobsArgs, JobsCommand};
+use crate::config::{JobsArgs, JobsCommand, SomeJobs};
 
 /// Runs the command and writes readable output to `out`.
 pub async fn manage(args: JobsArgs, out: &mut impl Write) -> anyhow::Result<()> {
     let mut conn = db::connect(&args.database.database_url).await?;
     match args.command {
-        JobsCommand::List { state, limit } => list(&mut conn, state, limit, out).await,
+        JobsCommand::List { filter, limit } => list(&mut conn, &filter.filter(), limit, out).await,
         JobsCommand::Show { id } => show(&mut conn, id, out).await,
-        JobsCommand::Retry { id } => {
+        JobsCommand::Retry(SomeJobs { id: Some(id), .. }) => {
             jobs::retry(&mut conn, id).await?;
             Ok(writeln!(out, "Job {id} is due now.")?)
         }
-        JobsCommand::Cancel { id } => {
+        JobsCommand::Cancel(SomeJobs { id: Some(id), .. }) => {
             jobs::cancel(&mut conn, id).await?;
             Ok(writeln!(out, "Job {id} is removed.")?)
+        }
+        JobsCommand::Retry(SomeJobs { id: None, filter }) => {
+            let managed = jobs::retry_matching(&mut conn, &filter.filter()).await?;
+            told_of_many(managed, "due now", out)
+        }
+        JobsCommand::Cancel(SomeJobs { id: None, filter }) => {
+            let managed = jobs::cancel_matching(&mut conn, &filter.filter()).await?;
+            told_of_many(managed, "removed", out)
+        }
+        JobsCommand::Kinds => show_kinds(&mut conn, out).await,
+        JobsCommand::Pause { kind } => {
+            let is_new = jobs::pause(&mut conn, &kind, Actor::System).await?;
+            let already = if is_new { "" } else { " already" };
+            Ok(writeln!(out, "{kind} is{already} paused. Jobs that are running go on.")?)
+        }
+        JobsCommand::Resume { kind } => {
+            let was_paused = jobs::resume(&mut conn, &kind).await?;
+            Ok(writeln!(out, "{kind} {}.", if was_paused { "is resumed" } else { "was not paused" })?)
         }
     }
 }
 
+fn told_of_many(managed: Managed, what: &str, out: &mut impl Write) -> anyhow::Result<()> {
+    let Managed { jobs, more } = managed;
+    let jobs = if jobs == 1 { "1 job is".to_owned() } else { format!("{jobs} jobs are") };
+    let more = if more { " There may be more: do it again." } else { "" };
+    Ok(writeln!(out, "{jobs} {what}.{more}")?)
+}
+
+async fn show_kinds(conn: &mut AsyncPgConnection, out: &mut impl Write) -> anyhow::Result<()> {
+    let (states, pauses) = (jobs::queue_states(conn).await?, jobs::list_pauses(conn).await?);
+    let rows = kinds::ALL.iter().map(|kind| {
+        let count = |state: JobState| {
+            let found = states.iter().find(|found| found.kind == *kind && found.state == state);
+            found.map_or(0, |found| found.jobs).to_string()
+        };
+        let paused = pauses.iter().find(|pause| pause.kind == *kind);
+        let paused = paused
+            .map(|pause| format!("since {} by {}", pause.paused_at.format("%F %T UTC"), pause.paused_by));
+        let [ready, leased, dead] = [JobState::Ready, JobState::Leased, JobState::Dead].map(count);
+        [(*kind).to_owned(), ready, leased, dead, paused.unwrap_or_default()]
+    });
+    write_table(["KIND", "READY", "LEASED", "DEAD", "PAUSED"], &rows.collect::<Vec<_>>(), out)?;
+    Ok(())
+}
+
 async fn list(
     conn: &mut AsyncPgConnection,
-    state: Option<JobState>,
+    filter: &JobFilter,
     limit: Limit,
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
-    let (rows, now) = (jobs::list(conn, state, limit).await?, db::current_time(conn).await?);
+    let rows = jobs::list_jobs(conn, filter, JobSort::OldestFirst, limit, None).await?.data;
+    let now = db::current_time(conn).await?;
     if rows.is_empty() {
         return Ok(writeln!(out, "No jobs.")?);
     }
@@ -68,6 +112,10 @@ async fn show(conn: &mut AsyncPgConnection, id: JobId, out: &mut impl Write) -> 
     writeln!(out, "updated     {}", job.updated_at.format("%F %T UTC"))?;
     writeln!(out, "payload     {}", job.payload)?;
     writeln!(out, "last error  {}", job.last_error.as_deref().unwrap_or("-"))?;
+    for JobFailure { attempt, at, worker, error } in &job.failures.0 {
+        let worker = worker.as_deref().unwrap_or("?");
+        writeln!(out, "  attempt {attempt} by {worker} at {}: {error}", at.format("%F %T UTC"))?;
+    }
     Ok(())
 }
 

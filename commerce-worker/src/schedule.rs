@@ -80,6 +80,7 @@ fn cron(sweep: jobs::Sweep) -> &'static str {
         jobs::Sweep::PruneGuestCarts => "27 33 * * * *",
         jobs::Sweep::PruneUnverifiedAccounts => "27 43 * * * *",
         jobs::Sweep::PruneKnownNetworks => "37 43 * * * *",
+        jobs::Sweep::TellLowStock => "17 */15 * * * *",
         jobs::Sweep::SweepFiles => "47 */5 * * * *",
         // A sweep that has no place yet runs as often as it should at least.
         _ => match sweep.every().as_secs() {

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use commerce_core::spreadsheet::guarded;
 use poem::{Body, IntoResponse, Response};
 use poem_openapi::ApiResponse;
 use poem_openapi::payload::Payload;
@@ -58,6 +59,11 @@ impl CsvFile {
     }
 }
 
+/// A text as a quoted cell (RFC 4180), which no spreadsheet reads as a formula.
+pub fn quoted(text: &str) -> String {
+    format!("\"{}\"", guarded(text).replace('"', "\"\""))
+}
+
 impl Payload for CsvFile {
     const CONTENT_TYPE: &'static str = "text/csv";
 
@@ -89,4 +95,15 @@ impl ApiResponse for CsvFile {
     }
 
     fn register(_registry: &mut Registry) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_somebody_typed_stays_one_field_and_no_formula() {
+        assert_eq!(quoted("a\"b@example.com"), "\"a\"\"b@example.com\"");
+        assert_eq!(quoted("=cmd|x@example.com"), "\"'=cmd|x@example.com\"");
+    }
 }

@@ -7,6 +7,7 @@ pub mod body;
 pub mod call;
 pub mod cart_token;
 pub mod client_ip;
+pub(crate) mod csv_body;
 pub(crate) mod csv_file;
 pub(crate) mod even_time;
 mod header_parameter;

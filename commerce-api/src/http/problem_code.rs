@@ -135,6 +135,17 @@ codes! {
     ImportRunning = CONFLICT "import_running" "Another import is running",
     /// Units that are reserved for orders or carts cannot be removed from stock.
     StockReserved = CONFLICT "stock_reserved" "The stock is reserved",
+    /// Too few units that are not reserved are at the location. `lines` lists each variant that is short, with `requested`
+    /// and `available`.
+    TooFewUnits = CONFLICT "too_few_units" "Too few units are there",
+    /// Another location has this code.
+    LocationCodeTaken = CONFLICT "location_code_taken" "The code is taken",
+    /// The location has units, or it is the main location. Transfer the units first, or make the location inactive.
+    LocationInUse = CONFLICT "location_in_use" "The location is in use",
+    /// A shop has at most 200 locations. Delete one first.
+    TooManyLocations = CONFLICT "too_many_locations" "Too many locations",
+    /// A worker runs the job. Wait until the attempt has ended.
+    JobRunning = CONFLICT "job_running" "The job is running",
     /// The resource has changed since its `ETag` was read. Get it again.
     VersionMismatch = PRECONDITION_FAILED "version_mismatch" "The resource has changed",
     /// The body is larger than the operation accepts.

@@ -67,7 +67,7 @@ impl Limited {
     }
 }
 
-static LIMITED: [Limited; 15] = [
+static LIMITED: [Limited; 16] = [
     post("register", "/auth/register", ("register-ip", 20, 10)).for_account("register-account", 6, 60),
     post("verify_email", "/auth/verify-email", ("verify-ip", 30, 5)).for_account("verify-account", 60, 60),
     post("resend_code", "/auth/resend-code", ("resend-ip", 20, 10)).for_account("resend-account", 10, 60),
@@ -85,6 +85,8 @@ static LIMITED: [Limited; 15] = [
     // A payment calls the server of somebody else.
     post("pay_order", "/orders/{id}/pay", ("pay-ip", 30, 10)),
     post("confirm_payment", "/payments/{id}/confirm", ("confirm-ip", 60, 10)),
+    // A message is mailed to the shop.
+    post("send_contact_message", "/contact-messages", ("contact-ip", 10, 60)),
     post("quote_cart", "/cart/quote", CART),
     post("add_cart_item", "/cart/items", CART),
     Limited { method: "PUT", ..post("replace_cart", "/cart", CART) },

@@ -13,7 +13,7 @@ pub enum Tag {
     Products,
     /// The tree of categories.
     Categories,
-    /// For staff: stock levels and movements.
+    /// For staff: stock levels, movements and locations.
     Inventory,
     /// The shopper's cart.
     Cart,
@@ -21,18 +21,20 @@ pub enum Tag {
     Orders,
     /// Payments for orders, and refunds for staff.
     Payments,
+    /// Messages from visitors to the shop.
+    Contact,
     /// For staff: all orders.
     #[oai(rename = "Admin orders")]
     AdminOrders,
     /// For staff: all accounts.
     #[oai(rename = "Admin users")]
     AdminUsers,
-    /// For staff: the audit log.
+    /// For staff: the audit log and jobs.
     Operations,
 }
 
 /// The order of the tags: first those of a purchase, in the order a shopper meets them, then those for staff.
-pub const CHAPTERS: [&str; 11] = [
+pub const CHAPTERS: [&str; 12] = [
     "Auth",
     "Me",
     "Products",
@@ -40,6 +42,7 @@ pub const CHAPTERS: [&str; 11] = [
     "Cart",
     "Orders",
     "Payments",
+    "Contact",
     "Inventory",
     "Admin orders",
     "Admin users",

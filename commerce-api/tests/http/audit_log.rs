@@ -34,6 +34,9 @@ async fn granted(shop: &TestShop, operation: &Operation, world: &World) -> Ask {
         if operation.has_parameter("Idempotency-Key") { ask.header("Idempotency-Key", "k") } else { ask };
     match (id, &operation.body) {
         ("admin_move_order", _) => ask.json(&json!({ "status": "cancelled" })),
+        ("import_stock", _) => {
+            ask.body("text/csv", format!("variant_id,delta\n{},5\n", world.variant).as_str())
+        }
         ("import_products", _) => ask.body("text/csv", "slug,title,price\nmug,Mug,12.50\n"),
         ("update_product" | "replace_product", _) => ask.json(&json!({ "title": "Another title" })),
         ("reorder_categories", _) => {
@@ -80,8 +83,17 @@ async fn faults_of_entry(operation: &Operation) -> Vec<String> {
         }
     };
     let creates = ["create_product", "create_category", "import_products", "admin_note_order"].contains(&id)
+        || ["create_stock_location", "transfer_stock", "import_stock", "retry_jobs", "cancel_jobs"]
+            .contains(&id)
         || ["admin_refund_payment", "admin_refund_order", "admin_record_payment"].contains(&id);
-    let deletes = ["delete_category", "admin_delete_user"].contains(&id);
+    let deletes = [
+        "delete_category",
+        "admin_delete_user",
+        "delete_stock_location",
+        "delete_contact_message",
+        "cancel_job",
+    ]
+    .contains(&id);
     let tells = |side: &str| entry.get(side).is_some_and(|fields| !fields.is_null());
     must(tells("before") != creates && tells("after") != deletes, "does not tell before and after");
     must(entry.get("before") != entry.get("after"), "tells no change");
@@ -170,6 +182,33 @@ async fn entries_are_found_by_who_what_and_when() {
     assert_eq!(seen, all);
     shop.send(get("/v1/admin/audit-log?cursor=x").bearer(&admin_token)).await.problem(400, "invalid_cursor");
     shop.send(get("/v1/admin/audit-log").bearer(&manager_token)).await.problem(403, "permission_denied");
+    shop.database.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_is_a_file_too() {
+    let shop = TestShop::new().await;
+    let (_, token) = shop.login(Role::Admin).await;
+    let create =
+        |title: &str| ask(Method::POST, "/v1/categories").json(&json!({ "title": title })).bearer(&token);
+    let first = shop.send(create("=1+1")).await.json();
+    for number in 0..120 {
+        assert_eq!(shop.send(create(&format!("Category {number}"))).await.status, 201);
+    }
+    let read = async |query: &str| -> Vec<csv::StringRecord> {
+        let file = shop.send(get(&format!("/v1/admin/audit-log/export{query}")).bearer(&token)).await;
+        assert_eq!(file.header("content-type"), Some("text/csv; charset=utf-8"), "{}", file.text);
+        csv::Reader::from_reader(file.text.as_bytes()).records().map(Result::unwrap).collect()
+    };
+    let rows = read("?action=create_category").await;
+    assert_eq!(rows.len(), 121);
+    let subject = format!("?subject_kind=category&subject_id={}", first["id"].as_str().unwrap());
+    let rows = read(&subject).await;
+    assert_eq!((rows.len(), &rows[0][5]), (1, "create_category"));
+    let after: Value = serde_json::from_str(&rows[0][9]).unwrap();
+    assert_eq!(after["title"], "=1+1");
+    // That the file was read is in the log.
+    assert_eq!(read("?action=read").await.len(), 3);
     shop.database.finish().await;
 }
 

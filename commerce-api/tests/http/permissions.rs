@@ -48,6 +48,7 @@ const WRITES_PRODUCTS: &[Role] = &[CatalogueManager, Admin];
 const READS_STOCK: &[Role] = &[Support, CatalogueManager, Fulfilment, Admin];
 const READS_USERS: &[Role] = &[Support, Admin];
 const ADMINS: &[Role] = &[Admin];
+const ANSWERS_SHOPPERS: &[Role] = &[Support, Admin];
 const WRITES_STOCK: &[Role] = &[CatalogueManager, Fulfilment, Admin];
 
 #[rustfmt::skip]
@@ -109,6 +110,23 @@ const TABLE: &[(&str, May, Leads)] = &[
     ("list_stock_levels", Staff(READS_STOCK), Anywhere),
     ("list_stock_movements", Staff(READS_STOCK), Anywhere),
     ("adjust_stock", Staff(WRITES_STOCK), Anywhere),
+    ("list_low_stock", Staff(READS_STOCK), Anywhere),
+    ("get_variant_stock", Staff(READS_STOCK), Anywhere),
+    ("update_variant_stock", Staff(WRITES_STOCK), Anywhere),
+    ("export_stock_movements", Staff(READS_STOCK), Anywhere),
+    ("import_stock", Staff(WRITES_STOCK), Anywhere),
+    ("transfer_stock", Staff(WRITES_STOCK), Anywhere),
+    ("list_stock_locations", Staff(READS_STOCK), Anywhere),
+    ("create_stock_location", Staff(WRITES_STOCK), Anywhere),
+    ("get_stock_location", Staff(READS_STOCK), Anywhere),
+    ("update_stock_location", Staff(WRITES_STOCK), Anywhere),
+    ("delete_stock_location", Staff(WRITES_STOCK), Anywhere),
+
+    ("send_contact_message", Anybody, Anywhere),
+    ("list_contact_messages", Staff(ANSWERS_SHOPPERS), Anywhere),
+    ("get_contact_message", Staff(ANSWERS_SHOPPERS), Anywhere),
+    ("update_contact_message", Staff(ANSWERS_SHOPPERS), Anywhere),
+    ("delete_contact_message", Staff(ANSWERS_SHOPPERS), Anywhere),
 
     ("get_cart", Visitors, Anywhere),
     ("replace_cart", Visitors, Anywhere),
@@ -154,6 +172,15 @@ const TABLE: &[(&str, May, Leads)] = &[
     ("admin_delete_user", Staff(ADMINS), Anywhere),
     ("admin_remove_second_factor", Staff(ADMINS), Anywhere),
     ("list_audit_log", Staff(ADMINS), Anywhere),
+    ("export_audit_log", Staff(ADMINS), Anywhere),
+    ("list_jobs", Staff(ADMINS), Anywhere),
+    ("get_job", Staff(ADMINS), Anywhere),
+    ("retry_job", Staff(ADMINS), Anywhere),
+    ("cancel_job", Staff(ADMINS), Anywhere),
+    ("retry_jobs", Staff(ADMINS), Anywhere),
+    ("cancel_jobs", Staff(ADMINS), Anywhere),
+    ("list_job_kinds", Staff(ADMINS), Anywhere),
+    ("set_job_kind", Staff(ADMINS), Anywhere),
 ];
 
 const STAFF: [Role; 4] = [Support, CatalogueManager, Fulfilment, Admin];

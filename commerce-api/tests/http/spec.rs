@@ -228,6 +228,26 @@ fn limits_of_the_catalogue_are_those_of_core() {
 }
 
 #[test]
+fn limits_of_locations_and_messages_are_those_of_core() {
+    use commerce_core::{contact, inventory};
+    let document: Value = serde_json::from_str(&routes::document().json()).unwrap();
+    let found = upper_limits(&document);
+    for (name, max) in [
+        ("CreateStockLocationRequest.code", inventory::LOCATION_CODE_CHARS_MAX),
+        ("CreateStockLocationRequest.name", inventory::LOCATION_NAME_CHARS_MAX),
+        ("UpdateStockLocationRequest.code", inventory::LOCATION_CODE_CHARS_MAX),
+        ("UpdateStockLocationRequest.name", inventory::LOCATION_NAME_CHARS_MAX),
+        ("ContactMessageRequest.name", contact::NAME_CHARS_MAX),
+        ("ContactMessageRequest.message", contact::MESSAGE_CHARS_MAX),
+        ("UpdateContactMessageRequest.note", contact::NOTE_CHARS_MAX),
+        ("TransferLine.quantity", usize::try_from(inventory::ON_HAND_MAX).unwrap()),
+        ("UpdateVariantStockRequest.low_stock_threshold", usize::try_from(inventory::ON_HAND_MAX).unwrap()),
+    ] {
+        assert_eq!(found.get(name), Some(&f64::from(u32::try_from(max).unwrap())), "{name}");
+    }
+}
+
+#[test]
 fn a_cart_takes_as_many_items_as_core_allows() {
     let document: Value = serde_json::from_str(&routes::document().json()).unwrap();
     let schemas = &document["components"]["schemas"];

@@ -4,6 +4,7 @@
 use commerce_core::accounts::Role;
 use commerce_core::flows::{BeginPayment, begin_payment, receive_webhook, settle_payment};
 use commerce_core::ids::{PaymentId, RefundId, WebhookId};
+use commerce_core::inventory::MAIN_LOCATION;
 use commerce_core::money::{Currency, Money};
 use commerce_core::page::Limit;
 use commerce_core::payments::{
@@ -58,6 +59,12 @@ pub struct World {
     pub authorized: String,
     /// An event that a provider has reported.
     pub webhook: String,
+    /// Another place for stock, which has none.
+    pub location: String,
+    /// From a visitor.
+    pub message: String,
+    /// A job that waits for another day.
+    pub job: String,
 }
 
 impl World {
@@ -81,6 +88,12 @@ impl World {
         let address = json!({ "name": "Ada", "line1": "1 Street", "city": "London", "postal_code": "SW1Y 4JH", "country": "GB" });
         let address = send_new(shop, "/v1/me/addresses", &address, &customer.credential).await;
         let address = address["id"].as_str().unwrap().to_owned();
+        let location = json!({ "code": format!("c{}", Uuid::now_v7().simple()), "name": "Elsewhere" });
+        let location = send_new(shop, "/v1/admin/stock-locations", &location, &admin).await;
+        let location = location["id"].as_str().unwrap().to_owned();
+        let message = json!({ "name": "Ada", "email": "ada@example.com", "message": "Hello" });
+        let message = shop.send(post("/v1/contact-messages", &message)).await.json();
+        let message = message["id"].as_str().unwrap().to_owned();
         Self {
             admin,
             customer,
@@ -96,6 +109,9 @@ impl World {
             refund: refused_refund(shop).await.to_string(),
             authorized: authorized_payment(shop).await.to_string(),
             webhook: reported_event(shop).await.to_string(),
+            location,
+            message,
+            job: waiting_job(shop).await,
         }
     }
 
@@ -128,6 +144,10 @@ impl World {
             "sessions" => self.session.clone(),
             "refunds" => self.refund.clone(),
             "webhooks" => self.webhook.clone(),
+            "stock-locations" => self.location.clone(),
+            "contact-messages" => self.message.clone(),
+            "jobs" => self.job.clone(),
+            "job-kinds" => "send_email".to_owned(),
             _ => Uuid::now_v7().to_string(),
         }
     }
@@ -175,6 +195,11 @@ impl World {
         match name {
             "variant_id" => json!(self.variant),
             "product_id" => json!(self.product),
+            "from_location_id" => json!(MAIN_LOCATION),
+            "to_location_id" => json!(self.location),
+            "code" if value.as_str().is_some_and(|code| code.starts_with("berlin")) => {
+                json!(format!("c{}", Uuid::now_v7().simple()))
+            }
             "cart_token" => json!(self.spare_token),
             "category_ids" => json!([self.category]),
             "sku" | "tracking_number" | "slug" => json!(format!("x-{}", Uuid::now_v7().simple())),
@@ -220,6 +245,17 @@ async fn authorized_payment(shop: &TestShop) -> PaymentId {
         .await
         .unwrap();
     payment.id
+}
+
+/// Of a kind that nothing else in this world is about.
+async fn waiting_job(shop: &TestShop) -> String {
+    let id = Uuid::now_v7().to_string();
+    let insert = format!(
+        "INSERT INTO commerce.jobs (id, kind, payload, attempts_max, run_at)
+         VALUES ('{id}', 'delete_files', '{{\"keys\": []}}', 20, commerce.clock() + interval '1 day')"
+    );
+    shop.database.conn().await.batch_execute(&insert).await.unwrap();
+    id
 }
 
 /// Its payment is not known, so that nothing comes of it.

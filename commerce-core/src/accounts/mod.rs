@@ -55,6 +55,7 @@ pub use password::{InvalidPassword, NewPassword, PasswordHash};
 pub use password_hasher::{HashError, PasswordHasher};
 pub use password_reset::{RESET_LINK_TTL, ResetProof, derive_reset_token, prove_by_code, prove_by_token};
 pub use permission::{Permission, Role};
+pub(crate) use phone::compact as compact_phone;
 pub use phone::{InvalidPhone, Phone};
 pub use refresh::{REUSE_GRACE, Refreshed, refresh_session};
 pub use registration::NewUser;

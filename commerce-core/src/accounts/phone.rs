@@ -22,7 +22,7 @@ impl Phone {
 }
 
 /// The text without separators between digits. `None` if it contains anything else.
-pub(super) fn compact(text: &str) -> Option<String> {
+pub(crate) fn compact(text: &str) -> Option<String> {
     let line = single_line(text);
     let kept: String = line.chars().filter(|c| !matches!(c, ' ' | '-' | '(' | ')' | '.' | '/')).collect();
     let digits = kept.strip_prefix('+').unwrap_or(&kept);

@@ -9,7 +9,9 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::db::{AdvisoryLock, advisory_lock};
-use crate::ids::{CategoryId, OrderId, ProductId, UserId, VariantId, WebhookId};
+use crate::ids::{
+    CategoryId, ContactMessageId, JobId, LocationId, OrderId, ProductId, UserId, VariantId, WebhookId,
+};
 use crate::text_enum::text_enum;
 
 text_enum! {
@@ -23,6 +25,10 @@ text_enum! {
         Category = "category",
         /// The stock levels of a variant.
         Stock = "stock",
+        /// Many stock levels at once, by a file or a transfer.
+        Inventory = "inventory",
+        /// A place where stock is kept.
+        StockLocation = "stock_location",
         /// An order.
         Order = "order",
         /// Many products at once, by an import.
@@ -31,6 +37,12 @@ text_enum! {
         CategoryOrder = "category_order",
         /// An event that a payment provider has reported.
         Webhook = "webhook",
+        /// A message that a visitor wrote.
+        ContactMessage = "contact_message",
+        /// A job.
+        Job = "job",
+        /// Many jobs at once, or all of a kind.
+        Jobs = "jobs",
         /// Data of customers, which was read and not changed.
         PersonalData = "personal_data",
     }
@@ -47,6 +59,10 @@ pub enum Subject {
     Category(CategoryId),
     /// The stock levels of a variant.
     Stock(VariantId),
+    /// Many stock levels at once, by a file or a transfer.
+    Inventory,
+    /// A place where stock is kept.
+    StockLocation(LocationId),
     /// An order.
     Order(OrderId),
     /// Many products at once, by an import.
@@ -55,6 +71,12 @@ pub enum Subject {
     CategoryOrder,
     /// An event that a payment provider has reported.
     Webhook(WebhookId),
+    /// A message that a visitor wrote.
+    ContactMessage(ContactMessageId),
+    /// A job.
+    Job(JobId),
+    /// Many jobs at once, or all of a kind.
+    Jobs,
     /// Data of customers, which was read and not changed.
     PersonalData,
 }
@@ -67,10 +89,15 @@ impl Subject {
             Self::Product(_) => SubjectKind::Product,
             Self::Category(_) => SubjectKind::Category,
             Self::Stock(_) => SubjectKind::Stock,
+            Self::Inventory => SubjectKind::Inventory,
+            Self::StockLocation(_) => SubjectKind::StockLocation,
             Self::Order(_) => SubjectKind::Order,
             Self::Catalogue => SubjectKind::Catalogue,
             Self::CategoryOrder => SubjectKind::CategoryOrder,
             Self::Webhook(_) => SubjectKind::Webhook,
+            Self::ContactMessage(_) => SubjectKind::ContactMessage,
+            Self::Job(_) => SubjectKind::Job,
+            Self::Jobs => SubjectKind::Jobs,
             Self::PersonalData => SubjectKind::PersonalData,
         }
     }
@@ -88,7 +115,10 @@ impl Subject {
             Self::Stock(id) => Some(id.0),
             Self::Order(id) => Some(id.0),
             Self::Webhook(id) => Some(id.0),
-            Self::Catalogue | Self::CategoryOrder | Self::PersonalData => None,
+            Self::StockLocation(id) => Some(id.0),
+            Self::ContactMessage(id) => Some(id.0),
+            Self::Job(id) => Some(id.0),
+            Self::Catalogue | Self::CategoryOrder | Self::Inventory | Self::Jobs | Self::PersonalData => None,
         }
     }
 
@@ -107,7 +137,12 @@ impl Subject {
             }
             Self::Order(_) => "SELECT FROM commerce.orders WHERE id = $1 FOR UPDATE",
             Self::Webhook(_) => "SELECT FROM commerce.inbound_webhooks WHERE id = $1 FOR NO KEY UPDATE",
-            Self::Catalogue | Self::PersonalData => "SELECT WHERE $1 IS NOT NULL",
+            Self::StockLocation(_) => "SELECT FROM commerce.stock_locations WHERE id = $1 FOR NO KEY UPDATE",
+            Self::ContactMessage(_) => "SELECT FROM commerce.contact_messages WHERE id = $1 FOR UPDATE",
+            Self::Job(_) => "SELECT FROM commerce.jobs WHERE id = $1 FOR UPDATE",
+            Self::Catalogue | Self::Inventory | Self::Jobs | Self::PersonalData => {
+                "SELECT WHERE $1 IS NOT NULL"
+            }
         }
     }
 
@@ -163,7 +198,26 @@ impl Subject {
                 "SELECT jsonb_build_object('provider', provider, 'event_id', event_id, 'status', status) AS fields
                  FROM commerce.inbound_webhooks WHERE id = $1"
             }
-            Self::Catalogue | Self::PersonalData => "SELECT NULL::jsonb AS fields WHERE $1 IS NOT NULL",
+            Self::StockLocation(_) => {
+                "SELECT jsonb_build_object('code', code, 'name', name, 'priority', priority, 'active', active,
+                    'version', version) AS fields
+                 FROM commerce.stock_locations WHERE id = $1 AND deleted_at IS NULL"
+            }
+            // What the visitor and staff wrote stays in the message.
+            Self::ContactMessage(_) => {
+                "SELECT jsonb_build_object('handled', handled_at IS NOT NULL, 'has_note', note IS NOT NULL,
+                    'version', version) AS fields
+                 FROM commerce.contact_messages WHERE id = $1"
+            }
+            // An error may name an address.
+            Self::Job(_) => {
+                "SELECT jsonb_build_object('kind', kind, 'payload', payload, 'state', state, 'attempt', attempt,
+                    'attempts_max', attempts_max, 'run_at', run_at) AS fields
+                 FROM commerce.jobs WHERE id = $1"
+            }
+            Self::Catalogue | Self::Inventory | Self::Jobs | Self::PersonalData => {
+                "SELECT NULL::jsonb AS fields WHERE $1 IS NOT NULL"
+            }
         }
     }
 }

@@ -20,12 +20,14 @@ mod expire_orders;
 mod import_options;
 mod import_products;
 mod import_report;
+mod import_stock;
 mod late_payment;
 mod manual_payment;
 mod move_order;
 mod note_order;
 mod place_order;
 mod process_webhook;
+mod receive_contact;
 mod refund_payment;
 mod register;
 mod registration_mails;
@@ -39,6 +41,7 @@ mod settle_webhook;
 mod ship_order;
 mod staff_refund;
 mod supersede_attempts;
+mod tell_low_stock;
 mod verify_email;
 mod watch_payment;
 
@@ -61,6 +64,9 @@ pub use expire_orders::{
 pub use import_options::{ImportMode, ImportOptions, OnError, StockPolicy};
 pub use import_products::{ImportError, ImportProgress, import_products};
 pub use import_report::ImportReport;
+pub use import_stock::{
+    STOCK_LINES_MAX, StockImportError, StockImportOptions, StockImportReport, import_stock,
+};
 pub use manual_payment::{ManualPayment, ManualPaymentError, record_manual_payment};
 pub use move_order::{MoveOrder, MoveOrderError, OrderStep, move_order};
 pub use note_order::{NoteOrderError, note_order};
@@ -68,6 +74,7 @@ pub use place_order::{PlaceOrder, PlaceOrderError, PlacedOrder, place_order, pla
 pub use process_webhook::{
     ProcessWebhook, ProcessWebhookError, ReplayWebhookError, receive_webhook, replay_webhook, run_webhook,
 };
+pub use receive_contact::{ReceiveContactError, receive_contact};
 pub use refund_payment::{RefundPayment, RefundPaymentError, run_refund};
 pub use register::{Register, RegisterError, contest_registration, register, resend_code};
 pub use reset_password::{change_password, request_password_reset, reset_password};
@@ -82,5 +89,6 @@ pub use staff_refund::{
     RefundAmount, RefundOf, RefundedLine, StaffRefund, StaffRefundError, refund_by_staff,
 };
 pub use supersede_attempts::{SupersedeAttemptsError, supersede_attempts};
+pub use tell_low_stock::tell_low_stock;
 pub use verify_email::{VerifiedEmail, verify_email};
 pub use watch_payment::{CheckPayment, EndPayment};

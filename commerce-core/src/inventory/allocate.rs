@@ -43,8 +43,8 @@ pub(super) fn merge(wanted: &[Demand]) -> BTreeMap<VariantId, i64> {
     merged
 }
 
-/// How many units each level supplies. Locations are used by priority, and a demand is split over several of
-/// them if necessary. The error lists every variant that is short.
+/// How many units each level supplies. Active locations are used by priority, and a demand is split over several
+/// of them if necessary. The error lists every variant that is short.
 pub(super) fn allocate(
     levels: &[LockedLevel],
     wanted: &BTreeMap<VariantId, i64>,
@@ -53,7 +53,7 @@ pub(super) fn allocate(
     let mut shortages = Vec::new();
     for (&variant_id, &requested) in wanted {
         let mut missing = requested;
-        for level in levels.iter().filter(|level| level.variant_id == variant_id) {
+        for level in levels.iter().filter(|level| level.variant_id == variant_id && level.active) {
             let quantity = missing.min(level.on_hand - level.reserved);
             if quantity > 0 {
                 allocations.push(Allocation { variant_id, location_id: level.location_id, quantity });
@@ -78,7 +78,7 @@ mod tests {
         on_hand: i64,
         reserved: i64,
     ) -> LockedLevel {
-        LockedLevel { variant_id: variant, location_id: location, priority, on_hand, reserved }
+        LockedLevel { variant_id: variant, location_id: location, priority, active: true, on_hand, reserved }
     }
 
     #[test]
@@ -89,6 +89,17 @@ mod tests {
         let taken: Vec<_> =
             taken.iter().map(|allocation| (allocation.location_id, allocation.quantity)).collect();
         assert_eq!(taken, [(near, 2), (far, 4)]);
+    }
+
+    #[test]
+    fn an_inactive_location_supplies_nothing() {
+        let (variant, closed, open) = (VariantId::new(), LocationId::new(), LocationId::new());
+        let closed = LockedLevel { active: false, ..level(variant, closed, 1, 9, 0) };
+        let levels = [closed, level(variant, open, 2, 3, 0)];
+        let taken = allocate(&levels, &BTreeMap::from([(variant, 3)])).unwrap();
+        assert_eq!(taken, [Allocation { variant_id: variant, location_id: open, quantity: 3 }]);
+        let shortages = allocate(&levels, &BTreeMap::from([(variant, 4)])).unwrap_err();
+        assert_eq!(shortages, [Shortage { variant_id: variant, requested: 4, available: 3 }]);
     }
 
     #[test]

@@ -4,16 +4,15 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Nullable, Record, Text, Timestamptz, Uuid};
+use diesel::sql_types::{Array, BigInt, Nullable, Text, Uuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use futures_util::future::{try_join, try_join_all};
 
 use super::LockedStock;
 use crate::db::{Prepared, clock};
 use crate::ids::{LocationId, MovementId, OrderId, ReservationId, VariantId};
-use crate::page::{Cursor, InvalidCursor, Limit, Page};
 use crate::request::Origin;
-use crate::schema::{stock_levels, stock_movements, variants};
+use crate::schema::{stock_levels, stock_movements};
 use crate::text_enum::text_enum;
 
 text_enum! {
@@ -21,6 +20,8 @@ text_enum! {
     pub enum MovementKind {
         /// Goods were counted, received or written off. This changes `on_hand`.
         Adjust = "adjust",
+        /// Units went from one location to another. Each has an entry.
+        Transfer = "transfer",
         /// Units were reserved for a cart or an order.
         Reserve = "reserve",
         /// Reserved units were released.
@@ -29,6 +30,8 @@ text_enum! {
         Consume = "consume",
         /// Units came back with a return.
         Return = "return",
+        /// The ledger differed from the reservations, and was mended.
+        Repair = "repair",
     }
 }
 
@@ -182,48 +185,4 @@ async fn write_movement(
         ))
         .execute(&mut &*conn)
         .await
-}
-
-/// Why a list could not be read.
-#[derive(Debug, thiserror::Error)]
-pub enum ListMovementsError {
-    /// There is no such variant.
-    #[error("variant {0} does not exist")]
-    UnknownVariant(VariantId),
-    /// The cursor was not issued by this list.
-    #[error(transparent)]
-    InvalidCursor(#[from] InvalidCursor),
-    /// A statement failed.
-    #[error(transparent)]
-    Database(#[from] diesel::result::Error),
-}
-
-const NEWEST_FIRST: &str = "-created_at";
-
-/// The movements of a variant, newest first.
-pub async fn list_movements(
-    conn: &mut AsyncPgConnection,
-    variant_id: VariantId,
-    limit: Limit,
-    cursor: Option<&str>,
-) -> Result<Page<Movement>, ListMovementsError> {
-    let mut query = stock_movements::table
-        .filter(stock_movements::variant_id.eq(variant_id))
-        .select(Movement::as_select())
-        .order((stock_movements::created_at.desc(), stock_movements::id.desc()))
-        .limit(limit.rows_and_one())
-        .into_boxed();
-    if let Some(last) = Cursor::<DateTime<Utc>>::place::<MovementId>(cursor, NEWEST_FIRST)? {
-        let place = (stock_movements::created_at, stock_movements::id);
-        query = query.filter(place.into_sql::<Record<(Timestamptz, Uuid)>>().lt(last));
-    }
-    let rows: Vec<Movement> = query.load(conn).await?;
-    if rows.is_empty() && !variant_exists(conn, variant_id).await? {
-        return Err(ListMovementsError::UnknownVariant(variant_id));
-    }
-    Ok(Page::from_rows(rows, limit, |last| Cursor::at(NEWEST_FIRST, last.created_at, last.id)))
-}
-
-async fn variant_exists(conn: &mut AsyncPgConnection, id: VariantId) -> QueryResult<bool> {
-    diesel::select(diesel::dsl::exists(variants::table.find(id))).get_result(conn).await
 }

@@ -13,7 +13,7 @@ use crate::schema::{stock_levels, stock_locations};
 #[derive(Debug)]
 #[must_use = "a lock is taken to read or change what it guards"]
 pub struct LockedStock {
-    /// Sorted by variant, then by the location's priority.
+    /// Sorted by variant, then by the location's priority, then by its age.
     pub(super) levels: Vec<LockedLevel>,
 }
 
@@ -22,16 +22,18 @@ pub(super) struct LockedLevel {
     pub variant_id: VariantId,
     pub location_id: LocationId,
     pub priority: i32,
+    /// Whether the location supplies orders.
+    pub active: bool,
     pub on_hand: i64,
     pub reserved: i64,
 }
 
 impl LockedStock {
-    /// Units that can still be reserved, over all locations. 0 for a variant without a level.
+    /// Units that can still be reserved, over all active locations. 0 for a variant without a level.
     pub fn available(&self, variant_id: VariantId) -> i64 {
         self.levels
             .iter()
-            .filter(|level| level.variant_id == variant_id)
+            .filter(|level| level.variant_id == variant_id && level.active)
             .map(|level| level.on_hand - level.reserved)
             .sum()
     }
@@ -66,10 +68,6 @@ pub async fn lock(
     variants: impl IntoIterator<Item = VariantId>,
 ) -> QueryResult<LockedStock> {
     let variants: Vec<VariantId> = variants.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
-    let priorities = async {
-        let query = stock_locations::table.select((stock_locations::id, stock_locations::priority));
-        query.load::<(LocationId, i32)>(&mut { conn }).await
-    };
     let locked = async {
         stock_levels::table
             .filter(stock_levels::variant_id.eq_any(variants))
@@ -84,19 +82,30 @@ pub async fn lock(
             .load::<(VariantId, LocationId, i64, i64)>(&mut { conn })
             .await
     };
-    let (priorities, locked) = try_join(priorities, locked).await?;
-    let priority_of =
-        |id| priorities.iter().find(|(location, _)| *location == id).map_or(i32::MAX, |(_, rank)| *rank);
+    // After the lock, so that a location that was switched off while this waited supplies nothing.
+    let active = async {
+        stock_locations::table
+            .filter(stock_locations::active)
+            .select((stock_locations::id, stock_locations::priority))
+            .load::<(LocationId, i32)>(&mut { conn })
+            .await
+    };
+    let (locked, active) = try_join(locked, active).await?;
+    let priority_of = |id| active.iter().find(|(location, _)| *location == id).map(|(_, rank)| *rank);
     let mut levels: Vec<_> = locked
         .into_iter()
-        .map(|(variant_id, location_id, on_hand, reserved)| LockedLevel {
-            variant_id,
-            location_id,
-            priority: priority_of(location_id),
-            on_hand,
-            reserved,
+        .map(|(variant_id, location_id, on_hand, reserved)| {
+            let priority = priority_of(location_id);
+            LockedLevel {
+                variant_id,
+                location_id,
+                priority: priority.unwrap_or(i32::MAX),
+                active: priority.is_some(),
+                on_hand,
+                reserved,
+            }
         })
         .collect();
-    levels.sort_by_key(|level| (level.variant_id, level.priority));
+    levels.sort_by_key(|level| (level.variant_id, level.priority, level.location_id));
     Ok(LockedStock { levels })
 }

@@ -1,11 +1,13 @@
 //! Goods that come back from an order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use diesel::prelude::*;
 use diesel::result::Error as QueryError;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
+use super::MAIN_LOCATION;
+use super::adjust::ensure_levels;
 use super::allocate::{Demand, merge};
 use super::ledger::{LevelChange, MovementKind};
 use super::limits::ON_HAND_MAX;
@@ -14,7 +16,7 @@ use super::reservation::uncounted_in_order;
 use crate::db::Retryable;
 use crate::ids::{LocationId, OrderId, VariantId};
 use crate::request::Origin;
-use crate::schema::stock_movements;
+use crate::schema::{stock_locations, stock_movements};
 
 /// Units of a variant that came back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +51,8 @@ pub enum ReturnError {
     /// A quantity is below 1.
     #[error("{quantity} units of variant {variant_id} cannot come back", variant_id = .0.variant_id, quantity = .0.quantity)]
     NoUnits(ReturnedUnits),
-    /// The variant has no level at the location, or it is not among the locked ones.
+    /// The variant has no level at the location, the level is not among the locked ones, or the location is
+    /// deleted.
     #[error("variant {0} has no stock level at this location")]
     UnknownLevel(VariantId),
     /// The level would exceed the highest number.
@@ -82,8 +85,12 @@ pub async fn return_units(
     }
     let uncounted = uncounted_in_order(conn, order_id, units.iter().map(|units| units.variant_id)).await?;
     let counted = || units.iter().filter(|units| !uncounted.contains(&units.variant_id));
+    let open = open_locations(conn, counted().map(|units| units.location_id)).await?;
     let mut returned: BTreeMap<VariantId, i64> = BTreeMap::new();
     for &ReturnedUnits { variant_id, location_id, quantity, .. } in counted() {
+        if !open.contains(&location_id) {
+            return Err(ReturnError::UnknownLevel(variant_id));
+        }
         let sum = returned.entry(variant_id).or_default();
         *sum = sum.saturating_add(quantity);
         let level = stock.level_mut(variant_id, location_id).ok_or(ReturnError::UnknownLevel(variant_id))?;
@@ -106,7 +113,7 @@ pub async fn return_units(
 }
 
 /// Takes units of an order that were shipped back into stock, at the locations that they left: all of them, or
-/// none. Needs the order's lock, and locks the stock. Variants that were not counted when they were ordered
+/// none. Units that left a location that is deleted by now go to the main location. Needs the order's lock, and locks the stock. Variants that were not counted when they were ordered
 /// are skipped.
 pub(crate) async fn return_to_stock(
     conn: &mut AsyncPgConnection,
@@ -137,7 +144,30 @@ pub(crate) async fn return_to_stock(
     if !short.is_empty() {
         return Err(ReturnError::NotShipped(short));
     }
+    let open = open_locations(conn, returned.iter().map(|units| units.location_id)).await?;
+    let mut is_moved = false;
+    for units in returned.iter_mut().filter(|units| !open.contains(&units.location_id)) {
+        (units.location_id, is_moved) = (MAIN_LOCATION, true);
+    }
+    if is_moved {
+        ensure_levels(conn, wanted.keys().map(|variant_id| (*variant_id, MAIN_LOCATION))).await?;
+        stock = lock(conn, wanted.keys().copied()).await?;
+    }
     return_units(conn, &mut stock, order_id, &returned, reason, origin).await
+}
+
+/// Those of these locations that are not deleted. None of them is deleted while this transaction has levels locked
+/// there, because a deletion locks every level of its location.
+async fn open_locations(
+    conn: &AsyncPgConnection,
+    locations: impl IntoIterator<Item = LocationId>,
+) -> QueryResult<BTreeSet<LocationId>> {
+    let wanted: BTreeSet<LocationId> = locations.into_iter().collect();
+    let open = stock_locations::table
+        .filter(stock_locations::id.eq_any(wanted))
+        .filter(stock_locations::deleted_at.is_null())
+        .select(stock_locations::id);
+    Ok(open.load::<LocationId>(&mut { conn }).await?.into_iter().collect())
 }
 
 /// Units that cannot be sold come in and go out again, so that the ledger shows both.

@@ -44,6 +44,8 @@ pub enum Sweep {
     PruneKnownNetworks,
     /// Deletes webhooks of long ago.
     PruneWebhooks,
+    /// Mails the shop once a day which variants have become low. Does nothing if the shop has no address for alerts.
+    TellLowStock,
     /// Deletes files that belong to no image.
     SweepFiles,
     /// Builds the search index if there is none, and sends changes that no job has sent. Does nothing if
@@ -61,7 +63,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 impl Sweep {
     /// All sweeps that a shop needs.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::ExpireOrders,
         Self::ExpireAttemptedOrders,
         Self::ReleaseLapsedHolds,
@@ -75,6 +77,7 @@ impl Sweep {
         Self::PruneUnverifiedAccounts,
         Self::PruneKnownNetworks,
         Self::PruneWebhooks,
+        Self::TellLowStock,
         Self::SweepFiles,
         Self::KeepSearchIndex,
     ];
@@ -95,6 +98,7 @@ impl Sweep {
             Self::PruneUnverifiedAccounts => "prune_unverified_accounts",
             Self::PruneKnownNetworks => "prune_known_networks",
             Self::PruneWebhooks => "prune_webhooks",
+            Self::TellLowStock => "tell_low_stock",
             Self::SweepFiles => "sweep_files",
             Self::KeepSearchIndex => "keep_search_index",
         }
@@ -109,6 +113,7 @@ impl Sweep {
             Self::KeepSearchIndex => Duration::from_secs(5),
             Self::PruneIdempotencyKeys | Self::PruneCodes | Self::PruneRateLimits => MINUTE,
             Self::SweepFiles => MINUTE.saturating_mul(5),
+            Self::TellLowStock => MINUTE.saturating_mul(15),
             Self::PruneSessions
             | Self::PruneEmails
             | Self::PruneDeadJobs
@@ -170,6 +175,10 @@ impl Sweep {
                 accounts::prune_networks(&mut *pool.get().await?, PRUNE_BATCH).await?
             }
             Self::PruneWebhooks => payments::prune_webhooks(&mut *pool.get().await?, PRUNE_BATCH).await?,
+            Self::TellLowStock => match &shop.alert_email {
+                Some(address) => flows::tell_low_stock(&mut *pool.get().await?, address).await?,
+                None => 0,
+            },
             Self::SweepFiles => image::sweep_files(pool, media, BATCH).await?,
             Self::KeepSearchIndex => search_index.keep(pool).await?,
         })

@@ -11,6 +11,8 @@
 //! | `order_cancelled` | the version of the order, because a reinstated order may be cancelled again |
 //! | `payment_refunded` | the refund |
 //! | an alert to the shop | the hour (`alerts.rs`) |
+//! | `low_stock_alert` | the day |
+//! | `contact_message` | the message |
 
 use std::fmt::Display;
 

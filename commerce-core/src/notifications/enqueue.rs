@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use futures_util::future::try_join;
@@ -12,7 +12,7 @@ use super::dedupe::{once_each, once_for};
 use super::{Recipient, SendEmail, Template};
 use crate::db::Prepared;
 use crate::email_address::EmailAddress;
-use crate::ids::{CodeId, EmailId, OrderId, RefundId, UserId};
+use crate::ids::{CodeId, ContactMessageId, EmailId, OrderId, RefundId, UserId, VariantId};
 use crate::queue;
 use crate::schema::emails;
 
@@ -61,6 +61,16 @@ impl NewEmail {
     /// A mail about a refund.
     pub fn about_refund(refund_id: RefundId, recipient: &EmailAddress) -> Self {
         Self::new(Template::PaymentRefunded, refund_id, recipient, json!({ "refund_id": refund_id }))
+    }
+
+    /// The mail to the shop about variants that are low, once a day. Of further ones it has the number.
+    pub fn low_stock(day: NaiveDate, variants: &[VariantId], further: usize, to: &EmailAddress) -> Self {
+        Self::new(Template::LowStockAlert, day, to, json!({ "variant_ids": variants, "further": further }))
+    }
+
+    /// The mail to the shop with the message of a visitor.
+    pub fn contact_message(id: ContactMessageId, to: &EmailAddress) -> Self {
+        Self::new(Template::ContactMessage, id, to, json!({ "message_id": id }))
     }
 
     /// Sends the mail once for each version of its account or order.
@@ -126,4 +136,18 @@ pub async fn enqueue_email_after(
     let insert_mail = Prepared(insert_mail).execute(&mut for_mail);
     try_join(insert_mail, queue::enqueue_after(conn, delay, &job)).await?;
     Ok(())
+}
+
+/// Like [`enqueue_email`], and tells whether the mail is new. It waits for a transaction that is writing a mail with
+/// this dedupe key.
+pub(crate) async fn enqueue_if_new(conn: &mut AsyncPgConnection, email: NewEmail) -> QueryResult<bool> {
+    let NewEmail { dedupe_key, template, recipient, data } = email;
+    let row = EmailRow { id: EmailId::new(), dedupe_key, template, recipient, data };
+    let job = SendEmail { email_id: row.id };
+    let insert = diesel::insert_into(emails::table).values(row).on_conflict(emails::dedupe_key).do_nothing();
+    if insert.execute(conn).await? == 0 {
+        return Ok(false);
+    }
+    queue::enqueue(conn, &job).await?;
+    Ok(true)
 }

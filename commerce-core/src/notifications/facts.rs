@@ -6,10 +6,12 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::Serialize;
 
 use crate::address::Address;
-use crate::ids::{OrderId, RefundId, UserId};
+use crate::email_address::EmailAddress;
+use crate::ids::{ContactMessageId, OrderId, RefundId, UserId};
+use crate::inventory::LowStock;
 use crate::money::{Currency, Money};
 use crate::orders::{OrderStatus, format_order_number};
-use crate::schema::{order_lines, orders, refunds, shipments, users};
+use crate::schema::{contact_messages, order_lines, orders, refunds, shipments, users};
 use crate::text::single_line;
 
 /// A person, as mails address them.
@@ -218,4 +220,45 @@ pub(super) async fn refund(
 /// `21 November 2026, 14:05 UTC`
 pub(super) fn moment(time: DateTime<Utc>) -> String {
     time.format("%-d %B %Y, %H:%M UTC").to_string()
+}
+
+/// A variant that is low.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct LowFacts {
+    title: String,
+    variant: String,
+    sku: Option<String>,
+    available: i64,
+    threshold: i64,
+}
+
+impl From<LowStock> for LowFacts {
+    fn from(low: LowStock) -> Self {
+        let LowStock { product_title, variant_title, sku, available, threshold, .. } = low;
+        Self { title: product_title, variant: variant_title, sku, available, threshold }
+    }
+}
+
+/// What a visitor wrote.
+#[derive(Debug, Clone, Serialize, Queryable, Selectable)]
+#[diesel(table_name = contact_messages)]
+pub(super) struct ContactFacts {
+    name: String,
+    email: EmailAddress,
+    phone: Option<String>,
+    message: String,
+}
+
+impl ContactFacts {
+    /// Whom an answer goes to.
+    pub fn reply_to(&self) -> String {
+        self.email.to_ascii().into_owned()
+    }
+}
+
+pub(super) async fn contact_message(
+    conn: &mut AsyncPgConnection,
+    id: ContactMessageId,
+) -> QueryResult<Option<ContactFacts>> {
+    contact_messages::table.find(id).select(ContactFacts::as_select()).first(conn).await.optional()
 }

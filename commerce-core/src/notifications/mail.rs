@@ -58,6 +58,8 @@ pub struct Mail {
     pub from: Sender,
     /// An address without a display name, with the A-labels of an international domain.
     pub to: String,
+    /// Whom an answer goes to, if not to the sender: an address without a display name.
+    pub reply_to: Option<String>,
     /// The subject line.
     pub subject: String,
     /// The body for programs that show no HTML.
@@ -77,9 +79,12 @@ impl Mail {
     pub(super) fn to_message(&self) -> Result<Message, SendMailError> {
         let refused = |error: &dyn fmt::Display| SendMailError::Refused(format!("{}: {error}", self.to));
         let to: Address = self.to.parse().map_err(|error| refused(&error))?;
-        Message::builder()
-            .from(self.from.0.clone())
-            .to(Mailbox::new(None, to))
+        let mut message = Message::builder().from(self.from.0.clone()).to(Mailbox::new(None, to));
+        if let Some(reply_to) = &self.reply_to {
+            let reply_to: Address = reply_to.parse().map_err(|error| refused(&error))?;
+            message = message.reply_to(Mailbox::new(None, reply_to));
+        }
+        message
             .subject(self.subject.replace(char::is_control, " "))
             .message_id(Some(self.message_id()))
             .date(self.created_at.into())
@@ -114,6 +119,7 @@ mod tests {
             id: EmailId::new(),
             from: "Corner Shop <hello@shop.example>".parse().unwrap(),
             to: to.to_owned(),
+            reply_to: None,
             subject: subject.to_owned(),
             text: "Hello".to_owned(),
             html: "<p>Hello</p>".to_owned(),
@@ -136,6 +142,10 @@ mod tests {
             "",
         ] {
             assert!(matches!(mail(to, "s").to_message(), Err(SendMailError::Refused(_))), "{to:?}");
+        }
+        for reply_to in ["a@b.example\r\nBcc: spy@evil.example", "A <a@b.example>", "a@b, c@d"] {
+            let mail = Mail { reply_to: Some(reply_to.to_owned()), ..mail("a@b.example", "s") };
+            assert!(matches!(mail.to_message(), Err(SendMailError::Refused(_))), "{reply_to:?}");
         }
         for from in ["Shop\r\nBcc: spy@evil.example <a@b.example>", "Shop\n<a@b.example>", "nobody", ""] {
             assert!(from.parse::<Sender>().is_err(), "{from:?}");

@@ -18,6 +18,7 @@ mod smtp;
 mod template;
 
 pub use alerts::enqueue_alert;
+pub(crate) use enqueue::enqueue_if_new;
 pub use enqueue::{NewEmail, enqueue_email, enqueue_email_after};
 pub use folder::FolderMailer;
 pub use mail::{InvalidSender, Mail, Mailer, SendMailError, Sender};

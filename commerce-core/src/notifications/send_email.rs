@@ -15,7 +15,8 @@ use crate::accounts::one_time_code::{CODE_TTL, GUESSES_MAX, derive_code};
 use crate::accounts::{RESET_LINK_TTL, SecretKey, derive_reset_token};
 use crate::db::{self, Pool, PoolError, Retryable};
 use crate::email_address::EmailAddress;
-use crate::ids::{CodeId, EmailId, OrderId, RefundId, UserId};
+use crate::ids::{CodeId, ContactMessageId, EmailId, OrderId, RefundId, UserId, VariantId};
+use crate::inventory;
 use crate::queue::{self, Failure, Job, Lease, LeaseLost};
 use crate::schema::{emails, one_time_codes};
 
@@ -151,6 +152,11 @@ async fn write_mail(
     let Some(email) = row.filter(|row| row.sent_at.is_none()) else { return Ok(Written::Done) };
     let template: Template = email.template.parse().map_err(SendEmailError::Unwritable)?;
     let unproven = email.data.get("unproven_from").cloned();
+    let mut reply_to = None;
+    if template == Template::ContactMessage {
+        let OfMessage { message_id } = parsed(email.data.clone())?;
+        reply_to = facts::contact_message(conn, message_id).await?.map(|message| message.reply_to());
+    }
     let Some(Rendered { subject, text, html }) = compose(conn, settings, template, email.data).await? else {
         return Ok(Written::Pointless);
     };
@@ -160,7 +166,16 @@ async fn write_mail(
         return Ok(Written::Pointless);
     }
     let (from, to) = (settings.sender.clone(), email.recipient.to_ascii().into_owned());
-    Ok(Written::Mail(Mail { id: email_id, from, to, subject, text, html, created_at: email.created_at }))
+    Ok(Written::Mail(Mail {
+        id: email_id,
+        from,
+        to,
+        reply_to,
+        subject,
+        text,
+        html,
+        created_at: email.created_at,
+    }))
 }
 
 /// Looks up what the template tells of, and writes it out; none if there is nothing left to tell.
@@ -251,6 +266,20 @@ async fn compose(
             let Some(order) = facts::order(conn, order_id).await? else { return Ok(None) };
             context! { shop, order, amount, reason, state, more }
         }
+        Template::LowStockAlert => {
+            let OfLowStock { variant_ids, further } = parsed(data)?;
+            let variants = inventory::low_among(conn, &variant_ids).await?;
+            if variants.is_empty() {
+                return Ok(None);
+            }
+            let variants: Vec<facts::LowFacts> = variants.into_iter().map(facts::LowFacts::from).collect();
+            context! { shop, variants, further }
+        }
+        Template::ContactMessage => {
+            let OfMessage { message_id } = parsed(data)?;
+            let Some(message) = facts::contact_message(conn, message_id).await? else { return Ok(None) };
+            context! { shop, message }
+        }
         Template::PaymentRefunded
         | Template::RefundFailedAlert
         | Template::RefundByHandAlert
@@ -315,6 +344,17 @@ struct OfDispute {
     amount: String,
     reason: String,
     state: String,
+}
+
+#[derive(Deserialize)]
+struct OfLowStock {
+    variant_ids: Vec<VariantId>,
+    further: usize,
+}
+
+#[derive(Deserialize)]
+struct OfMessage {
+    message_id: ContactMessageId,
 }
 
 #[derive(Deserialize)]

@@ -59,5 +59,9 @@ text_enum! {
         RefundByHandAlert = "refund_by_hand_alert",
         /// `refund_id`, to the shop: a provider gave money back that had gone back another way.
         RefundMismatchAlert = "refund_mismatch_alert",
+        /// `variant_ids` and `further`, to the shop: variants have become low, and so many more.
+        LowStockAlert = "low_stock_alert",
+        /// `message_id`, to the shop: what a visitor wrote. An answer goes to the visitor.
+        ContactMessage = "contact_message",
     }
 }

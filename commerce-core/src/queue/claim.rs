@@ -59,7 +59,7 @@ impl ClaimedJob {
 }
 
 /// Claims up to `jobs_max` due jobs of these kinds for `lease`, oldest first. It skips rows that others are
-/// claiming. A job whose lease lapsed is due again, or dead if that was its last attempt.
+/// claiming, and kinds that are paused. A job whose lease lapsed is due again, or dead if that was its last attempt.
 pub async fn claim(
     conn: &mut AsyncPgConnection,
     worker: &str,
@@ -73,13 +73,17 @@ pub async fn claim(
         "WITH due AS (
              SELECT id, attempt >= attempts_max AS exhausted FROM commerce.jobs
              WHERE state <> 'dead' AND run_at <= commerce.clock() AND kind = ANY($2)
+               AND (state = 'leased' AND attempt >= attempts_max OR kind NOT IN (SELECT kind FROM commerce.job_pauses))
              ORDER BY run_at, id LIMIT $3 FOR UPDATE SKIP LOCKED
          ), buried AS (
              UPDATE commerce.jobs SET state = 'dead', lease_token = NULL, dedupe_key = NULL, updated_at = commerce.clock(),
-                 last_error = 'the worker ' || coalesce(worker, '?') || ' vanished during the last attempt'
+                 last_error = 'the worker ' || coalesce(worker, '?') || ' vanished during the last attempt',
+                 failures = commerce.with_failure(failures, attempt, worker, 'the worker vanished')
              WHERE id IN (SELECT id FROM due WHERE exhausted)
          )
-         UPDATE commerce.jobs SET state = 'leased', attempt = attempt + 1, worker = $1, lease_token = gen_random_uuid(),
+         UPDATE commerce.jobs SET failures = CASE WHEN state = 'leased'
+                 THEN commerce.with_failure(failures, attempt, worker, 'the worker vanished') ELSE failures END,
+             state = 'leased', attempt = attempt + 1, worker = $1, lease_token = gen_random_uuid(),
              run_at = commerce.clock() + $4 * interval '1 millisecond', updated_at = commerce.clock()
          WHERE id IN (SELECT id FROM due WHERE NOT exhausted)
          RETURNING id, kind, payload, attempt, attempts_max, lease_token",
@@ -104,7 +108,8 @@ struct NextDue {
 pub async fn next_due(conn: &mut AsyncPgConnection, kinds: &[&str]) -> QueryResult<Option<Duration>> {
     let next = diesel::sql_query(
         "SELECT ceil(extract(epoch FROM min(run_at) - commerce.clock()) * 1000)::bigint AS due_in_ms
-         FROM commerce.jobs WHERE state <> 'dead' AND kind = ANY($1)",
+         FROM commerce.jobs WHERE state <> 'dead' AND kind = ANY($1)
+           AND kind NOT IN (SELECT kind FROM commerce.job_pauses)",
     )
     .bind::<diesel::sql_types::Array<Text>, _>(kinds);
     let next: NextDue = Prepared(next).get_result(conn).await?;

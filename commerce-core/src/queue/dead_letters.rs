@@ -3,10 +3,15 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use diesel::deserialize::{self, FromSql, FromSqlRow};
+use diesel::pg::{Pg, PgValue};
 use diesel::prelude::*;
+use diesel::sql_types::Jsonb;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
-use crate::db;
+use serde::{Deserialize, Serialize};
+
+use crate::db::{self, Json};
 use crate::ids::{JobId, LeaseToken};
 use crate::page::Limit;
 use crate::schema::jobs;
@@ -59,10 +64,36 @@ pub struct JobRow {
     pub worker: Option<String>,
     /// Why the last attempt failed.
     pub last_error: Option<String>,
+    /// The failed attempts, oldest first. The last twenty are kept, also after a person has retried the job.
+    pub failures: JobFailures,
     /// When it was enqueued.
     pub created_at: DateTime<Utc>,
     /// When its row was last changed.
     pub updated_at: DateTime<Utc>,
+}
+
+/// A failed attempt at a job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobFailure {
+    /// 1 for the first attempt. A retry by a person begins anew.
+    pub attempt: i32,
+    /// When it ended.
+    pub at: DateTime<Utc>,
+    /// The worker that made it.
+    pub worker: Option<String>,
+    /// Why it failed.
+    pub error: String,
+}
+
+/// The failed attempts at a job, oldest first.
+#[derive(Debug, Clone, Default, PartialEq, Eq, FromSqlRow)]
+pub struct JobFailures(pub Vec<JobFailure>);
+
+impl FromSql<Jsonb, Pg> for JobFailures {
+    fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
+        let Json(failures) = Json::from_sql(value)?;
+        Ok(Self(failures))
+    }
 }
 
 /// Why a job could not be retried or cancelled.
@@ -100,8 +131,23 @@ pub async fn find(conn: &mut AsyncPgConnection, id: JobId) -> QueryResult<Option
 
 /// Makes a dead or waiting job due now, with all its attempts left.
 pub async fn retry(conn: &mut AsyncPgConnection, id: JobId) -> Result<(), ManageJobError> {
-    let row = jobs::table.filter(jobs::id.eq(id)).filter(jobs::state.ne(JobState::Leased));
-    let changed = diesel::update(row)
+    match retry_all(conn, &[id]).await? {
+        0 => Err(why_untouched(conn, id).await?),
+        _ => Ok(()),
+    }
+}
+
+/// Deletes a dead or waiting job. Its work will not be done.
+pub async fn cancel(conn: &mut AsyncPgConnection, id: JobId) -> Result<(), ManageJobError> {
+    match cancel_all(conn, &[id]).await? {
+        0 => Err(why_untouched(conn, id).await?),
+        _ => Ok(()),
+    }
+}
+
+/// Makes those of these jobs due that are not running. Returns their number.
+pub(super) async fn retry_all(conn: &mut AsyncPgConnection, ids: &[JobId]) -> QueryResult<usize> {
+    diesel::update(jobs::table.filter(jobs::id.eq_any(ids)).filter(jobs::state.ne(JobState::Leased)))
         .set((
             jobs::state.eq(JobState::Ready),
             jobs::attempt.eq(0),
@@ -109,15 +155,13 @@ pub async fn retry(conn: &mut AsyncPgConnection, id: JobId) -> Result<(), Manage
             jobs::updated_at.eq(db::clock()),
         ))
         .execute(conn)
-        .await?;
-    if changed == 0 { Err(why_untouched(conn, id).await?) } else { Ok(()) }
+        .await
 }
 
-/// Deletes a dead or waiting job. Its work will not be done.
-pub async fn cancel(conn: &mut AsyncPgConnection, id: JobId) -> Result<(), ManageJobError> {
-    let row = jobs::table.filter(jobs::id.eq(id)).filter(jobs::state.ne(JobState::Leased));
-    let removed = diesel::delete(row).execute(conn).await?;
-    if removed == 0 { Err(why_untouched(conn, id).await?) } else { Ok(()) }
+/// Deletes those of these jobs that are not running. Returns their number.
+pub(super) async fn cancel_all(conn: &mut AsyncPgConnection, ids: &[JobId]) -> QueryResult<usize> {
+    let rows = jobs::table.filter(jobs::id.eq_any(ids)).filter(jobs::state.ne(JobState::Leased));
+    diesel::delete(rows).execute(conn).await
 }
 
 /// How long a dead job waits for a person.
@@ -144,9 +188,10 @@ async fn why_untouched(conn: &mut AsyncPgConnection, id: JobId) -> QueryResult<M
 /// Deletes the errors of failed jobs that contain one of these texts, such as the addresses of a deleted account.
 pub async fn forget_errors_about(conn: &mut AsyncPgConnection, texts: Vec<String>) -> QueryResult<()> {
     diesel::sql_query(
-        "UPDATE commerce.jobs SET last_error = 'what it said is forgotten' WHERE id = ANY (ARRAY(
+        "UPDATE commerce.jobs SET last_error = 'what it said is forgotten', failures = '[]' WHERE id = ANY (ARRAY(
              SELECT id FROM commerce.jobs
-             WHERE EXISTS (SELECT FROM unnest($1) AS text WHERE position(text IN last_error) > 0)
+             WHERE last_error IS NOT NULL
+               AND EXISTS (SELECT FROM unnest($1) AS text WHERE position(text IN last_error || failures::text) > 0)
              ORDER BY id FOR UPDATE))",
     )
     .bind::<diesel::sql_types::Array<diesel::sql_types::Text>, _>(texts)

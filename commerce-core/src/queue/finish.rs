@@ -76,6 +76,7 @@ pub(crate) async fn end_attempt(
     let delay_ms = i64::try_from(again_after.unwrap_or_default().as_millis()).unwrap_or(i64::MAX);
     diesel::sql_query(
         "UPDATE commerce.jobs SET state = CASE WHEN $3 THEN 'dead' ELSE 'ready' END, lease_token = NULL, last_error = $4,
+             failures = commerce.with_failure(failures, attempt, worker, $4),
              dedupe_key = CASE WHEN $3 THEN NULL ELSE dedupe_key END,
              run_at = commerce.clock() + $5 * interval '1 millisecond', updated_at = commerce.clock()
          WHERE id = $1 AND lease_token = $2",

@@ -227,7 +227,9 @@ async fn many_counts_are_written_at_once() {
     inventory::adjust(conn, &twice, &Origin::system()).await.unwrap();
     let statements = statements.load(Ordering::Relaxed);
     assert!((4..20).contains(&statements), "{statements} statements for {} changes", twice.len());
-    let page = inventory::list_movements(conn, variants[7], Default::default(), None).await.unwrap();
+    let page = inventory::list_movements(conn, variants[7], &Default::default(), Default::default(), None)
+        .await
+        .unwrap();
     let deltas: Vec<_> = page.data.iter().map(|movement| movement.on_hand_delta).collect();
     assert_eq!(deltas, [-2, 4, 5]);
     assert!(page.data.iter().take(2).all(|movement| movement.reason.as_deref() == Some("delivery")));

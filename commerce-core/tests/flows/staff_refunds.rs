@@ -9,7 +9,7 @@ use commerce_core::flows::{
     ship_order,
 };
 use commerce_core::ids::{OrderId, OrderLineId, VariantId};
-use commerce_core::inventory::{MovementKind, list_movements};
+use commerce_core::inventory::{MAIN_LOCATION, MovementKind, delete_location, list_movements};
 use commerce_core::jobs::{self, Job as _, kinds::RefundPayment};
 use commerce_core::money::{Currency, Money};
 use commerce_core::orders::{self, OrderStatus, PaymentStatus};
@@ -24,6 +24,7 @@ use diesel_async::SimpleAsyncConnection as _;
 use serde_json::json;
 
 use crate::payments::{begin, order, settle, success, timeline, wish};
+use crate::stock_places::{level, location};
 
 pub fn author() -> Author {
     Author { origin: Origin::system(), role: Some("admin") }
@@ -282,7 +283,10 @@ async fn shipped_units_come_back_into_stock_and_others_are_cancelled_instead() {
     refund(&db, request(RefundOf::Payment(payment.id), units(line, 1))).await.unwrap();
     assert_eq!(db.stock(variant).await, (4, 0));
     let movements =
-        list_movements(&mut *db.conn().await, variant, Limit::default(), None).await.unwrap().data;
+        list_movements(&mut *db.conn().await, variant, &Default::default(), Limit::default(), None)
+            .await
+            .unwrap()
+            .data;
     let returns: Vec<_> = movements.iter().filter(|movement| movement.kind == MovementKind::Return).collect();
     assert_eq!(returns.len(), 1);
     assert_eq!((returns[0].on_hand_delta, returns[0].order_id), (2, Some(id)));
@@ -291,6 +295,26 @@ async fn shipped_units_come_back_into_stock_and_others_are_cancelled_instead() {
     let without_lines = StaffRefund { restock: true, ..request(RefundOf::Order(id), RefundAmount::Rest) };
     let refused = refund(&db, without_lines).await;
     assert!(matches!(refused, Err(StaffRefundError::RestockWithoutLines)), "{refused:?}");
+    db.finish().await;
+}
+
+/// The goods had left a location that is gone by now.
+#[tokio::test]
+async fn units_whose_location_is_deleted_come_back_to_the_main_one() {
+    let db = TestDatabase::new().await;
+    let far = location(&db, "far", Some(0)).await;
+    let variant = db.variant(1000, 0).await;
+    db.restock_at(variant, far, 3).await;
+    let (id, _) = paid_order(&db, &[(variant, 3)]).await;
+    ship_order(&mut *db.conn().await, id, &Dispatch::default(), &guest_origin()).await.unwrap();
+    delete_location(&mut *db.conn().await, far, None).await.unwrap();
+    let line = lines(&db, id).await[0].id;
+    for quantity in [2, 1] {
+        let back = StaffRefund { restock: true, ..request(RefundOf::Order(id), units(line, quantity)) };
+        refund(&db, back).await.unwrap();
+    }
+    assert_eq!((level(&db, variant, MAIN_LOCATION).await, level(&db, variant, far).await), ((3, 0), (0, 0)));
+    run_refunds(&db, &ShopSettings::default()).await;
     db.finish().await;
 }
 

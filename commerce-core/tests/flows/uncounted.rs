@@ -12,7 +12,8 @@ use commerce_core::flows::{
 };
 use commerce_core::ids::{OrderId, ProductId, UserId, VariantId};
 use commerce_core::inventory::{
-    self, AdjustStock, Available, Demand, MAIN_LOCATION, NotReserved, ReturnedUnits, Shortage,
+    self, AdjustStock, Available, Demand, LevelFilter, LevelSort, MAIN_LOCATION, NotReserved, ReturnedUnits,
+    Shortage,
 };
 use commerce_core::money::Currency;
 use commerce_core::orders::{self, FulfillmentStatus, OrderStatus};
@@ -321,9 +322,19 @@ async fn the_stock_of_an_uncounted_variant_may_be_prepared_and_counts_once_it_is
     let found = inventory::available_by_variant(&mut conn, &[variant_id]).await.unwrap();
     assert_eq!(available(found), Available::Uncounted);
     // Staff who look for what runs out are not shown it.
-    let low = inventory::list_levels(&mut conn, Some(5), Default::default(), None).await.unwrap();
+    let few = LevelFilter { available_max: Some(5), ..Default::default() };
+    let low =
+        inventory::list_levels(&mut conn, &few, LevelSort::Variant, Default::default(), None).await.unwrap();
     assert_eq!(low.data.len(), 0);
-    let all = inventory::list_levels(&mut conn, None, Default::default(), None).await.unwrap();
+    let all = inventory::list_levels(
+        &mut conn,
+        &LevelFilter::default(),
+        LevelSort::Variant,
+        Default::default(),
+        None,
+    )
+    .await
+    .unwrap();
     assert!(!all.data[0].track_inventory);
     count(&db, variant_id, true).await;
     let found = inventory::available_by_variant(&mut conn, &[variant_id]).await.unwrap();

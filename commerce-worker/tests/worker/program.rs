@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use commerce_core::jobs::{self, Failure, JobState};
 use commerce_core::testing::TestDatabase;
+use diesel_async::SimpleAsyncConnection as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
 
@@ -39,6 +40,69 @@ async fn jobs_command(database: &TestDatabase, arguments: &[&str]) -> (bool, Str
     let Output { status, stdout, stderr } =
         command(database).arg("jobs").args(arguments).output().await.unwrap();
     (status.success(), String::from_utf8(stdout).unwrap() + &String::from_utf8(stderr).unwrap())
+}
+
+async fn audit_command(database: &TestDatabase, arguments: &[&str]) -> (bool, String) {
+    let Output { status, stdout, stderr } =
+        command(database).arg("audit").args(arguments).output().await.unwrap();
+    (status.success(), String::from_utf8(stdout).unwrap() + &String::from_utf8(stderr).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_checks_the_books_and_mends_them() {
+    let database = TestDatabase::new().await;
+    let variant = database.variant(1250, 10).await;
+    assert_eq!(audit_command(&database, &["verify"]).await, (true, "Everything holds.\n".to_owned()));
+    let (fine, told) = audit_command(&database, &["repair", "--apply"]).await;
+    assert_eq!((fine, told.as_str()), (true, "No stock has drifted.\n"));
+
+    let change = "UPDATE commerce.stock_levels SET on_hand = 12";
+    database.conn().await.batch_execute(change).await.unwrap();
+    let (fine, told) = audit_command(&database, &["verify"]).await;
+    assert!(!fine && told.contains("on_hand 12, ledger 10") && told.contains("1 breach(es)"), "{told}");
+    let (fine, told) = audit_command(&database, &["repair"]).await;
+    assert!(fine && told.contains("can be mended") && told.contains(&variant.to_string()), "{told}");
+    assert_eq!(database.stock(variant).await, (12, 0));
+    let (fine, told) = audit_command(&database, &["repair", "--apply"]).await;
+    assert!(fine && told.ends_with("1 level(s) mended, 0 to be counted.\n"), "{told}");
+    assert_eq!(database.stock(variant).await, (10, 0));
+    assert!(audit_command(&database, &["verify"]).await.0);
+    database.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_moves_many_jobs_and_pauses_a_kind() {
+    let database = TestDatabase::new().await;
+    database
+        .conn()
+        .await
+        .batch_execute(
+            "INSERT INTO commerce.jobs (id, kind, payload, attempts_max, state, last_error, failures)
+             SELECT gen_random_uuid(), 'send_email', '{}', 3, 'dead', 'refused ' || n,
+                    commerce.with_failure('[]', 3, 'w', 'refused ' || n)
+             FROM generate_series(1, 3) AS n",
+        )
+        .await
+        .unwrap();
+    let told = async |arguments: &[&str]| jobs_command(&database, arguments).await;
+    let (shown, table) = told(&["list", "--kind", "send_email", "--error", "refused 2"]).await;
+    assert!(shown && table.lines().count() == 2, "{table}");
+    let id = table.lines().nth(1).unwrap().split(' ').next().unwrap().to_owned();
+    let (_, details) = told(&["show", &id]).await;
+    assert!(details.contains("\n  attempt 3 by w at ") && details.contains(": refused 2\n"), "{details}");
+    assert_eq!(told(&["retry", "--error", "refused 1"]).await, (true, "1 job is due now.\n".to_owned()));
+    assert_eq!(told(&["pause", "send_email"]).await.0, true);
+    let (_, kinds) = told(&["kinds"]).await;
+    let line = kinds.lines().find(|line| line.starts_with("send_email ")).unwrap();
+    let cells: Vec<&str> = line.split_whitespace().take(5).collect();
+    assert_eq!(cells, ["send_email", "1", "0", "2", "since"], "{kinds}");
+    assert_eq!(told(&["resume", "send_email"]).await, (true, "send_email is resumed.\n".to_owned()));
+    assert_eq!(told(&["cancel", "--state", "dead"]).await, (true, "2 jobs are removed.\n".to_owned()));
+    // All jobs of the shop are never meant.
+    assert!(!told(&["cancel"]).await.0);
+    assert!(!told(&["pause", "no_such_kind"]).await.0);
+    assert_eq!(told(&["cancel", "--kind", "send_email"]).await, (true, "1 job is removed.\n".to_owned()));
+    database.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

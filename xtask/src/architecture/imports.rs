@@ -73,7 +73,7 @@ pub const WORKER: House = House {
         &["schedule"],
         &["work"],
         &["config"],
-        &["manage", "reindex"],
+        &["manage", "audit", "reindex"],
         &["main"],
     ],
     has_foundation: false,

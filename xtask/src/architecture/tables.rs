@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use super::source::{SourceFile, identifier};
 use crate::workspace;
 
-const OWNERS: [(&str, &[&str]); 13] = [
+const OWNERS: [(&str, &[&str]); 14] = [
     (
         "accounts",
         &[
@@ -36,14 +36,18 @@ const OWNERS: [(&str, &[&str]); 13] = [
             "variants",
         ],
     ),
-    ("inventory", &["stock_locations", "stock_levels", "stock_reservations", "stock_movements"]),
+    (
+        "inventory",
+        &["stock_locations", "stock_levels", "stock_reservations", "stock_movements", "stock_thresholds"],
+    ),
+    ("contact", &["contact_messages"]),
     ("search", &["product_search", "search_words", "search_indexes", "search_changes"]),
     ("cart", &["carts", "cart_items"]),
     ("orders", &["orders", "order_lines", "order_events"]),
     ("payments", &["payments", "refunds", "refund_lines", "inbound_webhooks"]),
     ("shipments", &["shipments", "shipment_lines"]),
     ("notifications", &["emails"]),
-    ("queue", &["jobs"]),
+    ("queue", &["jobs", "job_pauses"]),
     ("audit_log", &["audit_log"]),
     ("rate_limit", &["rate_limits"]),
     ("idempotency", &["idempotency_keys"]),

@@ -12,23 +12,20 @@ use commerce_core::flows::{
 };
 use diesel::result::Error as QueryError;
 use diesel_async::AsyncPgConnection;
-use poem::{Request, RequestBody, Result};
 use poem_openapi::param::Query;
-use poem_openapi::registry::{MetaMediaType, MetaRequest, Registry};
-use poem_openapi::types::{Example, Type};
-use poem_openapi::{ApiExtractor, ApiExtractorType, Enum, ExtractParamOptions, Object, OpenApi};
+use poem_openapi::types::Example;
+use poem_openapi::{Enum, Object, OpenApi};
 
 use crate::http::answer::Okay;
 use crate::http::auth::{Can, ProductsWrite};
-use crate::http::body;
+use crate::http::csv_body::Csv;
 use crate::http::idempotency_key::IdempotencyKey;
 use crate::http::problem::{Code, Fault, OnlyDatabase, Problem, Refusal, Refused};
-use crate::http::spool::Spooled;
 use crate::http::state::State;
 use crate::http::tag::Tag;
 
-/// The largest file that is accepted, in bytes.
-const CSV_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// The largest file that is accepted, in MiB.
+const CSV_MEBIBYTES_MAX: u64 = 256;
 
 pub struct ProductImport(pub State);
 
@@ -73,7 +70,7 @@ impl ProductImport {
         /// Check the file and report, but change nothing. Errors are in the report then, also with `abort`
         dry_run: Query<Option<bool>>,
         #[oai(name = "Idempotency-Key")] key: IdempotencyKey,
-        csv: Csv,
+        csv: Csv<CSV_MEBIBYTES_MAX>,
     ) -> Result<Okay<ImportReport>, Refused<ImportError>> {
         let options = ImportOptions {
             layout: match layout.0 {
@@ -324,19 +321,22 @@ impl Example for ImportReport {
     }
 }
 
+/// The refusal of a file with errors.
+pub fn wrong_lines(faults: import::Faults) -> Problem {
+    let detail = format!("{} error(s) in the file: nothing was imported.", faults.total);
+    let faults = faults.listed.into_iter().map(|error| {
+        let LineError { line, column, message } = error;
+        Fault::in_file(line, Some(column).filter(|column| !column.is_empty()), message)
+    });
+    Problem { detail, ..Problem::invalid(faults.collect()) }
+}
+
 impl Refusal for ImportError {
     const CODES: &'static [Code] = &[Code::ValidationFailed, Code::ImportRunning];
 
     fn problem(self) -> Problem {
         match self {
-            Self::WrongLines(faults) => {
-                let detail = format!("{} error(s) in the file: nothing was imported.", faults.total);
-                let faults = faults.listed.into_iter().map(|error| {
-                    let LineError { line, column, message } = error;
-                    Fault::in_file(line, Some(column).filter(|column| !column.is_empty()), message)
-                });
-                Problem { detail, ..Problem::invalid(faults.collect()) }
-            }
+            Self::WrongLines(faults) => wrong_lines(faults),
             Self::AnotherRuns => {
                 let detail = "Another import is running: nothing was imported. GET /v1/admin/products/import shows its progress; \
                      send the file again when it has ended.";
@@ -345,36 +345,5 @@ impl Refusal for ImportError {
             }
             Self::Database(error) => error.into(),
         }
-    }
-}
-
-/// A body of `text/csv`.
-pub struct Csv(Spooled);
-
-impl<'a> ApiExtractor<'a> for Csv {
-    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
-
-    type ParamType = ();
-    type ParamRawType = ();
-
-    fn register(_registry: &mut Registry) {}
-
-    fn request_meta() -> Option<MetaRequest> {
-        let content = vec![MetaMediaType { content_type: "text/csv", schema: String::schema_ref() }];
-        Some(MetaRequest { description: None, content, required: true })
-    }
-
-    async fn from_request(
-        request: &'a Request,
-        body: &mut RequestBody,
-        _options: ExtractParamOptions<()>,
-    ) -> Result<Self> {
-        // Browsers on Windows call a file of Excel's kind by Excel's name.
-        let is_csv = |given: &str| {
-            let kind = given.split(';').next().unwrap_or_default().trim();
-            ["text/csv", "application/vnd.ms-excel"].contains(&kind)
-        };
-        body::check_content_type(request, "text/csv", is_csv)?;
-        Ok(Self(Spooled::take(body, CSV_BYTES_MAX).await?))
     }
 }

@@ -4,12 +4,12 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use commerce_core::money::Money;
 use commerce_core::orders::{self, ListOrdersError, Order, OrderFilter, OrderSort, format_order_number};
 use commerce_core::page::Limit;
-use commerce_core::spreadsheet::{BYTE_ORDER_MARK, guarded};
+use commerce_core::spreadsheet::BYTE_ORDER_MARK;
 use poem_openapi::OpenApi;
 use poem_openapi::param::Query;
 
 use crate::http::auth::{Can, OrdersRead};
-use crate::http::csv_file::{Chunks, CsvFile};
+use crate::http::csv_file::{Chunks, CsvFile, quoted};
 use crate::http::problem::Problem;
 use crate::http::state::State;
 use crate::http::tag::Tag;
@@ -109,20 +109,4 @@ fn row(order: &Order) -> String {
         order.cancel_reason.map(|reason| reason.to_string()).unwrap_or_default(),
     ];
     fields.join(",") + "\r\n"
-}
-
-/// A text from a shopper, quoted as in RFC 4180, and no formula.
-fn quoted(text: &str) -> String {
-    format!("\"{}\"", guarded(text).replace('"', "\"\""))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_shopper_typed_stays_one_field_and_no_formula() {
-        assert_eq!(quoted("a\"b@example.com"), "\"a\"\"b@example.com\"");
-        assert_eq!(quoted("=cmd|x@example.com"), "\"'=cmd|x@example.com\"");
-    }
 }

@@ -3,6 +3,7 @@
 use commerce_core::accounts::SecretKey;
 use commerce_core::accounts::one_time_code::derive_code;
 use commerce_core::ids::CodeId;
+use commerce_core::inventory::MAIN_LOCATION;
 use diesel_async::RunQueryDsl as _;
 use rand::RngExt as _;
 use rand::rngs::StdRng;
@@ -57,6 +58,24 @@ impl Client {
                 amount => json!({ "amount": { "amount": 100 * amount, "currency": "USD" } }),
             },
             "adjust_stock" => json!({ "delta": rng.random_range(-3..30), "reason": "storm" }),
+            "update_variant_stock" => json!({ "low_stock_threshold": rng.random_range(0..20) }),
+            "create_stock_location" => {
+                json!({ "code": format!("l{}", rng.random_range(0..1000)), "name": "Shelf" })
+            }
+            "update_stock_location" => {
+                json!({ "active": rng.random_bool(0.7), "priority": rng.random_range(0..9) })
+            }
+            "transfer_stock" => {
+                let other = json!(things.locations.lock().unwrap().choose(rng)?);
+                let (from, to) = (json!(MAIN_LOCATION), other);
+                let (from, to) = if rng.random_bool(0.5) { (from, to) } else { (to, from) };
+                let lines = some(&variants, 4, rng)
+                    .into_iter()
+                    .map(|variant| json!({ "variant_id": variant, "quantity": rng.random_range(1..4) }))
+                    .collect::<Vec<_>>();
+                json!({ "from_location_id": from, "to_location_id": to, "lines": lines })
+            }
+            "set_job_kind" => json!({ "paused": rng.random_bool(0.5) }),
             "admin_move_order" => {
                 let status = ["processing", "shipped", "delivered", "cancelled"].choose(rng)?;
                 match *status {
@@ -143,6 +162,14 @@ impl Client {
 fn without(mut body: Value, field: &str) -> Value {
     body.as_object_mut().unwrap().remove(field);
     body
+}
+
+/// A file about the stock of these SKUs, in any order.
+pub fn stock_csv(rng: &mut StdRng) -> String {
+    let mut skus = SKUS;
+    skus.shuffle(rng);
+    let lines = skus.iter().map(|sku| format!("{sku},{}\n", rng.random_range(1..9)));
+    format!("sku,delta\n{}", lines.collect::<String>())
 }
 
 /// A file about products that there are, in any order, with each other's SKUs and new ones beside them.

@@ -8,7 +8,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::Storm;
-use super::bodies::csv;
+use super::bodies::{csv, stock_csv};
 use super::things::Shared;
 use crate::images::{encoded, picture};
 use crate::shop::{Ask, Got, ask, get, post};
@@ -72,6 +72,7 @@ impl Client {
         }
         Some(match operation.id.as_str() {
             "import_products" => ask.body("text/csv", &csv(rng)),
+            "import_stock" => ask.body("text/csv", &stock_csv(rng)),
             "upload_image" => {
                 let file = encoded(&picture(8, 8), ImageFormat::Png);
                 ask.form("frontier", &[("file", Some("a.png"), &file)])
@@ -129,6 +130,10 @@ impl Client {
                 }
                 "users" => things.customers.lock().unwrap().choose(rng)?.0.to_string(),
                 "refunds" => self.refund(storm, rng).await?,
+                "stock-locations" => newest(&things.locations, rng)?,
+                "contact-messages" => newest(&things.messages, rng)?,
+                // Of the others the shop's own invariants need the jobs.
+                "job-kinds" => "resize_image".to_owned(),
                 _ => Uuid::now_v7().to_string(),
             });
         }
@@ -138,6 +143,7 @@ impl Client {
                 let (on_error, dry_run) = (["skip", "abort"].choose(rng)?, rng.random_bool(0.2));
                 format!("{path}?stock={stock}&on_error={on_error}&dry_run={dry_run}")
             }
+            "import_stock" => format!("{path}?on_error={}", ["skip", "abort"].choose(rng)?),
             "delete_category" => format!("{path}?detach_products=true&lift_children=true"),
             _ => path,
         })
@@ -179,6 +185,8 @@ impl Client {
             "add_address" => things.addresses.lock().unwrap().extend(caller.map(|caller| (id, caller))),
             "upload_image" => things.images.lock().unwrap().push((self.product.clone(), id)),
             "create_category" => things.categories.lock().unwrap().push(id),
+            "create_stock_location" => things.locations.lock().unwrap().push(id),
+            "send_contact_message" => things.messages.lock().unwrap().push(id),
             _ => {}
         }
     }

@@ -43,6 +43,9 @@ pub struct Things {
     pub orders: Shared<(String, Credential)>,
     pub payments: Shared<(String, Credential)>,
     pub addresses: Shared<(String, Credential)>,
+    /// Places for stock beside the main one.
+    pub locations: Shared<String>,
+    pub messages: Shared<String>,
 }
 
 impl Things {
@@ -61,7 +64,14 @@ impl Things {
             orders: Mutex::default(),
             payments: Mutex::default(),
             addresses: Mutex::default(),
+            locations: Mutex::default(),
+            messages: Mutex::default(),
         };
+        for code in ["attic", "barn"] {
+            let location = json!({ "code": code, "name": code });
+            let made = shop.send(post("/v1/admin/stock-locations", &location).bearer(&admin)).await;
+            things.locations.lock().unwrap().push(made.json()["id"].as_str().unwrap().to_owned());
+        }
         for slug in ["lake", "moor", "vale"] {
             let made = shop.send(post("/v1/categories", &json!({ "title": slug })).bearer(&admin)).await;
             things.categories.lock().unwrap().push(made.json()["id"].as_str().unwrap().to_owned());

@@ -40,6 +40,7 @@ use crate::text_enum::text_enum;
 pub use findings::{Faults, IgnoredColumn, LineError, Noted, WarningKind, Warnings};
 pub(super) use identity::keys_of_products;
 pub use reader::{KeyLines, ProductReader, RowRead};
+pub(crate) use table::{BrokenRow, Row, Table};
 pub use upsert::{Outcome, Upserted, upsert_products};
 
 text_enum! {

@@ -20,7 +20,7 @@ const FIRST_LINE_BYTES_MAX: usize = 64 * 1024;
 const EXAMPLE_CHARS_MAX: usize = 40;
 
 /// A CSV file whose header was read.
-pub(super) struct Table<R> {
+pub(crate) struct Table<R> {
     reader: csv::Reader<Retained<R>>,
     header: Header,
     separator: u8,
@@ -30,7 +30,7 @@ pub(super) struct Table<R> {
 }
 
 /// The columns of a file.
-pub(super) struct Header {
+pub(crate) struct Header {
     /// The names as written in the file.
     names: Vec<String>,
     /// The place by the lower-case name.
@@ -41,7 +41,7 @@ pub(super) struct Header {
 
 /// A line of the table.
 #[derive(Debug)]
-pub(super) struct Row {
+pub(crate) struct Row {
     pub line: u64,
     cells: Vec<String>,
 }
@@ -59,7 +59,7 @@ impl Row {
 
 /// A row that could not be read. Its first cell says which product it belongs to.
 #[derive(Debug)]
-pub(super) struct BrokenRow {
+pub(crate) struct BrokenRow {
     pub cells: Vec<String>,
     pub errors: Vec<LineError>,
 }

@@ -1,11 +1,10 @@
-//! `/admin/inventory`: stock levels and every change of them.
+//! `/admin/inventory`: stock levels, and counts of one variant.
 
-use chrono::{DateTime, Utc};
 use commerce_core::audit_log::{self, Subject};
 use commerce_core::db::Retryable;
 use commerce_core::ids::{LocationId, VariantId};
 use commerce_core::inventory::{
-    self, AdjustError, AdjustStock, ListLevelsError, ListMovementsError, MAIN_LOCATION, MovementKind as Kind,
+    self, AdjustError, AdjustStock, LevelFilter, LevelSort, ListLevelsError, MAIN_LOCATION,
 };
 use commerce_core::page::Limit;
 use diesel::result::Error as QueryError;
@@ -28,18 +27,34 @@ pub struct Inventory(pub State);
 #[OpenApi(tag = "Tag::Inventory")]
 impl Inventory {
     /// List stock levels
+    ///
+    /// Lists the stock of each variant at each location. `GET /admin/inventory/low` lists what is low.
     #[oai(path = "/admin/inventory", method = "get", operation_id = "list_stock_levels")]
+    #[allow(clippy::too_many_arguments)]
     async fn list(
         &self,
         _staff: Can<InventoryRead>,
         /// Only levels with at most this many units available, of variants that are counted
         available_max: Query<Option<i64>>,
+        /// Id of the location
+        location_id: Query<Option<Uuid>>,
+        /// Part of the SKU or of the product's title
+        #[oai(validator(max_length = 254))]
+        q: Query<Option<String>>,
+        /// By variant by default
+        sort: Query<Option<LevelSorting>>,
         #[oai(validator(minimum(value = "1"), maximum(value = "100")), default = "twenty")] limit: Query<u16>,
         cursor: Query<Option<String>>,
     ) -> Result<Okay<List<StockLevel>>, Refused<ListLevelsError>> {
         let mut conn = self.0.conn().await?;
         let limit = Limit::new(limit.0).unwrap_or_default();
-        let page = inventory::list_levels(&mut conn, available_max.0, limit, cursor.0.as_deref()).await?;
+        let filter = LevelFilter {
+            available_max: available_max.0,
+            location_id: location_id.0.map(LocationId),
+            text: q.0.filter(|text| !text.trim().is_empty()),
+        };
+        let sort = sort.0.map_or(LevelSort::Variant, Into::into);
+        let page = inventory::list_levels(&mut conn, &filter, sort, limit, cursor.0.as_deref()).await?;
         Ok(Okay::page(page.map(StockLevel::from)))
     }
 
@@ -75,29 +90,18 @@ impl Inventory {
         };
         self.0.write("adjust_stock", request, effect).await
     }
+}
 
-    /// List stock movements of a variant
-    ///
-    /// Returns the ledger of the variant, newest first. It has every unit that was received, reserved,
-    /// released, shipped or returned.
-    #[oai(
-        path = "/admin/inventory/:variant_id/movements",
-        method = "get",
-        operation_id = "list_stock_movements"
-    )]
-    async fn movements(
-        &self,
-        _staff: Can<InventoryRead>,
-        variant_id: Path<Uuid>,
-        #[oai(validator(minimum(value = "1"), maximum(value = "100")), default = "twenty")] limit: Query<u16>,
-        cursor: Query<Option<String>>,
-    ) -> Result<Okay<List<Movement>>, Refused<ListMovementsError>> {
-        let mut conn = self.0.conn().await?;
-        let limit = Limit::new(limit.0).unwrap_or_default();
-        let variant_id = VariantId(variant_id.0);
-        let page = inventory::list_movements(&mut conn, variant_id, limit, cursor.0.as_deref()).await?;
-        Ok(Okay::page(page.map(Movement::from)))
-    }
+/// The sort order of stock levels. `-` means descending.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[oai(rename = "StockLevelSort", remote = "LevelSort")]
+pub enum LevelSorting {
+    #[oai(rename = "variant_id")]
+    Variant,
+    #[oai(rename = "available")]
+    FewestFirst,
+    #[oai(rename = "-available")]
+    MostFirst,
 }
 
 /// The stock of a variant at a location.
@@ -134,39 +138,6 @@ pub struct AdjustStockRequest {
     pub location_id: Option<Uuid>,
 }
 
-/// What a movement does to the stock level.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[oai(rename_all = "snake_case", remote = "Kind")]
-pub enum MovementKind {
-    /// Units were counted, received or written off.
-    Adjust,
-    /// Units were reserved for a cart or an order.
-    Reserve,
-    /// Reserved units were released.
-    Release,
-    /// Units left with a shipment.
-    Consume,
-    /// Units came back with a return.
-    Return,
-}
-
-/// An entry of the ledger.
-#[derive(Debug, Clone, Object)]
-#[oai(skip_serializing_if_is_none, example, rename = "StockMovement")]
-pub struct Movement {
-    pub id: Uuid,
-    pub variant_id: Uuid,
-    pub location_id: Uuid,
-    pub kind: MovementKind,
-    pub on_hand_delta: i64,
-    pub reserved_delta: i64,
-    pub reason: Option<String>,
-    pub order_id: Option<Uuid>,
-    /// Who made the change: `user:<id>`, `guest` or `system`.
-    pub actor: String,
-    pub created_at: DateTime<Utc>,
-}
-
 impl From<inventory::StockLevel> for StockLevel {
     fn from(level: inventory::StockLevel) -> Self {
         Self {
@@ -180,23 +151,6 @@ impl From<inventory::StockLevel> for StockLevel {
             on_hand: level.on_hand,
             reserved: level.reserved,
             track_inventory: level.track_inventory,
-        }
-    }
-}
-
-impl From<inventory::Movement> for Movement {
-    fn from(movement: inventory::Movement) -> Self {
-        Self {
-            id: movement.id.0,
-            variant_id: movement.variant_id.0,
-            location_id: movement.location_id.0,
-            kind: movement.kind.into(),
-            on_hand_delta: movement.on_hand_delta,
-            reserved_delta: movement.reserved_delta,
-            reason: movement.reason,
-            order_id: movement.order_id.map(|id| id.0),
-            actor: movement.actor,
-            created_at: movement.created_at,
         }
     }
 }
@@ -255,18 +209,6 @@ impl Refusal for ListLevelsError {
     }
 }
 
-impl Refusal for ListMovementsError {
-    const CODES: &'static [Code] = &[Code::NotFound, Code::InvalidCursor];
-
-    fn problem(self) -> Problem {
-        match self {
-            Self::UnknownVariant(_) => Problem::not_found("variant"),
-            Self::InvalidCursor(error) => error.into(),
-            Self::Database(error) => error.into(),
-        }
-    }
-}
-
 impl Example for StockLevel {
     fn example() -> Self {
         Self {
@@ -287,22 +229,5 @@ impl Example for StockLevel {
 impl Example for AdjustStockRequest {
     fn example() -> Self {
         Self { delta: 24, reason: Some("delivery 4711".to_owned()), location_id: None }
-    }
-}
-
-impl Example for Movement {
-    fn example() -> Self {
-        Self {
-            id: Uuid::from_u128(0x0193_9f5c_7e2b_7c4a_9a55_0d8a_6a4f_0005),
-            variant_id: Uuid::from_u128(0x0193_9f5c_7e2b_7c4a_9a55_0d8a_6a4f_0004),
-            location_id: MAIN_LOCATION.0,
-            kind: MovementKind::Adjust,
-            on_hand_delta: 24,
-            reserved_delta: 0,
-            reason: Some("delivery 4711".to_owned()),
-            order_id: None,
-            actor: "system".to_owned(),
-            created_at: DateTime::from_timestamp(1_767_225_600, 0).unwrap_or_default(),
-        }
     }
 }

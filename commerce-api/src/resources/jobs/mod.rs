@@ -1,0 +1,4 @@
+//! Jobs, for those who run the shop.
+
+pub mod board;
+pub mod kinds;
