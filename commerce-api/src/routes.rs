@@ -104,6 +104,7 @@ use crate::resources::payments::shopper_payments::Payments;
 use crate::resources::payments::staff_refunds::StaffRefunds;
 use crate::resources::payments::webhooks::Webhooks;
 use crate::resources::search::Search;
+use crate::resources::shipments::Shipments;
 
 /// Every resource under `/v1`, in groups, because the framework takes at most sixteen at a time.
 pub type Surface = (
@@ -121,6 +122,7 @@ pub type Surface = (
     AdminOrders,
     OrdersExport,
     (Payments, Captures, Refunds, StaffRefunds, ManualPayments, Webhooks),
+    Shipments,
     (AdminUsers, AuditLog),
 );
 
@@ -148,6 +150,7 @@ pub fn surface(state: &State) -> Surface {
             ManualPayments(state()),
             Webhooks(state()),
         ),
+        Shipments(state()),
         (AdminUsers(state()), AuditLog(state())),
     )
 }

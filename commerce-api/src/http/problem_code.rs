@@ -135,6 +135,12 @@ codes! {
     ImportRunning = CONFLICT "import_running" "Another import is running",
     /// Units that are reserved for orders or carts cannot be removed from stock.
     StockReserved = CONFLICT "stock_reserved" "The stock is reserved",
+    /// The status of the shipment does not allow this operation, or another shipment replaces it.
+    ShipmentState = CONFLICT "shipment_state" "The shipment's state does not allow it",
+    /// The carrier has another shipment with this tracking number.
+    TrackingNumberTaken = CONFLICT "tracking_number_taken" "The tracking number is taken",
+    /// Several carriers have a shipment with this tracking number. `shipments` lists them. Send `carrier`, or use the id.
+    TrackingNumberAmbiguous = CONFLICT "tracking_number_ambiguous" "The tracking number is ambiguous",
     /// The resource has changed since its `ETag` was read. Get it again.
     VersionMismatch = PRECONDITION_FAILED "version_mismatch" "The resource has changed",
     /// The body is larger than the operation accepts.

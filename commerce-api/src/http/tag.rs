@@ -21,6 +21,8 @@ pub enum Tag {
     Orders,
     /// Payments for orders, and refunds for staff.
     Payments,
+    /// Parcels on their way.
+    Shipments,
     /// For staff: all orders.
     #[oai(rename = "Admin orders")]
     AdminOrders,
@@ -32,7 +34,7 @@ pub enum Tag {
 }
 
 /// The order of the tags: first those of a purchase, in the order a shopper meets them, then those for staff.
-pub const CHAPTERS: [&str; 11] = [
+pub const CHAPTERS: [&str; 12] = [
     "Auth",
     "Me",
     "Products",
@@ -40,6 +42,7 @@ pub const CHAPTERS: [&str; 11] = [
     "Cart",
     "Orders",
     "Payments",
+    "Shipments",
     "Inventory",
     "Admin orders",
     "Admin users",

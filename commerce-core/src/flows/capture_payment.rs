@@ -71,7 +71,7 @@ impl<E: Into<CapturePaymentError>> From<TransactionError<E>> for CapturePaymentE
     }
 }
 
-/// Captures the authorized money of a payment, or the `amount`; the provider lets go of the rest. The request is
+/// Captures what is due of the authorized money of a payment, or the `amount`; the provider lets go of the rest. The request is
 /// recorded before the provider is called, and its answer is settled afterwards, so call it outside of any transaction.
 pub async fn capture_payment(
     pool: &Pool,
@@ -82,7 +82,7 @@ pub async fn capture_payment(
     author: &Author,
 ) -> Result<Payment, CapturePaymentError> {
     let begun = db::in_transaction(pool, "begin_capture", async |conn| {
-        begin_capture(conn, payment_id, amount, author).await
+        begin_capture(conn, providers, payment_id, amount, author).await
     });
     let (payment, amount) = begun.await?;
     let off = || CapturePaymentError::ProviderOff(payment.provider.clone());
@@ -94,7 +94,17 @@ pub async fn capture_payment(
     Ok(settled.await?)
 }
 
-/// Captures all that is authorized for an order, before it is shipped.
+/// As much of the authorized money as is due, or all of it if the provider does not capture a part. What is too much is
+/// then refunded.
+fn due_of(providers: &Providers, payment: &Payment, due_minor: i64) -> Money {
+    let captures_parts = providers.get(&payment.provider).is_none_or(PaymentProvider::captures_parts);
+    let most_minor = if captures_parts { due_minor } else { i64::MAX };
+    Money::new(payment.authorized_minor.min(most_minor), payment.currency)
+}
+
+/// Captures what is due of the money that is authorized for an order, before it is shipped. The first parcel takes all
+/// of it, because a provider lets go of the rest with the first capture. Authorizations that nothing is due of any more
+/// are let go.
 pub async fn capture_order(
     pool: &Pool,
     shop: &ShopSettings,
@@ -102,9 +112,20 @@ pub async fn capture_order(
     order_id: OrderId,
     author: &Author,
 ) -> Result<(), CapturePaymentError> {
-    let payments = payments::list_for_order(&mut *pool.get().await?, order_id).await?;
+    let mut conn = pool.get().await?;
+    let Some(order) = orders::find(&mut conn, order_id).await? else { return Ok(()) };
+    let payments = payments::list_for_order(&mut conn, order_id).await?;
+    // The connection goes back before the provider is asked.
+    drop(conn);
+    let mut due_minor = order.due_minor();
     for payment in payments.iter().filter(|payment| payment.status == AttemptStatus::Authorized) {
-        capture_payment(pool, shop, providers, payment.id, None, author).await?;
+        if due_minor <= 0 {
+            void_payment(pool, shop, providers, payment.id, author).await?;
+            continue;
+        }
+        let amount = due_of(providers, payment, due_minor);
+        due_minor -= amount.amount_minor;
+        capture_payment(pool, shop, providers, payment.id, Some(amount), author).await?;
     }
     Ok(())
 }
@@ -137,19 +158,23 @@ pub async fn void_payment(
 /// Checks the request under the locks and records it.
 async fn begin_capture(
     conn: &mut AsyncPgConnection,
+    providers: &Providers,
     payment_id: PaymentId,
     amount: Option<Money>,
     author: &Author,
 ) -> Result<(Payment, Money), CapturePaymentError> {
     conn.transaction(async |conn| {
         let order_id = payments::order_of(conn, payment_id).await?.ok_or(CapturePaymentError::NotFound)?;
-        let _order = orders::lock(conn, order_id).await?.ok_or(CapturePaymentError::NotFound)?;
+        let order = orders::lock(conn, order_id).await?.ok_or(CapturePaymentError::NotFound)?;
         let payment = payments::lock(conn, payment_id).await?;
         if payment.status != AttemptStatus::Authorized {
             return Err(CapturePaymentError::NotAuthorized(payment.status));
         }
         let authorized = Money::new(payment.authorized_minor, payment.currency);
-        let amount = amount.unwrap_or(authorized);
+        let amount = amount.unwrap_or_else(|| match order.due_minor() {
+            due_minor @ 1.. => due_of(providers, &payment, due_minor),
+            _ => authorized,
+        });
         if amount.currency != authorized.currency
             || !(1..=authorized.amount_minor).contains(&amount.amount_minor)
         {

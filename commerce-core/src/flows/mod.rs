@@ -7,26 +7,31 @@
 
 mod authorization;
 mod begin_payment;
+mod cancel_lines;
 mod cancel_order;
 mod capture_payment;
 mod change_email;
 mod check_payment;
 mod complete_refund;
 mod create_product;
+mod create_shipment;
 mod delete_account;
 mod end_payment;
 mod excess_payment;
 mod expire_orders;
+mod gone_units;
 mod import_options;
 mod import_products;
 mod import_report;
 mod late_payment;
 mod manual_payment;
 mod move_order;
+mod move_shipment;
 mod note_order;
 mod place_order;
 mod process_webhook;
 mod refund_payment;
+mod refund_sources;
 mod register;
 mod registration_mails;
 mod reset_password;
@@ -37,6 +42,7 @@ mod settle_payment;
 mod settle_refund_by_hand;
 mod settle_webhook;
 mod ship_order;
+mod ship_parcel;
 mod staff_refund;
 mod supersede_attempts;
 mod verify_email;
@@ -44,6 +50,7 @@ mod watch_payment;
 
 pub use crate::orders::CancelledBy;
 pub use begin_payment::{BeginPayment, BeginPaymentError, begin_payment};
+pub use cancel_lines::{CancelLines, CancelLinesError, CancelledLine, Canceller, cancel_lines};
 pub use cancel_order::{CancelOrderError, cancel_order};
 pub use capture_payment::{CapturePaymentError, capture_order, capture_payment, void_payment};
 pub use change_email::{confirm_email_change, request_email_change};
@@ -52,6 +59,9 @@ pub use complete_refund::{CompleteRefundError, complete_refund};
 pub use create_product::{
     CreateCombinations, CreateProduct, CreateProductError, CreateVariant, create_combinations,
     create_product, create_variant,
+};
+pub use create_shipment::{
+    CreateShipment, CreateShipmentError, PackedLine, check_shipment, create_shipment,
 };
 pub use delete_account::{DeleteAccountError, delete_account, delete_account_of};
 pub use end_payment::run_end;
@@ -63,6 +73,9 @@ pub use import_products::{ImportError, ImportProgress, import_products};
 pub use import_report::ImportReport;
 pub use manual_payment::{ManualPayment, ManualPaymentError, record_manual_payment};
 pub use move_order::{MoveOrder, MoveOrderError, OrderStep, move_order};
+pub use move_shipment::{
+    AddCheckpoint, MoveShipment, MoveShipmentError, add_checkpoint, check_move, move_shipment,
+};
 pub use note_order::{NoteOrderError, note_order};
 pub use place_order::{PlaceOrder, PlaceOrderError, PlacedOrder, place_order, place_order_and_answer};
 pub use process_webhook::{
@@ -78,6 +91,7 @@ pub use settle_payment::{SettlePaymentError, settle_payment};
 pub use settle_refund_by_hand::{SettleRefundByHandError, settle_refund_by_hand};
 pub use settle_webhook::{SettleWebhookError, settle_webhook};
 pub use ship_order::{AdvanceOrderError, Dispatch, deliver_order, process_order, ship_order};
+pub use ship_parcel::Sighting;
 pub use staff_refund::{
     RefundAmount, RefundOf, RefundedLine, StaffRefund, StaffRefundError, refund_by_staff,
 };

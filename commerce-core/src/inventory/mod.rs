@@ -20,8 +20,8 @@ pub(crate) use adjust::set_on_hand_where_possible;
 pub use adjust::{AdjustError, AdjustStock, CountStock, adjust, set_on_hand};
 pub use allocate::{Demand, Shortage};
 pub use availability::{Availability, Available, available_by_variant};
-pub use end_reservation::{EndReservationError, NotReserved, consume, release};
-pub(crate) use end_reservation::{consume_for_order, release_for_order};
+pub use end_reservation::{EndReservationError, NotReserved, consume, release, write_off};
+pub(crate) use end_reservation::{release_for_order, write_off_for_order};
 pub(crate) use hold::release_cart_holds;
 pub use hold::release_lapsed_holds;
 pub use ledger::{ListMovementsError, Movement, MovementKind, list_movements};
@@ -31,7 +31,7 @@ pub use lock::{LockedStock, lock};
 pub(crate) use reservation::commit_for_order;
 pub use reservation::{Reservation, ReservationStatus, list_for_order};
 pub use reserve::{ReserveError, ReservedFor, reserve};
-pub(crate) use returns::return_to_stock;
+pub(crate) use returns::{return_to_stock, with_shopper};
 pub use returns::{NotShipped, ReturnError, ReturnedUnits, return_units};
 
 /// The location that every shop has. Stock goes here unless another location is named.
