@@ -140,9 +140,8 @@ impl Model {
     fn takes(&mut self, step: Step) -> bool {
         match step {
             Step::Pack { line, quantity, shipped } => {
-                let allowed = !self.is_cancelled
-                    && !self.has_all_left()
-                    && (1..=self.free(line)).contains(&quantity);
+                let allowed =
+                    !self.is_cancelled && !self.has_all_left() && (1..=self.free(line)).contains(&quantity);
                 if allowed {
                     self.pack(line, quantity, None, shipped);
                 }
@@ -349,7 +348,8 @@ async fn any_journey_of_an_order_keeps_goods_and_money() {
     let (mut taken, mut refused) = (0, 0);
     let mut db = TestDatabase::new().await;
     for _ in 0..12 {
-        let mut model = Model { lines: Vec::new(), parcels: Vec::new(), paid: 0, promised: 0, is_cancelled: false };
+        let mut model =
+            Model { lines: Vec::new(), parcels: Vec::new(), paid: 0, promised: 0, is_cancelled: false };
         let (mut variants, mut wanted) = (Vec::new(), Vec::new());
         for _ in 0..2 {
             let (price, quantity) = (random.random_range(1..500), random.random_range(1..7));
@@ -360,7 +360,15 @@ async fn any_journey_of_an_order_keeps_goods_and_money() {
             model.paid += price * quantity;
             let (cancelled, shipped, refunded, restocked, out, reserved) = (0, 0, 0, 0, 0, quantity);
             model.lines.push(LineModel {
-                price, quantity, cancelled, shipped, refunded, restocked, out, on_hand, reserved,
+                price,
+                quantity,
+                cancelled,
+                shipped,
+                refunded,
+                restocked,
+                out,
+                on_hand,
+                reserved,
             });
         }
         let (id, lines) = paid_order(&db, &wanted).await;

@@ -67,7 +67,9 @@ impl Client {
                 }
             }
             "cancel_order" => match self.a_line(storm, rng).await {
-                Some(line) if rng.random_bool(0.6) => json!({ "lines": [{ "order_line_id": line, "quantity": 1 }] }),
+                Some(line) if rng.random_bool(0.6) => {
+                    json!({ "lines": [{ "order_line_id": line, "quantity": 1 }] })
+                }
                 _ => json!({}),
             },
             "create_shipment" => {
@@ -77,7 +79,8 @@ impl Client {
                         "tracking_number": rng.random_range(0..1000).to_string() })
             }
             "move_shipment" => {
-                let statuses = ["shipped", "in_transit", "failed_attempt", "delivered", "returned", "lost", "cancelled"];
+                let statuses =
+                    ["shipped", "in_transit", "failed_attempt", "delivered", "returned", "lost", "cancelled"];
                 json!({ "status": statuses.choose(rng)? })
             }
             "add_checkpoint" => {
