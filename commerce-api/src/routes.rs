@@ -114,6 +114,7 @@ use crate::resources::payments::shopper_payments::Payments;
 use crate::resources::payments::staff_refunds::StaffRefunds;
 use crate::resources::payments::webhooks::Webhooks;
 use crate::resources::search::Search;
+use crate::resources::shipments::Shipments;
 
 /// Every resource under `/v1`, in groups, because the framework takes at most sixteen at a time.
 pub type Surface = (
@@ -131,7 +132,7 @@ pub type Surface = (
     AdminOrders,
     OrdersExport,
     (Payments, Captures, Refunds, StaffRefunds, ManualPayments, Webhooks),
-    ContactMessages,
+    (Shipments, ContactMessages),
     (AdminUsers, AuditLog, AuditLogFile, Jobs, JobKinds),
 );
 
@@ -168,7 +169,7 @@ pub fn surface(state: &State) -> Surface {
             ManualPayments(state()),
             Webhooks(state()),
         ),
-        ContactMessages(state()),
+        (Shipments(state()), ContactMessages(state())),
         (AdminUsers(state()), AuditLog(state()), AuditLogFile(state()), Jobs(state()), JobKinds(state())),
     )
 }

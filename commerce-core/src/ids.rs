@@ -74,6 +74,8 @@ ids! {
     CartId,
     /// A category.
     CategoryId,
+    /// A checkpoint of a shipment.
+    CheckpointId,
     /// A one-time code.
     CodeId,
     /// A message that a visitor wrote to the shop.

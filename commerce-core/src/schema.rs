@@ -219,6 +219,8 @@ diesel::table! {
         line_total_minor -> Int8,
         shipped_quantity -> Int8,
         track_inventory -> Bool,
+        cancelled_quantity -> Int8,
+        cancelled_minor -> Int8,
     }
 }
 
@@ -254,6 +256,7 @@ diesel::table! {
         tax_included_minor -> Int8,
         source -> Text,
         authorized_minor -> Int8,
+        cancelled_minor -> Int8,
     }
 }
 
@@ -450,6 +453,19 @@ diesel::table! {
 }
 
 diesel::table! {
+    commerce.shipment_checkpoints (id) {
+        id -> Uuid,
+        shipment_id -> Uuid,
+        status -> Text,
+        location -> Nullable<Text>,
+        message -> Nullable<Text>,
+        occurred_at -> Timestamptz,
+        event_key -> Text,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     commerce.shipment_lines (shipment_id, order_line_id) {
         shipment_id -> Uuid,
         order_line_id -> Uuid,
@@ -463,11 +479,13 @@ diesel::table! {
         order_id -> Uuid,
         status -> Text,
         carrier -> Nullable<Text>,
-        tracking_number -> Nullable<Text>,
+        tracking_number -> Text,
         created_at -> Timestamptz,
         shipped_at -> Nullable<Timestamptz>,
         delivered_at -> Nullable<Timestamptz>,
         updated_at -> Timestamptz,
+        replaces -> Nullable<Uuid>,
+        version -> Int4,
     }
 }
 
@@ -607,6 +625,7 @@ diesel::joinable!(refunds -> orders (order_id));
 diesel::joinable!(refunds -> payments (payment_id));
 diesel::joinable!(second_factors -> users (user_id));
 diesel::joinable!(sessions -> users (user_id));
+diesel::joinable!(shipment_checkpoints -> shipments (shipment_id));
 diesel::joinable!(shipment_lines -> order_lines (order_line_id));
 diesel::joinable!(shipment_lines -> shipments (shipment_id));
 diesel::joinable!(shipments -> orders (order_id));
@@ -655,6 +674,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     search_words,
     second_factors,
     sessions,
+    shipment_checkpoints,
     shipment_lines,
     shipments,
     stock_levels,

@@ -1,11 +1,15 @@
 //! The rules that a shop sets for itself. The programs fill them from flags and the environment; a host
 //! program may fill them in any way.
 
+mod carriers;
+
 use std::time::Duration;
 
 use crate::email_address::EmailAddress;
 use crate::money::Currency;
 use crate::text_enum::text_enum;
+
+pub use carriers::{Carriers, InvalidCarriers};
 
 text_enum! {
     /// When stock is reserved for a shopper.
@@ -66,6 +70,8 @@ pub struct ShopSettings {
     pub capture: CapturePolicy,
     /// The address for alerts that need a person, such as a late payment that was refunded.
     pub alert_email: Option<EmailAddress>,
+    /// The carriers whose parcels can be tracked on a page of theirs.
+    pub carriers: Carriers,
 }
 
 impl Default for ShopSettings {
@@ -83,6 +89,7 @@ impl Default for ShopSettings {
             payment_failure: PaymentFailurePolicy::Keep,
             capture: CapturePolicy::Automatic,
             alert_email: None,
+            carriers: Carriers::default(),
         }
     }
 }

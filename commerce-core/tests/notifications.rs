@@ -27,6 +27,7 @@ const USER: &str = "00000000-0000-7000-8000-0000000000a1";
 const CODE: &str = "00000000-0000-7000-8000-0000000000c1";
 const ORDER: &str = "00000000-0000-7000-8000-0000000000e1";
 const REFUND: &str = "00000000-0000-7000-8000-0000000000f1";
+const SHIPMENT: &str = "00000000-0000-7000-8000-0000000000f3";
 const ANNA: &str = "anna@example.com";
 
 /// An account with a live code, and an order of two lines in yen. Names and titles try to be more than text.
@@ -61,8 +62,11 @@ VALUES ('00000000-0000-7000-8000-0000000000f2', '00000000-0000-7000-8000-0000000
 INSERT INTO commerce.refunds (id, payment_id, order_id, amount_minor, reason, dedupe_key)
 VALUES ('00000000-0000-7000-8000-0000000000f1', '00000000-0000-7000-8000-0000000000f2',
         '00000000-0000-7000-8000-0000000000e1', 12845, 'order_cancelled', 'test');
-INSERT INTO commerce.shipments (id, order_id, status, carrier, tracking_number)
-VALUES ('00000000-0000-7000-8000-0000000000f3', '00000000-0000-7000-8000-0000000000e1', 'shipped', 'Yamato', 'YT-42');
+INSERT INTO commerce.shipments (id, order_id, status, carrier, tracking_number, shipped_at)
+VALUES ('00000000-0000-7000-8000-0000000000f3', '00000000-0000-7000-8000-0000000000e1', 'shipped', 'Yamato', 'YT 42',
+        commerce.clock());
+INSERT INTO commerce.shipment_lines (shipment_id, order_line_id, quantity)
+VALUES ('00000000-0000-7000-8000-0000000000f3', '00000000-0000-7000-8000-0000000000e2', 1);
 UPDATE commerce.orders SET status = 'cancelled', cancel_reason = 'customer', cancelled_at = commerce.clock(),
     paid_minor = 12845, paid_at = commerce.clock();
 "#;
@@ -77,6 +81,7 @@ fn settings() -> MailSettings {
         shop_url: Some("https://shop.example".to_owned()),
         password_reset_url: Some("https://shop.example/reset-password".to_owned()),
         secret_key: SecretKey::parse("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=").unwrap(),
+        carriers: "Yamato=https://yamato.example/track?no={tracking_number}".parse().unwrap(),
     }
 }
 
@@ -283,9 +288,15 @@ async fn every_mail_can_be_written() {
                     .to_owned(),
             ),
             Template::OrderShipped => (
-                about_order(template),
-                "Your order 1001 is on its way".to_owned(),
-                "  JP\n\n  Yamato: YT-42\n\nOrder 1001".to_owned(),
+                NewEmail::about_shipment(template, id(SHIPMENT), id(ORDER), &anna()),
+                "A part of your order 1001 is on its way".to_owned(),
+                "  JP\n\n  Yamato: YT 42\n  https://yamato.example/track?no=YT%2042\n\nIn this parcel:\n\n  1 x Green tea"
+                    .to_owned(),
+            ),
+            Template::OrderDelivered => (
+                NewEmail::about_shipment(template, id(SHIPMENT), id(ORDER), &anna()),
+                "A part of your order 1001 has arrived".to_owned(),
+                "A part of your order was delivered to:\n".to_owned(),
             ),
             Template::LatePaymentAlert => (
                 about_order(template),

@@ -96,6 +96,7 @@ fn services(args: &RunArgs, pool: Pool, search_index: SearchIndex) -> anyhow::Re
         shop_url: mail.public_url.clone().filter(|url| !url.is_empty()),
         password_reset_url: mail.password_reset_url(),
         secret_key: args.secret_key.secret_key.clone(),
+        carriers: args.shop.settings().carriers,
     };
     Ok(Services {
         pool,

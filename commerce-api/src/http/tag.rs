@@ -23,6 +23,8 @@ pub enum Tag {
     Payments,
     /// Messages from visitors to the shop.
     Contact,
+    /// Parcels on their way.
+    Shipments,
     /// For staff: all orders.
     #[oai(rename = "Admin orders")]
     AdminOrders,
@@ -34,7 +36,7 @@ pub enum Tag {
 }
 
 /// The order of the tags: first those of a purchase, in the order a shopper meets them, then those for staff.
-pub const CHAPTERS: [&str; 12] = [
+pub const CHAPTERS: [&str; 13] = [
     "Auth",
     "Me",
     "Products",
@@ -42,6 +44,7 @@ pub const CHAPTERS: [&str; 12] = [
     "Cart",
     "Orders",
     "Payments",
+    "Shipments",
     "Contact",
     "Inventory",
     "Admin orders",

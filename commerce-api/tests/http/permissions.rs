@@ -42,6 +42,7 @@ use May::{Anybody, Shoppers, Staff, Users, Visitors};
 
 const READS_ORDERS: &[Role] = &[Support, Fulfilment, Admin];
 const WRITES_ORDERS: &[Role] = &[Support, Fulfilment, Admin];
+const WRITES_SHIPMENTS: &[Role] = &[Fulfilment, Admin];
 const READS_PAYMENTS: &[Role] = &[Support, Admin];
 const READS_PRODUCTS: &[Role] = &[Support, CatalogueManager, Fulfilment, Admin];
 const WRITES_PRODUCTS: &[Role] = &[CatalogueManager, Admin];
@@ -140,7 +141,7 @@ const TABLE: &[(&str, May, Leads)] = &[
     ("checkout", Shoppers, Anywhere),
     ("list_orders", Users, Anywhere),
     ("get_order", Shoppers, ToOwned(&[])),
-    ("cancel_order", Shoppers, ToOwned(&[])),
+    ("cancel_order", Shoppers, ToOwned(WRITES_ORDERS)),
     ("pay_order", Shoppers, ToOwned(&[])),
     ("confirm_payment", Shoppers, ToOwned(READS_PAYMENTS)),
     ("list_payments", Shoppers, ToOwned(READS_PAYMENTS)),
@@ -151,6 +152,12 @@ const TABLE: &[(&str, May, Leads)] = &[
     ("receive_webhook", Anybody, Anywhere),
     ("admin_list_webhooks", Staff(READS_PAYMENTS), Anywhere),
     ("admin_replay_webhook", Staff(ADMINS), Anywhere),
+
+    ("create_shipment", Staff(WRITES_SHIPMENTS), Anywhere),
+    ("list_shipments", Shoppers, ToOwned(READS_ORDERS)),
+    ("get_shipment", Shoppers, ToOwned(READS_ORDERS)),
+    ("move_shipment", Staff(WRITES_SHIPMENTS), Anywhere),
+    ("add_checkpoint", Staff(WRITES_SHIPMENTS), Anywhere),
 
     ("admin_list_orders", Staff(READS_ORDERS), Anywhere),
     ("admin_get_order", Staff(READS_ORDERS), Anywhere),

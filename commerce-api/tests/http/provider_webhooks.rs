@@ -113,6 +113,7 @@ impl Till {
                 shop_url: None,
                 password_reset_url: None,
                 secret_key: SecretKey::parse(SECRET).unwrap(),
+                carriers: Default::default(),
             }),
             providers: shop.state.providers.clone(),
             media: shop.state.media.clone(),

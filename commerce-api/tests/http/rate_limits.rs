@@ -290,6 +290,7 @@ async fn send_mails(database: &TestDatabase, like: &str) -> usize {
         shop_url: None,
         password_reset_url: None,
         secret_key: SecretKey::parse("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=").unwrap(),
+        carriers: Default::default(),
     };
     let peer = SmtpPeer::start().await.unwrap();
     let mailer = SmtpMailer::new(&peer.url()).unwrap();

@@ -2,8 +2,11 @@
 //! product, an admin.
 
 use commerce_core::accounts::Role;
-use commerce_core::flows::{BeginPayment, begin_payment, receive_webhook, settle_payment};
-use commerce_core::ids::{PaymentId, RefundId, WebhookId};
+use commerce_core::audit_log::Author;
+use commerce_core::flows::{
+    BeginPayment, CreateShipment, PackedLine, begin_payment, create_shipment, receive_webhook, settle_payment,
+};
+use commerce_core::ids::{OrderId, PaymentId, RefundId, ShipmentId, WebhookId};
 use commerce_core::inventory::MAIN_LOCATION;
 use commerce_core::money::{Currency, Money};
 use commerce_core::page::Limit;
@@ -34,6 +37,10 @@ pub struct Buyer {
     pub credential: Credential,
     pub order: String,
     pub payment: String,
+    /// A parcel of the order that is being packed.
+    pub shipment: String,
+    /// Of the order.
+    pub line: String,
 }
 
 #[derive(Debug, Clone)]
@@ -65,6 +72,10 @@ pub struct World {
     pub message: String,
     /// A job that waits for another day.
     pub job: String,
+    /// A paid order, of which a part is left to send.
+    pub paid_order: String,
+    /// A parcel of it that is on its way.
+    pub parcel: String,
 }
 
 impl World {
@@ -94,6 +105,7 @@ impl World {
         let message = json!({ "name": "Ada", "email": "ada@example.com", "message": "Hello" });
         let message = shop.send(post("/v1/contact-messages", &message)).await.json();
         let message = message["id"].as_str().unwrap().to_owned();
+        let (paid_order, parcel) = sent_parcel(shop).await;
         Self {
             admin,
             customer,
@@ -112,6 +124,8 @@ impl World {
             location,
             message,
             job: waiting_job(shop).await,
+            paid_order: paid_order.to_string(),
+            parcel: parcel.to_string(),
         }
     }
 
@@ -135,6 +149,8 @@ impl World {
         match word {
             "orders" => self.buyer(credential).order.clone(),
             "payments" => self.buyer(credential).payment.clone(),
+            "shipments" if credential == Some(&self.admin) => self.parcel.clone(),
+            "shipments" => self.buyer(credential).shipment.clone(),
             "items" | "inventory" | "variants" => self.variant.clone(),
             "products" => self.product.clone(),
             "images" => self.image.clone(),
@@ -200,6 +216,8 @@ impl World {
             "code" if value.as_str().is_some_and(|code| code.starts_with("berlin")) => {
                 json!(format!("c{}", Uuid::now_v7().simple()))
             }
+            "order_id" => json!(self.paid_order),
+            "order_line_id" => json!(self.guest.line),
             "cart_token" => json!(self.spare_token),
             "category_ids" => json!([self.category]),
             "sku" | "tracking_number" | "slug" => json!(format!("x-{}", Uuid::now_v7().simple())),
@@ -214,13 +232,45 @@ impl Buyer {
         let address = json!({ "name": "Ada", "line1": "1 Street", "city": "London", "postal_code": "SW1Y 4JH", "country": "GB" });
         let checkout = json!({ "email": "ada@example.com", "shipping_address": address });
         let order = send_new(shop, "/v1/orders/checkout", &checkout, &credential).await;
+        let line = order["lines"][0]["id"].as_str().unwrap().to_owned();
         let order = order["id"].as_str().unwrap().to_owned();
         let pay = json!({ "provider": "mock", "outcome": "require_action" });
         let payment = send_new(shop, &format!("/v1/orders/{order}/pay"), &pay, &credential).await;
         let payment = payment["id"].as_str().unwrap().to_owned();
         add(shop, variant, &credential).await;
-        Self { credential, order, payment }
+        let shipment = packed_parcel(shop, &order, &line).await;
+        Self { credential, order, payment, shipment, line }
     }
+}
+
+/// A parcel that is packed for an order, with one unit of its line. Its order is not paid, so that only tests do this.
+async fn packed_parcel(shop: &TestShop, order: &str, line: &str) -> String {
+    let shipment = Uuid::now_v7();
+    let pack = format!(
+        "INSERT INTO commerce.shipments (id, order_id, status, tracking_number)
+         VALUES ('{shipment}', '{order}', 'pending', '{shipment}');
+         INSERT INTO commerce.shipment_lines (shipment_id, order_line_id, quantity) VALUES ('{shipment}', '{line}', 1)"
+    );
+    shop.database.conn().await.batch_execute(&pack).await.unwrap();
+    shipment.to_string()
+}
+
+/// A paid order of two units, and the parcel that brings one of them.
+async fn sent_parcel(shop: &TestShop) -> (OrderId, ShipmentId) {
+    let variant = shop.database.variant(0, 2).await;
+    let (_, placed) = shop.database.order(&ShopSettings::default(), &[(variant, 2)]).await;
+    let line = PackedLine { order_line_id: placed.lines[0].id, quantity: 1 };
+    let wish = CreateShipment {
+        order_id: placed.order.id,
+        lines: Some(vec![line]),
+        carrier: None,
+        tracking_number: None,
+        replaces: None,
+        shipped: true,
+        author: Author { origin: guest_origin(), role: None },
+    };
+    let sent = create_shipment(&mut *shop.database.conn().await, wish).await.unwrap();
+    (placed.order.id, sent.id)
 }
 
 /// Of an order whose payment is authorized and not captured.

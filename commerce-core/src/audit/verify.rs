@@ -9,7 +9,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 #[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
 #[non_exhaustive]
 pub struct Breach {
-    /// `I1` … `I7`.
+    /// `I1` … `I8`.
     #[diesel(sql_type = Text)]
     pub invariant: String,
     /// The table and the id of the row.

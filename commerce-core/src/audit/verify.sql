@@ -25,13 +25,19 @@ UNION ALL
 SELECT 'I1', 'stock_levels ' || variant_id || ' ' || location_id, 'on_hand ' || on_hand || ', reserved ' || reserved
 FROM commerce.stock_levels WHERE on_hand < 0 OR reserved < 0 OR reserved > on_hand
 UNION ALL
--- I1: an order that is to be delivered has exactly its unshipped units reserved, of what was counted when it was ordered; a
--- cancelled one has none.
+-- I1: an order that is to be delivered has exactly its unshipped units reserved, and those that are packed to be sent again,
+-- of what was counted when it was ordered; a cancelled one has none.
 SELECT 'I1', 'orders ' || o.id, 'status ' || o.status || ', variant ' || w.variant_id || ': unshipped ' || w.quantity
        || ', reserved ' || coalesce(r.quantity, 0)
 FROM commerce.orders o
-JOIN (SELECT order_id, variant_id, sum(CASE WHEN track_inventory THEN quantity - shipped_quantity ELSE 0 END) AS quantity
-      FROM commerce.order_lines GROUP BY 1, 2) w
+JOIN (SELECT l.order_id, l.variant_id,
+             sum(CASE WHEN l.track_inventory
+                      THEN l.quantity - l.cancelled_quantity - l.shipped_quantity + coalesce(p.again, 0) ELSE 0 END) AS quantity
+      FROM commerce.order_lines l
+      LEFT JOIN (SELECT u.order_line_id, sum(u.quantity) AS again
+                 FROM commerce.shipment_lines u JOIN commerce.shipments s ON s.id = u.shipment_id
+                 WHERE s.status = 'pending' AND s.replaces IS NOT NULL GROUP BY 1) p ON p.order_line_id = l.id
+      GROUP BY 1, 2) w
     ON w.order_id = o.id
 LEFT JOIN (SELECT order_id, variant_id, sum(quantity) AS quantity FROM commerce.stock_reservations
            WHERE status IN ('held', 'committed') AND order_id IS NOT NULL GROUP BY 1, 2) r
@@ -42,15 +48,76 @@ SELECT 'I1', 'stock_reservations ' || r.id, 'is ' || r.status || ' while its ord
 FROM commerce.stock_reservations r JOIN commerce.orders o ON o.id = r.order_id
 WHERE (r.status = 'held' AND o.status <> 'pending_payment') OR (r.status = 'committed' AND o.status = 'pending_payment')
 UNION ALL
--- I1: what left for an order is what its lines count as shipped, of what was counted, and no more of it came back.
-SELECT 'I1', 'orders ' || w.order_id, 'variant ' || w.variant_id || ': shipped ' || w.quantity || ', ledger ' || coalesce(m.consumed, 0)
+-- I1: what left for an order is what was in its parcels, of what was counted, and no more of it came back.
+SELECT 'I1', 'orders ' || w.order_id, 'variant ' || w.variant_id || ': sent ' || w.quantity || ', ledger ' || coalesce(m.consumed, 0)
        || ', returned ' || coalesce(m.returned, 0)
-FROM (SELECT order_id, variant_id, sum(CASE WHEN track_inventory THEN shipped_quantity ELSE 0 END) AS quantity
-      FROM commerce.order_lines GROUP BY 1, 2) w
+FROM (SELECT l.order_id, l.variant_id, sum(CASE WHEN l.track_inventory THEN coalesce(p.sent, 0) ELSE 0 END) AS quantity
+      FROM commerce.order_lines l
+      LEFT JOIN (SELECT u.order_line_id, sum(u.quantity) AS sent
+                 FROM commerce.shipment_lines u JOIN commerce.shipments s ON s.id = u.shipment_id
+                 WHERE s.shipped_at IS NOT NULL GROUP BY 1) p ON p.order_line_id = l.id
+      GROUP BY 1, 2) w
 LEFT JOIN (SELECT order_id, variant_id, -coalesce(sum(on_hand_delta) FILTER (WHERE kind = 'consume'), 0) AS consumed,
                   coalesce(sum(on_hand_delta) FILTER (WHERE kind = 'return'), 0) AS returned
            FROM commerce.stock_movements WHERE order_id IS NOT NULL GROUP BY 1, 2) m USING (order_id, variant_id)
 WHERE w.quantity <> coalesce(m.consumed, 0) OR coalesce(m.returned, 0) > coalesce(m.consumed, 0)
+UNION ALL
+-- I8: a line counts as shipped what left with its parcels, once, and no unit is packed, shipped or cancelled twice.
+SELECT 'I8', 'order_lines ' || l.id, 'shipped ' || l.shipped_quantity || ', in parcels that left ' || coalesce(p.sent, 0)
+       || ', packed ' || coalesce(p.packed, 0) || ', cancelled ' || l.cancelled_quantity || ' of ' || l.quantity
+FROM commerce.order_lines l
+LEFT JOIN (SELECT u.order_line_id, sum(u.quantity) FILTER (WHERE s.shipped_at IS NOT NULL) AS sent,
+                  sum(u.quantity) FILTER (WHERE s.status = 'pending') AS packed
+           FROM commerce.shipment_lines u JOIN commerce.shipments s ON s.id = u.shipment_id
+           WHERE s.replaces IS NULL GROUP BY 1) p ON p.order_line_id = l.id
+WHERE l.shipped_quantity <> coalesce(p.sent, 0)
+   OR l.shipped_quantity + l.cancelled_quantity + coalesce(p.packed, 0) > l.quantity
+UNION ALL
+-- I8: a parcel has units of its own order, and is sent again at most once, after it was lost or came back.
+SELECT 'I8', 'shipments ' || s.id, 'has units of another order'
+FROM commerce.shipments s
+JOIN commerce.shipment_lines u ON u.shipment_id = s.id
+JOIN commerce.order_lines l ON l.id = u.order_line_id
+WHERE l.order_id <> s.order_id
+UNION ALL
+SELECT 'I8', 'shipments ' || f.id, 'is ' || f.status || ', has ' || coalesce(u.quantity, 0) || ' of line ' || a.order_line_id
+       || ', sent again ' || a.quantity
+FROM commerce.shipments f
+JOIN (SELECT s.replaces, u.order_line_id, sum(u.quantity) AS quantity
+      FROM commerce.shipments s JOIN commerce.shipment_lines u ON u.shipment_id = s.id
+      WHERE s.replaces IS NOT NULL AND s.status <> 'cancelled' GROUP BY 1, 2) a ON a.replaces = f.id
+LEFT JOIN commerce.shipment_lines u ON u.shipment_id = f.id AND u.order_line_id = a.order_line_id
+WHERE f.status NOT IN ('lost', 'returned') OR a.quantity > coalesce(u.quantity, 0)
+UNION ALL
+-- I8: nothing is packed for an order that is cancelled.
+SELECT 'I8', 'shipments ' || s.id, 'is ' || s.status || ' while its order is cancelled'
+FROM commerce.shipments s JOIN commerce.orders o ON o.id = s.order_id
+WHERE s.status <> 'cancelled' AND o.status = 'cancelled'
+UNION ALL
+-- I8: how much of an order was shipped and has arrived is what its parcels say.
+SELECT 'I8', 'orders ' || o.id, 'is ' || o.status || ', ' || o.fulfillment_status || ' with ' || w.shipped || ' shipped, '
+       || coalesce(p.delivered, 0) || ' delivered, ' || coalesce(p.back, 0) || ' back of ' || w.wanted
+FROM commerce.orders o
+JOIN (SELECT order_id, sum(quantity - cancelled_quantity) AS wanted, sum(shipped_quantity) AS shipped
+      FROM commerce.order_lines GROUP BY 1) w ON w.order_id = o.id
+LEFT JOIN (SELECT s.order_id, sum(u.quantity) FILTER (WHERE s.status = 'delivered') AS delivered,
+                  sum(u.quantity - coalesce(a.quantity, 0)) FILTER (WHERE s.status = 'returned') AS back
+           FROM commerce.shipments s
+           JOIN commerce.shipment_lines u ON u.shipment_id = s.id
+           LEFT JOIN (SELECT r.replaces, v.order_line_id, sum(v.quantity) AS quantity
+                      FROM commerce.shipments r JOIN commerce.shipment_lines v ON v.shipment_id = r.id
+                      WHERE r.status <> 'cancelled' GROUP BY 1, 2) a
+               ON a.replaces = s.id AND a.order_line_id = u.order_line_id
+           GROUP BY 1) p ON p.order_id = o.id
+WHERE o.fulfillment_status <> CASE
+          WHEN w.shipped = 0 THEN 'unfulfilled'
+          WHEN w.shipped < w.wanted THEN 'partial'
+          WHEN coalesce(p.back, 0) >= w.wanted THEN 'returned'
+          WHEN coalesce(p.delivered, 0) >= w.wanted THEN 'delivered'
+          ELSE 'fulfilled' END
+   OR (o.fulfillment_status = 'delivered' AND o.status <> 'delivered')
+   OR (o.fulfillment_status IN ('fulfilled', 'returned') AND o.status NOT IN ('shipped', 'delivered'))
+   OR (o.fulfillment_status = 'partial' AND o.status <> 'processing')
 UNION ALL
 -- I2: what an order counts as paid and refunded is what its payments say.
 SELECT 'I2', 'orders ' || o.id, 'paid ' || o.paid_minor || ', payments ' || coalesce(p.paid, 0)
@@ -77,8 +144,10 @@ WHERE o.authorized_minor <> coalesce(p.held, 0)
 UNION ALL
 -- I2: an order became paid if its money covers its total, and not without money unless there was nothing to pay.
 SELECT 'I2', 'orders ' || id, 'paid_at is ' || coalesce(paid_at::text, 'unset') || ' with ' || paid_minor || ' of ' || total_minor
+       || ', cancelled ' || cancelled_minor
 FROM commerce.orders
-WHERE (paid_at IS NULL AND paid_minor >= total_minor) OR (paid_at IS NOT NULL AND paid_minor = 0 AND total_minor > 0)
+WHERE (paid_at IS NULL AND paid_minor >= total_minor - cancelled_minor)
+   OR (paid_at IS NOT NULL AND paid_minor = 0 AND total_minor > cancelled_minor)
 UNION ALL
 SELECT 'I2', 'orders ' || id, 'is ' || status || ' but not paid'
 FROM commerce.orders WHERE status IN ('paid', 'processing', 'shipped', 'delivered') AND paid_at IS NULL
@@ -162,6 +231,12 @@ SELECT 'I6', 'orders ' || id, 'total ' || total_minor || ', its parts ' || parts
 FROM commerce.orders
 CROSS JOIN LATERAL (SELECT subtotal_minor - discount_minor + shipping_minor + tax_minor - tax_included_minor AS parts) p
 WHERE total_minor <> parts OR tax_included_minor NOT BETWEEN 0 AND tax_minor
+UNION ALL
+-- I6: what is cancelled of an order is what is cancelled of its lines, and not the shipping.
+SELECT 'I6', 'orders ' || o.id, 'cancelled ' || o.cancelled_minor || ', lines ' || l.cancelled
+FROM commerce.orders o
+JOIN (SELECT order_id, sum(cancelled_minor) AS cancelled FROM commerce.order_lines GROUP BY 1) l ON l.order_id = o.id
+WHERE o.cancelled_minor <> l.cancelled OR o.cancelled_minor > o.total_minor - o.shipping_minor
 UNION ALL
 -- I7: every file that an image shows is on the list of files as that image's, so that nobody deletes it.
 SELECT 'I7', 'product_images ' || i.id, 'shows the file ' || f.key || ', which is not its own'

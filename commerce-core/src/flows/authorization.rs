@@ -65,6 +65,27 @@ async fn update_held(conn: &mut AsyncPgConnection, order: &mut LockedOrder) -> Q
     orders::update(conn, order).await
 }
 
+/// Counts again after the order has come to cost less. If it is paid now, its open attempts end, because nothing more is
+/// due. If it is covered by what providers hold, it waits until that lapses, and the shopper is told.
+pub(super) async fn cover_again(
+    conn: &mut AsyncPgConnection,
+    order: &mut LockedOrder,
+    is_paid: bool,
+) -> QueryResult<()> {
+    if is_paid {
+        for payment in payments::list_open(conn, order.id).await? {
+            end_at_provider(conn, payment.id).await?;
+        }
+        payments::close_open(conn, order.id, AttemptStatus::Cancelled).await?;
+    }
+    update_held(conn, order).await?;
+    if order.authorized_minor > 0 && order.is_covered() {
+        let mail = NewEmail::about_order(Template::OrderAuthorized, order.id, &order.email);
+        enqueue_email(conn, mail).await?;
+    }
+    Ok(())
+}
+
 /// Counts again after an attempt that was authorized has ended. An order that is no longer covered waits for another
 /// payment, as if it had just been placed, unless its time has run out.
 pub(super) async fn authorization_ended(

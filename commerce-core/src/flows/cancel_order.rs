@@ -6,6 +6,7 @@ use diesel_async::{AsyncConnection, AsyncPgConnection};
 use serde_json::json;
 
 use super::refund_payment::request_refund;
+use super::ship_parcel::facts;
 use super::watch_payment::end_at_provider;
 use crate::db::{Retryable, current_time};
 use crate::ids::OrderId;
@@ -14,6 +15,7 @@ use crate::notifications::{NewEmail, Template, enqueue_email};
 use crate::orders::{self, CancelReason, CancelledBy, EventKind, LockedOrder, Order, OrderStatus};
 use crate::payments::{self, AttemptStatus, RefundReason};
 use crate::request::Origin;
+use crate::shipments::{self, ShipmentStatus};
 
 /// Why the order was not cancelled. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -48,18 +50,20 @@ pub async fn cancel_order(
         }
         let mut order = orders::lock(conn, order_id).await?.ok_or(CancelOrderError::NotFound)?;
         let reason = by.reason(&order).ok_or(CancelOrderError::TooLate(order.status))?;
-        cancel_locked(conn, &mut order, reason, origin).await?;
+        cancel_locked(conn, &mut order, reason, true, origin).await?;
         Ok(order.into_order())
     })
     .await
 }
 
-/// Cancels an order that is locked and whose status allows it: releases its stock, closes its open attempts,
-/// requests the refunds, and mails the shopper.
+/// Cancels an order that is locked and whose status allows it: closes its open attempts, requests the refunds, cancels its
+/// parcels that are being packed, mails the shopper, and releases its stock, or writes it off unless it is to be
+/// restocked.
 pub(super) async fn cancel_locked(
     conn: &mut AsyncPgConnection,
     order: &mut LockedOrder,
     reason: CancelReason,
+    restock: bool,
     origin: &Origin,
 ) -> QueryResult<()> {
     let id = order.id;
@@ -87,10 +91,21 @@ pub(super) async fn cancel_locked(
             request_refund(conn, payment, remaining_minor, RefundReason::OrderCancelled, origin).await?;
         }
     }
+    for packed in shipments::list_for_order(conn, id).await? {
+        if packed.status == ShipmentStatus::Pending {
+            let mut shipment = shipments::lock(conn, packed.id).await?;
+            shipment.cancel(conn).await?;
+            orders::record(conn, id, EventKind::ShipmentMoved, facts(&shipment), origin).await?;
+        }
+    }
     let mail = NewEmail::about_order(Template::OrderCancelled, id, &order.email);
     enqueue_email(conn, mail.once_a_version(order.version)).await?;
 
     // Stock comes last in the lock order.
     orders::record(conn, id, EventKind::StockReleased, json!({ "reason": reason }), origin).await?;
-    inventory::release_for_order(conn, id, reason.as_str(), origin).await
+    if restock {
+        inventory::release_for_order(conn, id, reason.as_str(), origin).await
+    } else {
+        inventory::write_off_for_order(conn, id, reason.as_str(), origin).await
+    }
 }

@@ -12,7 +12,7 @@ use crate::audit_log::{self, Author, Subject};
 use crate::db::{self, Pool, PoolError, Retryable, TransactionError};
 use crate::ids::{OrderId, PaymentId};
 use crate::money::Money;
-use crate::orders::{self, EventKind};
+use crate::orders::{self, EventKind, LockedOrder};
 use crate::payments::{
     self, AttemptStatus, LockedPayment, Outcome, Payment, PaymentProvider, ProviderError, ProviderName,
     Providers, in_time,
@@ -84,7 +84,7 @@ pub struct OfAuthorized<'a> {
     pub author: &'a Author,
 }
 
-/// Captures the authorized money of a payment, or the `amount`; the provider lets go of the rest. The request is
+/// Captures what is due of the authorized money of a payment, or the `amount`; the provider lets go of the rest. The request is
 /// recorded before the provider is called, and its answer is settled afterwards, so call it outside of any transaction.
 pub async fn capture_payment(
     pool: &Pool,
@@ -93,8 +93,9 @@ pub async fn capture_payment(
     wish: OfAuthorized<'_>,
     amount: Option<Money>,
 ) -> Result<Payment, CapturePaymentError> {
-    let begun =
-        db::in_transaction(pool, "begin_capture", async |conn| begin_capture(conn, &wish, amount).await);
+    let begun = db::in_transaction(pool, "begin_capture", async |conn| {
+        begin_capture(conn, providers, &wish, amount).await
+    });
     let (payment, amount) = match begun.await? {
         Begun::Ask(payment, amount) => (payment, amount),
         Begun::Done(payment) => return Ok(payment),
@@ -105,7 +106,17 @@ pub async fn capture_payment(
     settle(pool, shop, &wish, outcome).await
 }
 
-/// Captures all that is authorized for an order, before it is shipped.
+/// As much of the authorized money as is due, or all of it if the provider does not capture a part. What is too much is
+/// then refunded.
+fn due_of(providers: &Providers, payment: &Payment, due_minor: i64) -> Money {
+    let captures_parts = providers.get(&payment.provider).is_none_or(PaymentProvider::captures_parts);
+    let most_minor = if captures_parts { due_minor } else { i64::MAX };
+    Money::new(payment.authorized_minor.min(most_minor), payment.currency)
+}
+
+/// Captures what is due of the money that is authorized for an order, before it is shipped. The first parcel takes all
+/// of it, because a provider lets go of the rest with the first capture. Authorizations that nothing is due of any more
+/// are let go.
 pub async fn capture_order(
     pool: &Pool,
     shop: &ShopSettings,
@@ -113,10 +124,21 @@ pub async fn capture_order(
     order_id: OrderId,
     author: &Author,
 ) -> Result<(), CapturePaymentError> {
-    let payments = payments::list_for_order(&mut *pool.get().await?, order_id).await?;
+    let mut conn = pool.get().await?;
+    let Some(order) = orders::find(&mut conn, order_id).await? else { return Ok(()) };
+    let payments = payments::list_for_order(&mut conn, order_id).await?;
+    // The connection goes back before the provider is asked.
+    drop(conn);
+    let mut due_minor = order.due_minor();
     for payment in payments.iter().filter(|payment| payment.status == AttemptStatus::Authorized) {
         let wish = OfAuthorized { payment_id: payment.id, request_key: None, author };
-        capture_payment(pool, shop, providers, wish, None).await?;
+        if due_minor <= 0 {
+            void_payment(pool, shop, providers, wish).await?;
+            continue;
+        }
+        let amount = due_of(providers, payment, due_minor);
+        due_minor -= amount.amount_minor;
+        capture_payment(pool, shop, providers, wish, Some(amount)).await?;
     }
     Ok(())
 }
@@ -161,18 +183,22 @@ enum Begun {
 /// Checks a request to capture under the locks, and records it.
 async fn begin_capture(
     conn: &mut AsyncPgConnection,
+    providers: &Providers,
     wish: &OfAuthorized<'_>,
     amount: Option<Money>,
 ) -> Result<Begun, CapturePaymentError> {
     conn.transaction(async |conn| {
-        let payment = lock(conn, wish.payment_id).await?;
+        let (order, payment) = lock(conn, wish.payment_id).await?;
         if payment.succeeded_at.is_some()
             && was_asked(conn, &payment, EventKind::CaptureRequested, wish).await?
         {
             return Ok(Begun::Done(payment.into_payment()));
         }
         let authorized = authorized_money(&payment)?;
-        let amount = amount.unwrap_or(authorized);
+        let amount = amount.unwrap_or_else(|| match order.due_minor() {
+            due_minor @ 1.. => due_of(providers, &payment, due_minor),
+            _ => authorized,
+        });
         if amount.currency != authorized.currency
             || !(1..=authorized.amount_minor).contains(&amount.amount_minor)
         {
@@ -190,7 +216,7 @@ async fn begin_void(
     wish: &OfAuthorized<'_>,
 ) -> Result<Begun, CapturePaymentError> {
     conn.transaction(async |conn| {
-        let payment = lock(conn, wish.payment_id).await?;
+        let (_order, payment) = lock(conn, wish.payment_id).await?;
         let is_over = !payment.status.is_open() && payment.succeeded_at.is_none();
         if is_over && was_asked(conn, &payment, EventKind::VoidRequested, wish).await? {
             return Ok(Begun::Done(payment.into_payment()));
@@ -206,10 +232,10 @@ async fn begin_void(
 async fn lock(
     conn: &mut AsyncPgConnection,
     payment_id: PaymentId,
-) -> Result<LockedPayment, CapturePaymentError> {
+) -> Result<(LockedOrder, LockedPayment), CapturePaymentError> {
     let order_id = payments::order_of(conn, payment_id).await?.ok_or(CapturePaymentError::NotFound)?;
-    let _order = orders::lock(conn, order_id).await?.ok_or(CapturePaymentError::NotFound)?;
-    Ok(payments::lock(conn, payment_id).await?)
+    let order = orders::lock(conn, order_id).await?.ok_or(CapturePaymentError::NotFound)?;
+    Ok((order, payments::lock(conn, payment_id).await?))
 }
 
 fn authorized_money(payment: &Payment) -> Result<Money, CapturePaymentError> {

@@ -15,7 +15,7 @@ pub(super) async fn give_back_excess(
     payment: &LockedPayment,
     origin: &Origin,
 ) -> QueryResult<()> {
-    let excess_minor = (kept_minor(conn, order).await? - order.total_minor).min(payment.captured_minor);
+    let excess_minor = (kept_minor(conn, order).await? - order.payable_minor()).min(payment.captured_minor);
     if excess_minor > 0 && order.paid_at.is_some() {
         request_refund(conn, payment, excess_minor, RefundReason::Excess, origin).await?;
     }

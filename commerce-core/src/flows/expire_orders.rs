@@ -190,7 +190,7 @@ async fn cancel_if_due(
         if !payments.is_empty() && !regardless {
             return Ok(Step::OpenAttempts { payments, expires_at });
         }
-        cancel_locked(conn, &mut order, CancelReason::Expired, &Origin::system()).await?;
+        cancel_locked(conn, &mut order, CancelReason::Expired, true, &Origin::system()).await?;
         Ok(Step::Cancelled)
     })
     .await

@@ -28,7 +28,7 @@ pub(super) async fn settle_late(
     origin: &Origin,
 ) -> QueryResult<bool> {
     let may_return = order.cancel_reason.is_some_and(allows_reinstatement);
-    if may_return && kept_minor(conn, order).await? >= order.total_minor {
+    if may_return && kept_minor(conn, order).await? >= order.payable_minor() {
         if reserve_again(conn, order, origin).await? {
             order.reinstate();
             orders::update(conn, order).await?;
@@ -60,8 +60,8 @@ async fn reserve_again(
     orders::recount(conn, order, &counted).await?;
     let wanted: Vec<Demand> = lines
         .iter()
-        .filter(|line| counted.contains(&line.variant_id))
-        .map(|line| Demand { variant_id: line.variant_id, quantity: line.quantity })
+        .filter(|line| counted.contains(&line.variant_id) && line.wanted() > 0)
+        .map(|line| Demand { variant_id: line.variant_id, quantity: line.wanted() })
         .collect();
     let mut stock = inventory::lock(conn, wanted.iter().map(|demand| demand.variant_id)).await?;
     let reserved_for = ReservedFor::Order { id: order.id, status: ReservationStatus::Committed };

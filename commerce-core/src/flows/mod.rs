@@ -7,16 +7,19 @@
 
 mod authorization;
 mod begin_payment;
+mod cancel_lines;
 mod cancel_order;
 mod capture_payment;
 mod change_email;
 mod check_payment;
 mod complete_refund;
 mod create_product;
+mod create_shipment;
 mod delete_account;
 mod end_payment;
 mod excess_payment;
 mod expire_orders;
+mod gone_units;
 mod import_options;
 mod import_products;
 mod import_report;
@@ -24,11 +27,13 @@ mod import_stock;
 mod late_payment;
 mod manual_payment;
 mod move_order;
+mod move_shipment;
 mod note_order;
 mod place_order;
 mod process_webhook;
 mod receive_contact;
 mod refund_payment;
+mod refund_sources;
 mod register;
 mod registration_mails;
 mod reset_password;
@@ -39,6 +44,7 @@ mod settle_payment;
 mod settle_refund_by_hand;
 mod settle_webhook;
 mod ship_order;
+mod ship_parcel;
 mod staff_refund;
 mod supersede_attempts;
 mod tell_low_stock;
@@ -47,6 +53,7 @@ mod watch_payment;
 
 pub use crate::orders::CancelledBy;
 pub use begin_payment::{BeginPayment, BeginPaymentError, begin_payment};
+pub use cancel_lines::{CancelLines, CancelLinesError, CancelledLine, Canceller, cancel_lines};
 pub use cancel_order::{CancelOrderError, cancel_order};
 pub use capture_payment::{CapturePaymentError, OfAuthorized, capture_order, capture_payment, void_payment};
 pub use change_email::{confirm_email_change, request_email_change};
@@ -56,6 +63,7 @@ pub use create_product::{
     CreateCombinations, CreateProduct, CreateProductError, CreateVariant, create_combinations,
     create_product, create_variant,
 };
+pub use create_shipment::{CreateShipment, CreateShipmentError, PackedLine, check_shipment, create_shipment};
 pub use delete_account::{DeleteAccountError, delete_account, delete_account_of};
 pub use end_payment::run_end;
 pub use expire_orders::{
@@ -69,6 +77,9 @@ pub use import_stock::{
 };
 pub use manual_payment::{ManualPayment, ManualPaymentError, record_manual_payment};
 pub use move_order::{MoveOrder, MoveOrderError, OrderStep, move_order};
+pub use move_shipment::{
+    AddCheckpoint, MoveShipment, MoveShipmentError, add_checkpoint, check_move, move_shipment,
+};
 pub use note_order::{NoteOrderError, note_order};
 pub use place_order::{PlaceOrder, PlaceOrderError, PlacedOrder, place_order, place_order_and_answer};
 pub use process_webhook::{
@@ -85,6 +96,7 @@ pub use settle_payment::{SettlePaymentError, settle_payment};
 pub use settle_refund_by_hand::{SettleRefundByHandError, settle_refund_by_hand};
 pub use settle_webhook::{SettleWebhookError, settle_webhook};
 pub use ship_order::{AdvanceOrderError, Dispatch, deliver_order, process_order, ship_order};
+pub use ship_parcel::Sighting;
 pub use staff_refund::{
     RefundAmount, RefundOf, RefundedLine, StaffRefund, StaffRefundError, refund_by_staff,
 };

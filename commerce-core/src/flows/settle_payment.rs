@@ -125,7 +125,7 @@ async fn failed(
         && order.status == OrderStatus::PendingPayment
         && payments::list_open(conn, order.id).await?.is_empty();
     if gives_up {
-        cancel_locked(conn, order, CancelReason::PaymentFailed, origin).await?;
+        cancel_locked(conn, order, CancelReason::PaymentFailed, true, origin).await?;
     }
     Ok(())
 }
@@ -232,7 +232,12 @@ async fn tell_mismatch(
     enqueue_alert(conn, Template::PaymentMismatchAlert, alert_email, data).await
 }
 
-async fn tell_paid(conn: &mut AsyncPgConnection, order: &Order, origin: &Origin) -> QueryResult<()> {
+/// Records that the order is paid, and mails the shopper.
+pub(super) async fn tell_paid(
+    conn: &mut AsyncPgConnection,
+    order: &Order,
+    origin: &Origin,
+) -> QueryResult<()> {
     orders::record(conn, order.id, EventKind::Paid, json!({ "paid_minor": order.paid_minor }), origin)
         .await?;
     enqueue_email(conn, NewEmail::about_order(Template::OrderConfirmed, order.id, &order.email)).await

@@ -1,24 +1,24 @@
-//! Moves a paid order on: processing, shipped as a whole, delivered.
+//! Moves a paid order on as a whole: processing, shipped, delivered.
 
 use diesel::result::Error as QueryError;
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 use serde_json::json;
 
-use crate::db::Retryable;
+use super::create_shipment::{left_to_pack, new_shipment};
+use super::ship_parcel::{Packed, Sighting, consume, contents, follow, hand_over, take_step};
+use crate::db::{Retryable, current_time};
 use crate::ids::OrderId;
-use crate::inventory;
-use crate::notifications::{NewEmail, Template, enqueue_email};
-use crate::orders::{self, EventKind, FulfillmentStatus, LockedOrder, Order, OrderStatus, TransitionError};
+use crate::inventory::EndReservationError;
+use crate::orders::{self, EventKind, LockedOrder, Order, OrderStatus, TransitionError};
 use crate::request::Origin;
-use crate::shipments;
-use crate::text::single_line;
+use crate::shipments::{self, MoveError, ShipmentStatus, ShipmentTransitionError};
 
 /// How a parcel is sent.
 #[derive(Debug, Clone, Default)]
 pub struct Dispatch {
     /// The name of the carrier.
     pub carrier: Option<String>,
-    /// The carrier's number. Shipments in one parcel share it, and carriers use numbers again.
+    /// The carrier's number, which it has for one parcel. Without one the parcel gets a number of the shop's own.
     pub tracking_number: Option<String>,
 }
 
@@ -31,6 +31,18 @@ pub enum AdvanceOrderError {
     /// The order's status does not allow the step.
     #[error(transparent)]
     Transition(#[from] TransitionError),
+    /// A parcel's status does not allow the step.
+    #[error(transparent)]
+    Shipment(#[from] ShipmentTransitionError),
+    /// The carrier has another parcel with this number.
+    #[error("the carrier has another shipment with the tracking number {0}")]
+    TrackingNumberTaken(String),
+    /// Everything is in parcels that have their carriers and numbers already.
+    #[error("everything is packed, in shipments that have their numbers")]
+    AllPacked,
+    /// The order's stock is not as its lines say.
+    #[error(transparent)]
+    Stock(EndReservationError),
     /// A statement failed.
     #[error(transparent)]
     Database(#[from] QueryError),
@@ -39,6 +51,24 @@ pub enum AdvanceOrderError {
 impl Retryable for AdvanceOrderError {
     fn is_retryable(&self) -> bool {
         matches!(self, Self::Database(error) if error.is_retryable())
+    }
+}
+
+impl From<MoveError> for AdvanceOrderError {
+    fn from(error: MoveError) -> Self {
+        match error {
+            MoveError::Transition(error) => Self::Shipment(error),
+            MoveError::Database(error) => Self::Database(error),
+        }
+    }
+}
+
+impl From<EndReservationError> for AdvanceOrderError {
+    fn from(error: EndReservationError) -> Self {
+        match error {
+            EndReservationError::Database(error) => Self::Database(error),
+            other => Self::Stock(other),
+        }
     }
 }
 
@@ -58,7 +88,8 @@ pub async fn process_order(
     .await
 }
 
-/// Ships the whole order in one parcel. Its units leave the stock.
+/// Ships all that is left: the parcels that are packed, and one more with what is in no parcel yet. Its units leave the
+/// stock.
 pub async fn ship_order(
     conn: &mut AsyncPgConnection,
     order_id: OrderId,
@@ -68,25 +99,46 @@ pub async fn ship_order(
     conn.transaction(async |conn| {
         let mut order = lock_for(conn, order_id, OrderStatus::Shipped).await?;
         let lines = orders::lines(conn, &[order_id]).await?;
-        let (carrier, tracking_number) = (line(&dispatch.carrier), line(&dispatch.tracking_number));
-        let shipment =
-            shipments::insert_whole(conn, order_id, &lines, carrier.as_deref(), tracking_number.as_deref())
-                .await?;
-        orders::mark_shipped(conn, &order).await?;
-        order.move_to(OrderStatus::Shipped)?;
-        order.set_fulfillment(FulfillmentStatus::Fulfilled);
-        orders::update(conn, &mut order).await?;
-        let data =
-            json!({ "shipment_id": shipment.id, "carrier": carrier, "tracking_number": tracking_number });
-        orders::record(conn, order_id, EventKind::Shipped, data, origin).await?;
-        enqueue_email(conn, NewEmail::about_order(Template::OrderShipped, order_id, &order.email)).await?;
-        inventory::consume_for_order(conn, order_id, origin).await?;
+        let now = current_time(conn).await?;
+        let mut parcels = Vec::new();
+        for packed in shipments::list_for_order(conn, order_id).await? {
+            if packed.status == ShipmentStatus::Pending {
+                let shipment = shipments::lock(conn, packed.id).await?;
+                let packed = contents(conn, &shipment, &lines).await?;
+                parcels.push((shipment, packed));
+            }
+        }
+        let left = left_to_pack(conn, &order, &lines).await?;
+        let rest: Vec<Packed> = lines
+            .iter()
+            .map(|line| Packed { line: line.clone(), quantity: left.get(&line.id).copied().unwrap_or(0) })
+            .filter(|units| units.quantity > 0)
+            .collect();
+        if rest.is_empty() && (dispatch.carrier.is_some() || dispatch.tracking_number.is_some()) {
+            return Err(AdvanceOrderError::AllPacked);
+        }
+        if !rest.is_empty() {
+            let new = new_shipment(order_id, &dispatch.carrier, &dispatch.tracking_number, None);
+            let number = new.tracking_number.clone();
+            let units: Vec<_> = rest.iter().map(|units| (units.line.id, units.quantity)).collect();
+            let shipment = shipments::insert(conn, new, &units).await?;
+            parcels.push((shipment.ok_or(AdvanceOrderError::TrackingNumberTaken(number))?, rest));
+        }
+        let mut units = Vec::new();
+        for (shipment, packed) in &mut parcels {
+            hand_over(conn, &order, shipment, packed, &Sighting::default(), now, origin).await?;
+            units.extend(Packed::demands(packed));
+        }
+        follow(conn, &mut order, origin).await?;
+        // Stock comes last in the lock order.
+        consume(conn, &order, &units, origin).await?;
         Ok(order.into_order())
     })
     .await
 }
 
-/// The whole order has arrived.
+/// All parcels that are under way have arrived. With them the order is delivered, even if another parcel was lost or came
+/// back.
 pub async fn deliver_order(
     conn: &mut AsyncPgConnection,
     order_id: OrderId,
@@ -94,19 +146,22 @@ pub async fn deliver_order(
 ) -> Result<Order, AdvanceOrderError> {
     conn.transaction(async |conn| {
         let mut order = lock_for(conn, order_id, OrderStatus::Delivered).await?;
-        shipments::mark_delivered(conn, order_id).await?;
-        order.move_to(OrderStatus::Delivered)?;
-        order.set_fulfillment(FulfillmentStatus::Delivered);
-        orders::update(conn, &mut order).await?;
-        orders::record(conn, order_id, EventKind::Delivered, json!({}), origin).await?;
+        let now = current_time(conn).await?;
+        for parcel in shipments::list_for_order(conn, order_id).await? {
+            if parcel.status.is_under_way() {
+                let mut shipment = shipments::lock(conn, parcel.id).await?;
+                let step = ShipmentStatus::Delivered;
+                take_step(conn, &order, &mut shipment, step, &Sighting::default(), now, origin).await?;
+            }
+        }
+        follow(conn, &mut order, origin).await?;
+        if order.status != OrderStatus::Delivered {
+            order.move_to(OrderStatus::Delivered)?;
+            orders::update(conn, &mut order).await?;
+        }
         Ok(order.into_order())
     })
     .await
-}
-
-/// The text in its normal form, unless it is blank.
-fn line(text: &Option<String>) -> Option<String> {
-    text.as_deref().map(single_line).filter(|line| !line.is_empty())
 }
 
 async fn lock_for(

@@ -7,15 +7,17 @@ use diesel::result::Error as QueryError;
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 use serde_json::json;
 
+use super::gone_units::GoneUnits;
 use super::refund_payment::enqueue_refund;
+use super::refund_sources::{left_minor, lock_sources, spread};
 use crate::audit_log::{self, Author, Subject};
 use crate::db::Retryable;
 use crate::ids::{OrderId, OrderLineId, PaymentId};
 use crate::inventory::{self, Demand, ReturnError};
 use crate::money::Money;
 use crate::orders::{self, EventKind, LockedOrder, OrderLine};
-use crate::payments::{self, LockedPayment, NewRefund, Refund, RefundLine, RefundedUnits};
-use crate::pricing::share_of_returned;
+use crate::payments::{self, Refund, RefundLine, RefundReason, RefundedUnits};
+use crate::shipments;
 use crate::text::free_text;
 
 /// What is refunded.
@@ -25,6 +27,16 @@ pub enum RefundOf {
     Payment(PaymentId),
     /// All payments of an order, the oldest first.
     Order(OrderId),
+}
+
+impl RefundOf {
+    /// The payment, if it is one.
+    fn payment(self) -> Option<PaymentId> {
+        match self {
+            Self::Payment(id) => Some(id),
+            Self::Order(_) => None,
+        }
+    }
 }
 
 /// How much is refunded.
@@ -93,14 +105,14 @@ pub enum StaffRefundError {
     /// The order has no such line.
     #[error("the order has no line {0}")]
     UnknownLine(OrderLineId),
-    /// More units of a line were requested than were not refunded yet.
+    /// More units of a line were requested than were neither refunded nor cancelled.
     #[error("{quantity} units of line {order_line_id} cannot be refunded: {left} are left")]
     TooManyUnits {
         /// The line.
         order_line_id: OrderLineId,
         /// The requested units.
         quantity: i64,
-        /// The units that were not refunded yet.
+        /// The units that were neither refunded nor cancelled.
         left: i64,
     },
     /// Units can come back into stock only if the request says which.
@@ -150,8 +162,8 @@ pub async fn refund_by_staff(
 ) -> Result<Vec<Refund>, StaffRefundError> {
     conn.transaction(async |conn| {
         let order = lock_order(conn, wish.of).await?;
-        let sources = lock_sources(conn, &order, wish.of).await?;
-        let left = Money::new(sources.iter().map(|source| source.left_minor).sum(), order.currency);
+        let sources = lock_sources(conn, &order, wish.of.payment()).await?;
+        let left = Money::new(left_minor(&sources), order.currency);
         let lines = match &wish.amount {
             RefundAmount::Lines(wanted) => price_lines(conn, &order, wanted).await?,
             RefundAmount::Rest | RefundAmount::Amount(_) => Vec::new(),
@@ -176,7 +188,8 @@ pub async fn refund_by_staff(
             return Err(StaffRefundError::AmountOutOfRange { amount, left });
         }
         let note = wish.note.as_deref().map(free_text).filter(|note| !note.is_empty());
-        let refunds = spread(conn, &sources, amount.amount_minor, note.as_deref()).await?;
+        let refunds =
+            spread(conn, &sources, amount.amount_minor, RefundReason::Requested, note.as_deref()).await?;
         if let Some(first) = refunds.first() {
             let of_first = |line: &PricedUnits| RefundLine {
                 refund_id: first.id,
@@ -211,36 +224,6 @@ async fn lock_order(conn: &mut AsyncPgConnection, of: RefundOf) -> Result<Locked
     orders::lock(conn, id).await?.ok_or(StaffRefundError::OrderNotFound)
 }
 
-/// A payment, and what of it can still be refunded.
-struct Source {
-    payment: LockedPayment,
-    left_minor: i64,
-}
-
-/// The payments that the money is taken from, the oldest first.
-async fn lock_sources(
-    conn: &mut AsyncPgConnection,
-    order: &LockedOrder,
-    of: RefundOf,
-) -> QueryResult<Vec<Source>> {
-    let promised = payments::promised_by_payment(conn, order.id).await?;
-    let mut sources = Vec::new();
-    for payment in payments::list_for_order(conn, order.id).await? {
-        let wanted = match of {
-            RefundOf::Payment(id) => payment.id == id,
-            RefundOf::Order(_) => true,
-        };
-        if wanted && payment.succeeded_at.is_some() {
-            let payment = payments::lock(conn, payment.id).await?;
-            let of_payment = promised.iter().filter(|(id, _)| *id == payment.id);
-            let promised_minor: i64 = of_payment.map(|(_, amount_minor)| amount_minor).sum();
-            let left_minor = (payment.captured_minor - promised_minor).max(0);
-            sources.push(Source { payment, left_minor });
-        }
-    }
-    Ok(sources)
-}
-
 /// Units of a line, and what they cost.
 struct PricedUnits {
     order_line_id: OrderLineId,
@@ -273,44 +256,16 @@ async fn price_lines(
     for line in lines {
         let Some(&quantity) = quantities.get(&line.id) else { continue };
         let before = refunded.get(&line.id).copied().unwrap_or_default();
-        let left = line.quantity - before.quantity;
         let cost_minor = costs.get(&line.id).copied().unwrap_or(0);
-        let too_many = StaffRefundError::TooManyUnits { order_line_id: line.id, quantity, left };
-        if !(1..=left).contains(&quantity) {
-            return Err(too_many);
+        let gone = GoneUnits::of(&line, cost_minor, before);
+        if !(1..=gone.left()).contains(&quantity) {
+            let (order_line_id, left) = (line.id, gone.left());
+            return Err(StaffRefundError::TooManyUnits { order_line_id, quantity, left });
         }
-        // A failed refund leaves a gap, so what was refunded is subtracted as it is.
-        let then = share_of_returned(cost_minor, line.quantity, 0, before.quantity + quantity);
-        let amount_minor = (then.map_err(|_| too_many)? - before.amount_minor).max(0);
+        let amount_minor = gone.price(quantity);
         priced.push(PricedUnits { order_line_id: line.id, quantity, amount_minor, line, before });
     }
     Ok(priced)
-}
-
-/// Writes a refund for each payment that gives a part of the amount.
-async fn spread(
-    conn: &mut AsyncPgConnection,
-    sources: &[Source],
-    amount_minor: i64,
-    note: Option<&str>,
-) -> QueryResult<Vec<Refund>> {
-    let mut missing_minor = amount_minor;
-    let mut refunds: Vec<Refund> = Vec::new();
-    for Source { payment, left_minor } in sources {
-        let part_minor = missing_minor.min(*left_minor);
-        if part_minor <= 0 {
-            continue;
-        }
-        missing_minor -= part_minor;
-        let refund = NewRefund {
-            note: note.map(str::to_owned),
-            part_of: refunds.first().map(|first| first.id),
-            ..NewRefund::requested(payment, part_minor)
-        };
-        // Its key is its own id, so no other refund has it.
-        refunds.extend(payments::insert_refund(conn, refund).await?);
-    }
-    Ok(refunds)
 }
 
 /// Records the refunds in the timeline and in the audit log.
@@ -363,8 +318,11 @@ async fn restock(
     lines: &[PricedUnits],
     author: &Author,
 ) -> Result<(), StaffRefundError> {
-    for PricedUnits { order_line_id, quantity, line, before, .. } in lines {
-        let shipped = line.shipped_quantity - before.restocked;
+    let parcels = shipments::parcel_units(conn, order.id).await?;
+    for PricedUnits { order_line_id, quantity, before, .. } in lines {
+        // What did not arrive has come back with its parcel, or is lost.
+        let with_shopper = parcels.get(order_line_id).map_or(0, |units| units.with_shopper());
+        let shipped = with_shopper - before.restocked;
         if *quantity > shipped {
             let (order_line_id, quantity) = (*order_line_id, *quantity);
             return Err(StaffRefundError::NotShipped { order_line_id, quantity, shipped });
@@ -374,5 +332,5 @@ async fn restock(
         .iter()
         .map(|units| Demand { variant_id: units.line.variant_id, quantity: units.quantity })
         .collect();
-    Ok(inventory::return_to_stock(conn, order.id, &units, "refunded", &author.origin).await?)
+    Ok(inventory::return_to_stock(conn, order.id, &units, true, "refunded", &author.origin).await?)
 }

@@ -76,6 +76,55 @@ pub async fn release(
     Ok(end(conn, stock, parts, ReservationStatus::Released, Some(reason), origin).await?)
 }
 
+/// Like [`release`], for units that cannot be sold to others: they are written off.
+pub async fn write_off(
+    conn: &AsyncPgConnection,
+    stock: &mut LockedStock,
+    order_id: OrderId,
+    units: &[Demand],
+    reason: &str,
+    origin: &Origin,
+) -> Result<(), EndReservationError> {
+    let parts = find_parts(conn, stock, order_id, units).await?;
+    Ok(write_off_parts(conn, stock, parts, order_id, reason, origin).await?)
+}
+
+/// Writes off everything that an order still has reserved. Needs the order's lock, and locks the stock.
+pub(crate) async fn write_off_for_order(
+    conn: &mut AsyncPgConnection,
+    order_id: OrderId,
+    reason: &str,
+    origin: &Origin,
+) -> QueryResult<()> {
+    let (mut stock, parts) = all_parts(conn, order_id).await?;
+    write_off_parts(conn, &mut stock, parts, order_id, reason, origin).await
+}
+
+async fn write_off_parts(
+    conn: &AsyncPgConnection,
+    stock: &mut LockedStock,
+    parts: Vec<Part>,
+    order_id: OrderId,
+    reason: &str,
+    origin: &Origin,
+) -> QueryResult<()> {
+    let losses: Vec<LevelChange> = parts
+        .iter()
+        .map(|part| LevelChange {
+            variant_id: part.reservation.variant_id,
+            location_id: part.reservation.location_id,
+            kind: MovementKind::Adjust,
+            on_hand_delta: -part.quantity,
+            reserved_delta: 0,
+            reason: Some(reason.to_owned()),
+            reservation_id: None,
+            order_id: Some(order_id),
+        })
+        .collect();
+    end(conn, stock, parts, ReservationStatus::Released, Some(reason), origin).await?;
+    stock.write(conn, &losses, origin).await
+}
+
 /// Releases everything that an order still has reserved. Needs the order's lock, and locks the stock.
 pub(crate) async fn release_for_order(
     conn: &mut AsyncPgConnection,
@@ -85,16 +134,6 @@ pub(crate) async fn release_for_order(
 ) -> QueryResult<()> {
     let (mut stock, parts) = all_parts(conn, order_id).await?;
     end(conn, &mut stock, parts, ReservationStatus::Released, Some(reason), origin).await
-}
-
-/// Ships everything that an order still has reserved. Needs the order's lock, and locks the stock.
-pub(crate) async fn consume_for_order(
-    conn: &mut AsyncPgConnection,
-    order_id: OrderId,
-    origin: &Origin,
-) -> QueryResult<()> {
-    let (mut stock, parts) = all_parts(conn, order_id).await?;
-    end(conn, &mut stock, parts, ReservationStatus::Consumed, None, origin).await
 }
 
 /// The part of a reservation that is to end.

@@ -26,8 +26,8 @@ pub use adjust::{AdjustError, AdjustStock, CountStock, adjust, set_on_hand};
 pub(crate) use adjust::{Apply, Changed, StockChange, Units, change_stock, set_on_hand_where_possible};
 pub use allocate::{Demand, Shortage};
 pub use availability::{Availability, Available, available_by_variant};
-pub use end_reservation::{EndReservationError, NotReserved, consume, release};
-pub(crate) use end_reservation::{consume_for_order, release_for_order};
+pub use end_reservation::{EndReservationError, NotReserved, consume, release, write_off};
+pub(crate) use end_reservation::{release_for_order, write_off_for_order};
 pub(crate) use hold::release_cart_holds;
 pub use hold::release_lapsed_holds;
 pub use ledger::{Movement, MovementKind};
@@ -49,10 +49,10 @@ pub use mend::{Drift, find_drift};
 pub(crate) use reservation::commit_for_order;
 pub use reservation::{Reservation, ReservationStatus, list_for_order};
 pub use reserve::{ReserveError, ReservedFor, reserve};
-pub(crate) use returns::return_to_stock;
 pub use returns::{NotShipped, ReturnError, ReturnedUnits, return_units};
 pub use transfer::{TransferError, TransferStock, transfer};
 pub use variant_stock::{LevelAt, VariantStock, find_variant_stock};
+pub(crate) use returns::{return_to_stock, with_shopper};
 
 /// The location that every shop has. Stock goes here unless another location is named.
 pub const MAIN_LOCATION: crate::ids::LocationId =

@@ -113,12 +113,14 @@ pub async fn return_units(
 }
 
 /// Takes units of an order that were shipped back into stock, at the locations that they left: all of them, or
-/// none. Units that left a location that is deleted by now go to the main location. Needs the order's lock, and locks the stock. Variants that were not counted when they were ordered
+/// none. Units that left a location that is deleted by now go to the main location. Units that cannot be sold again are
+/// written off at once. Needs the order's lock, and locks the stock. Variants that were not counted when they were ordered
 /// are skipped.
 pub(crate) async fn return_to_stock(
     conn: &mut AsyncPgConnection,
     order_id: OrderId,
     units: &[Demand],
+    restock: bool,
     reason: &str,
     origin: &Origin,
 ) -> Result<(), ReturnError> {
@@ -134,7 +136,7 @@ pub(crate) async fn return_to_stock(
             let quantity = missing.min(there);
             if quantity > 0 {
                 missing -= quantity;
-                returned.push(ReturnedUnits { variant_id, location_id, quantity, restock: true });
+                returned.push(ReturnedUnits { variant_id, location_id, quantity, restock });
             }
         }
         if missing > 0 {
@@ -190,7 +192,7 @@ fn level_changes(units: ReturnedUnits, order_id: OrderId, reason: &str) -> Vec<L
 }
 
 /// The units of an order that were shipped and are not back, according to the ledger.
-async fn with_shopper(
+pub(crate) async fn with_shopper(
     conn: &AsyncPgConnection,
     order_id: OrderId,
     variants: Vec<VariantId>,

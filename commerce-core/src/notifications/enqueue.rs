@@ -12,7 +12,7 @@ use super::dedupe::{once_each, once_for};
 use super::{Recipient, SendEmail, Template};
 use crate::db::Prepared;
 use crate::email_address::EmailAddress;
-use crate::ids::{CodeId, ContactMessageId, EmailId, OrderId, RefundId, UserId, VariantId};
+use crate::ids::{CodeId, ContactMessageId, EmailId, OrderId, RefundId, ShipmentId, UserId, VariantId};
 use crate::queue;
 use crate::schema::emails;
 
@@ -56,6 +56,17 @@ impl NewEmail {
                 Self { data: json!({ "order_id": order_id, "unproven_from": networks }), ..mail }
             }
         }
+    }
+
+    /// A mail about a parcel of an order, once for each template.
+    pub fn about_shipment(
+        template: Template,
+        shipment_id: ShipmentId,
+        order_id: OrderId,
+        recipient: &EmailAddress,
+    ) -> Self {
+        let data = json!({ "order_id": order_id, "shipment_id": shipment_id });
+        Self::new(template, shipment_id, recipient, data)
     }
 
     /// A mail about a refund.

@@ -7,11 +7,12 @@ use serde::Serialize;
 
 use crate::address::Address;
 use crate::email_address::EmailAddress;
-use crate::ids::{ContactMessageId, OrderId, RefundId, UserId};
+use crate::ids::{ContactMessageId, OrderId, OrderLineId, RefundId, ShipmentId, UserId};
 use crate::inventory::LowStock;
 use crate::money::{Currency, Money};
 use crate::orders::{OrderStatus, format_order_number};
-use crate::schema::{contact_messages, order_lines, orders, refunds, shipments, users};
+use crate::schema::{contact_messages, order_lines, orders, refunds, shipment_lines, shipments, users};
+use crate::settings::Carriers;
 use crate::text::single_line;
 
 /// A person, as mails address them.
@@ -46,6 +47,8 @@ pub(super) struct OrderFacts {
     tax: Option<String>,
     /// Whether the total differs from the sum of the lines.
     adjusted: bool,
+    /// What the cancelled units cost.
+    cancelled: Option<String>,
     total: String,
     paid: String,
     /// What the shop keeps of it. More may have been paid, and goes back.
@@ -54,7 +57,6 @@ pub(super) struct OrderFacts {
     /// Money that was paid and not yet sent back.
     owed_back: Option<String>,
     address: Vec<String>,
-    shipments: Vec<ShipmentFacts>,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -62,14 +64,10 @@ struct LineFacts {
     title: String,
     sku: Option<String>,
     quantity: i64,
+    /// Of these, those that were cancelled.
+    cancelled: i64,
     unit_price: String,
     total: String,
-}
-
-#[derive(Debug, Clone, Serialize)]
-struct ShipmentFacts {
-    carrier: Option<String>,
-    tracking_number: String,
 }
 
 #[derive(Queryable, Selectable)]
@@ -85,6 +83,7 @@ struct OrderRow {
     shipping_minor: i64,
     tax_minor: i64,
     total_minor: i64,
+    cancelled_minor: i64,
     paid_minor: i64,
     refunded_minor: i64,
     shipping_address: Address,
@@ -101,6 +100,7 @@ struct LineRow {
     quantity: i64,
     unit_price_minor: i64,
     line_total_minor: i64,
+    cancelled_quantity: i64,
 }
 
 /// The name of the account that has proven the order's address, or "there". A stranger can order to any address
@@ -130,12 +130,6 @@ pub(super) async fn order(conn: &mut AsyncPgConnection, id: OrderId) -> QueryRes
         .select(LineRow::as_select())
         .load(conn)
         .await?;
-    let tracked: Vec<(Option<String>, Option<String>)> = shipments::table
-        .filter(shipments::order_id.eq(id))
-        .order(shipments::created_at)
-        .select((shipments::carrier, shipments::tracking_number))
-        .load(conn)
-        .await?;
 
     let money = |amount_minor| Money::new(amount_minor, order.currency).to_string();
     let unless_zero = |amount_minor: i64| (amount_minor != 0).then(|| money(amount_minor));
@@ -143,15 +137,11 @@ pub(super) async fn order(conn: &mut AsyncPgConnection, id: OrderId) -> QueryRes
         title: single_line(&line.title),
         sku: line.sku.as_deref().map(single_line),
         quantity: line.quantity,
+        cancelled: line.cancelled_quantity,
         unit_price: money(line.unit_price_minor),
         total: money(line.line_total_minor),
     });
-    let shipments = tracked.into_iter().filter_map(|(carrier, tracking_number)| {
-        Some(ShipmentFacts {
-            carrier: carrier.as_deref().map(single_line),
-            tracking_number: single_line(&tracking_number?),
-        })
-    });
+    let payable_minor = order.total_minor.saturating_sub(order.cancelled_minor);
     Ok(Some(OrderFacts {
         number: format_order_number(order.number),
         name: name_of_customer(conn, order.user_id, &order.email).await?,
@@ -165,14 +155,87 @@ pub(super) async fn order(conn: &mut AsyncPgConnection, id: OrderId) -> QueryRes
         discount: unless_zero(order.discount_minor),
         shipping: unless_zero(order.shipping_minor),
         tax: unless_zero(order.tax_minor),
-        adjusted: order.subtotal_minor != order.total_minor,
-        total: money(order.total_minor),
+        adjusted: order.subtotal_minor != payable_minor,
+        cancelled: unless_zero(order.cancelled_minor),
+        total: money(payable_minor),
         paid: money(order.paid_minor),
-        received: unless_zero(order.paid_minor.saturating_sub(order.refunded_minor).min(order.total_minor)),
-        due: money(order.total_minor.saturating_sub(order.paid_minor).max(0)),
+        received: unless_zero(order.paid_minor.saturating_sub(order.refunded_minor).min(payable_minor)),
+        due: money(payable_minor.saturating_sub(order.paid_minor).max(0)),
         owed_back: unless_zero(order.paid_minor.saturating_sub(order.refunded_minor)),
         address: order.shipping_address.lines(),
-        shipments: shipments.collect(),
+    }))
+}
+
+/// A parcel.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct ParcelFacts {
+    carrier: Option<String>,
+    tracking_number: String,
+    /// The carrier's page about it.
+    tracking_url: Option<String>,
+    lines: Vec<PackedFacts>,
+    /// Whether there is more in the order than in this parcel.
+    is_part: bool,
+    /// Whether it brings again what did not arrive.
+    is_again: bool,
+}
+
+#[derive(Debug, Clone, Serialize)]
+struct PackedFacts {
+    title: String,
+    quantity: i64,
+}
+
+/// The parcel, or the first of the order.
+pub(super) async fn parcel(
+    conn: &mut AsyncPgConnection,
+    order_id: OrderId,
+    id: Option<ShipmentId>,
+    carriers: &Carriers,
+) -> QueryResult<Option<ParcelFacts>> {
+    type Row = (ShipmentId, Option<String>, String, bool);
+    let mut query = shipments::table.filter(shipments::order_id.eq(order_id)).into_boxed();
+    if let Some(id) = id {
+        query = query.filter(shipments::id.eq(id));
+    }
+    let found: Option<Row> = query
+        .order((shipments::created_at, shipments::id))
+        .select((
+            shipments::id,
+            shipments::carrier,
+            shipments::tracking_number,
+            shipments::replaces.is_not_null(),
+        ))
+        .first(conn)
+        .await
+        .optional()?;
+    let Some((id, carrier, tracking_number, is_again)) = found else { return Ok(None) };
+    let packed: Vec<(OrderLineId, String, i64)> = shipment_lines::table
+        .inner_join(order_lines::table)
+        .filter(shipment_lines::shipment_id.eq(id))
+        .order(order_lines::position)
+        .select((order_lines::id, order_lines::title, shipment_lines::quantity))
+        .load(conn)
+        .await?;
+    let wanted: Vec<(OrderLineId, i64)> = order_lines::table
+        .filter(order_lines::order_id.eq(order_id))
+        .select((order_lines::id, order_lines::quantity - order_lines::cancelled_quantity))
+        .load(conn)
+        .await?;
+    let in_parcel =
+        |line: OrderLineId| packed.iter().find(|(id, ..)| *id == line).map_or(0, |(.., units)| *units);
+    let tracking_url =
+        carrier.as_deref().and_then(|carrier| carriers.tracking_url(carrier, &tracking_number));
+    Ok(Some(ParcelFacts {
+        is_part: wanted.iter().any(|(line, units)| in_parcel(*line) < *units),
+        carrier: carrier.as_deref().map(single_line),
+        tracking_number: single_line(&tracking_number),
+        tracking_url,
+        lines: packed
+            .iter()
+            .map(|(_, title, quantity)| PackedFacts { title: single_line(title), quantity: *quantity })
+            .collect(),
+        is_again,
     }))
 }
 

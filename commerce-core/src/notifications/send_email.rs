@@ -15,10 +15,11 @@ use crate::accounts::one_time_code::{CODE_TTL, GUESSES_MAX, derive_code};
 use crate::accounts::{RESET_LINK_TTL, SecretKey, derive_reset_token};
 use crate::db::{self, Pool, PoolError, Retryable};
 use crate::email_address::EmailAddress;
-use crate::ids::{CodeId, ContactMessageId, EmailId, OrderId, RefundId, UserId, VariantId};
+use crate::ids::{CodeId, ContactMessageId, EmailId, OrderId, RefundId, ShipmentId, UserId, VariantId};
 use crate::inventory;
 use crate::queue::{self, Failure, Job, Lease, LeaseLost};
 use crate::schema::{emails, one_time_codes};
+use crate::settings::Carriers;
 
 /// Renders and sends one mail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +44,8 @@ pub struct MailSettings {
     pub password_reset_url: Option<String>,
     /// The key that codes are derived under.
     pub secret_key: SecretKey,
+    /// The carriers whose parcels can be tracked on a page of theirs.
+    pub carriers: Carriers,
 }
 
 /// How [`send_email`] ended.
@@ -232,8 +235,7 @@ async fn compose(
         Template::OrderReceived
         | Template::OrderAuthorized
         | Template::OrderConfirmed
-        | Template::OrderCancelled
-        | Template::OrderShipped => {
+        | Template::OrderCancelled => {
             let OfOrder { order_id } = parsed(data)?;
             let Some(order) = facts::order(conn, order_id).await? else { return Ok(None) };
             if order_mails::is_pointless(conn, template, order_id).await? {
@@ -245,6 +247,12 @@ async fn compose(
             let OfLatePayment { order_id, by_hand } = parsed(data)?;
             let Some(order) = facts::order(conn, order_id).await? else { return Ok(None) };
             context! { shop, order, by_hand, more }
+        Template::OrderShipped | Template::OrderDelivered => {
+            let OfShipment { order_id, shipment_id } = parsed(data)?;
+            let Some(order) = facts::order(conn, order_id).await? else { return Ok(None) };
+            let parcel = facts::parcel(conn, order_id, shipment_id, &settings.carriers).await?;
+            let Some(parcel) = parcel else { return Ok(None) };
+            context! { shop, order, parcel }
         }
         Template::PaymentFailedAlert => {
             let OfFailure { order_id, provider, amount, code } = parsed(data)?;
@@ -306,6 +314,13 @@ struct OfUser {
 #[derive(Deserialize)]
 struct OfOrder {
     order_id: OrderId,
+}
+
+/// Mails that were written before parcels had mails of their own name the order alone.
+#[derive(Deserialize)]
+struct OfShipment {
+    order_id: OrderId,
+    shipment_id: Option<ShipmentId>,
 }
 
 #[derive(Deserialize)]

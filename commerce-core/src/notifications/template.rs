@@ -37,8 +37,10 @@ text_enum! {
         OrderConfirmed = "order_confirmed",
         /// `order_id`: cancelled, and why.
         OrderCancelled = "order_cancelled",
-        /// `order_id`: all that was ordered is on its way.
+        /// `order_id` and `shipment_id`: a parcel is on its way.
         OrderShipped = "order_shipped",
+        /// `order_id` and `shipment_id`: a parcel has arrived.
+        OrderDelivered = "order_delivered",
         /// `refund_id`: money goes back.
         PaymentRefunded = "payment_refunded",
         /// `order_id` and `by_hand`, to the shop: money came for a cancelled order that could not be brought back. It goes

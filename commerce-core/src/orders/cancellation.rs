@@ -27,6 +27,14 @@ impl CancelledBy {
         let unshipped = order.fulfillment_status == FulfillmentStatus::Unfulfilled;
         (in_time && unshipped).then_some(reason)
     }
+
+    /// Whether units can be cancelled that were not shipped: by the shop also after others were.
+    pub(crate) fn may_cancel_part(self, order: &Order) -> bool {
+        match self {
+            Self::Customer(_) => self.reason(order).is_some(),
+            Self::Admin => order.status.allows(OrderStatus::Cancelled),
+        }
+    }
 }
 
 /// The permission that staff need beside the one to change orders. If money has come in, cancelling refunds
@@ -75,6 +83,7 @@ mod tests {
             paid_minor,
             refunded_minor: 0,
             authorized_minor: 0,
+            cancelled_minor: 0,
             shipping_address: shipping_address.unwrap(),
             billing_address: None,
             cancel_reason: None,

@@ -10,7 +10,7 @@ use super::{
     CancelReason, FulfillmentStatus, Order, OrderStatus, Sums, TransitionError, derive_payment_status,
 };
 use crate::db::clock;
-use crate::ids::{OrderId, VariantId};
+use crate::ids::{OrderId, OrderLineId, VariantId};
 use crate::schema::{order_lines, orders};
 
 /// An order whose row this transaction has locked. Only [`lock`] makes one.
@@ -81,7 +81,7 @@ impl LockedOrder {
     /// if money is refunded later. An order that waited for the payment becomes paid.
     pub(crate) fn receive(&mut self, amount_minor: i64, now: DateTime<Utc>) -> Received {
         self.0.paid_minor += amount_minor;
-        if self.paid_at.is_none() && self.paid_minor >= self.total_minor {
+        if self.paid_at.is_none() && self.paid_minor >= self.payable_minor() {
             self.0.paid_at = Some(now);
         }
         match self.status {
@@ -114,9 +114,24 @@ impl LockedOrder {
         self.0.refunded_minor += amount_minor;
     }
 
-    /// Sets how much of the order was shipped.
-    pub(crate) fn set_fulfillment(&mut self, status: FulfillmentStatus) {
-        self.0.fulfillment_status = status;
+    /// Sets how much of the order was shipped, and moves its status along: with the first of its parcels it is being
+    /// processed, with the last it is shipped, and when all have arrived it is delivered. Returns whether its
+    /// processing has begun by this.
+    pub(crate) fn follow_parcels(&mut self, fulfillment: FulfillmentStatus, has_parcels: bool) -> bool {
+        self.0.fulfillment_status = fulfillment;
+        let has_all_left =
+            !matches!(fulfillment, FulfillmentStatus::Unfulfilled | FulfillmentStatus::Partial);
+        let begins = self.status == OrderStatus::Paid && has_parcels && !has_all_left;
+        if begins {
+            self.0.status = OrderStatus::Processing;
+        }
+        if has_all_left && matches!(self.status, OrderStatus::Paid | OrderStatus::Processing) {
+            self.0.status = OrderStatus::Shipped;
+        }
+        if fulfillment == FulfillmentStatus::Delivered && self.status == OrderStatus::Shipped {
+            self.0.status = OrderStatus::Delivered;
+        }
+        begins
     }
 }
 
@@ -137,7 +152,7 @@ pub(crate) async fn update(conn: &mut AsyncPgConnection, order: &mut LockedOrder
     let changed = &mut order.0;
     let &mut Order { paid_minor, refunded_minor, authorized_minor, .. } = changed;
     changed.payment_status =
-        derive_payment_status(changed.total_minor, Sums { paid_minor, refunded_minor, authorized_minor });
+        derive_payment_status(changed.payable_minor(), Sums { paid_minor, refunded_minor, authorized_minor });
     *changed = diesel::update(orders::table.find(changed.id))
         .set((
             orders::status.eq(changed.status),
@@ -146,6 +161,7 @@ pub(crate) async fn update(conn: &mut AsyncPgConnection, order: &mut LockedOrder
             orders::paid_minor.eq(changed.paid_minor),
             orders::refunded_minor.eq(changed.refunded_minor),
             orders::authorized_minor.eq(changed.authorized_minor),
+            orders::cancelled_minor.eq(changed.cancelled_minor),
             orders::cancel_reason.eq(changed.cancel_reason),
             orders::expires_at.eq(changed.expires_at),
             orders::paid_at.eq(changed.paid_at),
@@ -174,11 +190,43 @@ pub(crate) async fn recount(
     Ok(())
 }
 
-/// Marks all units of all lines as shipped.
-pub(crate) async fn mark_shipped(conn: &mut AsyncPgConnection, order: &LockedOrder) -> QueryResult<()> {
-    diesel::update(order_lines::table.filter(order_lines::order_id.eq(order.id)))
-        .set(order_lines::shipped_quantity.eq(order_lines::quantity))
-        .execute(conn)
-        .await?;
+/// Counts units of lines as shipped. Needs the order's lock.
+pub(crate) async fn count_shipped(
+    conn: &mut AsyncPgConnection,
+    units: &[(OrderLineId, i64)],
+) -> QueryResult<()> {
+    for (line, quantity) in units {
+        diesel::update(order_lines::table.find(line))
+            .set(order_lines::shipped_quantity.eq(order_lines::shipped_quantity + quantity))
+            .execute(conn)
+            .await?;
+    }
+    Ok(())
+}
+
+/// Units of a line that are cancelled, and what they cost.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CancelledUnits {
+    pub order_line_id: OrderLineId,
+    pub quantity: i64,
+    pub amount_minor: i64,
+}
+
+/// Counts units of lines as cancelled. The caller writes the order.
+pub(crate) async fn cancel_units(
+    conn: &mut AsyncPgConnection,
+    order: &mut LockedOrder,
+    units: &[CancelledUnits],
+) -> QueryResult<()> {
+    for CancelledUnits { order_line_id, quantity, amount_minor } in units {
+        diesel::update(order_lines::table.find(order_line_id))
+            .set((
+                order_lines::cancelled_quantity.eq(order_lines::cancelled_quantity + quantity),
+                order_lines::cancelled_minor.eq(order_lines::cancelled_minor + amount_minor),
+            ))
+            .execute(conn)
+            .await?;
+        order.0.cancelled_minor += amount_minor;
+    }
     Ok(())
 }

@@ -2,6 +2,7 @@
 //! ([`lock`]).
 
 mod cancellation;
+mod fulfillment;
 mod line_costs;
 mod list;
 mod lock;
@@ -13,10 +14,11 @@ mod timeline;
 pub use crate::address::Address;
 pub use cancellation::CancelledBy;
 pub(crate) use cancellation::permission_to_cancel;
+pub use fulfillment::{FulfilledUnits, derive_fulfillment_status};
 pub use line_costs::line_costs;
 pub use list::{ListOrdersError, OrderFilter, OrderSort, list};
+pub(crate) use lock::{CancelledUnits, Received, cancel_units, count_shipped, recount, update};
 pub use lock::{LockedOrder, lock};
-pub(crate) use lock::{Received, mark_shipped, recount, update};
 pub use number::{format_order_number, parse_order_number};
 pub use order::{NewLine, NewOrder, NewOrderSource, Order, OrderLine, find, find_owned, lines};
 pub(crate) use order::{ids_owned, insert, insert_line};

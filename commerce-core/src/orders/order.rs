@@ -58,6 +58,8 @@ pub struct Order {
     pub refunded_minor: i64,
     /// What providers hold for the order and have not taken yet.
     pub authorized_minor: i64,
+    /// What the cancelled units cost. The total stays as it was at checkout.
+    pub cancelled_minor: i64,
     /// The shipping address, as it was at checkout.
     pub shipping_address: Address,
     /// The billing address, if it differs from the shipping address.
@@ -83,12 +85,17 @@ pub struct Order {
 impl Order {
     /// Whether what came in and what providers hold cover the total.
     pub fn is_covered(&self) -> bool {
-        self.paid_minor + self.authorized_minor >= self.total_minor
+        self.paid_minor + self.authorized_minor >= self.payable_minor()
+    }
+
+    /// What the order costs: its total without the units that were cancelled.
+    pub fn payable_minor(&self) -> i64 {
+        self.total_minor - self.cancelled_minor
     }
 
     /// What remains to be paid. A refund does not increase it.
     pub fn due_minor(&self) -> i64 {
-        (self.total_minor - self.paid_minor).max(0)
+        (self.payable_minor() - self.paid_minor).max(0)
     }
 }
 
@@ -112,11 +119,27 @@ pub struct OrderLine {
     pub unit_price_minor: i64,
     /// The price times the quantity, in minor units.
     pub line_total_minor: i64,
-    /// Units that were shipped.
+    /// Units that were shipped. A unit that was lost and sent again counts once.
     pub shipped_quantity: i64,
     /// Whether units of the variant were counted when they were ordered, so that they were reserved. It stays
     /// when the variant is switched.
     pub track_inventory: bool,
+    /// Units that were cancelled, and are never shipped.
+    pub cancelled_quantity: i64,
+    /// What the cancelled units cost, with their part of discounts and taxes, in minor units.
+    pub cancelled_minor: i64,
+}
+
+impl OrderLine {
+    /// Units that are to be delivered: those that were not cancelled.
+    pub fn wanted(&self) -> i64 {
+        self.quantity - self.cancelled_quantity
+    }
+
+    /// Units that are to be delivered and have not left the shop.
+    pub fn unshipped(&self) -> i64 {
+        self.wanted() - self.shipped_quantity
+    }
 }
 
 /// The data of a new order.
@@ -278,6 +301,8 @@ impl NewLine {
             line_total_minor: self.line_total_minor,
             shipped_quantity: 0,
             track_inventory: self.track_inventory,
+            cancelled_quantity: 0,
+            cancelled_minor: 0,
         }
     }
 }

@@ -41,10 +41,16 @@ text_enum! {
         Paid = "paid",
         /// Staff began to process it.
         Processing = "processing",
+        /// A parcel is being packed.
+        ShipmentCreated = "shipment_created",
         /// A parcel was shipped.
         Shipped = "shipped",
-        /// The parcel has arrived.
+        /// A parcel is on its way, came back, was lost, or is not sent. Its `status` says which.
+        ShipmentMoved = "shipment_moved",
+        /// A parcel has arrived.
         Delivered = "delivered",
+        /// Units of the order were cancelled.
+        LinesCancelled = "lines_cancelled",
         /// The order was cancelled.
         Cancelled = "cancelled",
         /// Its stock was released.

@@ -92,6 +92,10 @@ impl PaymentProvider for Measured {
         self.measure("capture", self.0.capture(payment, amount))
     }
 
+    fn captures_parts(&self) -> bool {
+        self.0.captures_parts()
+    }
+
     fn expire<'a>(&'a self, payment: &'a Payment) -> BoxFuture<'a, Result<Outcome, ProviderError>> {
         self.measure("expire", self.0.expire(payment))
     }

@@ -53,6 +53,11 @@ pub trait PaymentProvider: Send + Sync {
         Box::pin(std::future::ready(Err(refused)))
     }
 
+    /// Whether a part of the authorized money can be captured. If not, all of it is, and what is too much is refunded.
+    fn captures_parts(&self) -> bool {
+        true
+    }
+
     /// Makes sure that the attempt can no longer succeed, and lets go of money that was authorized. If it has already
     /// succeeded, the answer says so.
     fn expire<'a>(&'a self, payment: &'a Payment) -> BoxFuture<'a, Result<Outcome, ProviderError>>;

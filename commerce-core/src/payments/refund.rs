@@ -18,6 +18,8 @@ text_enum! {
     pub enum RefundReason {
         /// Its order was cancelled.
         OrderCancelled = "order_cancelled",
+        /// Units of its order were cancelled.
+        LinesCancelled = "lines_cancelled",
         /// More came in than the order's total.
         Excess = "excess",
         /// The payment came after the order was cancelled, and the order could not be restored.
@@ -222,12 +224,8 @@ impl NewRefund {
         Self { dedupe_key, ..Self::new(payment, amount_minor, reason) }
     }
 
-    /// A refund that staff requested. A payment may have several.
-    pub(crate) fn requested(payment: &Payment, amount_minor: i64) -> Self {
-        Self::new(payment, amount_minor, RefundReason::Requested)
-    }
-
-    fn new(payment: &Payment, amount_minor: i64, reason: RefundReason) -> Self {
+    /// A refund for this request, of which a payment may have several.
+    pub(crate) fn new(payment: &Payment, amount_minor: i64, reason: RefundReason) -> Self {
         let id = RefundId::new();
         let (payment_id, order_id, dedupe_key) = (payment.id, payment.order_id, id.to_string());
         Self { id, payment_id, order_id, amount_minor, reason, dedupe_key, note: None, part_of: None }

@@ -89,8 +89,8 @@ pub(super) async fn has_units(
         let Some(line) = lines.iter().find(|line| line.id == wanted.order_line_id) else { return false };
         let taken = others.get(&line.id).copied().unwrap_or_default();
         let cost_minor = costs.get(&line.id).copied().unwrap_or(0);
-        taken.quantity + wanted.quantity <= line.quantity
-            && taken.amount_minor + wanted.amount_minor <= cost_minor
+        taken.quantity + wanted.quantity <= line.wanted()
+            && taken.amount_minor + wanted.amount_minor + line.cancelled_minor <= cost_minor
     };
     Ok(own.iter().all(fits))
 }

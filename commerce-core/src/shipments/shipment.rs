@@ -1,36 +1,16 @@
-//! The rows of shipments.
+//! The rows of shipments and of their lines.
+
+use std::ops::Deref;
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
+use diesel::sql_types::{Bool, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
+use super::{ShipmentStatus, ShipmentTransitionError};
 use crate::db::clock;
-use crate::ids::{OrderId, ShipmentId};
-use crate::orders::OrderLine;
+use crate::ids::{OrderId, OrderLineId, ShipmentId};
 use crate::schema::{shipment_lines, shipments};
-use crate::text_enum::text_enum;
-
-text_enum! {
-    /// The status of a shipment.
-    pub enum ShipmentStatus {
-        /// It is being packed.
-        Pending = "pending",
-        /// The carrier has it.
-        Shipped = "shipped",
-        /// It is on its way between two places of the carrier.
-        InTransit = "in_transit",
-        /// It is in the delivery vehicle.
-        OutForDelivery = "out_for_delivery",
-        /// It has arrived.
-        Delivered = "delivered",
-        /// The delivery failed. The carrier will try again.
-        FailedAttempt = "failed_attempt",
-        /// It came back.
-        Returned = "returned",
-        /// It was never sent.
-        Cancelled = "cancelled",
-    }
-}
 
 /// A parcel.
 #[derive(Debug, Clone, Queryable, Selectable)]
@@ -42,60 +22,174 @@ pub struct Shipment {
     pub order_id: OrderId,
     /// The status.
     pub status: ShipmentStatus,
-    /// The name of the carrier.
+    /// The name of the carrier. `None` if the shop brings it itself, or does not say.
     pub carrier: Option<String>,
-    /// The carrier's tracking number.
-    pub tracking_number: Option<String>,
+    /// The carrier's tracking number, or one of the shop's own. A carrier has one parcel with it.
+    pub tracking_number: String,
+    /// The parcel that was lost or came back, whose units this one brings again.
+    pub replaces: Option<ShipmentId>,
+    /// When it was created.
+    pub created_at: DateTime<Utc>,
     /// When it was handed over to the carrier.
     pub shipped_at: Option<DateTime<Utc>>,
     /// When it arrived.
     pub delivered_at: Option<DateTime<Utc>>,
+    /// Grows with every change.
+    pub version: i32,
 }
 
-/// Creates one parcel with everything that is not shipped yet. Needs the order's lock.
-pub async fn insert_whole(
+/// Units of an order's line in a parcel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Queryable, Selectable, Insertable)]
+#[diesel(table_name = shipment_lines)]
+pub struct ShipmentLine {
+    /// The parcel.
+    pub shipment_id: ShipmentId,
+    /// The line.
+    pub order_line_id: OrderLineId,
+    /// The units.
+    pub quantity: i64,
+}
+
+/// A parcel that is about to be written. It is being packed.
+#[derive(Debug, Clone, Insertable)]
+#[diesel(table_name = shipments)]
+pub(crate) struct NewShipment {
+    pub id: ShipmentId,
+    pub order_id: OrderId,
+    pub status: ShipmentStatus,
+    pub carrier: Option<String>,
+    pub tracking_number: String,
+    pub replaces: Option<ShipmentId>,
+}
+
+/// A shipment whose row this transaction has locked. Its order's row was locked before.
+#[derive(Debug)]
+#[must_use = "a lock is taken to read or change what it guards"]
+pub struct LockedShipment(Shipment);
+
+impl Deref for LockedShipment {
+    type Target = Shipment;
+
+    fn deref(&self) -> &Shipment {
+        &self.0
+    }
+}
+
+impl LockedShipment {
+    /// The shipment as it was last read or written.
+    pub fn into_shipment(self) -> Shipment {
+        self.0
+    }
+
+    /// Takes a step of the state machine, and writes it.
+    pub(crate) async fn move_to(
+        &mut self,
+        conn: &mut AsyncPgConnection,
+        next: ShipmentStatus,
+        at: DateTime<Utc>,
+    ) -> Result<(), MoveError> {
+        self.status.check(next)?;
+        self.0.status = next;
+        if next == ShipmentStatus::Shipped {
+            self.0.shipped_at = Some(at);
+        }
+        self.0.delivered_at = (next == ShipmentStatus::Delivered).then_some(at);
+        Ok(self.write(conn).await?)
+    }
+
+    /// Cancels a parcel that has not left, because its order was cancelled.
+    pub(crate) async fn cancel(&mut self, conn: &mut AsyncPgConnection) -> QueryResult<()> {
+        self.0.status = ShipmentStatus::Cancelled;
+        self.write(conn).await
+    }
+
+    async fn write(&mut self, conn: &mut AsyncPgConnection) -> QueryResult<()> {
+        self.0 = diesel::update(shipments::table.find(self.id))
+            .set((
+                shipments::status.eq(self.status),
+                shipments::shipped_at.eq(self.shipped_at),
+                shipments::delivered_at.eq(self.delivered_at),
+                shipments::updated_at.eq(clock()),
+                shipments::version.eq(shipments::version + 1),
+            ))
+            .returning(Shipment::as_returning())
+            .get_result(conn)
+            .await?;
+        Ok(())
+    }
+}
+
+/// Why a step was not taken.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum MoveError {
+    #[error(transparent)]
+    Transition(#[from] ShipmentTransitionError),
+    #[error(transparent)]
+    Database(#[from] diesel::result::Error),
+}
+
+/// Writes a parcel with its lines. `None` if its carrier has another parcel with this number. Needs the order's lock.
+pub(crate) async fn insert(
     conn: &mut AsyncPgConnection,
-    order_id: OrderId,
-    lines: &[OrderLine],
-    carrier: Option<&str>,
-    tracking_number: Option<&str>,
-) -> QueryResult<Shipment> {
-    let shipment: Shipment = diesel::insert_into(shipments::table)
-        .values((
-            shipments::id.eq(ShipmentId::new()),
-            shipments::order_id.eq(order_id),
-            shipments::status.eq(ShipmentStatus::Shipped),
-            shipments::carrier.eq(carrier),
-            shipments::tracking_number.eq(tracking_number),
-            shipments::shipped_at.eq(clock().nullable()),
-        ))
+    shipment: NewShipment,
+    lines: &[(OrderLineId, i64)],
+) -> QueryResult<Option<LockedShipment>> {
+    let shipment: Option<Shipment> = diesel::insert_into(shipments::table)
+        .values(shipment)
+        .on_conflict_do_nothing()
         .returning(Shipment::as_returning())
         .get_result(conn)
-        .await?;
-    let rows: Vec<_> = lines
-        .iter()
-        .filter(|line| line.quantity > line.shipped_quantity)
-        .map(|line| {
-            (
-                shipment_lines::shipment_id.eq(shipment.id),
-                shipment_lines::order_line_id.eq(line.id),
-                shipment_lines::quantity.eq(line.quantity - line.shipped_quantity),
-            )
-        })
-        .collect();
+        .await
+        .optional()?;
+    let Some(shipment) = shipment else { return Ok(None) };
+    let row = |&(order_line_id, quantity): &(OrderLineId, i64)| ShipmentLine {
+        shipment_id: shipment.id,
+        order_line_id,
+        quantity,
+    };
+    let rows: Vec<ShipmentLine> = lines.iter().map(row).collect();
     diesel::insert_into(shipment_lines::table).values(rows).execute(conn).await?;
-    Ok(shipment)
+    Ok(Some(LockedShipment(shipment)))
 }
 
-/// Marks all shipments of an order as delivered. Needs the order's lock.
-pub async fn mark_delivered(conn: &mut AsyncPgConnection, order_id: OrderId) -> QueryResult<()> {
-    diesel::update(shipments::table.filter(shipments::order_id.eq(order_id)))
-        .set((
-            shipments::status.eq(ShipmentStatus::Delivered),
-            shipments::delivered_at.eq(clock().nullable()),
-            shipments::updated_at.eq(clock()),
-        ))
-        .execute(conn)
-        .await?;
-    Ok(())
+/// Whether the carrier has a parcel with this number.
+pub(crate) async fn is_taken(
+    conn: &mut AsyncPgConnection,
+    carrier: Option<&str>,
+    number: &str,
+) -> QueryResult<bool> {
+    let same_carrier = diesel::dsl::sql::<Bool>("lower(coalesce(carrier, '')) = lower(")
+        .bind::<Text, _>(carrier.unwrap_or_default())
+        .sql(")");
+    let taken = shipments::table.filter(shipments::tracking_number.eq(number)).filter(same_carrier);
+    diesel::select(diesel::dsl::exists(taken)).get_result(conn).await
+}
+
+/// Locks a shipment's row. The order must be locked already.
+pub(crate) async fn lock(conn: &mut AsyncPgConnection, id: ShipmentId) -> QueryResult<LockedShipment> {
+    let shipment = shipments::table.find(id).select(Shipment::as_select()).for_update().first(conn).await?;
+    Ok(LockedShipment(shipment))
+}
+
+/// The shipments of an order, the oldest first. Those under the order's lock are the present ones.
+pub async fn list_for_order(conn: &mut AsyncPgConnection, order_id: OrderId) -> QueryResult<Vec<Shipment>> {
+    shipments::table
+        .filter(shipments::order_id.eq(order_id))
+        .order((shipments::created_at, shipments::id))
+        .select(Shipment::as_select())
+        .load(conn)
+        .await
+}
+
+/// The lines of these shipments.
+pub async fn lines(
+    conn: &mut AsyncPgConnection,
+    shipment_ids: &[ShipmentId],
+) -> QueryResult<Vec<ShipmentLine>> {
+    shipment_lines::table
+        .filter(shipment_lines::shipment_id.eq_any(shipment_ids))
+        .order((shipment_lines::shipment_id, shipment_lines::order_line_id))
+        .select(ShipmentLine::as_select())
+        .load(conn)
+        .await
 }

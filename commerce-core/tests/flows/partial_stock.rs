@@ -27,6 +27,14 @@ async fn split_order(db: &TestDatabase) -> (VariantId, OrderId) {
     (variant, placed.order.id)
 }
 
+/// The orders say how much of them was shipped.
+const FOLLOW: &str = "UPDATE commerce.orders o
+    SET fulfillment_status = CASE WHEN shipped = 0 THEN 'unfulfilled' WHEN shipped < wanted THEN 'partial' ELSE 'fulfilled' END,
+        status = CASE WHEN shipped = 0 THEN 'paid' WHEN shipped < wanted THEN 'processing' ELSE 'shipped' END
+    FROM (SELECT order_id, sum(quantity - cancelled_quantity) AS wanted, sum(shipped_quantity) AS shipped
+          FROM commerce.order_lines GROUP BY 1) l
+    WHERE l.order_id = o.id";
+
 /// Ships so many units under the order's lock, and counts them at its line.
 async fn ship(
     conn: &mut AsyncPgConnection,
@@ -37,9 +45,16 @@ async fn ship(
         orders::lock(conn, order_id).await?;
         let mut stock = inventory::lock(conn, [units.variant_id]).await?;
         inventory::consume(conn, &mut stock, order_id, &[units], &Origin::system()).await?;
+        // Each in a parcel of its own.
+        let parcel = uuid::Uuid::now_v7();
         let count = format!(
-            "UPDATE commerce.order_lines SET shipped_quantity = shipped_quantity + {} WHERE order_id = '{order_id}'",
-            units.quantity
+            "UPDATE commerce.order_lines SET shipped_quantity = shipped_quantity + {units} WHERE order_id = '{order_id}';
+             INSERT INTO commerce.shipments (id, order_id, status, tracking_number, shipped_at)
+             VALUES ('{parcel}', '{order_id}', 'shipped', '{parcel}', commerce.clock());
+             INSERT INTO commerce.shipment_lines (shipment_id, order_line_id, quantity)
+             SELECT '{parcel}', id, {units} FROM commerce.order_lines WHERE order_id = '{order_id}';
+             {FOLLOW}",
+            units = units.quantity
         );
         Ok(conn.batch_execute(&count).await?)
     })
@@ -57,7 +72,8 @@ async fn give_back(
         let mut stock = inventory::lock(conn, [units.variant_id]).await?;
         inventory::release(conn, &mut stock, order_id, &[units], "not wanted", &Origin::system()).await?;
         let count = format!(
-            "UPDATE commerce.order_lines SET quantity = quantity - {} WHERE order_id = '{order_id}'",
+            "UPDATE commerce.order_lines SET cancelled_quantity = cancelled_quantity + {} WHERE order_id = '{order_id}';
+             {FOLLOW}",
             units.quantity
         );
         Ok(conn.batch_execute(&count).await?)

@@ -3,7 +3,7 @@ use std::time::Duration;
 use clap::{Args, value_parser};
 use commerce_core::email_address::{EmailAddress, InvalidEmailAddress};
 use commerce_core::money::Currency;
-use commerce_core::settings::{CapturePolicy, PaymentFailurePolicy, ReservationMode, ShopSettings};
+use commerce_core::settings::{CapturePolicy, Carriers, PaymentFailurePolicy, ReservationMode, ShopSettings};
 use humantime::parse_duration;
 
 /// The rules of the shop, which must be the same for API and worker.
@@ -58,6 +58,10 @@ pub struct ShopArguments {
     /// E-mail address for alerts that need a person
     #[arg(long, env = "COMMERCE_ALERT_EMAIL", default_value = "", hide_default_value = true, value_parser = alert_email)]
     alert_email: AlertEmail,
+
+    /// Carriers with the pages that track their parcels, as `DHL=https://…{tracking_number}…;UPS=…`
+    #[arg(long, env = "COMMERCE_CARRIERS", default_value = "", hide_default_value = true)]
+    carriers: Carriers,
 }
 
 impl ShopArguments {
@@ -76,6 +80,7 @@ impl ShopArguments {
             payment_failure: self.payment_failure,
             capture: self.capture,
             alert_email: self.alert_email.clone(),
+            carriers: self.carriers.clone(),
         }
     }
 }

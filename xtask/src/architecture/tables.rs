@@ -45,7 +45,7 @@ const OWNERS: [(&str, &[&str]); 14] = [
     ("cart", &["carts", "cart_items"]),
     ("orders", &["orders", "order_lines", "order_events"]),
     ("payments", &["payments", "refunds", "refund_lines", "inbound_webhooks"]),
-    ("shipments", &["shipments", "shipment_lines"]),
+    ("shipments", &["shipments", "shipment_lines", "shipment_checkpoints"]),
     ("notifications", &["emails"]),
     ("queue", &["jobs", "job_pauses"]),
     ("audit_log", &["audit_log"]),

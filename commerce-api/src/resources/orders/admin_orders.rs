@@ -20,7 +20,7 @@ use crate::http::auth::{Can, OrdersRead, OrdersWrite, permission_denied};
 use crate::http::body::Body;
 use crate::http::idempotency_key::IdempotencyKey;
 use crate::http::if_match::IfMatch;
-use crate::http::problem::{Code, Missing, Problem, Refusal, Refused};
+use crate::http::problem::{Code, Fault, Missing, Problem, Refusal, Refused};
 use crate::http::state::State;
 use crate::http::tag::Tag;
 use crate::resources::orders::shopper_orders::{
@@ -95,9 +95,9 @@ impl AdminOrders {
     /// Update the status of an order
     ///
     /// - `processing`: the customer can no longer cancel the order.
-    /// - `shipped`: the whole order leaves in one parcel, and its units leave the stock. If the shop takes money when it
-    ///   ships (`COMMERCE_CAPTURE=on_shipping`), it is captured first.
-    /// - `delivered`: the parcel has arrived.
+    /// - `shipped`: all that is left is shipped: the parcels that are packed, and one more with the rest. If the shop takes
+    ///   money when it ships (`COMMERCE_CAPTURE=on_shipping`), it is captured first.
+    /// - `delivered`: all parcels that are under way have arrived.
     /// - `cancelled`: the stock is released, and what was paid is refunded.
     ///
     /// `shipped` and `delivered` also need the permission `shipments.write`. `cancelled` also needs
@@ -191,6 +191,8 @@ impl Refusal for MoveOrderError {
         Code::NotFound,
         Code::VersionMismatch,
         Code::OrderState,
+        Code::TrackingNumberTaken,
+        Code::ValidationFailed,
         Code::PaymentState,
         Code::ProviderRefused,
         Code::ProviderUnavailable,
@@ -206,6 +208,15 @@ impl Refusal for MoveOrderError {
             }
             Self::Capture(error) => error.problem(),
             Self::Cancel(error) => error.problem(),
+            Self::Advance(error @ AdvanceOrderError::TrackingNumberTaken(_)) => {
+                Problem::new(Code::TrackingNumberTaken, error.to_string())
+            }
+            Self::Advance(error @ AdvanceOrderError::AllPacked) => {
+                Problem::invalid(vec![Fault::at("/tracking_number", error.to_string())])
+            }
+            Self::Advance(error @ (AdvanceOrderError::Shipment(_) | AdvanceOrderError::Stock(_))) => {
+                Problem::internal(error)
+            }
             Self::Advance(AdvanceOrderError::Database(error)) | Self::Database(error) => error.into(),
         }
     }
@@ -226,10 +237,10 @@ pub enum OrderStep {
 #[oai(deny_unknown_fields, skip_serializing_if_is_none, example)]
 pub struct MoveOrderRequest {
     pub status: OrderStep,
-    /// The carrier of the parcel. Only with `shipped`.
+    /// The carrier of the parcel with the rest. Only with `shipped`.
     #[oai(validator(min_length = 1, max_length = 100))]
     pub carrier: Option<String>,
-    /// The tracking number of the parcel. Only with `shipped`. Orders in one parcel may share it.
+    /// The tracking number of the parcel with the rest. Only with `shipped`. A number of the shop's own by default.
     #[oai(validator(min_length = 1, max_length = 100))]
     pub tracking_number: Option<String>,
 }

@@ -56,7 +56,7 @@ impl OrdersExport {
 }
 
 const HEADINGS: &str = "number,id,status,payment_status,fulfillment_status,email,currency,total,paid,refunded,\
-                        placed_at,paid_at,cancelled_at,cancel_reason\r\n";
+                        placed_at,paid_at,cancelled_at,cancel_reason,cancelled\r\n";
 
 /// Writes page after page, as fast as the client takes them.
 async fn write_pages(state: &State, filter: &OrderFilter, chunks: &Chunks) -> anyhow::Result<()> {
@@ -107,6 +107,7 @@ fn row(order: &Order) -> String {
         time(order.paid_at),
         time(order.cancelled_at),
         order.cancel_reason.map(|reason| reason.to_string()).unwrap_or_default(),
+        amount(order.cancelled_minor),
     ];
     fields.join(",") + "\r\n"
 }

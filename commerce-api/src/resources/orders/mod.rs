@@ -1,5 +1,6 @@
 //! Orders, for shoppers and for staff.
 
 pub mod admin_orders;
+pub mod cancellation;
 pub mod export;
 pub mod shopper_orders;

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use commerce_core::email_address::EmailAddress;
 use commerce_core::flows::{
-    CancelOrderError, CancelledBy, PlaceOrder, PlaceOrderError, cancel_order, place_order_and_answer,
+    CancelLinesError, PlaceOrder, PlaceOrderError, cancel_lines, place_order_and_answer,
 };
 use commerce_core::ids::OrderId;
 use commerce_core::notifications::Recipient;
@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use crate::http::answer::{Created, List, Okay, Reply, twenty};
 use crate::http::auth::{Credential, Customer, Shopper};
-use crate::http::body::Body;
+use crate::http::body::{Body, OptionalBody};
 use crate::http::client_ip::ClientIp;
 use crate::http::idempotency_key::{IdempotencyKey, RequiredIdempotencyKey};
 use crate::http::money::{Address, Money};
@@ -27,6 +27,7 @@ use crate::http::problem::{Code, Fault, Missing, Problem, Refusal, Refused};
 use crate::http::state::State;
 use crate::http::tag::Tag;
 use crate::resources::cart::{hold_limit, out_of_stock};
+use crate::resources::orders::cancellation::{CancelRequest, canceller};
 
 pub struct Orders(pub State);
 
@@ -116,21 +117,31 @@ impl Orders {
 
     /// Cancel an order
     ///
-    /// An order can be cancelled until the shop begins to process it. Its stock is released, and what was
-    /// paid is refunded.
+    /// Shoppers can cancel an order until the shop begins to process it. Its stock is released, and what was paid is
+    /// refunded.
+    ///
+    /// With `lines`, only these units are cancelled. The order's lines and totals stay as they were at checkout;
+    /// `cancelled_quantity` and `cancelled_total` say what is cancelled of them. Less is due, or what was paid for the
+    /// units is refunded, with their part of discounts and taxes. An order whose money covers the rest becomes paid. If
+    /// nothing would be left, the whole order is cancelled.
+    ///
+    /// Staff with the permission `orders.write` can cancel whatever was not shipped or packed, of any order. They also
+    /// need `payments.refund` if money has come in and goes back, and choose what becomes of money and units.
     #[oai(path = "/orders/:id/cancel", method = "post", operation_id = "cancel_order")]
     async fn cancel(
         &self,
         shopper: Shopper,
         id: Path<Uuid>,
         #[oai(name = "Idempotency-Key")] key: IdempotencyKey,
-    ) -> Result<Okay<Order>, Refused<CancelOrderError>> {
-        let request = key.request(&shopper, b"");
-        let (id, by, origin) = (OrderId(id.0), CancelledBy::Customer(shopper.owner()), shopper.origin());
+        body: OptionalBody<CancelRequest>,
+    ) -> Result<Okay<Order>, Refused<CancelLinesError>> {
+        let request = key.request(&shopper, body.raw());
+        let id = OrderId(id.0);
         let effect = async move |conn: &mut AsyncPgConnection| {
-            let order = cancel_order(conn, id, by, &origin).await?;
+            let by = canceller(conn, &shopper, id).await?;
+            let order = cancel_lines(conn, body.value.clone().wish(id, by)).await?;
             let lines = orders::lines(conn, &[order.id]).await?;
-            Ok::<_, CancelOrderError>(Order::reply(order, lines))
+            Ok::<_, CancelLinesError>(Order::reply(order, lines))
         };
         self.0.write("cancel_order", request, effect).await
     }
@@ -304,6 +315,8 @@ pub struct Order {
     pub tax_included_total: Money,
     /// `subtotal − discount_total + shipping_total + (tax_total − tax_included_total)`
     pub total: Money,
+    /// What the cancelled units cost. The order costs `total − cancelled_total`.
+    pub cancelled_total: Money,
     pub amount_paid: Money,
     pub amount_refunded: Money,
     /// What remains to be paid.
@@ -333,6 +346,8 @@ pub struct OrderLine {
     pub unit_price: Money,
     pub line_total: Money,
     pub shipped_quantity: i64,
+    /// Units that were cancelled, and are never shipped.
+    pub cancelled_quantity: i64,
 }
 
 impl Order {
@@ -347,6 +362,7 @@ impl Order {
             unit_price: money(line.unit_price_minor),
             line_total: money(line.line_total_minor),
             shipped_quantity: line.shipped_quantity,
+            cancelled_quantity: line.cancelled_quantity,
         };
         let waits = order.status == orders::OrderStatus::PendingPayment;
         Self {
@@ -363,6 +379,7 @@ impl Order {
             tax_total: money(order.tax_minor),
             tax_included_total: money(order.tax_included_minor),
             total: money(order.total_minor),
+            cancelled_total: money(order.cancelled_minor),
             amount_paid: money(order.paid_minor),
             amount_refunded: money(order.refunded_minor),
             amount_due: money(order.due_minor()),
@@ -398,6 +415,7 @@ impl Example for OrderLine {
             unit_price: money(6000),
             line_total: money(12000),
             shipped_quantity: 0,
+            cancelled_quantity: 0,
         }
     }
 }
@@ -421,6 +439,7 @@ impl Example for Order {
             tax_total: money(0),
             tax_included_total: money(0),
             total: money(12000),
+            cancelled_total: money(0),
             amount_paid: money(0),
             amount_refunded: money(0),
             amount_due: money(12000),
@@ -470,18 +489,6 @@ impl Refusal for PlaceOrderError {
 
 fn price_fact(money: commerce_core::money::Money) -> serde_json::Value {
     serde_json::json!({ "amount": money.amount_minor, "currency": money.currency })
-}
-
-impl Refusal for CancelOrderError {
-    const CODES: &'static [Code] = &[Code::NotFound, Code::OrderState];
-
-    fn problem(self) -> Problem {
-        match self {
-            Self::NotFound => Problem::not_found("order"),
-            Self::TooLate(status) => Problem::new(Code::OrderState, self.to_string()).with("status", status),
-            Self::Database(error) => error.into(),
-        }
-    }
 }
 
 impl Refusal for ListOrdersError {

@@ -147,6 +147,8 @@ pub async fn with_lines(
 #[oai(rename_all = "snake_case", remote = "payments::RefundReason")]
 pub enum RefundReason {
     OrderCancelled,
+    /// Units of the order were cancelled.
+    LinesCancelled,
     /// More money came in than the order's total.
     Excess,
     /// The payment came after the order was cancelled, and the order could not be restored.

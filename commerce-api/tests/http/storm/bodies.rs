@@ -11,7 +11,7 @@ use rand::seq::{IndexedRandom as _, SliceRandom as _};
 use serde_json::{Value, json};
 
 use super::Storm;
-use super::requests::Client;
+use super::requests::{Client, newest};
 use super::things::{ADDRESSES, PASSWORD, SKUS, SLUGS};
 use crate::shop::{SECRET, get};
 use crate::surface::Operation;
@@ -85,6 +85,27 @@ impl Client {
                     _ => json!({ "status": status }),
                 }
             }
+            "cancel_order" => match self.a_line(storm, rng).await {
+                Some(line) if rng.random_bool(0.6) => {
+                    json!({ "lines": [{ "order_line_id": line, "quantity": 1 }] })
+                }
+                _ => json!({}),
+            },
+            "create_shipment" => {
+                let (order, _) = newest(&things.orders, rng)?;
+                let status = *["pending", "shipped"].choose(rng)?;
+                json!({ "order_id": order, "status": status, "carrier": *["DHL", "UPS"].choose(rng)?,
+                        "tracking_number": rng.random_range(0..1000).to_string() })
+            }
+            "move_shipment" => {
+                let statuses =
+                    ["shipped", "in_transit", "failed_attempt", "delivered", "returned", "lost", "cancelled"];
+                json!({ "status": statuses.choose(rng)? })
+            }
+            "add_checkpoint" => {
+                let status = *["in_transit", "out_for_delivery", "delivered"].choose(rng)?;
+                json!({ "status": status, "event_id": rng.random_range(0..5).to_string() })
+            }
             "create_product" => {
                 json!({ "title": slug, "status": "active", "sku": new_sku, "price": price, "stock": 5,
                                         "category_ids": some(&categories, 2, rng) })
@@ -133,6 +154,14 @@ impl Client {
             "resend_code" | "forgot_password" => json!({ "email": address }),
             _ => example,
         })
+    }
+
+    /// A line of the order that the request is about.
+    async fn a_line(&self, storm: &Storm, rng: &mut StdRng) -> Option<Value> {
+        let (name, value) = self.caller.clone()?;
+        let ask = get(&format!("/v1/orders/{}", self.order_id)).header(name, &value);
+        let order = storm.modes[self.number % 2].send(ask).await.json();
+        Some(order["lines"].as_array()?.choose(rng)?["id"].clone())
     }
 
     fn address(&self, storm: &Storm, rng: &mut StdRng) -> Option<String> {

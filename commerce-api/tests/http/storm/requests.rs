@@ -22,7 +22,8 @@ pub struct Client {
     pub(super) number: usize,
     pub(super) guest: Credential,
     /// Of the last request.
-    caller: Option<Credential>,
+    pub(super) caller: Option<Credential>,
+    pub(super) order_id: String,
     product: String,
     category: String,
     key: String,
@@ -32,15 +33,16 @@ fn guest(storm: &Storm) -> Credential {
     ("Cart-Token", storm.shop.state.cart_tokens.issue())
 }
 
-fn newest<T: Clone>(things: &Shared<T>, rng: &mut StdRng) -> Option<T> {
+pub fn newest<T: Clone>(things: &Shared<T>, rng: &mut StdRng) -> Option<T> {
     let things = things.lock().unwrap();
     things[things.len().saturating_sub(NEWEST)..].choose(rng).cloned()
 }
 
 impl Client {
     pub fn new(storm: &Storm, number: usize) -> Self {
-        let (product, category, key) = (String::new(), String::new(), Uuid::now_v7().to_string());
-        Self { number, guest: guest(storm), caller: None, product, category, key }
+        let (order_id, product, category) = (String::new(), String::new(), String::new());
+        let key = Uuid::now_v7().to_string();
+        Self { number, guest: guest(storm), caller: None, order_id, product, category, key }
     }
 
     /// A request to this operation. `None` if there is nothing yet that it could be about.
@@ -114,7 +116,10 @@ impl Client {
                 Some(id)
             };
             path.push_str(&match word {
-                "orders" => owned(&things.orders)?,
+                "orders" => {
+                    self.order_id = owned(&things.orders)?;
+                    self.order_id.clone()
+                }
                 "payments" => owned(&things.payments)?,
                 "addresses" => owned(&things.addresses)?,
                 "products" => {
@@ -134,6 +139,7 @@ impl Client {
                 "contact-messages" => newest(&things.messages, rng)?,
                 // Of the others the shop's own invariants need the jobs.
                 "job-kinds" => "resize_image".to_owned(),
+                "shipments" => self.shipment(storm, rng).await?,
                 _ => Uuid::now_v7().to_string(),
             });
         }
@@ -151,6 +157,12 @@ impl Client {
 
     async fn refund(&self, storm: &Storm, rng: &mut StdRng) -> Option<String> {
         let list = get("/v1/admin/refunds?limit=5").header(storm.things.admin.0, &storm.things.admin.1);
+        let list = storm.modes[self.number % 2].send(list).await.json();
+        list["data"].as_array()?.choose(rng)?["id"].as_str().map(str::to_owned)
+    }
+
+    async fn shipment(&self, storm: &Storm, rng: &mut StdRng) -> Option<String> {
+        let list = get("/v1/shipments?limit=8").header(storm.things.admin.0, &storm.things.admin.1);
         let list = storm.modes[self.number % 2].send(list).await.json();
         list["data"].as_array()?.choose(rng)?["id"].as_str().map(str::to_owned)
     }

@@ -27,6 +27,7 @@ pub async fn work(storm: &Storm, number: usize, rules: ShopSettings) {
             shop_url: None,
             password_reset_url: None,
             secret_key: SecretKey::parse(SECRET).unwrap(),
+            carriers: Default::default(),
         }),
         providers: storm.shop.state.providers.clone(),
         media: storm.shop.state.media.clone(),

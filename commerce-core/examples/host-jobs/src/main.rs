@@ -32,6 +32,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             shop_url: None,
             password_reset_url: None,
             secret_key: SecretKey::parse(&variable("COMMERCE_SECRET_KEY")?)?,
+            carriers: Default::default(),
         }),
         providers: Providers::default(),
         media: Media::in_folder(Path::new("media"))?,

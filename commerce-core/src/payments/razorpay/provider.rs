@@ -155,6 +155,10 @@ impl PaymentProvider for RazorpayProvider {
         .boxed()
     }
 
+    fn captures_parts(&self) -> bool {
+        false
+    }
+
     /// Razorpay captures what is authorized as a whole, or nothing.
     fn capture<'a>(
         &'a self,
