@@ -50,9 +50,9 @@ pub(crate) use reservation::commit_for_order;
 pub use reservation::{Reservation, ReservationStatus, list_for_order};
 pub use reserve::{ReserveError, ReservedFor, reserve};
 pub use returns::{NotShipped, ReturnError, ReturnedUnits, return_units};
+pub(crate) use returns::{return_to_stock, with_shopper};
 pub use transfer::{TransferError, TransferStock, transfer};
 pub use variant_stock::{LevelAt, VariantStock, find_variant_stock};
-pub(crate) use returns::{return_to_stock, with_shopper};
 
 /// The location that every shop has. Stock goes here unless another location is named.
 pub const MAIN_LOCATION: crate::ids::LocationId =

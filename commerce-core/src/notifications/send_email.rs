@@ -247,6 +247,7 @@ async fn compose(
             let OfLatePayment { order_id, by_hand } = parsed(data)?;
             let Some(order) = facts::order(conn, order_id).await? else { return Ok(None) };
             context! { shop, order, by_hand, more }
+        }
         Template::OrderShipped | Template::OrderDelivered => {
             let OfShipment { order_id, shipment_id } = parsed(data)?;
             let Some(order) = facts::order(conn, order_id).await? else { return Ok(None) };

@@ -18,7 +18,7 @@ use commerce_core::payments::Providers;
 use commerce_core::request::Origin;
 use commerce_core::schema::emails;
 use commerce_core::search::SearchIndex;
-use commerce_core::settings::ShopSettings;
+use commerce_core::settings::{Carriers, ShopSettings};
 use commerce_core::testing::{TestDatabase, email};
 use commerce_core::{audit, db};
 use diesel::prelude::*;
@@ -38,6 +38,7 @@ pub fn services(db: &TestDatabase, alerts: Option<&str>) -> Services {
             shop_url: None,
             password_reset_url: None,
             secret_key: SecretKey::parse("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=").unwrap(),
+            carriers: Carriers::default(),
         }),
         providers: Providers::default(),
         media: Media::over(Arc::new(InMemory::new())),
