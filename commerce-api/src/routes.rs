@@ -99,6 +99,7 @@ use crate::resources::orders::export::OrdersExport;
 use crate::resources::orders::shopper_orders::Orders;
 use crate::resources::payments::captures::Captures;
 use crate::resources::payments::manual_payments::ManualPayments;
+use crate::resources::payments::payment_links::PaymentLinks;
 use crate::resources::payments::refunds::Refunds;
 use crate::resources::payments::shopper_payments::Payments;
 use crate::resources::payments::staff_refunds::StaffRefunds;
@@ -120,7 +121,7 @@ pub type Surface = (
     Orders,
     AdminOrders,
     OrdersExport,
-    (Payments, Captures, Refunds, StaffRefunds, ManualPayments, Webhooks),
+    (Payments, PaymentLinks, Captures, Refunds, StaffRefunds, ManualPayments, Webhooks),
     (AdminUsers, AuditLog),
 );
 
@@ -142,6 +143,7 @@ pub fn surface(state: &State) -> Surface {
         OrdersExport(state()),
         (
             Payments(state()),
+            PaymentLinks(state()),
             Captures(state()),
             Refunds(state()),
             StaffRefunds(state()),

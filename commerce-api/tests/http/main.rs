@@ -18,6 +18,7 @@ mod long_tests;
 mod members;
 #[path = "../peers/moto.rs"]
 mod moto;
+mod orders_by_phone;
 mod passwords;
 mod permissions;
 mod processes;

@@ -37,10 +37,13 @@ const AGE_MAX: std::time::Duration = std::time::Duration::from_secs(7 * 24 * 60 
 /// What `OrderStatus::PendingPayment` is in the table. Carts know nothing else of orders.
 pub(super) const UNPAID: &str = "pending_payment";
 
+/// What `OrderSource::Cart` is in the table. Orders that staff entered for a customer are the shop's own decision.
+const BY_SHOPPER: &str = "cart";
+
 const ORDERS: &str = "count(DISTINCT orders.id)";
 const UNITS: &str = "coalesce(sum(stock_reservations.quantity), 0)::bigint";
 
-/// The orders of this owner that wait for their payment.
+/// The orders that this owner has placed and that wait for their payment.
 pub(crate) async fn open_orders(conn: &AsyncPgConnection, owner: Owner) -> QueryResult<OpenOrders> {
     let held = stock_reservations::table.on(stock_reservations::order_id
         .eq(orders::id.nullable())
@@ -48,6 +51,7 @@ pub(crate) async fn open_orders(conn: &AsyncPgConnection, owner: Owner) -> Query
     let open = orders::table
         .left_join(held)
         .filter(orders::status.eq(UNPAID))
+        .filter(orders::source.eq(BY_SHOPPER))
         .filter(orders::placed_at.gt(time_before(AGE_MAX)))
         .select((sql::<BigInt>(ORDERS), sql::<BigInt>(UNITS)));
     match owner {

@@ -37,6 +37,8 @@ mod settle_payment;
 mod settle_refund_by_hand;
 mod settle_webhook;
 mod ship_order;
+mod staff_order;
+mod staff_payment;
 mod staff_refund;
 mod supersede_attempts;
 mod verify_email;
@@ -78,6 +80,8 @@ pub use settle_payment::{SettlePaymentError, settle_payment};
 pub use settle_refund_by_hand::{SettleRefundByHandError, settle_refund_by_hand};
 pub use settle_webhook::{SettleWebhookError, settle_webhook};
 pub use ship_order::{AdvanceOrderError, Dispatch, deliver_order, process_order, ship_order};
+pub use staff_order::{STAFF_ORDER_WAITS_MAX, StaffOrder, StaffOrderError, place_staff_order};
+pub use staff_payment::{StaffPayment, begin_staff_payment, settle_staff_payment};
 pub use staff_refund::{
     RefundAmount, RefundOf, RefundedLine, StaffRefund, StaffRefundError, refund_by_staff,
 };

@@ -58,6 +58,12 @@ impl NewEmail {
         }
     }
 
+    /// The mail that tells of an order and brings a link to pay it.
+    pub fn with_payment_link(order_id: OrderId, payment_id: PaymentId, to: &EmailAddress) -> Self {
+        let data = json!({ "order_id": order_id, "payment_id": payment_id });
+        Self::new(Template::OrderReceived, payment_id, to, data)
+    }
+
     /// A mail about a refund.
     pub fn about_refund(refund_id: RefundId, recipient: &EmailAddress) -> Self {
         Self::new(Template::PaymentRefunded, refund_id, recipient, json!({ "refund_id": refund_id }))

@@ -15,7 +15,8 @@ use crate::accounts::one_time_code::{CODE_TTL, GUESSES_MAX, derive_code};
 use crate::accounts::{RESET_LINK_TTL, SecretKey, derive_reset_token};
 use crate::db::{self, Pool, PoolError, Retryable, TransactionError};
 use crate::email_address::EmailAddress;
-use crate::ids::{CodeId, EmailId, OrderId, RefundId, UserId};
+use crate::ids::{CodeId, EmailId, OrderId, PaymentId, RefundId, UserId};
+use crate::payments;
 use crate::queue::{self, CompleteError, Failure, Job, Lease, LeaseLost};
 use crate::schema::{emails, one_time_codes};
 
@@ -240,12 +241,23 @@ async fn compose(
         | Template::OrderCancelled
         | Template::OrderShipped
         | Template::LatePaymentAlert => {
-            let OfOrder { order_id } = parsed(data)?;
+            let OfOrder { order_id, payment_id } = parsed(data)?;
             let Some(order) = facts::order(conn, order_id).await? else { return Ok(None) };
             if order_mails::is_pointless(conn, template, order_id).await? {
                 return Ok(None);
             }
-            context! { shop, order }
+            let pay_link = match payment_id {
+                Some(id) => payments::find(conn, id).await?.and_then(|payment| payment.link()),
+                None => None,
+            };
+            // A link that is no longer good is not mailed, and the mail with a link tells all that the one without does.
+            let is_first = template == Template::OrderReceived && payment_id.is_none();
+            if payment_id.is_some() && pay_link.is_none()
+                || is_first && order_mails::has_link(conn, order_id).await?
+            {
+                return Ok(None);
+            }
+            context! { shop, order, pay_link }
         }
         Template::PaymentFailedAlert => {
             let OfFailure { order_id, provider, amount, code } = parsed(data)?;
@@ -293,6 +305,7 @@ struct OfUser {
 #[derive(Deserialize)]
 struct OfOrder {
     order_id: OrderId,
+    payment_id: Option<PaymentId>,
 }
 
 #[derive(Deserialize)]

@@ -7,6 +7,7 @@ mod list;
 mod lock;
 mod number;
 mod order;
+mod search;
 mod status;
 mod timeline;
 
@@ -14,12 +15,15 @@ pub use crate::address::Address;
 pub use cancellation::CancelledBy;
 pub(crate) use cancellation::permission_to_cancel;
 pub use line_costs::line_costs;
+#[cfg(feature = "testing")]
+pub use list::explain_list;
 pub use list::{ListOrdersError, OrderFilter, OrderSort, list};
 pub use lock::{LockedOrder, lock};
 pub(crate) use lock::{Received, mark_shipped, recount, update};
 pub use number::{format_order_number, parse_order_number};
 pub use order::{NewLine, NewOrder, NewOrderSource, Order, OrderLine, find, find_owned, lines};
 pub(crate) use order::{ids_owned, insert, insert_line};
+pub(crate) use search::Words;
 pub use status::{
     CancelReason, FulfillmentStatus, OrderSource, OrderStatus, PaymentStatus, Sums, TransitionError,
     derive_payment_status,

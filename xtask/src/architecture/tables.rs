@@ -39,7 +39,7 @@ const OWNERS: [(&str, &[&str]); 13] = [
     ("inventory", &["stock_locations", "stock_levels", "stock_reservations", "stock_movements"]),
     ("search", &["product_search", "search_words", "search_indexes", "search_changes"]),
     ("cart", &["carts", "cart_items"]),
-    ("orders", &["orders", "order_lines", "order_events"]),
+    ("orders", &["orders", "order_lines", "order_events", "order_search"]),
     ("payments", &["payments", "refunds", "refund_lines", "inbound_webhooks"]),
     ("shipments", &["shipments", "shipment_lines"]),
     ("notifications", &["emails"]),

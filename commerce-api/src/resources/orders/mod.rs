@@ -3,3 +3,4 @@
 pub mod admin_orders;
 pub mod export;
 pub mod shopper_orders;
+pub mod staff_order;
