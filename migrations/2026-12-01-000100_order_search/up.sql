@@ -8,10 +8,11 @@ CREATE TABLE commerce.order_search (
     document tsvector NOT NULL
 );
 
--- The words of texts as one document. A SKU or a number with signs in it is also found without them.
+-- The words of texts as one document. A SKU or a number with signs in it is also found without them. Of a new order the program
+-- computes the same words, because regular expressions would be a part of every checkout.
 CREATE FUNCTION commerce.order_document(texts text, codes text[]) RETURNS tsvector LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT array_to_tsvector(array_remove(string_to_array(
-        concat_ws(' ', commerce.search_text(concat_ws(' ', texts, array_to_string(codes, ' '))),
+        concat_ws(' ', commerce.search_query(concat_ws(' ', texts, array_to_string(codes, ' '))),
                   lower(regexp_replace(array_to_string(codes, ' '), '[^[:alnum:] ]+', '', 'g'))), ' '), ''))
 $$;
 

@@ -35,7 +35,11 @@ async fn staff_place_an_order_once_for_a_key() {
     let order = placed.json();
     assert_eq!((&order["status"], &order["total"]["amount"]), (&json!("pending_payment"), &json!(2500)));
     assert_eq!((&order["email"], &order["lines"][0]["quantity"]), (&json!("bea@example.com"), &json!(2)));
-    assert!(order["expires_at"].is_string() && placed.header("location").is_some() && placed.header("etag").is_some());
+    assert!(
+        order["expires_at"].is_string()
+            && placed.header("location").is_some()
+            && placed.header("etag").is_some()
+    );
     let again = shop.send(place(&body, "1", &staff)).await;
     assert_eq!((again.header("idempotent-replayed"), again.json()), (Some("true"), order.clone()));
     shop.send(place(&by_phone(variant, 3), "1", &staff)).await.problem(422, "idempotency_key_reused");
@@ -76,7 +80,8 @@ async fn staff_place_an_order_once_for_a_key() {
     let own = shop.send(place(&own, "6", &staff)).await.json();
     let listed = shop.send(get("/v1/orders").bearer(&customer)).await.json();
     assert_eq!(listed["data"][0]["id"], own["id"], "{listed}");
-    let pay = post(&format!("/v1/orders/{}/pay", own["id"].as_str().unwrap()), &json!({ "provider": "mock" }));
+    let pay =
+        post(&format!("/v1/orders/{}/pay", own["id"].as_str().unwrap()), &json!({ "provider": "mock" }));
     let paid = shop.send(pay.bearer(&customer).header("Idempotency-Key", "pay")).await;
     assert_eq!(paid.json()["status"], "succeeded", "{}", paid.text);
     shop.database.finish().await;
@@ -96,7 +101,10 @@ async fn a_customer_gets_a_link_to_pay_an_order_by_phone() {
     let made = shop.send(link("l-1")).await;
     assert_eq!(made.status, 201, "{}", made.text);
     let payment = made.json();
-    assert_eq!((&payment["status"], &payment["action"]["type"]), (&json!("requires_action"), &json!("redirect")));
+    assert_eq!(
+        (&payment["status"], &payment["action"]["type"]),
+        (&json!("requires_action"), &json!("redirect"))
+    );
     assert!(payment["action"]["url"].is_string(), "{payment}");
     assert_eq!(payment["amount"]["amount"], 2500);
     let again = shop.send(link("l-1")).await;
@@ -107,13 +115,15 @@ async fn a_customer_gets_a_link_to_pay_an_order_by_phone() {
     let first = get(&format!("/v1/payments/{}", payment["id"].as_str().unwrap())).bearer(&staff);
     assert_eq!(shop.send(first).await.json()["status"], "cancelled");
     let nowhere = format!("/v1/admin/orders/{}/payment-link", VariantId::new());
-    let nothing = post(&nowhere, &json!({ "provider": "mock" })).bearer(&staff).header("Idempotency-Key", "n");
+    let nothing =
+        post(&nowhere, &json!({ "provider": "mock" })).bearer(&staff).header("Idempotency-Key", "n");
     shop.send(nothing).await.problem(404, "not_found");
 
     // Money that comes by hand ends the link.
     let (_, admin) = shop.login(Role::Admin).await;
     let by_hand = format!("/v1/admin/orders/{}/payments", order["id"].as_str().unwrap());
-    let by_hand = post(&by_hand, &json!({ "reference": "Transfer" })).bearer(&admin).header("Idempotency-Key", "m");
+    let by_hand =
+        post(&by_hand, &json!({ "reference": "Transfer" })).bearer(&admin).header("Idempotency-Key", "m");
     assert_eq!(shop.send(by_hand).await.status, 201);
     shop.send(link("l-4")).await.problem(409, "order_state");
     shop.database.finish().await;
@@ -135,7 +145,8 @@ async fn a_status_is_changed_along_the_machine_and_the_timeline_says_why() {
     }
     let cancelled = shop.send(moved("cancelled", "  Called back:\r\nwrong size. ")).await;
     assert_eq!(cancelled.json()["status"], "cancelled", "{}", cancelled.text);
-    let note = post(&format!("/v1/admin/orders/{id}/notes"), &json!({ "text": "Sent a voucher." })).bearer(&admin);
+    let note =
+        post(&format!("/v1/admin/orders/{id}/notes"), &json!({ "text": "Sent a voucher." })).bearer(&admin);
     assert_eq!(shop.send(note).await.status, 201);
 
     let events = shop.send(get(&format!("/v1/admin/orders/{id}/events")).bearer(&admin)).await.json();
@@ -143,7 +154,8 @@ async fn a_status_is_changed_along_the_machine_and_the_timeline_says_why() {
     let kinds: Vec<&str> = events.iter().map(|event| event["kind"].as_str().unwrap()).collect();
     assert_eq!(kinds, ["placed", "cancelled", "stock_released", "status_changed", "note"]);
     let changed = &events[3];
-    let expected = json!({ "from": "pending_payment", "to": "cancelled", "reason": "Called back:\nwrong size." });
+    let expected =
+        json!({ "from": "pending_payment", "to": "cancelled", "reason": "Called back:\nwrong size." });
     assert_eq!(changed["data"], expected);
     assert_eq!(changed["actor"], format!("user:{admin_id}"));
     assert_eq!(changed["request_id"].as_str(), cancelled.header("x-request-id"));
@@ -157,7 +169,8 @@ async fn the_list_and_its_export_take_the_same_filters_and_no_cell_is_a_formula(
     let (_, staff) = shop.login(Role::Support).await;
     let (customer_id, _) = shop.login(Role::Customer).await;
     let mut orders = Vec::new();
-    for (number, name) in ["=HYPERLINK(\"http://x\")", "@SUM(A1)", "Cyd, \"the\" +1"].into_iter().enumerate() {
+    for (number, name) in ["=HYPERLINK(\"http://x\")", "@SUM(A1)", "Cyd, \"the\" +1"].into_iter().enumerate()
+    {
         let mut body = by_phone(variant, 1 + i64::try_from(number).unwrap());
         body["shipping_address"] = address(name);
         if number == 2 {
@@ -170,7 +183,8 @@ async fn the_list_and_its_export_take_the_same_filters_and_no_cell_is_a_formula(
     assert_eq!(shop.send(cancel).await.status, 200);
     let day = "UPDATE commerce.orders SET placed_at = placed_at - interval '1 day' WHERE number = 1001";
     shop.database.conn().await.batch_execute(day).await.unwrap();
-    let today = (chrono::Utc::now() - chrono::Duration::hours(12)).to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+    let today =
+        (chrono::Utc::now() - chrono::Duration::hours(12)).to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
     for (query, expected) in [
         (String::new(), "1001 1002 1003"),
         ("?status=cancelled".into(), "1002"),
@@ -193,10 +207,15 @@ async fn the_list_and_its_export_take_the_same_filters_and_no_cell_is_a_formula(
         let rows: Vec<&str> = file.text.lines().skip(1).map(|line| line.split(',').next().unwrap()).collect();
         assert_eq!(rows.join(" "), expected, "{query}");
         for sort in ["placed_at", "-placed_at", "total", "-total"] {
-            let sorted = format!("/v1/admin/orders{query}{}sort={sort}", if query.is_empty() { "?" } else { "&" });
+            let sorted =
+                format!("/v1/admin/orders{query}{}sort={sort}", if query.is_empty() { "?" } else { "&" });
             let list = shop.send(get(&sorted).bearer(&staff)).await.json();
-            let mut numbers: Vec<&str> =
-                list["data"].as_array().unwrap().iter().map(|order| order["number"].as_str().unwrap()).collect();
+            let mut numbers: Vec<&str> = list["data"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|order| order["number"].as_str().unwrap())
+                .collect();
             // The totals grow with the dates.
             if sort.starts_with('-') {
                 numbers.reverse();

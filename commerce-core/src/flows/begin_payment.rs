@@ -127,10 +127,17 @@ pub async fn begin_payment(
         if orders::find_owned(conn, wish.order_id, wish.owner).await?.is_none() {
             return Err(BeginPaymentError::OrderNotFound);
         }
-        let BeginPayment { order_id, owner: _, provider, amount, capture_method, request, request_key, origin } =
-            wish;
-        let attempt =
-            NewAttempt { order_id, provider, amount, capture_method, request, request_key, origin };
+        let BeginPayment {
+            order_id,
+            owner: _,
+            provider,
+            amount,
+            capture_method,
+            request,
+            request_key,
+            origin,
+        } = wish;
+        let attempt = NewAttempt { order_id, provider, amount, capture_method, request, request_key, origin };
         match begin_attempt(conn, attempt).await? {
             Begun::Now(payment) | Begun::Before(payment) => Ok(payment),
         }

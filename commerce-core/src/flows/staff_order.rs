@@ -131,7 +131,8 @@ pub async fn place_staff_order(
         let wanted = counted_demands(&offers);
 
         let id = OrderId::new();
-        let facts = json!({ "total_minor": total.amount_minor, "currency": shop.currency, "source": "staff" });
+        let facts =
+            json!({ "total_minor": total.amount_minor, "currency": shop.currency, "source": "staff" });
         let after = json!({
             "source": "staff", "customer_id": wish.customer_id, "total_minor": total.amount_minor,
             "currency": shop.currency, "waits_hours": wish.waits.as_secs() / 3600,

@@ -41,8 +41,7 @@ pub async fn begin_staff_payment(
     conn.transaction(async |conn| {
         let StaffPayment { order_id, provider, amount, capture_method, request, request_key, author } = wish;
         let origin = author.origin.clone();
-        let attempt =
-            NewAttempt { order_id, provider, amount, capture_method, request, request_key, origin };
+        let attempt = NewAttempt { order_id, provider, amount, capture_method, request, request_key, origin };
         let payment = match begin_attempt(conn, attempt).await? {
             Begun::Before(payment) => return Ok(payment),
             Begun::Now(payment) => payment,

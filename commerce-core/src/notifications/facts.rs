@@ -6,10 +6,10 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::Serialize;
 
 use crate::address::Address;
-use crate::ids::{OrderId, RefundId, UserId};
+use crate::ids::{OrderId, PaymentId, RefundId, UserId};
 use crate::money::{Currency, Money};
 use crate::orders::{OrderStatus, format_order_number};
-use crate::schema::{order_lines, orders, refunds, shipments, users};
+use crate::schema::{order_lines, orders, payments, refunds, shipments, users};
 use crate::text::single_line;
 
 /// A person, as mails address them.
@@ -213,6 +213,16 @@ pub(super) async fn refund(
         let note = note.as_deref().map(single_line);
         (order_id, RefundFacts { amount, reason, failure_code, note, by_hand })
     }))
+}
+
+/// The page on which the payment is completed, if it still waits for that.
+pub(super) async fn payment_link(conn: &mut AsyncPgConnection, id: PaymentId) -> QueryResult<Option<String>> {
+    let waiting = payments::table.find(id).filter(payments::status.eq("requires_action"));
+    let action: Option<Option<serde_json::Value>> =
+        waiting.select(payments::action).first(conn).await.optional()?;
+    let action = action.flatten().unwrap_or_default();
+    let text = |field| action.get(field).and_then(serde_json::Value::as_str);
+    Ok(text("url").filter(|_| text("type") == Some("redirect")).map(str::to_owned))
 }
 
 /// `21 November 2026, 14:05 UTC`

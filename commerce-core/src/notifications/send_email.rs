@@ -16,7 +16,6 @@ use crate::accounts::{RESET_LINK_TTL, SecretKey, derive_reset_token};
 use crate::db::{self, Pool, PoolError, Retryable, TransactionError};
 use crate::email_address::EmailAddress;
 use crate::ids::{CodeId, EmailId, OrderId, PaymentId, RefundId, UserId};
-use crate::payments;
 use crate::queue::{self, CompleteError, Failure, Job, Lease, LeaseLost};
 use crate::schema::{emails, one_time_codes};
 
@@ -247,7 +246,7 @@ async fn compose(
                 return Ok(None);
             }
             let pay_link = match payment_id {
-                Some(id) => payments::find(conn, id).await?.and_then(|payment| payment.link()),
+                Some(id) => facts::payment_link(conn, id).await?,
                 None => None,
             };
             // A link that is no longer good is not mailed, and the mail with a link tells all that the one without does.

@@ -6,7 +6,7 @@ use commerce_core::orders::{OrderFilter, OrderSort, list};
 use commerce_core::page::Limit;
 use commerce_core::settings::ShopSettings;
 use commerce_core::testing::{TestDatabase, address, email, guest_origin, order_wish};
-use diesel_async::SimpleAsyncConnection as _;
+use diesel_async::{RunQueryDsl as _, SimpleAsyncConnection as _};
 
 use crate::payments::{begin, settle, success};
 
@@ -62,9 +62,24 @@ async fn an_order_is_found_by_number_address_name_sku_and_tracking_number() {
     ] {
         assert_eq!(found(&db, text).await, [id], "{text:?}");
     }
+    // What the program writes is what the database would.
+    #[derive(diesel::QueryableByName)]
+    struct Same {
+        #[diesel(sql_type = diesel::sql_types::Bool)]
+        same: bool,
+    }
+    let same = "SELECT bool_and(s.document = commerce.order_document(
+            concat_ws(' ', o.number, o.email, o.shipping_address ->> 'name', o.billing_address ->> 'name'),
+            coalesce((SELECT array_agg(l.sku) FROM commerce.order_lines l WHERE l.order_id = o.id AND l.sku IS NOT NULL), '{}')
+            || coalesce((SELECT array_agg(p.tracking_number) FROM commerce.shipments p WHERE p.order_id = o.id), '{}'))) AS same
+        FROM commerce.order_search s JOIN commerce.orders o ON o.id = s.order_id";
+    let same: Same = diesel::sql_query(same).get_result(&mut db.conn().await).await.unwrap();
+    assert!(same.same);
     // Both have this name; a number is a whole number; all words must match.
     assert_eq!(found(&db, "lovelace ada").await, [id, second]);
-    for text in [&number.to_string()[..3], "ovelace", "zoe ada@example.com", "---", "' | ''x", "%", "\\", ":*"] {
+    for text in
+        [&number.to_string()[..3], "ovelace", "zoe ada@example.com", "---", "' | ''x", "%", "\\", ":*"]
+    {
         assert!(found(&db, text).await.is_empty(), "{text:?}");
     }
     db.finish().await;

@@ -82,7 +82,10 @@ async fn an_order_by_phone_has_prices_stock_a_timeline_and_a_mail() {
     let told = events(&mut conn, id).await.unwrap();
     let [event] = told.as_slice() else { panic!("{told:?}") };
     assert_eq!((event.kind.as_str(), &event.data["source"]), ("placed", &json!("staff")));
-    assert_eq!((event.actor.as_str(), event.request_id.as_deref()), (staff.to_string().as_str(), Some("a call")));
+    assert_eq!(
+        (event.actor.as_str(), event.request_id.as_deref()),
+        (staff.to_string().as_str(), Some("a call"))
+    );
     let log = audit_log::list(&mut conn, &AuditFilter::default(), Limit::default(), None).await.unwrap();
     assert_eq!(log.data[0].action, "admin_place_order");
     assert_eq!(log.data[0].after.as_ref().unwrap()["total_minor"], 2500);
@@ -255,7 +258,8 @@ async fn a_link_is_begun_once_for_a_request_and_mailed_once() {
     let again = begin_staff_payment(&mut conn, wish.clone()).await.unwrap();
     assert_eq!((first.id, first.amount_minor), (again.id, 1000));
     for _ in 0..2 {
-        let settled = settle_staff_payment(&mut conn, &shop, first.id, page("https://pay/1"), &author()).await;
+        let settled =
+            settle_staff_payment(&mut conn, &shop, first.id, page("https://pay/1"), &author()).await;
         assert_eq!(settled.unwrap().link().as_deref(), Some("https://pay/1"));
     }
     let mails: Vec<serde_json::Value> = emails::table

@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 use commerce_core::accounts::Permission;
 use commerce_core::flows::{
-    self, AdvanceOrderError, Dispatch, MoveOrder, MoveOrderError, NoteOrderError, StaffOrderError, move_order,
-    note_order, place_staff_order,
+    self, AdvanceOrderError, Dispatch, MoveOrder, MoveOrderError, NoteOrderError, StaffOrderError,
+    move_order, note_order, place_staff_order,
 };
 use commerce_core::ids::{OrderId, UserId};
 use commerce_core::orders::{self, EventKind, ListOrdersError, OrderFilter, OrderSort};

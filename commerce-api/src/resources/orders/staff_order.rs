@@ -62,10 +62,8 @@ impl StaffOrderRequest {
         let email = email.map_err(|error| vec![Fault::at("/email", error.to_string())]);
         let expected_total =
             self.expected_total.as_ref().map(|money| money.checked("/expected_total")).transpose()?;
-        let item = |item: &StaffOrderItem| Item {
-            variant_id: VariantId(item.variant_id),
-            quantity: item.quantity,
-        };
+        let item =
+            |item: &StaffOrderItem| Item { variant_id: VariantId(item.variant_id), quantity: item.quantity };
         match (shipping, billing.transpose(), email) {
             (Ok(shipping_address), Ok(billing_address), Ok(email)) => Ok(StaffOrder {
                 customer_id: self.customer_id.map(UserId),
