@@ -109,6 +109,7 @@ use crate::resources::orders::export::OrdersExport;
 use crate::resources::orders::shopper_orders::Orders;
 use crate::resources::payments::captures::Captures;
 use crate::resources::payments::manual_payments::ManualPayments;
+use crate::resources::payments::payment_links::PaymentLinks;
 use crate::resources::payments::refunds::Refunds;
 use crate::resources::payments::shopper_payments::Payments;
 use crate::resources::payments::staff_refunds::StaffRefunds;
@@ -131,7 +132,7 @@ pub type Surface = (
     Orders,
     AdminOrders,
     OrdersExport,
-    (Payments, Captures, Refunds, StaffRefunds, ManualPayments, Webhooks),
+    (Payments, PaymentLinks, Captures, Refunds, StaffRefunds, ManualPayments, Webhooks),
     (Shipments, ContactMessages),
     (AdminUsers, AuditLog, AuditLogFile, Jobs, JobKinds),
 );
@@ -163,6 +164,7 @@ pub fn surface(state: &State) -> Surface {
         OrdersExport(state()),
         (
             Payments(state()),
+            PaymentLinks(state()),
             Captures(state()),
             Refunds(state()),
             StaffRefunds(state()),

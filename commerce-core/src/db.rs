@@ -6,6 +6,8 @@
 
 mod advisory;
 mod connect;
+#[cfg(feature = "testing")]
+mod explain;
 mod json;
 mod like;
 mod pipeline;
@@ -32,6 +34,8 @@ use futures_util::FutureExt as _;
 use connect::Server;
 
 pub(crate) use advisory::{AdvisoryLock, lock as advisory_lock};
+#[cfg(feature = "testing")]
+pub(crate) use explain::Explain;
 pub(crate) use json::Json;
 pub(crate) use like::escape_like;
 pub(crate) use pipeline::Pipeline;

@@ -225,6 +225,13 @@ diesel::table! {
 }
 
 diesel::table! {
+    commerce.order_search (order_id) {
+        order_id -> Uuid,
+        // document tsvector: for SQL only
+    }
+}
+
+diesel::table! {
     commerce.orders (id) {
         id -> Uuid,
         number -> Int8,
@@ -658,6 +665,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     one_time_codes,
     order_events,
     order_lines,
+    order_search,
     orders,
     payments,
     product_categories,

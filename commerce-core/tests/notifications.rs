@@ -12,7 +12,7 @@ use commerce_core::accounts::one_time_code::derive_code;
 use commerce_core::accounts::{SecretKey, derive_reset_token};
 use commerce_core::contact::{self, NewContactMessage};
 use commerce_core::email_address::EmailAddress;
-use commerce_core::ids::{CodeId, EmailId, OrderId, RefundId, UserId};
+use commerce_core::ids::{CodeId, EmailId, OrderId, PaymentId, RefundId, UserId};
 use commerce_core::inventory;
 use commerce_core::jobs::kinds::SendEmail;
 use commerce_core::jobs::{self, Failure, Job, Lease};
@@ -20,6 +20,7 @@ use commerce_core::notifications::{
     self, FolderMailer, MailSettings, Mailer, NewEmail, Recipient, SendEmailError, SendMailError, SentEmail,
     SmtpMailer, Template, enqueue_email,
 };
+use commerce_core::payments::RequiredAction;
 use commerce_core::testing::{ReceivedMail, SmtpBehaviour, SmtpPeer, TestDatabase, email};
 use diesel_async::{AsyncConnection as _, SimpleAsyncConnection as _};
 
@@ -194,6 +195,40 @@ https://shop.example"
     assert!(mail.html.contains("<strong>12845 JPY</strong>"), "{}", mail.html);
     assert_eq!(count(&database, "jobs").await, 0);
     assert_eq!(count(&database, "emails WHERE sent_at IS NOT NULL").await, 1);
+    database.discard().await;
+}
+
+/// Without the link that brings the customer to the provider's page, it is the same mail.
+#[tokio::test]
+async fn a_link_to_pay_is_mailed_in_the_place_of_the_mail_without_one() {
+    let database = database_with(&[ACCOUNT_AND_ORDER]).await;
+    let peer = SmtpPeer::start().await.unwrap();
+    let mailer = SmtpMailer::new(&peer.url()).unwrap();
+    enqueue(&database, NewEmail::about_order(Template::OrderReceived, id(ORDER), &anna())).await;
+    let url = "https://pay.example/s?a=1&b=2".to_owned();
+    let action = serde_json::to_string(&RequiredAction::Redirect { url }).unwrap();
+    for (payment, status) in [(PaymentId::new(), "expired"), (PaymentId::new(), "requires_action")] {
+        let insert = format!(
+            "INSERT INTO commerce.payments (id, order_id, provider, amount_minor, currency, status, action)
+             VALUES ('{payment}', '{ORDER}', 'stripe', 12845, 'JPY', '{status}', '{action}')"
+        );
+        database.conn().await.batch_execute(&insert).await.unwrap();
+        enqueue(&database, NewEmail::with_payment_link(id(ORDER), payment, &anna())).await;
+    }
+    // The mail without a link, and the one whose link is no longer good.
+    assert_eq!(send_next(&database, &mailer).await.unwrap(), SentEmail::Pointless);
+    assert_eq!(send_next(&database, &mailer).await.unwrap(), SentEmail::Pointless);
+    assert_eq!(send_next(&database, &mailer).await.unwrap(), SentEmail::Sent);
+    let [mail]: [ReceivedMail; 1] = peer.mails().try_into().unwrap();
+    assert_eq!(mail.subject(), "We have your order 1001");
+    let link = "we get it ready.\n\nPay here:\nhttps://pay.example/s?a=1&b=2\n\nOrder 1001, placed";
+    assert!(mail.text.contains(link), "{}", mail.text);
+    assert!(mail.html.contains(">Pay now</a>"), "{}", mail.html);
+    // Whoever was told of the order by this mail is told of its end, too.
+    let cancel = "UPDATE commerce.orders SET status = 'cancelled', cancel_reason = 'expired', cancelled_at = commerce.clock()";
+    database.conn().await.batch_execute(cancel).await.unwrap();
+    enqueue(&database, NewEmail::about_order(Template::OrderCancelled, id(ORDER), &anna())).await;
+    assert_eq!(send_next(&database, &mailer).await.unwrap(), SentEmail::Sent);
     database.discard().await;
 }
 

@@ -85,7 +85,8 @@ async fn faults_of_entry(operation: &Operation) -> Vec<String> {
     let creates = ["create_product", "create_category", "import_products", "admin_note_order"].contains(&id)
         || ["create_stock_location", "transfer_stock", "import_stock", "retry_jobs", "cancel_jobs"]
             .contains(&id)
-        || ["admin_refund_payment", "admin_refund_order", "admin_record_payment"].contains(&id);
+        || ["admin_refund_payment", "admin_refund_order", "admin_record_payment"].contains(&id)
+        || ["admin_place_order", "admin_create_payment_link"].contains(&id);
     let deletes = [
         "delete_category",
         "admin_delete_user",

@@ -20,6 +20,7 @@ mod long_tests;
 mod members;
 #[path = "../peers/moto.rs"]
 mod moto;
+mod orders_by_phone;
 mod parcels;
 mod passwords;
 mod permissions;

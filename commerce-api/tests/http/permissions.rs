@@ -160,6 +160,7 @@ const TABLE: &[(&str, May, Leads)] = &[
     ("add_checkpoint", Staff(WRITES_SHIPMENTS), Anywhere),
 
     ("admin_list_orders", Staff(READS_ORDERS), Anywhere),
+    ("admin_place_order", Staff(WRITES_ORDERS), Anywhere),
     ("admin_get_order", Staff(READS_ORDERS), Anywhere),
     ("admin_list_order_events", Staff(READS_ORDERS), Anywhere),
     ("admin_export_orders", Staff(READS_ORDERS), Anywhere),
@@ -169,6 +170,7 @@ const TABLE: &[(&str, May, Leads)] = &[
     ("admin_refund_payment", Staff(ADMINS), Anywhere),
     ("admin_refund_order", Staff(ADMINS), Anywhere),
     ("admin_record_payment", Staff(ADMINS), Anywhere),
+    ("admin_create_payment_link", Staff(WRITES_ORDERS), Anywhere),
     ("admin_list_refunds", Staff(READS_PAYMENTS), Anywhere),
     ("admin_retry_refund", Staff(ADMINS), Anywhere),
     ("admin_settle_refund_by_hand", Staff(ADMINS), Anywhere),

@@ -41,10 +41,13 @@ pub(super) fn is_unpaid() -> SqlLiteral<Bool> {
     sql("orders.status = 'pending_payment'")
 }
 
+/// What `OrderSource::Cart` is in the table. Orders that staff entered for a customer are the shop's own decision.
+const BY_SHOPPER: &str = "cart";
+
 const ORDERS: &str = "count(DISTINCT orders.id)";
 const UNITS: &str = "coalesce(sum(stock_reservations.quantity), 0)::bigint";
 
-/// The orders of this owner that wait for their payment.
+/// The orders that this owner has placed and that wait for their payment.
 pub(crate) async fn open_orders(conn: &AsyncPgConnection, owner: Owner) -> QueryResult<OpenOrders> {
     let held = stock_reservations::table.on(stock_reservations::order_id
         .eq(orders::id.nullable())
@@ -52,6 +55,7 @@ pub(crate) async fn open_orders(conn: &AsyncPgConnection, owner: Owner) -> Query
     let open = orders::table
         .left_join(held)
         .filter(is_unpaid())
+        .filter(orders::source.eq(BY_SHOPPER))
         .filter(orders::placed_at.gt(time_before(AGE_MAX)))
         .select((sql::<BigInt>(ORDERS), sql::<BigInt>(UNITS)));
     match owner {

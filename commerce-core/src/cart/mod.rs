@@ -24,7 +24,7 @@ pub use lock::{CartItem, LockedCart, lock_open, lock_or_open};
 pub(crate) use lock::{close, lock_row};
 pub use merge::merge;
 pub use offer::ItemProblem;
-pub(crate) use offer::{Offer, price_offers};
+pub(crate) use offer::{Offer, offers_of, price_offers};
 pub use owner::{Owner, TokenHash};
 pub use prune::{GUEST_CARTS_KEPT, prune_guest_carts};
 pub use quote::{Quote, QuotedItem, quote};

@@ -4,6 +4,7 @@
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
+use super::Item;
 use crate::ids::{CartId, ProductId, VariantId};
 use crate::inventory::availability::is_for_sale;
 use crate::money::{Currency, Money};
@@ -38,34 +39,62 @@ pub enum ItemProblem {
     OutOfStock,
 }
 
-type Row = (VariantId, ProductId, String, String, Option<String>, i64, i64, Currency, (bool, bool));
+type Row = (VariantId, ProductId, String, String, Option<String>, i64, Currency, (bool, bool));
 
 /// The offers for a cart's items, in the order in which they were added.
 pub(crate) async fn offers(conn: &AsyncPgConnection, cart_id: CartId) -> QueryResult<Vec<Offer>> {
-    let rows: Vec<Row> = cart_items::table
+    let rows: Vec<(i64, Row)> = cart_items::table
         .inner_join(variants::table.inner_join(products::table))
         .filter(cart_items::cart_id.eq(cart_id))
         .order((cart_items::created_at, cart_items::variant_id))
+        .select((
+            cart_items::quantity,
+            (
+                variants::id,
+                products::id,
+                products::title,
+                variants::title,
+                variants::sku,
+                variants::price_minor,
+                variants::currency,
+                (is_for_sale(variants::active, products::status), variants::track_inventory),
+            ),
+        ))
+        .load(&mut { conn })
+        .await?;
+    Ok(rows.into_iter().map(|(quantity, row)| offer(quantity, row)).collect())
+}
+
+/// The offers for these items, in their order. An unknown variant has none.
+pub(crate) async fn offers_of(conn: &AsyncPgConnection, items: &[Item]) -> QueryResult<Vec<Offer>> {
+    let ids: Vec<VariantId> = items.iter().map(|item| item.variant_id).collect();
+    let rows: Vec<Row> = variants::table
+        .inner_join(products::table)
+        .filter(variants::id.eq_any(ids))
         .select((
             variants::id,
             products::id,
             products::title,
             variants::title,
             variants::sku,
-            cart_items::quantity,
             variants::price_minor,
             variants::currency,
             (is_for_sale(variants::active, products::status), variants::track_inventory),
         ))
         .load(&mut { conn })
         .await?;
-    let offer =
-        |(variant_id, product_id, product, variant, sku, quantity, price_minor, currency, flags): Row| {
-            let (title, unit_price) = (line_title(&product, &variant), Money::new(price_minor, currency));
-            let (for_sale, track_inventory) = flags;
-            Offer { variant_id, product_id, title, sku, quantity, unit_price, for_sale, track_inventory }
-        };
-    Ok(rows.into_iter().map(offer).collect())
+    let found = |item: &Item| {
+        let row = rows.iter().find(|row| row.0 == item.variant_id)?;
+        Some(offer(item.quantity, row.clone()))
+    };
+    Ok(items.iter().filter_map(found).collect())
+}
+
+fn offer(quantity: i64, row: Row) -> Offer {
+    let (variant_id, product_id, product, variant, sku, price_minor, currency, flags) = row;
+    let (title, unit_price) = (line_title(&product, &variant), Money::new(price_minor, currency));
+    let (for_sale, track_inventory) = flags;
+    Offer { variant_id, product_id, title, sku, quantity, unit_price, for_sale, track_inventory }
 }
 
 impl Offer {

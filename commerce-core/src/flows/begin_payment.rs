@@ -35,7 +35,26 @@ pub struct BeginPayment {
     pub origin: Origin,
 }
 
-impl BeginPayment {
+/// An attempt at an order, whoever begins it.
+pub(super) struct NewAttempt {
+    pub(super) order_id: OrderId,
+    pub(super) provider: ProviderName,
+    pub(super) amount: Option<Money>,
+    pub(super) capture_method: CaptureMethod,
+    pub(super) request: serde_json::Value,
+    pub(super) request_key: [u8; 32],
+    pub(super) origin: Origin,
+}
+
+/// What became of it.
+pub(super) enum Begun {
+    /// It was written.
+    Now(Payment),
+    /// The same request had written it before.
+    Before(Payment),
+}
+
+impl NewAttempt {
     /// Whether the attempt is the one that this request asks for.
     fn asks_for(&self, payment: &Payment) -> bool {
         let amount = Money::new(payment.amount_minor, payment.currency);
@@ -108,52 +127,74 @@ pub async fn begin_payment(
         if orders::find_owned(conn, wish.order_id, wish.owner).await?.is_none() {
             return Err(BeginPaymentError::OrderNotFound);
         }
-        let order = orders::lock(conn, wish.order_id).await?.ok_or(BeginPaymentError::OrderNotFound)?;
-        if let Some(begun) = payments::find_by_request(conn, &wish.request_key).await? {
-            return if wish.asks_for(&begun) { Ok(begun) } else { Err(BeginPaymentError::RequestReused) };
+        let BeginPayment {
+            order_id,
+            owner: _,
+            provider,
+            amount,
+            capture_method,
+            request,
+            request_key,
+            origin,
+        } = wish;
+        let attempt = NewAttempt { order_id, provider, amount, capture_method, request, request_key, origin };
+        match begin_attempt(conn, attempt).await? {
+            Begun::Now(payment) | Begun::Before(payment) => Ok(payment),
         }
-        if order.status != OrderStatus::PendingPayment {
-            return Err(BeginPaymentError::NotPayable(order.status));
-        }
-        let now = current_time(conn).await?;
-        if order.expires_at.is_some_and(|expires_at| expires_at <= now) {
-            return Err(BeginPaymentError::Expired);
-        }
-        let due = Money::new(order.due_minor(), order.currency);
-        let attempts = payments::list_for_order(conn, order.id).await?;
-        if attempts.len() >= ATTEMPTS_MAX {
-            return Err(BeginPaymentError::TooManyAttempts);
-        }
-        // What is being paid counts as well as what was paid, or two attempts could take the money twice.
-        let open = attempts.iter().filter(|attempt| attempt.status.is_open());
-        let not_under_way = due.amount_minor - open.map(|attempt| attempt.amount_minor).sum::<i64>();
-        let amount = wish.amount.unwrap_or(match not_under_way {
-            1.. => Money { amount_minor: not_under_way, ..due },
-            _ => due,
-        });
-        if amount.currency != due.currency {
-            return Err(BeginPaymentError::CurrencyMismatch { amount, due });
-        }
-        if !(1..=due.amount_minor).contains(&amount.amount_minor) {
-            return Err(BeginPaymentError::AmountOutOfRange { amount, due });
-        }
-        if amount.amount_minor > not_under_way {
-            return Err(BeginPaymentError::UnderWay);
-        }
-        let new_payment = NewPayment {
-            id: PaymentId::new(),
-            order_id: order.id,
-            provider: wish.provider,
-            request: wish.request,
-            amount_minor: amount.amount_minor,
-            currency: amount.currency,
-            capture_method: wish.capture_method,
-            request_key: Some(wish.request_key.to_vec()),
-        };
-        let payment = payments::insert(conn, new_payment).await?;
-        let data = json!({ "payment_id": payment.id, "provider": payment.provider, "amount_minor": payment.amount_minor });
-        orders::record(conn, order.id, EventKind::PaymentStarted, data, &wish.origin).await?;
-        Ok(payment)
     })
     .await
+}
+
+/// Begins the attempt under the order's lock, whoever the order belongs to.
+pub(super) async fn begin_attempt(
+    conn: &mut AsyncPgConnection,
+    wish: NewAttempt,
+) -> Result<Begun, BeginPaymentError> {
+    let order = orders::lock(conn, wish.order_id).await?.ok_or(BeginPaymentError::OrderNotFound)?;
+    if let Some(begun) = payments::find_by_request(conn, &wish.request_key).await? {
+        let same = wish.asks_for(&begun);
+        return if same { Ok(Begun::Before(begun)) } else { Err(BeginPaymentError::RequestReused) };
+    }
+    if order.status != OrderStatus::PendingPayment {
+        return Err(BeginPaymentError::NotPayable(order.status));
+    }
+    let now = current_time(conn).await?;
+    if order.expires_at.is_some_and(|expires_at| expires_at <= now) {
+        return Err(BeginPaymentError::Expired);
+    }
+    let due = Money::new(order.due_minor(), order.currency);
+    let attempts = payments::list_for_order(conn, order.id).await?;
+    if attempts.len() >= ATTEMPTS_MAX {
+        return Err(BeginPaymentError::TooManyAttempts);
+    }
+    // What is being paid counts as well as what was paid, or two attempts could take the money twice.
+    let open = attempts.iter().filter(|attempt| attempt.status.is_open());
+    let not_under_way = due.amount_minor - open.map(|attempt| attempt.amount_minor).sum::<i64>();
+    let amount = wish.amount.unwrap_or(match not_under_way {
+        1.. => Money { amount_minor: not_under_way, ..due },
+        _ => due,
+    });
+    if amount.currency != due.currency {
+        return Err(BeginPaymentError::CurrencyMismatch { amount, due });
+    }
+    if !(1..=due.amount_minor).contains(&amount.amount_minor) {
+        return Err(BeginPaymentError::AmountOutOfRange { amount, due });
+    }
+    if amount.amount_minor > not_under_way {
+        return Err(BeginPaymentError::UnderWay);
+    }
+    let new_payment = NewPayment {
+        id: PaymentId::new(),
+        order_id: order.id,
+        provider: wish.provider,
+        request: wish.request,
+        amount_minor: amount.amount_minor,
+        currency: amount.currency,
+        capture_method: wish.capture_method,
+        request_key: Some(wish.request_key.to_vec()),
+    };
+    let payment = payments::insert(conn, new_payment).await?;
+    let data = json!({ "payment_id": payment.id, "provider": payment.provider, "amount_minor": payment.amount_minor });
+    orders::record(conn, order.id, EventKind::PaymentStarted, data, &wish.origin).await?;
+    Ok(Begun::Now(payment))
 }

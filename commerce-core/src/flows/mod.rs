@@ -45,6 +45,8 @@ mod settle_refund_by_hand;
 mod settle_webhook;
 mod ship_order;
 mod ship_parcel;
+mod staff_order;
+mod staff_payment;
 mod staff_refund;
 mod supersede_attempts;
 mod tell_low_stock;
@@ -97,6 +99,8 @@ pub use settle_refund_by_hand::{SettleRefundByHandError, settle_refund_by_hand};
 pub use settle_webhook::{SettleWebhookError, settle_webhook};
 pub use ship_order::{AdvanceOrderError, Dispatch, deliver_order, process_order, ship_order};
 pub use ship_parcel::Sighting;
+pub use staff_order::{STAFF_ORDER_WAITS_MAX, StaffOrder, StaffOrderError, place_staff_order};
+pub use staff_payment::{StaffPayment, begin_staff_payment, settle_staff_payment};
 pub use staff_refund::{
     RefundAmount, RefundOf, RefundedLine, StaffRefund, StaffRefundError, refund_by_staff,
 };

@@ -2,6 +2,7 @@
 
 use diesel::result::Error as QueryError;
 use diesel_async::{AsyncConnection, AsyncPgConnection};
+use serde_json::json;
 
 use super::cancel_order::{CancelOrderError, cancel_order};
 use super::capture_payment::CapturePaymentError;
@@ -10,7 +11,8 @@ use crate::accounts::{Permission, Role};
 use crate::audit_log::{self, Author, Subject};
 use crate::db::Retryable;
 use crate::ids::OrderId;
-use crate::orders::{self, CancelledBy, Order};
+use crate::orders::{self, CancelledBy, EventKind, Order};
+use crate::text::free_text;
 
 /// A step that staff take.
 #[derive(Debug, Clone)]
@@ -43,6 +45,8 @@ pub struct MoveOrder {
     pub order_id: OrderId,
     /// The step.
     pub step: OrderStep,
+    /// Why, for colleagues.
+    pub reason: Option<String>,
     /// The order's version that the caller saw. Another version is refused. `None` accepts any.
     pub expected_version: Option<i32>,
     /// The caller's role. It must be one that may change orders.
@@ -89,10 +93,11 @@ impl Retryable for MoveOrderError {
     }
 }
 
-/// Takes the step and records it in the audit log. The order stays locked from the checks to the step, so
+/// Takes the step and records it in the audit log. A reason is recorded in the timeline. The order stays locked from the checks to the step, so
 /// what was checked remains true.
 pub async fn move_order(conn: &mut AsyncPgConnection, wish: MoveOrder) -> Result<Order, MoveOrderError> {
-    let MoveOrder { order_id, step, expected_version, role, author } = wish;
+    let MoveOrder { order_id, step, reason, expected_version, role, author } = wish;
+    let reason = reason.map(|text| free_text(&text)).filter(|text| !text.is_empty());
     conn.transaction(async |conn| {
         let order = orders::lock(conn, order_id).await?.ok_or(MoveOrderError::NotFound)?;
         if let Some(permission) = step.permission(&order)
@@ -103,6 +108,7 @@ pub async fn move_order(conn: &mut AsyncPgConnection, wish: MoveOrder) -> Result
         if expected_version.is_some_and(|expected| expected != order.version) {
             return Err(MoveOrderError::VersionMismatch);
         }
+        let from = order.status;
         let before = audit_log::snapshot(conn, Subject::Order(order_id)).await?;
         let origin = &author.origin;
         let order = match &step {
@@ -111,6 +117,10 @@ pub async fn move_order(conn: &mut AsyncPgConnection, wish: MoveOrder) -> Result
             OrderStep::Deliver => deliver_order(conn, order_id, origin).await?,
             OrderStep::Cancel => cancel_order(conn, order_id, CancelledBy::Admin, origin).await?,
         };
+        if let Some(reason) = reason {
+            let data = json!({ "from": from, "to": order.status, "reason": reason });
+            orders::record(conn, order_id, EventKind::StatusChanged, data, origin).await?;
+        }
         audit_log::record(conn, &author, "admin_move_order", Subject::Order(order_id), before).await?;
         Ok(order)
     })

@@ -1,5 +1,6 @@
 //! Turns a cart into an order and reserves stock for all of it, or does nothing.
 
+use diesel::QueryResult;
 use diesel::result::Error as QueryError;
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 use futures_util::TryFutureExt as _;
@@ -15,7 +16,7 @@ use crate::inventory::{self, Demand, LockedStock, ReservationStatus, ReserveErro
 use crate::money::{Currency, Money};
 use crate::notifications::{NewEmail, Recipient, Template, enqueue_email, enqueue_email_after};
 use crate::orders::{
-    self, Address, EventKind, NewLine, NewOrder, NewOrderSource, Order, OrderLine, OrderStatus,
+    self, Address, EventKind, NewLine, NewOrder, NewOrderSource, Order, OrderLine, OrderStatus, Words,
 };
 use crate::pricing::{Priced, PricedLine, PricingError, Totals};
 use crate::request::Origin;
@@ -166,38 +167,74 @@ async fn write_order(
         open.check_order(shop, wanted.iter().map(|demand| demand.quantity).sum())?;
     }
 
-    let (new_order, new_lines) = (new_order(wish, &cart, shop, priced.totals), new_lines(&offers, &priced));
-    let id = new_order.id;
-    let facts = json!({ "total_minor": priced.totals.total_minor, "currency": shop.currency });
+    let draft = Draft {
+        order: new_order(wish, &cart, shop, priced.totals),
+        lines: new_lines(&offers, &priced),
+        wanted: &wanted,
+        facts: json!({ "total_minor": priced.totals.total_minor, "currency": shop.currency }),
+        recipient: &wish.recipient,
+        cart: Some(&cart),
+        origin: &wish.origin,
+    };
+    let (placed, stock) = draft.write(conn, shop).await?;
+    let (order_id, paid) = (placed.order.id, placed.order.status == OrderStatus::Paid);
+    Ok((placed, Unreserved { order_id, paid, cart, wanted, stock }))
+}
 
-    // All of this is one round trip: first the order, and last the lock that others may be waiting for.
-    let conn = &*conn;
-    let order = orders::insert(conn, new_order);
-    let mut rest = Pipeline::new();
-    for (position, line) in (0..).zip(&new_lines) {
-        rest.add(orders::insert_line(conn, id, position, line));
-    }
-    rest.add(orders::record(conn, id, EventKind::Placed, facts, &wish.origin));
-    if priced.totals.total_minor == 0 {
-        // There is nothing to pay, so the order is confirmed at once.
-        rest.add(orders::record(conn, id, EventKind::Paid, json!({ "paid_minor": 0 }), &wish.origin));
-        rest.add(enqueue_email(conn, NewEmail::about_order(Template::OrderConfirmed, id, &wish.email)));
-    } else {
-        let mail = NewEmail::about_new_order(id, &wish.email, &wish.recipient);
-        rest.add(enqueue_email_after(conn, shop.order_mail_delay, mail));
-    }
-    rest.add(cart::close(conn, &cart, CartStatus::Ordered));
-    let stock = inventory::lock(conn, wanted.iter().map(|demand| demand.variant_id));
-    let (order, (), stock) = try_join3(order, rest.run(), stock).await?;
+/// An order that is about to be written.
+pub(super) struct Draft<'a> {
+    pub(super) order: NewOrder,
+    pub(super) lines: Vec<NewLine>,
+    /// What is reserved for it afterwards.
+    pub(super) wanted: &'a [Demand],
+    /// What the timeline tells of its placing.
+    pub(super) facts: serde_json::Value,
+    /// Whether the customer has proven the address.
+    pub(super) recipient: &'a Recipient,
+    /// The cart that becomes the order.
+    pub(super) cart: Option<&'a LockedCart>,
+    pub(super) origin: &'a Origin,
+}
 
-    let lines = new_lines.into_iter().map(|line| line.written(id)).collect();
-    let paid = order.status == OrderStatus::Paid;
-    let unreserved = Unreserved { order_id: id, paid, cart, wanted, stock };
-    Ok((PlacedOrder { order, lines }, unreserved))
+impl Draft<'_> {
+    /// Writes the order and all that belongs to it, and locks the stock for it. All of this is one round trip: first the
+    /// order, and last the lock that others may be waiting for.
+    pub(super) async fn write(
+        self,
+        conn: &AsyncPgConnection,
+        shop: &ShopSettings,
+    ) -> QueryResult<(PlacedOrder, LockedStock)> {
+        let Self { order, lines, wanted, facts, recipient, cart, origin } = self;
+        let (id, email, total_minor) = (order.id, order.email.clone(), order.totals.total_minor);
+        let words = Words::of(&order, &lines);
+
+        let order = orders::insert(conn, order);
+        let mut rest = Pipeline::new();
+        for (position, line) in (0..).zip(&lines) {
+            rest.add(orders::insert_line(conn, id, position, line));
+        }
+        rest.add(words.insert(conn));
+        rest.add(orders::record(conn, id, EventKind::Placed, facts, origin));
+        if total_minor == 0 {
+            // There is nothing to pay, so the order is confirmed at once.
+            rest.add(orders::record(conn, id, EventKind::Paid, json!({ "paid_minor": 0 }), origin));
+            rest.add(enqueue_email(conn, NewEmail::about_order(Template::OrderConfirmed, id, &email)));
+        } else {
+            let mail = NewEmail::about_new_order(id, &email, recipient);
+            rest.add(enqueue_email_after(conn, shop.order_mail_delay, mail));
+        }
+        if let Some(cart) = cart {
+            rest.add(cart::close(conn, cart, CartStatus::Ordered));
+        }
+        let stock = inventory::lock(conn, wanted.iter().map(|demand| demand.variant_id));
+        let (order, (), stock) = try_join3(order, rest.run(), stock).await?;
+        let lines = lines.into_iter().map(|line| line.written(id)).collect();
+        Ok((PlacedOrder { order, lines }, stock))
+    }
 }
 
 /// Refuses items that the shop does not sell, or not in its currency.
-fn check_offers(offers: &[Offer], currency: Currency) -> Result<(), PlaceOrderError> {
+pub(super) fn check_offers(offers: &[Offer], currency: Currency) -> Result<(), PlaceOrderError> {
     let refused = |problem| offers.iter().filter(move |offer| offer.refusal(currency) == Some(problem));
     if let Some(&Offer { variant_id, unit_price, .. }) = refused(ItemProblem::CurrencyMismatch).next() {
         return Err(PlaceOrderError::CurrencyMismatch { variant_id, currency: unit_price.currency });
@@ -206,7 +243,7 @@ fn check_offers(offers: &[Offer], currency: Currency) -> Result<(), PlaceOrderEr
     if not_for_sale.is_empty() { Ok(()) } else { Err(PlaceOrderError::NotForSale(not_for_sale)) }
 }
 
-fn new_lines(offers: &[Offer], priced: &Priced) -> Vec<NewLine> {
+pub(super) fn new_lines(offers: &[Offer], priced: &Priced) -> Vec<NewLine> {
     let line = |(offer, priced): (&Offer, &PricedLine)| NewLine {
         id: OrderLineId::new(),
         variant_id: offer.variant_id,
@@ -221,12 +258,12 @@ fn new_lines(offers: &[Offer], priced: &Priced) -> Vec<NewLine> {
 }
 
 /// What must be reserved. Units of the other variants are not counted.
-fn counted_demands(offers: &[Offer]) -> Vec<Demand> {
+pub(super) fn counted_demands(offers: &[Offer]) -> Vec<Demand> {
     let demand = |&Offer { variant_id, quantity, .. }: &Offer| Demand { variant_id, quantity };
     offers.iter().filter(|offer| offer.track_inventory).map(demand).collect()
 }
 
-fn check_total(actual: Money, expected: Option<Money>) -> Result<(), PlaceOrderError> {
+pub(super) fn check_total(actual: Money, expected: Option<Money>) -> Result<(), PlaceOrderError> {
     match expected {
         Some(expected) if expected != actual => Err(PlaceOrderError::PriceChanged { expected, actual }),
         _ => Ok(()),
@@ -244,6 +281,12 @@ fn new_order(wish: &PlaceOrder, cart: &LockedCart, shop: &ShopSettings, totals: 
         billing_address: wish.billing_address.clone(),
         ttl: shop.order_ttl,
     }
+}
+
+/// What the stock of a new order is reserved for.
+pub(super) fn reserved_for(id: OrderId, paid: bool) -> ReservedFor {
+    let status = if paid { ReservationStatus::Committed } else { ReservationStatus::Held };
+    ReservedFor::Order { id, status }
 }
 
 /// An order that is written. Its stock is locked but not yet reserved.
@@ -269,8 +312,7 @@ impl Unreserved {
             // reservation.
             inventory::release_cart_holds(conn, &mut self.stock, self.cart.id(), origin).await?;
         }
-        let status = if self.paid { ReservationStatus::Committed } else { ReservationStatus::Held };
-        let reserved_for = ReservedFor::Order { id: self.order_id, status };
+        let reserved_for = reserved_for(self.order_id, self.paid);
         inventory::reserve(conn, &mut self.stock, &self.wanted, reserved_for, origin).await
     }
 }

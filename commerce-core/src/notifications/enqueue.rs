@@ -12,7 +12,9 @@ use super::dedupe::{once_each, once_for};
 use super::{Recipient, SendEmail, Template};
 use crate::db::Prepared;
 use crate::email_address::EmailAddress;
-use crate::ids::{CodeId, ContactMessageId, EmailId, OrderId, RefundId, ShipmentId, UserId, VariantId};
+use crate::ids::{
+    CodeId, ContactMessageId, EmailId, OrderId, PaymentId, RefundId, ShipmentId, UserId, VariantId,
+};
 use crate::queue;
 use crate::schema::emails;
 
@@ -67,6 +69,12 @@ impl NewEmail {
     ) -> Self {
         let data = json!({ "order_id": order_id, "shipment_id": shipment_id });
         Self::new(template, shipment_id, recipient, data)
+    }
+
+    /// The mail that tells of an order and brings a link to pay it.
+    pub fn with_payment_link(order_id: OrderId, payment_id: PaymentId, to: &EmailAddress) -> Self {
+        let data = json!({ "order_id": order_id, "payment_id": payment_id });
+        Self::new(Template::OrderReceived, payment_id, to, data)
     }
 
     /// A mail about a refund.

@@ -7,11 +7,13 @@ use serde::Serialize;
 
 use crate::address::Address;
 use crate::email_address::EmailAddress;
-use crate::ids::{ContactMessageId, OrderId, OrderLineId, RefundId, ShipmentId, UserId};
+use crate::ids::{ContactMessageId, OrderId, OrderLineId, PaymentId, RefundId, ShipmentId, UserId};
 use crate::inventory::LowStock;
 use crate::money::{Currency, Money};
 use crate::orders::{OrderStatus, format_order_number};
-use crate::schema::{contact_messages, order_lines, orders, refunds, shipment_lines, shipments, users};
+use crate::schema::{
+    contact_messages, order_lines, orders, payments, refunds, shipment_lines, shipments, users,
+};
 use crate::settings::Carriers;
 use crate::text::single_line;
 
@@ -278,6 +280,16 @@ pub(super) async fn refund(
         let note = note.as_deref().map(single_line);
         (order_id, RefundFacts { amount, reason, failure_code, note, by_hand })
     }))
+}
+
+/// The page on which the payment is completed, if it still waits for that.
+pub(super) async fn payment_link(conn: &mut AsyncPgConnection, id: PaymentId) -> QueryResult<Option<String>> {
+    let waiting = payments::table.find(id).filter(payments::status.eq("requires_action"));
+    let action: Option<Option<serde_json::Value>> =
+        waiting.select(payments::action).first(conn).await.optional()?;
+    let action = action.flatten().unwrap_or_default();
+    let text = |field| action.get(field).and_then(serde_json::Value::as_str);
+    Ok(text("url").filter(|_| text("type") == Some("redirect")).map(str::to_owned))
 }
 
 /// `21 November 2026, 14:05 UTC`

@@ -13,10 +13,10 @@ use super::dedupe::once_for;
 use sha2::{Digest as _, Sha256};
 
 use crate::email_address::EmailAddress;
-use crate::ids::{EmailId, OrderId};
+use crate::ids::{EmailId, OrderId, PaymentId};
 use crate::orders::OrderStatus;
 use crate::rate_limit::{self, Policy};
-use crate::schema::{emails, orders};
+use crate::schema::{emails, orders, payments};
 
 /// Mails about unpaid orders to one address that nobody has proven, in a day.
 const TO_ADDRESS: Policy = Policy::new("order-mail-recipient", 5, 24 * 60);
@@ -83,10 +83,23 @@ pub(super) async fn is_pointless(
     }
 }
 
-/// Whether the mail that tells of the new order was sent.
+/// Whether a mail that tells of the new order was sent.
 async fn was_told(conn: &mut AsyncPgConnection, id: OrderId) -> QueryResult<bool> {
-    let told = emails::table
-        .filter(emails::dedupe_key.eq(once_for(Template::OrderReceived, id)))
-        .filter(emails::sent_at.is_not_null());
+    let mut keys = keys_of_links(conn, id).await?;
+    keys.push(once_for(Template::OrderReceived, id));
+    let told = emails::table.filter(emails::dedupe_key.eq_any(keys)).filter(emails::sent_at.is_not_null());
     diesel::select(diesel::dsl::exists(told)).get_result(conn).await
+}
+
+/// Whether there is a mail that tells of the new order and has a link to pay it.
+pub(super) async fn has_link(conn: &mut AsyncPgConnection, id: OrderId) -> QueryResult<bool> {
+    let keys = keys_of_links(conn, id).await?;
+    let with_link = emails::table.filter(emails::dedupe_key.eq_any(keys));
+    diesel::select(diesel::dsl::exists(with_link)).get_result(conn).await
+}
+
+async fn keys_of_links(conn: &mut AsyncPgConnection, id: OrderId) -> QueryResult<Vec<String>> {
+    let ids = payments::table.filter(payments::order_id.eq(id)).select(payments::id);
+    let ids: Vec<PaymentId> = ids.load(conn).await?;
+    Ok(ids.into_iter().map(|id| once_for(Template::OrderReceived, id)).collect())
 }

@@ -15,7 +15,9 @@ use crate::accounts::one_time_code::{CODE_TTL, GUESSES_MAX, derive_code};
 use crate::accounts::{RESET_LINK_TTL, SecretKey, derive_reset_token};
 use crate::db::{self, Pool, PoolError, Retryable};
 use crate::email_address::EmailAddress;
-use crate::ids::{CodeId, ContactMessageId, EmailId, OrderId, RefundId, ShipmentId, UserId, VariantId};
+use crate::ids::{
+    CodeId, ContactMessageId, EmailId, OrderId, PaymentId, RefundId, ShipmentId, UserId, VariantId,
+};
 use crate::inventory;
 use crate::queue::{self, Failure, Job, Lease, LeaseLost};
 use crate::schema::{emails, one_time_codes};
@@ -236,12 +238,23 @@ async fn compose(
         | Template::OrderAuthorized
         | Template::OrderConfirmed
         | Template::OrderCancelled => {
-            let OfOrder { order_id } = parsed(data)?;
+            let OfOrder { order_id, payment_id } = parsed(data)?;
             let Some(order) = facts::order(conn, order_id).await? else { return Ok(None) };
             if order_mails::is_pointless(conn, template, order_id).await? {
                 return Ok(None);
             }
-            context! { shop, order }
+            let pay_link = match payment_id {
+                Some(id) => facts::payment_link(conn, id).await?,
+                None => None,
+            };
+            // A link that is no longer good is not mailed, and the mail with a link tells all that the one without does.
+            let is_first = template == Template::OrderReceived && payment_id.is_none();
+            if payment_id.is_some() && pay_link.is_none()
+                || is_first && order_mails::has_link(conn, order_id).await?
+            {
+                return Ok(None);
+            }
+            context! { shop, order, pay_link }
         }
         Template::LatePaymentAlert => {
             let OfLatePayment { order_id, by_hand } = parsed(data)?;
@@ -315,6 +328,7 @@ struct OfUser {
 #[derive(Deserialize)]
 struct OfOrder {
     order_id: OrderId,
+    payment_id: Option<PaymentId>,
 }
 
 /// Mails that were written before parcels had mails of their own name the order alone.

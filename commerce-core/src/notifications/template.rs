@@ -29,7 +29,7 @@ text_enum! {
         EmailChangeRequested = "email_change_requested",
         /// `user_id`, to the old address: the account is under another one now.
         EmailChanged = "email_changed",
-        /// `order_id`: placed, and waits for payment.
+        /// `order_id`: placed, and waits for payment. With `payment_id`, it has the link to pay.
         OrderReceived = "order_received",
         /// `order_id`: a provider holds the money, which is taken later.
         OrderAuthorized = "order_authorized",

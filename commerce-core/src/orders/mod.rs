@@ -8,6 +8,7 @@ mod list;
 mod lock;
 mod number;
 mod order;
+mod search;
 mod status;
 mod timeline;
 
@@ -16,12 +17,15 @@ pub use cancellation::CancelledBy;
 pub(crate) use cancellation::permission_to_cancel;
 pub use fulfillment::{FulfilledUnits, derive_fulfillment_status};
 pub use line_costs::line_costs;
+#[cfg(feature = "testing")]
+pub use list::explain_list;
 pub use list::{ListOrdersError, OrderFilter, OrderSort, list};
 pub(crate) use lock::{CancelledUnits, Received, cancel_units, count_shipped, recount, update};
 pub use lock::{LockedOrder, lock};
 pub use number::{format_order_number, parse_order_number};
 pub use order::{NewLine, NewOrder, NewOrderSource, Order, OrderLine, find, find_owned, lines};
 pub(crate) use order::{ids_owned, insert, insert_line};
+pub(crate) use search::Words;
 pub use status::{
     CancelReason, FulfillmentStatus, OrderSource, OrderStatus, PaymentStatus, Sums, TransitionError,
     derive_payment_status,

@@ -73,6 +73,8 @@ text_enum! {
         RefundPaidByHand = "refund_paid_by_hand",
         /// The provider reports that a refund succeeded that the shop had given up and replaced.
         RefundMismatch = "refund_mismatch",
+        /// Staff changed the status, and said why.
+        StatusChanged = "status_changed",
         /// Staff wrote a note.
         Note = "note",
     }

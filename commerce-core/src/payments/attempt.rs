@@ -108,6 +108,15 @@ pub struct Payment {
 }
 
 impl Payment {
+    /// The page on which the shopper must act, if there is one.
+    pub fn link(&self) -> Option<String> {
+        let action = self.action.clone().filter(|_| self.status == AttemptStatus::RequiresAction)?;
+        match serde_json::from_value(action) {
+            Ok(RequiredAction::Redirect { url }) => Some(url),
+            Ok(RequiredAction::Client { .. }) | Err(_) => None,
+        }
+    }
+
     /// Whether a person received the money, so that a person must also pay it back.
     pub fn is_manual(&self) -> bool {
         self.provider == ProviderName::MANUAL

@@ -189,7 +189,7 @@ async fn insert_staff_order(
     }
     let input = PriceInput::of_goods(inputs);
     let priced = price(&input).expect("the prices of a test can be counted");
-    let order = NewOrder {
+    let order_data = NewOrder {
         id: OrderId::new(),
         source: NewOrderSource::Staff { owner },
         email: email("ada@example.com"),
@@ -199,7 +199,9 @@ async fn insert_staff_order(
         billing_address: None,
         ttl: shop.order_ttl,
     };
-    let order = orders::insert(conn, order).await?;
+    let order = orders::insert(conn, order_data.clone()).await?;
+    // As the flow does, after the order.
+    orders::Words::of(&order_data, &[]).insert(conn).await?;
     for ((position, (variant_id, quantity)), (input, line)) in
         (0..).zip(wanted).zip(input.lines.iter().zip(&priced.lines))
     {

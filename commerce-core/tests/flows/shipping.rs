@@ -81,6 +81,7 @@ async fn staff_take_the_steps_that_their_role_allows_and_each_is_in_the_audit_lo
     let wish = |step: OrderStep, role: Role| MoveOrder {
         order_id: id,
         step,
+        reason: None,
         expected_version: None,
         author: author(role),
         role,

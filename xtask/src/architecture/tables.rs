@@ -43,7 +43,7 @@ const OWNERS: [(&str, &[&str]); 14] = [
     ("contact", &["contact_messages"]),
     ("search", &["product_search", "search_words", "search_indexes", "search_changes"]),
     ("cart", &["carts", "cart_items"]),
-    ("orders", &["orders", "order_lines", "order_events"]),
+    ("orders", &["orders", "order_lines", "order_events", "order_search"]),
     ("payments", &["payments", "refunds", "refund_lines", "inbound_webhooks"]),
     ("shipments", &["shipments", "shipment_lines", "shipment_checkpoints"]),
     ("notifications", &["emails"]),

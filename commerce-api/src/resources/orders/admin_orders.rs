@@ -3,7 +3,8 @@
 use chrono::{DateTime, Utc};
 use commerce_core::accounts::Permission;
 use commerce_core::flows::{
-    self, AdvanceOrderError, Dispatch, MoveOrder, MoveOrderError, NoteOrderError, move_order, note_order,
+    self, AdvanceOrderError, Dispatch, MoveOrder, MoveOrderError, NoteOrderError, StaffOrderError,
+    move_order, note_order, place_staff_order,
 };
 use commerce_core::ids::{OrderId, UserId};
 use commerce_core::orders::{self, EventKind, ListOrdersError, OrderFilter, OrderSort};
@@ -18,7 +19,7 @@ use uuid::Uuid;
 use crate::http::answer::{Created, List, Okay, twenty};
 use crate::http::auth::{Can, OrdersRead, OrdersWrite, permission_denied};
 use crate::http::body::Body;
-use crate::http::idempotency_key::IdempotencyKey;
+use crate::http::idempotency_key::{IdempotencyKey, RequiredIdempotencyKey};
 use crate::http::if_match::IfMatch;
 use crate::http::problem::{Code, Fault, Missing, Problem, Refusal, Refused};
 use crate::http::state::State;
@@ -26,6 +27,7 @@ use crate::http::tag::Tag;
 use crate::resources::orders::shopper_orders::{
     CancelReason, FulfillmentStatus, Order, OrderPaymentStatus, OrderSorting, OrderStatus, with_lines,
 };
+use crate::resources::orders::staff_order::StaffOrderRequest;
 
 pub struct AdminOrders(pub State);
 
@@ -53,7 +55,8 @@ impl AdminOrders {
         total_min: Query<Option<i64>>,
         /// In minor units
         total_max: Query<Option<i64>>,
-        /// An order number, or part of an e-mail address
+        /// The number of the order, or the beginnings of words of its e-mail address, names, SKUs and tracking numbers.
+        /// All words must match.
         #[oai(validator(max_length = 254))]
         q: Query<Option<String>>,
         /// Newest first by default
@@ -82,6 +85,30 @@ impl AdminOrders {
         Ok(Okay::page(with_lines(&mut conn, page).await?))
     }
 
+    /// Place an order for a customer
+    ///
+    /// For an order by phone, for example. The prices are those of the shop as they are. Stock is reserved for all of the
+    /// order until `expires_at`, or nothing is done. No limit for shoppers applies.
+    ///
+    /// A mail tells the customer of an order that is not paid within a minute. The customer pays by a link
+    /// (`POST /admin/orders/{id}/payment-link`), or with an account like any order; money that comes in another way is
+    /// recorded by `POST /admin/orders/{id}/payments`.
+    #[oai(path = "/admin/orders", method = "post", operation_id = "admin_place_order")]
+    async fn place(
+        &self,
+        staff: Can<OrdersWrite>,
+        #[oai(name = "Idempotency-Key")] key: RequiredIdempotencyKey,
+        body: Body<StaffOrderRequest>,
+    ) -> Result<Created<Order>, Refused<StaffOrderError>> {
+        let request = key.request(&staff, body.raw());
+        let (wish, shop) = (body.value.wish(staff.author())?, self.0.shop.clone());
+        let effect = async move |conn: &mut AsyncPgConnection| {
+            let placed = place_staff_order(conn, &shop, wish.clone()).await?;
+            Ok::<_, StaffOrderError>(Order::reply(placed.order, placed.lines))
+        };
+        self.0.write("place_staff_order", Some(request), effect).await
+    }
+
     /// Get an order
     #[oai(path = "/admin/orders/:id", method = "get", operation_id = "admin_get_order")]
     async fn get(&self, staff: Can<OrdersRead>, id: Path<Uuid>) -> Result<Okay<Order>, Refused<Missing>> {
@@ -100,6 +127,8 @@ impl AdminOrders {
     /// - `delivered`: all parcels that are under way have arrived.
     /// - `cancelled`: the stock is released, and what was paid is refunded.
     ///
+    /// Other steps than those of the machine are refused. A `reason` appears in the timeline.
+    ///
     /// `shipped` and `delivered` also need the permission `shipments.write`. `cancelled` also needs
     /// `payments.refund` if money has come in for the order.
     #[oai(path = "/admin/orders/:id/status", method = "patch", operation_id = "admin_move_order")]
@@ -112,6 +141,7 @@ impl AdminOrders {
     ) -> Result<Okay<Order>, Refused<MoveOrderError>> {
         let wish = MoveOrder {
             order_id: OrderId(id.0),
+            reason: body.value.reason.clone(),
             step: body.value.step(),
             expected_version: expected.version(),
             role: staff.staff.role,
@@ -243,6 +273,9 @@ pub struct MoveOrderRequest {
     /// The tracking number of the parcel with the rest. Only with `shipped`. A number of the shop's own by default.
     #[oai(validator(min_length = 1, max_length = 100))]
     pub tracking_number: Option<String>,
+    /// Why, for colleagues. It appears in the timeline.
+    #[oai(validator(min_length = 1, max_length = 500))]
+    pub reason: Option<String>,
 }
 
 impl MoveOrderRequest {
@@ -265,6 +298,7 @@ impl Example for MoveOrderRequest {
             status: OrderStep::Shipped,
             carrier: Some("DHL".to_owned()),
             tracking_number: Some("00340434161094042557".to_owned()),
+            reason: None,
         }
     }
 }

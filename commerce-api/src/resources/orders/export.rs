@@ -1,19 +1,23 @@
 //! `/admin/orders/export`: orders as a CSV file, which is sent while the orders are read.
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use commerce_core::ids::UserId;
 use commerce_core::money::Money;
 use commerce_core::orders::{self, ListOrdersError, Order, OrderFilter, OrderSort, format_order_number};
 use commerce_core::page::Limit;
 use commerce_core::spreadsheet::BYTE_ORDER_MARK;
 use poem_openapi::OpenApi;
 use poem_openapi::param::Query;
+use uuid::Uuid;
 
 use crate::http::auth::{Can, OrdersRead};
 use crate::http::csv_file::{Chunks, CsvFile, quoted};
 use crate::http::problem::Problem;
 use crate::http::state::State;
 use crate::http::tag::Tag;
-use crate::resources::orders::shopper_orders::{OrderPaymentStatus, OrderStatus};
+use crate::resources::orders::shopper_orders::{
+    CancelReason, FulfillmentStatus, OrderPaymentStatus, OrderStatus,
+};
 
 pub struct OrdersExport(pub State);
 
@@ -21,26 +25,48 @@ pub struct OrdersExport(pub State);
 impl OrdersExport {
     /// Export orders to CSV
     ///
-    /// The file has one row for each order, oldest first. Amounts are decimals in the order's currency.
+    /// The file has one row for each order that the filters let through, oldest first. Amounts are decimals in the order's
+    /// currency.
     #[oai(path = "/admin/orders/export", method = "get", operation_id = "admin_export_orders")]
+    #[allow(clippy::too_many_arguments)]
     async fn export(
         &self,
         staff: Can<OrdersRead>,
         status: Query<Option<OrderStatus>>,
         payment_status: Query<Option<OrderPaymentStatus>>,
+        fulfillment_status: Query<Option<FulfillmentStatus>>,
+        cancel_reason: Query<Option<CancelReason>>,
+        /// Whether a cancellation released stock
+        stock_released: Query<Option<bool>>,
+        /// Id of the customer
+        user_id: Query<Option<Uuid>>,
         /// Only orders placed at this time or later
         placed_from: Query<Option<DateTime<Utc>>>,
         /// Only orders placed before this time
         placed_before: Query<Option<DateTime<Utc>>>,
+        /// In minor units
+        total_min: Query<Option<i64>>,
+        /// In minor units
+        total_max: Query<Option<i64>>,
+        /// The number of the order, or the beginnings of words of its e-mail address, names, SKUs and tracking numbers.
+        /// All words must match.
+        #[oai(validator(max_length = 254))]
+        q: Query<Option<String>>,
         /// Begin the file with a byte order mark, so that Excel reads it as UTF-8
         bom: Query<Option<bool>>,
     ) -> Result<CsvFile, Problem> {
         let filter = OrderFilter {
+            user_id: user_id.0.map(UserId),
             status: status.0.map(Into::into),
             payment_status: payment_status.0.map(Into::into),
+            fulfillment_status: fulfillment_status.0.map(Into::into),
+            cancel_reason: cancel_reason.0.map(Into::into),
+            stock_released: stock_released.0,
             placed_from: placed_from.0,
             placed_before: placed_before.0,
-            ..Default::default()
+            total_min_minor: total_min.0,
+            total_max_minor: total_max.0,
+            text: q.0.filter(|text| !text.trim().is_empty()),
         };
         // If the database cannot be reached, the answer is an error status, not a file that breaks off.
         staff.note_read(&mut *self.0.conn().await?).await?;
@@ -56,7 +82,7 @@ impl OrdersExport {
 }
 
 const HEADINGS: &str = "number,id,status,payment_status,fulfillment_status,email,currency,total,paid,refunded,\
-                        placed_at,paid_at,cancelled_at,cancel_reason,cancelled\r\n";
+                        placed_at,paid_at,cancelled_at,cancel_reason,cancelled,source,name\r\n";
 
 /// Writes page after page, as fast as the client takes them.
 async fn write_pages(state: &State, filter: &OrderFilter, chunks: &Chunks) -> anyhow::Result<()> {
@@ -108,6 +134,8 @@ fn row(order: &Order) -> String {
         time(order.cancelled_at),
         order.cancel_reason.map(|reason| reason.to_string()).unwrap_or_default(),
         amount(order.cancelled_minor),
+        order.source.to_string(),
+        quoted(&order.shipping_address.name),
     ];
     fields.join(",") + "\r\n"
 }

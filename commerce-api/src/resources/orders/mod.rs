@@ -4,3 +4,4 @@ pub mod admin_orders;
 pub mod cancellation;
 pub mod export;
 pub mod shopper_orders;
+pub mod staff_order;

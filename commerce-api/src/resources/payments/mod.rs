@@ -2,6 +2,7 @@
 
 pub mod captures;
 pub mod manual_payments;
+pub mod payment_links;
 pub mod refunds;
 pub mod return_page;
 pub mod shapes;

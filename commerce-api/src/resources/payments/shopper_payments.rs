@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use commerce_core::accounts::Permission;
+use commerce_core::audit_log::Author;
 use commerce_core::db::{self, Retryable, TransactionError};
 use commerce_core::flows::{
-    BeginPayment, BeginPaymentError, SettlePaymentError, SupersedeAttemptsError, begin_payment,
-    settle_payment, supersede_attempts,
+    BeginPayment, BeginPaymentError, SettlePaymentError, StaffPayment, SupersedeAttemptsError, begin_payment,
+    begin_staff_payment, settle_payment, settle_staff_payment, supersede_attempts,
 };
 use commerce_core::idempotency::{self, Begun, IdempotencyError, IdempotentRequest};
 use commerce_core::ids::{OrderId, PaymentId};
@@ -69,20 +70,12 @@ impl Payments {
             owner: shopper.owner(),
             provider: provider.name(),
             amount: body.amount.as_ref().map(|amount| amount.checked("/amount")).transpose()?,
-            capture_method: match self.0.shop.capture {
-                CapturePolicy::Automatic => CaptureMethod::Automatic,
-                CapturePolicy::OnShipping | CapturePolicy::Manual => CaptureMethod::Manual,
-            },
+            capture_method: capture_method(self.0.shop.capture),
             request: for_provider,
             request_key: *request.scope(),
             origin: shopper.origin(),
         };
-        let state = self.0.clone();
-        // A client that hangs up in the middle does not stop the payment.
-        match tokio::spawn(async move { pay(state, request, wish).await }).await {
-            Ok(answer) => answer,
-            Err(panic) => Err(Problem::internal(panic).into()),
-        }
+        pay_to_its_end(&self.0, request, Paying::Shopper(wish)).await
     }
 
     /// Confirm a payment
@@ -212,13 +205,44 @@ fn sees_all(shopper: &Shopper) -> bool {
     matches!(shopper, Shopper::Customer(customer) if customer.may(Permission::PaymentsRead))
 }
 
+/// When a payment that is begun now is captured.
+pub fn capture_method(policy: CapturePolicy) -> CaptureMethod {
+    match policy {
+        CapturePolicy::Automatic => CaptureMethod::Automatic,
+        CapturePolicy::OnShipping | CapturePolicy::Manual => CaptureMethod::Manual,
+    }
+}
+
+/// Who begins the payment.
+#[derive(Clone)]
+pub enum Paying {
+    Shopper(BeginPayment),
+    Staff(StaffPayment),
+}
+
+/// Pays. A client that hangs up in the middle does not stop the payment.
+pub async fn pay_to_its_end(
+    state: &State,
+    request: IdempotentRequest,
+    wish: Paying,
+) -> Result<Created<Payment>, Refused<BeginPaymentError>> {
+    let state = state.clone();
+    match tokio::spawn(async move { pay(state, request, wish).await }).await {
+        Ok(answer) => answer,
+        Err(panic) => Err(Problem::internal(panic).into()),
+    }
+}
+
 /// Begins the attempt, calls the provider and settles the attempt.
 async fn pay(
     state: State,
     request: IdempotentRequest,
-    wish: BeginPayment,
+    wish: Paying,
 ) -> Result<Created<Payment>, Refused<BeginPaymentError>> {
-    let (order_id, origin) = (wish.order_id, wish.origin.clone());
+    let (order_id, origin, staff) = match &wish {
+        Paying::Shopper(wish) => (wish.order_id, wish.origin.clone(), None),
+        Paying::Staff(wish) => (wish.order_id, wish.author.origin.clone(), Some(wish.author.clone())),
+    };
     let begun = match begin(&state, &request, wish.clone()).await {
         Err(TransactionError::RolledBack(BeginPaymentError::UnderWay)) => {
             supersede_attempts(&state.pool, &state.shop, &state.providers, order_id, &origin)
@@ -242,7 +266,7 @@ async fn pay(
         }
         _ => Outcome::Expired,
     };
-    settle(state, request, payment.id, outcome, origin).await.map_err(|refused| refused.0.into())
+    settle(state, request, payment.id, outcome, (origin, staff)).await.map_err(|refused| refused.0.into())
 }
 
 enum Attempt {
@@ -253,7 +277,7 @@ enum Attempt {
 async fn begin(
     state: &State,
     request: &IdempotentRequest,
-    wish: BeginPayment,
+    wish: Paying,
 ) -> Result<Attempt, TransactionError<BeginPaymentError>> {
     db::in_transaction(&state.pool, "begin_payment", async |conn: &mut AsyncPgConnection| {
         match idempotency::begin(conn, request).await {
@@ -263,7 +287,11 @@ async fn begin(
             Err(IdempotencyError::InUse) => return Err(BeginPaymentError::RequestInUse),
             Err(IdempotencyError::Database(error)) => return Err(error.into()),
         }
-        begin_payment(conn, wish.clone()).await.map(|payment| Attempt::Begun(Box::new(payment)))
+        let begun = match wish.clone() {
+            Paying::Shopper(wish) => begin_payment(conn, wish).await,
+            Paying::Staff(wish) => begin_staff_payment(conn, wish).await,
+        };
+        begun.map(|payment| Attempt::Begun(Box::new(payment)))
     })
     .await
 }
@@ -309,11 +337,15 @@ async fn settle(
     request: IdempotentRequest,
     payment_id: PaymentId,
     outcome: Outcome,
-    origin: Origin,
+    (origin, staff): (Origin, Option<Author>),
 ) -> Result<Created<Payment>, Refused<SettlePaymentError>> {
     let shop = state.shop.clone();
     let effect = async move |conn: &mut AsyncPgConnection| {
-        let payment = settle_payment(conn, &shop, payment_id, outcome.clone(), &origin).await?;
+        let outcome = outcome.clone();
+        let payment = match &staff {
+            Some(author) => settle_staff_payment(conn, &shop, payment_id, outcome, author).await?,
+            None => settle_payment(conn, &shop, payment_id, outcome, &origin).await?,
+        };
         let location = format!("/v1/payments/{}", payment.id);
         Ok::<_, SettlePaymentError>(Reply::new(Payment::from(payment)).location(location))
     };

@@ -52,7 +52,20 @@ impl Client {
             }
             "merge_cart" => json!({ "cart_token": self.guest.1 }),
             "checkout" => without(example, "expected_total"),
-            "pay_order" => json!({ "provider": "mock", "outcome": outcome }),
+            "pay_order" | "admin_create_payment_link" => json!({ "provider": "mock", "outcome": outcome }),
+            "admin_place_order" => {
+                let items = some(&variants, 5, rng)
+                    .into_iter()
+                    .map(|variant| json!({ "variant_id": variant, "quantity": rng.random_range(1..3) }));
+                let items: Vec<Value> = items.collect();
+                let customer = things.customers.lock().unwrap().choose(rng).map(|(id, _)| id.to_string());
+                let mut body = example;
+                body["items"] = json!(items);
+                if let Some(id) = customer.filter(|_| rng.random_bool(0.5)) {
+                    body["customer_id"] = json!(id);
+                }
+                body
+            }
             "admin_refund_payment" | "admin_refund_order" => match rng.random_range(0..3) {
                 0 => json!({}),
                 amount => json!({ "amount": { "amount": 100 * amount, "currency": "USD" } }),

@@ -35,6 +35,7 @@ pub fn invoice(currency: Currency) -> Invoice {
         total_minor: 4150,
         paid_minor: 0,
         refunded_minor: 0,
+        cancelled_minor: 0,
         authorized_minor: 0,
         shipping_address: address(),
         billing_address: None,
@@ -57,6 +58,8 @@ pub fn invoice(currency: Currency) -> Invoice {
         unit_price_minor,
         line_total_minor: quantity * unit_price_minor,
         shipped_quantity: 0,
+        cancelled_quantity: 0,
+        cancelled_minor: 0,
         track_inventory: true,
     };
     Invoice::new(order, vec![line("Book & Sons", 2, 1500), line("Pen", 1, 500)])
