@@ -114,7 +114,7 @@ async fn fill_cart(town: &Town, client: &mut Client, number: u32) -> Result<Stri
 }
 
 fn is_unavailable(answer: &Answer) -> bool {
-    answer.status == 503 && answer.body["code"] == "provider_unavailable"
+    answer.status == 502 && answer.body["code"] == "provider_unavailable"
 }
 
 /// `None` if the provider is not available, and the shopper leaves.
