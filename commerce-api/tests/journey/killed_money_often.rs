@@ -85,7 +85,7 @@ async fn kill_often(vendor: Vendor, capture: &'static str, orders: usize) {
         });
     }
     while next_order.load(Ordering::Relaxed) < orders {
-        tokio::time::sleep(Duration::from_millis(next(&mut random) % 600)).await;
+        tokio::time::sleep(Duration::from_millis(next(&mut random) % 1200)).await;
         let victim = if next(&mut random) % 2 == 0 { Victim::Api } else { Victim::Worker };
         till.dies(victim).await;
         kills += 1;
@@ -106,8 +106,8 @@ async fn kill_often(vendor: Vendor, capture: &'static str, orders: usize) {
 #[tokio::test(flavor = "multi_thread")]
 async fn money_survives_deaths_at_any_moment() {
     for vendor in Vendor::BOTH {
-        kill_often(vendor, "automatic", 16).await;
-        kill_often(vendor, "manual", 16).await;
+        kill_often(vendor, "automatic", 8).await;
+        kill_often(vendor, "manual", 8).await;
     }
 }
 

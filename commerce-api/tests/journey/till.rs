@@ -105,6 +105,8 @@ impl Till {
             .with("SMTP_URL", smtp.url())
             .with("COMMERCE_PAYMENT_PROVIDERS", vendor.name())
             .with("COMMERCE_CAPTURE", capture)
+            // However slow the machine is, no order expires unless the test lets it.
+            .with("COMMERCE_ORDER_TTL", "6h")
             .with("COMMERCE_ADMIN_EMAIL", ADMIN[0])
             .with("COMMERCE_ADMIN_PASSWORD", ADMIN[1])
             .with("STRIPE_SECRET_KEY", STRIPE_KEY)
