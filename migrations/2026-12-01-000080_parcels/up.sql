@@ -1,6 +1,7 @@
 -- Parcels by line and quantity, their way in checkpoints, and what becomes of those that do not arrive.
 
--- A carrier uses a number once; two carriers may use the same. Numbers that were given to several shipments get an ending.
+-- A carrier uses a number once; two carriers may use the same. Numbers that were given to several shipments get an
+-- ending.
 UPDATE commerce.shipments s SET tracking_number = s.tracking_number || '-' || d.place
 FROM (SELECT id, row_number() OVER (PARTITION BY lower(coalesce(carrier, '')), tracking_number ORDER BY created_at, id) AS place
       FROM commerce.shipments WHERE tracking_number IS NOT NULL) d

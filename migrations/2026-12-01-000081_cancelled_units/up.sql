@@ -1,5 +1,5 @@
--- Units of a line are cancelled. The line and the order's totals stay as they were at checkout, and what is cancelled is
--- counted beside them: an order costs its total without what is cancelled of it.
+-- Units of a line are cancelled. The line and the order's totals stay as they were at checkout, and what is cancelled
+-- is counted beside them: an order costs its total without what is cancelled of it.
 ALTER TABLE commerce.order_lines
     ADD COLUMN cancelled_quantity bigint NOT NULL DEFAULT 0,
     -- What these units cost, with their part of discounts and taxes.

@@ -150,7 +150,8 @@ codes! {
     ShipmentState = CONFLICT "shipment_state" "The shipment's state does not allow it",
     /// The carrier has another shipment with this tracking number.
     TrackingNumberTaken = CONFLICT "tracking_number_taken" "The tracking number is taken",
-    /// Several carriers have a shipment with this tracking number. `shipments` lists them. Send `carrier`, or use the id.
+    /// Several carriers have a shipment with this tracking number. `shipments` lists them. Send `carrier`, or use the
+    /// id.
     TrackingNumberAmbiguous = CONFLICT "tracking_number_ambiguous" "The tracking number is ambiguous",
     /// The resource has changed since its `ETag` was read. Get it again.
     VersionMismatch = PRECONDITION_FAILED "version_mismatch" "The resource has changed",

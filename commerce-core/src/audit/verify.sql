@@ -25,8 +25,8 @@ UNION ALL
 SELECT 'I1', 'stock_levels ' || variant_id || ' ' || location_id, 'on_hand ' || on_hand || ', reserved ' || reserved
 FROM commerce.stock_levels WHERE on_hand < 0 OR reserved < 0 OR reserved > on_hand
 UNION ALL
--- I1: an order that is to be delivered has exactly its unshipped units reserved, and those that are packed to be sent again,
--- of what was counted when it was ordered; a cancelled one has none.
+-- I1: an order that is to be delivered has exactly its unshipped units reserved, and those that are packed to be sent
+-- again, of what was counted when it was ordered; a cancelled one has none.
 SELECT 'I1', 'orders ' || o.id, 'status ' || o.status || ', variant ' || w.variant_id || ': unshipped ' || w.quantity
        || ', reserved ' || coalesce(r.quantity, 0)
 FROM commerce.orders o

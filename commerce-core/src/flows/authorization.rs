@@ -65,8 +65,8 @@ async fn update_held(conn: &mut AsyncPgConnection, order: &mut LockedOrder) -> Q
     orders::update(conn, order).await
 }
 
-/// Counts again after the order has come to cost less. If it is paid now, its open attempts end, because nothing more is
-/// due. If it is covered by what providers hold, it waits until that lapses, and the shopper is told.
+/// Counts again after the order has come to cost less. If it is paid now, its open attempts end, because nothing more
+/// is due. If it is covered by what providers hold, it waits until that lapses, and the shopper is told.
 pub(super) async fn cover_again(
     conn: &mut AsyncPgConnection,
     order: &mut LockedOrder,

@@ -1,4 +1,5 @@
-//! Cancels some units of an order: they are never shipped, and the order costs less. What was paid for them is refunded.
+//! Cancels some units of an order: they are never shipped, and the order costs less. What was paid for them is
+//! refunded.
 
 use std::collections::BTreeMap;
 
@@ -96,8 +97,8 @@ pub enum CancelLinesError {
     UnknownLine(OrderLineId),
     /// More units of a line were to be cancelled than are left.
     #[error(
-        "{quantity} units of line {order_line_id} cannot be cancelled: {left} are left that were not shipped, packed or \
-         cancelled"
+        "{quantity} units of line {order_line_id} cannot be cancelled: {left} are left that were not shipped, packed \
+         or cancelled"
     )]
     TooManyUnits {
         /// The line.
@@ -134,8 +135,8 @@ impl From<EndReservationError> for CancelLinesError {
     }
 }
 
-/// Cancels units of an order, or the whole order. If nothing would be left of an order of which nothing was shipped, the
-/// whole order is cancelled.
+/// Cancels units of an order, or the whole order. If nothing would be left of an order of which nothing was shipped,
+/// the whole order is cancelled.
 ///
 /// The order's lines and totals stay, and what is cancelled is counted beside them. Money that is still due is due no
 /// more: an order whose money covers the rest becomes paid. What was paid for the units is refunded.

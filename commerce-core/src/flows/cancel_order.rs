@@ -56,8 +56,8 @@ pub async fn cancel_order(
     .await
 }
 
-/// Cancels an order that is locked and whose status allows it: closes its open attempts, requests the refunds, cancels its
-/// parcels that are being packed, mails the shopper, and releases its stock, or writes it off unless it is to be
+/// Cancels an order that is locked and whose status allows it: closes its open attempts, requests the refunds, cancels
+/// its parcels that are being packed, mails the shopper, and releases its stock, or writes it off unless it is to be
 /// restocked.
 pub(super) async fn cancel_locked(
     conn: &mut AsyncPgConnection,

@@ -84,8 +84,9 @@ pub struct OfAuthorized<'a> {
     pub author: &'a Author,
 }
 
-/// Captures what is due of the authorized money of a payment, or the `amount`; the provider lets go of the rest. The request is
-/// recorded before the provider is called, and its answer is settled afterwards, so call it outside of any transaction.
+/// Captures what is due of the authorized money of a payment, or the `amount`; the provider lets go of the rest. The
+/// request is recorded before the provider is called, and its answer is settled afterwards, so call it outside of any
+/// transaction.
 pub async fn capture_payment(
     pool: &Pool,
     shop: &ShopSettings,

@@ -162,8 +162,8 @@ pub async fn create_shipment(
     .await
 }
 
-/// Whether the parcel could be packed now, if the order were paid. A shop that takes money when it ships asks this first, so
-/// that it takes none for a parcel that cannot leave.
+/// Whether the parcel could be packed now, if the order were paid. A shop that takes money when it ships asks this
+/// first, so that it takes none for a parcel that cannot leave.
 pub async fn check_shipment(
     conn: &mut AsyncPgConnection,
     wish: &CreateShipment,

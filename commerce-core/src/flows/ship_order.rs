@@ -137,8 +137,8 @@ pub async fn ship_order(
     .await
 }
 
-/// All parcels that are under way have arrived. With them the order is delivered, even if another parcel was lost or came
-/// back.
+/// All parcels that are under way have arrived. With them the order is delivered, even if another parcel was lost or
+/// came back.
 pub async fn deliver_order(
     conn: &mut AsyncPgConnection,
     order_id: OrderId,

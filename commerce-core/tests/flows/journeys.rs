@@ -1,7 +1,8 @@
-//! Random journeys of an order: parcels, cancellations and refunds in any order, beside a small model of goods and money.
+//! Random journeys of an order: parcels, cancellations and refunds in any order, beside a small model of goods and
+//! money.
 //!
-//! To add a kind of step, give it to [`Step`], say in [`Model::takes`] whether it is allowed and what it changes, and run it
-//! in [`Journey::take`]. After every step goods and money are compared with the model, and the invariants hold.
+//! To add a kind of step, give it to [`Step`], say in [`Model::takes`] whether it is allowed and what it changes, and
+//! run it in [`Journey::take`]. After every step goods and money are compared with the model, and the invariants hold.
 
 use commerce_core::audit;
 use commerce_core::flows::{

@@ -122,8 +122,8 @@ impl AdminOrders {
     /// Update the status of an order
     ///
     /// - `processing`: the customer can no longer cancel the order.
-    /// - `shipped`: all that is left is shipped: the parcels that are packed, and one more with the rest. If the shop takes
-    ///   money when it ships (`COMMERCE_CAPTURE=on_shipping`), it is captured first.
+    /// - `shipped`: all that is left is shipped: the parcels that are packed, and one more with the rest. If the shop
+    ///   takes money when it ships (`COMMERCE_CAPTURE=on_shipping`), it is captured first.
     /// - `delivered`: all parcels that are under way have arrived.
     /// - `cancelled`: the stock is released, and what was paid is refunded.
     ///
@@ -202,6 +202,17 @@ impl AdminOrders {
         self.0.shop.capture == CapturePolicy::OnShipping
             && matches!(wish.step, flows::OrderStep::Ship(_))
             && wish.role.may(Permission::ShipmentsWrite)
+    }
+}
+
+impl Refusal for ListOrdersError {
+    const CODES: &'static [Code] = &[Code::InvalidCursor];
+
+    fn problem(self) -> Problem {
+        match self {
+            Self::InvalidCursor(error) => error.into(),
+            Self::Database(error) => error.into(),
+        }
     }
 }
 

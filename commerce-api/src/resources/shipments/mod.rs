@@ -39,14 +39,15 @@ pub struct Shipments(pub State);
 impl Shipments {
     /// Create a shipment
     ///
-    /// A parcel with some units of an order's lines, or with everything that is in no parcel yet. Its units stay reserved
-    /// until it is `shipped`; then they leave the stock, and the shopper gets a mail. Without a tracking number the parcel
-    /// gets a number of the shop's own. A carrier has one parcel with a number; two carriers may use the same.
+    /// A parcel with some units of an order's lines, or with everything that is in no parcel yet. Its units stay
+    /// reserved until it is `shipped`; then they leave the stock, and the shopper gets a mail. Without a tracking
+    /// number the parcel gets a number of the shop's own. A carrier has one parcel with a number; two carriers may use
+    /// the same.
     ///
     /// A parcel that was lost or came back can be sent again with `replaces`. Its units are taken from the stock anew.
     ///
-    /// If the shop takes money when it ships (`COMMERCE_CAPTURE=on_shipping`), the first parcel that leaves takes all that
-    /// is due, because payment providers let go of the rest with the first capture.
+    /// If the shop takes money when it ships (`COMMERCE_CAPTURE=on_shipping`), the first parcel that leaves takes all
+    /// that is due, because payment providers let go of the rest with the first capture.
     #[oai(path = "/shipments", method = "post", operation_id = "create_shipment")]
     async fn create(
         &self,
@@ -104,8 +105,8 @@ impl Shipments {
 
     /// Get a shipment
     ///
-    /// By its tracking number or its id. Of your own order, or of any order with the permission `orders.read`. If several
-    /// carriers use the number, name the `carrier`.
+    /// By its tracking number or its id. Of your own order, or of any order with the permission `orders.read`. If
+    /// several carriers use the number, name the `carrier`.
     #[oai(path = "/shipments/:tracking_number", method = "get", operation_id = "get_shipment")]
     async fn get(
         &self,
@@ -128,8 +129,8 @@ impl Shipments {
     /// - `lost`: the carrier has lost it. It can be sent again with `replaces`, or its units can be refunded.
     /// - `cancelled`: it is not sent. Only a `pending` shipment can be cancelled, and its units can be packed anew.
     ///
-    /// From `shipped` on, each step is also a checkpoint. The status of the order follows its shipments. A shipment that
-    /// has the status already stays as it is.
+    /// From `shipped` on, each step is also a checkpoint. The status of the order follows its shipments. A shipment
+    /// that has the status already stays as it is.
     #[oai(path = "/shipments/:tracking_number/status", method = "patch", operation_id = "move_shipment")]
     async fn move_on(
         &self,
@@ -162,11 +163,11 @@ impl Shipments {
 
     /// Add a checkpoint to a shipment
     ///
-    /// What the carrier reports, in any order. An event of the carrier is added once: one with an `event_id` that is known,
-    /// or, without one, with the same status, time and place, answers with the checkpoint that is there.
+    /// What the carrier reports, in any order. An event of the carrier is added once: one with an `event_id` that is
+    /// known, or, without one, with the same status, time and place, answers with the checkpoint that is there.
     ///
-    /// The newest checkpoint moves the shipment on to `in_transit`, `out_for_delivery` or `failed_attempt`, and `delivered`
-    /// always does. Staff decide when a shipment is `returned` or `lost`.
+    /// The newest checkpoint moves the shipment on to `in_transit`, `out_for_delivery` or `failed_attempt`, and
+    /// `delivered` always does. Staff decide when a shipment is `returned` or `lost`.
     #[oai(path = "/shipments/:tracking_number/checkpoints", method = "post", operation_id = "add_checkpoint")]
     async fn add_checkpoint(
         &self,
