@@ -96,6 +96,7 @@ use crate::resources::catalog::products::Products;
 use crate::resources::inventory::Inventory;
 use crate::resources::orders::admin_orders::AdminOrders;
 use crate::resources::orders::export::OrdersExport;
+use crate::resources::orders::lookup::OrderLookups;
 use crate::resources::orders::shopper_orders::Orders;
 use crate::resources::payments::captures::Captures;
 use crate::resources::payments::manual_payments::ManualPayments;
@@ -103,6 +104,9 @@ use crate::resources::payments::refunds::Refunds;
 use crate::resources::payments::shopper_payments::Payments;
 use crate::resources::payments::staff_refunds::StaffRefunds;
 use crate::resources::payments::webhooks::Webhooks;
+use crate::resources::returns::admin_returns::AdminReturns;
+use crate::resources::returns::shopper_returns::Returns;
+use crate::resources::returns::withdrawals::Withdrawals;
 use crate::resources::search::Search;
 use crate::resources::shipments::Shipments;
 
@@ -123,6 +127,7 @@ pub type Surface = (
     OrdersExport,
     (Payments, Captures, Refunds, StaffRefunds, ManualPayments, Webhooks),
     Shipments,
+    (OrderLookups, Returns, AdminReturns, Withdrawals),
     (AdminUsers, AuditLog),
 );
 
@@ -151,12 +156,13 @@ pub fn surface(state: &State) -> Surface {
             Webhooks(state()),
         ),
         Shipments(state()),
+        (OrderLookups(state()), Returns(state()), AdminReturns(state()), Withdrawals(state())),
         (AdminUsers(state()), AuditLog(state())),
     )
 }
 
 /// The paths that are served beside the API.
-pub const OTHER_PATHS: [&str; 11] = [
+pub const OTHER_PATHS: [&str; 12] = [
     "/docs",
     "/docs/",
     "/openapi.yaml",
@@ -167,6 +173,7 @@ pub const OTHER_PATHS: [&str; 11] = [
     "/demo-images/{name}",
     "/media/{name}",
     "/reset-password",
+    "/order",
     "/.well-known/jwks.json",
 ];
 

@@ -23,6 +23,8 @@ pub enum Tag {
     Payments,
     /// Parcels on their way.
     Shipments,
+    /// Goods that come back, and withdrawals from contracts.
+    Returns,
     /// For staff: all orders.
     #[oai(rename = "Admin orders")]
     AdminOrders,
@@ -34,7 +36,7 @@ pub enum Tag {
 }
 
 /// The order of the tags: first those of a purchase, in the order a shopper meets them, then those for staff.
-pub const CHAPTERS: [&str; 12] = [
+pub const CHAPTERS: [&str; 13] = [
     "Auth",
     "Me",
     "Products",
@@ -43,6 +45,7 @@ pub const CHAPTERS: [&str; 12] = [
     "Orders",
     "Payments",
     "Shipments",
+    "Returns",
     "Inventory",
     "Admin orders",
     "Admin users",

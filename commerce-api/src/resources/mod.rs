@@ -8,5 +8,6 @@ pub mod health;
 pub mod inventory;
 pub mod orders;
 pub mod payments;
+pub mod returns;
 pub mod search;
 pub mod shipments;

@@ -29,6 +29,7 @@ mod provider_webhooks;
 mod rate_limits;
 mod readers;
 mod registrations;
+mod returns;
 mod s3;
 mod search;
 mod second_factor;

@@ -43,6 +43,7 @@ use May::{Anybody, Shoppers, Staff, Users, Visitors};
 const READS_ORDERS: &[Role] = &[Support, Fulfilment, Admin];
 const WRITES_ORDERS: &[Role] = &[Support, Fulfilment, Admin];
 const WRITES_SHIPMENTS: &[Role] = &[Fulfilment, Admin];
+const WRITES_RETURNS: &[Role] = &[Support, Fulfilment, Admin];
 const READS_PAYMENTS: &[Role] = &[Support, Admin];
 const READS_PRODUCTS: &[Role] = &[Support, CatalogueManager, Fulfilment, Admin];
 const WRITES_PRODUCTS: &[Role] = &[CatalogueManager, Admin];
@@ -140,6 +141,16 @@ const TABLE: &[(&str, May, Leads)] = &[
     ("get_shipment", Shoppers, ToOwned(READS_ORDERS)),
     ("move_shipment", Staff(WRITES_SHIPMENTS), Anywhere),
     ("add_checkpoint", Staff(WRITES_SHIPMENTS), Anywhere),
+
+    ("look_up_order", Anybody, Anywhere),
+    ("declare_withdrawal", Anybody, Anywhere),
+    ("confirm_withdrawal", Anybody, Anywhere),
+    ("admin_list_withdrawals", Staff(READS_ORDERS), Anywhere),
+    ("request_return", Shoppers, ToOwned(&[])),
+    ("list_returns", Shoppers, ToOwned(READS_ORDERS)),
+    ("get_return", Shoppers, ToOwned(READS_ORDERS)),
+    ("admin_list_returns", Staff(READS_ORDERS), Anywhere),
+    ("admin_move_return", Staff(WRITES_RETURNS), Anywhere),
 
     ("admin_list_orders", Staff(READS_ORDERS), Anywhere),
     ("admin_get_order", Staff(READS_ORDERS), Anywhere),

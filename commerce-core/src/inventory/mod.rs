@@ -31,7 +31,7 @@ pub use lock::{LockedStock, lock};
 pub(crate) use reservation::commit_for_order;
 pub use reservation::{Reservation, ReservationStatus, list_for_order};
 pub use reserve::{ReserveError, ReservedFor, reserve};
-pub(crate) use returns::{return_to_stock, with_shopper};
+pub(crate) use returns::{return_each_to_stock, return_to_stock, with_shopper};
 pub use returns::{NotShipped, ReturnError, ReturnedUnits, return_units};
 
 /// The location that every shop has. Stock goes here unless another location is named.

@@ -11,7 +11,9 @@ use crate::catalog::image::{self, FilesError};
 use crate::db::{PoolError, Prepared};
 use crate::flows::{self, ExpireOrdersError};
 use crate::search::IndexError;
-use crate::{accounts, cart, idempotency, inventory, notifications, payments, queue, rate_limit};
+use crate::{
+    accounts, cart, idempotency, inventory, notifications, orders, payments, queue, rate_limit, returns,
+};
 
 /// A task that is repeated on a schedule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -44,6 +46,10 @@ pub enum Sweep {
     PruneKnownNetworks,
     /// Deletes webhooks of long ago.
     PruneWebhooks,
+    /// Deletes links to orders that are no longer good.
+    PruneOrderLinks,
+    /// Deletes declarations of withdrawal that were not confirmed.
+    PruneWithdrawals,
     /// Deletes files that belong to no image.
     SweepFiles,
     /// Builds the search index if there is none, and sends changes that no job has sent. Does nothing if
@@ -61,7 +67,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 impl Sweep {
     /// All sweeps that a shop needs.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::ExpireOrders,
         Self::ExpireAttemptedOrders,
         Self::ReleaseLapsedHolds,
@@ -75,6 +81,8 @@ impl Sweep {
         Self::PruneUnverifiedAccounts,
         Self::PruneKnownNetworks,
         Self::PruneWebhooks,
+        Self::PruneOrderLinks,
+        Self::PruneWithdrawals,
         Self::SweepFiles,
         Self::KeepSearchIndex,
     ];
@@ -95,6 +103,8 @@ impl Sweep {
             Self::PruneUnverifiedAccounts => "prune_unverified_accounts",
             Self::PruneKnownNetworks => "prune_known_networks",
             Self::PruneWebhooks => "prune_webhooks",
+            Self::PruneOrderLinks => "prune_order_links",
+            Self::PruneWithdrawals => "prune_withdrawals",
             Self::SweepFiles => "sweep_files",
             Self::KeepSearchIndex => "keep_search_index",
         }
@@ -115,7 +125,9 @@ impl Sweep {
             | Self::PruneGuestCarts
             | Self::PruneUnverifiedAccounts
             | Self::PruneKnownNetworks
-            | Self::PruneWebhooks => MINUTE.saturating_mul(60),
+            | Self::PruneWebhooks
+            | Self::PruneOrderLinks
+            | Self::PruneWithdrawals => MINUTE.saturating_mul(60),
         }
     }
 
@@ -170,6 +182,8 @@ impl Sweep {
                 accounts::prune_networks(&mut *pool.get().await?, PRUNE_BATCH).await?
             }
             Self::PruneWebhooks => payments::prune_webhooks(&mut *pool.get().await?, PRUNE_BATCH).await?,
+            Self::PruneOrderLinks => orders::prune_links(&mut *pool.get().await?, PRUNE_BATCH).await?,
+            Self::PruneWithdrawals => returns::prune_withdrawals(&mut *pool.get().await?, PRUNE_BATCH).await?,
             Self::SweepFiles => image::sweep_files(pool, media, BATCH).await?,
             Self::KeepSearchIndex => search_index.keep(pool).await?,
         })

@@ -9,11 +9,14 @@
 //! | `email_changed`, `password_changed`, `second_factor_set_up`, `second_factor_removed` | the version of the account that the change made |
 //! | `order_received`, `order_confirmed`, `order_shipped` | the order |
 //! | `order_cancelled` | the version of the order, because a reinstated order may be cancelled again |
+//! | `order_link` | the link |
+//! | `return_update` | the version of the return |
+//! | `withdrawal_received` | the declaration |
 //! | `payment_refunded` | the refund |
 //! | `late_payment_alert`, `authorization_lapses_alert` | the payment |
 //! | `refund_by_hand_alert` | the refund |
 //! | `refund_mismatch_alert` | the attempt at the refund |
-//! | `payment_failed_alert`, `payment_mismatch_alert`, `dispute_alert`, `refund_failed_alert` | the hour (`alerts.rs`) |
+//! | `payment_failed_alert`, `payment_mismatch_alert`, `dispute_alert`, `refund_failed_alert`, `withdrawal_alert` | the hour (`alerts.rs`) |
 
 use std::fmt::Display;
 

@@ -14,5 +14,5 @@ pub use find::{
 pub(crate) use shipment::{MoveError, NewShipment, insert, is_taken, lock};
 pub use shipment::{LockedShipment, Shipment, ShipmentLine, lines, list_for_order};
 pub use status::{ShipmentStatus, ShipmentTransitionError};
-pub(crate) use units::{lost_units, replaced_units};
+pub(crate) use units::{delivered_within, lost_units, replaced_units};
 pub use units::{ParcelUnits, parcel_units};

@@ -4,23 +4,26 @@
 //! in [`Journey::take`]. After every step goods and money are compared with the model, and the invariants hold.
 
 use commerce_core::audit;
+use commerce_core::cart::Owner;
 use commerce_core::flows::{
-    CancelLines, CreateShipment, MoveShipment, RefundAmount, RefundOf, RefundedLine, StaffRefund,
+    CancelLines, CreateShipment, MoveReturn, MoveShipment, ReceivedLine, RefundAmount, RefundOf, RefundedLine, StaffRefund,
     refund_by_staff,
 };
 use commerce_core::ids::{OrderId, VariantId};
 use commerce_core::money::{Currency, Money};
 use commerce_core::orders::{OrderLine, OrderStatus};
 use commerce_core::payments;
+use commerce_core::returns::{Return, ReturnStatus};
 use commerce_core::settings::ShopSettings;
 use commerce_core::shipments::{Shipment, ShipmentStatus};
 use commerce_core::testing::TestDatabase;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
-use crate::parcels::{author, create, lines, paid_order, parcel, step, to};
+use crate::parcels::{author, create, lines, parcel, step, to};
 use crate::part_cancel::{cancel, cancelled};
 use crate::payments::order;
+use crate::returns::{moved, owned_order, request, towards, wish as returned};
 use crate::staff_refunds::run_refunds;
 
 const SEED_VARIABLE: &str = "COMMERCE_JOURNEY_SEED";
@@ -34,6 +37,9 @@ enum Step {
     Cancel { line: usize, quantity: i64, refund: bool, restock: bool },
     RefundUnits { line: usize, quantity: i64, restock: bool },
     RefundAmount { minor: i64 },
+    Return { line: usize, quantity: i64 },
+    /// Returns are named by their places, too.
+    MoveReturn { place: usize, to: ReturnStatus, quantity: i64, restock: bool },
 }
 
 /// A parcel has units of one line, which keeps the model small.
@@ -45,6 +51,15 @@ struct ParcelModel {
     replaces: Option<usize>,
 }
 
+/// A return has units of one line.
+#[derive(Debug, Clone)]
+struct ReturnModel {
+    line: usize,
+    quantity: i64,
+    came: i64,
+    status: ReturnStatus,
+}
+
 #[derive(Debug, Clone)]
 struct LineModel {
     price: i64,
@@ -53,6 +68,8 @@ struct LineModel {
     shipped: i64,
     refunded: i64,
     restocked: i64,
+    /// Came back with returns.
+    returned: i64,
     /// Left the stock and not back in it.
     out: i64,
     /// Of the variant, in the whole shop.
@@ -64,6 +81,7 @@ struct LineModel {
 struct Model {
     lines: Vec<LineModel>,
     parcels: Vec<ParcelModel>,
+    returns: Vec<ReturnModel>,
     paid: i64,
     promised: i64,
     is_cancelled: bool,
@@ -97,6 +115,50 @@ impl Model {
             parcel.line == line && arrives
         };
         self.parcels.iter().filter(there).map(|parcel| parcel.quantity).sum()
+    }
+
+    fn arrived(&self, line: usize) -> i64 {
+        let there =
+            |parcel: &&ParcelModel| parcel.line == line && parcel.status == ShipmentStatus::Delivered;
+        let arrived: i64 = self.parcels.iter().filter(there).map(|parcel| parcel.quantity).sum();
+        (arrived - self.lines[line].restocked - self.lines[line].returned).max(0)
+    }
+
+    fn awaited(&self, line: usize) -> i64 {
+        let awaited = |back: &&ReturnModel| back.line == line && back.status.awaits_goods();
+        self.returns.iter().filter(awaited).map(|back| back.quantity).sum()
+    }
+
+    fn moves_return(&mut self, place: usize, to: ReturnStatus, quantity: i64, restock: bool) -> bool {
+        let ReturnModel { line, quantity: announced, came, status } = self.returns[place];
+        if status == to {
+            return true;
+        }
+        if !status.allows(to) {
+            return false;
+        }
+        match to {
+            ReturnStatus::Received => {
+                if !(0..=announced.min(self.arrived(line))).contains(&quantity) {
+                    return false;
+                }
+                self.returns[place].came = quantity;
+                let of = &mut self.lines[line];
+                of.returned += quantity;
+                of.out -= quantity;
+                of.on_hand += if restock { quantity } else { 0 };
+            }
+            ReturnStatus::Refunded => {
+                let of = &mut self.lines[line];
+                let units = came.min(of.quantity - of.refunded - of.cancelled).max(0);
+                let amount = (units * of.price).min(self.paid - self.promised);
+                self.promised += amount;
+                of.refunded += if amount > 0 { units } else { 0 };
+            }
+            _ => {}
+        }
+        self.returns[place].status = to;
+        true
     }
 
     fn lost(&self, line: usize) -> i64 {
@@ -166,7 +228,7 @@ impl Model {
             Step::RefundUnits { line, quantity, restock } => {
                 let of = &self.lines[line];
                 let left = of.quantity - of.refunded - of.cancelled;
-                let back = self.with_shopper(line) - of.restocked;
+                let back = self.with_shopper(line) - of.restocked - of.returned;
                 let amount = quantity.saturating_mul(of.price);
                 let allowed = (1..=left).contains(&quantity)
                     && amount <= self.paid - self.promised
@@ -188,6 +250,15 @@ impl Model {
                 self.promised += if allowed { minor } else { 0 };
                 allowed
             }
+            Step::Return { line, quantity } => {
+                let allowed = (1..=self.arrived(line) - self.awaited(line)).contains(&quantity);
+                if allowed {
+                    let status = ReturnStatus::Requested;
+                    self.returns.push(ReturnModel { line, quantity, came: 0, status });
+                }
+                allowed
+            }
+            Step::MoveReturn { place, to, quantity, restock } => self.moves_return(place, to, quantity, restock),
         }
     }
 
@@ -255,6 +326,8 @@ struct Journey {
     variants: Vec<VariantId>,
     lines: Vec<OrderLine>,
     parcels: Vec<Shipment>,
+    owner: Owner,
+    returns: Vec<Return>,
 }
 
 impl Journey {
@@ -289,6 +362,17 @@ impl Journey {
             Step::RefundAmount { minor } => {
                 self.refund(RefundAmount::Amount(Money::new(minor, Currency::USD)), false).await?;
             }
+            Step::Return { line, quantity } => {
+                let wish = returned(self.id, self.owner, &[(&self.lines[line], quantity)]);
+                self.returns.push(request(db, wish).await.map_err(|error| shown(&error))?);
+            }
+            Step::MoveReturn { place, to, quantity, restock } => {
+                let order_line_id = self.lines[model.returns[place].line].id;
+                let came = ReceivedLine { order_line_id, quantity: Some(quantity), restock };
+                let lines = if to == ReturnStatus::Received { vec![came] } else { vec![] };
+                let wish = MoveReturn { lines, ..towards(self.returns[place].id, to) };
+                moved(db, wish).await.map_err(|error| shown(&error))?;
+            }
         }
         Ok(())
     }
@@ -305,9 +389,11 @@ impl Journey {
         for (variant, line) in self.variants.iter().zip(&model.lines) {
             assert_eq!(self.db.stock(*variant).await, (line.on_hand, line.reserved), "{model:#?}");
         }
-        let counted = |line: &OrderLine| (line.cancelled_quantity, line.shipped_quantity);
+        let counted =
+            |line: &OrderLine| (line.cancelled_quantity, line.shipped_quantity, line.returned_quantity);
         let counts: Vec<_> = lines(&self.db, self.id).await.iter().map(counted).collect();
-        let expected: Vec<_> = model.lines.iter().map(|line| (line.cancelled, line.shipped)).collect();
+        let expected: Vec<_> =
+            model.lines.iter().map(|line| (line.cancelled, line.shipped, line.returned)).collect();
         assert_eq!(counts, expected, "{model:#?}");
         let order = order(&self.db, self.id).await;
         let cancelled: i64 = model.lines.iter().map(|line| line.cancelled * line.price).sum();
@@ -327,7 +413,8 @@ fn any_step(random: &mut StdRng, model: &Model) -> Step {
     // Sometimes a unit too many, or none.
     let quantity = random.random_range(0..4);
     let (coin, often) = (random.random_bool(0.5), random.random_bool(0.8));
-    match random.random_range(0..10) {
+    let place = random.random_range(0..model.returns.len().max(1));
+    match random.random_range(0..14) {
         0..3 => Step::Pack { line, quantity, shipped: coin },
         3..6 if !model.parcels.is_empty() => {
             let to = ShipmentStatus::ALL[random.random_range(1..ShipmentStatus::ALL.len())];
@@ -335,7 +422,12 @@ fn any_step(random: &mut StdRng, model: &Model) -> Step {
         }
         6 if !model.parcels.is_empty() => Step::SendAgain { parcel, quantity, shipped: coin },
         7 | 8 => Step::Cancel { line, quantity, refund: often, restock: often },
-        9 => Step::RefundAmount { minor: random.random_range(0..300) },
+        9 | 10 if !model.returns.is_empty() => {
+            let to = ReturnStatus::ALL[random.random_range(1..ReturnStatus::ALL.len())];
+            Step::MoveReturn { place, to, quantity, restock: coin }
+        }
+        11 | 12 => Step::Return { line, quantity },
+        13 => Step::RefundAmount { minor: random.random_range(0..300) },
         _ => Step::RefundUnits { line, quantity, restock: coin },
     }
 }
@@ -349,7 +441,8 @@ async fn any_journey_of_an_order_keeps_goods_and_money() {
     let (mut taken, mut refused) = (0, 0);
     let mut db = TestDatabase::new().await;
     for _ in 0..12 {
-        let mut model = Model { lines: Vec::new(), parcels: Vec::new(), paid: 0, promised: 0, is_cancelled: false };
+        let (lines, parcels, returns) = (Vec::new(), Vec::new(), Vec::new());
+        let mut model = Model { lines, parcels, returns, paid: 0, promised: 0, is_cancelled: false };
         let (mut variants, mut wanted) = (Vec::new(), Vec::new());
         for _ in 0..2 {
             let (price, quantity) = (random.random_range(1..500), random.random_range(1..7));
@@ -358,13 +451,15 @@ async fn any_journey_of_an_order_keeps_goods_and_money() {
             variants.push(variant);
             wanted.push((variant, quantity));
             model.paid += price * quantity;
-            let (cancelled, shipped, refunded, restocked, out, reserved) = (0, 0, 0, 0, 0, quantity);
+            let (cancelled, shipped, refunded, restocked, returned) = (0, 0, 0, 0, 0);
+            let (out, reserved) = (0, quantity);
             model.lines.push(LineModel {
-                price, quantity, cancelled, shipped, refunded, restocked, out, on_hand, reserved,
+                price, quantity, cancelled, shipped, refunded, restocked, returned, out, on_hand, reserved,
             });
         }
-        let (id, lines) = paid_order(&db, &wanted).await;
-        let mut journey = Journey { db, id, variants, lines, parcels: Vec::new() };
+        let (id, owner, lines) = owned_order(&db, &wanted).await;
+        let (parcels, returns) = (Vec::new(), Vec::new());
+        let mut journey = Journey { db, id, owner, variants, lines, parcels, returns };
         for _ in 0..30 {
             let next = any_step(&mut random, &model);
             let before = model.clone();

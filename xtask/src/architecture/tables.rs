@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use super::source::{SourceFile, identifier};
 use crate::workspace;
 
-const OWNERS: [(&str, &[&str]); 13] = [
+const OWNERS: [(&str, &[&str]); 14] = [
     (
         "accounts",
         &[
@@ -39,9 +39,10 @@ const OWNERS: [(&str, &[&str]); 13] = [
     ("inventory", &["stock_locations", "stock_levels", "stock_reservations", "stock_movements"]),
     ("search", &["product_search", "search_words", "search_indexes", "search_changes"]),
     ("cart", &["carts", "cart_items"]),
-    ("orders", &["orders", "order_lines", "order_events"]),
+    ("orders", &["orders", "order_lines", "order_events", "order_links"]),
     ("payments", &["payments", "refunds", "refund_lines", "inbound_webhooks"]),
     ("shipments", &["shipments", "shipment_lines", "shipment_checkpoints"]),
+    ("returns", &["returns", "return_lines", "withdrawals"]),
     ("notifications", &["emails"]),
     ("queue", &["jobs"]),
     ("audit_log", &["audit_log"]),
