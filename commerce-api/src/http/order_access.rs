@@ -101,8 +101,9 @@ impl<'a> ApiExtractor<'a> for OrderReader {
             let token = value.to_str().unwrap_or_default().to_owned();
             return Ok(Self::Link(LinkHolder { token, call: Call::of(request) }));
         }
-        let nobody =
-            || unauthenticated("Log in, or send the Cart-Token of a guest, or the Order-Token of a mailed link.");
+        let nobody = || {
+            unauthenticated("Log in, or send the Cart-Token of a guest, or the Order-Token of a mailed link.")
+        };
         Ok(Self::Shopper(shopper(request).await?.ok_or_else(nobody)?))
     }
 }

@@ -184,9 +184,8 @@ async fn looking_up_an_order_takes_as_long_for_an_address_that_has_none() {
         let digits: String = email.chars().filter(char::is_ascii_digit).collect();
         (7000 + digits.parse::<i64>().unwrap()).to_string()
     };
-    let look_up = |email: &str| {
-        post("/v1/orders/lookup", &json!({ "number": number_of(email), "email": email }))
-    };
+    let look_up =
+        |email: &str| post("/v1/orders/lookup", &json!({ "number": number_of(email), "email": email }));
     compare(&shop, "lookup", look_up).await;
     let withdraw = |email: &str| {
         let body = json!({ "name": "Ada", "email": email, "order_number": number_of(email) });

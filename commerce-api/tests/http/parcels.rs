@@ -191,10 +191,17 @@ async fn the_first_parcel_takes_the_money_and_only_if_it_can_leave() {
     let line = &order["lines"][0]["id"];
     let less = json!({ "lines": [{ "order_line_id": line, "quantity": 1 }] });
     let less = counter.cancel(order, |ask| ask.header("Cart-Token", &counter.guest), &less).await;
-    assert_eq!((&less.json()["amount_due"]["amount"], &less.json()["cancelled_total"]["amount"]), (&json!(2500), &json!(1250)));
+    assert_eq!(
+        (&less.json()["amount_due"]["amount"], &less.json()["cancelled_total"]["amount"]),
+        (&json!(2500), &json!(1250))
+    );
     let shipped = json!({ "status": "shipped" });
     counter.shop.send(counter.pack(order, 3, shipped.clone())).await.problem(409, "order_state");
-    assert_eq!(counter.order(order).await["amount_paid"]["amount"], 0, "nothing is taken for what cannot leave");
+    assert_eq!(
+        counter.order(order).await["amount_paid"]["amount"],
+        0,
+        "nothing is taken for what cannot leave"
+    );
     let packed = counter.shop.send(counter.pack(order, 1, json!({}))).await.json();
     assert_eq!(counter.order(order).await["amount_paid"]["amount"], 0, "or for what is only packed");
 
@@ -203,7 +210,10 @@ async fn the_first_parcel_takes_the_money_and_only_if_it_can_leave() {
     assert_eq!(made.status, 201, "{}", made.text);
     assert_eq!(counter.shop.send(request).await.text, made.text);
     let paid = counter.order(order).await;
-    assert_eq!((&paid["amount_paid"]["amount"], &paid["fulfillment_status"]), (&json!(2500), &json!("partial")));
+    assert_eq!(
+        (&paid["amount_paid"]["amount"], &paid["fulfillment_status"]),
+        (&json!(2500), &json!("partial"))
+    );
     let second = counter.move_to(&text(&packed["id"]), json!({ "status": "shipped" })).await;
     assert_eq!(second.status, 200, "{}", second.text);
     let done = counter.order(order).await;
@@ -217,13 +227,18 @@ async fn a_shopper_cancels_some_units_and_staff_cancel_more() {
     let order = &counter.order;
     counter.pay(order).await;
     let units = |quantity: i64| json!({ "lines": [{ "order_line_id": order["lines"][0]["id"], "quantity": quantity }] });
-    let guest = |key: &'static str| |ask: Ask| ask.header("Cart-Token", &counter.guest).header("Idempotency-Key", key);
+    let guest = |key: &'static str| {
+        |ask: Ask| ask.header("Cart-Token", &counter.guest).header("Idempotency-Key", key)
+    };
     for _ in 0..2 {
         let less = counter.cancel(order, guest("c-1"), &units(1)).await;
         assert_eq!(less.status, 200, "{}", less.text);
         let less = less.json();
         assert_eq!((&less["lines"][0]["cancelled_quantity"], &less["status"]), (&json!(1), &json!("paid")));
-        assert_eq!((&less["total"]["amount"], &less["cancelled_total"]["amount"]), (&json!(3750), &json!(1250)));
+        assert_eq!(
+            (&less["total"]["amount"], &less["cancelled_total"]["amount"]),
+            (&json!(3750), &json!(1250))
+        );
     }
     let too_many = counter.cancel(order, guest("c-2"), &units(3)).await;
     too_many.problem(409, "order_state");
@@ -231,7 +246,10 @@ async fn a_shopper_cancels_some_units_and_staff_cancel_more() {
     let chosen = json!({ "refund": false });
     counter.cancel(order, guest("c-3"), &chosen).await.problem(422, "validation_failed");
     let stranger = counter.shop.state.cart_tokens.issue();
-    counter.cancel(order, |ask| ask.header("Cart-Token", &stranger), &units(1)).await.problem(404, "not_found");
+    counter
+        .cancel(order, |ask| ask.header("Cart-Token", &stranger), &units(1))
+        .await
+        .problem(404, "not_found");
     let (_, customer) = counter.shop.login(Role::Customer).await;
     counter.cancel(order, |ask| ask.bearer(&customer), &units(1)).await.problem(404, "not_found");
 
@@ -239,7 +257,10 @@ async fn a_shopper_cancels_some_units_and_staff_cancel_more() {
     let process = ask(Method::PATCH, &path).json(&json!({ "status": "processing" })).bearer(&counter.admin);
     assert_eq!(counter.shop.send(process).await.status, 200);
     counter.cancel(order, guest("c-4"), &units(1)).await.problem(409, "order_state");
-    counter.cancel(order, |ask| ask.bearer(&counter.fulfilment), &units(1)).await.problem(403, "permission_denied");
+    counter
+        .cancel(order, |ask| ask.bearer(&counter.fulfilment), &units(1))
+        .await
+        .problem(403, "permission_denied");
     let mut broken = units(1);
     broken["restock"] = json!(false);
     let less = counter.cancel(order, |ask| ask.bearer(&counter.admin), &broken).await;
@@ -248,7 +269,8 @@ async fn a_shopper_cancels_some_units_and_staff_cancel_more() {
     assert_eq!(gone.json()["status"], "cancelled", "{}", gone.text);
     let refunds = get("/v1/admin/refunds").bearer(&counter.admin);
     let refunds = counter.shop.send(refunds).await.json();
-    let reasons: Vec<&Value> = refunds["data"].as_array().unwrap().iter().map(|refund| &refund["reason"]).collect();
+    let reasons: Vec<&Value> =
+        refunds["data"].as_array().unwrap().iter().map(|refund| &refund["reason"]).collect();
     assert_eq!(reasons, ["order_cancelled", "lines_cancelled", "lines_cancelled"]);
     counter.shop.database.finish().await;
 }

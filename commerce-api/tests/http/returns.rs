@@ -124,13 +124,32 @@ async fn a_guest_finds_the_order_withdraws_and_gets_the_money_back() {
     // The guest has lost the Cart-Token, and asks for the order. So does somebody who guesses.
     let lookup = json!({ "number": order["number"], "email": "Ada@example.com" });
     let guess = json!({ "number": order["number"], "email": "eve@example.com" });
-    let answers = [desk.shop.send(post("/v1/orders/lookup", &lookup)).await, desk.shop.send(post("/v1/orders/lookup", &guess)).await];
-    assert!(answers.iter().all(|answer| answer.status == 202 && answer.text == answers[0].text), "{answers:?}");
+    let answers = [
+        desk.shop.send(post("/v1/orders/lookup", &lookup)).await,
+        desk.shop.send(post("/v1/orders/lookup", &guess)).await,
+    ];
+    assert!(
+        answers.iter().all(|answer| answer.status == 202 && answer.text == answers[0].text),
+        "{answers:?}"
+    );
     assert!(!answers[0].text.contains(text(&order["id"])), "{}", answers[0].text);
     desk.work().await;
-    let [mail]: [ReceivedMail; 1] = desk.mails("Your order").into_iter().filter(|mail| mail.text.contains("#order=")).collect::<Vec<_>>().try_into().unwrap();
+    let [mail]: [ReceivedMail; 1] = desk
+        .mails("Your order")
+        .into_iter()
+        .filter(|mail| mail.text.contains("#order="))
+        .collect::<Vec<_>>()
+        .try_into()
+        .unwrap();
     assert_eq!(mail.recipients, ["ada@example.com"]);
-    let link = mail.text.split("https://shop.example/order#order=").nth(1).unwrap().split_whitespace().next().unwrap();
+    let link = mail
+        .text
+        .split("https://shop.example/order#order=")
+        .nth(1)
+        .unwrap()
+        .split_whitespace()
+        .next()
+        .unwrap();
     let (id, token) = link.split_once("&token=").unwrap();
     assert_eq!(id, text(&order["id"]));
 
@@ -138,9 +157,15 @@ async fn a_guest_finds_the_order_withdraws_and_gets_the_money_back() {
     assert_eq!(desk.shop.send(by_link(get(&path), token)).await.json()["number"], order["number"]);
     let others = format!("/v1/orders/{}", text(&other["id"]));
     desk.shop.send(by_link(get(&others), token)).await.problem(404, "not_found");
-    desk.shop.send(by_link(post(&format!("{others}/cancel"), &json!({})), token)).await.problem(404, "not_found");
+    desk.shop
+        .send(by_link(post(&format!("{others}/cancel"), &json!({})), token))
+        .await
+        .problem(404, "not_found");
     desk.shop.send(by_link(get(&path), "AAAA")).await.problem(404, "not_found");
-    desk.shop.send(by_link(post(&format!("{path}/cancel"), &json!({})), token)).await.problem(409, "order_state");
+    desk.shop
+        .send(by_link(post(&format!("{path}/cancel"), &json!({})), token))
+        .await
+        .problem(409, "order_state");
     let pay = post(&format!("{path}/pay"), &json!({ "provider": "mock" })).header("Idempotency-Key", "pay");
     for elsewhere in [get("/v1/orders"), get("/v1/payments"), get("/v1/shipments"), get("/v1/me"), pay] {
         desk.shop.send(by_link(elsewhere, token)).await.problem(401, "unauthenticated");
@@ -157,7 +182,11 @@ async fn a_guest_finds_the_order_withdraws_and_gets_the_money_back() {
     let at: chrono::DateTime<chrono::Utc> = text(&confirmed.json()["confirmed_at"]).parse().unwrap();
     let time = at.format("%-d %B %Y, %H:%M:%S UTC").to_string();
     for part in [&time, "Name: Ada", text(&order["number"]), "I withdraw."] {
-        assert!(mail.text.contains(part) && mail.html.contains(part.trim_start_matches("Name: ")), "{part} in {}", mail.text);
+        assert!(
+            mail.text.contains(part) && mail.html.contains(part.trim_start_matches("Name: ")),
+            "{part} in {}",
+            mail.text
+        );
     }
     assert_eq!(mail.recipients, ["ada@example.com"]);
     assert_eq!(desk.mails("Somebody has withdrawn").len(), 1);
@@ -166,10 +195,20 @@ async fn a_guest_finds_the_order_withdraws_and_gets_the_money_back() {
     let returns = desk.shop.send(by_link(get("/v1/returns"), token)).await.json();
     let [opened]: [Value; 1] = returns["data"].as_array().unwrap().clone().try_into().unwrap();
     assert_eq!((text(&opened["status"]), text(&opened["withdrawal_id"])), ("requested", withdrawal.as_str()));
-    assert_eq!((&opened["lines"][0]["quantity"], text(&opened["lines"][0]["reason"])), (&json!(3), "withdrawal"));
-    let found = desk.shop.send(get("/v1/admin/withdrawals?matched=true&confirmed=true&email=ADA@example.com").bearer(&desk.fulfilment)).await;
+    assert_eq!(
+        (&opened["lines"][0]["quantity"], text(&opened["lines"][0]["reason"])),
+        (&json!(3), "withdrawal")
+    );
+    let found = desk
+        .shop
+        .send(
+            get("/v1/admin/withdrawals?matched=true&confirmed=true&email=ADA@example.com")
+                .bearer(&desk.fulfilment),
+        )
+        .await;
     assert_eq!(found.json()["data"][0]["order_id"], order["id"], "{}", found.text);
-    let listed = desk.shop.send(get("/v1/admin/returns?status=requested").bearer(&desk.fulfilment)).await.json();
+    let listed =
+        desk.shop.send(get("/v1/admin/returns?status=requested").bearer(&desk.fulfilment)).await.json();
     let id = text(&listed["data"][0]["id"]).to_owned();
     assert_eq!(listed["data"].as_array().unwrap().len(), 1);
 
@@ -181,20 +220,31 @@ async fn a_guest_finds_the_order_withdraws_and_gets_the_money_back() {
     let scrap = json!({ "status": "received", "lines": [{ "order_line_id": line, "restock": false }] });
     let got = desk.moved(&id, scrap, &desk.fulfilment).await;
     assert_eq!(got.json()["lines"][0]["received_quantity"], 3, "{}", got.text);
-    desk.moved(&id, json!({ "status": "refunded" }), &desk.fulfilment).await.problem(403, "permission_denied");
+    desk.moved(&id, json!({ "status": "refunded" }), &desk.fulfilment)
+        .await
+        .problem(403, "permission_denied");
     let refunded = desk.moved(&id, json!({ "status": "refunded" }), &desk.admin).await;
     assert_eq!(refunded.json()["refund_amount"]["amount"], 3 * 1250, "{}", refunded.text);
     let again = desk.moved(&id, json!({ "status": "refunded" }), &desk.admin).await;
     assert_eq!((again.status, again.text), (refunded.status, refunded.text));
     desk.work().await;
     let order = desk.shop.send(by_link(get(&path), token)).await.json();
-    assert_eq!((text(&order["payment_status"]), text(&order["fulfillment_status"])), ("refunded", "returned"));
-    assert_eq!((&order["lines"][0]["returned_quantity"], &order["amount_refunded"]["amount"]), (&json!(3), &json!(3750)));
+    assert_eq!(
+        (text(&order["payment_status"]), text(&order["fulfillment_status"])),
+        ("refunded", "returned")
+    );
+    assert_eq!(
+        (&order["lines"][0]["returned_quantity"], &order["amount_refunded"]["amount"]),
+        (&json!(3), &json!(3750))
+    );
     assert!(desk.mails("You can return goods")[0].text.contains("Please send it to 1 Street."));
     assert_eq!(desk.mails("has arrived").len(), 1);
     assert!(desk.mails("back to you")[0].text.contains("that you have returned"));
-    let events = desk.shop.send(get(&format!("/v1/admin{}/events", &path[3..])).bearer(&desk.admin)).await.text;
-    for kind in ["withdrawal_declared", "return_requested", "return_approved", "return_received", "return_refunded"] {
+    let events =
+        desk.shop.send(get(&format!("/v1/admin{}/events", &path[3..])).bearer(&desk.admin)).await.text;
+    for kind in
+        ["withdrawal_declared", "return_requested", "return_approved", "return_received", "return_refunded"]
+    {
         assert!(events.contains(kind), "{kind} in {events}");
     }
     desk.shop.database.finish().await;
@@ -210,7 +260,10 @@ async fn a_customer_returns_goods_and_a_withdrawal_about_nothing_is_acknowledged
     let line = |quantity: i64| json!({ "lines": [{ "order_line_id": order["lines"][0]["id"], "quantity": quantity, "reason": "damaged" }], "note": "Broken." });
     desk.shop.send(post(&path, &line(4)).bearer(&customer)).await.problem(409, "order_state");
     let unknown = json!({ "lines": [{ "order_line_id": order["id"], "quantity": 1, "reason": "damaged" }] });
-    assert_eq!(desk.shop.send(post(&path, &unknown).bearer(&customer)).await.problem(422, "validation_failed"), ["/lines"]);
+    assert_eq!(
+        desk.shop.send(post(&path, &unknown).bearer(&customer)).await.problem(422, "validation_failed"),
+        ["/lines"]
+    );
     let request = post(&path, &line(2)).bearer(&customer).header("Idempotency-Key", "once");
     let opened = desk.shop.send(request.clone()).await;
     assert_eq!(opened.status, 201, "{}", opened.text);
@@ -233,7 +286,10 @@ async fn a_customer_returns_goods_and_a_withdrawal_about_nothing_is_acknowledged
     for body in [strangers, nobodys] {
         let id = desk.declare(&body).await;
         let confirmed = desk.confirm(&id).await.json();
-        assert_eq!((&confirmed["order_number"], &confirmed["order_id"]), (&body["order_number"], &Value::Null));
+        assert_eq!(
+            (&confirmed["order_number"], &confirmed["order_id"]),
+            (&body["order_number"], &Value::Null)
+        );
     }
     desk.confirm("0199f5c7-7e2b-7c4a-9a55-0d8a6a4f4b31").await.problem(404, "not_found");
     desk.work().await;

@@ -21,7 +21,8 @@ use crate::db::{Retryable, current_time};
 use crate::ids::{OrderId, OrderLineId};
 use crate::inventory::{self, Demand, EndReservationError};
 use crate::orders::{
-    self, Access, CancelledBy, CancelledUnits, EventKind, LockedOrder, Order, OrderLine, OrderStatus, Received,
+    self, Access, CancelledBy, CancelledUnits, EventKind, LockedOrder, Order, OrderLine, OrderStatus,
+    Received,
 };
 use crate::payments::{self, RefundReason};
 use crate::request::Origin;

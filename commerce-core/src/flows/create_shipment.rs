@@ -12,9 +12,7 @@ use super::ship_parcel::{Packed, Sighting, consume, facts, follow, hand_over};
 use crate::audit_log::{self, Author, Subject};
 use crate::db::{Retryable, current_time};
 use crate::ids::{OrderId, OrderLineId, ShipmentId};
-use crate::inventory::{
-    self, EndReservationError, ReservationStatus, ReserveError, ReservedFor, Shortage,
-};
+use crate::inventory::{self, EndReservationError, ReservationStatus, ReserveError, ReservedFor, Shortage};
 use crate::orders::{self, EventKind, LockedOrder, Order, OrderLine, OrderStatus};
 use crate::request::Origin;
 use crate::shipments::{self, LockedShipment, MoveError, NewShipment, Shipment, ShipmentStatus};
@@ -136,8 +134,7 @@ pub async fn create_shipment(
     wish: CreateShipment,
 ) -> Result<Shipment, CreateShipmentError> {
     conn.transaction(async |conn| {
-        let mut order =
-            orders::lock(conn, wish.order_id).await?.ok_or(CreateShipmentError::OrderNotFound)?;
+        let mut order = orders::lock(conn, wish.order_id).await?.ok_or(CreateShipmentError::OrderNotFound)?;
         let packed = plan(conn, &order, &wish).await?;
         if wish.shipped && order.paid_at.is_none() {
             return Err(CreateShipmentError::OrderState(order.status));
@@ -280,8 +277,7 @@ async fn pack(
     let CreateShipment { carrier, tracking_number, replaces, .. } = wish;
     let new = new_shipment(order.id, carrier, tracking_number, *replaces);
     let number = new.tracking_number.clone();
-    let units: Vec<(OrderLineId, i64)> =
-        packed.iter().map(|units| (units.line.id, units.quantity)).collect();
+    let units: Vec<(OrderLineId, i64)> = packed.iter().map(|units| (units.line.id, units.quantity)).collect();
     let shipment = shipments::insert(conn, new, &units).await?;
     shipment.ok_or(CreateShipmentError::TrackingNumberTaken(number))
 }

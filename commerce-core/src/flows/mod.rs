@@ -66,12 +66,10 @@ pub use create_product::{
     CreateCombinations, CreateProduct, CreateProductError, CreateVariant, create_combinations,
     create_product, create_variant,
 };
-pub use create_shipment::{
-    CreateShipment, CreateShipmentError, PackedLine, check_shipment, create_shipment,
-};
+pub use create_shipment::{CreateShipment, CreateShipmentError, PackedLine, check_shipment, create_shipment};
 pub use declare_withdrawal::{
-    ConfirmWithdrawalError, DeclareWithdrawalError, ProcessWithdrawal, confirm_withdrawal, declare_withdrawal,
-    run_withdrawal,
+    ConfirmWithdrawalError, DeclareWithdrawalError, ProcessWithdrawal, confirm_withdrawal,
+    declare_withdrawal, run_withdrawal,
 };
 pub use delete_account::{DeleteAccountError, delete_account, delete_account_of};
 pub use end_payment::run_end;

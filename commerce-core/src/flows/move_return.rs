@@ -164,7 +164,8 @@ pub async fn move_return(conn: &mut AsyncPgConnection, wish: MoveReturn) -> Resu
             orders::count_returned(conn, &units).await?;
             follow(conn, &mut order, origin).await?;
             // Stock comes last in the lock order.
-            let units: Vec<(Demand, bool)> = back.iter().map(|(_, demand, restock)| (*demand, *restock)).collect();
+            let units: Vec<(Demand, bool)> =
+                back.iter().map(|(_, demand, restock)| (*demand, *restock)).collect();
             inventory::return_each_to_stock(conn, order.id, &units, "returned", origin).await?;
         }
         Ok(moved.into_return())

@@ -169,7 +169,8 @@ pub async fn move_shipment(
             ShipmentStatus::Shipped => consume(conn, &order, &units, origin).await?,
             ShipmentStatus::Returned => {
                 let back = still_out(conn, &order, &lines, &units).await?;
-                inventory::return_to_stock(conn, order.id, &back, wish.restock, "undeliverable", origin).await?;
+                inventory::return_to_stock(conn, order.id, &back, wish.restock, "undeliverable", origin)
+                    .await?;
             }
             // What it would have brought again was taken from the stock for it alone.
             ShipmentStatus::Cancelled if shipment.replaces.is_some() => {
@@ -268,7 +269,9 @@ pub async fn add_checkpoint(
 /// Whether a checkpoint moves the parcel on. Nothing comes after the arrival, so it counts even if it is told late.
 fn moves_on(shipment: &Shipment, to: ShipmentStatus, is_newest: bool) -> bool {
     let is_carriers = match to {
-        ShipmentStatus::InTransit | ShipmentStatus::OutForDelivery | ShipmentStatus::FailedAttempt => is_newest,
+        ShipmentStatus::InTransit | ShipmentStatus::OutForDelivery | ShipmentStatus::FailedAttempt => {
+            is_newest
+        }
         ShipmentStatus::Delivered => true,
         _ => false,
     };

@@ -43,7 +43,9 @@ pub enum RequestReturnError {
     #[error("the order has no line {0}")]
     UnknownLine(OrderLineId),
     /// More units of a line were to be given back than have arrived and are not on their way back.
-    #[error("{quantity} units of line {order_line_id} cannot be returned: {left} have arrived and are not on their way back")]
+    #[error(
+        "{quantity} units of line {order_line_id} cannot be returned: {left} have arrived and are not on their way back"
+    )]
     TooManyUnits {
         /// The line.
         order_line_id: OrderLineId,
@@ -53,7 +55,9 @@ pub enum RequestReturnError {
         left: i64,
     },
     /// The units arrived too long ago.
-    #[error("{quantity} units of line {order_line_id} cannot be returned any more: {left} have arrived recently enough")]
+    #[error(
+        "{quantity} units of line {order_line_id} cannot be returned any more: {left} have arrived recently enough"
+    )]
     TooLate {
         /// The line.
         order_line_id: OrderLineId,
@@ -133,9 +137,7 @@ pub(super) async fn open_return(
 ) -> QueryResult<Return> {
     let new = NewReturn { id: ReturnId::new(), order_id: order.id, withdrawal_id, note };
     let opened = returns::insert_return(conn, new, lines).await?;
-    let of_line = |line: &WantedBack| {
-        json!({ "order_line_id": line.order_line_id, "quantity": line.quantity, "reason": line.reason })
-    };
+    let of_line = |line: &WantedBack| json!({ "order_line_id": line.order_line_id, "quantity": line.quantity, "reason": line.reason });
     let lines: Vec<_> = lines.iter().map(of_line).collect();
     let data = json!({ "return_id": opened.id, "lines": lines, "withdrawal_id": withdrawal_id });
     orders::record(conn, order.id, EventKind::ReturnRequested, data, origin).await?;

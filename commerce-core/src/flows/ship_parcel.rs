@@ -149,8 +149,7 @@ pub(super) async fn write_checkpoint(
         }
     };
     let (id, shipment_id) = (CheckpointId::new(), shipment.id);
-    let checkpoint =
-        NewCheckpoint { id, shipment_id, status, location, message, occurred_at, event_key };
+    let checkpoint = NewCheckpoint { id, shipment_id, status, location, message, occurred_at, event_key };
     shipments::insert_checkpoint(conn, checkpoint).await
 }
 

@@ -188,7 +188,8 @@ pub async fn refund_by_staff(
             return Err(StaffRefundError::AmountOutOfRange { amount, left });
         }
         let note = wish.note.as_deref().map(free_text).filter(|note| !note.is_empty());
-        let refunds = spread(conn, &sources, amount.amount_minor, RefundReason::Requested, note.as_deref()).await?;
+        let refunds =
+            spread(conn, &sources, amount.amount_minor, RefundReason::Requested, note.as_deref()).await?;
         if let Some(first) = refunds.first() {
             let of_first = |line: &PricedUnits| RefundLine {
                 refund_id: first.id,

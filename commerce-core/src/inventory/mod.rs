@@ -31,8 +31,8 @@ pub use lock::{LockedStock, lock};
 pub(crate) use reservation::commit_for_order;
 pub use reservation::{Reservation, ReservationStatus, list_for_order};
 pub use reserve::{ReserveError, ReservedFor, reserve};
-pub(crate) use returns::{return_each_to_stock, return_to_stock, with_shopper};
 pub use returns::{NotShipped, ReturnError, ReturnedUnits, return_units};
+pub(crate) use returns::{return_each_to_stock, return_to_stock, with_shopper};
 
 /// The location that every shop has. Stock goes here unless another location is named.
 pub const MAIN_LOCATION: crate::ids::LocationId =

@@ -156,7 +156,11 @@ pub(crate) async fn return_each_to_stock(
         .into_iter()
         .map(|(variant_id, returned)| (variant_id, returned, short.get(&variant_id).copied().unwrap_or(0)))
         .filter(|(.., missing)| *missing > 0)
-        .map(|(variant_id, returned, missing)| NotShipped { variant_id, returned, shipped: returned - missing })
+        .map(|(variant_id, returned, missing)| NotShipped {
+            variant_id,
+            returned,
+            shipped: returned - missing,
+        })
         .collect();
     if !short.is_empty() {
         return Err(ReturnError::NotShipped(short));

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::kinds::{
-    CheckPayment, DeleteFiles, EndPayment, IndexProducts, Kind, LookUpOrder, ProcessWebhook, ProcessWithdrawal,
-    RefundPayment, ResizeImage, SendEmail,
+    CheckPayment, DeleteFiles, EndPayment, IndexProducts, Kind, LookUpOrder, ProcessWebhook,
+    ProcessWithdrawal, RefundPayment, ResizeImage, SendEmail,
 };
 use crate::catalog::image::{self, Media};
 use crate::db::Pool;

@@ -183,7 +183,9 @@ impl Sweep {
             }
             Self::PruneWebhooks => payments::prune_webhooks(&mut *pool.get().await?, PRUNE_BATCH).await?,
             Self::PruneOrderLinks => orders::prune_links(&mut *pool.get().await?, PRUNE_BATCH).await?,
-            Self::PruneWithdrawals => returns::prune_withdrawals(&mut *pool.get().await?, PRUNE_BATCH).await?,
+            Self::PruneWithdrawals => {
+                returns::prune_withdrawals(&mut *pool.get().await?, PRUNE_BATCH).await?
+            }
             Self::SweepFiles => image::sweep_files(pool, media, BATCH).await?,
             Self::KeepSearchIndex => search_index.keep(pool).await?,
         })

@@ -220,7 +220,8 @@ pub(super) async fn parcel(
         .select((order_lines::id, order_lines::quantity - order_lines::cancelled_quantity))
         .load(conn)
         .await?;
-    let in_parcel = |line: OrderLineId| packed.iter().find(|(id, ..)| *id == line).map_or(0, |(.., units)| *units);
+    let in_parcel =
+        |line: OrderLineId| packed.iter().find(|(id, ..)| *id == line).map_or(0, |(.., units)| *units);
     let tracking_url =
         carrier.as_deref().and_then(|carrier| carriers.tracking_url(carrier, &tracking_number));
     Ok(Some(ParcelFacts {

@@ -274,13 +274,17 @@ async fn compose(
         }
         Template::ReturnUpdate => {
             let OfReturn { return_id, status } = parsed(data)?;
-            let Some((order_id, goods)) = return_facts::goods_back(conn, return_id).await? else { return Ok(None) };
+            let Some((order_id, goods)) = return_facts::goods_back(conn, return_id).await? else {
+                return Ok(None);
+            };
             let Some(order) = facts::order(conn, order_id).await? else { return Ok(None) };
             context! { shop, order, goods, status }
         }
         Template::WithdrawalReceived | Template::WithdrawalAlert => {
             let OfWithdrawal { withdrawal_id } = parsed(data)?;
-            let Some(withdrawal) = return_facts::withdrawal(conn, withdrawal_id).await? else { return Ok(None) };
+            let Some(withdrawal) = return_facts::withdrawal(conn, withdrawal_id).await? else {
+                return Ok(None);
+            };
             context! { shop, withdrawal, more }
         }
         Template::PaymentFailedAlert => {

@@ -46,7 +46,8 @@ pub async fn find_accessible(
     match access {
         Access::Owner(owner) => find_owned(conn, id, owner).await,
         Access::Link(hash) => {
-            let order = orders::table.filter(orders::id.eq(id)).filter(orders::id.eq_any(order_of_link(hash)));
+            let order =
+                orders::table.filter(orders::id.eq(id)).filter(orders::id.eq_any(order_of_link(hash)));
             order.select(Order::as_select()).first(conn).await.optional()
         }
     }

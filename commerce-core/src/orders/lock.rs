@@ -119,7 +119,8 @@ impl LockedOrder {
     /// processing has begun by this.
     pub(crate) fn follow_parcels(&mut self, fulfillment: FulfillmentStatus, has_parcels: bool) -> bool {
         self.0.fulfillment_status = fulfillment;
-        let has_all_left = !matches!(fulfillment, FulfillmentStatus::Unfulfilled | FulfillmentStatus::Partial);
+        let has_all_left =
+            !matches!(fulfillment, FulfillmentStatus::Unfulfilled | FulfillmentStatus::Partial);
         let begins = self.status == OrderStatus::Paid && has_parcels && !has_all_left;
         if begins {
             self.0.status = OrderStatus::Processing;

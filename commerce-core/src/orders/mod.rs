@@ -14,19 +14,23 @@ mod status;
 mod timeline;
 
 pub use crate::address::Address;
-pub use access::{Access, find_accessible};
 pub(crate) use access::ids_accessible;
+pub use access::{Access, find_accessible};
 pub use cancellation::CancelledBy;
 pub(crate) use cancellation::permission_to_cancel;
 pub use fulfillment::{FulfilledUnits, derive_fulfillment_status};
 pub use line_costs::line_costs;
-pub(crate) use link::{issue_link, link_expires_at};
 pub use link::{ORDER_LINK_TTL, derive_order_token, prune_links};
+pub(crate) use link::{issue_link, link_expires_at};
 pub use list::{ListOrdersError, OrderFilter, OrderSort, list};
+pub(crate) use lock::{
+    CancelledUnits, Received, cancel_units, count_returned, count_shipped, recount, update,
+};
 pub use lock::{LockedOrder, lock};
-pub(crate) use lock::{CancelledUnits, Received, cancel_units, count_returned, count_shipped, recount, update};
 pub use number::{format_order_number, parse_order_number};
-pub use order::{NewLine, NewOrder, NewOrderSource, Order, OrderLine, currencies, find, find_by_number, find_owned, lines};
+pub use order::{
+    NewLine, NewOrder, NewOrderSource, Order, OrderLine, currencies, find, find_by_number, find_owned, lines,
+};
 pub(crate) use order::{ids_owned, insert, insert_line};
 pub use status::{
     CancelReason, FulfillmentStatus, OrderSource, OrderStatus, PaymentStatus, Sums, TransitionError,

@@ -7,10 +7,8 @@ mod status;
 mod withdrawal;
 
 pub use find::{ListReturnsError, ReturnFilter, find_return, list_returns};
-pub(crate) use row::{
-    NewReturn, awaited_units, insert_return, lock_return, write_received, write_return,
-};
 pub use row::{LockedReturn, Return, ReturnLine, WantedBack, return_lines};
+pub(crate) use row::{NewReturn, awaited_units, insert_return, lock_return, write_received, write_return};
 pub use status::{ReturnReason, ReturnStatus, ReturnTransitionError};
 pub use withdrawal::{
     CONFIRM_WITHIN, NamedUnits, NewWithdrawal, Withdrawal, WithdrawalFilter, find_withdrawal,

@@ -126,7 +126,10 @@ impl LockedReturn {
 }
 
 /// Writes the changes of a locked return.
-pub(crate) async fn write_return(conn: &mut AsyncPgConnection, changed: &mut LockedReturn) -> QueryResult<()> {
+pub(crate) async fn write_return(
+    conn: &mut AsyncPgConnection,
+    changed: &mut LockedReturn,
+) -> QueryResult<()> {
     changed.0 = diesel::update(returns::table.find(changed.id))
         .set((
             returns::status.eq(changed.status),

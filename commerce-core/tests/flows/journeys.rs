@@ -6,8 +6,8 @@
 use commerce_core::audit;
 use commerce_core::cart::Owner;
 use commerce_core::flows::{
-    CancelLines, CreateShipment, MoveReturn, MoveShipment, ReceivedLine, RefundAmount, RefundOf, RefundedLine, StaffRefund,
-    refund_by_staff,
+    CancelLines, CreateShipment, MoveReturn, MoveShipment, ReceivedLine, RefundAmount, RefundOf,
+    RefundedLine, StaffRefund, refund_by_staff,
 };
 use commerce_core::ids::{OrderId, VariantId};
 use commerce_core::money::{Currency, Money};
@@ -31,15 +31,46 @@ const SEED_VARIABLE: &str = "COMMERCE_JOURNEY_SEED";
 /// What may happen next. Lines and parcels are named by their places.
 #[derive(Debug, Clone, Copy)]
 enum Step {
-    Pack { line: usize, quantity: i64, shipped: bool },
-    SendAgain { parcel: usize, quantity: i64, shipped: bool },
-    Move { parcel: usize, to: ShipmentStatus, restock: bool },
-    Cancel { line: usize, quantity: i64, refund: bool, restock: bool },
-    RefundUnits { line: usize, quantity: i64, restock: bool },
-    RefundAmount { minor: i64 },
-    Return { line: usize, quantity: i64 },
+    Pack {
+        line: usize,
+        quantity: i64,
+        shipped: bool,
+    },
+    SendAgain {
+        parcel: usize,
+        quantity: i64,
+        shipped: bool,
+    },
+    Move {
+        parcel: usize,
+        to: ShipmentStatus,
+        restock: bool,
+    },
+    Cancel {
+        line: usize,
+        quantity: i64,
+        refund: bool,
+        restock: bool,
+    },
+    RefundUnits {
+        line: usize,
+        quantity: i64,
+        restock: bool,
+    },
+    RefundAmount {
+        minor: i64,
+    },
+    Return {
+        line: usize,
+        quantity: i64,
+    },
     /// Returns are named by their places, too.
-    MoveReturn { place: usize, to: ReturnStatus, quantity: i64, restock: bool },
+    MoveReturn {
+        place: usize,
+        to: ReturnStatus,
+        quantity: i64,
+        restock: bool,
+    },
 }
 
 /// A parcel has units of one line, which keeps the model small.
@@ -118,8 +149,7 @@ impl Model {
     }
 
     fn arrived(&self, line: usize) -> i64 {
-        let there =
-            |parcel: &&ParcelModel| parcel.line == line && parcel.status == ShipmentStatus::Delivered;
+        let there = |parcel: &&ParcelModel| parcel.line == line && parcel.status == ShipmentStatus::Delivered;
         let arrived: i64 = self.parcels.iter().filter(there).map(|parcel| parcel.quantity).sum();
         (arrived - self.lines[line].restocked - self.lines[line].returned).max(0)
     }
@@ -202,9 +232,8 @@ impl Model {
     fn takes(&mut self, step: Step) -> bool {
         match step {
             Step::Pack { line, quantity, shipped } => {
-                let allowed = !self.is_cancelled
-                    && !self.has_all_left()
-                    && (1..=self.free(line)).contains(&quantity);
+                let allowed =
+                    !self.is_cancelled && !self.has_all_left() && (1..=self.free(line)).contains(&quantity);
                 if allowed {
                     self.pack(line, quantity, None, shipped);
                 }
@@ -258,7 +287,9 @@ impl Model {
                 }
                 allowed
             }
-            Step::MoveReturn { place, to, quantity, restock } => self.moves_return(place, to, quantity, restock),
+            Step::MoveReturn { place, to, quantity, restock } => {
+                self.moves_return(place, to, quantity, restock)
+            }
         }
     }
 
@@ -454,7 +485,16 @@ async fn any_journey_of_an_order_keeps_goods_and_money() {
             let (cancelled, shipped, refunded, restocked, returned) = (0, 0, 0, 0, 0);
             let (out, reserved) = (0, quantity);
             model.lines.push(LineModel {
-                price, quantity, cancelled, shipped, refunded, restocked, returned, out, on_hand, reserved,
+                price,
+                quantity,
+                cancelled,
+                shipped,
+                refunded,
+                restocked,
+                returned,
+                out,
+                on_hand,
+                reserved,
             });
         }
         let (id, owner, lines) = owned_order(&db, &wanted).await;

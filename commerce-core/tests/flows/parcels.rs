@@ -1,6 +1,6 @@
 //! Parcels by line and quantity: packed, sent, on their way, lost, back, sent again.
 
-use chrono::{TimeDelta, Utc};
+use chrono::{SubsecRound as _, TimeDelta, Utc};
 use commerce_core::audit_log::Author;
 use commerce_core::flows::{
     AddCheckpoint, AdvanceOrderError, CancelOrderError, CancelledBy, CreateShipment, CreateShipmentError,
@@ -18,7 +18,7 @@ use commerce_core::shipments::{
 };
 use commerce_core::testing::{TestDatabase, guest_origin};
 use diesel::prelude::*;
-use diesel_async::RunQueryDsl as _;
+use diesel_async::RunQueryDsl;
 
 use crate::payments::{begin, order, settle, success, timeline};
 
@@ -86,16 +86,11 @@ async fn units_of_lines_leave_in_parcels_and_the_order_follows() {
 
     let first = create(&db, parcel(id, &[(cups, 2)])).await.unwrap();
     assert_eq!(first.status, ShipmentStatus::Pending);
-    assert_eq!(
-        statuses(&order(&db, id).await),
-        (OrderStatus::Processing, FulfillmentStatus::Unfulfilled)
-    );
+    assert_eq!(statuses(&order(&db, id).await), (OrderStatus::Processing, FulfillmentStatus::Unfulfilled));
     assert_eq!((db.stock(cup).await, units(&db, id, cups).await.packed), ((10, 3), 2));
     for (line, quantity, left) in [(cups, 2, 1), (pots, 3, 2), (pots, 0, 2), (pots, -1, 2)] {
         let refused = create(&db, parcel(id, &[(line, quantity)])).await;
-        let expected = |error: &CreateShipmentError| {
-            matches!(error, CreateShipmentError::TooManyUnits { left: are, .. } if *are == left)
-        };
+        let expected = |error: &CreateShipmentError| matches!(error, CreateShipmentError::TooManyUnits { left: are, .. } if *are == left);
         assert!(refused.as_ref().is_err_and(expected), "{refused:?}");
     }
 
@@ -274,10 +269,7 @@ async fn a_carrier_has_one_parcel_with_a_number() {
         shipments::find(&mut conn, &address, None).await.map(|shipment| shipment.id)
     };
     let several = find("T 1", None).await;
-    assert!(
-        matches!(&several, Err(FindShipmentError::Ambiguous(found)) if found.len() == 3),
-        "{several:?}"
-    );
+    assert!(matches!(&several, Err(FindShipmentError::Ambiguous(found)) if found.len() == 3), "{several:?}");
     assert_eq!(find("T 1", Some("ups")).await.unwrap(), made[1].id);
     assert_eq!(find("T 1", Some("")).await.unwrap(), made[2].id);
     assert_eq!(find("t 1", None).await.unwrap(), made[3].id);
@@ -301,7 +293,8 @@ async fn checkpoints_come_in_any_order_and_each_once() {
     let variant = db.variant(500, 4).await;
     let (id, _) = paid_order(&db, &[(variant, 2)]).await;
     let pending = create(&db, parcel(id, &[])).await.unwrap();
-    let began = Utc::now();
+    // Postgres keeps microseconds.
+    let began = Utc::now().trunc_subsecs(6);
     let at = |minutes: i64| Some(began + TimeDelta::minutes(minutes));
     let checkpoint = |status, minutes: i64, event: Option<&str>| AddCheckpoint {
         address: ShipmentAddress { number: pending.tracking_number.clone(), carrier: None },

@@ -25,8 +25,7 @@ use crate::staff_refunds::run_refunds;
 
 /// Staff cancel these units.
 pub fn cancelled(id: OrderId, units: &[(&OrderLine, i64)]) -> CancelLines {
-    let of_line =
-        |&(line, quantity): &(&OrderLine, i64)| CancelledLine { order_line_id: line.id, quantity };
+    let of_line = |&(line, quantity): &(&OrderLine, i64)| CancelledLine { order_line_id: line.id, quantity };
     CancelLines {
         order_id: id,
         lines: Some(units.iter().map(of_line).collect()),
@@ -291,7 +290,9 @@ async fn a_parcel_racing_a_cancellation_of_its_units_lets_one_win() {
         let cancelling = cancelled(id, &[(&order_lines[0], 2)]);
         let again = cancelling.clone();
         let ship =
-            tokio::spawn(async move { create_shipment(&mut pool.get().await.unwrap(), sending).await.is_ok() });
+            tokio::spawn(
+                async move { create_shipment(&mut pool.get().await.unwrap(), sending).await.is_ok() },
+            );
         let cancels = [(other_pool, cancelling), (third_pool, again)].map(|(pool, wish)| {
             tokio::spawn(async move { cancel_lines(&mut pool.get().await.unwrap(), wish).await.is_ok() })
         });

@@ -105,11 +105,10 @@ async fn goods_come_back_and_their_price_goes_back() {
     let early = moved(&db, towards(opened.id, ReturnStatus::Received)).await;
     assert!(matches!(early, Err(MoveReturnError::Transition(_))), "{early:?}");
     moved(&db, towards(opened.id, ReturnStatus::Approved)).await.unwrap();
-    let came = |line: &OrderLine, quantity, restock| ReceivedLine { order_line_id: line.id, quantity, restock };
-    let too_many = MoveReturn {
-        lines: vec![came(cups, Some(4), true)],
-        ..towards(opened.id, ReturnStatus::Received)
-    };
+    let came =
+        |line: &OrderLine, quantity, restock| ReceivedLine { order_line_id: line.id, quantity, restock };
+    let too_many =
+        MoveReturn { lines: vec![came(cups, Some(4), true)], ..towards(opened.id, ReturnStatus::Received) };
     let refused = moved(&db, too_many).await;
     assert!(matches!(refused, Err(MoveReturnError::TooManyUnits { announced: 3, .. })), "{refused:?}");
     // Two of three cups come and are sold again; the pot is broken.
@@ -142,7 +141,10 @@ async fn goods_come_back_and_their_price_goes_back() {
     let last = request(&db, wish(id, owner, &[(cups, 1)])).await.unwrap();
     received(&db, last.id).await;
     let whole = order(&db, id).await;
-    assert_eq!((whole.status, whole.fulfillment_status), (OrderStatus::Delivered, FulfillmentStatus::Returned));
+    assert_eq!(
+        (whole.status, whole.fulfillment_status),
+        (OrderStatus::Delivered, FulfillmentStatus::Returned)
+    );
     moved(&db, towards(last.id, ReturnStatus::Refunded)).await.unwrap();
     run_refunds(&db, &ShopSettings::default()).await;
     assert_eq!(order(&db, id).await.payment_status, PaymentStatus::Refunded);
@@ -190,7 +192,8 @@ async fn only_what_has_arrived_within_the_window_can_be_returned() {
     db.conn().await.batch_execute(later).await.unwrap();
     let refused = request(&db, mine.clone()).await;
     assert!(matches!(refused, Err(RequestReturnError::TooLate { left: 0, .. })), "{refused:?}");
-    let patient = ShopSettings { return_window: Duration::from_secs(60 * 24 * 60 * 60), ..ShopSettings::default() };
+    let patient =
+        ShopSettings { return_window: Duration::from_secs(60 * 24 * 60 * 60), ..ShopSettings::default() };
     request_return(&mut *db.conn().await, &patient, mine).await.unwrap();
 
     // What is still on its way cannot be returned.
@@ -216,7 +219,10 @@ async fn two_returns_of_the_same_units_at_once_are_one() {
         let all = join_all((0..6).map(|_| moved(&db, towards(opened[0].id, status)))).await;
         assert!(all.iter().all(|moved| moved.as_ref().is_ok_and(|moved| moved.status == status)), "{all:?}");
     }
-    assert_eq!((db.stock(cup).await, refunded(&db, id).await), ((9, 0), vec![(1000, RefundReason::GoodsReturned)]));
+    assert_eq!(
+        (db.stock(cup).await, refunded(&db, id).await),
+        ((9, 0), vec![(1000, RefundReason::GoodsReturned)])
+    );
     run_refunds(&db, &ShopSettings::default()).await;
     db.finish().await;
 }

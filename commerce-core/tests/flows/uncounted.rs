@@ -166,7 +166,12 @@ async fn parts_of_an_order_skip_what_is_not_counted() {
         inventory::release(conn, &mut stock, id, &both(1), "not wanted", &origin).await.unwrap();
         inventory::return_units(conn, &mut stock, id, &back(1), "too small", &origin).await.unwrap();
         conn.batch_execute(&format!(
-            "UPDATE commerce.order_lines SET shipped_quantity = 2, quantity = 3 WHERE order_id = '{id}'"
+            "UPDATE commerce.order_lines SET shipped_quantity = 2, cancelled_quantity = 1 WHERE order_id = '{id}';
+             UPDATE commerce.orders SET status = 'processing', fulfillment_status = 'partial' WHERE id = '{id}';
+             INSERT INTO commerce.shipments (id, order_id, status, tracking_number, shipped_at)
+             VALUES ('{id}', '{id}', 'shipped', 'T-1', commerce.clock());
+             INSERT INTO commerce.shipment_lines (shipment_id, order_line_id, quantity)
+             SELECT '{id}', id, 2 FROM commerce.order_lines WHERE order_id = '{id}'"
         ))
         .await
     })

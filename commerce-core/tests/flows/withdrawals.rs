@@ -77,14 +77,17 @@ async fn a_declaration_counts_once_it_is_confirmed_and_opens_one_return() {
     let withdrawal = declared(&db, declaration(&format!("#{number}"))).await;
     assert_eq!((process_all(&db, &shop).await, mails(&db, Template::WithdrawalReceived).await), (0, 0));
     // However often and however many at once confirm it, it is confirmed once.
-    let confirmed = join_all((0..5).map(async |_| confirm_withdrawal(&mut *db.conn().await, withdrawal).await)).await;
-    let times: Vec<_> = confirmed.iter().map(|answer| answer.as_ref().unwrap().confirmed_at.unwrap()).collect();
+    let confirmed =
+        join_all((0..5).map(async |_| confirm_withdrawal(&mut *db.conn().await, withdrawal).await)).await;
+    let times: Vec<_> =
+        confirmed.iter().map(|answer| answer.as_ref().unwrap().confirmed_at.unwrap()).collect();
     assert!(times.iter().all(|time| *time == times[0]), "{times:?}");
     assert_eq!(mails(&db, Template::WithdrawalReceived).await, 1);
     assert_eq!(process_all(&db, &shop).await, 1);
 
     let mut conn = db.conn().await;
-    let opened = list_returns(&mut conn, &ReturnFilter::default(), Limit::default(), None).await.unwrap().data;
+    let opened =
+        list_returns(&mut conn, &ReturnFilter::default(), Limit::default(), None).await.unwrap().data;
     assert_eq!(opened.len(), 1);
     assert_eq!(
         (opened[0].order_id, opened[0].status, opened[0].withdrawal_id),
@@ -92,7 +95,10 @@ async fn a_declaration_counts_once_it_is_confirmed_and_opens_one_return() {
     );
     // The third cup was not sent: staff cancel it.
     let back = return_lines(&mut conn, &[opened[0].id]).await.unwrap();
-    assert_eq!((back[0].order_line_id, back[0].quantity, back[0].reason), (line, 2, ReturnReason::Withdrawal));
+    assert_eq!(
+        (back[0].order_line_id, back[0].quantity, back[0].reason),
+        (line, 2, ReturnReason::Withdrawal)
+    );
     assert_eq!(mails(&db, Template::WithdrawalAlert).await, 1);
     let told = timeline(&db, id).await;
     assert!(told.ends_with(&["withdrawal_declared", "return_requested"]), "{told:?}");
@@ -104,9 +110,11 @@ async fn a_declaration_counts_once_it_is_confirmed_and_opens_one_return() {
     let filter = WithdrawalFilter { matched: Some(true), order_id: Some(id), ..Default::default() };
     let listed = list_withdrawals(&mut conn, &filter, Limit::new(1).unwrap(), None).await.unwrap();
     assert_eq!((listed.data[0].id, listed.data[0].name.as_str()), (again, "Ada Lovelace"));
-    let next = list_withdrawals(&mut conn, &filter, Limit::new(1).unwrap(), listed.next_cursor.as_deref()).await;
+    let next =
+        list_withdrawals(&mut conn, &filter, Limit::new(1).unwrap(), listed.next_cursor.as_deref()).await;
     assert_eq!(next.unwrap().data[0].id, withdrawal);
-    let opened = list_returns(&mut conn, &ReturnFilter::default(), Limit::default(), None).await.unwrap().data;
+    let opened =
+        list_returns(&mut conn, &ReturnFilter::default(), Limit::default(), None).await.unwrap().data;
     assert_eq!(opened.len(), 1);
     drop(conn);
     db.finish().await;
@@ -131,14 +139,16 @@ async fn a_declaration_about_no_order_is_kept_and_acknowledged_alike() {
     assert_eq!(kept.len(), 3);
     assert!(kept.iter().all(|kept| kept.processed_at.is_some() && kept.order_id.is_none()));
     assert_eq!(kept[1].lines(), Some(vec![unit, unit]));
-    let opened = list_returns(&mut conn, &ReturnFilter::default(), Limit::default(), None).await.unwrap().data;
+    let opened =
+        list_returns(&mut conn, &ReturnFilter::default(), Limit::default(), None).await.unwrap().data;
     assert!(opened.is_empty(), "{opened:?}");
     // Named units of the order are returned, as far as the shopper has them.
     let of_order = NewWithdrawal { lines: Some(vec![unit, unit]), ..declaration(&number) };
     let id = declared(&db, of_order).await;
     confirm_withdrawal(&mut conn, id).await.unwrap();
     process_all(&db, &shop).await;
-    let opened = list_returns(&mut conn, &ReturnFilter::default(), Limit::default(), None).await.unwrap().data;
+    let opened =
+        list_returns(&mut conn, &ReturnFilter::default(), Limit::default(), None).await.unwrap().data;
     assert_eq!(return_lines(&mut conn, &[opened[0].id]).await.unwrap()[0].quantity, 2);
     drop(conn);
     db.finish().await;
@@ -147,7 +157,10 @@ async fn a_declaration_about_no_order_is_kept_and_acknowledged_alike() {
 #[tokio::test]
 async fn a_declaration_that_is_not_confirmed_ends_after_a_day() {
     let db = TestDatabase::new().await;
-    let empty = declare_withdrawal(&mut *db.conn().await, NewWithdrawal { name: " \n".to_owned(), ..declaration("1") });
+    let empty = declare_withdrawal(
+        &mut *db.conn().await,
+        NewWithdrawal { name: " \n".to_owned(), ..declaration("1") },
+    );
     assert!(matches!(empty.await, Err(DeclareWithdrawalError::Empty("name"))));
     let kept = declared(&db, declaration("1")).await;
     confirm_withdrawal(&mut *db.conn().await, kept).await.unwrap();
@@ -164,7 +177,8 @@ async fn a_declaration_that_is_not_confirmed_ends_after_a_day() {
     let fresh = declared(&db, declaration("1")).await;
     assert!(matches!(confirm_withdrawal(&mut conn, late).await, Err(ConfirmWithdrawalError::NotFound)));
     assert_eq!(prune_withdrawals(&mut conn, 2).await.unwrap(), 6);
-    let left = list_withdrawals(&mut conn, &WithdrawalFilter::default(), Limit::default(), None).await.unwrap();
+    let left =
+        list_withdrawals(&mut conn, &WithdrawalFilter::default(), Limit::default(), None).await.unwrap();
     let left: Vec<_> = left.data.iter().map(|left| left.id).collect();
     assert_eq!(left, [fresh, kept]);
     process_all(&db, &ShopSettings::default()).await;
@@ -187,7 +201,9 @@ async fn a_link_is_mailed_to_the_address_of_the_order_and_leads_to_it_alone() {
         }
         mails(&db, Template::OrderLink).await
     };
-    for (number, to) in [(number.as_str(), "eve@example.com"), ("1", "ada@example.com"), ("x", "ada@example.com")] {
+    for (number, to) in
+        [(number.as_str(), "eve@example.com"), ("1", "ada@example.com"), ("x", "ada@example.com")]
+    {
         assert_eq!(asked(number, to).await, 0, "{number}, {to}");
     }
     assert_eq!(asked(&format!(" #{number} "), "ADA@example.com").await, 1);

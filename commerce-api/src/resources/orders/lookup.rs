@@ -24,7 +24,10 @@ impl OrderLookups {
     /// The token of the link is sent as `Order-Token`. For 30 days it allows to see this one order, to cancel it, and to
     /// return its goods.
     #[oai(path = "/orders/lookup", method = "post", operation_id = "look_up_order")]
-    async fn look_up(&self, body: Body<OrderLookupRequest>) -> Result<Accepted<LookupAccepted>, Refused<OnlyDatabase>> {
+    async fn look_up(
+        &self,
+        body: Body<OrderLookupRequest>,
+    ) -> Result<Accepted<LookupAccepted>, Refused<OnlyDatabase>> {
         self.0.limits.by_account("look_up_order", &body.email).await?;
         let email = known_address(&body.email, "/email")?;
         let number = body.value.number;
@@ -63,6 +66,9 @@ struct LookupAccepted {
 
 impl Example for LookupAccepted {
     fn example() -> Self {
-        Self { message: "If there is such an order, a mail with a link is on its way to this address.".to_owned() }
+        Self {
+            message: "If there is such an order, a mail with a link is on its way to this address."
+                .to_owned(),
+        }
     }
 }

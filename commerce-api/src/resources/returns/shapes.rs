@@ -171,7 +171,8 @@ impl Return {
             received_quantity: line.received_quantity,
             restocked: line.restocked,
         };
-        let refund_amount = row.refund_id.and(currency).map(|currency| Money::new(row.refund_minor, currency));
+        let refund_amount =
+            row.refund_id.and(currency).map(|currency| Money::new(row.refund_minor, currency));
         Self {
             id: row.id.0,
             order_id: row.order_id.0,

@@ -106,7 +106,9 @@ impl Refusal for RequestReturnError {
 
     fn problem(self) -> Problem {
         let text = self.to_string();
-        let about = |code, line, left| Problem::new(code, text.clone()).with("order_line_id", line).with("units_left", left);
+        let about = |code, line, left| {
+            Problem::new(code, text.clone()).with("order_line_id", line).with("units_left", left)
+        };
         match self {
             Self::NotFound => Problem::not_found("order"),
             Self::UnknownLine(_) => Problem::invalid(vec![Fault::at("/lines", text)]),

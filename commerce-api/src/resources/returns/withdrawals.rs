@@ -58,7 +58,10 @@ impl Withdrawals {
     /// The second step. The declaration is kept, and a mail acknowledges it with its content, date and time, whether or not
     /// an order matches. If one does, a return of its goods is opened. Confirmed once more, it stays as it was.
     #[oai(path = "/withdrawals/:id/confirm", method = "post", operation_id = "confirm_withdrawal")]
-    async fn confirm(&self, id: Path<Uuid>) -> Result<Okay<DeclaredWithdrawal>, Refused<ConfirmWithdrawalError>> {
+    async fn confirm(
+        &self,
+        id: Path<Uuid>,
+    ) -> Result<Okay<DeclaredWithdrawal>, Refused<ConfirmWithdrawalError>> {
         let id = WithdrawalId(id.0);
         let effect = async move |conn: &mut AsyncPgConnection| {
             confirm_withdrawal(conn, id).await.map(DeclaredWithdrawal::from)

@@ -21,7 +21,7 @@ use poem_openapi::param::{Path, Query};
 use uuid::Uuid;
 
 use crate::http::answer::{Created, List, Okay, Reply, twenty};
-use crate::http::auth::{Can, Credential, Shopper, ShipmentsWrite};
+use crate::http::auth::{Can, ShipmentsWrite, Shopper};
 use crate::http::body::Body;
 use crate::http::idempotency_key::IdempotencyKey;
 use crate::http::if_match::IfMatch;
@@ -140,7 +140,10 @@ impl Shipments {
         body: Body<MoveShipmentRequest>,
     ) -> Result<Okay<Shipment>, Refused<MoveShipmentError>> {
         let address = ShipmentAddress { number: tracking_number.0, carrier: carrier.0 };
-        let wish = MoveShipment { expected_version: expected.version(), ..body.value.wish(address, staff.author())? };
+        let wish = MoveShipment {
+            expected_version: expected.version(),
+            ..body.value.wish(address, staff.author())?
+        };
         let takes_money = self.0.shop.capture == CapturePolicy::OnShipping;
         if takes_money && wish.to == shipments::ShipmentStatus::Shipped {
             let checked = wish.clone();
@@ -191,8 +194,9 @@ impl Shipments {
         author: commerce_core::audit_log::Author,
     ) -> Result<Result<(), flows::CapturePaymentError>, Problem> {
         let state = self.0.clone();
-        let capture =
-            async move { flows::capture_order(&state.pool, &state.shop, &state.providers, id, &author).await };
+        let capture = async move {
+            flows::capture_order(&state.pool, &state.shop, &state.providers, id, &author).await
+        };
         self.0.to_its_end(capture).await
     }
 }

@@ -305,7 +305,8 @@ impl Shipment {
         let one = |shipment: shipments::Shipment| {
             let id = shipment.id;
             let own_lines = lines.extract_if(.., |line| line.shipment_id == id).collect();
-            let own_checkpoints = checkpoints.extract_if(.., |checkpoint| checkpoint.shipment_id == id).collect();
+            let own_checkpoints =
+                checkpoints.extract_if(.., |checkpoint| checkpoint.shipment_id == id).collect();
             Self::of(shipment, own_lines, own_checkpoints, carriers)
         };
         Ok(shipments.into_iter().map(one).collect())

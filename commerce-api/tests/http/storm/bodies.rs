@@ -67,7 +67,9 @@ impl Client {
                 }
             }
             "cancel_order" => match self.a_line(storm, rng).await {
-                Some(line) if rng.random_bool(0.6) => json!({ "lines": [{ "order_line_id": line, "quantity": 1 }] }),
+                Some(line) if rng.random_bool(0.6) => {
+                    json!({ "lines": [{ "order_line_id": line, "quantity": 1 }] })
+                }
                 _ => json!({}),
             },
             "create_shipment" => {
@@ -77,14 +79,17 @@ impl Client {
                         "tracking_number": rng.random_range(0..1000).to_string() })
             }
             "move_shipment" => {
-                let statuses = ["shipped", "in_transit", "failed_attempt", "delivered", "returned", "lost", "cancelled"];
+                let statuses =
+                    ["shipped", "in_transit", "failed_attempt", "delivered", "returned", "lost", "cancelled"];
                 json!({ "status": statuses.choose(rng)? })
             }
             "add_checkpoint" => {
                 let status = *["in_transit", "out_for_delivery", "delivered"].choose(rng)?;
                 json!({ "status": status, "event_id": rng.random_range(0..5).to_string() })
             }
-            "look_up_order" => json!({ "number": rng.random_range(1001..1060).to_string(), "email": "ada@example.com" }),
+            "look_up_order" => {
+                json!({ "number": rng.random_range(1001..1060).to_string(), "email": "ada@example.com" })
+            }
             "declare_withdrawal" => {
                 let number = rng.random_range(1001..1060).to_string();
                 json!({ "name": "Ada", "email": "ada@example.com", "order_number": number })
