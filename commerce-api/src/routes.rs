@@ -126,8 +126,7 @@ pub type Surface = (
     AdminOrders,
     OrdersExport,
     (Payments, Captures, Refunds, StaffRefunds, ManualPayments, Webhooks),
-    Shipments,
-    (OrderLookups, Returns, AdminReturns, Withdrawals),
+    (Shipments, OrderLookups, Returns, AdminReturns, Withdrawals),
     (AdminUsers, AuditLog),
 );
 
@@ -155,8 +154,13 @@ pub fn surface(state: &State) -> Surface {
             ManualPayments(state()),
             Webhooks(state()),
         ),
-        Shipments(state()),
-        (OrderLookups(state()), Returns(state()), AdminReturns(state()), Withdrawals(state())),
+        (
+            Shipments(state()),
+            OrderLookups(state()),
+            Returns(state()),
+            AdminReturns(state()),
+            Withdrawals(state()),
+        ),
         (AdminUsers(state()), AuditLog(state())),
     )
 }

@@ -442,23 +442,6 @@ async fn somebody_elses_is_not_found() {
     shop.database.finish().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_session_that_ended_lets_nobody_in() {
-    use diesel_async::SimpleAsyncConnection as _;
-    let shop = TestShop::new().await;
-    for ending in [
-        "UPDATE commerce.sessions SET revoked_at = commerce.clock()",
-        "UPDATE commerce.sessions SET expires_at = commerce.clock() - interval '1 second', created_at = commerce.clock() - interval '1 day'",
-        "UPDATE commerce.users SET disabled_at = commerce.clock()",
-    ] {
-        let (_, token) = shop.login(Admin).await;
-        shop.database.conn().await.batch_execute(ending).await.unwrap();
-        let got = shop.send(crate::shop::get("/v1/me").bearer(&token)).await;
-        got.problem(401, "unauthenticated");
-    }
-    shop.database.finish().await;
-}
-
 /// Each step of an order asks for what it does: sending goods off, giving money back.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_step_of_an_order_needs_the_permission_for_what_it_does() {

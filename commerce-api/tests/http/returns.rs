@@ -171,6 +171,11 @@ async fn a_guest_finds_the_order_withdraws_and_gets_the_money_back() {
         desk.shop.send(by_link(elsewhere, token)).await.problem(401, "unauthenticated");
     }
 
+    // The shop's own page shows it, and keeps the token to itself.
+    let page = desk.shop.send(get("/order")).await;
+    assert!(page.status == 200 && page.text.contains("Order-Token"), "{}", page.text);
+    assert!(page.header("content-security-policy").unwrap().contains("connect-src 'self'"));
+
     // The withdrawal in two steps, acknowledged with its content and time.
     let body = json!({ "name": "Ada", "email": "ada@example.com", "order_number": order["number"], "text": "I withdraw." });
     let withdrawal = desk.declare(&body).await;

@@ -158,7 +158,7 @@ pub async fn move_return(conn: &mut AsyncPgConnection, wish: MoveReturn) -> Resu
         }
         returns::write_return(conn, &mut moved).await?;
         tell(conn, &order, &moved, &lines, before, &wish.author).await?;
-        if wish.to == ReturnStatus::Received {
+        if !back.is_empty() {
             let units: Vec<(OrderLineId, i64)> =
                 back.iter().map(|(line, demand, _)| (line.id, demand.quantity)).collect();
             orders::count_returned(conn, &units).await?;

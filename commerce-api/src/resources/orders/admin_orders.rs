@@ -316,3 +316,14 @@ impl Example for OrderEvent {
         }
     }
 }
+
+impl Refusal for ListOrdersError {
+    const CODES: &'static [Code] = &[Code::InvalidCursor];
+
+    fn problem(self) -> Problem {
+        match self {
+            Self::InvalidCursor(error) => error.into(),
+            Self::Database(error) => error.into(),
+        }
+    }
+}

@@ -496,14 +496,3 @@ impl Refusal for PlaceOrderError {
 fn price_fact(money: commerce_core::money::Money) -> serde_json::Value {
     serde_json::json!({ "amount": money.amount_minor, "currency": money.currency })
 }
-
-impl Refusal for ListOrdersError {
-    const CODES: &'static [Code] = &[Code::InvalidCursor];
-
-    fn problem(self) -> Problem {
-        match self {
-            Self::InvalidCursor(error) => error.into(),
-            Self::Database(error) => error.into(),
-        }
-    }
-}
