@@ -106,6 +106,7 @@ use crate::resources::jobs::board::Jobs;
 use crate::resources::jobs::kinds::JobKinds;
 use crate::resources::orders::admin_orders::AdminOrders;
 use crate::resources::orders::export::OrdersExport;
+use crate::resources::orders::lookup::OrderLookups;
 use crate::resources::orders::shopper_orders::Orders;
 use crate::resources::payments::captures::Captures;
 use crate::resources::payments::manual_payments::ManualPayments;
@@ -114,6 +115,9 @@ use crate::resources::payments::refunds::Refunds;
 use crate::resources::payments::shopper_payments::Payments;
 use crate::resources::payments::staff_refunds::StaffRefunds;
 use crate::resources::payments::webhooks::Webhooks;
+use crate::resources::returns::admin_returns::AdminReturns;
+use crate::resources::returns::shopper_returns::Returns;
+use crate::resources::returns::withdrawals::Withdrawals;
 use crate::resources::search::Search;
 use crate::resources::shipments::Shipments;
 
@@ -133,7 +137,7 @@ pub type Surface = (
     AdminOrders,
     OrdersExport,
     (Payments, PaymentLinks, Captures, Refunds, StaffRefunds, ManualPayments, Webhooks),
-    (Shipments, ContactMessages),
+    (Shipments, OrderLookups, Returns, AdminReturns, Withdrawals, ContactMessages),
     (AdminUsers, AuditLog, AuditLogFile, Jobs, JobKinds),
 );
 
@@ -171,13 +175,20 @@ pub fn surface(state: &State) -> Surface {
             ManualPayments(state()),
             Webhooks(state()),
         ),
-        (Shipments(state()), ContactMessages(state())),
+        (
+            Shipments(state()),
+            OrderLookups(state()),
+            Returns(state()),
+            AdminReturns(state()),
+            Withdrawals(state()),
+            ContactMessages(state()),
+        ),
         (AdminUsers(state()), AuditLog(state()), AuditLogFile(state()), Jobs(state()), JobKinds(state())),
     )
 }
 
 /// The paths that are served beside the API.
-pub const OTHER_PATHS: [&str; 11] = [
+pub const OTHER_PATHS: [&str; 12] = [
     "/docs",
     "/docs/",
     "/openapi.yaml",
@@ -188,6 +199,7 @@ pub const OTHER_PATHS: [&str; 11] = [
     "/demo-images/{name}",
     "/media/{name}",
     "/reset-password",
+    "/order",
     "/.well-known/jwks.json",
 ];
 

@@ -94,6 +94,8 @@ ids! {
     MovementId,
     /// An event in an order's timeline.
     OrderEventId,
+    /// A mailed link to an order.
+    OrderLinkId,
     /// An order.
     OrderId,
     /// A line of an order.
@@ -106,6 +108,8 @@ ids! {
     RefundId,
     /// A reservation of stock.
     ReservationId,
+    /// Goods that come back.
+    ReturnId,
     /// A login.
     SessionId,
     /// A shipment.
@@ -116,4 +120,6 @@ ids! {
     VariantId,
     /// A webhook's event.
     WebhookId,
+    /// A declaration of withdrawal.
+    WithdrawalId,
 }

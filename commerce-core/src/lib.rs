@@ -25,6 +25,7 @@ pub mod pricing;
 mod queue;
 pub mod rate_limit;
 pub mod request;
+pub mod returns;
 /// The tables as Diesel sees them, generated from the migrations. Read from them in your own queries, but
 /// write to them only with the functions of the domains.
 #[rustfmt::skip]

@@ -221,6 +221,16 @@ diesel::table! {
         track_inventory -> Bool,
         cancelled_quantity -> Int8,
         cancelled_minor -> Int8,
+        returned_quantity -> Int8,
+    }
+}
+
+diesel::table! {
+    commerce.order_links (id) {
+        id -> Uuid,
+        order_id -> Uuid,
+        token_hash -> Bytea,
+        created_at -> Timestamptz,
     }
 }
 
@@ -407,6 +417,34 @@ diesel::table! {
         by_hand_note -> Nullable<Text>,
         note -> Nullable<Text>,
         part_of -> Nullable<Uuid>,
+    }
+}
+
+diesel::table! {
+    commerce.return_lines (return_id, order_line_id) {
+        return_id -> Uuid,
+        order_line_id -> Uuid,
+        quantity -> Int8,
+        reason -> Text,
+        received_quantity -> Nullable<Int8>,
+        restocked -> Nullable<Bool>,
+    }
+}
+
+diesel::table! {
+    commerce.returns (id) {
+        id -> Uuid,
+        order_id -> Uuid,
+        status -> Text,
+        withdrawal_id -> Nullable<Uuid>,
+        note -> Nullable<Text>,
+        answer -> Nullable<Text>,
+        refund_id -> Nullable<Uuid>,
+        refund_minor -> Int8,
+        received_at -> Nullable<Timestamptz>,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+        version -> Int4,
     }
 }
 
@@ -605,6 +643,21 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    commerce.withdrawals (id) {
+        id -> Uuid,
+        name -> Text,
+        email -> Text,
+        order_number -> Text,
+        lines -> Nullable<Jsonb>,
+        text -> Nullable<Text>,
+        created_at -> Timestamptz,
+        confirmed_at -> Nullable<Timestamptz>,
+        processed_at -> Nullable<Timestamptz>,
+        order_id -> Nullable<Uuid>,
+    }
+}
+
 diesel::joinable!(addresses -> users (user_id));
 diesel::joinable!(cart_items -> carts (cart_id));
 diesel::joinable!(cart_items -> variants (variant_id));
@@ -618,6 +671,7 @@ diesel::joinable!(one_time_codes -> users (user_id));
 diesel::joinable!(order_events -> orders (order_id));
 diesel::joinable!(order_lines -> orders (order_id));
 diesel::joinable!(order_lines -> variants (variant_id));
+diesel::joinable!(order_links -> orders (order_id));
 diesel::joinable!(orders -> carts (cart_id));
 diesel::joinable!(orders -> users (user_id));
 diesel::joinable!(payments -> orders (order_id));
@@ -630,6 +684,11 @@ diesel::joinable!(refund_lines -> order_lines (order_line_id));
 diesel::joinable!(refund_lines -> refunds (refund_id));
 diesel::joinable!(refunds -> orders (order_id));
 diesel::joinable!(refunds -> payments (payment_id));
+diesel::joinable!(return_lines -> order_lines (order_line_id));
+diesel::joinable!(return_lines -> returns (return_id));
+diesel::joinable!(returns -> orders (order_id));
+diesel::joinable!(returns -> refunds (refund_id));
+diesel::joinable!(returns -> withdrawals (withdrawal_id));
 diesel::joinable!(second_factors -> users (user_id));
 diesel::joinable!(sessions -> users (user_id));
 diesel::joinable!(shipment_checkpoints -> shipments (shipment_id));
@@ -644,6 +703,7 @@ diesel::joinable!(stock_reservations -> orders (order_id));
 diesel::joinable!(stock_thresholds -> variants (variant_id));
 diesel::joinable!(variants -> product_images (image_id));
 diesel::joinable!(variants -> products (product_id));
+diesel::joinable!(withdrawals -> orders (order_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
     addresses,
@@ -665,6 +725,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     one_time_codes,
     order_events,
     order_lines,
+    order_links,
     order_search,
     orders,
     payments,
@@ -677,6 +738,8 @@ diesel::allow_tables_to_appear_in_same_query!(
     refresh_tokens,
     refund_lines,
     refunds,
+    return_lines,
+    returns,
     search_changes,
     search_indexes,
     search_words,
@@ -692,4 +755,5 @@ diesel::allow_tables_to_appear_in_same_query!(
     stock_thresholds,
     users,
     variants,
+    withdrawals,
 );

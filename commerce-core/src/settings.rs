@@ -64,6 +64,8 @@ pub struct ShopSettings {
     pub held_units_max: u32,
     /// How long the mail about a new order waits. It is not sent if the order is paid or cancelled by then.
     pub order_mail_delay: Duration,
+    /// How long after their arrival goods can be returned.
+    pub return_window: Duration,
     /// What a failed payment does to its order.
     pub payment_failure: PaymentFailurePolicy,
     /// When money is taken. Providers that cannot authorize take it at once.
@@ -86,6 +88,7 @@ impl Default for ShopSettings {
             open_orders_max: 5,
             held_units_max: 300,
             order_mail_delay: Duration::from_secs(60),
+            return_window: Duration::from_secs(30 * 24 * 60 * 60),
             payment_failure: PaymentFailurePolicy::Keep,
             capture: CapturePolicy::Automatic,
             alert_email: None,

@@ -20,7 +20,9 @@ use commerce_core::notifications::{
     self, FolderMailer, MailSettings, Mailer, NewEmail, Recipient, SendEmailError, SendMailError, SentEmail,
     SmtpMailer, Template, enqueue_email,
 };
+use commerce_core::orders::derive_order_token;
 use commerce_core::payments::RequiredAction;
+use commerce_core::returns::ReturnStatus;
 use commerce_core::testing::{ReceivedMail, SmtpBehaviour, SmtpPeer, TestDatabase, email};
 use diesel_async::{AsyncConnection as _, SimpleAsyncConnection as _};
 
@@ -29,6 +31,9 @@ const CODE: &str = "00000000-0000-7000-8000-0000000000c1";
 const ORDER: &str = "00000000-0000-7000-8000-0000000000e1";
 const REFUND: &str = "00000000-0000-7000-8000-0000000000f1";
 const SHIPMENT: &str = "00000000-0000-7000-8000-0000000000f3";
+const LINK: &str = "00000000-0000-7000-8000-0000000000a4";
+const RETURN: &str = "00000000-0000-7000-8000-0000000000a5";
+const WITHDRAWAL: &str = "00000000-0000-7000-8000-0000000000a6";
 const ANNA: &str = "anna@example.com";
 
 /// An account with a live code, and an order of two lines in yen. Names and titles try to be more than text.
@@ -72,6 +77,17 @@ UPDATE commerce.orders SET status = 'cancelled', cancel_reason = 'customer', can
     paid_minor = 12845, paid_at = commerce.clock();
 "#;
 
+const LINK_AND_RETURN: &str = r#"
+INSERT INTO commerce.order_links (id, order_id, token_hash)
+VALUES ('00000000-0000-7000-8000-0000000000a4', '00000000-0000-7000-8000-0000000000e1', decode(repeat('00', 32), 'hex'));
+INSERT INTO commerce.returns (id, order_id, status, answer)
+VALUES ('00000000-0000-7000-8000-0000000000a5', '00000000-0000-7000-8000-0000000000e1', 'rejected', 'It was worn.');
+INSERT INTO commerce.return_lines (return_id, order_line_id, quantity, reason)
+VALUES ('00000000-0000-7000-8000-0000000000a5', '00000000-0000-7000-8000-0000000000e2', 2, 'other');
+INSERT INTO commerce.withdrawals (id, name, email, order_number, text, confirmed_at)
+VALUES ('00000000-0000-7000-8000-0000000000a6', 'Anna <b>', 'anna@example.com', '#1001', 'Both.', '2026-11-21 14:05:09.7Z');
+"#;
+
 fn id<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
     text.parse().unwrap()
 }
@@ -81,6 +97,7 @@ fn settings() -> MailSettings {
         sender: "Corner Shop <hello@shop.example>".parse().unwrap(),
         shop_url: Some("https://shop.example".to_owned()),
         password_reset_url: Some("https://shop.example/reset-password".to_owned()),
+        order_url: Some("https://shop.example/order".to_owned()),
         secret_key: SecretKey::parse("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=").unwrap(),
         carriers: "Yamato=https://yamato.example/track?no={tracking_number}".parse().unwrap(),
     }
@@ -234,7 +251,7 @@ async fn a_link_to_pay_is_mailed_in_the_place_of_the_mail_without_one() {
 
 #[tokio::test]
 async fn every_mail_can_be_written() {
-    let database = database_with(&[ACCOUNT_AND_ORDER, PAID_AND_CANCELLED]).await;
+    let database = database_with(&[ACCOUNT_AND_ORDER, PAID_AND_CANCELLED, LINK_AND_RETURN]).await;
     let peer = SmtpPeer::start().await.unwrap();
     let mailer = SmtpMailer::new(&peer.url()).unwrap();
     let code = derive_code(&settings().secret_key, id(CODE));
@@ -393,6 +410,33 @@ async fn every_mail_can_be_written() {
                 about_refund(template),
                 "12845 JPY of order 1001 went back twice".to_owned(),
                 "The refund is counted once. Please\nrecover the rest.".to_owned(),
+            ),
+            Template::OrderLink => (
+                NewEmail::with_order_link(id::<OrderId>(ORDER), id(LINK), &anna()),
+                "Your order 1001 at Corner Shop".to_owned(),
+                format!(
+                    "    https://shop.example/order#order={ORDER}&token={}\n",
+                    derive_order_token(&settings().secret_key, id(LINK))
+                ),
+            ),
+            Template::ReturnUpdate => (
+                NewEmail::about_return(id(RETURN), ReturnStatus::Rejected, 1, &anna()),
+                "We cannot accept your return for order 1001".to_owned(),
+                "It was worn.\n\n  2 x Green tea <script> &\n".to_owned(),
+            ),
+            Template::WithdrawalReceived => (
+                NewEmail::about_withdrawal(id(WITHDRAWAL), &anna()),
+                "We have received your declaration of withdrawal".to_owned(),
+                "  Declared at: 21 November 2026, 14:05:09 UTC\n  Name: Anna <b>\n".to_owned(),
+            ),
+            Template::WithdrawalAlert => (
+                NewEmail {
+                    template,
+                    dedupe_key: format!("{template}"),
+                    ..NewEmail::about_withdrawal(id(WITHDRAWAL), &anna())
+                },
+                "Somebody has withdrawn from the contract of order #1001".to_owned(),
+                "No order has this number and this address.".to_owned(),
             ),
             Template::PaymentRefunded => (
                 NewEmail::about_refund(id::<RefundId>(REFUND), &anna()),

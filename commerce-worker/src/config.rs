@@ -102,14 +102,29 @@ pub struct MailArgs {
     /// /reset-password of commerce-api at COMMERCE_PUBLIC_URL]
     #[arg(long, env = "COMMERCE_PASSWORD_RESET_URL")]
     password_reset_url: Option<String>,
+
+    /// The storefront's page on which guests see an order: mails lead to it with `#order=…&token=…` added [default: the
+    /// page /order of commerce-api at COMMERCE_PUBLIC_URL]
+    #[arg(long, env = "COMMERCE_ORDER_URL")]
+    order_url: Option<String>,
 }
 
 impl MailArgs {
     /// Where mails send somebody who forgot the password.
     pub fn password_reset_url(&self) -> Option<String> {
+        self.page(&self.password_reset_url, "/reset-password")
+    }
+
+    /// Where mails send a guest who asked for an order.
+    pub fn order_url(&self) -> Option<String> {
+        self.page(&self.order_url, "/order")
+    }
+
+    /// The storefront's page, or commerce-api's own.
+    fn page(&self, storefronts: &Option<String>, own: &str) -> Option<String> {
         let given = |url: &Option<String>| url.clone().filter(|url| !url.is_empty());
-        let own_page = || Some(format!("{}/reset-password", given(&self.public_url)?.trim_end_matches('/')));
-        given(&self.password_reset_url).or_else(own_page)
+        given(storefronts)
+            .or_else(|| Some(format!("{}{own}", given(&self.public_url)?.trim_end_matches('/'))))
     }
 }
 

@@ -95,6 +95,7 @@ fn services(args: &RunArgs, pool: Pool, search_index: SearchIndex) -> anyhow::Re
         sender: mail.mail_from.clone(),
         shop_url: mail.public_url.clone().filter(|url| !url.is_empty()),
         password_reset_url: mail.password_reset_url(),
+        order_url: mail.order_url(),
         secret_key: args.secret_key.secret_key.clone(),
         carriers: args.shop.settings().carriers,
     };

@@ -5,6 +5,7 @@
 //! - [`Customer`]: any logged-in user
 //! - [`Shopper`]: a logged-in user, or a guest with a `Cart-Token`
 //! - [`Visitor`]: a [`Shopper`], or somebody without a cart, who gets a token with the first cart
+//! - [`OrderReader`](crate::http::order_access::OrderReader): a [`Shopper`], or somebody with a mailed link to one order
 //!
 //! Where staff must have a second factor ([`SecondFactorRule::Staff`]), [`Can<P>`] refuses those without one.
 //!
@@ -213,7 +214,7 @@ grants! {
     OperationsRead, OperationsWrite,
 }
 
-fn unauthenticated(detail: &str) -> Problem {
+pub(super) fn unauthenticated(detail: &str) -> Problem {
     Problem::new(Code::Unauthenticated, detail)
 }
 
@@ -326,7 +327,7 @@ fn guest(request: &Request) -> Result<Option<Guest>, Problem> {
     Ok(Some(Guest { token: token.to_owned(), call: Call::of(request) }))
 }
 
-async fn shopper(request: &Request) -> Result<Option<Shopper>, Problem> {
+pub(super) async fn shopper(request: &Request) -> Result<Option<Shopper>, Problem> {
     match customer(request).await? {
         Some(customer) => Ok(Some(Shopper::Customer(customer))),
         None => Ok(guest(request)?.map(Shopper::Guest)),

@@ -15,6 +15,7 @@ pub mod idempotency_key;
 pub mod if_match;
 pub mod money;
 pub mod openapi;
+pub mod order_access;
 pub mod page_origin;
 pub mod problem;
 pub(crate) mod problem_code;

@@ -115,6 +115,10 @@ codes! {
     /// The refund has succeeded, is in progress, is paid by hand, or was replaced by another. Or nothing is left to
     /// refund. `detail` says which.
     RefundState = CONFLICT "refund_state" "The refund's state does not allow it",
+    /// The return's status does not allow this operation. `detail` says which status it has.
+    ReturnState = CONFLICT "return_state" "The return's state does not allow it",
+    /// The goods cannot be returned any more. `units_left` has how many of the line can be.
+    ReturnTooLate = CONFLICT "return_too_late" "Too late to return",
     /// The time to pay this order has run out, and its stock is released. Place a new order.
     OrderExpired = CONFLICT "order_expired" "The order has expired",
     /// Another resource of this kind has this slug.

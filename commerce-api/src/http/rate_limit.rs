@@ -67,7 +67,7 @@ impl Limited {
     }
 }
 
-static LIMITED: [Limited; 16] = [
+static LIMITED: [Limited; 20] = [
     post("register", "/auth/register", ("register-ip", 20, 10)).for_account("register-account", 6, 60),
     post("verify_email", "/auth/verify-email", ("verify-ip", 30, 5)).for_account("verify-account", 60, 60),
     post("resend_code", "/auth/resend-code", ("resend-ip", 20, 10)).for_account("resend-account", 10, 60),
@@ -82,6 +82,15 @@ static LIMITED: [Limited; 16] = [
     // A checkout sends a mail and holds stock.
     post("checkout", "/orders/checkout", ("checkout-ip", 30, 10)),
     post("cancel_order", "/orders/{id}/cancel", ("cancel-ip", 30, 10)),
+    // A mail goes to whoever is named.
+    post("look_up_order", "/orders/lookup", ("lookup-ip", 20, 10)).for_account("lookup-account", 10, 60),
+    post("declare_withdrawal", "/withdrawals", ("withdrawal-ip", 20, 60)).for_account(
+        "withdrawal-account",
+        20,
+        24 * 60,
+    ),
+    post("confirm_withdrawal", "/withdrawals/{id}/confirm", ("confirm-withdrawal-ip", 20, 60)),
+    post("request_return", "/orders/{id}/returns", ("return-ip", 30, 10)),
     // A payment calls the server of somebody else.
     post("pay_order", "/orders/{id}/pay", ("pay-ip", 30, 10)),
     post("confirm_payment", "/payments/{id}/confirm", ("confirm-ip", 60, 10)),

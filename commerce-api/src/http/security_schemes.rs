@@ -26,6 +26,20 @@ pub const CART_TOKEN: MetaSecurityScheme = MetaSecurityScheme {
     openid_connect_url: None,
 };
 
+pub const ORDER_TOKEN: MetaSecurityScheme = MetaSecurityScheme {
+    ty: "apiKey",
+    description: Some(
+        "The token of a link to one order, which `POST /orders/lookup` mails. For 30 days it allows to see this order, to \
+         cancel it, and to return its goods.",
+    ),
+    name: Some("Order-Token"),
+    key_in: Some("header"),
+    scheme: None,
+    bearer_format: None,
+    flows: None,
+    openid_connect_url: None,
+};
+
 pub const SESSION_COOKIE: MetaSecurityScheme = MetaSecurityScheme {
     ty: "apiKey",
     description: Some(
@@ -45,5 +59,7 @@ pub const SESSION_COOKIE: MetaSecurityScheme = MetaSecurityScheme {
 pub const SESSION_COOKIE_SCHEME: &str = "session_cookie";
 /// Name of the scheme for users who are logged in with a token.
 pub const BEARER_SCHEME: &str = "bearer";
+/// Name of the scheme for holders of a link to an order.
+pub const ORDER_TOKEN_SCHEME: &str = "order_token";
 /// Name of the scheme for guests.
 pub const CART_TOKEN_SCHEME: &str = "cart_token";

@@ -25,6 +25,8 @@ pub enum Tag {
     Contact,
     /// Parcels on their way.
     Shipments,
+    /// Goods that come back, and withdrawals from contracts.
+    Returns,
     /// For staff: all orders.
     #[oai(rename = "Admin orders")]
     AdminOrders,
@@ -36,7 +38,7 @@ pub enum Tag {
 }
 
 /// The order of the tags: first those of a purchase, in the order a shopper meets them, then those for staff.
-pub const CHAPTERS: [&str; 13] = [
+pub const CHAPTERS: [&str; 14] = [
     "Auth",
     "Me",
     "Products",
@@ -45,6 +47,7 @@ pub const CHAPTERS: [&str; 13] = [
     "Orders",
     "Payments",
     "Shipments",
+    "Returns",
     "Contact",
     "Inventory",
     "Admin orders",

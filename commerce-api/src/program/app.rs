@@ -14,6 +14,7 @@ use crate::program::{demo_images, telemetry};
 use crate::resources::accounts::reset_page;
 use crate::resources::catalog::media;
 use crate::resources::health;
+use crate::resources::orders::order_page;
 use crate::resources::payments::return_page;
 use crate::routes;
 
@@ -36,6 +37,7 @@ pub fn app(state: State, settings: &HttpSettings) -> impl Endpoint<Output = Resp
         .at("/demo-images/:name", get(demo_images::draw))
         .at("/media/:name", get(media::serve))
         .at("/reset-password", get(reset_page::show))
+        .at("/order", get(order_page::show))
         .at("/payment-return", get(return_page::show_paid))
         .at("/payment-return/cancelled", get(return_page::show_cancelled))
         .at("/healthz", get(health::alive))

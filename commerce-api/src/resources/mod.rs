@@ -10,5 +10,6 @@ pub mod inventory;
 pub mod jobs;
 pub mod orders;
 pub mod payments;
+pub mod returns;
 pub mod search;
 pub mod shipments;

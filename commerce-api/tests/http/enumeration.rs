@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use commerce_core::schema::users;
-use diesel::ExpressionMethods as _;
+use diesel::{ExpressionMethods as _, QueryDsl as _};
 use diesel_async::RunQueryDsl as _;
 use serde_json::json;
 
@@ -163,6 +163,36 @@ async fn another_code_takes_as_long_for_an_address_that_nobody_has() {
     let shop = TestShop::new().await;
     accounts(&shop, Known::Unverified).await;
     compare(&shop, "resend-code", |email| post("/v1/auth/resend-code", &json!({ "email": email }))).await;
+    shop.database.finish().await;
+}
+
+/// Order numbers can be guessed. Whether one is an order of this address shows neither in the answer nor in its time.
+#[tokio::test(flavor = "multi_thread")]
+async fn looking_up_an_order_takes_as_long_for_an_address_that_has_none() {
+    use commerce_core::schema::orders;
+    let shop = TestShop::new().await;
+    let variant = shop.database.variant(100, 100).await;
+    for n in 0..=ROUNDS {
+        let (_, placed) = shop.database.order(&Default::default(), &[(variant, 1)]).await;
+        diesel::update(orders::table.find(placed.order.id))
+            .set((orders::email.eq(format!("known{n}@example.com")), orders::number.eq(7000 + n as i64)))
+            .execute(&mut shop.database.conn().await)
+            .await
+            .unwrap();
+    }
+    let number_of = |email: &str| {
+        let digits: String = email.chars().filter(char::is_ascii_digit).collect();
+        (7000 + digits.parse::<i64>().unwrap()).to_string()
+    };
+    let look_up =
+        |email: &str| post("/v1/orders/lookup", &json!({ "number": number_of(email), "email": email }));
+    compare(&shop, "lookup", look_up).await;
+    let withdraw = |email: &str| {
+        let body = json!({ "name": "Ada", "email": email, "order_number": number_of(email) });
+        post("/v1/withdrawals", &body)
+    };
+    let got = shop.send(withdraw("known0@example.com")).await;
+    assert_eq!((got.status.as_u16(), got.json().as_object().unwrap().len()), (202, 1));
     shop.database.finish().await;
 }
 

@@ -34,6 +34,7 @@ mod providers;
 mod rate_limits;
 mod readers;
 mod registrations;
+mod returns;
 mod s3;
 mod search;
 mod second_factor;

@@ -112,6 +112,7 @@ impl Till {
                 sender: "Shop <shop@example.com>".parse::<Sender>().unwrap(),
                 shop_url: None,
                 password_reset_url: None,
+                order_url: None,
                 secret_key: SecretKey::parse(SECRET).unwrap(),
                 carriers: Default::default(),
             }),

@@ -289,6 +289,7 @@ async fn send_mails(database: &TestDatabase, like: &str) -> usize {
         sender: "Corner Shop <hello@shop.example>".parse().unwrap(),
         shop_url: None,
         password_reset_url: None,
+        order_url: None,
         secret_key: SecretKey::parse("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=").unwrap(),
         carriers: Default::default(),
     };

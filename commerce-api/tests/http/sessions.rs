@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use commerce_core::accounts::Role;
 use commerce_core::ids::UserId;
 use diesel_async::SimpleAsyncConnection as _;
 use poem::http::Method;
@@ -123,5 +124,21 @@ async fn a_session_ends_ninety_days_after_the_login_however_much_it_is_used() {
     }
     shop.database.shift_clock(DAY * 91).await;
     shop.send(refresh(&token)).await.problem(401, "invalid_refresh_token");
+    shop.database.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_ended_lets_nobody_in() {
+    let shop = TestShop::new().await;
+    for ending in [
+        "UPDATE commerce.sessions SET revoked_at = commerce.clock()",
+        "UPDATE commerce.sessions SET expires_at = commerce.clock() - interval '1 second', created_at = commerce.clock() - interval '1 day'",
+        "UPDATE commerce.users SET disabled_at = commerce.clock()",
+    ] {
+        let (_, token) = shop.login(Role::Admin).await;
+        shop.database.conn().await.batch_execute(ending).await.unwrap();
+        let got = shop.send(get("/v1/me").bearer(&token)).await;
+        got.problem(401, "unauthenticated");
+    }
     shop.database.finish().await;
 }

@@ -41,6 +41,8 @@ pub struct Buyer {
     pub shipment: String,
     /// Of the order.
     pub line: String,
+    /// Of the order. It was rejected.
+    pub goods_back: String,
 }
 
 #[derive(Debug, Clone)]
@@ -76,6 +78,8 @@ pub struct World {
     pub paid_order: String,
     /// A parcel of it that is on its way.
     pub parcel: String,
+    /// A declaration that waits for its confirmation.
+    pub withdrawal: String,
 }
 
 impl World {
@@ -126,6 +130,7 @@ impl World {
             job: waiting_job(shop).await,
             paid_order: paid_order.to_string(),
             parcel: parcel.to_string(),
+            withdrawal: declaration(shop).await,
         }
     }
 
@@ -164,6 +169,8 @@ impl World {
             "contact-messages" => self.message.clone(),
             "jobs" => self.job.clone(),
             "job-kinds" => "send_email".to_owned(),
+            "returns" => self.buyer(credential).goods_back.clone(),
+            "withdrawals" => self.withdrawal.clone(),
             _ => Uuid::now_v7().to_string(),
         }
     }
@@ -239,7 +246,8 @@ impl Buyer {
         let payment = payment["id"].as_str().unwrap().to_owned();
         add(shop, variant, &credential).await;
         let shipment = packed_parcel(shop, &order, &line).await;
-        Self { credential, order, payment, shipment, line }
+        let goods_back = rejected_return(shop, &order, &line).await;
+        Self { credential, order, payment, shipment, line, goods_back }
     }
 }
 
@@ -253,6 +261,24 @@ async fn packed_parcel(shop: &TestShop, order: &str, line: &str) -> String {
     );
     shop.database.conn().await.batch_execute(&pack).await.unwrap();
     shipment.to_string()
+}
+
+/// A return that was rejected. Nothing of its order has arrived, so that only tests do this.
+async fn rejected_return(shop: &TestShop, order: &str, line: &str) -> String {
+    let id = Uuid::now_v7();
+    let reject = format!(
+        "INSERT INTO commerce.returns (id, order_id, status) VALUES ('{id}', '{order}', 'rejected');
+         INSERT INTO commerce.return_lines (return_id, order_line_id, quantity, reason) VALUES ('{id}', '{line}', 1, 'other')"
+    );
+    shop.database.conn().await.batch_execute(&reject).await.unwrap();
+    id.to_string()
+}
+
+async fn declaration(shop: &TestShop) -> String {
+    let body = json!({ "name": "Ada", "email": "ada@example.com", "order_number": "1001" });
+    let declared = shop.send(post("/v1/withdrawals", &body)).await;
+    assert_eq!(declared.status, 202, "{}", declared.text);
+    declared.json()["id"].as_str().unwrap().to_owned()
 }
 
 /// A paid order of two units, and the parcel that brings one of them.

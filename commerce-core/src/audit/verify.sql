@@ -96,9 +96,10 @@ WHERE s.status <> 'cancelled' AND o.status = 'cancelled'
 UNION ALL
 -- I8: how much of an order was shipped and has arrived is what its parcels say.
 SELECT 'I8', 'orders ' || o.id, 'is ' || o.status || ', ' || o.fulfillment_status || ' with ' || w.shipped || ' shipped, '
-       || coalesce(p.delivered, 0) || ' delivered, ' || coalesce(p.back, 0) || ' back of ' || w.wanted
+       || coalesce(p.delivered, 0) || ' delivered, ' || coalesce(p.back, 0) + w.returned || ' back of ' || w.wanted
 FROM commerce.orders o
-JOIN (SELECT order_id, sum(quantity - cancelled_quantity) AS wanted, sum(shipped_quantity) AS shipped
+JOIN (SELECT order_id, sum(quantity - cancelled_quantity) AS wanted, sum(shipped_quantity) AS shipped,
+             sum(returned_quantity) AS returned
       FROM commerce.order_lines GROUP BY 1) w ON w.order_id = o.id
 LEFT JOIN (SELECT s.order_id, sum(u.quantity) FILTER (WHERE s.status = 'delivered') AS delivered,
                   sum(u.quantity - coalesce(a.quantity, 0)) FILTER (WHERE s.status = 'returned') AS back
@@ -112,12 +113,67 @@ LEFT JOIN (SELECT s.order_id, sum(u.quantity) FILTER (WHERE s.status = 'delivere
 WHERE o.fulfillment_status <> CASE
           WHEN w.shipped = 0 THEN 'unfulfilled'
           WHEN w.shipped < w.wanted THEN 'partial'
-          WHEN coalesce(p.back, 0) >= w.wanted THEN 'returned'
+          WHEN coalesce(p.back, 0) + w.returned >= w.wanted THEN 'returned'
           WHEN coalesce(p.delivered, 0) >= w.wanted THEN 'delivered'
           ELSE 'fulfilled' END
    OR (o.fulfillment_status = 'delivered' AND o.status <> 'delivered')
    OR (o.fulfillment_status IN ('fulfilled', 'returned') AND o.status NOT IN ('shipped', 'delivered'))
    OR (o.fulfillment_status = 'partial' AND o.status <> 'processing')
+UNION ALL
+-- I8: a line counts as returned what came with its returns, and no more than has arrived and was not taken back with a
+-- refund. No more is on its way back than was sent.
+SELECT 'I8', 'order_lines ' || l.id, 'returned ' || l.returned_quantity || ', with returns ' || coalesce(b.received, 0)
+       || ', expected back ' || coalesce(b.awaited, 0) || ', with refunds ' || coalesce(f.restocked, 0) || ', delivered '
+       || coalesce(p.delivered, 0) || ' of ' || l.shipped_quantity
+FROM commerce.order_lines l
+LEFT JOIN (SELECT u.order_line_id, sum(u.received_quantity) AS received,
+                  sum(u.quantity) FILTER (WHERE r.status IN ('requested', 'approved')) AS awaited
+           FROM commerce.return_lines u JOIN commerce.returns r ON r.id = u.return_id GROUP BY 1) b ON b.order_line_id = l.id
+LEFT JOIN (SELECT order_line_id, sum(quantity) AS restocked FROM commerce.refund_lines
+           WHERE restocked GROUP BY 1) f ON f.order_line_id = l.id
+LEFT JOIN (SELECT u.order_line_id, sum(u.quantity) AS delivered
+           FROM commerce.shipment_lines u JOIN commerce.shipments s ON s.id = u.shipment_id
+           WHERE s.status = 'delivered' GROUP BY 1) p ON p.order_line_id = l.id
+WHERE l.returned_quantity <> coalesce(b.received, 0)
+   OR l.returned_quantity > coalesce(p.delivered, 0)
+   OR l.returned_quantity + coalesce(f.restocked, 0) > l.shipped_quantity
+   OR l.returned_quantity + coalesce(b.awaited, 0) > l.shipped_quantity
+UNION ALL
+-- I8: a return has lines of its own order, which say what came once it is received.
+SELECT 'I8', 'returns ' || r.id, 'is ' || r.status || ', line ' || coalesce(u.order_line_id::text, 'none') || ' received '
+       || coalesce(u.received_quantity::text, 'unset')
+FROM commerce.returns r
+LEFT JOIN commerce.return_lines u ON u.return_id = r.id
+LEFT JOIN commerce.order_lines l ON l.id = u.order_line_id
+WHERE l.order_id IS DISTINCT FROM r.order_id OR (r.received_at IS NULL) <> (u.received_quantity IS NULL)
+UNION ALL
+-- I8: a declaration that opened a return is about its order.
+SELECT 'I8', 'withdrawals ' || w.id, 'is about order ' || coalesce(w.order_id::text, 'none') || ', its return about ' || r.order_id
+FROM commerce.returns r JOIN commerce.withdrawals w ON w.id = r.withdrawal_id
+WHERE w.order_id IS DISTINCT FROM r.order_id
+UNION ALL
+-- I5: a declaration that is confirmed was looked at, or has a job.
+SELECT 'I5', 'withdrawals ' || w.id, 'is confirmed, and no job sees to it'
+FROM commerce.withdrawals w
+WHERE w.confirmed_at IS NOT NULL AND w.processed_at IS NULL
+  AND NOT EXISTS (SELECT FROM commerce.jobs j
+                  WHERE j.kind = 'process_withdrawal' AND j.state <> 'dead' AND j.payload ->> 'withdrawal_id' = w.id::text)
+UNION ALL
+-- I2: a refunded return has its refunds, of the units that came.
+SELECT 'I2', 'returns ' || r.id, 'is ' || r.status || ' with ' || r.refund_minor || ', refunds ' || coalesce(f.amount, 0)
+       || ' for ' || coalesce(u.units, 0) || ' of ' || coalesce(b.received, 0) || ' units'
+FROM commerce.returns r
+LEFT JOIN (SELECT coalesce(part_of, id) AS id, min(order_id::text) AS order_id, sum(amount_minor) AS amount
+           FROM commerce.refunds WHERE reason = 'goods_returned' GROUP BY 1) f ON f.id = r.refund_id
+LEFT JOIN (SELECT refund_id, sum(quantity) AS units FROM commerce.refund_lines GROUP BY 1) u ON u.refund_id = r.refund_id
+LEFT JOIN (SELECT return_id, sum(received_quantity) AS received FROM commerce.return_lines GROUP BY 1) b ON b.return_id = r.id
+WHERE r.refund_minor <> coalesce(f.amount, 0)
+   OR (f.id IS NOT NULL AND (f.order_id <> r.order_id::text OR coalesce(u.units, 0) NOT BETWEEN 1 AND coalesce(b.received, 0)))
+UNION ALL
+SELECT 'I2', 'refunds ' || f.id, 'is for returned goods, and no return has it'
+FROM commerce.refunds f
+WHERE f.reason = 'goods_returned'
+  AND NOT EXISTS (SELECT FROM commerce.returns r WHERE r.refund_id = coalesce(f.part_of, f.id))
 UNION ALL
 -- I2: what an order counts as paid and refunded is what its payments say.
 SELECT 'I2', 'orders ' || o.id, 'paid ' || o.paid_minor || ', payments ' || coalesce(p.paid, 0)

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use crate::ids::UserId;
 use crate::request::Actor;
 
-/// SHA-256 of a Cart-Token. Only the guest knows the token itself.
+/// SHA-256 of a Cart-Token or an Order-Token. Only the guest knows the token itself.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TokenHash([u8; 32]);
 

@@ -18,12 +18,12 @@ use super::settle_payment::tell_paid;
 use super::ship_parcel::follow;
 use crate::accounts::{Permission, Role};
 use crate::audit_log::{self, Author, Subject};
-use crate::cart::Owner;
 use crate::db::{Retryable, current_time};
 use crate::ids::{OrderId, OrderLineId};
 use crate::inventory::{self, Demand, EndReservationError};
 use crate::orders::{
-    self, CancelledBy, CancelledUnits, EventKind, LockedOrder, Order, OrderLine, OrderStatus, Received,
+    self, Access, CancelledBy, CancelledUnits, EventKind, LockedOrder, Order, OrderLine, OrderStatus,
+    Received,
 };
 use crate::payments::{self, RefundReason};
 use crate::request::Origin;
@@ -32,7 +32,7 @@ use crate::request::Origin;
 #[derive(Debug, Clone)]
 pub enum Canceller {
     /// The shopper, until the shop begins to process the order.
-    Customer(Owner, Origin),
+    Customer(Access, Origin),
     /// Staff, of whatever was not shipped.
     Staff(Role, Author),
 }
@@ -40,7 +40,7 @@ pub enum Canceller {
 impl Canceller {
     fn by(&self) -> CancelledBy {
         match self {
-            Self::Customer(owner, _) => CancelledBy::Customer(*owner),
+            Self::Customer(access, _) => CancelledBy::Customer(*access),
             Self::Staff(..) => CancelledBy::Admin,
         }
     }
@@ -188,8 +188,8 @@ async fn lock_order(
     conn: &mut AsyncPgConnection,
     wish: &CancelLines,
 ) -> Result<LockedOrder, CancelLinesError> {
-    if let Canceller::Customer(owner, _) = &wish.by {
-        orders::find_owned(conn, wish.order_id, *owner).await?.ok_or(CancelOrderError::NotFound)?;
+    if let Canceller::Customer(access, _) = &wish.by {
+        orders::find_accessible(conn, wish.order_id, *access).await?.ok_or(CancelOrderError::NotFound)?;
         if !wish.refund || !wish.restock {
             return Err(CancelLinesError::OnlyStaff);
         }

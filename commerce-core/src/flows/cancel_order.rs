@@ -45,8 +45,8 @@ pub async fn cancel_order(
     origin: &Origin,
 ) -> Result<Order, CancelOrderError> {
     conn.transaction(async |conn| {
-        if let CancelledBy::Customer(owner) = by {
-            orders::find_owned(conn, order_id, owner).await?.ok_or(CancelOrderError::NotFound)?;
+        if let CancelledBy::Customer(access) = by {
+            orders::find_accessible(conn, order_id, access).await?.ok_or(CancelOrderError::NotFound)?;
         }
         let mut order = orders::lock(conn, order_id).await?.ok_or(CancelOrderError::NotFound)?;
         let reason = by.reason(&order).ok_or(CancelOrderError::TooLate(order.status))?;

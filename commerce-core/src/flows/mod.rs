@@ -15,6 +15,7 @@ mod check_payment;
 mod complete_refund;
 mod create_product;
 mod create_shipment;
+mod declare_withdrawal;
 mod delete_account;
 mod end_payment;
 mod excess_payment;
@@ -24,18 +25,23 @@ mod import_options;
 mod import_products;
 mod import_report;
 mod import_stock;
+mod job_error;
 mod late_payment;
+mod look_up_order;
 mod manual_payment;
 mod move_order;
+mod move_return;
 mod move_shipment;
 mod note_order;
 mod place_order;
 mod process_webhook;
 mod receive_contact;
 mod refund_payment;
+mod refund_return;
 mod refund_sources;
 mod register;
 mod registration_mails;
+mod request_return;
 mod reset_password;
 mod retry_refund;
 mod running_import;
@@ -66,6 +72,10 @@ pub use create_product::{
     create_product, create_variant,
 };
 pub use create_shipment::{CreateShipment, CreateShipmentError, PackedLine, check_shipment, create_shipment};
+pub use declare_withdrawal::{
+    ConfirmWithdrawalError, DeclareWithdrawalError, ProcessWithdrawal, confirm_withdrawal,
+    declare_withdrawal, run_withdrawal,
+};
 pub use delete_account::{DeleteAccountError, delete_account, delete_account_of};
 pub use end_payment::run_end;
 pub use expire_orders::{
@@ -77,8 +87,11 @@ pub use import_report::ImportReport;
 pub use import_stock::{
     STOCK_LINES_MAX, StockImportError, StockImportOptions, StockImportReport, import_stock,
 };
+pub use job_error::JobError;
+pub use look_up_order::{LookUpOrder, look_up_order, run_lookup};
 pub use manual_payment::{ManualPayment, ManualPaymentError, record_manual_payment};
 pub use move_order::{MoveOrder, MoveOrderError, OrderStep, move_order};
+pub use move_return::{MoveReturn, MoveReturnError, ReceivedLine, move_return};
 pub use move_shipment::{
     AddCheckpoint, MoveShipment, MoveShipmentError, add_checkpoint, check_move, move_shipment,
 };
@@ -90,6 +103,7 @@ pub use process_webhook::{
 pub use receive_contact::{ReceiveContactError, receive_contact};
 pub use refund_payment::{RefundPayment, RefundPaymentError, run_refund};
 pub use register::{Register, RegisterError, contest_registration, register, resend_code};
+pub use request_return::{RequestReturn, RequestReturnError, request_return};
 pub use reset_password::{change_password, request_password_reset, reset_password};
 pub use retry_refund::{RetryRefundError, retry_refund};
 pub use running_import::{RunningImport, running_import};

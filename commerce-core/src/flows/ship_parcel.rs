@@ -165,6 +165,7 @@ pub(super) async fn follow(
     for line in &lines {
         units.wanted += line.wanted();
         units.shipped += line.shipped_quantity;
+        units.came_back += line.returned_quantity;
     }
     let mut has_parcels = false;
     for parcel in parcels.values() {

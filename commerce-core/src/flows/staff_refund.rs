@@ -319,10 +319,10 @@ async fn restock(
     author: &Author,
 ) -> Result<(), StaffRefundError> {
     let parcels = shipments::parcel_units(conn, order.id).await?;
-    for PricedUnits { order_line_id, quantity, before, .. } in lines {
+    for PricedUnits { order_line_id, quantity, before, line, .. } in lines {
         // What did not arrive has come back with its parcel, or is lost.
         let with_shopper = parcels.get(order_line_id).map_or(0, |units| units.with_shopper());
-        let shipped = with_shopper - before.restocked;
+        let shipped = with_shopper - before.restocked - line.returned_quantity;
         if *quantity > shipped {
             let (order_line_id, quantity) = (*order_line_id, *quantity);
             return Err(StaffRefundError::NotShipped { order_line_id, quantity, shipped });

@@ -50,7 +50,7 @@ pub(crate) use reservation::commit_for_order;
 pub use reservation::{Reservation, ReservationStatus, list_for_order};
 pub use reserve::{ReserveError, ReservedFor, reserve};
 pub use returns::{NotShipped, ReturnError, ReturnedUnits, return_units};
-pub(crate) use returns::{return_to_stock, with_shopper};
+pub(crate) use returns::{return_each_to_stock, return_to_stock, with_shopper};
 pub use transfer::{TransferError, TransferStock, transfer};
 pub use variant_stock::{LevelAt, VariantStock, find_variant_stock};
 

@@ -124,25 +124,52 @@ pub(crate) async fn return_to_stock(
     reason: &str,
     origin: &Origin,
 ) -> Result<(), ReturnError> {
-    let mut wanted = merge(units);
-    let uncounted = uncounted_in_order(conn, order_id, wanted.keys().copied()).await?;
-    wanted.retain(|variant_id, _| !uncounted.contains(variant_id));
+    let units: Vec<(Demand, bool)> = units.iter().map(|demand| (*demand, restock)).collect();
+    return_each_to_stock(conn, order_id, &units, reason, origin).await
+}
+
+/// Like [`return_to_stock`], with the word for each whether its units can be sold again.
+pub(crate) async fn return_each_to_stock(
+    conn: &mut AsyncPgConnection,
+    order_id: OrderId,
+    units: &[(Demand, bool)],
+    reason: &str,
+    origin: &Origin,
+) -> Result<(), ReturnError> {
+    let variants = units.iter().map(|(demand, _)| demand.variant_id);
+    let uncounted = uncounted_in_order(conn, order_id, variants).await?;
+    let (mut resold, mut written_off) = (Vec::new(), Vec::new());
+    for (demand, restock) in units.iter().filter(|(demand, _)| !uncounted.contains(&demand.variant_id)) {
+        if *restock { &mut resold } else { &mut written_off }.push(*demand);
+    }
+    let wanted = merge(&[resold.as_slice(), &written_off].concat());
     let mut stock = lock(conn, wanted.keys().copied()).await?;
-    let left_from = with_shopper_by_location(conn, order_id, wanted.keys().copied().collect()).await?;
-    let (mut returned, mut short) = (Vec::new(), Vec::new());
-    for (&variant_id, &quantity) in &wanted {
-        let mut missing = quantity;
-        for (&(_, location_id), &there) in left_from.iter().filter(|((of, _), _)| *of == variant_id) {
-            let quantity = missing.min(there);
-            if quantity > 0 {
-                missing -= quantity;
-                returned.push(ReturnedUnits { variant_id, location_id, quantity, restock });
+    let mut left_from = with_shopper_by_location(conn, order_id, wanted.keys().copied().collect()).await?;
+    let (mut returned, mut short) = (Vec::new(), BTreeMap::new());
+    for (demands, restock) in [(merge(&resold), true), (merge(&written_off), false)] {
+        for (variant_id, quantity) in demands {
+            let mut missing = quantity;
+            for (&(_, location_id), there) in left_from.iter_mut().filter(|((of, _), _)| *of == variant_id) {
+                let quantity = missing.min(*there);
+                if quantity > 0 {
+                    missing -= quantity;
+                    *there -= quantity;
+                    returned.push(ReturnedUnits { variant_id, location_id, quantity, restock });
+                }
             }
-        }
-        if missing > 0 {
-            short.push(NotShipped { variant_id, returned: quantity, shipped: quantity - missing });
+            *short.entry(variant_id).or_default() += missing;
         }
     }
+    let short: Vec<NotShipped> = wanted
+        .iter()
+        .map(|(&variant_id, &returned)| (variant_id, returned, short.get(&variant_id).copied().unwrap_or(0)))
+        .filter(|(.., missing)| *missing > 0)
+        .map(|(variant_id, returned, missing)| NotShipped {
+            variant_id,
+            returned,
+            shipped: returned - missing,
+        })
+        .collect();
     if !short.is_empty() {
         return Err(ReturnError::NotShipped(short));
     }

@@ -3,7 +3,9 @@
 use crate::queue::Job as _;
 
 pub use crate::catalog::image::{DeleteFiles, ResizeImage};
-pub use crate::flows::{CheckPayment, EndPayment, ProcessWebhook, RefundPayment};
+pub use crate::flows::{
+    CheckPayment, EndPayment, LookUpOrder, ProcessWebhook, ProcessWithdrawal, RefundPayment,
+};
 pub use crate::notifications::SendEmail;
 pub use crate::search::IndexProducts;
 
@@ -33,4 +35,7 @@ macro_rules! kinds {
     };
 }
 
-kinds! { SendEmail, RefundPayment, CheckPayment, EndPayment, ProcessWebhook, ResizeImage, DeleteFiles, IndexProducts }
+kinds! {
+    SendEmail, RefundPayment, CheckPayment, EndPayment, ProcessWebhook, LookUpOrder, ProcessWithdrawal, ResizeImage,
+    DeleteFiles, IndexProducts,
+}

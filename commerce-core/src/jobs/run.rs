@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::kinds::{
-    CheckPayment, DeleteFiles, EndPayment, IndexProducts, Kind, ProcessWebhook, RefundPayment, ResizeImage,
-    SendEmail,
+    CheckPayment, DeleteFiles, EndPayment, IndexProducts, Kind, LookUpOrder, ProcessWebhook,
+    ProcessWithdrawal, RefundPayment, ResizeImage, SendEmail,
 };
 use crate::catalog::image::{self, Media};
 use crate::db::Pool;
@@ -65,6 +65,14 @@ pub async fn run(job: &ClaimedJob, services: &Services) -> Result<(), Failure> {
         Kind::ProcessWebhook => {
             let ProcessWebhook { webhook_id } = job.payload()?;
             flows::run_webhook(pool, &services.shop, webhook_id, lease).await?;
+        }
+        Kind::LookUpOrder => {
+            let job: LookUpOrder = job.payload()?;
+            flows::run_lookup(pool, &services.mails.secret_key, &job, lease).await?;
+        }
+        Kind::ProcessWithdrawal => {
+            let ProcessWithdrawal { withdrawal_id } = job.payload()?;
+            flows::run_withdrawal(pool, &services.shop, withdrawal_id, lease).await?;
         }
         Kind::ResizeImage => {
             let ResizeImage { image_id } = job.payload()?;

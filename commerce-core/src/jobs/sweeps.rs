@@ -11,7 +11,9 @@ use crate::catalog::image::{self, FilesError};
 use crate::db::{PoolError, Prepared};
 use crate::flows::{self, ExpireOrdersError};
 use crate::search::IndexError;
-use crate::{accounts, cart, idempotency, inventory, notifications, payments, queue, rate_limit};
+use crate::{
+    accounts, cart, idempotency, inventory, notifications, orders, payments, queue, rate_limit, returns,
+};
 
 /// A task that is repeated on a schedule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -46,6 +48,10 @@ pub enum Sweep {
     PruneWebhooks,
     /// Mails the shop once a day which variants have become low. Does nothing if the shop has no address for alerts.
     TellLowStock,
+    /// Deletes links to orders that are no longer good.
+    PruneOrderLinks,
+    /// Deletes declarations of withdrawal that were not confirmed.
+    PruneWithdrawals,
     /// Deletes files that belong to no image.
     SweepFiles,
     /// Builds the search index if there is none, and sends changes that no job has sent. Does nothing if
@@ -63,7 +69,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 impl Sweep {
     /// All sweeps that a shop needs.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::ExpireOrders,
         Self::ExpireAttemptedOrders,
         Self::ReleaseLapsedHolds,
@@ -78,6 +84,8 @@ impl Sweep {
         Self::PruneKnownNetworks,
         Self::PruneWebhooks,
         Self::TellLowStock,
+        Self::PruneOrderLinks,
+        Self::PruneWithdrawals,
         Self::SweepFiles,
         Self::KeepSearchIndex,
     ];
@@ -99,6 +107,8 @@ impl Sweep {
             Self::PruneKnownNetworks => "prune_known_networks",
             Self::PruneWebhooks => "prune_webhooks",
             Self::TellLowStock => "tell_low_stock",
+            Self::PruneOrderLinks => "prune_order_links",
+            Self::PruneWithdrawals => "prune_withdrawals",
             Self::SweepFiles => "sweep_files",
             Self::KeepSearchIndex => "keep_search_index",
         }
@@ -120,7 +130,9 @@ impl Sweep {
             | Self::PruneGuestCarts
             | Self::PruneUnverifiedAccounts
             | Self::PruneKnownNetworks
-            | Self::PruneWebhooks => MINUTE.saturating_mul(60),
+            | Self::PruneWebhooks
+            | Self::PruneOrderLinks
+            | Self::PruneWithdrawals => MINUTE.saturating_mul(60),
         }
     }
 
@@ -179,6 +191,10 @@ impl Sweep {
                 Some(address) => flows::tell_low_stock(&mut *pool.get().await?, address).await?,
                 None => 0,
             },
+            Self::PruneOrderLinks => orders::prune_links(&mut *pool.get().await?, PRUNE_BATCH).await?,
+            Self::PruneWithdrawals => {
+                returns::prune_withdrawals(&mut *pool.get().await?, PRUNE_BATCH).await?
+            }
             Self::SweepFiles => image::sweep_files(pool, media, BATCH).await?,
             Self::KeepSearchIndex => search_index.keep(pool).await?,
         })

@@ -9,6 +9,9 @@
 //! | `email_changed`, `password_changed`, `second_factor_set_up`, `second_factor_removed` | the version of the account that the change made |
 //! | `order_received`, `order_confirmed`, `order_shipped` | the order |
 //! | `order_cancelled` | the version of the order, because a reinstated order may be cancelled again |
+//! | `order_link` | the link |
+//! | `return_update` | the version of the return |
+//! | `withdrawal_received` | the declaration |
 //! | `payment_refunded` | the refund |
 //! | an alert to the shop | the hour (`alerts.rs`) |
 //! | `low_stock_alert` | the day |

@@ -13,9 +13,11 @@ use super::{Recipient, SendEmail, Template};
 use crate::db::Prepared;
 use crate::email_address::EmailAddress;
 use crate::ids::{
-    CodeId, ContactMessageId, EmailId, OrderId, PaymentId, RefundId, ShipmentId, UserId, VariantId,
+    CodeId, ContactMessageId, EmailId, OrderId, OrderLinkId, PaymentId, RefundId, ReturnId, ShipmentId,
+    UserId, VariantId, WithdrawalId,
 };
 use crate::queue;
+use crate::returns::ReturnStatus;
 use crate::schema::emails;
 
 /// A mail to one recipient. Use the constructors, because they set the dedupe key. A mail that may be sent
@@ -75,6 +77,23 @@ impl NewEmail {
     pub fn with_payment_link(order_id: OrderId, payment_id: PaymentId, to: &EmailAddress) -> Self {
         let data = json!({ "order_id": order_id, "payment_id": payment_id });
         Self::new(Template::OrderReceived, payment_id, to, data)
+    }
+
+    /// The mail with a link to an order.
+    pub fn with_order_link(order_id: OrderId, link_id: OrderLinkId, recipient: &EmailAddress) -> Self {
+        let data = json!({ "order_id": order_id, "link_id": link_id });
+        Self::new(Template::OrderLink, link_id, recipient, data)
+    }
+
+    /// The mail that tells that a return has this status now, once for each version of the return.
+    pub fn about_return(id: ReturnId, status: ReturnStatus, version: i32, recipient: &EmailAddress) -> Self {
+        let data = json!({ "return_id": id, "status": status });
+        Self::new(Template::ReturnUpdate, id, recipient, data).once_each(version)
+    }
+
+    /// The mail that acknowledges a declaration of withdrawal.
+    pub fn about_withdrawal(id: WithdrawalId, recipient: &EmailAddress) -> Self {
+        Self::new(Template::WithdrawalReceived, id, recipient, json!({ "withdrawal_id": id }))
     }
 
     /// A mail about a refund.

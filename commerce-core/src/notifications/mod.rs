@@ -13,6 +13,7 @@ mod mail;
 mod order_mails;
 mod prune;
 mod render;
+mod return_facts;
 mod send_email;
 mod smtp;
 mod template;

@@ -10,16 +10,19 @@ use minijinja::context;
 use serde::{Deserialize, Serialize};
 
 use super::render::{Rendered, render};
-use super::{Mail, Mailer, SendMailError, Sender, Template, facts, order_mails};
+use super::{Mail, Mailer, SendMailError, Sender, Template, facts, order_mails, return_facts};
 use crate::accounts::one_time_code::{CODE_TTL, GUESSES_MAX, derive_code};
 use crate::accounts::{RESET_LINK_TTL, SecretKey, derive_reset_token};
 use crate::db::{self, Pool, PoolError, Retryable};
 use crate::email_address::EmailAddress;
 use crate::ids::{
-    CodeId, ContactMessageId, EmailId, OrderId, PaymentId, RefundId, ShipmentId, UserId, VariantId,
+    CodeId, ContactMessageId, EmailId, OrderId, OrderLinkId, PaymentId, RefundId, ReturnId, ShipmentId,
+    UserId, VariantId, WithdrawalId,
 };
 use crate::inventory;
+use crate::orders;
 use crate::queue::{self, Failure, Job, Lease, LeaseLost};
+use crate::returns::ReturnStatus;
 use crate::schema::{emails, one_time_codes};
 use crate::settings::Carriers;
 
@@ -44,6 +47,8 @@ pub struct MailSettings {
     pub shop_url: Option<String>,
     /// The page on which a forgotten password is set anew: `#token=…` is added. Without one, the mail has the code alone.
     pub password_reset_url: Option<String>,
+    /// The page on which a guest sees an order: `#order=…&token=…` is added. Without one, the mail has the token alone.
+    pub order_url: Option<String>,
     /// The key that codes are derived under.
     pub secret_key: SecretKey,
     /// The carriers whose parcels can be tracked on a page of theirs.
@@ -268,6 +273,31 @@ async fn compose(
             let Some(parcel) = parcel else { return Ok(None) };
             context! { shop, order, parcel }
         }
+        Template::OrderLink => {
+            let OfLink { order_id, link_id } = parsed(data)?;
+            let Some(order) = facts::order(conn, order_id).await? else { return Ok(None) };
+            let Some(expires_at) = orders::link_expires_at(conn, link_id).await? else { return Ok(None) };
+            let token = orders::derive_order_token(&settings.secret_key, link_id);
+            let page = settings.order_url.as_ref();
+            let url = page.map(|page| format!("{page}#order={order_id}&token={token}"));
+            let link = context! { url, token, order_id, expires_at => facts::moment(expires_at) };
+            context! { shop, order, link }
+        }
+        Template::ReturnUpdate => {
+            let OfReturn { return_id, status } = parsed(data)?;
+            let Some((order_id, goods)) = return_facts::goods_back(conn, return_id).await? else {
+                return Ok(None);
+            };
+            let Some(order) = facts::order(conn, order_id).await? else { return Ok(None) };
+            context! { shop, order, goods, status }
+        }
+        Template::WithdrawalReceived | Template::WithdrawalAlert => {
+            let OfWithdrawal { withdrawal_id } = parsed(data)?;
+            let Some(withdrawal) = return_facts::withdrawal(conn, withdrawal_id).await? else {
+                return Ok(None);
+            };
+            context! { shop, withdrawal, more }
+        }
         Template::PaymentFailedAlert => {
             let OfFailure { order_id, provider, amount, code } = parsed(data)?;
             let Some(order) = facts::order(conn, order_id).await? else { return Ok(None) };
@@ -344,6 +374,23 @@ struct OfLatePayment {
     /// Not in mails of earlier versions.
     #[serde(default)]
     by_hand: bool,
+}
+
+#[derive(Deserialize)]
+struct OfLink {
+    order_id: OrderId,
+    link_id: OrderLinkId,
+}
+
+#[derive(Deserialize)]
+struct OfReturn {
+    return_id: ReturnId,
+    status: ReturnStatus,
+}
+
+#[derive(Deserialize)]
+struct OfWithdrawal {
+    withdrawal_id: WithdrawalId,
 }
 
 #[derive(Deserialize)]

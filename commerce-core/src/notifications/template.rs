@@ -41,6 +41,14 @@ text_enum! {
         OrderShipped = "order_shipped",
         /// `order_id` and `shipment_id`: a parcel has arrived.
         OrderDelivered = "order_delivered",
+        /// `order_id` and `link_id`: a link to the order, for whoever asked for it.
+        OrderLink = "order_link",
+        /// `return_id` and `status`: what became of goods that the shopper gives back.
+        ReturnUpdate = "return_update",
+        /// `withdrawal_id`: a declaration of withdrawal has come, with its content and time.
+        WithdrawalReceived = "withdrawal_received",
+        /// `withdrawal_id`, to the shop: somebody has withdrawn from a contract.
+        WithdrawalAlert = "withdrawal_alert",
         /// `refund_id`: money goes back.
         PaymentRefunded = "payment_refunded",
         /// `order_id` and `by_hand`, to the shop: money came for a cancelled order that could not be brought back. It goes

@@ -1,15 +1,14 @@
 //! Who may cancel which order. Pure functions; [`crate::flows::cancel_order`] calls them under the order's
 //! lock.
 
-use super::{CancelReason, FulfillmentStatus, Order, OrderStatus};
+use super::{Access, CancelReason, FulfillmentStatus, Order, OrderStatus};
 use crate::accounts::Permission;
-use crate::cart::Owner;
 
 /// Who cancels the order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CancelledBy {
     /// The shopper, until the shop begins to process it.
-    Customer(Owner),
+    Customer(Access),
     /// The shop, until a part of it was shipped.
     Admin,
 }
@@ -100,7 +99,7 @@ mod tests {
     #[test]
     fn a_customer_cancels_until_it_is_processed_and_the_shop_until_it_is_shipped() {
         use OrderStatus::*;
-        let customer = CancelledBy::Customer(Owner::Guest(TokenHash::of("token")));
+        let customer = CancelledBy::Customer(Access::Link(TokenHash::of("token")));
         let (for_customer, for_admin) =
             (&[PendingPayment, Paid][..], &[PendingPayment, Paid, Processing][..]);
         for (by, in_time, reason) in [

@@ -11,7 +11,7 @@ pub struct FulfilledUnits {
     pub shipped: i64,
     /// Arrived.
     pub delivered: i64,
-    /// Back in the shop, and not sent again.
+    /// Back in the shop: with a parcel that did not arrive and was not sent again, or with a return.
     pub came_back: i64,
 }
 

@@ -204,6 +204,20 @@ pub(crate) async fn count_shipped(
     Ok(())
 }
 
+/// Counts units of lines as returned. Needs the order's lock.
+pub(crate) async fn count_returned(
+    conn: &mut AsyncPgConnection,
+    units: &[(OrderLineId, i64)],
+) -> QueryResult<()> {
+    for (line, quantity) in units {
+        diesel::update(order_lines::table.find(line))
+            .set(order_lines::returned_quantity.eq(order_lines::returned_quantity + quantity))
+            .execute(conn)
+            .await?;
+    }
+    Ok(())
+}
+
 /// Units of a line that are cancelled, and what they cost.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CancelledUnits {

@@ -1,5 +1,7 @@
 //! The rows of orders.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use diesel::pg::Pg;
 use diesel::prelude::*;
@@ -8,7 +10,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::{
     Address, CancelReason, FulfillmentStatus, OrderSource, OrderStatus, PaymentStatus, Sums,
-    derive_payment_status,
+    derive_payment_status, parse_order_number,
 };
 use crate::cart::Owner;
 use crate::db::{clock, time_before};
@@ -121,6 +123,8 @@ pub struct OrderLine {
     pub line_total_minor: i64,
     /// Units that were shipped. A unit that was lost and sent again counts once.
     pub shipped_quantity: i64,
+    /// Units that came back with returns.
+    pub returned_quantity: i64,
     /// Whether units of the variant were counted when they were ordered, so that they were reserved. It stays
     /// when the variant is switched.
     pub track_inventory: bool,
@@ -300,6 +304,7 @@ impl NewLine {
             unit_price_minor: self.unit_price_minor,
             line_total_minor: self.line_total_minor,
             shipped_quantity: 0,
+            returned_quantity: 0,
             track_inventory: self.track_inventory,
             cancelled_quantity: 0,
             cancelled_minor: 0,
@@ -310,6 +315,17 @@ impl NewLine {
 /// An order by id.
 pub async fn find(conn: &mut AsyncPgConnection, id: OrderId) -> QueryResult<Option<Order>> {
     orders::table.find(id).select(Order::as_select()).first(conn).await.optional()
+}
+
+/// The order with this number, as it was typed, if mails about it go to this address.
+pub async fn find_by_number(
+    conn: &mut AsyncPgConnection,
+    number: &str,
+    email: &EmailAddress,
+) -> QueryResult<Option<Order>> {
+    let Some(number) = parse_order_number(number) else { return Ok(None) };
+    let order = orders::table.filter(orders::number.eq(number)).filter(orders::email.eq(email.as_str()));
+    order.select(Order::as_select()).first(conn).await.optional()
 }
 
 /// How long a Cart-Token gives access to the orders that were placed with it.
@@ -342,6 +358,19 @@ pub(crate) fn ids_owned(owner: Owner) -> orders::BoxedQuery<'static, Pg, SqlUuid
             .filter(orders::token_hash.eq(hash.as_bytes().to_vec()))
             .filter(orders::placed_at.gt(time_before(GUEST_READS_FOR))),
     }
+}
+
+/// The currency of each of these orders.
+pub async fn currencies(
+    conn: &mut AsyncPgConnection,
+    order_ids: &[OrderId],
+) -> QueryResult<BTreeMap<OrderId, Currency>> {
+    let rows: Vec<(OrderId, Currency)> = orders::table
+        .filter(orders::id.eq_any(order_ids))
+        .select((orders::id, orders::currency))
+        .load(conn)
+        .await?;
+    Ok(rows.into_iter().collect())
 }
 
 /// The lines of these orders, sorted by order and position.

@@ -75,6 +75,18 @@ text_enum! {
         RefundMismatch = "refund_mismatch",
         /// Staff changed the status, and said why.
         StatusChanged = "status_changed",
+        /// The shopper wants to give goods back.
+        ReturnRequested = "return_requested",
+        /// Staff approved a return.
+        ReturnApproved = "return_approved",
+        /// The goods of a return are back.
+        ReturnReceived = "return_received",
+        /// The money of a return is refunded.
+        ReturnRefunded = "return_refunded",
+        /// Staff rejected a return.
+        ReturnRejected = "return_rejected",
+        /// Somebody declared the withdrawal from the contract.
+        WithdrawalDeclared = "withdrawal_declared",
         /// Staff wrote a note.
         Note = "note",
     }

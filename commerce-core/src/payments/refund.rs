@@ -26,6 +26,8 @@ text_enum! {
         LatePayment = "late_payment",
         /// Staff decided it.
         Requested = "requested",
+        /// Goods came back.
+        GoodsReturned = "goods_returned",
     }
 }
 

@@ -13,4 +13,4 @@ pub use shipment::{LockedShipment, Shipment, ShipmentLine, lines, list_for_order
 pub(crate) use shipment::{MoveError, NewShipment, insert, is_taken, lock};
 pub use status::{ShipmentStatus, ShipmentTransitionError};
 pub use units::{ParcelUnits, parcel_units};
-pub(crate) use units::{lost_units, replaced_units};
+pub(crate) use units::{delivered_within, lost_units, replaced_units};

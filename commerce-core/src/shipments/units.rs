@@ -1,11 +1,13 @@
 //! Which units of an order's lines are in parcels, and what became of them.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::ShipmentStatus;
+use crate::db::time_before;
 use crate::ids::{OrderId, OrderLineId, ShipmentId};
 use crate::schema::{shipment_lines, shipments};
 
@@ -119,4 +121,21 @@ fn add_up(rows: Vec<(OrderLineId, i64)>) -> BTreeMap<OrderLineId, i64> {
         *units.entry(line).or_default() += quantity;
     }
     units
+}
+
+/// The units of each line of an order that have arrived within this time.
+pub(crate) async fn delivered_within(
+    conn: &mut AsyncPgConnection,
+    order_id: OrderId,
+    window: Duration,
+) -> QueryResult<BTreeMap<OrderLineId, i64>> {
+    let rows: Vec<(OrderLineId, i64)> = shipment_lines::table
+        .inner_join(shipments::table)
+        .filter(shipments::order_id.eq(order_id))
+        .filter(shipments::status.eq(ShipmentStatus::Delivered))
+        .filter(shipments::delivered_at.gt(time_before(window).nullable()))
+        .select((shipment_lines::order_line_id, shipment_lines::quantity))
+        .load(conn)
+        .await?;
+    Ok(add_up(rows))
 }

@@ -38,7 +38,7 @@ async fn a_shopper_has_so_many_unpaid_orders_and_another_after_one_was_cancelled
     put(&db, &shop, owner, variant, 1).await.unwrap();
     let refused = place_order(&mut *db.conn().await, &shop, order_wish(owner)).await;
     assert!(matches!(refused, Err(PlaceOrderError::HoldLimit(HoldLimit::Orders(2)))), "{refused:?}");
-    let by = CancelledBy::Customer(owner);
+    let by = CancelledBy::Customer(owner.into());
     cancel_order(&mut *db.conn().await, first.order.id, by, &guest_origin()).await.unwrap();
     place_order(&mut *db.conn().await, &shop, order_wish(owner)).await.unwrap();
     assert_eq!(db.stock(variant).await, (100, 5));

@@ -4,257 +4,41 @@
 //! To add a kind of step, give it to [`Step`], say in [`Model::takes`] whether it is allowed and what it changes, and
 //! run it in [`Journey::take`]. After every step goods and money are compared with the model, and the invariants hold.
 
+mod model;
+
 use commerce_core::audit;
+use commerce_core::cart::Owner;
 use commerce_core::flows::{
-    CancelLines, CreateShipment, MoveShipment, RefundAmount, RefundOf, RefundedLine, StaffRefund,
-    refund_by_staff,
+    CancelLines, CreateShipment, MoveReturn, MoveShipment, ReceivedLine, RefundAmount, RefundOf,
+    RefundedLine, StaffRefund, refund_by_staff,
 };
 use commerce_core::ids::{OrderId, VariantId};
 use commerce_core::money::{Currency, Money};
 use commerce_core::orders::{OrderLine, OrderStatus};
 use commerce_core::payments;
+use commerce_core::returns::{Return, ReturnStatus};
 use commerce_core::settings::ShopSettings;
 use commerce_core::shipments::{Shipment, ShipmentStatus};
 use commerce_core::testing::TestDatabase;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
-use crate::parcels::{author, create, lines, paid_order, parcel, step, to};
+use self::model::{LineModel, Model, Step};
+use crate::parcels::{author, create, lines, parcel, step, to};
 use crate::part_cancel::{cancel, cancelled};
 use crate::payments::order;
+use crate::returns::{moved, owned_order, request, towards, wish as returned};
 use crate::staff_refunds::run_refunds;
 
 const SEED_VARIABLE: &str = "COMMERCE_JOURNEY_SEED";
-
-/// What may happen next. Lines and parcels are named by their places.
-#[derive(Debug, Clone, Copy)]
-enum Step {
-    Pack { line: usize, quantity: i64, shipped: bool },
-    SendAgain { parcel: usize, quantity: i64, shipped: bool },
-    Move { parcel: usize, to: ShipmentStatus, restock: bool },
-    Cancel { line: usize, quantity: i64, refund: bool, restock: bool },
-    RefundUnits { line: usize, quantity: i64, restock: bool },
-    RefundAmount { minor: i64 },
-}
-
-/// A parcel has units of one line, which keeps the model small.
-#[derive(Debug, Clone)]
-struct ParcelModel {
-    line: usize,
-    quantity: i64,
-    status: ShipmentStatus,
-    replaces: Option<usize>,
-}
-
-#[derive(Debug, Clone)]
-struct LineModel {
-    price: i64,
-    quantity: i64,
-    cancelled: i64,
-    shipped: i64,
-    refunded: i64,
-    restocked: i64,
-    /// Left the stock and not back in it.
-    out: i64,
-    /// Of the variant, in the whole shop.
-    on_hand: i64,
-    reserved: i64,
-}
-
-#[derive(Debug, Clone)]
-struct Model {
-    lines: Vec<LineModel>,
-    parcels: Vec<ParcelModel>,
-    paid: i64,
-    promised: i64,
-    is_cancelled: bool,
-}
-
-impl Model {
-    fn packed(&self, line: usize) -> i64 {
-        let pending = |parcel: &&ParcelModel| {
-            parcel.line == line && parcel.status == ShipmentStatus::Pending && parcel.replaces.is_none()
-        };
-        self.parcels.iter().filter(pending).map(|parcel| parcel.quantity).sum()
-    }
-
-    /// Units in no parcel.
-    fn free(&self, line: usize) -> i64 {
-        let of = &self.lines[line];
-        of.quantity - of.cancelled - of.shipped - self.packed(line)
-    }
-
-    fn replaced(&self, parcel: usize) -> i64 {
-        let again = |other: &&ParcelModel| {
-            other.replaces == Some(parcel) && other.status != ShipmentStatus::Cancelled
-        };
-        self.parcels.iter().filter(again).map(|other| other.quantity).sum()
-    }
-
-    /// Units that arrived or are on their way.
-    fn with_shopper(&self, line: usize) -> i64 {
-        let there = |parcel: &&ParcelModel| {
-            let arrives = parcel.status.is_under_way() || parcel.status == ShipmentStatus::Delivered;
-            parcel.line == line && arrives
-        };
-        self.parcels.iter().filter(there).map(|parcel| parcel.quantity).sum()
-    }
-
-    fn lost(&self, line: usize) -> i64 {
-        let lost = |parcel: &&ParcelModel| parcel.line == line && parcel.status == ShipmentStatus::Lost;
-        self.parcels.iter().filter(lost).map(|parcel| parcel.quantity).sum()
-    }
-
-    fn wanted(&self) -> i64 {
-        self.lines.iter().map(|line| line.quantity - line.cancelled).sum()
-    }
-
-    fn shipped(&self) -> i64 {
-        self.lines.iter().map(|line| line.shipped).sum()
-    }
-
-    /// Whether everything has left, so that nothing more can be packed or cancelled.
-    fn has_all_left(&self) -> bool {
-        self.shipped() > 0 && self.shipped() >= self.wanted()
-    }
-
-    fn leave(&mut self, parcel: usize) {
-        let ParcelModel { line, quantity, replaces, .. } = self.parcels[parcel];
-        self.parcels[parcel].status = ShipmentStatus::Shipped;
-        let line = &mut self.lines[line];
-        line.on_hand -= quantity;
-        line.out += quantity;
-        line.reserved -= quantity;
-        if replaces.is_none() {
-            line.shipped += quantity;
-        }
-    }
-
-    fn pack(&mut self, line: usize, quantity: i64, replaces: Option<usize>, shipped: bool) {
-        self.parcels.push(ParcelModel { line, quantity, status: ShipmentStatus::Pending, replaces });
-        if shipped {
-            self.leave(self.parcels.len() - 1);
-        }
-    }
-
-    /// Whether the step is allowed. If it is, it is taken.
-    fn takes(&mut self, step: Step) -> bool {
-        match step {
-            Step::Pack { line, quantity, shipped } => {
-                let allowed =
-                    !self.is_cancelled && !self.has_all_left() && (1..=self.free(line)).contains(&quantity);
-                if allowed {
-                    self.pack(line, quantity, None, shipped);
-                }
-                allowed
-            }
-            Step::SendAgain { parcel, quantity, shipped } => {
-                let of = self.parcels[parcel].clone();
-                let available = self.lines[of.line].on_hand - self.lines[of.line].reserved;
-                let left = of.quantity - self.replaced(parcel);
-                let allowed = !self.is_cancelled
-                    && of.status.is_undeliverable()
-                    && (1..=left.min(available)).contains(&quantity);
-                if allowed {
-                    self.lines[of.line].reserved += quantity;
-                    self.pack(of.line, quantity, Some(parcel), shipped);
-                }
-                allowed
-            }
-            Step::Move { parcel, to, restock } => self.moves(parcel, to, restock),
-            Step::Cancel { line, quantity, refund, restock } => self.cancels(line, quantity, refund, restock),
-            Step::RefundUnits { line, quantity, restock } => {
-                let of = &self.lines[line];
-                let left = of.quantity - of.refunded - of.cancelled;
-                let back = self.with_shopper(line) - of.restocked;
-                let amount = quantity.saturating_mul(of.price);
-                let allowed = (1..=left).contains(&quantity)
-                    && amount <= self.paid - self.promised
-                    && (!restock || quantity <= back);
-                if allowed {
-                    self.promised += amount;
-                    let of = &mut self.lines[line];
-                    of.refunded += quantity;
-                    if restock {
-                        of.restocked += quantity;
-                        of.out -= quantity;
-                        of.on_hand += quantity;
-                    }
-                }
-                allowed
-            }
-            Step::RefundAmount { minor } => {
-                let allowed = (1..=self.paid - self.promised).contains(&minor);
-                self.promised += if allowed { minor } else { 0 };
-                allowed
-            }
-        }
-    }
-
-    fn moves(&mut self, parcel: usize, to: ShipmentStatus, restock: bool) -> bool {
-        let ParcelModel { line, quantity, status, replaces } = self.parcels[parcel];
-        if status == to {
-            return true;
-        }
-        if !status.allows(to) || (status.is_undeliverable() && self.replaced(parcel) > 0) {
-            return false;
-        }
-        self.parcels[parcel].status = to;
-        match to {
-            ShipmentStatus::Shipped => self.leave(parcel),
-            ShipmentStatus::Cancelled if replaces.is_some() => self.lines[line].reserved -= quantity,
-            ShipmentStatus::Returned => {
-                let lost = self.lost(line);
-                let of = &mut self.lines[line];
-                let back = quantity.min(of.out - lost).max(0);
-                of.out -= back;
-                of.on_hand += if restock { back } else { 0 };
-            }
-            _ => {}
-        }
-        true
-    }
-
-    fn cancels(&mut self, line: usize, quantity: i64, refund: bool, restock: bool) -> bool {
-        if self.is_cancelled || self.has_all_left() || quantity < 1 {
-            return false;
-        }
-        let is_everything = self.shipped() == 0 && quantity == self.wanted();
-        if is_everything && self.lines[line].quantity - self.lines[line].cancelled == quantity {
-            if refund {
-                self.is_cancelled = true;
-                self.promised = self.paid;
-                for parcel in &mut self.parcels {
-                    parcel.status = ShipmentStatus::Cancelled;
-                }
-                self.lines[line].reserved -= quantity;
-                self.lines[line].on_hand -= if restock { 0 } else { quantity };
-            }
-            return refund;
-        }
-        if quantity > self.free(line) {
-            return false;
-        }
-        let of = &mut self.lines[line];
-        let both = |of: &LineModel| (of.refunded + of.cancelled - of.quantity).max(0);
-        let before = both(of);
-        of.cancelled += quantity;
-        let fresh = quantity - (both(of) - before);
-        of.reserved -= quantity;
-        of.on_hand -= if restock { 0 } else { quantity };
-        if refund {
-            self.promised += (fresh * of.price).min(self.paid - self.promised);
-        }
-        true
-    }
-}
-
 struct Journey {
     db: TestDatabase,
     id: OrderId,
     variants: Vec<VariantId>,
     lines: Vec<OrderLine>,
     parcels: Vec<Shipment>,
+    owner: Owner,
+    returns: Vec<Return>,
 }
 
 impl Journey {
@@ -289,6 +73,17 @@ impl Journey {
             Step::RefundAmount { minor } => {
                 self.refund(RefundAmount::Amount(Money::new(minor, Currency::USD)), false).await?;
             }
+            Step::Return { line, quantity } => {
+                let wish = returned(self.id, self.owner, &[(&self.lines[line], quantity)]);
+                self.returns.push(request(db, wish).await.map_err(|error| shown(&error))?);
+            }
+            Step::MoveReturn { place, to, quantity, restock } => {
+                let order_line_id = self.lines[model.returns[place].line].id;
+                let came = ReceivedLine { order_line_id, quantity: Some(quantity), restock };
+                let lines = if to == ReturnStatus::Received { vec![came] } else { vec![] };
+                let wish = MoveReturn { lines, ..towards(self.returns[place].id, to) };
+                moved(db, wish).await.map_err(|error| shown(&error))?;
+            }
         }
         Ok(())
     }
@@ -305,9 +100,11 @@ impl Journey {
         for (variant, line) in self.variants.iter().zip(&model.lines) {
             assert_eq!(self.db.stock(*variant).await, (line.on_hand, line.reserved), "{model:#?}");
         }
-        let counted = |line: &OrderLine| (line.cancelled_quantity, line.shipped_quantity);
+        let counted =
+            |line: &OrderLine| (line.cancelled_quantity, line.shipped_quantity, line.returned_quantity);
         let counts: Vec<_> = lines(&self.db, self.id).await.iter().map(counted).collect();
-        let expected: Vec<_> = model.lines.iter().map(|line| (line.cancelled, line.shipped)).collect();
+        let expected: Vec<_> =
+            model.lines.iter().map(|line| (line.cancelled, line.shipped, line.returned)).collect();
         assert_eq!(counts, expected, "{model:#?}");
         let order = order(&self.db, self.id).await;
         let cancelled: i64 = model.lines.iter().map(|line| line.cancelled * line.price).sum();
@@ -327,7 +124,8 @@ fn any_step(random: &mut StdRng, model: &Model) -> Step {
     // Sometimes a unit too many, or none.
     let quantity = random.random_range(0..4);
     let (coin, often) = (random.random_bool(0.5), random.random_bool(0.8));
-    match random.random_range(0..10) {
+    let place = random.random_range(0..model.returns.len().max(1));
+    match random.random_range(0..14) {
         0..3 => Step::Pack { line, quantity, shipped: coin },
         3..6 if !model.parcels.is_empty() => {
             let to = ShipmentStatus::ALL[random.random_range(1..ShipmentStatus::ALL.len())];
@@ -335,7 +133,12 @@ fn any_step(random: &mut StdRng, model: &Model) -> Step {
         }
         6 if !model.parcels.is_empty() => Step::SendAgain { parcel, quantity, shipped: coin },
         7 | 8 => Step::Cancel { line, quantity, refund: often, restock: often },
-        9 => Step::RefundAmount { minor: random.random_range(0..300) },
+        9 | 10 if !model.returns.is_empty() => {
+            let to = ReturnStatus::ALL[random.random_range(1..ReturnStatus::ALL.len())];
+            Step::MoveReturn { place, to, quantity, restock: coin }
+        }
+        11 | 12 => Step::Return { line, quantity },
+        13 => Step::RefundAmount { minor: random.random_range(0..300) },
         _ => Step::RefundUnits { line, quantity, restock: coin },
     }
 }
@@ -349,8 +152,8 @@ async fn any_journey_of_an_order_keeps_goods_and_money() {
     let (mut taken, mut refused) = (0, 0);
     let mut db = TestDatabase::new().await;
     for _ in 0..12 {
-        let mut model =
-            Model { lines: Vec::new(), parcels: Vec::new(), paid: 0, promised: 0, is_cancelled: false };
+        let (lines, parcels, returns) = (Vec::new(), Vec::new(), Vec::new());
+        let mut model = Model { lines, parcels, returns, paid: 0, promised: 0, is_cancelled: false };
         let (mut variants, mut wanted) = (Vec::new(), Vec::new());
         for _ in 0..2 {
             let (price, quantity) = (random.random_range(1..500), random.random_range(1..7));
@@ -359,7 +162,8 @@ async fn any_journey_of_an_order_keeps_goods_and_money() {
             variants.push(variant);
             wanted.push((variant, quantity));
             model.paid += price * quantity;
-            let (cancelled, shipped, refunded, restocked, out, reserved) = (0, 0, 0, 0, 0, quantity);
+            let (cancelled, shipped, refunded, restocked, returned) = (0, 0, 0, 0, 0);
+            let (out, reserved) = (0, quantity);
             model.lines.push(LineModel {
                 price,
                 quantity,
@@ -367,13 +171,15 @@ async fn any_journey_of_an_order_keeps_goods_and_money() {
                 shipped,
                 refunded,
                 restocked,
+                returned,
                 out,
                 on_hand,
                 reserved,
             });
         }
-        let (id, lines) = paid_order(&db, &wanted).await;
-        let mut journey = Journey { db, id, variants, lines, parcels: Vec::new() };
+        let (id, owner, lines) = owned_order(&db, &wanted).await;
+        let (parcels, returns) = (Vec::new(), Vec::new());
+        let mut journey = Journey { db, id, owner, variants, lines, parcels, returns };
         for _ in 0..30 {
             let next = any_step(&mut random, &model);
             let before = model.clone();

@@ -118,7 +118,7 @@ async fn an_order_that_its_customer_cancelled_does_not_come_back() {
     let variant = db.variant(1000, 1).await;
     let (owner, placed) = db.order(&shop, &[(variant, 1)]).await;
     let payment = begin(&db, placed.order.id, owner, None).await;
-    let by = CancelledBy::Customer(owner);
+    let by = CancelledBy::Customer(owner.into());
     let cancelled = cancel_order(&mut *db.conn().await, placed.order.id, by, &guest_origin()).await.unwrap();
     assert_eq!(cancelled.cancel_reason, Some(CancelReason::Customer));
     settle(&db, &shop, payment.id, success(&payment)).await;

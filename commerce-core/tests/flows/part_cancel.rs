@@ -40,7 +40,7 @@ pub async fn cancel(db: &TestDatabase, wish: CancelLines) -> Result<Order, Cance
 }
 
 fn by_customer(owner: Owner, wish: CancelLines) -> CancelLines {
-    CancelLines { by: Canceller::Customer(owner, guest_origin()), ..wish }
+    CancelLines { by: Canceller::Customer(owner.into(), guest_origin()), ..wish }
 }
 
 async fn promised(db: &TestDatabase, id: OrderId) -> i64 {

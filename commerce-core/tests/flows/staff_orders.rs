@@ -42,7 +42,8 @@ async fn an_order_without_a_cart_is_cancelled_and_its_money_goes_back() {
     let payment = begin(&db, placed.id, owner, None).await;
     settle(&db, &shop, payment.id, success(&payment)).await;
     let cancelled =
-        cancel_order(&mut *db.conn().await, placed.id, CancelledBy::Customer(owner), &guest_origin()).await;
+        cancel_order(&mut *db.conn().await, placed.id, CancelledBy::Customer(owner.into()), &guest_origin())
+            .await;
     assert_eq!(cancelled.unwrap().status, OrderStatus::Cancelled);
     assert_eq!(db.stock(variant).await, (5, 0));
     db.finish().await;

@@ -46,6 +46,10 @@ pub struct ShopArguments {
     #[arg(long, env = "COMMERCE_ORDER_MAIL_DELAY", default_value = "1m", value_parser = parse_duration)]
     order_mail_delay: Duration,
 
+    /// How long after their arrival goods can be returned
+    #[arg(long, env = "COMMERCE_RETURN_WINDOW", default_value = "30d", value_parser = parse_duration)]
+    return_window: Duration,
+
     /// What a failed payment does to its order: `keep` it for another attempt, or `cancel` it
     #[arg(long, env = "COMMERCE_PAYMENT_FAILURE", default_value = "keep")]
     payment_failure: PaymentFailurePolicy,
@@ -77,6 +81,7 @@ impl ShopArguments {
             open_orders_max: self.open_orders_max,
             held_units_max: self.held_units_max,
             order_mail_delay: self.order_mail_delay,
+            return_window: self.return_window,
             payment_failure: self.payment_failure,
             capture: self.capture,
             alert_email: self.alert_email.clone(),

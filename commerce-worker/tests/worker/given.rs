@@ -79,6 +79,7 @@ pub fn services(database: &TestDatabase) -> Services {
             sender: "Shop <shop@example.com>".parse().unwrap(),
             shop_url: None,
             password_reset_url: None,
+            order_url: None,
             secret_key: SecretKey::parse("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=").unwrap(),
             carriers: Default::default(),
         }),

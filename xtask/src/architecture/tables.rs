@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use super::source::{SourceFile, identifier};
 use crate::workspace;
 
-const OWNERS: [(&str, &[&str]); 14] = [
+const OWNERS: [(&str, &[&str]); 15] = [
     (
         "accounts",
         &[
@@ -43,9 +43,10 @@ const OWNERS: [(&str, &[&str]); 14] = [
     ("contact", &["contact_messages"]),
     ("search", &["product_search", "search_words", "search_indexes", "search_changes"]),
     ("cart", &["carts", "cart_items"]),
-    ("orders", &["orders", "order_lines", "order_events", "order_search"]),
+    ("orders", &["orders", "order_lines", "order_events", "order_links", "order_search"]),
     ("payments", &["payments", "refunds", "refund_lines", "inbound_webhooks"]),
     ("shipments", &["shipments", "shipment_lines", "shipment_checkpoints"]),
+    ("returns", &["returns", "return_lines", "withdrawals"]),
     ("notifications", &["emails"]),
     ("queue", &["jobs", "job_pauses"]),
     ("audit_log", &["audit_log"]),

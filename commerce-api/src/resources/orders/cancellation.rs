@@ -12,6 +12,7 @@ use poem_openapi::types::Example;
 use uuid::Uuid;
 
 use crate::http::auth::{Credential as _, Shopper, permission_denied};
+use crate::http::order_access::OrderReader;
 use crate::http::problem::{Code, Fault, Problem, Refusal};
 
 /// Units of a line to cancel.
@@ -67,17 +68,17 @@ impl Example for CancelRequest {
 /// Staff who cancel the order of somebody else, or its customer.
 pub async fn canceller(
     conn: &mut AsyncPgConnection,
-    shopper: &Shopper,
+    reader: &OrderReader,
     order_id: OrderId,
 ) -> QueryResult<Canceller> {
-    if let Shopper::Customer(staff) = shopper
+    if let OrderReader::Shopper(Shopper::Customer(staff)) = reader
         && staff.may(Permission::OrdersWrite)
-        && orders::find_owned(conn, order_id, shopper.owner()).await?.is_none()
+        && orders::find_accessible(conn, order_id, reader.access()).await?.is_none()
     {
         let author = Author { origin: staff.origin(), role: Some(staff.role.as_str()) };
         return Ok(Canceller::Staff(staff.role, author));
     }
-    Ok(Canceller::Customer(shopper.owner(), shopper.origin()))
+    Ok(Canceller::Customer(reader.access(), reader.origin()))
 }
 
 impl Refusal for CancelOrderError {

@@ -23,6 +23,7 @@ use crate::http::body::{Body, OptionalBody};
 use crate::http::client_ip::ClientIp;
 use crate::http::idempotency_key::{IdempotencyKey, RequiredIdempotencyKey};
 use crate::http::money::{Address, Money};
+use crate::http::order_access::OrderReader;
 use crate::http::problem::{Code, Fault, Missing, Problem, Refusal, Refused};
 use crate::http::state::State;
 use crate::http::tag::Tag;
@@ -105,11 +106,12 @@ impl Orders {
 
     /// Get an order
     ///
-    /// A guest can get an order for 30 days with the `Cart-Token` that placed it.
+    /// A guest can get an order for 30 days with the `Cart-Token` that placed it. Without it, `POST /orders/lookup` mails an
+    /// `Order-Token`.
     #[oai(path = "/orders/:id", method = "get", operation_id = "get_order")]
-    async fn get(&self, shopper: Shopper, id: Path<Uuid>) -> Result<Okay<Order>, Refused<Missing>> {
+    async fn get(&self, reader: OrderReader, id: Path<Uuid>) -> Result<Okay<Order>, Refused<Missing>> {
         let mut conn = self.0.conn().await?;
-        let order = orders::find_owned(&mut conn, OrderId(id.0), shopper.owner()).await?;
+        let order = orders::find_accessible(&mut conn, OrderId(id.0), reader.access()).await?;
         let order = order.ok_or(Missing("order"))?;
         let lines = orders::lines(&mut conn, &[order.id]).await?;
         Ok(Okay::new(Order::reply(order, lines)))
@@ -130,15 +132,15 @@ impl Orders {
     #[oai(path = "/orders/:id/cancel", method = "post", operation_id = "cancel_order")]
     async fn cancel(
         &self,
-        shopper: Shopper,
+        reader: OrderReader,
         id: Path<Uuid>,
         #[oai(name = "Idempotency-Key")] key: IdempotencyKey,
         body: OptionalBody<CancelRequest>,
     ) -> Result<Okay<Order>, Refused<CancelLinesError>> {
-        let request = key.request(&shopper, body.raw());
+        let request = key.request(&reader, body.raw());
         let id = OrderId(id.0);
         let effect = async move |conn: &mut AsyncPgConnection| {
-            let by = canceller(conn, &shopper, id).await?;
+            let by = canceller(conn, &reader, id).await?;
             let order = cancel_lines(conn, body.value.clone().wish(id, by)).await?;
             let lines = orders::lines(conn, &[order.id]).await?;
             Ok::<_, CancelLinesError>(Order::reply(order, lines))
@@ -348,6 +350,8 @@ pub struct OrderLine {
     pub shipped_quantity: i64,
     /// Units that were cancelled, and are never shipped.
     pub cancelled_quantity: i64,
+    /// Units that came back with returns. `GET /returns?order_id=` lists the returns.
+    pub returned_quantity: i64,
 }
 
 impl Order {
@@ -363,6 +367,7 @@ impl Order {
             line_total: money(line.line_total_minor),
             shipped_quantity: line.shipped_quantity,
             cancelled_quantity: line.cancelled_quantity,
+            returned_quantity: line.returned_quantity,
         };
         let waits = order.status == orders::OrderStatus::PendingPayment;
         Self {
@@ -416,6 +421,7 @@ impl Example for OrderLine {
             line_total: money(12000),
             shipped_quantity: 0,
             cancelled_quantity: 0,
+            returned_quantity: 0,
         }
     }
 }

@@ -155,6 +155,8 @@ pub enum RefundReason {
     LatePayment,
     /// Staff decided it.
     Requested,
+    /// Goods came back with a return.
+    GoodsReturned,
 }
 
 /// The status of a refund.

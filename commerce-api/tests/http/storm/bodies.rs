@@ -119,6 +119,21 @@ impl Client {
                 let status = *["in_transit", "out_for_delivery", "delivered"].choose(rng)?;
                 json!({ "status": status, "event_id": rng.random_range(0..5).to_string() })
             }
+            "look_up_order" => {
+                json!({ "number": rng.random_range(1001..1060).to_string(), "email": "ada@example.com" })
+            }
+            "declare_withdrawal" => {
+                let number = rng.random_range(1001..1060).to_string();
+                json!({ "name": "Ada", "email": "ada@example.com", "order_number": number })
+            }
+            "request_return" => {
+                let line = self.a_line(storm, rng).await?;
+                json!({ "lines": [{ "order_line_id": line, "quantity": 1, "reason": "other" }] })
+            }
+            "admin_move_return" => {
+                let statuses = ["approved", "approved", "received", "received", "refunded", "rejected"];
+                json!({ "status": statuses.choose(rng)? })
+            }
             "create_product" => {
                 json!({ "title": slug, "status": "active", "sku": new_sku, "price": price, "stock": 5,
                                         "category_ids": some(&categories, 2, rng) })

@@ -55,6 +55,7 @@ fn weight(operation: &str) -> u32 {
         "set_cart_item_quantity" | "remove_cart_item" | "cancel_order" | "confirm_payment" => 6,
         "merge_cart" | "admin_move_order" | "update_category" => 6,
         "create_shipment" | "move_shipment" | "add_checkpoint" => 6,
+        "request_return" | "admin_move_return" | "declare_withdrawal" | "confirm_withdrawal" => 6,
         "create_category" | "reorder_categories" | "delete_category" | "admin_update_user" => 4,
         // What ends things, so that the others find some.
         "archive_product" | "deactivate_variant" | "clear_cart" | "admin_delete_user" | "logout" => 1,

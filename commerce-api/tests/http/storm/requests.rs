@@ -140,6 +140,12 @@ impl Client {
                 // Of the others the shop's own invariants need the jobs.
                 "job-kinds" => "resize_image".to_owned(),
                 "shipments" => self.shipment(storm, rng).await?,
+                // There may be none yet.
+                "returns" | "withdrawals" => {
+                    let list = format!("/v1/admin/{word}?limit=8");
+                    let found = self.listed(&list, storm, rng).await;
+                    found.unwrap_or_else(|| Uuid::now_v7().to_string())
+                }
                 _ => Uuid::now_v7().to_string(),
             });
         }
@@ -162,7 +168,12 @@ impl Client {
     }
 
     async fn shipment(&self, storm: &Storm, rng: &mut StdRng) -> Option<String> {
-        let list = get("/v1/shipments?limit=8").header(storm.things.admin.0, &storm.things.admin.1);
+        self.listed("/v1/shipments?limit=8", storm, rng).await
+    }
+
+    /// One of the things that an admin finds here.
+    async fn listed(&self, path: &str, storm: &Storm, rng: &mut StdRng) -> Option<String> {
+        let list = get(path).header(storm.things.admin.0, &storm.things.admin.1);
         let list = storm.modes[self.number % 2].send(list).await.json();
         list["data"].as_array()?.choose(rng)?["id"].as_str().map(str::to_owned)
     }

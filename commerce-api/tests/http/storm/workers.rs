@@ -26,6 +26,7 @@ pub async fn work(storm: &Storm, number: usize, rules: ShopSettings) {
             sender: "Shop <shop@example.com>".parse::<Sender>().unwrap(),
             shop_url: None,
             password_reset_url: None,
+            order_url: None,
             secret_key: SecretKey::parse(SECRET).unwrap(),
             carriers: Default::default(),
         }),

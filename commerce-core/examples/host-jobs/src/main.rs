@@ -31,6 +31,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             sender: "The Florist <shop@florist.example>".parse()?,
             shop_url: None,
             password_reset_url: None,
+            order_url: None,
             secret_key: SecretKey::parse(&variable("COMMERCE_SECRET_KEY")?)?,
             carriers: Default::default(),
         }),

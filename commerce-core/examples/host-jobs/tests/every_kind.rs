@@ -11,8 +11,10 @@ use commerce_core::accounts::SecretKey;
 use commerce_core::catalog::image::Media;
 use commerce_core::catalog::{self, CategoryPatch, NewCategory, NewProduct, NewVariant, ProductStatus};
 use commerce_core::flows::{self, BeginPayment, CancelledBy, CreateProduct};
-use commerce_core::ids::{ImageId, OrderId, PaymentId};
-use commerce_core::jobs::kinds::{self, CheckPayment, DeleteFiles, EndPayment, ResizeImage};
+use commerce_core::ids::{ImageId, OrderId, PaymentId, WithdrawalId};
+use commerce_core::jobs::kinds::{
+    self, CheckPayment, DeleteFiles, EndPayment, ProcessWithdrawal, ResizeImage,
+};
 use commerce_core::jobs::{self, Services};
 use commerce_core::money::{Currency, Money};
 use commerce_core::notifications::{FolderMailer, MailSettings};
@@ -25,7 +27,7 @@ use commerce_core::payments::{
 use commerce_core::request::Origin;
 use commerce_core::search::{PostgresEngine, SearchIndex, SearchProducts, SearchSort, search_products};
 use commerce_core::settings::ShopSettings;
-use commerce_core::testing::{TestDatabase, guest_origin};
+use commerce_core::testing::{TestDatabase, email, guest_origin};
 use tokio::sync::oneshot;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -44,6 +46,9 @@ async fn a_host_does_every_kind_of_job_and_every_sweep_in_its_own_process() {
         outcome: Outcome::Expired,
     };
     flows::receive_webhook(&mut conn, &ProviderName::MOCK, &[event]).await.unwrap();
+    flows::look_up_order(&mut conn, "1001", &email("ada@example.com")).await.unwrap();
+    let withdrawal_id = WithdrawalId::new();
+    jobs::enqueue(&conn, &ProcessWithdrawal { withdrawal_id }).await.unwrap();
     jobs::enqueue(&conn, &ResizeImage { image_id: ImageId::new() }).await.unwrap();
     jobs::enqueue(&conn, &DeleteFiles { keys: vec!["00000000-0000-7000-8000-000000000000.png".to_owned()] })
         .await
@@ -91,6 +96,7 @@ fn services(database: &TestDatabase, folder: &Path) -> Services {
             sender: "The Florist <shop@florist.example>".parse().unwrap(),
             shop_url: None,
             password_reset_url: None,
+            order_url: None,
             secret_key: SecretKey::parse("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=").unwrap(),
             carriers: Default::default(),
         }),

@@ -59,6 +59,7 @@ pub fn invoice(currency: Currency) -> Invoice {
         line_total_minor: quantity * unit_price_minor,
         shipped_quantity: 0,
         cancelled_quantity: 0,
+        returned_quantity: 0,
         cancelled_minor: 0,
         track_inventory: true,
     };
