@@ -16,6 +16,7 @@ mod provider;
 mod provider_error;
 mod provider_http;
 mod provider_name;
+mod providers;
 mod razorpay;
 mod refund;
 mod refund_lines;
@@ -41,10 +42,11 @@ pub use list_payments::{ListPaymentsError, PaymentFilter, list_payments};
 pub use list_refunds::{ListRefundsError, list_refunds};
 pub use mock::{MockOutcome, MockProvider, MockRefund, MockRequest};
 pub use outcome::{Authorization, Capture, Outcome, RefundOutcome, RequiredAction};
-pub use provider::{PaymentProvider, Providers};
+pub use provider::PaymentProvider;
 pub use provider_error::{Cause, ProviderError, in_time};
 pub use provider_http::ProviderSetupError;
 pub use provider_name::{InvalidProviderName, ProviderName};
+pub use providers::Providers;
 pub use razorpay::{RazorpayProvider, RazorpaySettings};
 pub use refund::{
     LockedRefund, Refund, RefundReason, RefundStatus, find_refund, find_refund_by_reference,

@@ -21,7 +21,7 @@ use commerce_core::schema::{emails, order_links};
 use commerce_core::settings::ShopSettings;
 use commerce_core::testing::{TestDatabase, email};
 use diesel::prelude::*;
-use diesel_async::{RunQueryDsl as _, SimpleAsyncConnection as _};
+use diesel_async::{RunQueryDsl, SimpleAsyncConnection as _};
 use futures_util::future::join_all;
 
 use crate::parcels::{create, paid_order, parcel};
@@ -157,11 +157,9 @@ async fn a_declaration_about_no_order_is_kept_and_acknowledged_alike() {
 #[tokio::test]
 async fn a_declaration_that_is_not_confirmed_ends_after_a_day() {
     let db = TestDatabase::new().await;
-    let empty = declare_withdrawal(
-        &mut *db.conn().await,
-        NewWithdrawal { name: " \n".to_owned(), ..declaration("1") },
-    );
-    assert!(matches!(empty.await, Err(DeclareWithdrawalError::Empty("name"))));
+    let nameless = NewWithdrawal { name: " \n".to_owned(), ..declaration("1") };
+    let empty = declare_withdrawal(&mut *db.conn().await, nameless).await;
+    assert!(matches!(empty, Err(DeclareWithdrawalError::Empty("name"))));
     let kept = declared(&db, declaration("1")).await;
     confirm_withdrawal(&mut *db.conn().await, kept).await.unwrap();
     for _ in 0..5 {
