@@ -12,7 +12,7 @@ use commerce_core::schema::orders;
 use commerce_core::settings::ShopSettings;
 use commerce_core::testing::TestDatabase;
 use diesel::prelude::*;
-use diesel_async::{AsyncPgConnection, RunQueryDsl as _, SimpleAsyncConnection as _};
+use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection as _};
 
 /// Orders of a shop of some years: most have arrived, an eighth was cancelled, and few are on their way. They are copies of
 /// one order that was placed, with other owners, words, statuses, totals and dates.

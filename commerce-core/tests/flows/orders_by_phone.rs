@@ -20,7 +20,7 @@ use commerce_core::schema::{emails, jobs, users};
 use commerce_core::settings::ShopSettings;
 use commerce_core::testing::{TestDatabase, address, email, guest_origin, order_wish};
 use diesel::prelude::*;
-use diesel_async::{RunQueryDsl as _, SimpleAsyncConnection as _};
+use diesel_async::{RunQueryDsl, SimpleAsyncConnection as _};
 use serde_json::json;
 
 use crate::payments::{order, timeline};
