@@ -113,7 +113,7 @@ async fn a_customer_gets_a_link_to_pay_an_order_by_phone() {
     let second = shop.send(link("l-2")).await.json();
     assert_ne!(second["id"], payment["id"]);
     let first = get(&format!("/v1/payments/{}", payment["id"].as_str().unwrap())).bearer(&staff);
-    assert_eq!(shop.send(first).await.json()["status"], "cancelled");
+    assert_eq!(shop.send(first).await.json()["status"], "expired");
     let nowhere = format!("/v1/admin/orders/{}/payment-link", VariantId::new());
     let nothing =
         post(&nowhere, &json!({ "provider": "mock" })).bearer(&staff).header("Idempotency-Key", "n");

@@ -243,7 +243,7 @@ async fn a_guest_finds_the_order_withdraws_and_gets_the_money_back() {
         (&json!(3), &json!(3750))
     );
     assert!(desk.mails("You can return goods")[0].text.contains("Please send it to 1 Street."));
-    assert_eq!(desk.mails("has arrived").len(), 1);
+    assert_eq!(desk.mails("Your return for order").len(), 1);
     assert!(desk.mails("back to you")[0].text.contains("that you have returned"));
     let events =
         desk.shop.send(get(&format!("/v1/admin{}/events", &path[3..])).bearer(&desk.admin)).await.text;

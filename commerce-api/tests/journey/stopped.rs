@@ -26,9 +26,9 @@ async fn the_api_answers_what_it_has_accepted_before_it_ends() {
     shop.api.signal("TERM");
     shop.api.says("stopping").await;
     eventually("nobody is let in any more", async || {
+        // Who comes in the last moment is let in, and hung up on.
         let refused = shop.client.try_send(get("/healthz")).await.err()?;
-        assert!(refused.is_connect(), "{refused:?}");
-        Some(())
+        refused.is_connect().then_some(())
     })
     .await;
     hold.release().await;

@@ -149,7 +149,7 @@ pub async fn create_shipment(
         }
         follow(conn, &mut order, origin).await?;
         let (subject, after) = (Subject::Order(order.id), Some(facts(&shipment)));
-        audit_log::record_facts(conn, &wish.author, "admin_create_shipment", subject, None, after).await?;
+        audit_log::record_facts(conn, &wish.author, "create_shipment", subject, None, after).await?;
         // Stock comes last in the lock order.
         if wish.replaces.is_some() {
             reserve_again(conn, &order, &packed, origin).await?;

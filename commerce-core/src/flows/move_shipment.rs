@@ -161,8 +161,7 @@ pub async fn move_shipment(
         }
         follow(conn, &mut order, origin).await?;
         let (subject, after) = (Subject::Order(order.id), Some(facts(&shipment)));
-        audit_log::record_facts(conn, &wish.author, "admin_move_shipment", subject, Some(before), after)
-            .await?;
+        audit_log::record_facts(conn, &wish.author, "move_shipment", subject, Some(before), after).await?;
         // Stock comes last in the lock order.
         let units = Packed::demands(&packed);
         match wish.to {
@@ -258,7 +257,7 @@ pub async fn add_checkpoint(
             announce(conn, &order, &shipment, origin).await?;
             follow(conn, &mut order, origin).await?;
             let (subject, after) = (Subject::Order(order.id), Some(facts(&shipment)));
-            audit_log::record_facts(conn, &wish.author, "admin_add_checkpoint", subject, Some(before), after)
+            audit_log::record_facts(conn, &wish.author, "add_checkpoint", subject, Some(before), after)
                 .await?;
         }
         Ok(checkpoint)

@@ -100,7 +100,7 @@ async fn a_search_looks_at_name_address_phone_and_message_and_uses_the_index() {
         "INSERT INTO commerce.contact_messages (id, name, email, phone, message)
          SELECT gen_random_uuid(), 'Visitor ' || n, 'v' || n || '@example.org', '+49' || (1000000 + n),
                 'Where is my parcel ' || md5(n::text) || '?'
-         FROM generate_series(1, 20000) AS n;
+         FROM generate_series(1, 5000) AS n;
          ANALYZE commerce.contact_messages",
     )
     .await
@@ -114,8 +114,8 @@ async fn a_search_looks_at_name_address_phone_and_message_and_uses_the_index() {
     assert_eq!(found(&db, "7946 0018").await, ["Zoë Quine", "Al Khwarizmi"]);
     assert_eq!(found(&db, "ada@").await, ["Zoë Quine", "Al Khwarizmi"]);
     assert_eq!(found(&db, "Qu").await, ["Zoë Quine"]);
-    assert_eq!(found(&db, "v17777@").await, ["Visitor 17777"]);
-    assert_eq!(found(&db, "1017777").await, ["Visitor 17777"]);
+    assert_eq!(found(&db, "v4777@").await, ["Visitor 4777"]);
+    assert_eq!(found(&db, "1004777").await, ["Visitor 4777"]);
     assert_eq!(found(&db, "no such text").await, [""; 0]);
 
     #[derive(QueryableByName)]
