@@ -9,14 +9,14 @@ use super::watch_payment::{check_before_lapse, end_at_provider};
 use crate::db::current_time;
 use crate::notifications::{NewEmail, Template, enqueue_email};
 use crate::orders::{self, EventKind, LockedOrder, OrderStatus};
-use crate::payments::{self, AttemptStatus, Authorization, LockedPayment};
+use crate::payments::{self, AttemptStatus, Authorization, LockedPayment, Payment};
 use crate::request::Origin;
 use crate::settings::ShopSettings;
 
-/// How long an authorization is trusted whose end the provider does not report. Card schemes hold money for five to seven
-/// days.
-fn usual_hold() -> Duration {
-    Duration::days(5)
+/// When the provider lets go of the money of an authorized payment. If it does not say so, as in a webhook of Stripe, the
+/// money is trusted for five days: card schemes hold it for five to seven.
+pub(super) fn lapse(authorized: &Payment) -> DateTime<Utc> {
+    authorized.lapses_at.unwrap_or(authorized.updated_at + Duration::days(5))
 }
 
 /// Records that the provider holds money. If what is held and what came in cover the total, the order keeps its stock
@@ -40,11 +40,7 @@ pub(super) async fn authorized(
     orders::record(conn, order.id, EventKind::PaymentAuthorized, data, origin).await?;
     let was_covered = order.is_covered();
     update_held(conn, order).await?;
-    let lapses_at = match payment.lapses_at {
-        Some(lapses_at) => lapses_at,
-        None => current_time(conn).await? + usual_hold(),
-    };
-    check_before_lapse(conn, payment.id, lapses_at).await?;
+    check_before_lapse(conn, payment.id, lapse(payment)).await?;
     if order.is_covered() && !was_covered && order.status == OrderStatus::PendingPayment {
         let mail = NewEmail::about_order(Template::OrderAuthorized, order.id, &order.email);
         enqueue_email(conn, mail).await?;
@@ -59,8 +55,7 @@ async fn update_held(conn: &mut AsyncPgConnection, order: &mut LockedOrder) -> Q
     let open = payments::list_open(conn, order.id).await?;
     let held: Vec<_> = open.iter().filter(|payment| payment.status == AttemptStatus::Authorized).collect();
     let held_minor = held.iter().map(|payment| payment.authorized_minor).sum();
-    let first_lapse: Option<DateTime<Utc>> =
-        held.iter().map(|payment| payment.lapses_at.unwrap_or(payment.updated_at + usual_hold())).min();
+    let first_lapse = held.iter().map(|payment| lapse(payment)).min();
     order.set_authorized(held_minor, first_lapse.unwrap_or(now));
     orders::update(conn, order).await
 }

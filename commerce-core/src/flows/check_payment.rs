@@ -9,6 +9,7 @@ use diesel::result::Error as QueryError;
 use diesel_async::AsyncPgConnection;
 use serde_json::json;
 
+use super::authorization::lapse;
 use super::settle_payment::{SettlePaymentError, settle_payment};
 use super::watch_payment::{FIRST_PAUSE, LONGEST_PAUSE, NOTICE, enqueue_check, next_time_closed};
 use crate::db::{Pool, PoolError, Retryable, current_time};
@@ -128,7 +129,8 @@ async fn check_again(
     }
     let so_far = now - payment.created_at;
     let mut next = now + so_far.clamp(FIRST_PAUSE, LONGEST_PAUSE);
-    if let Some(lapses_at) = payment.lapses_at.filter(|_| payment.status == AttemptStatus::Authorized) {
+    if payment.status == AttemptStatus::Authorized {
+        let lapses_at = lapse(payment);
         if lapses_at - NOTICE <= now {
             tell_lapse(conn, shop, payment, lapses_at).await?;
         } else {
