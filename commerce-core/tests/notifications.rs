@@ -465,7 +465,8 @@ async fn every_mail_can_be_written() {
                 let message = contact::insert_message(conn, &message).await.unwrap();
                 (
                     NewEmail::contact_message(message.id, &anna()),
-                    "Message from Anna <b>Ång</b> Bcc: spy@evil.example".to_owned(),
+                    // A word that is not ASCII is encoded (RFC 2047).
+                    "Message from Anna =?utf-8?b?PGI+w4VuZzwvYj4=?= Bcc: spy@evil.example".to_owned(),
                     "<b>Ång</b>\nBcc: spy@evil.example\n.\nHello\n\nE-mail: visitor@bücher.example\nPhone: +442079460018\n"
                         .to_owned(),
                 )

@@ -197,11 +197,16 @@ async fn staff_and_shoppers_never_sell_more_than_there_is() {
     let db = TestDatabase::new().await;
     let shop = ShopSettings::default();
     let (one, other) = (db.variant(1000, 6).await, db.variant(1000, 6).await);
-    let mut tasks = Vec::new();
+    // Shoppers fill their carts while there is stock.
+    let mut wishes = Vec::new();
     for number in 0..12 {
-        let (pool, shop) = (db.pool().clone(), shop.clone());
         let wanted = if number % 2 == 0 { [(one, 1), (other, 1)] } else { [(other, 1), (one, 1)] };
         let shopper = if number % 3 == 0 { Some(db.shopper(&shop, &wanted).await) } else { None };
+        wishes.push((wanted, shopper));
+    }
+    let mut tasks = Vec::new();
+    for (wanted, shopper) in wishes {
+        let (pool, shop) = (db.pool().clone(), shop.clone());
         tasks.push(tokio::spawn(async move {
             let mut conn = pool.get().await.unwrap();
             match shopper {

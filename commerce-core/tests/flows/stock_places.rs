@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use commerce_core::flows;
-use commerce_core::ids::{LocationId, VariantId};
+use commerce_core::ids::{LocationId, OrderId, VariantId};
 use commerce_core::inventory::{
     self, AdjustError, AdjustStock, Available, Demand, LocationPatch, MAIN_LOCATION, MovementFilter,
     MovementKind, NewLocation, ReturnError, ReturnedUnits, TransferError, TransferStock, WriteLocationError,
@@ -132,6 +132,18 @@ async fn the_same_units_leave_once() {
     db.finish().await;
 }
 
+/// The order has left in one parcel.
+fn left_whole(id: OrderId) -> String {
+    format!(
+        "UPDATE commerce.order_lines SET shipped_quantity = quantity WHERE order_id = '{id}';
+         UPDATE commerce.orders SET status = 'shipped', fulfillment_status = 'fulfilled' WHERE id = '{id}';
+         INSERT INTO commerce.shipments (id, order_id, status, tracking_number, shipped_at)
+         VALUES ('{id}', '{id}', 'shipped', 'T-1', commerce.clock());
+         INSERT INTO commerce.shipment_lines (shipment_id, order_line_id, quantity)
+         SELECT '{id}', id, quantity FROM commerce.order_lines WHERE order_id = '{id}'"
+    )
+}
+
 #[tokio::test]
 async fn an_inactive_location_sells_nothing_and_still_ships_what_is_reserved() {
     let db = TestDatabase::new().await;
@@ -157,9 +169,7 @@ async fn an_inactive_location_sells_nothing_and_still_ships_what_is_reserved() {
     stock = inventory::lock(conn, [variant]).await.unwrap();
     let units = [Demand { variant_id: variant, quantity: 2 }];
     inventory::consume(conn, &mut stock, placed.order.id, &units, &Origin::system()).await.unwrap();
-    conn.batch_execute("UPDATE commerce.order_lines SET shipped_quantity = 2 WHERE quantity = 2")
-        .await
-        .unwrap();
+    conn.batch_execute(&left_whole(placed.order.id)).await.unwrap();
     assert_eq!(level(&db, variant, far).await, (3, 0));
     switch(&db, far, true).await;
     let available = inventory::available_by_variant(conn, &[variant]).await.unwrap();
@@ -264,7 +274,7 @@ async fn no_unit_comes_back_to_a_deleted_location() {
     let mut stock = inventory::lock(conn, [variant]).await.unwrap();
     let units = [Demand { variant_id: variant, quantity: 2 }];
     inventory::consume(conn, &mut stock, placed.order.id, &units, &Origin::system()).await.unwrap();
-    conn.batch_execute("UPDATE commerce.order_lines SET shipped_quantity = 2").await.unwrap();
+    conn.batch_execute(&left_whole(placed.order.id)).await.unwrap();
     inventory::delete_location(conn, far, None).await.unwrap();
     let at_far = ReturnedUnits { variant_id: variant, location_id: far, quantity: 1, restock: true };
     let mut stock = inventory::lock(conn, [variant]).await.unwrap();
