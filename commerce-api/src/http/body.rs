@@ -62,12 +62,7 @@ impl<'a, T: ParseFromJSON + 'static> ApiExtractor<'a> for Body<T> {
         _options: ExtractParamOptions<()>,
     ) -> Result<Self> {
         check_content_type(request, "application/json", Json::<T>::check_content_type)?;
-        Self::parse(request, read(body, JSON_BYTES_MAX).await?)
-    }
-}
-
-impl<T: ParseFromJSON> Body<T> {
-    fn parse(request: &Request, raw: Bytes) -> Result<Self> {
+        let raw = read(body, JSON_BYTES_MAX).await?;
         let value: Value = serde_json::from_slice(&raw).map_err(malformed)?;
         let none = BTreeMap::new();
         let published = request.data::<Arc<RouteTable>>().map_or(&none, |routes| routes.schemas());
@@ -81,7 +76,7 @@ impl<T: ParseFromJSON> Body<T> {
     }
 }
 
-/// Like [`Body`], but a request without a body and a content type, or with the body `null`, gives the default.
+/// Like [`Body`], but a request without a body and a content type gives the default.
 #[derive(Debug, Clone)]
 pub struct OptionalBody<T> {
     pub value: T,
@@ -112,17 +107,15 @@ impl<'a, T: ParseFromJSON + Default + 'static> ApiExtractor<'a> for OptionalBody
     async fn from_request(
         request: &'a Request,
         body: &mut RequestBody,
-        _options: ExtractParamOptions<()>,
+        options: ExtractParamOptions<()>,
     ) -> Result<Self> {
-        let raw = read(body, JSON_BYTES_MAX).await?;
-        if request.content_type().is_none() && raw.is_empty() {
-            return Ok(Self { value: T::default(), raw });
+        if request.content_type().is_none() {
+            let raw = read(body, JSON_BYTES_MAX).await?;
+            if raw.is_empty() {
+                return Ok(Self { value: T::default(), raw });
+            }
         }
-        check_content_type(request, "application/json", Json::<T>::check_content_type)?;
-        if raw.trim_ascii() == b"null" {
-            return Ok(Self { value: T::default(), raw });
-        }
-        let Body { value, raw } = Body::parse(request, raw)?;
+        let Body { value, raw } = Body::from_request(request, body, options).await?;
         Ok(Self { value, raw })
     }
 }

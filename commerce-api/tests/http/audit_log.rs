@@ -29,11 +29,13 @@ async fn granted(shop: &TestShop, operation: &Operation, world: &World) -> Ask {
         let (name, value) = &world.customer.credential;
         assert_eq!(shop.send(confirm.header(name, value)).await.json()["status"], "succeeded");
     }
-    if id == "admin_move_return" {
-        let reopen = "UPDATE commerce.returns SET status = 'requested'";
-        shop.database.conn().await.batch_execute(reopen).await.unwrap();
-    }
     let path = world.path(&operation.path, Some(&world.admin), None);
+    if id == "admin_move_return" {
+        let reopen = format!(
+            "UPDATE commerce.returns SET status = 'requested' WHERE position(id::text IN '{path}') > 0"
+        );
+        shop.database.conn().await.batch_execute(&reopen).await.unwrap();
+    }
     let ask = by_admin(ask(operation.method.clone(), &path));
     let ask =
         if operation.has_parameter("Idempotency-Key") { ask.header("Idempotency-Key", "k") } else { ask };

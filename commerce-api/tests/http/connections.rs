@@ -11,11 +11,11 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-/// Half a second is a long time here.
+/// A second is a long time here.
 fn impatient() -> Limits {
     Limits {
-        head_timeout: Duration::from_millis(500),
-        idle_timeout: Duration::from_millis(800),
+        head_timeout: Duration::from_millis(1000),
+        idle_timeout: Duration::from_millis(1500),
         ..Limits::default()
     }
 }
@@ -30,7 +30,7 @@ struct Server {
 async fn start(limits: Limits) -> Server {
     let app = poem::endpoint::make(async |request: poem::Request| {
         if request.uri().path() == "/slow" {
-            sleep(Duration::from_millis(1500)).await;
+            sleep(Duration::from_millis(2500)).await;
         }
         "done"
     });
@@ -87,7 +87,7 @@ async fn who_says_nothing_or_too_little_is_hung_up_on() {
         let (answer, time) = told(server.address, pieces).await;
         let is_whole = pieces.last().is_some_and(|last| last.ends_with("x\r\n\r\n"));
         assert_eq!(answer.ends_with("done"), is_whole, "{pieces:?}: {answer:?}");
-        assert!(time < Duration::from_secs(4), "{pieces:?} took {time:?}");
+        assert!(time < Duration::from_secs(6), "{pieces:?} took {time:?}");
     }
 }
 

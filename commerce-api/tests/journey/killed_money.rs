@@ -22,6 +22,7 @@ use serde_json::json;
 
 use crate::client::{Ask, ask, post};
 use crate::providers::Vendor;
+use crate::shop::eventually;
 use crate::till::{At, PRICE, Sale, Till, Victim, standing};
 
 const ORDERS: &str = "commerce.orders";
@@ -108,7 +109,12 @@ async fn expire(vendor: Vendor) {
         let sale = till.sent().await;
         till.dies_at(Victim::Worker, at, async |till| till.expires(&sale).await).await;
         till.settles().await;
-        assert_eq!(till.stands(&sale).await, standing("cancelled", "expired", 0, 0), "{at:?}");
+        // The sweep looks once a second.
+        let cancelled = standing("cancelled", "expired", 0, 0);
+        eventually(&format!("the order is cancelled, {at:?}"), async || {
+            (till.stands(&sale).await == cancelled).then_some(())
+        })
+        .await;
         assert!(!till.peer.stripe.sessions().iter().any(|session| session["status"] == "open"), "{at:?}");
         till.close().await;
     }

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::client::{Ask, Client, Got, address, post};
+use poem::http::Method;
+
+use crate::client::{Ask, Client, Got, address, ask, post};
 use crate::program::PATIENCE;
 use crate::shop::eventually;
 
@@ -149,8 +151,8 @@ impl Shopper {
             assert_eq!(paid["amount"]["amount"], total_minor, "{paid}");
         }
         if habit == Habit::Cancels {
-            let cancel =
-                post(format!("/v1/orders/{order_id}/cancel"), &Value::Null).cart(&token).key("cancel");
+            let cancel = ask(Method::POST, format!("/v1/orders/{order_id}/cancel"));
+            let cancel = cancel.cart(&token).key("cancel");
             assert_eq!(self.insist(cancel).await.expect(200)["status"], "cancelled");
         }
         Purchase { order_id, email, total_minor, habit }
