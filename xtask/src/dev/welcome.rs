@@ -70,9 +70,9 @@ pub fn text(settings: &Settings, address: SocketAddr) -> String {
         None => text.push_str(&format!("{PAY}{SHOW}")),
         Some(razorpay) => {
             text.push_str(PAY_ON_PAGE);
-            text.push_str("\nOpen the URL, which is a page of the peer of Stripe, and click Pay. Then the order is paid:\n\n");
+            text.push_str("\nOpen this address, a page of Stripe's stand-in, and click Pay. Then the order is paid:\n\n");
             text.push_str(SHOW);
-            text.push_str("\nOrder again, and pay on the page of the peer of Razorpay:\n\n");
+            text.push_str("\nTo pay with Razorpay, order again, begin the payment so, and click Pay on the page:\n\n");
             text.push_str(&PAY_BY_RAZORPAY.replace("RAZORPAY", &razorpay));
         }
     }
