@@ -4,10 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use reqwest::Method;
+use serde_json::json;
 use tokio::task::JoinSet;
-
-use poem::http::Method;
 
 use crate::client::{Ask, Client, Got, address, ask, post};
 use crate::program::PATIENCE;

@@ -197,15 +197,15 @@ async fn staff_and_shoppers_never_sell_more_than_there_is() {
     let db = TestDatabase::new().await;
     let shop = ShopSettings::default();
     let (one, other) = (db.variant(1000, 6).await, db.variant(1000, 6).await);
-    // Shoppers fill their carts while there is stock.
-    let mut wishes = Vec::new();
+    let wanted = |number| if number % 2 == 0 { [(one, 1), (other, 1)] } else { [(other, 1), (one, 1)] };
+    // The carts are full before anybody orders.
+    let mut shoppers = Vec::new();
     for number in 0..12 {
-        let wanted = if number % 2 == 0 { [(one, 1), (other, 1)] } else { [(other, 1), (one, 1)] };
-        let shopper = if number % 3 == 0 { Some(db.shopper(&shop, &wanted).await) } else { None };
-        wishes.push((wanted, shopper));
+        let shopper = if number % 3 == 0 { Some(db.shopper(&shop, &wanted(number)).await) } else { None };
+        shoppers.push((wanted(number), shopper));
     }
     let mut tasks = Vec::new();
-    for (wanted, shopper) in wishes {
+    for (wanted, shopper) in shoppers {
         let (pool, shop) = (db.pool().clone(), shop.clone());
         tasks.push(tokio::spawn(async move {
             let mut conn = pool.get().await.unwrap();

@@ -72,7 +72,9 @@ pub fn text(settings: &Settings, address: SocketAddr) -> String {
             text.push_str(PAY_ON_PAGE);
             text.push_str("\nOpen this address, a page of Stripe's stand-in, and click Pay. Then the order is paid:\n\n");
             text.push_str(SHOW);
-            text.push_str("\nTo pay with Razorpay, order again, begin the payment so, and click Pay on the page:\n\n");
+            text.push_str(
+                "\nTo pay with Razorpay, order again, begin the payment so, and click Pay on the page:\n\n",
+            );
             text.push_str(&PAY_BY_RAZORPAY.replace("RAZORPAY", &razorpay));
         }
     }
