@@ -24,7 +24,7 @@ async fn sell(counter: &Counter, admin: &str, capture: &str, number: usize) -> S
     }
     let details = counter.peer.shopper_pays(&sale.reference);
     // Every second shopper's browser comes back; otherwise a webhook must tell.
-    if number % 2 == 0 {
+    if number.is_multiple_of(2) {
         counter.client.insist(counter.confirm(&sale, &details)).await.expect(200);
     }
     counter.is_heard_of(&sale, &details).await;
@@ -86,7 +86,7 @@ async fn kill_often(vendor: Vendor, capture: &'static str, orders: usize) {
     }
     while next_order.load(Ordering::Relaxed) < orders {
         tokio::time::sleep(Duration::from_millis(next(&mut random) % 1200)).await;
-        let victim = if next(&mut random) % 2 == 0 { Victim::Api } else { Victim::Worker };
+        let victim = if next(&mut random).is_multiple_of(2) { Victim::Api } else { Victim::Worker };
         till.dies(victim).await;
         kills += 1;
     }

@@ -148,7 +148,7 @@ struct EmailRow {
 }
 
 enum Written {
-    Mail(Mail),
+    Mail(Box<Mail>),
     Done,
     Pointless,
 }
@@ -176,7 +176,7 @@ async fn write_mail(
         return Ok(Written::Pointless);
     }
     let (from, to) = (settings.sender.clone(), email.recipient.to_ascii().into_owned());
-    Ok(Written::Mail(Mail {
+    Ok(Written::Mail(Box::new(Mail {
         id: email_id,
         from,
         to,
@@ -185,7 +185,7 @@ async fn write_mail(
         text,
         html,
         created_at: email.created_at,
-    }))
+    })))
 }
 
 /// Looks up what the template tells of, and writes it out; none if there is nothing left to tell.

@@ -91,7 +91,7 @@ async fn an_operator_moves_many_jobs_and_pauses_a_kind() {
     let (_, details) = told(&["show", &id]).await;
     assert!(details.contains("\n  attempt 3 by w at ") && details.contains(": refused 2\n"), "{details}");
     assert_eq!(told(&["retry", "--error", "refused 1"]).await, (true, "1 job is due now.\n".to_owned()));
-    assert_eq!(told(&["pause", "send_email"]).await.0, true);
+    assert!(told(&["pause", "send_email"]).await.0);
     let (_, kinds) = told(&["kinds"]).await;
     let line = kinds.lines().find(|line| line.starts_with("send_email ")).unwrap();
     let cells: Vec<&str> = line.split_whitespace().take(5).collect();
