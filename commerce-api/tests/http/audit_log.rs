@@ -41,6 +41,7 @@ async fn granted(shop: &TestShop, operation: &Operation, world: &World) -> Ask {
         if operation.has_parameter("Idempotency-Key") { ask.header("Idempotency-Key", "k") } else { ask };
     match (id, &operation.body) {
         ("admin_move_return", _) => ask.json(&json!({ "status": "rejected" })),
+        ("move_shipment", _) => ask.json(&json!({ "status": "in_transit" })),
         ("admin_move_order", _) => ask.json(&json!({ "status": "cancelled" })),
         ("import_stock", _) => {
             ask.body("text/csv", format!("variant_id,delta\n{},5\n", world.variant).as_str())

@@ -3,6 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::result::Error as QueryError;
 use diesel_async::{AsyncConnection, AsyncPgConnection};
+use serde_json::json;
 
 use super::capture_payment::CapturePaymentError;
 use super::ship_parcel::{
@@ -251,15 +252,21 @@ pub async fn add_checkpoint(
             return Err(MoveShipmentError::TooManyCheckpoints);
         }
         let is_newest = newest.is_none_or(|newest| checkpoint.occurred_at >= newest);
+        let before = facts(&shipment);
         if moves_on(&shipment, wish.status, is_newest) && !is_replaced(conn, shipment.id).await? {
-            let (before, origin) = (facts(&shipment), &wish.author.origin);
+            let origin = &wish.author.origin;
             shipment.move_to(conn, wish.status, checkpoint.occurred_at).await?;
             announce(conn, &order, &shipment, origin).await?;
             follow(conn, &mut order, origin).await?;
-            let (subject, after) = (Subject::Order(order.id), Some(facts(&shipment)));
-            audit_log::record_facts(conn, &wish.author, "add_checkpoint", subject, Some(before), after)
-                .await?;
         }
+        let mut after = facts(&shipment);
+        if let Some(after) = after.as_object_mut() {
+            let told = json!({ "status": checkpoint.status, "occurred_at": checkpoint.occurred_at });
+            after.insert("checkpoint".to_owned(), told);
+        }
+        let subject = Subject::Order(order.id);
+        audit_log::record_facts(conn, &wish.author, "add_checkpoint", subject, Some(before), Some(after))
+            .await?;
         Ok(checkpoint)
     })
     .await
