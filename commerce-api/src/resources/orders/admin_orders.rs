@@ -16,7 +16,7 @@ use poem_openapi::types::Example;
 use poem_openapi::{Enum, Object, OpenApi};
 use uuid::Uuid;
 
-use crate::http::answer::{Created, List, Okay, twenty};
+use crate::http::answer::{Created, List, Okay, Reply, twenty};
 use crate::http::auth::{Can, OrdersRead, OrdersWrite, permission_denied};
 use crate::http::body::Body;
 use crate::http::idempotency_key::{IdempotencyKey, RequiredIdempotencyKey};
@@ -104,7 +104,9 @@ impl AdminOrders {
         let (wish, shop) = (body.value.wish(staff.author())?, self.0.shop.clone());
         let effect = async move |conn: &mut AsyncPgConnection| {
             let placed = place_staff_order(conn, &shop, wish.clone()).await?;
-            Ok::<_, StaffOrderError>(Order::reply(placed.order, placed.lines))
+            let (location, version) = (format!("/v1/admin/orders/{}", placed.order.id), placed.order.version);
+            let reply = Reply::new(Order::of(placed.order, placed.lines)).version(version);
+            Ok::<_, StaffOrderError>(reply.location(location))
         };
         self.0.write("place_staff_order", Some(request), effect).await
     }
