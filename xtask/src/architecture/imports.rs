@@ -187,7 +187,7 @@ mod tests {
             let found = breaches_in("orders/list", text);
             assert_eq!(
                 found,
-                ["orders/list:2: `orders` (rank 5) must not import `flows` (rank 7)"],
+                ["orders/list:2: `orders` (rank 5) must not import `flows` (rank 8)"],
                 "{text}"
             );
         }
