@@ -18,7 +18,8 @@ use crate::money::Money;
 use crate::notifications::{NewEmail, Template, enqueue_alert, enqueue_email};
 use crate::orders::{self, CancelReason, EventKind, LockedOrder, Order, OrderStatus, Received};
 use crate::payments::{
-    self, AttemptStatus, Authorization, Capture, LockedPayment, Outcome, Payment, RequiredAction,
+    self, AttemptStatus, Authorization, Capture, CaptureMethod, LockedPayment, Outcome, Payment,
+    RequiredAction,
 };
 use crate::request::Origin;
 use crate::settings::{PaymentFailurePolicy, ShopSettings};
@@ -162,8 +163,9 @@ async fn succeeded(
     payment.succeed(conn, capture, now).await?;
     let data = json!({ "payment_id": payment.id, "amount_minor": payment.captured_minor });
     orders::record(conn, order.id, EventKind::PaymentSucceeded, data, origin).await?;
-    if payment.captured_minor != payment.amount_minor {
-        tell_mismatch(conn, shop, payment, capture.captured, true, origin).await?;
+    let asked_minor = asked_minor(conn, payment).await?;
+    if payment.captured_minor != asked_minor {
+        tell_mismatch(conn, shop, payment, (asked_minor, capture.captured), true, origin).await?;
     }
 
     match order.receive(payment.captured_minor, now) {
@@ -185,6 +187,15 @@ async fn succeeded(
             give_back_excess(conn, order, payment, origin).await
         }
     }
+}
+
+/// The amount that the provider was asked to take. Of authorized money, the shop may have asked for a part.
+async fn asked_minor(conn: &mut AsyncPgConnection, payment: &Payment) -> QueryResult<i64> {
+    let requested = match payment.capture_method {
+        CaptureMethod::Automatic => None,
+        CaptureMethod::Manual => orders::requested_capture(conn, payment.order_id, payment.id).await?,
+    };
+    Ok(requested.unwrap_or(payment.amount_minor))
 }
 
 /// Whether the amount is positive, in the order's currency, and can be added.
@@ -210,7 +221,7 @@ async fn uncounted(
         return Ok(());
     }
     payment.fail(conn, Some(capture.reference.clone()), NOT_COUNTED).await?;
-    tell_mismatch(conn, shop, payment, capture.captured, false, origin).await
+    tell_mismatch(conn, shop, payment, (payment.amount_minor, capture.captured), false, origin).await
 }
 
 /// The captured amount differs from the requested amount. The timeline says so, and the shop gets an alert.
@@ -218,11 +229,11 @@ async fn tell_mismatch(
     conn: &mut AsyncPgConnection,
     shop: &ShopSettings,
     payment: &Payment,
-    captured: Money,
+    (asked_minor, captured): (i64, Money),
     counted: bool,
     origin: &Origin,
 ) -> QueryResult<()> {
-    let asked = Money::new(payment.amount_minor, payment.currency);
+    let asked = Money::new(asked_minor, payment.currency);
     let data = json!({ "payment_id": payment.id, "asked": asked, "captured": captured, "counted": counted });
     orders::record(conn, payment.order_id, EventKind::PaymentMismatch, data, origin).await?;
     let Some(alert_email) = &shop.alert_email else { return Ok(()) };

@@ -41,4 +41,4 @@ pub use status::{
     derive_payment_status,
 };
 pub use timeline::{EventKind, OrderEvent, events};
-pub(crate) use timeline::{note, record, was_recorded};
+pub(crate) use timeline::{note, record, requested_capture, was_recorded};

@@ -3,10 +3,10 @@
 use chrono::{DateTime, Utc};
 use diesel::dsl::{exists, sql};
 use diesel::prelude::*;
-use diesel::sql_types::{Bool, Text};
+use diesel::sql_types::{BigInt, Bool, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
-use crate::ids::{OrderEventId, OrderId};
+use crate::ids::{OrderEventId, OrderId, PaymentId};
 use crate::request::Origin;
 use crate::schema::order_events;
 use crate::text_enum::text_enum;
@@ -157,6 +157,23 @@ pub(crate) async fn was_recorded(
         .filter(order_events::kind.eq(kind))
         .filter(about_it);
     diesel::select(exists(recorded)).get_result(conn).await
+}
+
+/// How much of a payment's authorized money the shop asked for last, in minor units. `None` if it did not ask.
+pub(crate) async fn requested_capture(
+    conn: &mut AsyncPgConnection,
+    order_id: OrderId,
+    payment_id: PaymentId,
+) -> QueryResult<Option<i64>> {
+    order_events::table
+        .filter(order_events::order_id.eq(order_id))
+        .filter(order_events::kind.eq(EventKind::CaptureRequested))
+        .filter(sql::<Bool>("data ->> 'payment_id' = ").bind::<Text, _>(payment_id.to_string()))
+        .order((order_events::created_at.desc(), order_events::id.desc()))
+        .select(sql::<BigInt>("(data ->> 'amount_minor')::bigint"))
+        .first(conn)
+        .await
+        .optional()
 }
 
 /// Writes a note of staff, and returns the event.
