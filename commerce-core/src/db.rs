@@ -39,7 +39,7 @@ pub(crate) use explain::Explain;
 pub(crate) use json::Json;
 pub(crate) use like::escape_like;
 pub(crate) use pipeline::Pipeline;
-pub(crate) use prepared::Prepared;
+pub(crate) use prepared::{FirstRows, Prepared};
 pub(crate) use prune::prune;
 
 /// A pool of connections, made by [`pool`](fn@pool).

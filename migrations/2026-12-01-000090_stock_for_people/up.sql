@@ -26,18 +26,17 @@ CREATE TABLE commerce.stock_thresholds (
     told_at timestamptz
 );
 
--- Only active locations count.
+-- Only active locations count. They are few: an array of them is looked up once, and a join costs more.
 CREATE OR REPLACE VIEW commerce.available_stock AS
 SELECT level.variant_id,
        (sum(level.on_hand - level.reserved)
         + coalesce((SELECT sum(hold.quantity) FROM commerce.stock_reservations AS hold
                     WHERE hold.variant_id = level.variant_id
                       AND hold.status = 'held' AND hold.cart_id IS NOT NULL AND hold.expires_at <= commerce.clock()
-                      AND EXISTS (SELECT FROM commerce.stock_locations AS place
-                                  WHERE place.id = hold.location_id AND place.active)), 0))::bigint
+                      AND hold.location_id = ANY (ARRAY(SELECT id FROM commerce.stock_locations WHERE active))), 0))::bigint
            AS available
 FROM commerce.stock_levels AS level
-JOIN commerce.stock_locations AS location ON location.id = level.location_id AND location.active
+WHERE level.location_id = ANY (ARRAY(SELECT id FROM commerce.stock_locations WHERE active))
 GROUP BY level.variant_id;
 
 -- A location may have goods of the whole shop. Whether they can be bought changes at once, and search learns it by jobs.

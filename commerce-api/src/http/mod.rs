@@ -22,6 +22,7 @@ pub(crate) mod problem_code;
 pub mod rate_limit;
 pub mod raw_body;
 pub mod read_limit;
+pub mod readers;
 pub mod route_table;
 pub(crate) mod schema_check;
 pub mod second_factor;

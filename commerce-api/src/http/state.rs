@@ -14,6 +14,7 @@ use commerce_core::settings::ShopSettings;
 use crate::http::cart_token::CartTokens;
 use crate::http::client_ip::ClientIp;
 use crate::http::rate_limit::{RateLimiter, RateLimits};
+use crate::http::readers::Readers;
 use crate::http::second_factor::SecondFactors;
 use crate::http::session_cache::SessionCache;
 use crate::http::session_cookie::SessionCookies;
@@ -25,8 +26,7 @@ pub struct State(Arc<Shared>);
 
 pub struct Shared {
     pub pool: Pool,
-    /// For reading the catalogue. However many readers there are, purchases have connections left.
-    pub readers: Pool,
+    pub readers: Readers,
     pub shop: ShopSettings,
     pub providers: Providers,
     /// Where uploaded images are kept.
@@ -63,7 +63,7 @@ impl Deref for State {
 /// The parts that make a [`State`].
 pub struct Parts {
     pub pool: Pool,
-    pub readers: Pool,
+    pub readers: Readers,
     pub shop: ShopSettings,
     pub providers: Providers,
     pub media: Media,

@@ -1,8 +1,6 @@
 //! How an operation changes something: in one transaction that runs to its end even if the client hangs up,
 //! and once for each idempotency key.
 
-use std::time::Duration;
-
 use commerce_core::db::{self, PooledConnection, Retryable, TransactionBody, TransactionError};
 use commerce_core::idempotency::{self, Begun, IdempotencyError, IdempotentRequest};
 use diesel::result::Error as QueryError;
@@ -72,34 +70,10 @@ impl<E: Refusal> From<TransactionError<WriteError<E>>> for Refused<E> {
     }
 }
 
-/// Readers that may wait for a connection, for each that there is.
-const READERS_WAITING_PER_CONNECTION: usize = 16;
-
-/// How long a refused reader waits for the refusal.
-const REFUSAL_AFTER: Duration = Duration::from_secs(1);
-
 impl State {
     /// A connection to read with, but not for the catalogue: see [`reader`](Self::reader).
     pub async fn conn(&self) -> Result<PooledConnection, Problem> {
         Ok(self.pool.get().await?)
-    }
-
-    /// A connection to read the catalogue with.
-    pub async fn reader(&self) -> Result<PooledConnection, Problem> {
-        self.refuse_when_crowded().await?;
-        Ok(self.readers.get().await?)
-    }
-
-    /// Refuses what would wait behind many others. Its answer would come too late to be of use, and the queue would only
-    /// grow. The refusal waits for a second, so that whoever asks again at once costs little.
-    pub async fn refuse_when_crowded(&self) -> Result<(), Problem> {
-        let readers = self.readers.status();
-        if readers.waiting > readers.max_size * READERS_WAITING_PER_CONNECTION {
-            metrics::counter!("commerce_reads_refused_total").increment(1);
-            tokio::time::sleep(REFUSAL_AFTER).await;
-            return Err(Problem::crowded());
-        }
-        Ok(())
     }
 
     /// Runs `effect` in a transaction and answers with its result. With a `request`, the answer is stored in

@@ -13,6 +13,7 @@ use commerce_core::search::{
 use commerce_program::settings::{self, SecretKeySettings};
 
 use crate::edge::settings::at_least_one;
+use crate::http::readers::Readers;
 use crate::http::state::Keys;
 use crate::http::tokens::{InvalidKeys, TokenKeys};
 
@@ -23,7 +24,8 @@ pub struct ConnectionSettings {
     #[command(flatten)]
     pub database: settings::DatabaseSettings,
 
-    /// Connections that this process opens at most, at least 2. An eighth of them reads the catalogue and nothing else
+    /// Connections that this process opens at most, at least 2. An eighth of them reads the catalogue and nothing else, and
+    /// another quarter does so while nobody buys
     #[arg(long, env = "COMMERCE_DATABASE_CONNECTIONS", default_value_t = 20, value_parser = at_least_one)]
     pub database_connections: usize,
 }
@@ -34,16 +36,21 @@ impl ConnectionSettings {
     }
 
     /// The connections of a server: those for everything, and those for reading the catalogue alone.
-    pub fn pools(&self) -> anyhow::Result<(Pool, Pool)> {
-        let readers = (self.database_connections / 8).max(1);
-        let others = self.database_connections.saturating_sub(readers).max(1);
-        let settings = PoolSettings {
-            connections_max: readers,
-            wait_timeout: Duration::from_secs(2),
-            statement_timeout: Duration::from_secs(3),
-            ..PoolSettings::default()
+    pub fn pools(&self) -> anyhow::Result<(Pool, Readers)> {
+        let (share, more) = (self.database_connections / 8, self.database_connections / 4);
+        let readers = |connections_max| {
+            let settings = PoolSettings {
+                connections_max,
+                wait_timeout: Duration::from_secs(2),
+                statement_timeout: Duration::from_secs(3),
+                ..PoolSettings::default()
+            };
+            self.database.pool_with(&settings)
         };
-        Ok((self.database.pool(others)?, self.database.pool_with(&settings)?))
+        let always = readers(share.max(1))?;
+        let spare = if more == 0 { always.clone() } else { readers(more)? };
+        let others = self.database_connections.saturating_sub(share.max(1) + more).max(1);
+        Ok((self.database.pool(others)?, Readers { always, spare }))
     }
 }
 

@@ -52,7 +52,7 @@ pub async fn serve(arguments: ServeArguments) -> anyhow::Result<()> {
     let (pool, readers) = arguments.database.pools()?;
     let providers = arguments.payments.providers(&arguments.http.public_url())?;
     let media = arguments.media.media()?;
-    let search = arguments.search.engine(&readers).context("MEILISEARCH_URL")?;
+    let search = arguments.search.engine(&readers.always).context("MEILISEARCH_URL")?;
     let state = State::new(Parts {
         pool,
         readers,

@@ -69,8 +69,8 @@ impl Search {
             page: page.0,
             per_page: Limit::new(limit.0).unwrap_or_default(),
         };
-        self.0.refuse_when_crowded().await?;
-        let page = search::search_products(&self.0.readers, self.0.search.as_ref(), &search).await?;
+        let readers = self.0.readers_pool().await?;
+        let page = search::search_products(readers, self.0.search.as_ref(), &search).await?;
         Ok(Okay::new(SearchResult::from(page)).tagged_as_shown())
     }
 }

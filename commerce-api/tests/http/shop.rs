@@ -5,6 +5,7 @@ use std::sync::Arc;
 use commerce_api::edge::cors::AllowedOrigins;
 use commerce_api::edge::settings::HttpSettings;
 use commerce_api::http::rate_limit::RateLimits;
+use commerce_api::http::readers::Readers;
 use commerce_api::http::second_factor::SecondFactorRule;
 use commerce_api::http::state::{Keys, Parts, State};
 use commerce_api::http::tokens::TokenKeys;
@@ -202,7 +203,7 @@ fn parts(pool: Pool, tokens: TokenKeys) -> Parts {
         search: Arc::new(PostgresEngine::new(pool.clone())),
         rate_limits: RateLimits::Off,
         units_per_hour: 1000,
-        readers: pool.clone(),
+        readers: Readers { always: pool.clone(), spare: pool.clone() },
         pool,
     }
 }
@@ -285,8 +286,8 @@ impl TestShop {
         Self { database, state, client }
     }
 
-    /// Another process over the same database, which reads the catalogue over this pool.
-    pub fn reading_over(&self, readers: Pool) -> Beside {
+    /// Another process over the same database, which reads the catalogue over these pools.
+    pub fn reading_over(&self, readers: Readers) -> Beside {
         let tokens = TokenKeys::derive(&SecretKey::parse(SECRET).unwrap()).unwrap();
         let state = State::new(Parts { readers, ..parts(self.database.pool().clone(), tokens) });
         Beside(TestClient::new(app(state, &settings()).boxed()))

@@ -10,7 +10,7 @@ use super::category::CategoryKey;
 use super::category_tree::list_ids_below;
 use super::product::{Audience, Product, ProductStatus};
 use super::read_product::{ProductRow, with_parts};
-use crate::db::{Retryable, escape_like};
+use crate::db::{FirstRows, Retryable, escape_like};
 use crate::ids::{CategoryId, ProductId};
 use crate::inventory::availability::availability;
 use crate::page::{Cursor, InvalidCursor, Limit, Page};
@@ -52,7 +52,7 @@ pub struct ListProducts {
     pub price_max_minor: Option<i64>,
     /// Whether the product can be bought now.
     pub in_stock: Option<bool>,
-    /// Words that must all appear in the title, the description or a SKU.
+    /// Words that must all appear in the title or a SKU.
     pub query: Option<String>,
     /// The order of the list.
     pub sort: ProductSort,
@@ -60,6 +60,18 @@ pub struct ListProducts {
     pub limit: Limit,
     /// The cursor of the page; `None` for the first page.
     pub cursor: Option<String>,
+}
+
+impl ListProducts {
+    /// Whether a shopper asks for nothing but an order. The best plan is then always the same.
+    fn is_usual(&self) -> bool {
+        self.audience == Audience::Shoppers
+            && self.query.is_none()
+            && self.category.is_none()
+            && self.price_min_minor.is_none()
+            && self.price_max_minor.is_none()
+            && self.in_stock.is_none()
+    }
 }
 
 /// Why products could not be listed.
@@ -125,7 +137,11 @@ async fn load(
     list: &ListProducts,
     limit: i64,
 ) -> QueryResult<Vec<ProductRow>> {
-    let page = sorted(query, list.sort).limit(limit);
+    let query = sorted(query, list.sort);
+    if list.is_usual() && limit == Limit::default().rows_and_one() {
+        return FirstRows { query: query.select(ProductRow::as_select()), rows: limit }.load(conn).await;
+    }
+    let page = query.limit(limit);
     if list.category.is_none() {
         return page.select(ProductRow::as_select()).load(conn).await;
     }
