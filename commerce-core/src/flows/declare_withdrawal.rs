@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::JobError;
 use super::request_return::{open_return, units_with_shopper};
-use crate::db::{self, Pool, Retryable};
+use crate::db::{Pool, Retryable};
 use crate::ids::WithdrawalId;
 use crate::notifications::{NewEmail, Template, enqueue_alert, enqueue_email};
 use crate::orders::{self, EventKind, LockedOrder};
@@ -112,12 +112,10 @@ pub async fn run_withdrawal(
     withdrawal_id: WithdrawalId,
     lease: Lease,
 ) -> Result<(), JobError> {
-    db::in_transaction(pool, "process_withdrawal", async |conn| {
-        queue::complete(conn, lease).await?;
-        Ok::<_, JobError>(process(conn, shop, withdrawal_id).await?)
+    queue::complete_with(pool, "process_withdrawal", lease, async |conn: &mut AsyncPgConnection| {
+        Ok(process(conn, shop, withdrawal_id).await?)
     })
-    .await?;
-    Ok(())
+    .await
 }
 
 async fn process(conn: &mut AsyncPgConnection, shop: &ShopSettings, id: WithdrawalId) -> QueryResult<()> {
