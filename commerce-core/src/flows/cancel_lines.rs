@@ -12,7 +12,7 @@ use super::authorization::cover_again;
 use super::cancel_order::{CancelOrderError, cancel_locked};
 use super::create_shipment::left_to_pack;
 use super::gone_units::GoneUnits;
-use super::refund_payment::enqueue_refund;
+use super::refund_payment::begin_refund;
 use super::refund_sources::{left_minor, lock_sources, spread};
 use super::settle_payment::tell_paid;
 use super::ship_parcel::follow;
@@ -348,12 +348,7 @@ async fn refund(
         return Ok(());
     }
     for refund in spread(conn, &sources, amount_minor, RefundReason::LinesCancelled, None).await? {
-        let data = json!({
-            "refund_id": refund.id, "payment_id": refund.payment_id, "amount_minor": refund.amount_minor,
-            "reason": refund.reason,
-        });
-        orders::record(conn, order.id, EventKind::RefundRequested, data, origin).await?;
-        enqueue_refund(conn, refund.id, None).await?;
+        begin_refund(conn, &refund, origin).await?;
     }
     Ok(())
 }
