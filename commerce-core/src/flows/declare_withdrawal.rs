@@ -19,7 +19,7 @@ use crate::queue::{self, Job, Lease};
 use crate::request::Origin;
 use crate::returns::{self, NamedUnits, NewWithdrawal, ReturnReason, WantedBack, Withdrawal};
 use crate::settings::ShopSettings;
-use crate::text::{free_text, single_line};
+use crate::text::{filled_text, single_line};
 
 /// Looks for the order of a declaration, and opens a return.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,7 +75,7 @@ pub async fn declare_withdrawal(
     let new = NewWithdrawal {
         name: single_line(&wish.name),
         order_number: single_line(&wish.order_number),
-        text: wish.text.as_deref().map(free_text).filter(|text| !text.is_empty()),
+        text: filled_text(wish.text.as_deref()),
         ..wish
     };
     for (text, field) in [(&new.name, "name"), (&new.order_number, "order_number")] {

@@ -16,7 +16,7 @@ use crate::request::Origin;
 use crate::returns::{self, NewReturn, Return, ReturnStatus, WantedBack};
 use crate::settings::ShopSettings;
 use crate::shipments;
-use crate::text::free_text;
+use crate::text::filled_text;
 
 /// A request to give goods back.
 #[derive(Debug, Clone)]
@@ -105,7 +105,7 @@ pub async fn request_return(
                 return Err(RequestReturnError::TooLate { order_line_id, quantity, left });
             }
         }
-        let note = wish.note.as_deref().map(free_text).filter(|note| !note.is_empty());
+        let note = filled_text(wish.note.as_deref());
         let opened = open_return(conn, &order, &wanted, note, None, &wish.origin).await?;
         let mail = NewEmail::about_return(opened.id, ReturnStatus::Requested, opened.version, &order.email);
         enqueue_email(conn, mail).await?;

@@ -16,7 +16,7 @@ use crate::request::Origin;
 use crate::shipments::{
     self, Checkpoint, LockedShipment, MoveError, NewCheckpoint, Shipment, ShipmentStatus,
 };
-use crate::text::{free_text, single_line};
+use crate::text::{filled_line, filled_text};
 
 /// What is known about a step of a parcel.
 #[derive(Debug, Clone, Default)]
@@ -137,11 +137,10 @@ pub(super) async fn write_checkpoint(
     sighting: &Sighting,
     now: DateTime<Utc>,
 ) -> QueryResult<Result<Checkpoint, Checkpoint>> {
-    let line = |text: &Option<String>| text.as_deref().map(single_line).filter(|text| !text.is_empty());
-    let location = line(&sighting.location);
-    let message = sighting.message.as_deref().map(free_text).filter(|text| !text.is_empty());
+    let location = filled_line(sighting.location.as_deref());
+    let message = filled_text(sighting.message.as_deref());
     let occurred_at = sighting.occurred_at.unwrap_or(now);
-    let event_key = match line(&sighting.event_id) {
+    let event_key = match filled_line(sighting.event_id.as_deref()) {
         Some(id) => format!("id:{id}"),
         None => {
             let place = location.as_deref().unwrap_or_default();

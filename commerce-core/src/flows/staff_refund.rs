@@ -18,7 +18,7 @@ use crate::money::Money;
 use crate::orders::{self, EventKind, LockedOrder, OrderLine};
 use crate::payments::{self, Refund, RefundLine, RefundReason, RefundedUnits};
 use crate::shipments;
-use crate::text::free_text;
+use crate::text::filled_text;
 
 /// What is refunded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -187,7 +187,7 @@ pub async fn refund_by_staff(
         if !(1..=left.amount_minor).contains(&amount.amount_minor) {
             return Err(StaffRefundError::AmountOutOfRange { amount, left });
         }
-        let note = wish.note.as_deref().map(free_text).filter(|note| !note.is_empty());
+        let note = filled_text(wish.note.as_deref());
         let refunds =
             spread(conn, &sources, amount.amount_minor, RefundReason::Requested, note.as_deref()).await?;
         if let Some(first) = refunds.first() {
