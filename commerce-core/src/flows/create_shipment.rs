@@ -208,7 +208,7 @@ async fn plan(
     };
     let wanted: BTreeMap<OrderLineId, i64> = match &wish.lines {
         None => left.iter().filter(|(_, left)| **left > 0).map(|(id, left)| (*id, *left)).collect(),
-        Some(wanted) => merge(wanted),
+        Some(lines) => orders::units_by_line(lines.iter().map(|line| (line.order_line_id, line.quantity))),
     };
     if wanted.is_empty() {
         return Err(CreateShipmentError::NothingLeft);
@@ -223,18 +223,7 @@ async fn plan(
         }
         packed.push(Packed { line: line.clone(), quantity });
     }
-    packed.sort_by_key(|units| units.line.id);
     Ok(packed)
-}
-
-/// Adds up the units of the same line.
-fn merge(wanted: &[PackedLine]) -> BTreeMap<OrderLineId, i64> {
-    let mut merged = BTreeMap::new();
-    for PackedLine { order_line_id, quantity } in wanted {
-        let sum: &mut i64 = merged.entry(*order_line_id).or_default();
-        *sum = sum.saturating_add(*quantity);
-    }
-    merged
 }
 
 /// The units of each line that are in no parcel yet and were not cancelled.
@@ -278,8 +267,7 @@ async fn pack(
     let (carrier, number) = (wish.carrier.as_deref(), wish.tracking_number.as_deref());
     let new = new_shipment(order.id, carrier, number, wish.replaces);
     let number = new.tracking_number.clone();
-    let units: Vec<(OrderLineId, i64)> = packed.iter().map(|units| (units.line.id, units.quantity)).collect();
-    let shipment = shipments::insert(conn, new, &units).await?;
+    let shipment = shipments::insert(conn, new, &Packed::units(packed)).await?;
     shipment.ok_or(CreateShipmentError::TrackingNumberTaken(number))
 }
 

@@ -45,6 +45,11 @@ impl Packed {
             .map(|units| Demand { variant_id: units.line.variant_id, quantity: units.quantity })
             .collect()
     }
+
+    /// The units of each line.
+    pub(super) fn units(packed: &[Self]) -> Vec<(OrderLineId, i64)> {
+        packed.iter().map(|units| (units.line.id, units.quantity)).collect()
+    }
 }
 
 /// What is in a parcel. `lines` are those of its order.
@@ -74,9 +79,7 @@ pub(super) async fn hand_over(
 ) -> Result<(), MoveError> {
     take_step(conn, order, shipment, ShipmentStatus::Shipped, sighting, now, origin).await?;
     if shipment.replaces.is_none() {
-        let units: Vec<(OrderLineId, i64)> =
-            packed.iter().map(|units| (units.line.id, units.quantity)).collect();
-        orders::count_shipped(conn, &units).await?;
+        orders::count_shipped(conn, &Packed::units(packed)).await?;
     }
     Ok(())
 }
@@ -166,12 +169,11 @@ pub(super) async fn follow(
         units.shipped += line.shipped_quantity;
         units.came_back += line.returned_quantity;
     }
-    let mut has_parcels = false;
     for parcel in parcels.values() {
         units.delivered += parcel.delivered;
         units.came_back += parcel.came_back;
-        has_parcels |= parcel.packed > 0 || units.shipped > 0;
     }
+    let has_parcels = units.shipped > 0 || parcels.values().any(|parcel| parcel.packed > 0);
     if order.follow_parcels(derive_fulfillment_status(units), has_parcels) {
         orders::record(conn, order.id, EventKind::Processing, json!({}), origin).await?;
     }

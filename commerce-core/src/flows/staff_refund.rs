@@ -1,6 +1,6 @@
 //! Staff refund money: of one payment or of a whole order, by amount or by lines and quantities.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use diesel::QueryResult;
 use diesel::result::Error as QueryError;
@@ -240,11 +240,7 @@ async fn price_lines(
     order: &LockedOrder,
     wanted: &[RefundedLine],
 ) -> Result<Vec<PricedUnits>, StaffRefundError> {
-    let mut quantities: BTreeMap<OrderLineId, i64> = BTreeMap::new();
-    for RefundedLine { order_line_id, quantity } in wanted {
-        let sum = quantities.entry(*order_line_id).or_default();
-        *sum = sum.saturating_add(*quantity);
-    }
+    let quantities = orders::units_by_line(wanted.iter().map(|line| (line.order_line_id, line.quantity)));
     let lines = orders::lines(conn, &[order.id]).await?;
     let costs = orders::line_costs(order, &lines);
     let refunded = payments::refunded_units(conn, order.id).await?;
