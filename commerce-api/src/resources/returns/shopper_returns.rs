@@ -111,6 +111,7 @@ impl Refusal for RequestReturnError {
         };
         match self {
             Self::NotFound => Problem::not_found("order"),
+            Self::Invalid(errors) => Problem::invalid(errors.into_iter().map(Fault::from).collect()),
             Self::UnknownLine(_) => Problem::invalid(vec![Fault::at("/lines", text)]),
             Self::TooManyUnits { order_line_id, left, .. } => about(Code::OrderState, order_line_id, left),
             Self::TooLate { order_line_id, left, .. } => about(Code::ReturnTooLate, order_line_id, left),
