@@ -75,9 +75,8 @@ impl Returns {
         let status = status.0.map(Into::into);
         let filter = ReturnFilter { access, order_id, status, ..Default::default() };
         let limit = Limit::new(limit.0).unwrap_or_default();
-        let page = list_returns(&mut conn, &filter, limit, cursor.0.as_deref()).await?;
-        let next_cursor = page.next_cursor.clone();
-        let data = Return::read(&mut conn, page.data).await?;
+        let Page { data, next_cursor } = list_returns(&mut conn, &filter, limit, cursor.0.as_deref()).await?;
+        let data = Return::read(&mut conn, data).await?;
         Ok(Okay::page(Page { data, next_cursor }))
     }
 
