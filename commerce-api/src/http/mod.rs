@@ -24,6 +24,7 @@ pub mod raw_body;
 pub mod read_limit;
 pub mod route_table;
 pub(crate) mod schema_check;
+pub(crate) mod scripted_page;
 pub mod second_factor;
 pub(crate) mod security_schemes;
 pub mod session_cache;
