@@ -3,6 +3,7 @@
 //! Order numbers can be guessed, so the request says nothing about the order. It writes a job, whether or not there is
 //! such an order, and the job looks for it. So neither the answer nor its time tells which orders exist.
 
+use data_encoding::HEXLOWER;
 use diesel::result::Error as QueryError;
 use diesel_async::AsyncPgConnection;
 use serde::{Deserialize, Serialize};
@@ -74,6 +75,6 @@ pub async fn run_lookup(
 }
 
 async fn is_within_limit(conn: &AsyncPgConnection, email: &EmailAddress) -> Result<bool, QueryError> {
-    let recipient: String = Sha256::digest(email.as_str()).iter().map(|byte| format!("{byte:02x}")).collect();
+    let recipient = HEXLOWER.encode(&Sha256::digest(email.as_str()));
     Ok(rate_limit::take(conn, &LINKS, &recipient).await?.allowed)
 }
