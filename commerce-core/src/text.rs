@@ -34,6 +34,16 @@ pub fn free_text(text: &str) -> String {
     kept.trim().to_owned()
 }
 
+/// The text as a [`single_line`]. `None` if there is nothing to read in it.
+pub(crate) fn filled_line(text: Option<&str>) -> Option<String> {
+    text.map(single_line).filter(|line| !line.is_empty())
+}
+
+/// The text as a [`free_text`]. `None` if there is nothing to read in it.
+pub(crate) fn filled_text(text: Option<&str>) -> Option<String> {
+    text.map(free_text).filter(|text| !text.is_empty())
+}
+
 fn is_white(c: char) -> bool {
     c.is_whitespace()
 }
@@ -81,5 +91,16 @@ mod tests {
             "one\ntwo\nthree\n\tfoür"
         );
         assert_eq!(free_text(" \n"), "");
+    }
+
+    #[test]
+    fn a_text_with_nothing_to_read_is_none() {
+        assert_eq!(
+            (filled_line(Some(" a ")), filled_text(Some("a\n"))),
+            (Some("a".into()), Some("a".into()))
+        );
+        for nothing in [None, Some(""), Some(" \n\0")] {
+            assert_eq!((filled_line(nothing), filled_text(nothing)), (None, None), "{nothing:?}");
+        }
     }
 }

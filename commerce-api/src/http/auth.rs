@@ -22,6 +22,7 @@ use commerce_core::audit_log::{self, Author, Subject};
 use commerce_core::cart::{Owner, TokenHash};
 use commerce_core::ids::{SessionId, UserId};
 use commerce_core::request::{Actor, Origin};
+use data_encoding::HEXLOWER;
 use diesel::QueryResult;
 use diesel_async::AsyncPgConnection;
 use poem::http::header;
@@ -154,8 +155,7 @@ impl Credential for Guest {
     }
 
     fn identity(&self) -> String {
-        let hash = Sha256::digest(&self.token);
-        format!("guest:{}", hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+        format!("guest:{}", HEXLOWER.encode(&Sha256::digest(&self.token)))
     }
 }
 

@@ -25,6 +25,7 @@ pub mod read_limit;
 pub mod readers;
 pub mod route_table;
 pub(crate) mod schema_check;
+pub(crate) mod scripted_page;
 pub mod second_factor;
 pub(crate) mod security_schemes;
 pub mod session_cache;

@@ -6,6 +6,7 @@
 use commerce_core::cart::TokenHash;
 use commerce_core::orders::Access;
 use commerce_core::request::Actor;
+use data_encoding::HEXLOWER;
 use poem::{Request, RequestBody, Result};
 use poem_openapi::registry::Registry;
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
@@ -62,10 +63,7 @@ impl Credential for OrderReader {
     fn identity(&self) -> String {
         match self {
             Self::Shopper(shopper) => shopper.identity(),
-            Self::Link(holder) => {
-                let hash = Sha256::digest(&holder.token);
-                format!("link:{}", hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
-            }
+            Self::Link(holder) => format!("link:{}", HEXLOWER.encode(&Sha256::digest(&holder.token))),
         }
     }
 }

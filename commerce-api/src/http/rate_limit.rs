@@ -12,6 +12,7 @@ use commerce_core::db::Pool;
 use commerce_core::email_address::EmailAddress;
 use commerce_core::ids::UserId;
 use commerce_core::rate_limit::{self, Policy, Taken};
+use data_encoding::HEXLOWER;
 use poem::Response;
 use poem::http::{HeaderName, HeaderValue, Method};
 use sha2::{Digest, Sha256};
@@ -361,7 +362,7 @@ fn account_key(account: &str) -> String {
     let account = account.trim();
     let email = EmailAddress::of_account(account);
     let account = email.map_or_else(|_| account.to_lowercase(), |email| email.to_string());
-    Sha256::digest(account).iter().map(|byte| format!("{byte:02x}")).collect()
+    HEXLOWER.encode(&Sha256::digest(account))
 }
 
 #[cfg(test)]

@@ -203,12 +203,7 @@ pub struct UpdateContactMessageRequest {
 
 impl UpdateContactMessageRequest {
     fn patch(self) -> ContactPatch {
-        let note = match self.note {
-            MaybeUndefined::Undefined => None,
-            MaybeUndefined::Null => Some(None),
-            MaybeUndefined::Value(note) => Some(Some(note)),
-        };
-        ContactPatch { handled: self.handled, note }
+        ContactPatch { handled: self.handled, note: self.note.into() }
     }
 }
 

@@ -20,6 +20,7 @@ mod long_tests;
 mod members;
 #[path = "../peers/moto.rs"]
 mod moto;
+mod order_steps;
 mod orders_by_phone;
 mod parcels;
 mod passwords;
@@ -41,6 +42,7 @@ mod second_factor;
 mod sessions;
 mod shop;
 mod shopping;
+mod shopping_at_once;
 mod spec;
 mod staff_money;
 mod statements;

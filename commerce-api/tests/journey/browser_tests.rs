@@ -185,6 +185,16 @@ impl Journey {
         self.browser.until("document.querySelector('h1')?.innerText == 'Thank you'").await;
     }
 
+    /// Pays on the provider's page, comes back, and finds the order paid.
+    async fn pay_there(&self, storefront: &str) {
+        self.browser.press("#pay").await;
+        if matches!(self.vendor, Vendor::Razorpay) {
+            self.back_from_the_checkout(storefront).await;
+        }
+        self.thanks().await;
+        self.order_becomes("paid").await;
+    }
+
     /// Looks at the order in the storefront until it has this status.
     async fn order_becomes(&self, status: &str) {
         let address = self.browser.run("return location.href").await;
@@ -280,12 +290,10 @@ impl Journey {
 async fn a_shopper_pays_on_stripes_page_after_a_declined_card() {
     let test = "a_shopper_pays_on_stripes_page_after_a_declined_card";
     let Some(journey) = Journey::begin(test, Vendor::Stripe, false).await else { return };
-    journey.go_to_the_provider().await;
+    let storefront = journey.go_to_the_provider().await;
     journey.browser.press("#decline").await;
     journey.browser.until("document.querySelector('#declined')").await;
-    journey.browser.press("#pay").await;
-    journey.thanks().await;
-    journey.order_becomes("paid").await;
+    journey.pay_there(&storefront).await;
     assert_eq!(journey.attempts().await, ["succeeded"]);
     journey.end(1).await;
 }
@@ -312,11 +320,9 @@ async fn a_shopper_leaves_stripes_page_and_pays_later() {
     journey.browser.until("document.querySelector('h1')?.innerText == 'The payment was cancelled'").await;
     journey.order_becomes("pending_payment").await;
     // The first page can no longer be used.
-    journey.go_to_the_provider().await;
+    let storefront = journey.go_to_the_provider().await;
     assert_eq!(journey.attempts().await, ["expired", "requires_action"]);
-    journey.browser.press("#pay").await;
-    journey.thanks().await;
-    journey.order_becomes("paid").await;
+    journey.pay_there(&storefront).await;
     journey.end(1).await;
 }
 
@@ -340,10 +346,7 @@ async fn a_shopper_pays_in_razorpays_checkout_and_the_storefront_confirms_it() {
     // What the checkout returns is enough.
     journey.lose_webhooks().await;
     let storefront = journey.go_to_the_provider().await;
-    journey.browser.press("#pay").await;
-    journey.back_from_the_checkout(&storefront).await;
-    journey.thanks().await;
-    journey.order_becomes("paid").await;
+    journey.pay_there(&storefront).await;
     assert_eq!(journey.attempts().await, ["succeeded"]);
     journey.end(1).await;
 }
@@ -362,10 +365,7 @@ async fn a_shopper_whose_payment_failed_in_razorpays_checkout_pays_again() {
     .await;
     journey.order_becomes("pending_payment").await;
     let storefront = journey.go_to_the_provider().await;
-    journey.browser.press("#pay").await;
-    journey.back_from_the_checkout(&storefront).await;
-    journey.thanks().await;
-    journey.order_becomes("paid").await;
+    journey.pay_there(&storefront).await;
     assert_eq!(journey.attempts().await, ["failed", "succeeded"]);
     journey.end(1).await;
 }
@@ -380,10 +380,7 @@ async fn a_shopper_closes_razorpays_checkout_and_pays_later() {
     journey.storefront_tells("dismissed").await;
     journey.order_becomes("pending_payment").await;
     let storefront = journey.go_to_the_provider().await;
-    journey.browser.press("#pay").await;
-    journey.back_from_the_checkout(&storefront).await;
-    journey.thanks().await;
-    journey.order_becomes("paid").await;
+    journey.pay_there(&storefront).await;
     assert_eq!(journey.attempts().await, ["expired", "succeeded"]);
     journey.end(1).await;
 }

@@ -17,7 +17,7 @@ use self::country::Country;
 pub use self::fields::AddressFields;
 use crate::db::Json;
 use crate::error::FieldError;
-use crate::text::single_line;
+use crate::text::{filled_line, single_line};
 
 /// A shipping or billing address. Only [`Address::new`] makes one, and it checks every field. An address that
 /// is read from the database is not checked again, so that old orders stay readable.
@@ -71,7 +71,7 @@ impl Address {
     ///
     /// A blank optional field is left out, and so is a postal code without letters and digits, such as `-`.
     pub fn new(fields: AddressFields) -> Result<Self, AddressError> {
-        let filled = |text: Option<String>| text.as_deref().map(single_line).filter(|text| !text.is_empty());
+        let filled = |text: Option<String>| filled_line(text.as_deref());
         let postal_code = filled(fields.postal_code).filter(|code| code.contains(char::is_alphanumeric));
         let fields = AddressFields {
             name: single_line(&fields.name),

@@ -1,6 +1,8 @@
 //! The items of a cart with their current titles, prices and stock. The cart's view, its quote and the
 //! checkout compute with them.
 
+use std::collections::HashMap;
+
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
@@ -39,62 +41,60 @@ pub enum ItemProblem {
     OutOfStock,
 }
 
-type Row = (VariantId, ProductId, String, String, Option<String>, i64, Currency, (bool, bool));
+/// A variant and its product, as they are now.
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = variants)]
+struct Current {
+    #[diesel(select_expression = variants::id)]
+    variant_id: VariantId,
+    #[diesel(select_expression = products::id)]
+    product_id: ProductId,
+    #[diesel(select_expression = products::title)]
+    product_title: String,
+    #[diesel(select_expression = variants::title)]
+    variant_title: String,
+    sku: Option<String>,
+    price_minor: i64,
+    currency: Currency,
+    #[diesel(select_expression = is_for_sale(variants::active, products::status))]
+    for_sale: bool,
+    track_inventory: bool,
+}
 
 /// The offers for a cart's items, in the order in which they were added.
 pub(crate) async fn offers(conn: &AsyncPgConnection, cart_id: CartId) -> QueryResult<Vec<Offer>> {
-    let rows: Vec<(i64, Row)> = cart_items::table
+    let rows: Vec<(i64, Current)> = cart_items::table
         .inner_join(variants::table.inner_join(products::table))
         .filter(cart_items::cart_id.eq(cart_id))
         .order((cart_items::created_at, cart_items::variant_id))
-        .select((
-            cart_items::quantity,
-            (
-                variants::id,
-                products::id,
-                products::title,
-                variants::title,
-                variants::sku,
-                variants::price_minor,
-                variants::currency,
-                (is_for_sale(variants::active, products::status), variants::track_inventory),
-            ),
-        ))
+        .select((cart_items::quantity, Current::as_select()))
         .load(&mut { conn })
         .await?;
-    Ok(rows.into_iter().map(|(quantity, row)| offer(quantity, row)).collect())
+    Ok(rows.into_iter().map(|(quantity, current)| current.offer(quantity)).collect())
 }
 
-/// The offers for these items, in their order. An unknown variant has none.
+/// The offers for these items, each of another variant, in their order. An unknown variant has none.
 pub(crate) async fn offers_of(conn: &AsyncPgConnection, items: &[Item]) -> QueryResult<Vec<Offer>> {
     let ids: Vec<VariantId> = items.iter().map(|item| item.variant_id).collect();
-    let rows: Vec<Row> = variants::table
+    let rows: Vec<Current> = variants::table
         .inner_join(products::table)
         .filter(variants::id.eq_any(ids))
-        .select((
-            variants::id,
-            products::id,
-            products::title,
-            variants::title,
-            variants::sku,
-            variants::price_minor,
-            variants::currency,
-            (is_for_sale(variants::active, products::status), variants::track_inventory),
-        ))
+        .select(Current::as_select())
         .load(&mut { conn })
         .await?;
-    let found = |item: &Item| {
-        let row = rows.iter().find(|row| row.0 == item.variant_id)?;
-        Some(offer(item.quantity, row.clone()))
-    };
-    Ok(items.iter().filter_map(found).collect())
+    let mut current: HashMap<VariantId, Current> =
+        rows.into_iter().map(|current| (current.variant_id, current)).collect();
+    let offer = |item: &Item| Some(current.remove(&item.variant_id)?.offer(item.quantity));
+    Ok(items.iter().filter_map(offer).collect())
 }
 
-fn offer(quantity: i64, row: Row) -> Offer {
-    let (variant_id, product_id, product, variant, sku, price_minor, currency, flags) = row;
-    let (title, unit_price) = (line_title(&product, &variant), Money::new(price_minor, currency));
-    let (for_sale, track_inventory) = flags;
-    Offer { variant_id, product_id, title, sku, quantity, unit_price, for_sale, track_inventory }
+impl Current {
+    fn offer(self, quantity: i64) -> Offer {
+        let Self { variant_id, product_id, sku, for_sale, track_inventory, .. } = self;
+        let title = line_title(&self.product_title, &self.variant_title);
+        let unit_price = Money::new(self.price_minor, self.currency);
+        Offer { variant_id, product_id, title, sku, quantity, unit_price, for_sale, track_inventory }
+    }
 }
 
 impl Offer {

@@ -13,7 +13,7 @@ use crate::error::{FieldError, FieldErrors};
 use crate::ids::ContactMessageId;
 use crate::request::Origin;
 use crate::schema::contact_messages;
-use crate::text::{free_text, single_line};
+use crate::text::{filled_text, free_text, single_line};
 
 /// What a visitor wrote.
 #[derive(Debug, Clone)]
@@ -139,7 +139,7 @@ pub async fn update_message(
     origin: &Origin,
 ) -> Result<ContactMessage, ContactError> {
     let mut errors = FieldErrors::default();
-    let note = patch.note.as_ref().map(|note| note.as_deref().map(free_text).filter(|note| !note.is_empty()));
+    let note = patch.note.as_ref().map(|note| filled_text(note.as_deref()));
     if let Some(Some(note)) = &note {
         errors.check_text("/note", note, 1..=NOTE_CHARS_MAX);
     }

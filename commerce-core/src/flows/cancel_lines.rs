@@ -12,7 +12,7 @@ use super::authorization::cover_again;
 use super::cancel_order::{CancelOrderError, cancel_locked};
 use super::create_shipment::left_to_pack;
 use super::gone_units::GoneUnits;
-use super::refund_payment::enqueue_refund;
+use super::refund_payment::begin_refund;
 use super::refund_sources::{left_minor, lock_sources, spread};
 use super::settle_payment::tell_paid;
 use super::ship_parcel::follow;
@@ -147,7 +147,8 @@ pub async fn cancel_lines(
     conn.transaction(async |conn| {
         let mut order = lock_order(conn, &wish).await?;
         let lines = orders::lines(conn, &[order.id]).await?;
-        let wanted = wish.lines.as_deref().map(merge);
+        let unit = |line: &CancelledLine| (line.order_line_id, line.quantity);
+        let wanted = wish.lines.as_ref().map(|lines| orders::units_by_line(lines.iter().map(unit)));
         if wanted.as_ref().is_none_or(|wanted| is_everything(&lines, wanted)) {
             cancel_whole(conn, &mut order, &wish).await?;
             return Ok(order.into_order());
@@ -207,20 +208,10 @@ async fn lock_order(
     Ok(order)
 }
 
-/// Adds up the units of the same line.
-fn merge(lines: &[CancelledLine]) -> BTreeMap<OrderLineId, i64> {
-    let mut merged = BTreeMap::new();
-    for CancelledLine { order_line_id, quantity } in lines {
-        let sum: &mut i64 = merged.entry(*order_line_id).or_default();
-        *sum = sum.saturating_add(*quantity);
-    }
-    merged
-}
-
 /// Whether nothing was shipped, and these are all units that are left.
 fn is_everything(lines: &[OrderLine], wanted: &BTreeMap<OrderLineId, i64>) -> bool {
-    let left = |line: &OrderLine| (line.id, line.wanted());
-    let left: BTreeMap<OrderLineId, i64> = lines.iter().map(left).filter(|(_, left)| *left > 0).collect();
+    let left = lines.iter().map(|line| (line.id, line.wanted()));
+    let left: BTreeMap<OrderLineId, i64> = left.filter(|(_, left)| *left > 0).collect();
     lines.iter().all(|line| line.shipped_quantity == 0) && left == *wanted
 }
 
@@ -348,12 +339,7 @@ async fn refund(
         return Ok(());
     }
     for refund in spread(conn, &sources, amount_minor, RefundReason::LinesCancelled, None).await? {
-        let data = json!({
-            "refund_id": refund.id, "payment_id": refund.payment_id, "amount_minor": refund.amount_minor,
-            "reason": refund.reason,
-        });
-        orders::record(conn, order.id, EventKind::RefundRequested, data, origin).await?;
-        enqueue_refund(conn, refund.id, None).await?;
+        begin_refund(conn, &refund, origin).await?;
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! Takes money that a provider holds, or lets go of it.
 
+use data_encoding::HEXLOWER;
 use diesel::QueryResult;
 use diesel::result::Error as QueryError;
 use diesel_async::{AsyncConnection, AsyncPgConnection};
@@ -249,10 +250,6 @@ fn authorized_money(payment: &Payment) -> Result<Money, CapturePaymentError> {
 /// The field of the order's event that identifies the request.
 const REQUEST_KEY: &str = "request_key";
 
-fn text(request_key: &[u8; 32]) -> String {
-    request_key.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// Whether this request was recorded before.
 async fn was_asked(
     conn: &mut AsyncPgConnection,
@@ -261,7 +258,7 @@ async fn was_asked(
     wish: &OfAuthorized<'_>,
 ) -> QueryResult<bool> {
     let Some(key) = wish.request_key else { return Ok(false) };
-    orders::was_recorded(conn, payment.order_id, kind, (REQUEST_KEY, text(key))).await
+    orders::was_recorded(conn, payment.order_id, kind, (REQUEST_KEY, HEXLOWER.encode(key))).await
 }
 
 /// Records the request before the provider is called. If the answer is lost, or this process dies before it has settled
@@ -277,7 +274,7 @@ async fn record(
     let facts = json!({ "payment_id": payment.id, "amount_minor": amount.amount_minor });
     let mut event = facts.clone();
     if let (Some(key), Some(event)) = (wish.request_key, event.as_object_mut()) {
-        event.insert(REQUEST_KEY.to_owned(), text(key).into());
+        event.insert(REQUEST_KEY.to_owned(), HEXLOWER.encode(key).into());
     }
     orders::record(conn, payment.order_id, kind, event, &wish.author.origin).await?;
     let before = json!({ "payment_id": payment.id, "authorized_minor": payment.authorized_minor });

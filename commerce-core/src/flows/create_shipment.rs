@@ -16,7 +16,7 @@ use crate::inventory::{self, EndReservationError, ReservationStatus, ReserveErro
 use crate::orders::{self, EventKind, LockedOrder, Order, OrderLine, OrderStatus};
 use crate::request::Origin;
 use crate::shipments::{self, LockedShipment, MoveError, NewShipment, Shipment, ShipmentStatus};
-use crate::text::single_line;
+use crate::text::filled_line;
 
 /// Units of a line that are packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -171,8 +171,9 @@ pub async fn check_shipment(
     conn.transaction(async |conn| {
         let order = orders::lock(conn, wish.order_id).await?.ok_or(CreateShipmentError::OrderNotFound)?;
         plan(conn, &order, wish).await?;
-        if let Some(number) = line(&wish.tracking_number)
-            && shipments::is_taken(conn, line(&wish.carrier).as_deref(), &number).await?
+        let carrier = filled_line(wish.carrier.as_deref());
+        if let Some(number) = filled_line(wish.tracking_number.as_deref())
+            && shipments::is_taken(conn, carrier.as_deref(), &number).await?
         {
             return Err(CreateShipmentError::TrackingNumberTaken(number));
         }
@@ -207,7 +208,7 @@ async fn plan(
     };
     let wanted: BTreeMap<OrderLineId, i64> = match &wish.lines {
         None => left.iter().filter(|(_, left)| **left > 0).map(|(id, left)| (*id, *left)).collect(),
-        Some(wanted) => merge(wanted),
+        Some(lines) => orders::units_by_line(lines.iter().map(|line| (line.order_line_id, line.quantity))),
     };
     if wanted.is_empty() {
         return Err(CreateShipmentError::NothingLeft);
@@ -222,18 +223,7 @@ async fn plan(
         }
         packed.push(Packed { line: line.clone(), quantity });
     }
-    packed.sort_by_key(|units| units.line.id);
     Ok(packed)
-}
-
-/// Adds up the units of the same line.
-fn merge(wanted: &[PackedLine]) -> BTreeMap<OrderLineId, i64> {
-    let mut merged = BTreeMap::new();
-    for PackedLine { order_line_id, quantity } in wanted {
-        let sum: &mut i64 = merged.entry(*order_line_id).or_default();
-        *sum = sum.saturating_add(*quantity);
-    }
-    merged
 }
 
 /// The units of each line that are in no parcel yet and were not cancelled.
@@ -274,27 +264,26 @@ async fn pack(
     wish: &CreateShipment,
     packed: &[Packed],
 ) -> Result<LockedShipment, CreateShipmentError> {
-    let CreateShipment { carrier, tracking_number, replaces, .. } = wish;
-    let new = new_shipment(order.id, carrier, tracking_number, *replaces);
+    let (carrier, number) = (wish.carrier.as_deref(), wish.tracking_number.as_deref());
+    let new = new_shipment(order.id, carrier, number, wish.replaces);
     let number = new.tracking_number.clone();
-    let units: Vec<(OrderLineId, i64)> = packed.iter().map(|units| (units.line.id, units.quantity)).collect();
-    let shipment = shipments::insert(conn, new, &units).await?;
+    let shipment = shipments::insert(conn, new, &Packed::units(packed)).await?;
     shipment.ok_or(CreateShipmentError::TrackingNumberTaken(number))
 }
 
 /// A parcel with its carrier and number in their normal form, or with a number of the shop's own.
 pub(super) fn new_shipment(
     order_id: OrderId,
-    carrier: &Option<String>,
-    tracking_number: &Option<String>,
+    carrier: Option<&str>,
+    tracking_number: Option<&str>,
     replaces: Option<ShipmentId>,
 ) -> NewShipment {
     NewShipment {
         id: ShipmentId::new(),
         order_id,
         status: ShipmentStatus::Pending,
-        carrier: line(carrier),
-        tracking_number: line(tracking_number).unwrap_or_else(own_number),
+        carrier: filled_line(carrier),
+        tracking_number: filled_line(tracking_number).unwrap_or_else(own_number),
         replaces,
     }
 }
@@ -302,11 +291,6 @@ pub(super) fn new_shipment(
 /// A number of the shop's own, that nobody can guess.
 fn own_number() -> String {
     format!("S{}", BASE32_NOPAD.encode(&rand::random::<[u8; 10]>()))
-}
-
-/// The text in its normal form, unless it is blank.
-fn line(text: &Option<String>) -> Option<String> {
-    text.as_deref().map(single_line).filter(|line| !line.is_empty())
 }
 
 /// Takes units from the stock that are sent again, if they are counted.

@@ -11,7 +11,8 @@ use serde_json::json;
 
 use super::JobError;
 use super::request_return::{open_return, units_with_shopper};
-use crate::db::{self, Pool, Retryable};
+use crate::db::{Pool, Retryable};
+use crate::error::{FieldError, FieldErrors};
 use crate::ids::WithdrawalId;
 use crate::notifications::{NewEmail, Template, enqueue_alert, enqueue_email};
 use crate::orders::{self, EventKind, LockedOrder};
@@ -19,7 +20,7 @@ use crate::queue::{self, Job, Lease};
 use crate::request::Origin;
 use crate::returns::{self, NamedUnits, NewWithdrawal, ReturnReason, WantedBack, Withdrawal};
 use crate::settings::ShopSettings;
-use crate::text::{free_text, single_line};
+use crate::text::{filled_text, single_line};
 
 /// Looks for the order of a declaration, and opens a return.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,12 +34,12 @@ impl Job for ProcessWithdrawal {
     const ATTEMPTS_MAX: i32 = 20;
 }
 
-/// A text of a declaration has nothing to read. The value is the name of its field.
+/// Why nothing was declared.
 #[derive(Debug, thiserror::Error)]
 pub enum DeclareWithdrawalError {
-    /// A text has nothing to read. The value is the name of the field.
-    #[error("must not be empty")]
-    Empty(&'static str),
+    /// Texts are blank or too long.
+    #[error("the declaration has invalid values")]
+    Invalid(Vec<FieldError>),
     /// A statement failed.
     #[error(transparent)]
     Database(#[from] QueryError),
@@ -67,6 +68,11 @@ impl Retryable for ConfirmWithdrawalError {
     }
 }
 
+/// The longest texts, in characters. The database checks the same numbers.
+const NAME_CHARS_MAX: usize = 200;
+const ORDER_NUMBER_CHARS_MAX: usize = 40;
+const TEXT_CHARS_MAX: usize = 2000;
+
 /// The first step: writes the declaration. It has no effect until it is confirmed.
 pub async fn declare_withdrawal(
     conn: &mut AsyncPgConnection,
@@ -75,13 +81,16 @@ pub async fn declare_withdrawal(
     let new = NewWithdrawal {
         name: single_line(&wish.name),
         order_number: single_line(&wish.order_number),
-        text: wish.text.as_deref().map(free_text).filter(|text| !text.is_empty()),
+        text: filled_text(wish.text.as_deref()),
         ..wish
     };
-    for (text, field) in [(&new.name, "name"), (&new.order_number, "order_number")] {
-        if text.is_empty() {
-            return Err(DeclareWithdrawalError::Empty(field));
-        }
+    // Some letters are more characters in their normal form.
+    let mut errors = FieldErrors::default();
+    errors.check_text("/name", &new.name, 1..=NAME_CHARS_MAX);
+    errors.check_text("/order_number", &new.order_number, 1..=ORDER_NUMBER_CHARS_MAX);
+    errors.check_text("/text", new.text.as_deref().unwrap_or_default(), 0..=TEXT_CHARS_MAX);
+    if !errors.is_empty() {
+        return Err(DeclareWithdrawalError::Invalid(errors.into_vec()));
     }
     Ok(returns::insert_withdrawal(conn, &new).await?)
 }
@@ -112,12 +121,10 @@ pub async fn run_withdrawal(
     withdrawal_id: WithdrawalId,
     lease: Lease,
 ) -> Result<(), JobError> {
-    db::in_transaction(pool, "process_withdrawal", async |conn| {
-        queue::complete(conn, lease).await?;
-        Ok::<_, JobError>(process(conn, shop, withdrawal_id).await?)
+    queue::complete_with(pool, "process_withdrawal", lease, async |conn: &mut AsyncPgConnection| {
+        Ok(process(conn, shop, withdrawal_id).await?)
     })
-    .await?;
-    Ok(())
+    .await
 }
 
 async fn process(conn: &mut AsyncPgConnection, shop: &ShopSettings, id: WithdrawalId) -> QueryResult<()> {

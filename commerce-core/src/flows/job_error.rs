@@ -2,8 +2,8 @@
 
 use diesel::result::Error as QueryError;
 
-use crate::db::{PoolError, Retryable, TransactionError};
-use crate::queue::{CompleteError, Failure, LeaseLost};
+use crate::db::{PoolError, Retryable};
+use crate::queue::{Failure, LeaseLost};
 
 /// Why a job that needs nothing but the database did not end.
 #[derive(Debug, thiserror::Error)]
@@ -22,24 +22,6 @@ pub enum JobError {
 impl Retryable for JobError {
     fn is_retryable(&self) -> bool {
         matches!(self, Self::Database(error) if error.is_retryable())
-    }
-}
-
-impl From<CompleteError> for JobError {
-    fn from(error: CompleteError) -> Self {
-        match error {
-            CompleteError::LeaseLost(lost) => Self::LeaseLost(lost),
-            CompleteError::Database(error) => Self::Database(error),
-        }
-    }
-}
-
-impl From<TransactionError<JobError>> for JobError {
-    fn from(error: TransactionError<JobError>) -> Self {
-        match error {
-            TransactionError::NoConnection(error) => error.into(),
-            TransactionError::RolledBack(error) => error,
-        }
     }
 }
 

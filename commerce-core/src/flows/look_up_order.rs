@@ -3,6 +3,7 @@
 //! Order numbers can be guessed, so the request says nothing about the order. It writes a job, whether or not there is
 //! such an order, and the job looks for it. So neither the answer nor its time tells which orders exist.
 
+use data_encoding::HEXLOWER;
 use diesel::result::Error as QueryError;
 use diesel_async::AsyncPgConnection;
 use serde::{Deserialize, Serialize};
@@ -10,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::JobError;
 use crate::accounts::SecretKey;
-use crate::db::{self, Pool};
+use crate::db::Pool;
 use crate::email_address::EmailAddress;
 use crate::notifications::{NewEmail, enqueue_email};
 use crate::orders;
@@ -63,19 +64,17 @@ pub async fn run_lookup(
         }
         Err(_) => None,
     };
-    db::in_transaction(pool, "look_up_order", async |conn| {
-        queue::complete(conn, lease).await?;
+    queue::complete_with(pool, "look_up_order", lease, async |conn: &mut AsyncPgConnection| {
         if let Some(order) = &order {
             let link_id = orders::issue_link(conn, key, order.id).await?;
             enqueue_email(conn, NewEmail::with_order_link(order.id, link_id, &order.email)).await?;
         }
-        Ok::<_, JobError>(())
+        Ok(())
     })
-    .await?;
-    Ok(())
+    .await
 }
 
 async fn is_within_limit(conn: &AsyncPgConnection, email: &EmailAddress) -> Result<bool, QueryError> {
-    let recipient: String = Sha256::digest(email.as_str()).iter().map(|byte| format!("{byte:02x}")).collect();
+    let recipient = HEXLOWER.encode(&Sha256::digest(email.as_str()));
     Ok(rate_limit::take(conn, &LINKS, &recipient).await?.allowed)
 }

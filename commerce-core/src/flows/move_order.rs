@@ -12,7 +12,7 @@ use crate::audit_log::{self, Author, Subject};
 use crate::db::Retryable;
 use crate::ids::OrderId;
 use crate::orders::{self, CancelledBy, EventKind, Order};
-use crate::text::free_text;
+use crate::text::filled_text;
 
 /// A step that staff take.
 #[derive(Debug, Clone)]
@@ -93,11 +93,11 @@ impl Retryable for MoveOrderError {
     }
 }
 
-/// Takes the step and records it in the audit log. A reason is recorded in the timeline. The order stays locked from the checks to the step, so
-/// what was checked remains true.
+/// Takes the step and records it in the audit log, and a reason in the timeline. The order stays locked from the checks
+/// to the step, so what was checked remains true.
 pub async fn move_order(conn: &mut AsyncPgConnection, wish: MoveOrder) -> Result<Order, MoveOrderError> {
     let MoveOrder { order_id, step, reason, expected_version, role, author } = wish;
-    let reason = reason.map(|text| free_text(&text)).filter(|text| !text.is_empty());
+    let reason = filled_text(reason.as_deref());
     conn.transaction(async |conn| {
         let order = orders::lock(conn, order_id).await?.ok_or(MoveOrderError::NotFound)?;
         if let Some(permission) = step.permission(&order)

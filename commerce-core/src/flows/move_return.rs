@@ -17,7 +17,7 @@ use crate::inventory::{self, Demand, ReturnError};
 use crate::notifications::{NewEmail, enqueue_email};
 use crate::orders::{self, EventKind, LockedOrder, OrderLine};
 use crate::returns::{self, LockedReturn, Return, ReturnLine, ReturnStatus, ReturnTransitionError};
-use crate::text::free_text;
+use crate::text::filled_text;
 
 /// A request of staff to set the status of a return.
 #[derive(Debug, Clone)]
@@ -141,7 +141,7 @@ pub async fn move_return(conn: &mut AsyncPgConnection, wish: MoveReturn) -> Resu
             return Err(MoveReturnError::NotReceiving);
         }
         let before = facts(&moved, &[]);
-        let answer = wish.answer.as_deref().map(free_text).filter(|text| !text.is_empty());
+        let answer = filled_text(wish.answer.as_deref());
         let now = current_time(conn).await?;
         moved.move_to(wish.to, answer, now)?;
         let mut lines = returns::return_lines(conn, &[wish.id]).await?;

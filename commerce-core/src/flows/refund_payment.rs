@@ -103,9 +103,23 @@ pub(super) async fn request_refund(
     origin: &Origin,
 ) -> QueryResult<()> {
     let refund = NewRefund::once(payment, amount_minor, reason);
-    let Some(refund) = payments::insert_refund(conn, refund).await? else { return Ok(()) };
-    let data = json!({ "refund_id": refund.id, "payment_id": payment.id, "amount_minor": amount_minor, "reason": reason });
-    orders::record(conn, payment.order_id, EventKind::RefundRequested, data, origin).await?;
+    match payments::insert_refund(conn, refund).await? {
+        Some(refund) => begin_refund(conn, &refund, origin).await,
+        None => Ok(()),
+    }
+}
+
+/// Records a refund that was just written in the order's timeline, and enqueues its job.
+pub(super) async fn begin_refund(
+    conn: &mut AsyncPgConnection,
+    refund: &Refund,
+    origin: &Origin,
+) -> QueryResult<()> {
+    let data = json!({
+        "refund_id": refund.id, "payment_id": refund.payment_id, "amount_minor": refund.amount_minor,
+        "reason": refund.reason,
+    });
+    orders::record(conn, refund.order_id, EventKind::RefundRequested, data, origin).await?;
     enqueue_refund(conn, refund.id, None).await
 }
 

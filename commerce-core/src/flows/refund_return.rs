@@ -2,13 +2,12 @@
 
 use diesel::QueryResult;
 use diesel_async::AsyncPgConnection;
-use serde_json::json;
 
 use super::gone_units::GoneUnits;
-use super::refund_payment::enqueue_refund;
+use super::refund_payment::begin_refund;
 use super::refund_sources::{Source, left_minor, spread};
 use crate::ids::RefundId;
-use crate::orders::{self, EventKind, LockedOrder};
+use crate::orders::{self, LockedOrder};
 use crate::payments::{self, RefundLine, RefundReason};
 use crate::request::Origin;
 use crate::returns::ReturnLine;
@@ -53,12 +52,7 @@ pub(super) async fn refund_return(
     let rows: Vec<RefundLine> = priced.iter().map(row).collect();
     payments::insert_refund_lines(conn, &rows).await?;
     for refund in &refunds {
-        let data = json!({
-            "refund_id": refund.id, "payment_id": refund.payment_id, "amount_minor": refund.amount_minor,
-            "reason": refund.reason,
-        });
-        orders::record(conn, order.id, EventKind::RefundRequested, data, origin).await?;
-        enqueue_refund(conn, refund.id, None).await?;
+        begin_refund(conn, refund, origin).await?;
     }
     Ok(Some((first.id, amount_minor)))
 }

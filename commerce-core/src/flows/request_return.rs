@@ -8,6 +8,7 @@ use diesel_async::{AsyncConnection, AsyncPgConnection};
 use serde_json::json;
 
 use crate::db::Retryable;
+use crate::error::{FieldError, FieldErrors};
 use crate::ids::{OrderId, OrderLineId, ReturnId, WithdrawalId};
 use crate::notifications::{NewEmail, enqueue_email};
 use crate::orders::{self, Access, EventKind, LockedOrder, OrderLine};
@@ -16,7 +17,7 @@ use crate::request::Origin;
 use crate::returns::{self, NewReturn, Return, ReturnStatus, WantedBack};
 use crate::settings::ShopSettings;
 use crate::shipments;
-use crate::text::free_text;
+use crate::text::filled_text;
 
 /// A request to give goods back.
 #[derive(Debug, Clone)]
@@ -39,6 +40,9 @@ pub enum RequestReturnError {
     /// There is no such order, or it belongs to somebody else.
     #[error("there is no such order")]
     NotFound,
+    /// The note is too long.
+    #[error("the request has invalid values")]
+    Invalid(Vec<FieldError>),
     /// The order has no such line.
     #[error("the order has no line {0}")]
     UnknownLine(OrderLineId),
@@ -77,12 +81,21 @@ impl Retryable for RequestReturnError {
     }
 }
 
+/// The longest note, in characters. The database checks the same number.
+const NOTE_CHARS_MAX: usize = 2000;
+
 /// Opens a return of units that have arrived within [`ShopSettings::return_window`]. Staff approve or reject it.
 pub async fn request_return(
     conn: &mut AsyncPgConnection,
     shop: &ShopSettings,
     wish: RequestReturn,
 ) -> Result<Return, RequestReturnError> {
+    let note = filled_text(wish.note.as_deref());
+    let mut errors = FieldErrors::default();
+    errors.check_text("/note", note.as_deref().unwrap_or_default(), 0..=NOTE_CHARS_MAX);
+    if !errors.is_empty() {
+        return Err(RequestReturnError::Invalid(errors.into_vec()));
+    }
     conn.transaction(async |conn| {
         let found = orders::find_accessible(conn, wish.order_id, wish.access).await?;
         found.ok_or(RequestReturnError::NotFound)?;
@@ -105,7 +118,6 @@ pub async fn request_return(
                 return Err(RequestReturnError::TooLate { order_line_id, quantity, left });
             }
         }
-        let note = wish.note.as_deref().map(free_text).filter(|note| !note.is_empty());
         let opened = open_return(conn, &order, &wanted, note, None, &wish.origin).await?;
         let mail = NewEmail::about_return(opened.id, ReturnStatus::Requested, opened.version, &order.email);
         enqueue_email(conn, mail).await?;

@@ -118,10 +118,10 @@ pub async fn ship_order(
             return Err(AdvanceOrderError::AllPacked);
         }
         if !rest.is_empty() {
-            let new = new_shipment(order_id, &dispatch.carrier, &dispatch.tracking_number, None);
+            let (carrier, number) = (dispatch.carrier.as_deref(), dispatch.tracking_number.as_deref());
+            let new = new_shipment(order_id, carrier, number, None);
             let number = new.tracking_number.clone();
-            let units: Vec<_> = rest.iter().map(|units| (units.line.id, units.quantity)).collect();
-            let shipment = shipments::insert(conn, new, &units).await?;
+            let shipment = shipments::insert(conn, new, &Packed::units(&rest)).await?;
             parcels.push((shipment.ok_or(AdvanceOrderError::TrackingNumberTaken(number))?, rest));
         }
         let mut units = Vec::new();

@@ -16,7 +16,7 @@ use crate::request::Origin;
 use crate::shipments::{
     self, Checkpoint, LockedShipment, MoveError, NewCheckpoint, Shipment, ShipmentStatus,
 };
-use crate::text::{free_text, single_line};
+use crate::text::{filled_line, filled_text};
 
 /// What is known about a step of a parcel.
 #[derive(Debug, Clone, Default)]
@@ -44,6 +44,11 @@ impl Packed {
             .iter()
             .map(|units| Demand { variant_id: units.line.variant_id, quantity: units.quantity })
             .collect()
+    }
+
+    /// The units of each line.
+    pub(super) fn units(packed: &[Self]) -> Vec<(OrderLineId, i64)> {
+        packed.iter().map(|units| (units.line.id, units.quantity)).collect()
     }
 }
 
@@ -74,9 +79,7 @@ pub(super) async fn hand_over(
 ) -> Result<(), MoveError> {
     take_step(conn, order, shipment, ShipmentStatus::Shipped, sighting, now, origin).await?;
     if shipment.replaces.is_none() {
-        let units: Vec<(OrderLineId, i64)> =
-            packed.iter().map(|units| (units.line.id, units.quantity)).collect();
-        orders::count_shipped(conn, &units).await?;
+        orders::count_shipped(conn, &Packed::units(packed)).await?;
     }
     Ok(())
 }
@@ -137,11 +140,10 @@ pub(super) async fn write_checkpoint(
     sighting: &Sighting,
     now: DateTime<Utc>,
 ) -> QueryResult<Result<Checkpoint, Checkpoint>> {
-    let line = |text: &Option<String>| text.as_deref().map(single_line).filter(|text| !text.is_empty());
-    let location = line(&sighting.location);
-    let message = sighting.message.as_deref().map(free_text).filter(|text| !text.is_empty());
+    let location = filled_line(sighting.location.as_deref());
+    let message = filled_text(sighting.message.as_deref());
     let occurred_at = sighting.occurred_at.unwrap_or(now);
-    let event_key = match line(&sighting.event_id) {
+    let event_key = match filled_line(sighting.event_id.as_deref()) {
         Some(id) => format!("id:{id}"),
         None => {
             let place = location.as_deref().unwrap_or_default();
@@ -167,12 +169,11 @@ pub(super) async fn follow(
         units.shipped += line.shipped_quantity;
         units.came_back += line.returned_quantity;
     }
-    let mut has_parcels = false;
     for parcel in parcels.values() {
         units.delivered += parcel.delivered;
         units.came_back += parcel.came_back;
-        has_parcels |= parcel.packed > 0 || units.shipped > 0;
     }
+    let has_parcels = units.shipped > 0 || parcels.values().any(|parcel| parcel.packed > 0);
     if order.follow_parcels(derive_fulfillment_status(units), has_parcels) {
         orders::record(conn, order.id, EventKind::Processing, json!({}), origin).await?;
     }

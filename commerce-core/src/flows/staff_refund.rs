@@ -1,6 +1,6 @@
 //! Staff refund money: of one payment or of a whole order, by amount or by lines and quantities.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use diesel::QueryResult;
 use diesel::result::Error as QueryError;
@@ -18,7 +18,7 @@ use crate::money::Money;
 use crate::orders::{self, EventKind, LockedOrder, OrderLine};
 use crate::payments::{self, Refund, RefundLine, RefundReason, RefundedUnits};
 use crate::shipments;
-use crate::text::free_text;
+use crate::text::filled_text;
 
 /// What is refunded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -187,7 +187,7 @@ pub async fn refund_by_staff(
         if !(1..=left.amount_minor).contains(&amount.amount_minor) {
             return Err(StaffRefundError::AmountOutOfRange { amount, left });
         }
-        let note = wish.note.as_deref().map(free_text).filter(|note| !note.is_empty());
+        let note = filled_text(wish.note.as_deref());
         let refunds =
             spread(conn, &sources, amount.amount_minor, RefundReason::Requested, note.as_deref()).await?;
         if let Some(first) = refunds.first() {
@@ -240,11 +240,7 @@ async fn price_lines(
     order: &LockedOrder,
     wanted: &[RefundedLine],
 ) -> Result<Vec<PricedUnits>, StaffRefundError> {
-    let mut quantities: BTreeMap<OrderLineId, i64> = BTreeMap::new();
-    for RefundedLine { order_line_id, quantity } in wanted {
-        let sum = quantities.entry(*order_line_id).or_default();
-        *sum = sum.saturating_add(*quantity);
-    }
+    let quantities = orders::units_by_line(wanted.iter().map(|line| (line.order_line_id, line.quantity)));
     let lines = orders::lines(conn, &[order.id]).await?;
     let costs = orders::line_costs(order, &lines);
     let refunded = payments::refunded_units(conn, order.id).await?;

@@ -1,6 +1,7 @@
 //! Stock: how many units of a variant are where, which are reserved, and the ledger of every change.
 //!
-//! `available = on_hand − reserved` at active locations, unless the variant is not counted (`variants.track_inventory`). Whoever changes a level holds its row lock. Only [`lock`] makes a
+//! `available = on_hand − reserved` at active locations, unless the variant is not counted
+//! (`variants.track_inventory`). Whoever changes a level holds its row lock. Only [`lock`] makes a
 //! [`LockedStock`], and everything that changes stock takes one.
 
 mod adjust;

@@ -11,9 +11,8 @@ use crate::ids::{ContactMessageId, OrderId, OrderLineId, PaymentId, RefundId, Sh
 use crate::inventory::LowStock;
 use crate::money::{Currency, Money};
 use crate::orders::{OrderStatus, format_order_number};
-use crate::schema::{
-    contact_messages, order_lines, orders, payments, refunds, shipment_lines, shipments, users,
-};
+use crate::payments;
+use crate::schema::{contact_messages, order_lines, orders, refunds, shipment_lines, shipments, users};
 use crate::settings::Carriers;
 use crate::text::single_line;
 
@@ -284,12 +283,7 @@ pub(super) async fn refund(
 
 /// The page on which the payment is completed, if it still waits for that.
 pub(super) async fn payment_link(conn: &mut AsyncPgConnection, id: PaymentId) -> QueryResult<Option<String>> {
-    let waiting = payments::table.find(id).filter(payments::status.eq("requires_action"));
-    let action: Option<Option<serde_json::Value>> =
-        waiting.select(payments::action).first(conn).await.optional()?;
-    let action = action.flatten().unwrap_or_default();
-    let text = |field| action.get(field).and_then(serde_json::Value::as_str);
-    Ok(text("url").filter(|_| text("type") == Some("redirect")).map(str::to_owned))
+    Ok(payments::find(conn, id).await?.and_then(|payment| payment.link()))
 }
 
 /// `21 November 2026, 14:05 UTC`

@@ -5,13 +5,13 @@
 //! unpaid orders, and so do all addresses together that one network names. They are counted when they are sent, so
 //! that checkouts do not wait for each other's counts.
 
+use data_encoding::HEXLOWER;
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use sha2::{Digest as _, Sha256};
 
 use super::Template;
 use super::dedupe::once_for;
-use sha2::{Digest as _, Sha256};
-
 use crate::email_address::EmailAddress;
 use crate::ids::{EmailId, OrderId, PaymentId};
 use crate::orders::OrderStatus;
@@ -45,7 +45,7 @@ pub(super) async fn is_within_limits(
     to: &EmailAddress,
     networks: &[(String, u32)],
 ) -> QueryResult<bool> {
-    let address: String = Sha256::digest(to.as_str()).iter().map(|byte| format!("{byte:02x}")).collect();
+    let address = HEXLOWER.encode(&Sha256::digest(to.as_str()));
     if !rate_limit::take(conn, &TO_ADDRESS, &address).await?.allowed {
         return Ok(false);
     }

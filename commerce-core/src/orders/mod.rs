@@ -13,6 +13,7 @@ mod order;
 mod search;
 mod status;
 mod timeline;
+mod units_by_line;
 
 pub use crate::address::Address;
 pub(crate) use access::ids_accessible;
@@ -42,3 +43,4 @@ pub use status::{
 };
 pub use timeline::{EventKind, OrderEvent, events};
 pub(crate) use timeline::{note, record, requested_capture, was_recorded};
+pub(crate) use units_by_line::units_by_line;

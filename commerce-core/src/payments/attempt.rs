@@ -170,18 +170,14 @@ impl LockedPayment {
         self.0.provider_reference = reference.or(self.0.provider_reference.take());
         self.0.action = None;
         self.0.failure_code = Some(code.to_owned());
-        self.write(conn).await?;
-        self.count_outcome();
-        Ok(())
+        self.write_outcome(conn).await
     }
 
     /// The attempt can no longer succeed.
     pub(crate) async fn expire(&mut self, conn: &mut AsyncPgConnection) -> QueryResult<()> {
         self.0.status = AttemptStatus::Expired;
         self.0.action = None;
-        self.write(conn).await?;
-        self.count_outcome();
-        Ok(())
+        self.write_outcome(conn).await
     }
 
     /// The provider holds this money until it is captured.
@@ -196,9 +192,7 @@ impl LockedPayment {
         self.0.lapses_at = authorization.lapses_at;
         self.0.action = None;
         self.0.failure_code = None;
-        self.write(conn).await?;
-        self.count_outcome();
-        Ok(())
+        self.write_outcome(conn).await
     }
 
     /// Records money that came in at `now`.
@@ -216,9 +210,7 @@ impl LockedPayment {
         self.0.action = None;
         self.0.failure_code = None;
         self.0.succeeded_at = Some(now);
-        self.write(conn).await?;
-        self.count_outcome();
-        Ok(())
+        self.write_outcome(conn).await
     }
 
     /// Counts a refund of the payment.
@@ -236,11 +228,14 @@ impl LockedPayment {
         self.write(conn).await
     }
 
-    /// An attempt has come to an outcome. A transaction that is rolled back may have counted one too many.
-    fn count_outcome(&self) {
+    /// The attempt has come to an outcome, which is counted. A transaction that is rolled back may have counted one too
+    /// many.
+    async fn write_outcome(&mut self, conn: &mut AsyncPgConnection) -> QueryResult<()> {
+        self.write(conn).await?;
         let labels =
             [("provider", self.0.provider.to_string()), ("outcome", self.0.status.as_str().to_owned())];
         metrics::counter!("commerce_payment_attempts_total", &labels).increment(1);
+        Ok(())
     }
 
     async fn write(&mut self, conn: &mut AsyncPgConnection) -> QueryResult<()> {

@@ -1,13 +1,14 @@
 //! Jobs as an operator looks at them: filtered, sorted, page by page, and many at once.
 
 use chrono::{DateTime, Utc};
+use diesel::dsl::not;
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::sql_types::{Record, Timestamptz, Uuid as SqlUuid};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 
 use super::dead_letters::{JobRow, JobState, cancel_all, retry_all};
-use crate::db::escape_like;
+use crate::db::{clock, escape_like};
 use crate::ids::JobId;
 use crate::page::{Cursor, InvalidCursor, Limit, Page, storable_time};
 use crate::schema::jobs;
@@ -116,10 +117,13 @@ pub struct Managed {
 }
 
 /// Makes dead and waiting jobs that match due now, with all their attempts left: at most [`MANY_JOBS_MAX`], the oldest
-/// first. Jobs that are running are left alone.
+/// first. Jobs that are running are left alone, and so are those that are so already.
 pub async fn retry_matching(conn: &mut AsyncPgConnection, filter: &JobFilter) -> QueryResult<Managed> {
     conn.transaction(async |conn| {
-        let (ids, more) = lock_matching(conn, filter).await?;
+        // Otherwise the oldest would be retried again and again, and never those after them.
+        let retried = jobs::state.eq(JobState::Ready).and(jobs::attempt.eq(0)).and(jobs::run_at.le(clock()));
+        let matching = matching(jobs::table.select(jobs::id).into_boxed(), filter).filter(not(retried));
+        let (ids, more) = lock_oldest(conn, matching).await?;
         Ok(Managed { jobs: retry_all(conn, &ids).await?, more })
     })
     .await
@@ -129,15 +133,19 @@ pub async fn retry_matching(conn: &mut AsyncPgConnection, filter: &JobFilter) ->
 /// Jobs that are running are left alone.
 pub async fn cancel_matching(conn: &mut AsyncPgConnection, filter: &JobFilter) -> QueryResult<Managed> {
     conn.transaction(async |conn| {
-        let (ids, more) = lock_matching(conn, filter).await?;
+        let matching = matching(jobs::table.select(jobs::id).into_boxed(), filter);
+        let (ids, more) = lock_oldest(conn, matching).await?;
         Ok(Managed { jobs: cancel_all(conn, &ids).await?, more })
     })
     .await
 }
 
-/// Locks the jobs. Rows that others have locked are just being claimed or changed, and are skipped.
-async fn lock_matching(conn: &mut AsyncPgConnection, filter: &JobFilter) -> QueryResult<(Vec<JobId>, bool)> {
-    let oldest = matching(jobs::table.select(jobs::id).into_boxed(), filter)
+/// Locks the oldest of the jobs. Rows that others have locked are just being claimed or changed, and are skipped.
+async fn lock_oldest(
+    conn: &mut AsyncPgConnection,
+    matching: Matching<'_, SqlUuid>,
+) -> QueryResult<(Vec<JobId>, bool)> {
+    let oldest = matching
         .filter(jobs::state.ne(JobState::Leased))
         .order((jobs::created_at, jobs::id))
         .limit(MANY_JOBS_MAX);

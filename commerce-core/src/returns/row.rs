@@ -10,6 +10,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use super::{ReturnReason, ReturnStatus, ReturnTransitionError};
 use crate::db::clock;
 use crate::ids::{OrderId, OrderLineId, RefundId, ReturnId, WithdrawalId};
+use crate::orders;
 use crate::schema::{return_lines, returns};
 
 /// Goods that a shopper gives back.
@@ -216,9 +217,5 @@ pub(crate) async fn awaited_units(
         .select((return_lines::order_line_id, return_lines::quantity))
         .load(conn)
         .await?;
-    let mut units = BTreeMap::new();
-    for (line, quantity) in rows {
-        *units.entry(line).or_default() += quantity;
-    }
-    Ok(units)
+    Ok(orders::units_by_line(rows))
 }

@@ -2,11 +2,12 @@
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{Bool, Record, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Record, Timestamptz, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
 use super::Shipment;
+use super::shipment::is_of_carrier;
 use crate::cart::Owner;
 use crate::ids::{OrderId, ShipmentId};
 use crate::orders;
@@ -70,10 +71,7 @@ pub async fn find(
     let called = shipments::tracking_number.eq(number).or(shipments::id.nullable().eq(id));
     let mut query = shipments::table.filter(called).select(Shipment::as_select()).into_boxed();
     if let Some(carrier) = &address.carrier {
-        let same = diesel::dsl::sql::<Bool>("lower(coalesce(carrier, '')) = lower(")
-            .bind::<Text, _>(single_line(carrier))
-            .sql(")");
-        query = query.filter(same);
+        query = query.filter(is_of_carrier(single_line(carrier)));
     }
     if let Some(owner) = owner {
         query = query.filter(shipments::order_id.eq_any(orders::ids_owned(owner)));

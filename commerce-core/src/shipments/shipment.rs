@@ -3,6 +3,8 @@
 use std::ops::Deref;
 
 use chrono::{DateTime, Utc};
+use diesel::dsl::{AsExprOf, exists, sql};
+use diesel::expression::{SqlLiteral, UncheckedBind};
 use diesel::prelude::*;
 use diesel::sql_types::{Bool, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
@@ -158,11 +160,17 @@ pub(crate) async fn is_taken(
     carrier: Option<&str>,
     number: &str,
 ) -> QueryResult<bool> {
-    let same_carrier = diesel::dsl::sql::<Bool>("lower(coalesce(carrier, '')) = lower(")
-        .bind::<Text, _>(carrier.unwrap_or_default())
-        .sql(")");
-    let taken = shipments::table.filter(shipments::tracking_number.eq(number)).filter(same_carrier);
-    diesel::select(diesel::dsl::exists(taken)).get_result(conn).await
+    let of_carrier = is_of_carrier(carrier.unwrap_or_default().to_owned());
+    let taken = shipments::table.filter(shipments::tracking_number.eq(number)).filter(of_carrier);
+    diesel::select(exists(taken)).get_result(conn).await
+}
+
+/// Whether the shipment of the row has this carrier, in whatever case it is written. A unique index has the same
+/// expression.
+pub(super) fn is_of_carrier(
+    name: String,
+) -> SqlLiteral<Bool, UncheckedBind<SqlLiteral<Bool>, AsExprOf<String, Text>>> {
+    sql::<Bool>("lower(coalesce(carrier, '')) = lower(").bind::<Text, String>(name).sql(")")
 }
 
 /// Locks a shipment's row. The order must be locked already.

@@ -9,6 +9,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use super::ShipmentStatus;
 use crate::db::time_before;
 use crate::ids::{OrderId, OrderLineId, ShipmentId};
+use crate::orders;
 use crate::schema::{shipment_lines, shipments};
 
 /// Units of a line by what became of them. A unit that is sent again counts in its last parcel.
@@ -97,7 +98,7 @@ pub(crate) async fn lost_units(
         .select((shipment_lines::order_line_id, shipment_lines::quantity))
         .load(conn)
         .await?;
-    Ok(add_up(rows))
+    Ok(orders::units_by_line(rows))
 }
 
 /// The units of each line that other parcels bring instead of this one.
@@ -112,15 +113,7 @@ pub(crate) async fn replaced_units(
         .select((shipment_lines::order_line_id, shipment_lines::quantity))
         .load(conn)
         .await?;
-    Ok(add_up(rows))
-}
-
-fn add_up(rows: Vec<(OrderLineId, i64)>) -> BTreeMap<OrderLineId, i64> {
-    let mut units = BTreeMap::new();
-    for (line, quantity) in rows {
-        *units.entry(line).or_default() += quantity;
-    }
-    units
+    Ok(orders::units_by_line(rows))
 }
 
 /// The units of each line of an order that have arrived within this time.
@@ -137,5 +130,5 @@ pub(crate) async fn delivered_within(
         .select((shipment_lines::order_line_id, shipment_lines::quantity))
         .load(conn)
         .await?;
-    Ok(add_up(rows))
+    Ok(orders::units_by_line(rows))
 }

@@ -8,8 +8,9 @@ use commerce_core::money::Currency;
 use commerce_core::testing::TestDatabase;
 use diesel_async::{AsyncPgConnection, SimpleAsyncConnection as _};
 
+use super::exports::export;
 use super::given::usd;
-use super::imports::{counts, export, find, import};
+use super::imports::{counts, find, import};
 
 /// The columns of Shopify's older exports and of its newer ones that are about a variant.
 const OLD: &str = "Handle,Title,Variant Price,Variant Inventory Qty,Variant Grams,Variant Inventory Tracker,\

@@ -7,7 +7,9 @@
 )]
 
 mod categories;
+mod exports;
 mod given;
+mod image_files;
 mod images;
 mod import_cases;
 mod import_details;

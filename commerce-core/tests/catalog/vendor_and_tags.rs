@@ -6,8 +6,9 @@ use commerce_core::flows::ImportOptions;
 use commerce_core::money::Currency;
 use commerce_core::testing::TestDatabase;
 
+use super::exports::export;
 use super::given::{create, product, variant};
-use super::imports::{counts, export, find, import};
+use super::imports::{counts, find, import};
 
 #[tokio::test]
 async fn vendor_and_tags_are_kept_changed_and_checked() {

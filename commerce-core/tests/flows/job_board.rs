@@ -118,6 +118,25 @@ async fn many_jobs_are_retried_and_cancelled_and_running_ones_are_left_alone() {
     db.finish().await;
 }
 
+#[tokio::test]
+async fn more_jobs_than_one_retry_takes_are_all_due_in_the_end() {
+    let db = TestDatabase::new().await;
+    let conn = &mut db.conn().await;
+    conn.batch_execute(
+        "INSERT INTO commerce.jobs (id, kind, payload, attempts_max, attempt, run_at)
+         SELECT gen_random_uuid(), 'send_email', '{}', 3, 1, commerce.clock() + interval '1 hour'
+         FROM generate_series(1, 1100)",
+    )
+    .await
+    .unwrap();
+    let waiting = JobFilter { state: Some(JobState::Ready), ..Default::default() };
+    let most = usize::try_from(MANY_JOBS_MAX).unwrap();
+    assert_eq!(jobs::retry_matching(conn, &waiting).await.unwrap(), Managed { jobs: most, more: true });
+    assert_eq!(jobs::retry_matching(conn, &waiting).await.unwrap(), Managed { jobs: 100, more: false });
+    assert_eq!(jobs::retry_matching(conn, &waiting).await.unwrap(), Managed { jobs: 0, more: false });
+    db.discard().await;
+}
+
 /// Two operators, and a worker that claims: each job is done once or cancelled once.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_being_claimed_is_not_cancelled_too() {

@@ -98,6 +98,10 @@ async fn goods_come_back_and_their_price_goes_back() {
     let (cups, pots) = (&bought[0], &bought[1]);
     let opened = request(&db, wish(id, owner, &[(cups, 3), (pots, 1)])).await.unwrap();
     assert_eq!((opened.status, opened.order_id), (ReturnStatus::Requested, id));
+    // In its normal form this letter has two characters.
+    let wordy = RequestReturn { note: Some("\u{958}".repeat(1001)), ..wish(id, owner, &[(cups, 1)]) };
+    let refused = request(&db, wordy).await;
+    assert!(matches!(refused, Err(RequestReturnError::Invalid(_))), "{refused:?}");
     // The same units are not announced twice.
     let again = request(&db, wish(id, owner, &[(cups, 1)])).await;
     assert!(matches!(again, Err(RequestReturnError::TooManyUnits { left: 0, .. })), "{again:?}");

@@ -158,8 +158,15 @@ async fn a_declaration_about_no_order_is_kept_and_acknowledged_alike() {
 async fn a_declaration_that_is_not_confirmed_ends_after_a_day() {
     let db = TestDatabase::new().await;
     let nameless = NewWithdrawal { name: " \n".to_owned(), ..declaration("1") };
-    let empty = declare_withdrawal(&mut *db.conn().await, nameless).await;
-    assert!(matches!(empty, Err(DeclareWithdrawalError::Empty("name"))));
+    // In its normal form this letter has two characters.
+    let long = |chars| Some("\u{958}".repeat(chars));
+    let wordy = NewWithdrawal { text: long(1001), ..declaration("1") };
+    for (wish, field) in [(nameless, "/name"), (wordy, "/text")] {
+        let refused = declare_withdrawal(&mut *db.conn().await, wish).await;
+        let Err(DeclareWithdrawalError::Invalid(faults)) = refused else { panic!("{refused:?}") };
+        assert_eq!(faults.iter().map(|fault| fault.pointer.as_str()).collect::<Vec<_>>(), [field]);
+    }
+    declared(&db, NewWithdrawal { text: long(1000), ..declaration("1") }).await;
     let kept = declared(&db, declaration("1")).await;
     confirm_withdrawal(&mut *db.conn().await, kept).await.unwrap();
     for _ in 0..5 {
@@ -174,7 +181,7 @@ async fn a_declaration_that_is_not_confirmed_ends_after_a_day() {
     conn.batch_execute(&ago).await.unwrap();
     let fresh = declared(&db, declaration("1")).await;
     assert!(matches!(confirm_withdrawal(&mut conn, late).await, Err(ConfirmWithdrawalError::NotFound)));
-    assert_eq!(prune_withdrawals(&mut conn, 2).await.unwrap(), 6);
+    assert_eq!(prune_withdrawals(&mut conn, 2).await.unwrap(), 7);
     let left =
         list_withdrawals(&mut conn, &WithdrawalFilter::default(), Limit::default(), None).await.unwrap();
     let left: Vec<_> = left.data.iter().map(|left| left.id).collect();

@@ -173,11 +173,7 @@ impl UpdateUserRequest {
     fn change(self, expected: IfMatch) -> UpdateUser {
         UpdateUser {
             display_name: self.display_name,
-            phone: match self.phone {
-                MaybeUndefined::Undefined => None,
-                MaybeUndefined::Null => Some(None),
-                MaybeUndefined::Value(phone) => Some(Some(phone)),
-            },
+            phone: self.phone.into(),
             role: self.role.map(Into::into),
             disabled: self.disabled,
             expected_version: expected.version(),

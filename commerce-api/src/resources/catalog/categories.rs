@@ -166,11 +166,7 @@ impl Categories {
         body: Body<UpdateCategoryRequest>,
     ) -> Result<Okay<Category>, Refused<WriteCategoryError>> {
         let UpdateCategoryRequest { title, slug, description, position, parent_id } = body.value;
-        let parent_id = match parent_id {
-            MaybeUndefined::Undefined => None,
-            MaybeUndefined::Null => Some(None),
-            MaybeUndefined::Value(parent) => Some(Some(CategoryId(parent))),
-        };
+        let parent_id = parent_id.map_value(CategoryId).into();
         let patch = CategoryPatch { slug, title, description, position, parent_id };
         let key = CategoryKey::from(id_or_slug.0.as_str());
         let author = staff.author();

@@ -52,11 +52,7 @@ impl VariantStocks {
         body: Body<UpdateVariantStockRequest>,
     ) -> Result<Okay<VariantStock>, Refused<SetThresholdError>> {
         let (variant_id, author) = (VariantId(variant_id.0), staff.author());
-        let threshold = match body.value.low_stock_threshold {
-            MaybeUndefined::Undefined => None,
-            MaybeUndefined::Null => Some(None),
-            MaybeUndefined::Value(threshold) => Some(Some(threshold)),
-        };
+        let threshold: Option<Option<i64>> = body.value.low_stock_threshold.into();
         let update = async move |conn: &mut AsyncPgConnection| {
             if let Some(threshold) = threshold {
                 let before = inventory::set_low_stock_threshold(conn, variant_id, threshold).await?;

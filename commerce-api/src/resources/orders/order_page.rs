@@ -3,30 +3,15 @@
 
 use std::sync::LazyLock;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use poem::http::header;
 use poem::{Response, handler};
-use sha2::{Digest as _, Sha256};
 
-const SCRIPT: &str = include_str!("order_page/script.js");
+use crate::http::scripted_page::ScriptedPage;
 
-static PAGE: LazyLock<String> =
-    LazyLock::new(|| include_str!("order_page/page.html").replace("{script}", SCRIPT));
-
-/// The page may run this one script only, and may call this server only.
-static POLICY: LazyLock<String> = LazyLock::new(|| {
-    let script = STANDARD.encode(Sha256::digest(SCRIPT));
-    format!(
-        "default-src 'none'; script-src 'sha256-{script}'; style-src 'unsafe-inline'; img-src data:; \
-         connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
-    )
+static PAGE: LazyLock<ScriptedPage> = LazyLock::new(|| {
+    ScriptedPage::new(include_str!("order_page/page.html"), include_str!("order_page/script.js"))
 });
 
 #[handler]
 pub fn show() -> Response {
-    Response::builder()
-        .content_type("text/html; charset=utf-8")
-        .header(header::CONTENT_SECURITY_POLICY, POLICY.as_str())
-        .body(PAGE.as_str())
+    PAGE.answer()
 }

@@ -10,7 +10,7 @@ use crate::http::answer::Created;
 use crate::http::auth::{Can, OrdersWrite};
 use crate::http::body::Body;
 use crate::http::idempotency_key::RequiredIdempotencyKey;
-use crate::http::problem::{Fault, Problem, Refused};
+use crate::http::problem::Refused;
 use crate::http::state::State;
 use crate::http::tag::Tag;
 use crate::resources::payments::shapes::{PayRequest, Payment};
@@ -41,14 +41,10 @@ impl PaymentLinks {
         body: Body<PayRequest>,
     ) -> Result<Created<Payment>, Refused<BeginPaymentError>> {
         let request = key.request(&staff, body.raw());
-        let provider = body.provider(&self.0.providers)?;
-        let for_provider = body.for_provider();
-        provider
-            .check_request(&for_provider)
-            .map_err(|message| Problem::invalid(vec![Fault::at("/details", message)]))?;
+        let (provider, for_provider) = body.checked(&self.0.providers)?;
         let wish = StaffPayment {
             order_id: OrderId(id.0),
-            provider: provider.name(),
+            provider,
             amount: body.amount.as_ref().map(|amount| amount.checked("/amount")).transpose()?,
             capture_method: capture_method(self.0.shop.capture),
             request: for_provider,

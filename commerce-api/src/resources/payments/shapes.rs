@@ -43,8 +43,17 @@ pub struct PayRequest {
 }
 
 impl PayRequest {
+    /// The provider, and its part of the request, which it has checked.
+    pub fn checked(&self, providers: &Providers) -> Result<(ProviderName, Value), Problem> {
+        let provider = self.provider(providers)?;
+        let request = self.for_provider();
+        let invalid = |message| Problem::invalid(vec![Fault::at("/details", message)]);
+        provider.check_request(&request).map_err(invalid)?;
+        Ok((provider.name(), request))
+    }
+
     /// The provider, if it is enabled.
-    pub fn provider<'p>(&self, providers: &'p Providers) -> Result<&'p dyn PaymentProvider, Problem> {
+    fn provider<'p>(&self, providers: &'p Providers) -> Result<&'p dyn PaymentProvider, Problem> {
         let named = self.provider.parse::<ProviderName>().ok();
         named.and_then(|name| providers.get(&name)).ok_or_else(|| {
             let switched_on: Vec<&str> = providers.names().map(ProviderName::as_str).collect();
@@ -55,7 +64,7 @@ impl PayRequest {
     }
 
     /// The part that the provider reads.
-    pub fn for_provider(&self) -> Value {
+    fn for_provider(&self) -> Value {
         let mut request = self.details.clone().unwrap_or_default();
         let outcome = self.outcome.map(|outcome| match outcome {
             MockOutcome::Succeed => "succeed",

@@ -60,15 +60,11 @@ impl Payments {
         body: Body<PayRequest>,
     ) -> Result<Created<Payment>, Refused<BeginPaymentError>> {
         let request = key.request(&shopper, body.raw());
-        let provider = body.provider(&self.0.providers)?;
-        let for_provider = body.for_provider();
-        provider
-            .check_request(&for_provider)
-            .map_err(|message| Problem::invalid(vec![Fault::at("/details", message)]))?;
+        let (provider, for_provider) = body.checked(&self.0.providers)?;
         let wish = BeginPayment {
             order_id: OrderId(id.0),
             owner: shopper.owner(),
-            provider: provider.name(),
+            provider,
             amount: body.amount.as_ref().map(|amount| amount.checked("/amount")).transpose()?,
             capture_method: capture_method(self.0.shop.capture),
             request: for_provider,

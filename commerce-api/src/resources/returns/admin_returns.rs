@@ -50,10 +50,9 @@ impl AdminReturns {
             created_before: created_before.0,
         };
         let limit = Limit::new(limit.0).unwrap_or_default();
-        let page = list_returns(&mut conn, &filter, limit, cursor.0.as_deref()).await?;
+        let Page { data, next_cursor } = list_returns(&mut conn, &filter, limit, cursor.0.as_deref()).await?;
         staff.note_read(&mut conn).await?;
-        let next_cursor = page.next_cursor.clone();
-        let data = Return::read(&mut conn, page.data).await?;
+        let data = Return::read(&mut conn, data).await?;
         Ok(Okay::page(Page { data, next_cursor }))
     }
 

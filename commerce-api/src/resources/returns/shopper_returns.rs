@@ -75,9 +75,8 @@ impl Returns {
         let status = status.0.map(Into::into);
         let filter = ReturnFilter { access, order_id, status, ..Default::default() };
         let limit = Limit::new(limit.0).unwrap_or_default();
-        let page = list_returns(&mut conn, &filter, limit, cursor.0.as_deref()).await?;
-        let next_cursor = page.next_cursor.clone();
-        let data = Return::read(&mut conn, page.data).await?;
+        let Page { data, next_cursor } = list_returns(&mut conn, &filter, limit, cursor.0.as_deref()).await?;
+        let data = Return::read(&mut conn, data).await?;
         Ok(Okay::page(Page { data, next_cursor }))
     }
 
@@ -111,6 +110,7 @@ impl Refusal for RequestReturnError {
         };
         match self {
             Self::NotFound => Problem::not_found("order"),
+            Self::Invalid(errors) => Problem::invalid(errors.into_iter().map(Fault::from).collect()),
             Self::UnknownLine(_) => Problem::invalid(vec![Fault::at("/lines", text)]),
             Self::TooManyUnits { order_line_id, left, .. } => about(Code::OrderState, order_line_id, left),
             Self::TooLate { order_line_id, left, .. } => about(Code::ReturnTooLate, order_line_id, left),

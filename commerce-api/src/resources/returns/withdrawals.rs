@@ -267,7 +267,7 @@ impl Refusal for DeclareWithdrawalError {
 
     fn problem(self) -> Problem {
         match self {
-            Self::Empty(field) => Problem::invalid(vec![Fault::at(format!("/{field}"), "must not be empty")]),
+            Self::Invalid(errors) => Problem::invalid(errors.into_iter().map(Fault::from).collect()),
             Self::Database(error) => error.into(),
         }
     }

@@ -3,14 +3,15 @@
 pub mod shapes;
 
 use commerce_core::accounts::Permission;
+use commerce_core::audit_log::Author;
 use commerce_core::cart::Owner;
 use commerce_core::flows::{
-    self, CreateShipment, CreateShipmentError, MoveShipment, MoveShipmentError, add_checkpoint, check_move,
-    check_shipment, create_shipment, move_shipment,
+    CapturePaymentError, CreateShipment, CreateShipmentError, MoveShipmentError, add_checkpoint,
+    capture_order, check_move, check_shipment, create_shipment, move_shipment,
 };
 use commerce_core::ids::OrderId;
 use commerce_core::orders;
-use commerce_core::page::Limit;
+use commerce_core::page::{Limit, Page};
 use commerce_core::settings::CapturePolicy;
 use commerce_core::shipments::{
     self, FindShipmentError, ListShipmentsError, ShipmentAddress, ShipmentFilter,
@@ -97,10 +98,10 @@ impl Shipments {
         }
         let filter = ShipmentFilter { owner, order_id, tracking_number: tracking_number.0 };
         let limit = Limit::new(limit.0).unwrap_or_default();
-        let page = shipments::list(&mut conn, &filter, limit, cursor.0.as_deref()).await?;
-        let next_cursor = page.next_cursor.clone();
-        let data = Shipment::read(&mut conn, &self.0.shop.carriers, page.data).await?;
-        Ok(Okay::page(commerce_core::page::Page { data, next_cursor }))
+        let Page { data, next_cursor } =
+            shipments::list(&mut conn, &filter, limit, cursor.0.as_deref()).await?;
+        let data = Shipment::read(&mut conn, &self.0.shop.carriers, data).await?;
+        Ok(Okay::page(Page { data, next_cursor }))
     }
 
     /// Get a shipment
@@ -141,10 +142,7 @@ impl Shipments {
         body: Body<MoveShipmentRequest>,
     ) -> Result<Okay<Shipment>, Refused<MoveShipmentError>> {
         let address = ShipmentAddress { number: tracking_number.0, carrier: carrier.0 };
-        let wish = MoveShipment {
-            expected_version: expected.version(),
-            ..body.value.wish(address, staff.author())?
-        };
+        let wish = body.value.wish(address, expected.version(), staff.author())?;
         let takes_money = self.0.shop.capture == CapturePolicy::OnShipping;
         if takes_money && wish.to == shipments::ShipmentStatus::Shipped {
             let checked = wish.clone();
@@ -189,15 +187,10 @@ impl Shipments {
 
 impl Shipments {
     /// Takes what is due of the authorized money of an order, before a parcel leaves.
-    async fn capture(
-        &self,
-        id: OrderId,
-        author: commerce_core::audit_log::Author,
-    ) -> Result<Result<(), flows::CapturePaymentError>, Problem> {
+    async fn capture(&self, id: OrderId, author: Author) -> Result<Result<(), CapturePaymentError>, Problem> {
         let state = self.0.clone();
-        let capture = async move {
-            flows::capture_order(&state.pool, &state.shop, &state.providers, id, &author).await
-        };
+        let capture =
+            async move { capture_order(&state.pool, &state.shop, &state.providers, id, &author).await };
         self.0.to_its_end(capture).await
     }
 }
@@ -217,7 +210,8 @@ async fn reply(
     shipment: shipments::Shipment,
 ) -> Result<Reply<Shipment>, diesel::result::Error> {
     let (location, version) = (format!("/v1/shipments/{}", shipment.id), shipment.version);
-    let shipment = Shipment::read_one(conn, &state.shop.carriers, shipment).await?;
+    let shown = Shipment::read(conn, &state.shop.carriers, vec![shipment]).await?.pop();
+    let shipment = shown.ok_or(diesel::NotFound)?;
     Ok(Reply::new(shipment).version_as_shown(version).location(location))
 }
 

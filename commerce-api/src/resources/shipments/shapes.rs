@@ -177,8 +177,12 @@ pub struct MoveShipmentRequest {
 }
 
 impl MoveShipmentRequest {
-    /// `expected_version` is left open.
-    pub fn wish(self, address: ShipmentAddress, author: Author) -> Result<MoveShipment, Problem> {
+    pub fn wish(
+        self,
+        address: ShipmentAddress,
+        expected_version: Option<i32>,
+        author: Author,
+    ) -> Result<MoveShipment, Problem> {
         if self.restock.is_some() && self.status != NextStatus::Returned {
             let message = "only units that came back can be restocked";
             return Err(Problem::invalid(vec![Fault::at("/restock", message)]));
@@ -189,7 +193,7 @@ impl MoveShipmentRequest {
             to: self.status.into(),
             sighting: Sighting { location, message, occurred_at, event_id: None },
             restock: self.restock.unwrap_or(true),
-            expected_version: None,
+            expected_version,
             author,
         })
     }
@@ -310,17 +314,6 @@ impl Shipment {
             Self::of(shipment, own_lines, own_checkpoints, carriers)
         };
         Ok(shipments.into_iter().map(one).collect())
-    }
-
-    /// One shipment with its lines and checkpoints.
-    pub async fn read_one(
-        conn: &mut AsyncPgConnection,
-        carriers: &Carriers,
-        shipment: shipments::Shipment,
-    ) -> QueryResult<Self> {
-        let lines = shipments::lines(conn, &[shipment.id]).await?;
-        let checkpoints = shipments::checkpoints(conn, &[shipment.id]).await?;
-        Ok(Self::of(shipment, lines, checkpoints, carriers))
     }
 
     fn of(

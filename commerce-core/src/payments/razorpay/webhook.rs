@@ -1,5 +1,6 @@
 //! Razorpay's webhooks: the signature, and what the events mean.
 
+use data_encoding::HEXLOWER;
 use http::HeaderMap;
 use sha2::{Digest as _, Sha256};
 
@@ -50,7 +51,7 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 
 /// Stands for the id of an event without one: the same body is the same event.
 fn digest(body: &[u8]) -> String {
-    Sha256::digest(body).iter().map(|byte| format!("{byte:02x}")).collect()
+    HEXLOWER.encode(&Sha256::digest(body))
 }
 
 /// The outcome of an attempt. An event is a snapshot of its moment, so it is read as what its name says.

@@ -1,6 +1,7 @@
 //! A product as a Meilisearch document.
 
 use chrono::{DateTime, Utc};
+use data_encoding::HEXLOWER;
 use diesel::QueryableByName;
 use diesel::sql_types::{Array, BigInt, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use serde::Serialize;
@@ -117,12 +118,10 @@ const KEYED_BYTES_MAX: usize = 234;
 /// meaning in its filters. A longer pair is replaced by a digest. It can be filtered by, but it is in no
 /// facet, because the pair cannot be read from it.
 pub fn option_key(pair: &str) -> String {
-    let hexadecimal = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     if pair.len() <= KEYED_BYTES_MAX {
-        return hexadecimal(pair.as_bytes());
+        return HEXLOWER.encode(pair.as_bytes());
     }
-    let digest: String = hexadecimal(&Sha256::digest(pair));
-    format!("sha256:{digest}")
+    format!("sha256:{}", HEXLOWER.encode(&Sha256::digest(pair)))
 }
 
 /// The pair of a key.

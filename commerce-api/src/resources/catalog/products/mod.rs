@@ -2,6 +2,7 @@
 
 mod requests;
 mod shapes;
+mod variant_requests;
 
 use commerce_core::audit_log::{self, Subject};
 use commerce_core::catalog::{
@@ -16,11 +17,9 @@ use poem_openapi::OpenApi;
 use poem_openapi::param::{Path, Query};
 use uuid::Uuid;
 
-pub use self::requests::{
-    CreateProductRequest, CreateVariantMatrixRequest, CreateVariantRequest, ReplaceProductRequest,
-    UpdateProductRequest, UpdateVariantRequest,
-};
+pub use self::requests::{CreateProductRequest, ReplaceProductRequest, UpdateProductRequest};
 pub use self::shapes::{Image, Product, ProductSort, ProductStatus};
+pub use self::variant_requests::{CreateVariantMatrixRequest, CreateVariantRequest, UpdateVariantRequest};
 
 use crate::http::answer::{Created, List, NOTHING, NoContent, Okay, twenty};
 use crate::http::auth::{Can, ProductsRead, ProductsWrite};

@@ -2,6 +2,7 @@
 const element = (id) => document.getElementById(id);
 const link = new URLSearchParams(location.hash.slice(1));
 const [id, token] = [link.get("order"), link.get("token")];
+const address = "/v1/orders/" + encodeURIComponent(id);
 // The secret stays neither in the address bar nor in the history.
 history.replaceState(null, "", location.pathname);
 const message = (text) => { element("message").textContent = text; };
@@ -13,7 +14,11 @@ const show = (order) => {
   element("title").textContent = "Your order " + order.number;
   element("status").textContent = order.status.replaceAll("_", " ");
   element("total").textContent = money(order.total);
-  const line = ({ quantity, title }) => Object.assign(document.createElement("li"), { textContent: quantity + " × " + title });
+  const line = ({ quantity, title }) => {
+    const item = document.createElement("li");
+    item.textContent = quantity + " × " + title;
+    return item;
+  };
   element("lines").replaceChildren(...order.lines.map(line));
   element("cancel").hidden = !["pending_payment", "paid"].includes(order.status);
   element("order").hidden = false;
@@ -33,6 +38,6 @@ const ask = async (path, method) => {
     message("The shop could not be reached. Please try again.");
   }
 };
-element("cancel").addEventListener("click", () => ask("/v1/orders/" + id + "/cancel", "POST"));
-if (id && token) ask("/v1/orders/" + encodeURIComponent(id), "GET");
+element("cancel").addEventListener("click", () => ask(address + "/cancel", "POST"));
+if (id && token) ask(address, "GET");
 else message("Please open the link from your mail: this address has no token.");
