@@ -274,6 +274,7 @@ diesel::table! {
         source -> Text,
         authorized_minor -> Int8,
         cancelled_minor -> Int8,
+        kept_minor -> Int8,
     }
 }
 

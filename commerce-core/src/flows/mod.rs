@@ -62,7 +62,7 @@ mod watch_payment;
 pub use crate::orders::CancelledBy;
 pub use begin_payment::{BeginPayment, BeginPaymentError, begin_payment};
 pub use cancel_lines::{CancelLines, CancelLinesError, CancelledLine, Canceller, cancel_lines};
-pub use cancel_order::{CancelOrderError, cancel_order};
+pub use cancel_order::{CancelChoices, CancelOrderError, cancel_order};
 pub use capture_payment::{CapturePaymentError, OfAuthorized, capture_order, capture_payment, void_payment};
 pub use change_email::{confirm_email_change, request_email_change};
 pub use check_payment::{CheckPaymentError, run_check};

@@ -56,7 +56,7 @@ pub(super) struct OrderFacts {
     /// What the shop keeps of it. More may have been paid, and goes back.
     received: Option<String>,
     due: String,
-    /// Money that was paid and not yet sent back.
+    /// Money that was paid and goes back, and was not sent yet.
     owed_back: Option<String>,
     address: Vec<String>,
 }
@@ -86,6 +86,7 @@ struct OrderRow {
     tax_minor: i64,
     total_minor: i64,
     cancelled_minor: i64,
+    kept_minor: i64,
     paid_minor: i64,
     refunded_minor: i64,
     shipping_address: Address,
@@ -163,7 +164,7 @@ pub(super) async fn order(conn: &mut AsyncPgConnection, id: OrderId) -> QueryRes
         paid: money(order.paid_minor),
         received: unless_zero(order.paid_minor.saturating_sub(order.refunded_minor).min(payable_minor)),
         due: money(payable_minor.saturating_sub(order.paid_minor).max(0)),
-        owed_back: unless_zero(order.paid_minor.saturating_sub(order.refunded_minor)),
+        owed_back: unless_zero((order.paid_minor - order.refunded_minor - order.kept_minor).max(0)),
         address: order.shipping_address.lines(),
     }))
 }

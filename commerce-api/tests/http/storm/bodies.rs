@@ -95,6 +95,7 @@ impl Client {
                     "shipped" => {
                         json!({ "status": status, "tracking_number": rng.random_range(0..1000).to_string() })
                     }
+                    "cancelled" => json!({ "status": status, "refund": rng.random_bool(0.7) }),
                     _ => json!({ "status": status }),
                 }
             }

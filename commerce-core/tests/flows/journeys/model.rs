@@ -298,16 +298,16 @@ impl Model {
         }
         let is_everything = self.shipped() == 0 && quantity == self.wanted();
         if is_everything && self.lines[line].quantity - self.lines[line].cancelled == quantity {
+            self.is_cancelled = true;
             if refund {
-                self.is_cancelled = true;
                 self.promised = self.paid;
-                for parcel in &mut self.parcels {
-                    parcel.status = ShipmentStatus::Cancelled;
-                }
-                self.lines[line].reserved -= quantity;
-                self.lines[line].on_hand -= if restock { 0 } else { quantity };
             }
-            return refund;
+            for parcel in &mut self.parcels {
+                parcel.status = ShipmentStatus::Cancelled;
+            }
+            self.lines[line].reserved -= quantity;
+            self.lines[line].on_hand -= if restock { 0 } else { quantity };
+            return true;
         }
         if quantity > self.free(line) {
             return false;
