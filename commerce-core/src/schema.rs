@@ -446,6 +446,7 @@ diesel::table! {
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
         version -> Int4,
+        deducted_minor -> Int8,
     }
 }
 

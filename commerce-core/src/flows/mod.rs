@@ -54,6 +54,7 @@ mod ship_parcel;
 mod staff_order;
 mod staff_payment;
 mod staff_refund;
+mod staff_return;
 mod supersede_attempts;
 mod tell_low_stock;
 mod verify_email;
@@ -118,6 +119,7 @@ pub use staff_payment::{StaffPayment, begin_staff_payment, settle_staff_payment}
 pub use staff_refund::{
     RefundAmount, RefundOf, RefundedLine, StaffRefund, StaffRefundError, refund_by_staff,
 };
+pub use staff_return::{StaffReturn, StaffReturnError, open_staff_return};
 pub use supersede_attempts::{SupersedeAttemptsError, supersede_attempts};
 pub use tell_low_stock::tell_low_stock;
 pub use verify_email::{VerifiedEmail, verify_email};

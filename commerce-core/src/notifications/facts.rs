@@ -12,7 +12,7 @@ use crate::inventory::LowStock;
 use crate::money::{Currency, Money};
 use crate::orders::{OrderStatus, format_order_number};
 use crate::schema::{
-    contact_messages, order_lines, orders, payments, refunds, shipment_lines, shipments, users,
+    contact_messages, order_lines, orders, payments, refunds, returns, shipment_lines, shipments, users,
 };
 use crate::settings::Carriers;
 use crate::text::single_line;
@@ -253,6 +253,8 @@ pub(super) struct RefundFacts {
     note: Option<String>,
     /// Whether a person paid it without the provider.
     by_hand: bool,
+    /// What the shop keeps of the price of goods that came back.
+    deducted: Option<String>,
 }
 
 pub(super) async fn refund(
@@ -275,11 +277,15 @@ pub(super) async fn refund(
         .first(conn)
         .await
         .optional()?;
+    // The first of several refunds of a return tells what is kept.
+    let kept = returns::table.filter(returns::refund_id.eq(id)).filter(returns::deducted_minor.gt(0));
+    let deducted_minor: Option<i64> = kept.select(returns::deducted_minor).first(conn).await.optional()?;
     Ok(found.map(|(order_id, currency, amount_minor, reason, failure_code, note, by_hand)| {
         let amount = Money::new(amount_minor, currency).to_string();
         let failure_code = failure_code.as_deref().map(single_line);
         let note = note.as_deref().map(single_line);
-        (order_id, RefundFacts { amount, reason, failure_code, note, by_hand })
+        let deducted = deducted_minor.map(|minor| Money::new(minor, currency).to_string());
+        (order_id, RefundFacts { amount, reason, failure_code, note, by_hand, deducted })
     }))
 }
 

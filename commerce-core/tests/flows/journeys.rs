@@ -77,11 +77,13 @@ impl Journey {
                 let wish = returned(self.id, self.owner, &[(&self.lines[line], quantity)]);
                 self.returns.push(request(db, wish).await.map_err(|error| shown(&error))?);
             }
-            Step::MoveReturn { place, to, quantity, restock } => {
+            Step::MoveReturn { place, to, quantity, restock, minor } => {
                 let order_line_id = self.lines[model.returns[place].line].id;
                 let came = ReceivedLine { order_line_id, quantity: Some(quantity), restock };
                 let lines = if to == ReturnStatus::Received { vec![came] } else { vec![] };
-                let wish = MoveReturn { lines, ..towards(self.returns[place].id, to) };
+                let amount = minor.filter(|_| to == ReturnStatus::Refunded);
+                let amount = amount.map(|minor| Money::new(minor, Currency::USD));
+                let wish = MoveReturn { lines, amount, ..towards(self.returns[place].id, to) };
                 moved(db, wish).await.map_err(|error| shown(&error))?;
             }
         }
@@ -135,7 +137,8 @@ fn any_step(random: &mut StdRng, model: &Model) -> Step {
         7 | 8 => Step::Cancel { line, quantity, refund: often, restock: often },
         9 | 10 if !model.returns.is_empty() => {
             let to = ReturnStatus::ALL[random.random_range(1..ReturnStatus::ALL.len())];
-            Step::MoveReturn { place, to, quantity, restock: coin }
+            let minor = random.random_bool(0.3).then(|| random.random_range(0..600));
+            Step::MoveReturn { place, to, quantity, restock: coin, minor }
         }
         11 | 12 => Step::Return { line, quantity },
         13 => Step::RefundAmount { minor: random.random_range(0..300) },
