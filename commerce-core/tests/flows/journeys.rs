@@ -1,10 +1,11 @@
-//! Random journeys of an order: parcels, cancellations and refunds in any order, beside a small model of goods and
-//! money.
+//! Random journeys of an order: parcels, cancellations, returns and refunds in any order, paid with two providers, beside a
+//! small model of goods and money.
 //!
 //! To add a kind of step, give it to [`Step`], say in [`Model::takes`] whether it is allowed and what it changes, and
 //! run it in [`Journey::take`]. After every step goods and money are compared with the model, and the invariants hold.
 
 mod model;
+mod money;
 
 use commerce_core::audit;
 use commerce_core::cart::Owner;
@@ -27,8 +28,7 @@ use self::model::{LineModel, Model, Step};
 use crate::parcels::{author, create, lines, parcel, step, to};
 use crate::part_cancel::{cancel, cancelled};
 use crate::payments::order;
-use crate::returns::{moved, owned_order, request, towards, wish as returned};
-use crate::staff_refunds::run_refunds;
+use crate::returns::{moved, request, towards, wish as returned};
 
 const SEED_VARIABLE: &str = "COMMERCE_JOURNEY_SEED";
 struct Journey {
@@ -180,7 +180,10 @@ async fn any_journey_of_an_order_keeps_goods_and_money() {
                 reserved,
             });
         }
-        let (id, owner, lines) = owned_order(&db, &wanted).await;
+        let (owner, placed) = db.order(&ShopSettings::default(), &wanted).await;
+        let (id, lines) = (placed.order.id, placed.lines);
+        let money = money::Money::new();
+        money.pay(&db, &mut random, id, owner, model.paid).await;
         let (parcels, returns) = (Vec::new(), Vec::new());
         let mut journey = Journey { db, id, owner, variants, lines, parcels, returns };
         for _ in 0..30 {
@@ -191,9 +194,14 @@ async fn any_journey_of_an_order_keeps_goods_and_money() {
             assert_eq!(result.is_ok(), allowed, "{next:?}: {result:?}, {before:#?}");
             (taken, refused) = (taken + usize::from(allowed), refused + usize::from(!allowed));
             if random.random_bool(0.2) {
-                run_refunds(&journey.db, &ShopSettings::default()).await;
+                money.flows(&journey.db, &mut random).await;
             }
             journey.compare(&model).await;
+        }
+        for _ in 0..2 {
+            money.arrives(&journey.db).await;
+            journey.compare(&model).await;
+            assert_eq!(order(&journey.db, id).await.refunded_minor, model.promised, "{model:#?}");
         }
         db = journey.db;
     }
