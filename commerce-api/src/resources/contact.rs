@@ -174,8 +174,8 @@ pub struct ContactMessageRequest {
     /// A trap for programs: people do not see it, and leave it empty.
     #[oai(validator(max_length = 1000))]
     pub website: Option<String>,
-    /// When the form was opened. A form that was filled in within two seconds is refused, and so is one that was open for
-    /// more than a day.
+    /// When the form was opened. A form that was filled in within two seconds is refused, and so is one that was open
+    /// for more than a day.
     pub opened_at: DateTime<Utc>,
 }
 

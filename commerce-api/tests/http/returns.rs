@@ -147,8 +147,8 @@ async fn a_customer_finds_the_order_withdraws_and_gets_the_money_back() {
         .await;
 }
 
-/// The whole way of somebody whose requests have this header: from the lookup by a link, as on a borrowed device, to the
-/// money.
+/// The whole way of somebody whose requests have this header: from the lookup by a link, as on a borrowed device, to
+/// the money.
 async fn finds_the_order_withdraws_and_gets_the_money_back(desk: Desk, (name, credential): (&str, &str)) {
     let own = |ask: Ask| ask.header(name, credential);
     let order = desk.delivered((name, credential)).await;
@@ -370,7 +370,10 @@ async fn staff_open_a_return_after_the_window_and_refund_less_for_wear() {
     for status in ["approved", "received"] {
         assert_eq!(desk.moved(&id, json!({ "status": status }), &desk.fulfilment).await.status, 200);
     }
-    let pay = |amount: i64| json!({ "status": "refunded", "amount": { "amount": amount, "currency": "USD" }, "answer": "Scratched." });
+    let pay = |amount: i64| {
+        let amount = json!({ "amount": amount, "currency": "USD" });
+        json!({ "status": "refunded", "amount": amount, "answer": "Scratched." })
+    };
     let too_much = desk.moved(&id, pay(2501), &desk.admin).await;
     assert_eq!(too_much.problem(422, "validation_failed"), ["/amount"]);
     let refunded = desk.moved(&id, pay(2000), &desk.admin).await.json();

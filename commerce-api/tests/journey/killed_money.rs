@@ -13,7 +13,7 @@
 //! | refund | API | before the refund is written; after that |
 //! | refund | worker | before it has noted that it asks; before and after the provider has refunded; before its answer is written |
 //! | capture | API | before the request is written; before and after the provider has captured; before its answer is written; after that |
-//! | ship | API | the first parcel takes the money: before the parcel is looked at; before and after the provider has captured; before its answer is written; captured, and the parcel is not written; after that |
+//! | ship | API | before the parcel is looked at; around its capture; captured, before the parcel is written; after |
 //! | void | API | before and after the provider has let go of the money; before its answer is written |
 //!
 //! `killed_money_often.rs` kills both at random moments while many pay.

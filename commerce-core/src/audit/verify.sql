@@ -209,8 +209,8 @@ SELECT 'I2', 'orders ' || id, 'is ' || status || ' but not paid'
 FROM commerce.orders WHERE status IN ('paid', 'processing', 'shipped', 'delivered') AND paid_at IS NULL
 UNION ALL
 -- I2: a cancelled order keeps no money once its refunds are done, except what staff decided to keep.
-SELECT 'I2', 'orders ' || o.id, 'is cancelled and keeps ' || (o.paid_minor - o.refunded_minor) || ' instead of ' || o.kept_minor
-       || ' with no refund under way'
+SELECT 'I2', 'orders ' || o.id, 'is cancelled and keeps ' || (o.paid_minor - o.refunded_minor) || ' instead of '
+       || o.kept_minor || ' with no refund under way'
 FROM commerce.orders o
 WHERE o.status = 'cancelled' AND o.paid_minor > o.refunded_minor
   AND o.paid_minor - o.refunded_minor - o.kept_minor > (SELECT coalesce(sum(amount_minor), 0) FROM commerce.refunds r

@@ -82,8 +82,8 @@ pub(super) async fn cancel_with(
     .await
 }
 
-/// Cancels an order that is locked and whose status allows it: closes its open attempts, requests the refunds or keeps the
-/// money, cancels its parcels that are being packed, mails the shopper, and releases its stock or writes it off.
+/// Cancels an order that is locked and whose status allows it: closes its open attempts, requests the refunds or keeps
+/// the money, cancels its parcels that are being packed, mails the shopper, and releases its stock or writes it off.
 pub(super) async fn cancel_locked(
     conn: &mut AsyncPgConnection,
     order: &mut LockedOrder,

@@ -58,8 +58,8 @@ impl Retryable for DeleteAccountError {
 ///
 /// These data stay: orders, payments, shipments, returns and their timelines, with the e-mail and postal addresses
 /// that were given for them. They are the shop's records of its sales, and pending deliveries and refunds
-/// need them. They refer to a row that says only that there was an account. Confirmed declarations of withdrawal stay as
-/// well: they prove what was declared and when, and the law sets their time.
+/// need them. They refer to a row that says only that there was an account. Confirmed declarations of withdrawal stay
+/// as well: they prove what was declared and when, and the law sets their time.
 pub async fn delete_account(
     conn: &mut AsyncPgConnection,
     shop: &ShopSettings,

@@ -29,7 +29,8 @@ pub struct MoveReturn {
     pub to: ReturnStatus,
     /// What came, for [`ReturnStatus::Received`]. Lines that are not named came as they were announced, and are sold again.
     pub lines: Vec<ReceivedLine>,
-    /// What is refunded, for [`ReturnStatus::Refunded`]: all that the received units cost, or less for wear. All by default.
+    /// What is refunded, for [`ReturnStatus::Refunded`]: all that the received units cost, or less for wear. All by
+    /// default.
     pub amount: Option<Money>,
     /// What staff write to the shopper.
     pub answer: Option<String>,

@@ -49,8 +49,8 @@ pub(super) fn worth_minor(units: &[PricedUnits], sources: &[Source]) -> i64 {
     units.iter().map(|units| units.amount_minor).sum::<i64>().min(left_minor(sources))
 }
 
-/// Requests refunds of this amount for the units. Returns the first one, unless the amount is nothing. The units count as
-/// refunded for what they cost, even if the shop keeps a part of it: so the price of the other units stays.
+/// Requests refunds of this amount for the units. Returns the first one, unless the amount is nothing. The units count
+/// as refunded for what they cost, even if the shop keeps a part of it: so the price of the other units stays.
 pub(super) async fn refund_return(
     conn: &mut AsyncPgConnection,
     order: &LockedOrder,

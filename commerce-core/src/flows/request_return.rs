@@ -99,7 +99,8 @@ pub async fn request_return(
     .await
 }
 
-/// Whether the units have arrived, within the window if there is one, and are not on their way back. Needs the order's lock.
+/// Whether the units have arrived, within the window if there is one, and are not on their way back. Needs the order's
+/// lock.
 pub(super) async fn check_units(
     conn: &mut AsyncPgConnection,
     order: &LockedOrder,

@@ -78,7 +78,10 @@ pub async fn open_staff_return(
         let opening = Opening { note, waiver, ..Opening::default() };
         let opened = open_return(conn, &order, &wanted, opening, &wish.author.origin).await?;
         // Note and reason may tell of a person. They stay in the order.
-        let of_line = |line: &WantedBack| json!({ "order_line_id": line.order_line_id, "quantity": line.quantity, "reason": line.reason });
+        let of_line = |line: &WantedBack| {
+            let WantedBack { order_line_id, quantity, reason } = line;
+            json!({ "order_line_id": order_line_id, "quantity": quantity, "reason": reason })
+        };
         let lines: Vec<_> = wanted.iter().map(of_line).collect();
         let after = json!({
             "return_id": opened.id, "status": opened.status, "lines": lines, "window_waived": wish.waive_window,

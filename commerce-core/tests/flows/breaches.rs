@@ -27,8 +27,8 @@ use crate::withdrawals::{declaration, declared, process_all};
 /// The rules, as they stand in the query.
 const RULES: &str = include_str!("../../src/audit/verify.sql");
 
-/// What is broken, by which invariant it is found, in which table, and what is said. `$paid`, `$sent`, `$back`, `$kept` and
-/// `$open` are orders, see [`shop`].
+/// What is broken, by which invariant it is found, in which table, and what is said. `$paid`, `$sent`, `$back`, `$kept`
+/// and `$open` are orders, see [`shop`].
 const BREACHES: &[(&str, &str, &str, &str)] = &[
     ("UPDATE commerce.stock_levels SET on_hand = on_hand + 1", "I1", "stock_levels", "ledger"),
     ("UPDATE commerce.stock_levels SET reserved = reserved + 1", "I1", "stock_levels", "reserved"),
@@ -234,7 +234,8 @@ const BREACHES: &[(&str, &str, &str, &str)] = &[
         "waits for payment since",
     ),
     (
-        "UPDATE commerce.stock_reservations SET expires_at = commerce.clock() - interval '3 hours' WHERE order_id = $open",
+        "UPDATE commerce.stock_reservations SET expires_at = commerce.clock() - interval '3 hours'
+         WHERE order_id = $open",
         "I5",
         "stock_reservations",
         "is held since it lapsed",
@@ -292,8 +293,9 @@ const BREACHES: &[(&str, &str, &str, &str)] = &[
     ),
 ];
 
-/// Orders of cups for 5.00: `paid` with three of them and a refund under way, `sent` in two parcels of which one has arrived,
-/// `back` with two that came back after a withdrawal, `kept` that is cancelled while its money is kept, and `open`.
+/// Orders of cups for 5.00: `paid` with three of them and a refund under way, `sent` in two parcels of which one has
+/// arrived, `back` with two that came back after a withdrawal, `kept` that is cancelled while its money is kept, and
+/// `open`.
 async fn shop(db: &TestDatabase) -> BTreeMap<&'static str, OrderId> {
     let shop = ShopSettings::default();
     let cup = db.variant(500, 50).await;

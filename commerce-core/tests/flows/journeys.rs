@@ -1,5 +1,5 @@
-//! Random journeys of an order: parcels, cancellations, returns and refunds in any order, paid with two providers, beside a
-//! small model of goods and money.
+//! Random journeys of an order: parcels, cancellations, returns and refunds in any order, paid with two providers,
+//! beside a small model of goods and money.
 //!
 //! To add a kind of step, give it to [`Step`], say in [`Model::takes`] whether it is allowed and what it changes, and
 //! run it in [`Journey::take`]. After every step goods and money are compared with the model, and the invariants hold.

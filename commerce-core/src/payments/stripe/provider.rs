@@ -173,9 +173,9 @@ impl PaymentProvider for StripeProvider {
         if asks_nothing { Ok(()) } else { Err("a payment with Stripe has no details".to_owned()) }
     }
 
-    /// Creates the session. Its key is the attempt's id, so a repeated request finds the same session. The order may have
-    /// changed since the first request, such as the time until which it waits. Stripe then refuses the key, and the
-    /// session of the first request is the attempt's: another key would make a second one.
+    /// Creates the session. Its key is the attempt's id, so a repeated request finds the same session. The order may
+    /// have changed since the first request, such as the time until which it waits. Stripe then refuses the key, and
+    /// the session of the first request is the attempt's: another key would make a second one.
     fn start<'a>(
         &'a self,
         payment: &'a Payment,

@@ -1,5 +1,5 @@
-//! Where the money of a journey comes from and goes to: the mock provider, which answers at once, and a bank, which tells
-//! days later and sometimes twice.
+//! Where the money of a journey comes from and goes to: the mock provider, which answers at once, and a bank, which
+//! tells days later and sometimes twice.
 
 use std::sync::Arc;
 
