@@ -274,6 +274,7 @@ diesel::table! {
         source -> Text,
         authorized_minor -> Int8,
         cancelled_minor -> Int8,
+        kept_minor -> Int8,
     }
 }
 
@@ -445,6 +446,7 @@ diesel::table! {
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
         version -> Int4,
+        deducted_minor -> Int8,
     }
 }
 

@@ -31,13 +31,16 @@ pub struct ContactMessages(pub State);
 /// Nobody fills in a form in less time.
 const FILLED_IN_AFTER: TimeDelta = TimeDelta::seconds(2);
 
+/// Nobody needs more time. So a request that a program has recorded is good for a day.
+const FILLED_IN_BEFORE: TimeDelta = TimeDelta::days(1);
+
 #[OpenApi(tag = "Tag::Contact")]
 impl ContactMessages {
     /// Send a message to the shop
     ///
     /// The message is mailed to the shop, and an answer goes to `email`. Nothing is mailed to anybody else. A form should
-    /// have a field `website` that people do not see and leave empty. It should send the time at which it was opened,
-    /// because programs fill it in at once.
+    /// have a field `website` that people do not see and leave empty. It sends the time at which it was opened, because
+    /// programs fill it in at once.
     #[oai(path = "/contact-messages", method = "post", operation_id = "send_contact_message")]
     async fn send(
         &self,
@@ -50,8 +53,10 @@ impl ContactMessages {
             // A program that fills in what people do not see learns nothing.
             return Ok(Created::new(ContactMessageReceipt { id: Uuid::now_v7(), created_at: now }));
         }
-        if opened_at.is_some_and(|opened_at| now - opened_at < FILLED_IN_AFTER) {
-            return Err(SendContactError::TooFast.into());
+        match now.signed_duration_since(opened_at) {
+            open_for if open_for < FILLED_IN_AFTER => return Err(SendContactError::TooFast.into()),
+            open_for if open_for > FILLED_IN_BEFORE => return Err(SendContactError::TooSlow.into()),
+            _ => {}
         }
         let (new, shop) =
             (NewContactMessage { name, email, phone, message }, self.0.shop.alert_email.clone());
@@ -169,8 +174,9 @@ pub struct ContactMessageRequest {
     /// A trap for programs: people do not see it, and leave it empty.
     #[oai(validator(max_length = 1000))]
     pub website: Option<String>,
-    /// When the form was opened. A form that was filled in within two seconds is refused.
-    pub opened_at: Option<DateTime<Utc>>,
+    /// When the form was opened. A form that was filled in within two seconds is refused, and so is one that was open
+    /// for more than a day.
+    pub opened_at: DateTime<Utc>,
 }
 
 /// A message that was received.
@@ -257,6 +263,8 @@ impl From<contact::ContactMessage> for Reply<ContactMessage> {
 pub enum SendContactError {
     #[error("was filled in too fast: wait for a moment and send it again")]
     TooFast,
+    #[error("was more than a day ago: open the form again")]
+    TooSlow,
     #[error(transparent)]
     Receive(#[from] ReceiveContactError),
 }
@@ -278,7 +286,9 @@ impl Refusal for SendContactError {
 
     fn problem(self) -> Problem {
         match self {
-            Self::TooFast => Problem::invalid(vec![Fault::at("/opened_at", self.to_string())]),
+            Self::TooFast | Self::TooSlow => {
+                Problem::invalid(vec![Fault::at("/opened_at", self.to_string())])
+            }
             Self::Receive(ReceiveContactError::Contact(error)) => error.problem(),
             Self::Receive(ReceiveContactError::TooMany { retry_after }) => {
                 let detail = "The shop gets too many messages. Try again later.";
@@ -324,7 +334,7 @@ impl Example for ContactMessageRequest {
             phone: Some("+44 20 7946 0018".to_owned()),
             message: "Do the socks come in wool?".to_owned(),
             website: None,
-            opened_at: None,
+            opened_at: DateTime::from_timestamp(1_767_225_600, 0).unwrap_or_default(),
         }
     }
 }

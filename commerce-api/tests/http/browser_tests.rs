@@ -1,11 +1,13 @@
 //! Swagger UI as a person meets it: in Chromium, served by the binary.
 
 use commerce_core::accounts::Role;
+use diesel_async::SimpleAsyncConnection as _;
 use image::ImageFormat;
 use serde_json::{Value, json};
 
 use crate::images::{encoded, picture};
 use crate::processes::{commerce_api, serve};
+use crate::returns::Desk;
 use crate::shop::{TestShop, get, post};
 use crate::surface::Surface;
 use crate::webdriver::{Browser, browser};
@@ -130,4 +132,74 @@ async fn swagger_ui_lists_every_chapter_and_sends_calls() {
     browser.quit().await;
     drop(server);
     shop.database.finish().await;
+}
+
+/// The page behind the link that a guest gets by mail.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_sees_and_cancels_the_order_behind_a_mailed_link() {
+    let Some(browser) = browser("a_guest_sees_and_cancels_the_order_behind_a_mailed_link").await else {
+        return;
+    };
+    let desk = Desk::new().await;
+    let order = desk.paid(("Cart-Token", &desk.shop.state.cart_tokens.issue())).await;
+    let (id, number) = (order["id"].as_str().unwrap(), order["number"].as_str().unwrap());
+    // A title that would like to be more than text.
+    const TITLE: &str = "<img src=x onerror=\"document.title = 'owned'\">";
+    let titled = format!("UPDATE commerce.order_lines SET title = '{}'", TITLE.replace('\'', "''"));
+    desk.shop.database.conn().await.batch_execute(&titled).await.unwrap();
+    let lookup = json!({ "number": number, "email": "ada@example.com" });
+    assert_eq!(desk.shop.send(post("/v1/orders/lookup", &lookup)).await.status, 202);
+    desk.work().await;
+    let (mailed, token) = desk.mailed_link();
+    assert_eq!(mailed, id);
+    let (server, url) = serve(commerce_api(desk.shop.database.url())).await;
+
+    // Without a link, with one that does not work, and with the mailed one, all in the same window.
+    let said = |text: &str| format!("document.getElementById('message').textContent.includes('{text}')");
+    browser.open(&format!("{url}/order")).await;
+    browser.until(&said("open the link from your mail")).await;
+    browser.open(&format!("{url}/order#order={id}&token=AAAA")).await;
+    browser.until(&said("does not work any more")).await;
+    assert_eq!(browser.run("return document.getElementById('order').hidden").await, true);
+    browser.requested().await;
+    browser.on_a_screen_of(390, 844).await;
+    browser.open(&format!("{url}/order#order={id}&token={token}")).await;
+    browser.until("!document.getElementById('order').hidden").await;
+    let shown = browser.run("return document.querySelector('main').innerText").await;
+    for part in [&format!("Your order {number}"), &format!("3 × {TITLE}"), "paid", "$37.50"] {
+        assert!(shown.as_str().unwrap().contains(part), "{part} in {shown}");
+    }
+    assert_eq!(
+        browser.run("return [document.images.length, document.title]").await,
+        json!([0, "Your order"])
+    );
+    let fits = "return document.documentElement.scrollWidth <= 390";
+    assert_eq!(browser.run(fits).await, true, "it fits a phone");
+    browser.keep_picture("order-page.png").await;
+
+    // The secret is neither in the address bar nor in the address of any request, and nothing came from elsewhere.
+    assert_eq!(browser.run("return location.href").await, json!(format!("{url}/order")));
+    let requested = browser.requested().await;
+    assert!(requested.iter().any(|address| address.ends_with(&format!("/v1/orders/{id}"))), "{requested:#?}");
+    for address in &requested {
+        assert!(address.starts_with(&url) || address.starts_with("data:"), "{address}");
+        assert!(!address.contains(&token), "{address}");
+    }
+
+    browser.press("#cancel").await;
+    browser.until("document.getElementById('status').textContent === 'cancelled'").await;
+    assert_eq!(browser.run("return document.getElementById('cancel').hidden").await, true);
+    browser.keep_picture("order-page-cancelled.png").await;
+    desk.work().await;
+    let seen = get(&format!("/v1/orders/{id}")).header("Order-Token", &token);
+    let seen = desk.shop.send(seen).await.json();
+    assert_eq!((&seen["status"], &seen["payment_status"]), (&json!("cancelled"), &json!("refunded")));
+    // The server refused the wrong link; the page broke none of its own rules.
+    let complaints = browser.complaints().await;
+    let complaints: Vec<_> = complaints.iter().filter(|complaint| !complaint.contains("404")).collect();
+    assert!(complaints.is_empty(), "{complaints:#?}");
+
+    browser.quit().await;
+    drop(server);
+    desk.shop.database.finish().await;
 }

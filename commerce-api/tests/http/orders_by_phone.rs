@@ -33,6 +33,7 @@ async fn staff_place_an_order_once_for_a_key() {
     let placed = shop.send(place(&body, "1", &staff)).await;
     assert_eq!(placed.status, 201, "{}", placed.text);
     let order = placed.json();
+    assert_eq!(order["source"], "staff", "{order}");
     assert_eq!((&order["status"], &order["total"]["amount"]), (&json!("pending_payment"), &json!(2500)));
     assert_eq!((&order["email"], &order["lines"][0]["quantity"]), (&json!("bea@example.com"), &json!(2)));
     assert!(

@@ -29,6 +29,7 @@ impl Counter {
         let guest = shop.state.cart_tokens.issue();
         let mut counter = Self { shop, admin, fulfilment, guest, order: Value::Null };
         counter.order = counter.new_order().await;
+        assert_eq!(counter.order["source"], "storefront", "{}", counter.order);
         counter
     }
 
@@ -272,5 +273,28 @@ async fn a_shopper_cancels_some_units_and_staff_cancel_more() {
     let reasons: Vec<&Value> =
         refunds["data"].as_array().unwrap().iter().map(|refund| &refund["reason"]).collect();
     assert_eq!(reasons, ["order_cancelled", "lines_cancelled", "lines_cancelled"]);
+    counter.shop.database.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn staff_cancel_an_order_and_choose_to_keep_its_money_and_to_scrap_its_goods() {
+    let counter = Counter::new(ShopSettings::default()).await;
+    let order = &counter.order;
+    counter.pay(order).await;
+    let path = format!("/v1/admin/orders/{}/status", text(&order["id"]));
+    let choices =
+        json!({ "status": "cancelled", "refund": false, "restock": false, "reason": "No-show fee." });
+    let gone = counter.shop.send(ask(Method::PATCH, &path).json(&choices).bearer(&counter.fulfilment)).await;
+    assert_eq!(gone.status, 200, "{}", gone.text);
+    let gone = gone.json();
+    assert_eq!(
+        (&gone["status"], &gone["payment_status"], &gone["amount_kept"]["amount"]),
+        (&json!("cancelled"), &json!("paid"), &json!(3750))
+    );
+    let refunds = counter.shop.send(get("/v1/admin/refunds").bearer(&counter.admin)).await.json();
+    assert_eq!(refunds["data"], json!([]));
+    let events = get(&format!("/v1/admin/orders/{}/events", text(&order["id"]))).bearer(&counter.admin);
+    let events = counter.shop.send(events).await.text;
+    assert!(events.contains("\"kept_minor\":3750") && events.contains("No-show fee."), "{events}");
     counter.shop.database.finish().await;
 }

@@ -168,6 +168,7 @@ const TABLE: &[(&str, May, Leads)] = &[
     ("list_returns", Shoppers, ToOwned(READS_ORDERS)),
     ("get_return", Shoppers, ToOwned(READS_ORDERS)),
     ("admin_list_returns", Staff(READS_ORDERS), Anywhere),
+    ("admin_open_return", Staff(WRITES_RETURNS), Anywhere),
     ("admin_move_return", Staff(WRITES_RETURNS), Anywhere),
 
     ("admin_list_orders", Staff(READS_ORDERS), Anywhere),

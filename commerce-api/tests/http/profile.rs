@@ -144,6 +144,20 @@ async fn a_deleted_account_leaves_orders_and_nothing_of_the_person() {
     );
     shop.database.conn().await.batch_execute(&sent).await.unwrap();
 
+    // Somebody writes to the shop, and withdraws.
+    let opened_at = chrono::Utc::now() - chrono::TimeDelta::minutes(1);
+    for email in [EMAIL, "ADA@EXAMPLE.COM", "bob@example.com"] {
+        let message = json!({ "name": "Ada", "email": email, "message": "Hello", "opened_at": opened_at });
+        assert_eq!(shop.send(post("/v1/contact-messages", &message)).await.status, 201);
+    }
+    let withdrawal = json!({ "name": "Ada", "email": EMAIL, "order_number": "1001" });
+    let withdrawal = shop.send(post("/v1/withdrawals", &withdrawal)).await.json();
+    let confirm = format!("/v1/withdrawals/{}/confirm", withdrawal["id"].as_str().unwrap());
+    assert_eq!(shop.send(ask(Method::POST, &confirm)).await.status, 200);
+    let acknowledged =
+        "UPDATE commerce.emails SET sent_at = commerce.clock() WHERE template = 'withdrawal_received'";
+    shop.database.conn().await.batch_execute(acknowledged).await.unwrap();
+
     shop.send(delete_me(&ada, "another password")).await.problem(403, "wrong_password");
     assert_eq!(me(&shop, &ada).await.status, 200);
     assert_eq!(shop.send(delete_me(&ada, PASSWORD)).await.status, 204);
@@ -176,9 +190,17 @@ async fn a_deleted_account_leaves_orders_and_nothing_of_the_person() {
     ] {
         assert_eq!(diesel::sql_query(query).execute(&mut conn).await.unwrap(), 0, "{query}");
     }
+    // Messages of others stay, and so does a declaration with legal effect.
+    for (query, stay) in [
+        ("SELECT 1 FROM commerce.contact_messages", 1),
+        ("SELECT 1 FROM commerce.contact_messages WHERE email ILIKE 'ada%'", 0),
+        ("SELECT 1 FROM commerce.withdrawals WHERE email ILIKE 'ada%' AND confirmed_at IS NOT NULL", 1),
+    ] {
+        assert_eq!(diesel::sql_query(query).execute(&mut conn).await.unwrap(), stay, "{query}");
+    }
     // What was sent is still known to have been sent.
     let sent = "SELECT 1 FROM commerce.emails WHERE recipient = 'deleted' AND sent_at IS NOT NULL";
-    assert_eq!(diesel::sql_query(sent).execute(&mut conn).await.unwrap(), 4);
+    assert_eq!(diesel::sql_query(sent).execute(&mut conn).await.unwrap(), 5);
     diesel::sql_query("DELETE FROM commerce.jobs WHERE state = 'dead'").execute(&mut conn).await.unwrap();
     drop(conn);
     let (_, staff) = shop.login(Role::Support).await;

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use commerce_core::ids::OrderId;
 use commerce_core::payments::{
-    PaymentProvider, RazorpayProvider, RazorpaySettings, StripeProvider, StripeSettings,
+    PaymentProvider, RazorpayProvider, RazorpaySettings, StripeProvider, StripeSettings, promised_by_payment,
 };
-use commerce_peers::RunningPeer;
 use commerce_peers::razorpay::RazorpayPeer;
 use commerce_peers::stripe::StripePeer;
+use commerce_peers::{Fault, RunningPeer};
+use diesel_async::SimpleAsyncConnection as _;
 use poem::http::Method;
 use serde_json::{Value, json};
 
@@ -44,8 +46,12 @@ async fn world() -> World {
 
 impl World {
     async fn buyer(&self) -> Buyer {
+        self.buyer_of(1).await
+    }
+
+    async fn buyer_of(&self, units: i64) -> Buyer {
         let variant = self.shop.database.variant(1250, 5).await;
-        let item = json!({ "variant_id": variant.to_string(), "quantity": 1 });
+        let item = json!({ "variant_id": variant.to_string(), "quantity": units });
         let cart = self.shop.send(post("/v1/cart/items", &item)).await.json();
         let token = cart["token"].as_str().unwrap().to_owned();
         let address = json!({ "name": "Ada", "line1": "1 Street", "city": "London", "postal_code": "SW1Y 4JH", "country": "GB" });
@@ -55,10 +61,14 @@ impl World {
         Buyer { order, token }
     }
 
-    async fn pay(&self, buyer: &Buyer, provider: &str) -> Value {
+    async fn try_to_pay(&self, buyer: &Buyer, provider: &str) -> Got {
         let path = format!("/v1/orders/{}/pay", buyer.order["id"].as_str().unwrap());
         let pay = post(&path, &json!({ "provider": provider })).header("Cart-Token", &buyer.token);
-        let begun = self.shop.send(pay.header("Idempotency-Key", provider)).await;
+        self.shop.send(pay.header("Idempotency-Key", provider)).await
+    }
+
+    async fn pay(&self, buyer: &Buyer, provider: &str) -> Value {
+        let begun = self.try_to_pay(buyer, provider).await;
         assert_eq!(begun.status, 201, "{}", begun.text);
         let begun = begun.json();
         assert_eq!(begun["status"], "requires_action");
@@ -94,6 +104,42 @@ async fn a_payment_on_stripes_page_is_confirmed_by_the_browser() {
     let paid = world.confirm(&buyer, &payment, None).await.json();
     assert_eq!((&paid["status"], &paid["amount_captured"]["amount"]), (&json!("succeeded"), &json!(1250)));
     assert_eq!(world.order_status(&buyer).await, "paid");
+    world.shop.database.finish().await;
+}
+
+#[tokio::test]
+async fn an_attempt_that_is_resumed_after_a_unit_was_cancelled_keeps_its_session_and_its_amount() {
+    let world = world().await;
+    let buyer = world.buyer_of(2).await;
+    // Stripe makes the session, its answer is lost, and so is the list in which it could be found.
+    world.stripe.faults().add("POST /v1/checkout/sessions", Fault::ErrorAfter);
+    for _ in 0..3 {
+        world.stripe.faults().add("GET /v1/checkout/sessions", Fault::ErrorBefore);
+    }
+    world.try_to_pay(&buyer, "stripe").await.problem(502, "provider_unavailable");
+    let order = buyer.order["id"].as_str().unwrap();
+    let unit = json!({ "lines": [{ "order_line_id": buyer.order["lines"][0]["id"], "quantity": 1 }] });
+    let cancel = post(&format!("/v1/orders/{order}/cancel"), &unit).header("Cart-Token", &buyer.token);
+    let less = world.shop.send(cancel).await.json();
+    assert_eq!(less["amount_due"]["amount"], 1250, "{less}");
+    // It waits for longer by now, as it does when other money is authorized.
+    let waits = format!(
+        "UPDATE commerce.orders SET expires_at = expires_at + interval '6 hours' WHERE id = '{order}'"
+    );
+    world.shop.database.conn().await.batch_execute(&waits).await.unwrap();
+
+    let payment = world.pay(&buyer, "stripe").await;
+    assert_eq!(payment["amount"]["amount"], 2500, "{payment}");
+    let sessions = world.stripe.sessions();
+    assert_eq!((sessions.len(), &sessions[0]["id"]), (1, &payment["provider_reference"]));
+    world.stripe.pay(payment["provider_reference"].as_str().unwrap());
+    let paid = world.confirm(&buyer, &payment, None).await.json();
+    assert_eq!((&paid["status"], &paid["amount_captured"]["amount"]), (&json!("succeeded"), &json!(2500)));
+    assert_eq!(world.order_status(&buyer).await, "paid");
+    // What is too much goes back, once.
+    let conn = &mut *world.shop.database.conn().await;
+    let back = promised_by_payment(conn, OrderId(order.parse().unwrap())).await.unwrap();
+    assert_eq!(back.iter().map(|(_, amount_minor)| *amount_minor).collect::<Vec<_>>(), [1250]);
     world.shop.database.finish().await;
 }
 

@@ -9,14 +9,15 @@ use commerce_core::notifications::{MailSettings, SmtpMailer};
 use commerce_core::search::SearchIndex;
 use commerce_core::settings::ShopSettings;
 use commerce_core::testing::{ReceivedMail, SmtpPeer, email};
+use diesel_async::SimpleAsyncConnection as _;
 use poem::http::Method;
 use serde_json::{Value, json};
 
 use crate::shop::{Ask, Got, SECRET, TestShop, ask, get, post};
 
 /// A shop with its staff, whose jobs are done and whose mails are read.
-struct Desk {
-    shop: TestShop,
+pub struct Desk {
+    pub shop: TestShop,
     peer: SmtpPeer,
     services: Services,
     admin: String,
@@ -28,7 +29,7 @@ fn text(value: &Value) -> &str {
 }
 
 impl Desk {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         let rules = ShopSettings { alert_email: Some(email("shop@example.com")), ..ShopSettings::default() };
         let shop = TestShop::ruled(rules.clone()).await;
         let peer = SmtpPeer::start().await.unwrap();
@@ -54,7 +55,7 @@ impl Desk {
     }
 
     /// Does every job that is due, and those that they enqueue.
-    async fn work(&self) {
+    pub async fn work(&self) {
         loop {
             let lease = Duration::from_secs(60);
             let mut conn = self.shop.database.conn().await;
@@ -73,8 +74,8 @@ impl Desk {
         self.peer.mails().into_iter().filter(|mail| mail.subject().contains(subject)).collect()
     }
 
-    /// A paid and delivered order of three units at 12.50, of whoever calls with this header.
-    async fn delivered(&self, (name, value): (&str, &str)) -> Value {
+    /// A paid order of three units at 12.50, of whoever calls with this header.
+    pub async fn paid(&self, (name, value): (&str, &str)) -> Value {
         let variant = self.shop.database.variant(1250, 5).await.to_string();
         let item = json!({ "variant_id": variant, "quantity": 3 });
         assert_eq!(self.shop.send(post("/v1/cart/items", &item).header(name, value)).await.status, 200);
@@ -85,12 +86,30 @@ impl Desk {
         let pay = json!({ "provider": "mock", "outcome": "succeed" });
         let pay = post(&format!("/v1/orders/{}/pay", text(&order["id"])), &pay).header(name, value);
         assert_eq!(self.shop.send(pay.header("Idempotency-Key", &variant)).await.status, 201);
+        order
+    }
+
+    /// Like [`Self::paid`], and it has arrived.
+    async fn delivered(&self, header: (&str, &str)) -> Value {
+        let order = self.paid(header).await;
         for status in ["shipped", "delivered"] {
             let path = format!("/v1/admin/orders/{}/status", text(&order["id"]));
             let step = ask(Method::PATCH, &path).json(&json!({ "status": status })).bearer(&self.fulfilment);
             assert_eq!(self.shop.send(step).await.status, 200);
         }
         order
+    }
+
+    /// The id and the token in the link to an order that was mailed last.
+    pub fn mailed_link(&self) -> (String, String) {
+        let mails = self.mails("Your order");
+        let link = |mail: &ReceivedMail| {
+            let (_, link) = mail.text.split_once("https://shop.example/order#order=")?;
+            let (id, token) = link.split_whitespace().next()?.split_once("&token=")?;
+            assert_eq!(mail.recipients, ["ada@example.com"]);
+            Some((id.to_owned(), token.to_owned()))
+        };
+        mails.iter().rev().find_map(link).expect("a link was mailed")
     }
 
     async fn moved(&self, id: &str, body: Value, by: &str) -> Got {
@@ -117,11 +136,26 @@ fn by_link(ask: Ask, token: &str) -> Ask {
 async fn a_guest_finds_the_order_withdraws_and_gets_the_money_back() {
     let desk = Desk::new().await;
     let guest = desk.shop.state.cart_tokens.issue();
-    let order = desk.delivered(("Cart-Token", &guest)).await;
+    finds_the_order_withdraws_and_gets_the_money_back(desk, ("Cart-Token", &guest)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_customer_finds_the_order_withdraws_and_gets_the_money_back() {
+    let desk = Desk::new().await;
+    let (_, customer) = desk.shop.login(Role::Customer).await;
+    finds_the_order_withdraws_and_gets_the_money_back(desk, ("Authorization", &format!("Bearer {customer}")))
+        .await;
+}
+
+/// The whole way of somebody whose requests have this header: from the lookup by a link, as on a borrowed device, to
+/// the money.
+async fn finds_the_order_withdraws_and_gets_the_money_back(desk: Desk, (name, credential): (&str, &str)) {
+    let own = |ask: Ask| ask.header(name, credential);
+    let order = desk.delivered((name, credential)).await;
     let other = desk.delivered(("Cart-Token", &desk.shop.state.cart_tokens.issue())).await;
     let path = format!("/v1/orders/{}", text(&order["id"]));
 
-    // The guest has lost the Cart-Token, and asks for the order. So does somebody who guesses.
+    // The shopper has lost the Cart-Token, or is not logged in, and asks for the order. So does somebody who guesses.
     let lookup = json!({ "number": order["number"], "email": "Ada@example.com" });
     let guess = json!({ "number": order["number"], "email": "eve@example.com" });
     let answers = [
@@ -134,23 +168,9 @@ async fn a_guest_finds_the_order_withdraws_and_gets_the_money_back() {
     );
     assert!(!answers[0].text.contains(text(&order["id"])), "{}", answers[0].text);
     desk.work().await;
-    let [mail]: [ReceivedMail; 1] = desk
-        .mails("Your order")
-        .into_iter()
-        .filter(|mail| mail.text.contains("#order="))
-        .collect::<Vec<_>>()
-        .try_into()
-        .unwrap();
-    assert_eq!(mail.recipients, ["ada@example.com"]);
-    let link = mail
-        .text
-        .split("https://shop.example/order#order=")
-        .nth(1)
-        .unwrap()
-        .split_whitespace()
-        .next()
-        .unwrap();
-    let (id, token) = link.split_once("&token=").unwrap();
+    let links = desk.mails("Your order").into_iter().filter(|mail| mail.text.contains("#order="));
+    assert_eq!(links.count(), 1);
+    let (id, token) = &desk.mailed_link();
     assert_eq!(id, text(&order["id"]));
 
     // The link shows this order, and is good for nothing else.
@@ -196,9 +216,11 @@ async fn a_guest_finds_the_order_withdraws_and_gets_the_money_back() {
     assert_eq!(mail.recipients, ["ada@example.com"]);
     assert_eq!(desk.mails("Somebody has withdrawn").len(), 1);
 
-    // It opened a return, which the guest sees by the link and staff see.
+    // It opened a return, which the shopper sees, also by the link, and staff see.
     let returns = desk.shop.send(by_link(get("/v1/returns"), token)).await.json();
     let [opened]: [Value; 1] = returns["data"].as_array().unwrap().clone().try_into().unwrap();
+    let of_order = own(get(&format!("/v1/returns?order_id={}", text(&order["id"]))));
+    assert_eq!(desk.shop.send(of_order).await.json()["data"], json!([opened]));
     assert_eq!((text(&opened["status"]), text(&opened["withdrawal_id"])), ("requested", withdrawal.as_str()));
     assert_eq!(
         (&opened["lines"][0]["quantity"], text(&opened["lines"][0]["reason"])),
@@ -241,6 +263,17 @@ async fn a_guest_finds_the_order_withdraws_and_gets_the_money_back() {
     assert_eq!(
         (&order["lines"][0]["returned_quantity"], &order["amount_refunded"]["amount"]),
         (&json!(3), &json!(3750))
+    );
+    // The provider gave all of it back, in one refund, and the shopper sees that.
+    let payments = own(get(&format!("/v1/payments?order_id={}", text(&order["id"]))));
+    let payments = desk.shop.send(payments).await.json();
+    let [payment]: [Value; 1] = payments["data"].as_array().unwrap().clone().try_into().unwrap();
+    assert_eq!((text(&payment["status"]), &payment["amount_refunded"]["amount"]), ("refunded", &json!(3750)));
+    let refunds = desk.shop.send(get("/v1/admin/refunds").bearer(&desk.admin)).await.json();
+    let [refund]: [Value; 1] = refunds["data"].as_array().unwrap().clone().try_into().unwrap();
+    assert_eq!(
+        (text(&refund["status"]), text(&refund["reason"]), &refund["amount"]["amount"]),
+        ("succeeded", "goods_returned", &json!(3750))
     );
     assert!(desk.mails("You can return goods")[0].text.contains("Please send it to 1 Street."));
     assert_eq!(desk.mails("Your return for order").len(), 1);
@@ -306,5 +339,59 @@ async fn a_customer_returns_goods_and_a_withdrawal_about_nothing_is_acknowledged
     assert!(page["data"][0]["order_id"].is_null() && page["next_cursor"].is_string(), "{page}");
     let returns = desk.shop.send(get("/v1/returns").bearer(&customer)).await.json();
     assert_eq!(returns["data"].as_array().unwrap().len(), 1);
+    desk.shop.database.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn staff_open_a_return_after_the_window_and_refund_less_for_wear() {
+    let desk = Desk::new().await;
+    let (_, customer) = desk.shop.login(Role::Customer).await;
+    let order = desk.delivered(("Authorization", &format!("Bearer {customer}"))).await;
+    let late = "UPDATE commerce.shipments SET delivered_at = delivered_at - interval '31 days'";
+    desk.shop.database.conn().await.batch_execute(late).await.unwrap();
+    let path = format!("/v1/admin/orders/{}/returns", text(&order["id"]));
+    let units = json!([{ "order_line_id": order["lines"][0]["id"], "quantity": 2, "reason": "defective" }]);
+    let plain = json!({ "lines": units });
+    let waived = json!({ "lines": units, "waive_window": true, "reason": "We were on holiday." });
+    desk.shop.send(post(&path, &plain).bearer(&desk.fulfilment)).await.problem(409, "return_too_late");
+    let unsaid = json!({ "lines": units, "waive_window": true });
+    let unsaid = desk.shop.send(post(&path, &unsaid).bearer(&desk.fulfilment)).await;
+    assert_eq!(unsaid.problem(422, "validation_failed"), ["/reason"]);
+    let (_, support) = desk.shop.login(Role::CatalogueManager).await;
+    desk.shop.send(post(&path, &waived).bearer(&support)).await.problem(403, "permission_denied");
+    let request = post(&path, &waived).bearer(&desk.fulfilment).header("Idempotency-Key", "by phone");
+    let opened = desk.shop.send(request.clone()).await;
+    assert_eq!(opened.status, 201, "{}", opened.text);
+    assert_eq!(desk.shop.send(request).await.text, opened.text);
+    let id = text(&opened.json()["id"]).to_owned();
+    let seen = desk.shop.send(get(&format!("/v1/returns/{id}")).bearer(&customer)).await;
+    assert!(seen.status == 200 && !seen.text.contains("holiday"), "{}", seen.text);
+
+    for status in ["approved", "received"] {
+        assert_eq!(desk.moved(&id, json!({ "status": status }), &desk.fulfilment).await.status, 200);
+    }
+    let pay = |amount: i64| {
+        let amount = json!({ "amount": amount, "currency": "USD" });
+        json!({ "status": "refunded", "amount": amount, "answer": "Scratched." })
+    };
+    let too_much = desk.moved(&id, pay(2501), &desk.admin).await;
+    assert_eq!(too_much.problem(422, "validation_failed"), ["/amount"]);
+    let refunded = desk.moved(&id, pay(2000), &desk.admin).await.json();
+    assert_eq!(
+        (&refunded["refund_amount"]["amount"], &refunded["deducted_amount"]["amount"]),
+        (&json!(2000), &json!(500)),
+        "{refunded}"
+    );
+    desk.work().await;
+    let [mail]: [ReceivedMail; 1] = desk.mails("back to you").try_into().unwrap();
+    for said in ["20.00 USD", "We keep 5.00 USD of their price", "Scratched."] {
+        assert!(mail.text.contains(said) && mail.html.contains(said), "{said} in {}", mail.text);
+    }
+    let events = get(&format!("/v1/admin/orders/{}/events", text(&order["id"]))).bearer(&desk.admin);
+    let events = desk.shop.send(events).await.text;
+    assert!(events.contains("We were on holiday.") && events.contains("\"deducted_minor\":500"), "{events}");
+    let log = desk.shop.send(get("/v1/admin/audit-log?limit=100").bearer(&desk.admin)).await.text;
+    assert!(log.contains("admin_open_return") && log.contains("\"window_waived\":true"), "{log}");
+    assert!(!log.contains("holiday"), "{log}");
     desk.shop.database.finish().await;
 }

@@ -106,7 +106,9 @@ impl World {
         let location = json!({ "code": format!("c{}", Uuid::now_v7().simple()), "name": "Elsewhere" });
         let location = send_new(shop, "/v1/admin/stock-locations", &location, &admin).await;
         let location = location["id"].as_str().unwrap().to_owned();
-        let message = json!({ "name": "Ada", "email": "ada@example.com", "message": "Hello" });
+        let opened_at = chrono::Utc::now() - chrono::TimeDelta::minutes(1);
+        let message =
+            json!({ "name": "Ada", "email": "ada@example.com", "message": "Hello", "opened_at": opened_at });
         let message = shop.send(post("/v1/contact-messages", &message)).await.json();
         let message = message["id"].as_str().unwrap().to_owned();
         let (paid_order, parcel) = sent_parcel(shop).await;
@@ -223,6 +225,8 @@ impl World {
             "code" if value.as_str().is_some_and(|code| code.starts_with("berlin")) => {
                 json!(format!("c{}", Uuid::now_v7().simple()))
             }
+            // A minute ago, when people opened the form that they send.
+            "opened_at" => json!(chrono::Utc::now() - chrono::TimeDelta::minutes(1)),
             "order_id" => json!(self.paid_order),
             "order_line_id" => json!(self.guest.line),
             "cart_token" => json!(self.spare_token),

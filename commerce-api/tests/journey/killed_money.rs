@@ -13,6 +13,7 @@
 //! | refund | API | before the refund is written; after that |
 //! | refund | worker | before it has noted that it asks; before and after the provider has refunded; before its answer is written |
 //! | capture | API | before the request is written; before and after the provider has captured; before its answer is written; after that |
+//! | ship | API | before the parcel is looked at; around its capture; captured, before the parcel is written; after |
 //! | void | API | before and after the provider has let go of the money; before its answer is written |
 //!
 //! `killed_money_often.rs` kills both at random moments while many pay.
@@ -20,6 +21,7 @@
 use commerce_peers::Delivery;
 use serde_json::json;
 
+use crate::bookkeeping;
 use crate::client::{Ask, ask, post};
 use crate::providers::Vendor;
 use crate::shop::eventually;
@@ -162,9 +164,9 @@ async fn refund_job(vendor: Vendor) {
     }
 }
 
-/// A sale whose money is authorized, and an admin's token.
-async fn authorized(vendor: Vendor) -> (Till, Sale, String) {
-    let till = Till::open(vendor, "manual").await;
+/// A sale whose money is authorized, and an admin's token. `capture` is `COMMERCE_CAPTURE`.
+async fn authorized(vendor: Vendor, capture: &str) -> (Till, Sale, String) {
+    let till = Till::open(vendor, capture).await;
     let (sale, admin) = (till.paid().await, till.admin().await);
     till.quiet().await;
     assert_eq!(till.stands(&sale).await, standing("pending_payment", "authorized", 0, 0));
@@ -175,7 +177,7 @@ async fn capture(vendor: Vendor) {
     let mut places = vec![At::Row(ORDERS), At::Committed("commerce.payments WHERE captured_minor > 0")];
     places.extend(around(vendor.capture()));
     for at in places {
-        let (mut till, sale, admin) = authorized(vendor).await;
+        let (mut till, sale, admin) = authorized(vendor, "manual").await;
         let path = format!("/v1/payments/{}/capture", sale.payment);
         let request = post(path, &json!({})).bearer(&admin).key("capture");
         let asked = till.dies_at(Victim::Api, at, async |till| till.insists(request.clone())).await;
@@ -185,10 +187,69 @@ async fn capture(vendor: Vendor) {
     }
 }
 
+/// A request that sends the first parcel of a sale.
+#[derive(Debug, Clone, Copy)]
+enum Sends {
+    NewParcel,
+    PackedParcel,
+    WholeOrder,
+}
+
+impl Sends {
+    /// Packs what must be packed. Returns the request.
+    async fn request(self, till: &Till, sale: &Sale, admin: &str) -> Ask {
+        let parcel = |shipped: bool, key: &str| {
+            let status = if shipped { "shipped" } else { "pending" };
+            let body = json!({ "order_id": sale.order, "status": status });
+            post("/v1/shipments", &body).bearer(admin).key(key)
+        };
+        let status = |path: String| {
+            let body = json!({ "status": "shipped" });
+            ask(reqwest::Method::PATCH, path).json(&body).bearer(admin)
+        };
+        match self {
+            Self::NewParcel => parcel(true, "ship"),
+            Self::PackedParcel => {
+                let packed = till.client.insist(parcel(false, "pack")).await.expect(201);
+                status(format!("/v1/shipments/{}/status", packed["id"].as_str().unwrap()))
+            }
+            Self::WholeOrder => status(format!("/v1/admin/orders/{}/status", sale.order)),
+        }
+    }
+}
+
+/// The shop takes money when it ships. Whatever the API died over, the request that is sent again captures once, ships
+/// once, and takes the goods out of stock once.
+async fn ship(vendor: Vendor, sends: Sends, places: &[At]) {
+    for &at in places {
+        let (mut till, sale, admin) = authorized(vendor, "on_shipping").await;
+        let request = sends.request(&till, &sale, &admin).await;
+        let asked = till.dies_at(Victim::Api, at, async |till| till.insists(request.clone())).await;
+        let heard = asked.await.unwrap();
+        let again = till.client.insist(request).await;
+        match sends {
+            Sends::NewParcel => assert_eq!(heard.expect(201)["id"], again.expect(201)["id"], "{at:?}"),
+            Sends::PackedParcel => assert_eq!(heard.expect(200)["id"], again.expect(200)["id"], "{at:?}"),
+            // Its request has no key, and a step is taken once.
+            Sends::WholeOrder => {
+                assert!(heard.status == 200 || heard.problem(409) == "order_state", "{at:?}: {}", heard.text);
+                assert_eq!(again.problem(409), "order_state", "{at:?}");
+            }
+        }
+        till.settles().await;
+        assert_eq!(till.stands(&sale).await, standing("shipped", "succeeded", PRICE, 0), "{at:?}");
+        let left = "commerce.shipments WHERE shipped_at IS NOT NULL";
+        assert_eq!(bookkeeping::count(till.database.url(), left).await, 1, "{at:?}");
+        let gone = "commerce.stock_movements WHERE kind = 'consume'";
+        assert_eq!(bookkeeping::count(till.database.url(), gone).await, 1, "{at:?}");
+        till.close().await;
+    }
+}
+
 /// Razorpay has no request to let go of money.
 async fn void_at_stripe() {
     for at in around("POST /v1/payment_intents/{id}/cancel") {
-        let (mut till, sale, admin) = authorized(Vendor::Stripe).await;
+        let (mut till, sale, admin) = authorized(Vendor::Stripe, "manual").await;
         // Nobody sends the request again, and no webhook tells. The job finds out.
         till.peer.hooks().set_delivery(Delivery::Lose);
         let path = format!("/v1/payments/{}/void", sale.payment);
@@ -261,6 +322,20 @@ async fn a_worker_that_dies_while_it_refunds() {
 async fn an_api_that_dies_while_staff_capture() {
     for vendor in Vendor::BOTH {
         capture(vendor).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_api_that_dies_while_the_first_parcel_takes_the_money() {
+    let between = At::Write("commerce.shipments");
+    for vendor in Vendor::BOTH {
+        let left = At::Committed("commerce.shipments WHERE shipped_at IS NOT NULL");
+        let mut places = vec![At::Row(ORDERS), between, left];
+        places.extend(around(vendor.capture()));
+        ship(vendor, Sends::NewParcel, &places).await;
+    }
+    for sends in [Sends::PackedParcel, Sends::WholeOrder] {
+        ship(Vendor::Stripe, sends, &[At::Done(Vendor::Stripe.capture()), between]).await;
     }
 }
 

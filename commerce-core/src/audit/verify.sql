@@ -208,11 +208,12 @@ UNION ALL
 SELECT 'I2', 'orders ' || id, 'is ' || status || ' but not paid'
 FROM commerce.orders WHERE status IN ('paid', 'processing', 'shipped', 'delivered') AND paid_at IS NULL
 UNION ALL
--- I2: a cancelled order keeps no money once its refunds are done.
-SELECT 'I2', 'orders ' || o.id, 'is cancelled and keeps ' || (o.paid_minor - o.refunded_minor) || ' with no refund under way'
+-- I2: a cancelled order keeps no money once its refunds are done, except what staff decided to keep.
+SELECT 'I2', 'orders ' || o.id, 'is cancelled and keeps ' || (o.paid_minor - o.refunded_minor) || ' instead of '
+       || o.kept_minor || ' with no refund under way'
 FROM commerce.orders o
 WHERE o.status = 'cancelled' AND o.paid_minor > o.refunded_minor
-  AND o.paid_minor - o.refunded_minor > (SELECT coalesce(sum(amount_minor), 0) FROM commerce.refunds r
+  AND o.paid_minor - o.refunded_minor - o.kept_minor > (SELECT coalesce(sum(amount_minor), 0) FROM commerce.refunds r
                                          WHERE r.order_id = o.id AND r.status IN ('pending', 'processing'))
 UNION ALL
 -- I2: no more units of a line are refunded than it has, for no more than all of them cost, and none came back that was

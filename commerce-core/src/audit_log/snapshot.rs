@@ -191,7 +191,8 @@ impl Subject {
             // The personal data of an order stays in the order.
             Self::Order(_) => {
                 "SELECT jsonb_build_object('number', number, 'status', status, 'payment_status', payment_status,
-                    'fulfillment_status', fulfillment_status, 'cancel_reason', cancel_reason, 'version', version) AS fields
+                    'fulfillment_status', fulfillment_status, 'cancel_reason', cancel_reason, 'kept_minor', kept_minor,
+                    'version', version) AS fields
                  FROM commerce.orders WHERE id = $1"
             }
             Self::Webhook(_) => {

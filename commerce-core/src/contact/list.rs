@@ -1,6 +1,8 @@
 //! Lists and searches messages, for staff. A search uses trigrams, so it reads few rows of many.
 
 use chrono::{DateTime, Utc};
+use diesel::dsl::{AsSelect, SqlTypeOf};
+use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::sql_types::{Record, Timestamptz, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
@@ -67,6 +69,30 @@ pub async fn list_messages(
     limit: Limit,
     cursor: Option<&str>,
 ) -> Result<Page<ContactMessage>, ListContactError> {
+    let rows: Vec<ContactMessage> = page_query(filter, sort, limit, cursor)?.load(conn).await?;
+    Ok(Page::from_rows(rows, limit, |last| Cursor::at(sort.as_str(), last.created_at, last.id)))
+}
+
+/// How Postgres reads the page, and how long that takes: the lines of EXPLAIN ANALYZE.
+#[cfg(feature = "testing")]
+pub async fn explain_messages(
+    conn: &mut AsyncPgConnection,
+    filter: &ContactFilter,
+    sort: ContactSort,
+    limit: Limit,
+    cursor: Option<&str>,
+) -> Result<Vec<String>, ListContactError> {
+    Ok(crate::db::Explain(page_query(filter, sort, limit, cursor)?).load(conn).await?)
+}
+
+type MessageQuery = contact_messages::BoxedQuery<'static, Pg, SqlTypeOf<AsSelect<ContactMessage, Pg>>>;
+
+fn page_query(
+    filter: &ContactFilter,
+    sort: ContactSort,
+    limit: Limit,
+    cursor: Option<&str>,
+) -> Result<MessageQuery, InvalidCursor> {
     use contact_messages::{created_at, id};
     let mut query = contact_messages::table.select(ContactMessage::as_select()).into_boxed();
     let text = filter.text.as_deref().filter(|text| !text.trim().is_empty());
@@ -96,6 +122,5 @@ pub async fn list_messages(
         ContactSort::NewestFirst => query.order((created_at.desc(), id.desc())),
         ContactSort::OldestFirst => query.order((created_at, id)),
     };
-    let rows: Vec<ContactMessage> = query.limit(limit.rows_and_one()).load(conn).await?;
-    Ok(Page::from_rows(rows, limit, |last| Cursor::at(sort.as_str(), last.created_at, last.id)))
+    Ok(query.limit(limit.rows_and_one()))
 }

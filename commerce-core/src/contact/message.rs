@@ -193,6 +193,16 @@ pub async fn delete_message(
     .await
 }
 
+/// Deletes the messages that were sent with this address.
+pub async fn forget_sender(conn: &mut AsyncPgConnection, address: &EmailAddress) -> QueryResult<()> {
+    let own = contact_messages::table.filter(contact_messages::email.eq(address));
+    let ids: Vec<ContactMessageId> =
+        own.select(contact_messages::id).order(contact_messages::id).for_update().load(conn).await?;
+    let gone = contact_messages::table.filter(contact_messages::id.eq_any(ids));
+    diesel::delete(gone).execute(conn).await?;
+    Ok(())
+}
+
 /// Locks the row until the transaction ends.
 async fn lock(
     conn: &mut AsyncPgConnection,

@@ -9,7 +9,7 @@ use diesel_async::{AsyncConnection, AsyncPgConnection};
 use serde_json::json;
 
 use super::authorization::cover_again;
-use super::cancel_order::{CancelOrderError, cancel_locked};
+use super::cancel_order::{CancelChoices, CancelOrderError, cancel_locked};
 use super::create_shipment::left_to_pack;
 use super::gone_units::GoneUnits;
 use super::refund_payment::begin_refund;
@@ -69,7 +69,7 @@ pub struct CancelLines {
     pub order_id: OrderId,
     /// The units. `None` for the whole order.
     pub lines: Option<Vec<CancelledLine>>,
-    /// Whether what was paid for the units is refunded. A whole order is always refunded.
+    /// Whether what was paid for the units, or for the whole order, is refunded. If not, the shop keeps it.
     pub refund: bool,
     /// Whether the units can be sold to others. If not, they are written off.
     pub restock: bool,
@@ -89,9 +89,6 @@ pub enum CancelLinesError {
     /// Only staff choose what becomes of the money and of the units.
     #[error("only staff choose whether units are refunded and restocked")]
     OnlyStaff,
-    /// The money of an order that is cancelled as a whole is always refunded.
-    #[error("an order that is cancelled as a whole is always refunded")]
-    WholeOrder,
     /// The order has no such line.
     #[error("the order has no line {0}")]
     UnknownLine(OrderLineId),
@@ -220,16 +217,16 @@ async fn cancel_whole(
     order: &mut LockedOrder,
     wish: &CancelLines,
 ) -> Result<(), CancelLinesError> {
-    if !wish.refund {
-        return Err(CancelLinesError::WholeOrder);
-    }
     let reason = wish.by.by().reason(order).ok_or(CancelOrderError::TooLate(order.status))?;
     if let Canceller::Staff(_, author) = &wish.by {
-        let (subject, after) = (Subject::Order(order.id), Some(json!({ "status": OrderStatus::Cancelled })));
-        let before = Some(json!({ "status": order.status }));
-        audit_log::record_facts(conn, author, "admin_cancel_order", subject, before, after).await?;
+        let CancelLines { refund, restock, .. } = *wish;
+        let after = json!({ "status": OrderStatus::Cancelled, "refund": refund, "restock": restock });
+        let (subject, before) = (Subject::Order(order.id), json!({ "status": order.status }));
+        audit_log::record_facts(conn, author, "admin_cancel_order", subject, Some(before), Some(after))
+            .await?;
     }
-    Ok(cancel_locked(conn, order, reason, wish.restock, wish.by.origin()).await?)
+    let choices = CancelChoices { refund: wish.refund, restock: wish.restock };
+    Ok(cancel_locked(conn, order, reason, choices, wish.by.origin()).await?)
 }
 
 /// Units of a line, and what they cost.

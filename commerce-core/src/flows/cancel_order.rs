@@ -13,7 +13,7 @@ use crate::ids::OrderId;
 use crate::inventory;
 use crate::notifications::{NewEmail, Template, enqueue_email};
 use crate::orders::{self, CancelReason, CancelledBy, EventKind, LockedOrder, Order, OrderStatus};
-use crate::payments::{self, AttemptStatus, RefundReason};
+use crate::payments::{self, AttemptStatus, Payment, RefundReason};
 use crate::request::Origin;
 use crate::shipments::{self, ShipmentStatus};
 
@@ -37,11 +37,37 @@ impl Retryable for CancelOrderError {
     }
 }
 
-/// Cancels an order for good. A late payment does not restore it.
+/// What becomes of the money and of the units of an order that is cancelled. Staff may choose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CancelChoices {
+    /// Whether what was paid is refunded. If not, the shop keeps it.
+    pub refund: bool,
+    /// Whether the units can be sold to others. If not, they are written off.
+    pub restock: bool,
+}
+
+impl Default for CancelChoices {
+    fn default() -> Self {
+        Self { refund: true, restock: true }
+    }
+}
+
+/// Cancels an order for good. A late payment does not restore it. What was paid is refunded, and the stock is released.
 pub async fn cancel_order(
     conn: &mut AsyncPgConnection,
     order_id: OrderId,
     by: CancelledBy,
+    origin: &Origin,
+) -> Result<Order, CancelOrderError> {
+    cancel_with(conn, order_id, by, CancelChoices::default(), origin).await
+}
+
+/// Like [`cancel_order`], with choices.
+pub(super) async fn cancel_with(
+    conn: &mut AsyncPgConnection,
+    order_id: OrderId,
+    by: CancelledBy,
+    choices: CancelChoices,
     origin: &Origin,
 ) -> Result<Order, CancelOrderError> {
     conn.transaction(async |conn| {
@@ -50,27 +76,32 @@ pub async fn cancel_order(
         }
         let mut order = orders::lock(conn, order_id).await?.ok_or(CancelOrderError::NotFound)?;
         let reason = by.reason(&order).ok_or(CancelOrderError::TooLate(order.status))?;
-        cancel_locked(conn, &mut order, reason, true, origin).await?;
+        cancel_locked(conn, &mut order, reason, choices, origin).await?;
         Ok(order.into_order())
     })
     .await
 }
 
-/// Cancels an order that is locked and whose status allows it: closes its open attempts, requests the refunds, cancels
-/// its parcels that are being packed, mails the shopper, and releases its stock, or writes it off unless it is to be
-/// restocked.
+/// Cancels an order that is locked and whose status allows it: closes its open attempts, requests the refunds or keeps
+/// the money, cancels its parcels that are being packed, mails the shopper, and releases its stock or writes it off.
 pub(super) async fn cancel_locked(
     conn: &mut AsyncPgConnection,
     order: &mut LockedOrder,
     reason: CancelReason,
-    restock: bool,
+    choices: CancelChoices,
     origin: &Origin,
 ) -> QueryResult<()> {
     let id = order.id;
     let now = current_time(conn).await?;
+    let unspent = unspent_payments(conn, id).await?;
     order.cancel(reason, now);
+    let mut data = json!({ "reason": reason });
+    if !choices.refund {
+        order.keep(unspent.iter().map(|(_, left_minor)| left_minor).sum());
+        data = json!({ "reason": reason, "refund": false, "kept_minor": order.kept_minor });
+    }
     orders::update(conn, order).await?;
-    orders::record(conn, id, EventKind::Cancelled, json!({ "reason": reason }), origin).await?;
+    orders::record(conn, id, EventKind::Cancelled, data, origin).await?;
 
     let closed_as = match reason {
         CancelReason::Expired => AttemptStatus::Expired,
@@ -80,15 +111,9 @@ pub(super) async fn cancel_locked(
         end_at_provider(conn, payment.id).await?;
     }
     payments::close_open(conn, id, closed_as).await?;
-    let promised = payments::promised_by_payment(conn, id).await?;
-    for payment in
-        payments::list_for_order(conn, id).await?.iter().filter(|payment| payment.succeeded_at.is_some())
-    {
-        let given_back: i64 =
-            promised.iter().filter(|(of, _)| *of == payment.id).map(|(_, amount_minor)| amount_minor).sum();
-        let remaining_minor = payment.captured_minor - given_back;
-        if remaining_minor > 0 {
-            request_refund(conn, payment, remaining_minor, RefundReason::OrderCancelled, origin).await?;
+    if choices.refund {
+        for (payment, left_minor) in &unspent {
+            request_refund(conn, payment, *left_minor, RefundReason::OrderCancelled, origin).await?;
         }
     }
     for packed in shipments::list_for_order(conn, id).await? {
@@ -103,9 +128,24 @@ pub(super) async fn cancel_locked(
 
     // Stock comes last in the lock order.
     orders::record(conn, id, EventKind::StockReleased, json!({ "reason": reason }), origin).await?;
-    if restock {
+    if choices.restock {
         inventory::release_for_order(conn, id, reason.as_str(), origin).await
     } else {
         inventory::write_off_for_order(conn, id, reason.as_str(), origin).await
     }
+}
+
+/// The payments that brought money in which is not promised back, and how much each has left. Needs the order's lock.
+async fn unspent_payments(conn: &mut AsyncPgConnection, id: OrderId) -> QueryResult<Vec<(Payment, i64)>> {
+    let promised = payments::promised_by_payment(conn, id).await?;
+    let left_minor = |payment: &Payment| {
+        let given_back = promised.iter().filter(|(of, _)| *of == payment.id);
+        payment.captured_minor - given_back.map(|(_, amount_minor)| amount_minor).sum::<i64>()
+    };
+    let payments = payments::list_for_order(conn, id).await?.into_iter();
+    let unspent = payments.filter(|payment| payment.succeeded_at.is_some()).map(|payment| {
+        let left_minor = left_minor(&payment);
+        (payment, left_minor)
+    });
+    Ok(unspent.filter(|(_, left_minor)| *left_minor > 0).collect())
 }

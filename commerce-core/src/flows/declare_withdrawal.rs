@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::JobError;
-use super::request_return::{open_return, units_with_shopper};
+use super::request_return::{Opening, open_return, units_with_shopper};
 use crate::db::{Pool, Retryable};
 use crate::error::{FieldError, FieldErrors};
 use crate::ids::WithdrawalId;
@@ -147,7 +147,8 @@ async fn process(conn: &mut AsyncPgConnection, shop: &ShopSettings, id: Withdraw
         orders::record(conn, order.id, EventKind::WithdrawalDeclared, data, &Origin::system()).await?;
         let wanted = wanted_back(conn, order, declared.lines()).await?;
         if !wanted.is_empty() {
-            open_return(conn, order, &wanted, None, Some(id), &Origin::system()).await?;
+            let opening = Opening { withdrawal_id: Some(id), ..Opening::default() };
+            open_return(conn, order, &wanted, opening, &Origin::system()).await?;
         }
     }
     if let Some(to) = &shop.alert_email {

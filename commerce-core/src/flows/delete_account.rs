@@ -6,6 +6,7 @@ use diesel_async::{AsyncConnection, AsyncPgConnection};
 use crate::accounts::{self, AdministerUserError, ProvenUser, User, UserKey};
 use crate::audit_log::{self, Author, Subject};
 use crate::cart::{self, CartError, Owner};
+use crate::contact;
 use crate::db::Retryable;
 use crate::ids::UserId;
 use crate::notifications;
@@ -52,12 +53,13 @@ impl Retryable for DeleteAccountError {
 ///
 /// These data are deleted: name, e-mail address, password, role, sessions with their devices and IP
 /// addresses, codes, the address book, the items of the cart with the stock that it held, the recipient of
-/// mails that were sent, and pending mails about the account. The address can be registered again, as a new
-/// account without any link to this one.
+/// mails that were sent, pending mails about the account, and, if the address was proven, the messages that were sent
+/// to the shop with it. The address can be registered again, as a new account without any link to this one.
 ///
-/// These data stay: orders, payments, shipments and their timelines, with the e-mail and postal addresses
+/// These data stay: orders, payments, shipments, returns and their timelines, with the e-mail and postal addresses
 /// that were given for them. They are the shop's records of its sales, and pending deliveries and refunds
-/// need them. They refer to a row that says only that there was an account.
+/// need them. They refer to a row that says only that there was an account. Confirmed declarations of withdrawal stay
+/// as well: they prove what was declared and when, and the law sets their time.
 pub async fn delete_account(
     conn: &mut AsyncPgConnection,
     shop: &ShopSettings,
@@ -110,6 +112,9 @@ async fn delete(
     origin: &Origin,
 ) -> Result<(), QueryError> {
     notifications::forget_recipient(conn, user.id, &user.email).await?;
+    if user.has_proven(&user.email) {
+        contact::forget_sender(conn, &user.email).await?;
+    }
     cart::clear(conn, shop, Owner::User(user.id), origin).await.map_err(|error| match error {
         CartError::Database(error) => error,
         // Removing an item asks for nothing that could be refused.

@@ -10,7 +10,7 @@ use diesel::result::Error as QueryError;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use futures_util::{StreamExt as _, stream};
 
-use super::cancel_order::cancel_locked;
+use super::cancel_order::{CancelChoices, cancel_locked};
 use super::settle_payment::{SettlePaymentError, settle_payment};
 use crate::db::{self, Pool, PoolError, Retryable, TransactionError, clock, current_time};
 use crate::ids::OrderId;
@@ -190,7 +190,8 @@ async fn cancel_if_due(
         if !payments.is_empty() && !regardless {
             return Ok(Step::OpenAttempts { payments, expires_at });
         }
-        cancel_locked(conn, &mut order, CancelReason::Expired, true, &Origin::system()).await?;
+        cancel_locked(conn, &mut order, CancelReason::Expired, CancelChoices::default(), &Origin::system())
+            .await?;
         Ok(Step::Cancelled)
     })
     .await

@@ -54,6 +54,7 @@ mod ship_parcel;
 mod staff_order;
 mod staff_payment;
 mod staff_refund;
+mod staff_return;
 mod supersede_attempts;
 mod tell_low_stock;
 mod verify_email;
@@ -62,7 +63,7 @@ mod watch_payment;
 pub use crate::orders::CancelledBy;
 pub use begin_payment::{BeginPayment, BeginPaymentError, begin_payment};
 pub use cancel_lines::{CancelLines, CancelLinesError, CancelledLine, Canceller, cancel_lines};
-pub use cancel_order::{CancelOrderError, cancel_order};
+pub use cancel_order::{CancelChoices, CancelOrderError, cancel_order};
 pub use capture_payment::{CapturePaymentError, OfAuthorized, capture_order, capture_payment, void_payment};
 pub use change_email::{confirm_email_change, request_email_change};
 pub use check_payment::{CheckPaymentError, run_check};
@@ -118,6 +119,7 @@ pub use staff_payment::{StaffPayment, begin_staff_payment, settle_staff_payment}
 pub use staff_refund::{
     RefundAmount, RefundOf, RefundedLine, StaffRefund, StaffRefundError, refund_by_staff,
 };
+pub use staff_return::{StaffReturn, StaffReturnError, open_staff_return};
 pub use supersede_attempts::{SupersedeAttemptsError, supersede_attempts};
 pub use tell_low_stock::tell_low_stock;
 pub use verify_email::{VerifiedEmail, verify_email};

@@ -4,7 +4,7 @@ use diesel::result::Error as QueryError;
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 use serde_json::json;
 
-use super::cancel_order::{CancelOrderError, cancel_order};
+use super::cancel_order::{CancelChoices, CancelOrderError, cancel_with};
 use super::capture_payment::CapturePaymentError;
 use super::ship_order::{AdvanceOrderError, Dispatch, deliver_order, process_order, ship_order};
 use crate::accounts::{Permission, Role};
@@ -23,8 +23,8 @@ pub enum OrderStep {
     Ship(Dispatch),
     /// The parcel has arrived.
     Deliver,
-    /// The order is cancelled, and what was paid is refunded.
-    Cancel,
+    /// The order is cancelled.
+    Cancel(CancelChoices),
 }
 
 impl OrderStep {
@@ -33,7 +33,7 @@ impl OrderStep {
         match self {
             Self::Process => None,
             Self::Ship(_) | Self::Deliver => Some(Permission::ShipmentsWrite),
-            Self::Cancel => orders::permission_to_cancel(order),
+            Self::Cancel(choices) => orders::permission_to_cancel(order).filter(|_| choices.refund),
         }
     }
 }
@@ -115,7 +115,9 @@ pub async fn move_order(conn: &mut AsyncPgConnection, wish: MoveOrder) -> Result
             OrderStep::Process => process_order(conn, order_id, origin).await?,
             OrderStep::Ship(dispatch) => ship_order(conn, order_id, dispatch, origin).await?,
             OrderStep::Deliver => deliver_order(conn, order_id, origin).await?,
-            OrderStep::Cancel => cancel_order(conn, order_id, CancelledBy::Admin, origin).await?,
+            OrderStep::Cancel(choices) => {
+                cancel_with(conn, order_id, CancelledBy::Admin, *choices, origin).await?
+            }
         };
         if let Some(reason) = reason {
             let data = json!({ "from": from, "to": order.status, "reason": reason });

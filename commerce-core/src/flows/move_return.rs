@@ -5,8 +5,8 @@ use diesel::result::Error as QueryError;
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 use serde_json::{Value, json};
 
-use super::refund_return::refund_return;
-use super::refund_sources::lock_sources;
+use super::refund_return::{price_return, refund_return, worth_minor};
+use super::refund_sources::{Source, lock_sources};
 use super::request_return::kept_units;
 use super::ship_parcel::follow;
 use crate::accounts::{Permission, Role};
@@ -14,6 +14,7 @@ use crate::audit_log::{self, Author, Subject};
 use crate::db::{Retryable, current_time};
 use crate::ids::{OrderLineId, ReturnId};
 use crate::inventory::{self, Demand, ReturnError};
+use crate::money::Money;
 use crate::notifications::{NewEmail, enqueue_email};
 use crate::orders::{self, EventKind, LockedOrder, OrderLine};
 use crate::returns::{self, LockedReturn, Return, ReturnLine, ReturnStatus, ReturnTransitionError};
@@ -28,6 +29,9 @@ pub struct MoveReturn {
     pub to: ReturnStatus,
     /// What came, for [`ReturnStatus::Received`]. Lines that are not named came as they were announced, and are sold again.
     pub lines: Vec<ReceivedLine>,
+    /// What is refunded, for [`ReturnStatus::Refunded`]: all that the received units cost, or less for wear. All by
+    /// default.
+    pub amount: Option<Money>,
     /// What staff write to the shopper.
     pub answer: Option<String>,
     /// The version that the caller saw. Another version is refused. `None` accepts any.
@@ -67,6 +71,25 @@ pub enum MoveReturnError {
     /// Only a return that is received has lines that came.
     #[error("only what is received has lines")]
     NotReceiving,
+    /// Only a return that is refunded has an amount.
+    #[error("only what is refunded has an amount")]
+    NotRefunding,
+    /// The amount is not positive, or more than what the received units are worth.
+    #[error("{amount} cannot be refunded: the goods that came are worth {worth}")]
+    AmountOutOfRange {
+        /// The requested amount.
+        amount: Money,
+        /// What the units cost that were not refunded before, and no more than is left of the order's payments.
+        worth: Money,
+    },
+    /// The amount is not in the order's currency.
+    #[error("{amount} is not in the currency of the order; the goods that came are worth {worth}")]
+    CurrencyMismatch {
+        /// The requested amount.
+        amount: Money,
+        /// What can be refunded, in the order's currency.
+        worth: Money,
+    },
     /// The return has no such line.
     #[error("the return has no line {0}")]
     UnknownLine(OrderLineId),
@@ -140,6 +163,9 @@ pub async fn move_return(conn: &mut AsyncPgConnection, wish: MoveReturn) -> Resu
         if !wish.lines.is_empty() && wish.to != ReturnStatus::Received {
             return Err(MoveReturnError::NotReceiving);
         }
+        if wish.amount.is_some() && wish.to != ReturnStatus::Refunded {
+            return Err(MoveReturnError::NotRefunding);
+        }
         let before = facts(&moved, &[]);
         let answer = filled_text(wish.answer.as_deref());
         let now = current_time(conn).await?;
@@ -150,11 +176,8 @@ pub async fn move_return(conn: &mut AsyncPgConnection, wish: MoveReturn) -> Resu
             ReturnStatus::Received => receive(conn, &order, &mut lines, &wish.lines).await?,
             _ => Vec::new(),
         };
-        if wish.to == ReturnStatus::Refunded
-            && let Some((first, amount_minor)) =
-                refund_return(conn, &order, &sources, &lines, moved.answer.as_deref(), origin).await?
-        {
-            moved.refunded_by(first, amount_minor);
+        if wish.to == ReturnStatus::Refunded {
+            refund(conn, &order, &sources, &mut moved, &lines, &wish).await?;
         }
         returns::write_return(conn, &mut moved).await?;
         tell(conn, &order, &moved, &lines, before, &wish.author).await?;
@@ -171,6 +194,32 @@ pub async fn move_return(conn: &mut AsyncPgConnection, wish: MoveReturn) -> Resu
         Ok(moved.into_return())
     })
     .await
+}
+
+/// Refunds what the received units cost, or the wanted part of it.
+async fn refund(
+    conn: &mut AsyncPgConnection,
+    order: &LockedOrder,
+    sources: &[Source],
+    moved: &mut LockedReturn,
+    lines: &[ReturnLine],
+    wish: &MoveReturn,
+) -> Result<(), MoveReturnError> {
+    let units = price_return(conn, order, lines).await?;
+    let worth = Money::new(worth_minor(&units, sources), order.currency);
+    let amount = wish.amount.unwrap_or(worth);
+    if amount.currency != worth.currency {
+        return Err(MoveReturnError::CurrencyMismatch { amount, worth });
+    }
+    if wish.amount.is_some() && !(1..=worth.amount_minor).contains(&amount.amount_minor) {
+        return Err(MoveReturnError::AmountOutOfRange { amount, worth });
+    }
+    let (note, origin) = (moved.answer.as_deref(), &wish.author.origin);
+    let refunded = refund_return(conn, order, sources, &units, amount.amount_minor, note, origin).await?;
+    if let Some(first) = refunded {
+        moved.refunded_by(first, amount.amount_minor, worth.amount_minor - amount.amount_minor);
+    }
+    Ok(())
 }
 
 /// Units that came back, and whether they are sold again.
@@ -249,6 +298,7 @@ fn facts(moved: &Return, lines: &[ReturnLine]) -> Value {
     };
     json!({
         "return_id": moved.id, "status": moved.status, "refund_id": moved.refund_id,
-        "refund_minor": moved.refund_minor, "lines": lines.iter().map(line).collect::<Vec<_>>(),
+        "refund_minor": moved.refund_minor, "deducted_minor": moved.deducted_minor,
+        "lines": lines.iter().map(line).collect::<Vec<_>>(),
     })
 }

@@ -6,27 +6,29 @@ use diesel_async::AsyncPgConnection;
 use super::gone_units::GoneUnits;
 use super::refund_payment::begin_refund;
 use super::refund_sources::{Source, left_minor, spread};
-use crate::ids::RefundId;
+use crate::ids::{OrderLineId, RefundId};
 use crate::orders::{self, LockedOrder};
 use crate::payments::{self, RefundLine, RefundReason};
 use crate::request::Origin;
 use crate::returns::ReturnLine;
 
-/// Requests refunds of what the received units cost: only of units that were not refunded before, and no more than is
-/// left of the order's payments. Returns the first refund and the amount of all. `None` if nothing is left to refund.
-pub(super) async fn refund_return(
+/// Units that came back and were not refunded before, and what they cost.
+pub(super) struct PricedUnits {
+    order_line_id: OrderLineId,
+    quantity: i64,
+    amount_minor: i64,
+}
+
+/// What of the received units was not refunded before, with its price.
+pub(super) async fn price_return(
     conn: &mut AsyncPgConnection,
     order: &LockedOrder,
-    sources: &[Source],
     received: &[ReturnLine],
-    note: Option<&str>,
-    origin: &Origin,
-) -> QueryResult<Option<(RefundId, i64)>> {
+) -> QueryResult<Vec<PricedUnits>> {
     let lines = orders::lines(conn, &[order.id]).await?;
     let costs = orders::line_costs(order, &lines);
     let refunded = payments::refunded_units(conn, order.id).await?;
-    // The lines of a refund, which is not there yet.
-    let mut priced: Vec<(&ReturnLine, i64, i64)> = Vec::new();
+    let mut priced = Vec::new();
     for units in received {
         let Some(line) = lines.iter().find(|line| line.id == units.order_line_id) else { continue };
         let cost_minor = costs.get(&line.id).copied().unwrap_or(0);
@@ -34,25 +36,43 @@ pub(super) async fn refund_return(
         let gone = GoneUnits::of(line, cost_minor, before);
         let quantity = units.received_quantity.unwrap_or(0).min(gone.left());
         if quantity > 0 {
-            priced.push((units, quantity, gone.price(quantity)));
+            let amount_minor = gone.price(quantity);
+            priced.push(PricedUnits { order_line_id: line.id, quantity, amount_minor });
         }
     }
-    let cost_minor: i64 = priced.iter().map(|(.., amount_minor)| amount_minor).sum();
-    let amount_minor = cost_minor.min(left_minor(sources));
+    Ok(priced)
+}
+
+/// The most that can be refunded for the units: what they cost, and no more than is left of the order's payments.
+pub(super) fn worth_minor(units: &[PricedUnits], sources: &[Source]) -> i64 {
+    units.iter().map(|units| units.amount_minor).sum::<i64>().min(left_minor(sources))
+}
+
+/// Requests refunds of this amount for the units. Returns the first one, unless the amount is nothing. The units count
+/// as refunded for what they cost, even if the shop keeps a part of it: so the price of the other units stays.
+pub(super) async fn refund_return(
+    conn: &mut AsyncPgConnection,
+    order: &LockedOrder,
+    sources: &[Source],
+    units: &[PricedUnits],
+    amount_minor: i64,
+    note: Option<&str>,
+    origin: &Origin,
+) -> QueryResult<Option<RefundId>> {
     let refunds = spread(conn, sources, amount_minor, RefundReason::GoodsReturned, note).await?;
     let Some(first) = refunds.first() else { return Ok(None) };
-    let row = |&(units, quantity, amount_minor): &(&ReturnLine, i64, i64)| RefundLine {
+    let row = |units: &PricedUnits| RefundLine {
         refund_id: first.id,
         order_line_id: units.order_line_id,
-        quantity,
-        amount_minor,
+        quantity: units.quantity,
+        amount_minor: units.amount_minor,
         // The return says what came back into stock.
         restocked: false,
     };
-    let rows: Vec<RefundLine> = priced.iter().map(row).collect();
+    let rows: Vec<RefundLine> = units.iter().map(row).collect();
     payments::insert_refund_lines(conn, &rows).await?;
     for refund in &refunds {
         begin_refund(conn, refund, origin).await?;
     }
-    Ok(Some((first.id, amount_minor)))
+    Ok(Some(first.id))
 }

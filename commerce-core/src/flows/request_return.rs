@@ -1,6 +1,7 @@
 //! A shopper asks to give goods back that have arrived.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use diesel::QueryResult;
 use diesel::result::Error as QueryError;
@@ -100,34 +101,59 @@ pub async fn request_return(
         let found = orders::find_accessible(conn, wish.order_id, wish.access).await?;
         found.ok_or(RequestReturnError::NotFound)?;
         let order = orders::lock(conn, wish.order_id).await?.ok_or(RequestReturnError::NotFound)?;
-        let lines = orders::lines(conn, &[order.id]).await?;
         let wanted = merge(&wish.lines);
-        let left = arrived_units(conn, &order, &lines).await?;
-        let recent = shipments::delivered_within(conn, order.id, shop.return_window).await?;
-        for &WantedBack { order_line_id, quantity, .. } in &wanted {
-            if !lines.iter().any(|line| line.id == order_line_id) {
-                return Err(RequestReturnError::UnknownLine(order_line_id));
-            }
-            let left = left.get(&order_line_id).copied().unwrap_or(0);
-            if !(1..=left).contains(&quantity) {
-                return Err(RequestReturnError::TooManyUnits { order_line_id, quantity, left });
-            }
-            // What came back before counts as what had arrived first.
-            let left = recent.get(&order_line_id).copied().unwrap_or(0).min(left);
-            if quantity > left {
-                return Err(RequestReturnError::TooLate { order_line_id, quantity, left });
-            }
-        }
-        let opened = open_return(conn, &order, &wanted, note, None, &wish.origin).await?;
-        let mail = NewEmail::about_return(opened.id, ReturnStatus::Requested, opened.version, &order.email);
-        enqueue_email(conn, mail).await?;
+        check_units(conn, &order, &wanted, Some(shop.return_window)).await?;
+        let opening = Opening { note, ..Opening::default() };
+        let opened = open_return(conn, &order, &wanted, opening, &wish.origin).await?;
+        acknowledge(conn, &order, &opened).await?;
         Ok(opened)
     })
     .await
 }
 
+/// Whether the units have arrived, within the window if there is one, and are not on their way back. Needs the order's
+/// lock.
+pub(super) async fn check_units(
+    conn: &mut AsyncPgConnection,
+    order: &LockedOrder,
+    wanted: &[WantedBack],
+    window: Option<Duration>,
+) -> Result<(), RequestReturnError> {
+    let lines = orders::lines(conn, &[order.id]).await?;
+    let left = arrived_units(conn, order, &lines).await?;
+    let recent = match window {
+        Some(window) => shipments::delivered_within(conn, order.id, window).await?,
+        None => left.clone(),
+    };
+    for &WantedBack { order_line_id, quantity, .. } in wanted {
+        if !lines.iter().any(|line| line.id == order_line_id) {
+            return Err(RequestReturnError::UnknownLine(order_line_id));
+        }
+        let left = left.get(&order_line_id).copied().unwrap_or(0);
+        if !(1..=left).contains(&quantity) {
+            return Err(RequestReturnError::TooManyUnits { order_line_id, quantity, left });
+        }
+        // What came back before counts as what had arrived first.
+        let left = recent.get(&order_line_id).copied().unwrap_or(0).min(left);
+        if quantity > left {
+            return Err(RequestReturnError::TooLate { order_line_id, quantity, left });
+        }
+    }
+    Ok(())
+}
+
+/// The mail to the shopper that the request is there.
+pub(super) async fn acknowledge(
+    conn: &mut AsyncPgConnection,
+    order: &LockedOrder,
+    opened: &Return,
+) -> QueryResult<()> {
+    let mail = NewEmail::about_return(opened.id, ReturnStatus::Requested, opened.version, &order.email);
+    enqueue_email(conn, mail).await
+}
+
 /// Adds up the units of the same line. The first reason counts.
-fn merge(lines: &[WantedBack]) -> Vec<WantedBack> {
+pub(super) fn merge(lines: &[WantedBack]) -> Vec<WantedBack> {
     let mut merged: Vec<WantedBack> = Vec::new();
     for line in lines {
         match merged.iter_mut().find(|other| other.order_line_id == line.order_line_id) {
@@ -138,20 +164,34 @@ fn merge(lines: &[WantedBack]) -> Vec<WantedBack> {
     merged
 }
 
+/// What there is to say about a return that is opened.
+#[derive(Debug, Default)]
+pub(super) struct Opening {
+    /// What the shopper writes.
+    pub note: Option<String>,
+    /// The declaration that opens it.
+    pub withdrawal_id: Option<WithdrawalId>,
+    /// Why staff waive the time within which goods can be returned.
+    pub waiver: Option<String>,
+}
+
 /// Writes a return, and records it in the order's timeline.
 pub(super) async fn open_return(
     conn: &mut AsyncPgConnection,
     order: &LockedOrder,
     lines: &[WantedBack],
-    note: Option<String>,
-    withdrawal_id: Option<WithdrawalId>,
+    opening: Opening,
     origin: &Origin,
 ) -> QueryResult<Return> {
+    let Opening { note, withdrawal_id, waiver } = opening;
     let new = NewReturn { id: ReturnId::new(), order_id: order.id, withdrawal_id, note };
     let opened = returns::insert_return(conn, new, lines).await?;
     let of_line = |line: &WantedBack| json!({ "order_line_id": line.order_line_id, "quantity": line.quantity, "reason": line.reason });
     let lines: Vec<_> = lines.iter().map(of_line).collect();
-    let data = json!({ "return_id": opened.id, "lines": lines, "withdrawal_id": withdrawal_id });
+    let mut data = json!({ "return_id": opened.id, "lines": lines, "withdrawal_id": withdrawal_id });
+    if let (Some(waiver), Some(fields)) = (waiver, data.as_object_mut()) {
+        fields.insert("window_waived".to_owned(), waiver.into());
+    }
     orders::record(conn, order.id, EventKind::ReturnRequested, data, origin).await?;
     Ok(opened)
 }

@@ -7,7 +7,7 @@ use diesel_async::{AsyncConnection, AsyncPgConnection};
 use serde_json::json;
 
 use super::authorization::{authorization_ended, authorized};
-use super::cancel_order::cancel_locked;
+use super::cancel_order::{CancelChoices, cancel_locked};
 use super::excess_payment::give_back_excess;
 use super::late_payment::settle_late;
 use super::watch_payment::{check_later, end_at_provider};
@@ -126,7 +126,7 @@ async fn failed(
         && order.status == OrderStatus::PendingPayment
         && payments::list_open(conn, order.id).await?.is_empty();
     if gives_up {
-        cancel_locked(conn, order, CancelReason::PaymentFailed, true, origin).await?;
+        cancel_locked(conn, order, CancelReason::PaymentFailed, CancelChoices::default(), origin).await?;
     }
     Ok(())
 }

@@ -12,7 +12,9 @@ use crate::inventory::LowStock;
 use crate::money::{Currency, Money};
 use crate::orders::{OrderStatus, format_order_number};
 use crate::payments;
-use crate::schema::{contact_messages, order_lines, orders, refunds, shipment_lines, shipments, users};
+use crate::schema::{
+    contact_messages, order_lines, orders, refunds, returns, shipment_lines, shipments, users,
+};
 use crate::settings::Carriers;
 use crate::text::single_line;
 
@@ -55,7 +57,7 @@ pub(super) struct OrderFacts {
     /// What the shop keeps of it. More may have been paid, and goes back.
     received: Option<String>,
     due: String,
-    /// Money that was paid and not yet sent back.
+    /// Money that was paid and goes back, and was not sent yet.
     owed_back: Option<String>,
     address: Vec<String>,
 }
@@ -85,6 +87,7 @@ struct OrderRow {
     tax_minor: i64,
     total_minor: i64,
     cancelled_minor: i64,
+    kept_minor: i64,
     paid_minor: i64,
     refunded_minor: i64,
     shipping_address: Address,
@@ -162,7 +165,7 @@ pub(super) async fn order(conn: &mut AsyncPgConnection, id: OrderId) -> QueryRes
         paid: money(order.paid_minor),
         received: unless_zero(order.paid_minor.saturating_sub(order.refunded_minor).min(payable_minor)),
         due: money(payable_minor.saturating_sub(order.paid_minor).max(0)),
-        owed_back: unless_zero(order.paid_minor.saturating_sub(order.refunded_minor)),
+        owed_back: unless_zero((order.paid_minor - order.refunded_minor - order.kept_minor).max(0)),
         address: order.shipping_address.lines(),
     }))
 }
@@ -251,6 +254,8 @@ pub(super) struct RefundFacts {
     note: Option<String>,
     /// Whether a person paid it without the provider.
     by_hand: bool,
+    /// What the shop keeps of the price of goods that came back.
+    deducted: Option<String>,
 }
 
 pub(super) async fn refund(
@@ -273,11 +278,15 @@ pub(super) async fn refund(
         .first(conn)
         .await
         .optional()?;
+    // The first of several refunds of a return tells what is kept.
+    let kept = returns::table.filter(returns::refund_id.eq(id)).filter(returns::deducted_minor.gt(0));
+    let deducted_minor: Option<i64> = kept.select(returns::deducted_minor).first(conn).await.optional()?;
     Ok(found.map(|(order_id, currency, amount_minor, reason, failure_code, note, by_hand)| {
         let amount = Money::new(amount_minor, currency).to_string();
         let failure_code = failure_code.as_deref().map(single_line);
         let note = note.as_deref().map(single_line);
-        (order_id, RefundFacts { amount, reason, failure_code, note, by_hand })
+        let deducted = deducted_minor.map(|minor| Money::new(minor, currency).to_string());
+        (order_id, RefundFacts { amount, reason, failure_code, note, by_hand, deducted })
     }))
 }
 

@@ -83,6 +83,7 @@ mod tests {
             refunded_minor: 0,
             authorized_minor: 0,
             cancelled_minor: 0,
+            kept_minor: 0,
             shipping_address: shipping_address.unwrap(),
             billing_address: None,
             cancel_reason: None,

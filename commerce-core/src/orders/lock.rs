@@ -69,6 +69,11 @@ impl LockedOrder {
         self.0.authorized_minor = 0;
     }
 
+    /// Sets what the shop keeps of a cancelled order.
+    pub(crate) fn keep(&mut self, amount_minor: i64) {
+        self.0.kept_minor = amount_minor;
+    }
+
     /// Restores a cancelled order as a paid one.
     pub(crate) fn reinstate(&mut self) {
         self.0.status = OrderStatus::Paid;
@@ -162,6 +167,7 @@ pub(crate) async fn update(conn: &mut AsyncPgConnection, order: &mut LockedOrder
             orders::refunded_minor.eq(changed.refunded_minor),
             orders::authorized_minor.eq(changed.authorized_minor),
             orders::cancelled_minor.eq(changed.cancelled_minor),
+            orders::kept_minor.eq(changed.kept_minor),
             orders::cancel_reason.eq(changed.cancel_reason),
             orders::expires_at.eq(changed.expires_at),
             orders::paid_at.eq(changed.paid_at),

@@ -62,6 +62,8 @@ pub struct Order {
     pub authorized_minor: i64,
     /// What the cancelled units cost. The total stays as it was at checkout.
     pub cancelled_minor: i64,
+    /// What the shop keeps of a cancelled order, because staff cancelled it without a refund.
+    pub kept_minor: i64,
     /// The shipping address, as it was at checkout.
     pub shipping_address: Address,
     /// The billing address, if it differs from the shipping address.

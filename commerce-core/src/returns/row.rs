@@ -33,6 +33,8 @@ pub struct Return {
     pub refund_id: Option<RefundId>,
     /// All that is refunded for it, in minor units.
     pub refund_minor: i64,
+    /// What the shop keeps of the price of the goods, for wear, in minor units.
+    pub deducted_minor: i64,
     /// When the goods were back.
     pub received_at: Option<DateTime<Utc>>,
     /// When it was requested.
@@ -119,10 +121,11 @@ impl LockedReturn {
         Ok(())
     }
 
-    /// Sets what is refunded for it.
-    pub(crate) fn refunded_by(&mut self, first: RefundId, amount_minor: i64) {
+    /// Sets what is refunded for it, and what the shop keeps.
+    pub(crate) fn refunded_by(&mut self, first: RefundId, amount_minor: i64, deducted_minor: i64) {
         self.0.refund_id = Some(first);
         self.0.refund_minor = amount_minor;
+        self.0.deducted_minor = deducted_minor;
     }
 }
 
@@ -137,6 +140,7 @@ pub(crate) async fn write_return(
             returns::answer.eq(&changed.answer),
             returns::refund_id.eq(changed.refund_id),
             returns::refund_minor.eq(changed.refund_minor),
+            returns::deducted_minor.eq(changed.deducted_minor),
             returns::received_at.eq(changed.received_at),
             returns::updated_at.eq(clock()),
             returns::version.eq(returns::version + 1),

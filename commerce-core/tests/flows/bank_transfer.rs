@@ -1,7 +1,7 @@
 //! A provider that no one here knows of: the one of `examples/bank_transfer_provider.rs`.
 
 #[path = "../../examples/bank_transfer_provider.rs"]
-mod bank_transfer_provider;
+pub mod bank_transfer_provider;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,10 +20,10 @@ use serde_json::{Value, json};
 
 use crate::payments::{order, settle, wish};
 
-const SECRET: &[u8] = b"shared with the bank";
+pub const SECRET: &[u8] = b"shared with the bank";
 
 /// The bank tells this; returns whether the provider believed it.
-async fn hear(db: &TestDatabase, provider: &BankTransfer, bookings: &Value, secret: &[u8]) -> bool {
+pub async fn hear(db: &TestDatabase, provider: &BankTransfer, bookings: &Value, secret: &[u8]) -> bool {
     let body = serde_json::to_vec(bookings).unwrap();
     let mut headers = http::HeaderMap::new();
     headers.insert(SIGNATURE_HEADER, sign(secret, &body).parse().unwrap());
@@ -39,7 +39,7 @@ async fn hear(db: &TestDatabase, provider: &BankTransfer, bookings: &Value, secr
     true
 }
 
-fn booking(direction: &str, reference: &str, amount_minor: i64) -> Value {
+pub fn booking(direction: &str, reference: &str, amount_minor: i64) -> Value {
     json!([{
         "id": format!("{direction}-{reference}"), "direction": direction, "reference": reference,
         "money": Money::new(amount_minor, Currency::USD),

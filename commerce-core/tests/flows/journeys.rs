@@ -1,10 +1,11 @@
-//! Random journeys of an order: parcels, cancellations and refunds in any order, beside a small model of goods and
-//! money.
+//! Random journeys of an order: parcels, cancellations, returns and refunds in any order, paid with two providers,
+//! beside a small model of goods and money.
 //!
 //! To add a kind of step, give it to [`Step`], say in [`Model::takes`] whether it is allowed and what it changes, and
 //! run it in [`Journey::take`]. After every step goods and money are compared with the model, and the invariants hold.
 
 mod model;
+mod money;
 
 use commerce_core::audit;
 use commerce_core::cart::Owner;
@@ -27,8 +28,7 @@ use self::model::{LineModel, Model, Step};
 use crate::parcels::{author, create, lines, parcel, step, to};
 use crate::part_cancel::{cancel, cancelled};
 use crate::payments::order;
-use crate::returns::{moved, owned_order, request, towards, wish as returned};
-use crate::staff_refunds::run_refunds;
+use crate::returns::{moved, request, towards, wish as returned};
 
 const SEED_VARIABLE: &str = "COMMERCE_JOURNEY_SEED";
 struct Journey {
@@ -77,11 +77,13 @@ impl Journey {
                 let wish = returned(self.id, self.owner, &[(&self.lines[line], quantity)]);
                 self.returns.push(request(db, wish).await.map_err(|error| shown(&error))?);
             }
-            Step::MoveReturn { place, to, quantity, restock } => {
+            Step::MoveReturn { place, to, quantity, restock, minor } => {
                 let order_line_id = self.lines[model.returns[place].line].id;
                 let came = ReceivedLine { order_line_id, quantity: Some(quantity), restock };
                 let lines = if to == ReturnStatus::Received { vec![came] } else { vec![] };
-                let wish = MoveReturn { lines, ..towards(self.returns[place].id, to) };
+                let amount = minor.filter(|_| to == ReturnStatus::Refunded);
+                let amount = amount.map(|minor| Money::new(minor, Currency::USD));
+                let wish = MoveReturn { lines, amount, ..towards(self.returns[place].id, to) };
                 moved(db, wish).await.map_err(|error| shown(&error))?;
             }
         }
@@ -135,7 +137,8 @@ fn any_step(random: &mut StdRng, model: &Model) -> Step {
         7 | 8 => Step::Cancel { line, quantity, refund: often, restock: often },
         9 | 10 if !model.returns.is_empty() => {
             let to = ReturnStatus::ALL[random.random_range(1..ReturnStatus::ALL.len())];
-            Step::MoveReturn { place, to, quantity, restock: coin }
+            let minor = random.random_bool(0.3).then(|| random.random_range(0..600));
+            Step::MoveReturn { place, to, quantity, restock: coin, minor }
         }
         11 | 12 => Step::Return { line, quantity },
         13 => Step::RefundAmount { minor: random.random_range(0..300) },
@@ -177,7 +180,10 @@ async fn any_journey_of_an_order_keeps_goods_and_money() {
                 reserved,
             });
         }
-        let (id, owner, lines) = owned_order(&db, &wanted).await;
+        let (owner, placed) = db.order(&ShopSettings::default(), &wanted).await;
+        let (id, lines) = (placed.order.id, placed.lines);
+        let money = money::Money::new();
+        money.pay(&db, &mut random, id, owner, model.paid).await;
         let (parcels, returns) = (Vec::new(), Vec::new());
         let mut journey = Journey { db, id, owner, variants, lines, parcels, returns };
         for _ in 0..30 {
@@ -188,9 +194,14 @@ async fn any_journey_of_an_order_keeps_goods_and_money() {
             assert_eq!(result.is_ok(), allowed, "{next:?}: {result:?}, {before:#?}");
             (taken, refused) = (taken + usize::from(allowed), refused + usize::from(!allowed));
             if random.random_bool(0.2) {
-                run_refunds(&journey.db, &ShopSettings::default()).await;
+                money.flows(&journey.db, &mut random).await;
             }
             journey.compare(&model).await;
+        }
+        for _ in 0..2 {
+            money.arrives(&journey.db).await;
+            journey.compare(&model).await;
+            assert_eq!(order(&journey.db, id).await.refunded_minor, model.promised, "{model:#?}");
         }
         db = journey.db;
     }

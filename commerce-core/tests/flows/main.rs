@@ -10,6 +10,7 @@ mod alerts;
 mod attempts;
 mod authorizations;
 mod bank_transfer;
+mod breaches;
 mod carts;
 mod contact;
 mod expiry;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use commerce_core::accounts::{Permission, Role};
+use commerce_core::audit::verify;
 use commerce_core::cart::Owner;
 use commerce_core::flows::{
     self, BeginPaymentError, CancelLines, CancelLinesError, CancelOrderError, CancelledLine, Canceller,
@@ -10,6 +11,7 @@ use commerce_core::flows::{
     begin_payment, cancel_lines, create_shipment, process_order, refund_by_staff,
 };
 use commerce_core::ids::{OrderId, VariantId};
+use commerce_core::money::{Currency, Money};
 use commerce_core::orders::{FulfillmentStatus, Order, OrderLine, OrderStatus, PaymentStatus};
 use commerce_core::payments::{
     self, AttemptStatus, CaptureMethod, MockProvider, Outcome, PaymentProvider, Providers,
@@ -247,13 +249,60 @@ async fn shoppers_cancel_until_the_shop_processes_and_staff_choose_what_becomes_
     let broken = CancelLines { restock: false, ..cancelled(id, &[(line, 1)]) };
     cancel(&db, broken).await.unwrap();
     assert_eq!(db.stock(variant).await, (8, 1), "one was written off");
-    let whole = CancelLines { refund: false, lines: None, ..cancelled(id, &[]) };
-    let refused = cancel(&db, whole).await;
-    assert!(matches!(refused, Err(CancelLinesError::WholeOrder)), "{refused:?}");
     let whole = CancelLines { restock: false, lines: None, ..cancelled(id, &[]) };
     assert_eq!(cancel(&db, whole).await.unwrap().status, OrderStatus::Cancelled);
     assert_eq!((db.stock(variant).await, promised(&db, id).await), ((7, 0), 2000));
     db.finish().await;
+}
+
+#[tokio::test]
+async fn staff_cancel_a_whole_order_and_keep_its_money() {
+    let db = TestDatabase::new().await;
+    let shop = ShopSettings::default();
+    let variant = db.variant(500, 9).await;
+    // Without a refund no permission to refund is needed.
+    let keep = |id: OrderId| CancelLines {
+        refund: false,
+        lines: None,
+        by: Canceller::Staff(Role::Support, author()),
+        ..cancelled(id, &[])
+    };
+    let (id, _) = paid_order(&db, &[(variant, 3)]).await;
+    let kept = cancel(&db, keep(id)).await.unwrap();
+    assert_eq!(
+        (kept.status, kept.payment_status, kept.kept_minor),
+        (OrderStatus::Cancelled, PaymentStatus::Paid, 1500)
+    );
+    assert_eq!((db.stock(variant).await, promised(&db, id).await), ((9, 0), 0));
+    let again = cancel(&db, keep(id)).await;
+    assert!(matches!(again, Err(CancelLinesError::Order(CancelOrderError::TooLate(_)))), "{again:?}");
+    // Staff may still give a part back.
+    let amount = RefundAmount::Amount(Money::new(400, Currency::USD));
+    let part = StaffRefund { of: RefundOf::Order(id), amount, restock: false, note: None, author: author() };
+    refund_by_staff(&mut *db.conn().await, part).await.unwrap();
+    run_refunds(&db, &shop).await;
+    assert_eq!(order(&db, id).await.refunded_minor, 400);
+
+    // What comes in after the decision is not kept.
+    let (owner, placed) = db.order(&shop, &[(variant, 3)]).await;
+    let id = placed.order.id;
+    let first = begin(&db, id, owner, Some(700)).await;
+    settle(&db, &shop, first.id, success(&first)).await;
+    let late = begin(&db, id, owner, None).await;
+    assert_eq!(cancel(&db, keep(id)).await.unwrap().kept_minor, 700);
+    settle(&db, &shop, late.id, success(&late)).await;
+    run_refunds(&db, &shop).await;
+    let ended = order(&db, id).await;
+    assert_eq!((ended.paid_minor, ended.refunded_minor, ended.kept_minor), (1500, 800, 700));
+    // Whoever loses what was kept of the books is found out.
+    let forgotten = format!("UPDATE commerce.orders SET kept_minor = 699 WHERE id = '{id}'");
+    db.conn().await.batch_execute(&forgotten).await.unwrap();
+    let breaches = verify(&mut *db.conn().await).await.unwrap();
+    assert!(
+        matches!(breaches.as_slice(), [breach] if breach.detail.contains("instead of 699")),
+        "{breaches:?}"
+    );
+    db.discard().await;
 }
 
 #[tokio::test]

@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use commerce_core::accounts::{Permission, Role};
+use commerce_core::audit_log::{self, AuditFilter};
 use commerce_core::cart::Owner;
 use commerce_core::flows::{
     MoveReturn, MoveReturnError, ReceivedLine, RefundAmount, RefundOf, RefundedLine, RequestReturn,
-    RequestReturnError, StaffRefund, StaffRefundError, move_return, refund_by_staff, request_return,
+    RequestReturnError, StaffRefund, StaffRefundError, StaffReturn, StaffReturnError, move_return,
+    open_staff_return, refund_by_staff, request_return,
 };
 use commerce_core::ids::{OrderId, ReturnId, VariantId};
 use commerce_core::money::{Currency, Money};
-use commerce_core::orders::{FulfillmentStatus, OrderLine, OrderStatus, PaymentStatus};
+use commerce_core::orders::{self, FulfillmentStatus, OrderLine, OrderStatus, PaymentStatus};
 use commerce_core::page::Limit;
 use commerce_core::payments::{RefundReason, list_refunds};
 use commerce_core::returns::{Return, ReturnReason, ReturnStatus, WantedBack, find_return, return_lines};
@@ -34,7 +36,10 @@ pub async fn owned_order(db: &TestDatabase, wanted: &[(VariantId, i64)]) -> (Ord
 }
 
 /// Like [`owned_order`], with its parcel having arrived.
-async fn delivered_order(db: &TestDatabase, wanted: &[(VariantId, i64)]) -> (OrderId, Owner, Vec<OrderLine>) {
+pub async fn delivered_order(
+    db: &TestDatabase,
+    wanted: &[(VariantId, i64)],
+) -> (OrderId, Owner, Vec<OrderLine>) {
     let (id, owner, lines) = owned_order(db, wanted).await;
     let sent = create(db, parcel(id, &[])).await.unwrap();
     for status in [ShipmentStatus::Shipped, ShipmentStatus::Delivered] {
@@ -67,6 +72,7 @@ pub fn towards(id: ReturnId, to: ReturnStatus) -> MoveReturn {
         id,
         to,
         lines: Vec::new(),
+        amount: None,
         answer: None,
         expected_version: None,
         role: Role::Admin,
@@ -78,7 +84,7 @@ pub async fn moved(db: &TestDatabase, wish: MoveReturn) -> Result<Return, MoveRe
     move_return(&mut *db.conn().await, wish).await
 }
 
-async fn received(db: &TestDatabase, id: ReturnId) {
+pub async fn received(db: &TestDatabase, id: ReturnId) {
     for status in [ReturnStatus::Approved, ReturnStatus::Received] {
         moved(db, towards(id, status)).await.unwrap();
     }
@@ -206,6 +212,103 @@ async fn only_what_has_arrived_within_the_window_can_be_returned() {
     step(&db, to(&sent, ShipmentStatus::Shipped)).await.unwrap();
     let refused = request(&db, wish(id, owner, &[(&bought[0], 1)])).await;
     assert!(matches!(refused, Err(RequestReturnError::TooManyUnits { left: 0, .. })), "{refused:?}");
+    db.finish().await;
+}
+
+#[tokio::test]
+async fn staff_refund_less_for_wear_and_the_other_units_keep_their_price() {
+    let db = TestDatabase::new().await;
+    let cup = db.variant(500, 10).await;
+    let (id, owner, bought) = delivered_order(&db, &[(cup, 3)]).await;
+    let opened = request(&db, wish(id, owner, &[(&bought[0], 2)])).await.unwrap();
+    let usd = |amount_minor| Money::new(amount_minor, Currency::USD);
+    let pay = |amount| MoveReturn { amount: Some(amount), ..towards(opened.id, ReturnStatus::Refunded) };
+    let early = MoveReturn { amount: Some(usd(1)), ..towards(opened.id, ReturnStatus::Approved) };
+    let early = moved(&db, early).await;
+    assert!(matches!(early, Err(MoveReturnError::NotRefunding)), "{early:?}");
+    received(&db, opened.id).await;
+    for wrong in [0, -1, 1001] {
+        let refused = moved(&db, pay(usd(wrong))).await;
+        let Err(MoveReturnError::AmountOutOfRange { worth, .. }) = refused else {
+            panic!("{wrong}: {refused:?}")
+        };
+        assert_eq!(worth, usd(1000));
+    }
+    let euros = moved(&db, pay(Money::new(10, "EUR".parse().unwrap()))).await;
+    assert!(matches!(euros, Err(MoveReturnError::CurrencyMismatch { .. })), "{euros:?}");
+
+    let refunded_less = moved(&db, pay(usd(700))).await.unwrap();
+    assert_eq!((refunded_less.refund_minor, refunded_less.deducted_minor), (700, 300));
+    // The same again, also with another amount, pays nothing again.
+    assert_eq!(moved(&db, pay(usd(1000))).await.unwrap().refund_minor, 700);
+    run_refunds(&db, &ShopSettings::default()).await;
+    let events = orders::events(&mut *db.conn().await, id).await.unwrap();
+    let told = events.iter().find(|event| event.kind.as_str() == "return_refunded").unwrap();
+    assert_eq!((&told.data["refund_minor"], &told.data["deducted_minor"]), (&700.into(), &300.into()));
+
+    // The third cup costs what it cost.
+    let last = request(&db, wish(id, owner, &[(&bought[0], 1)])).await.unwrap();
+    received(&db, last.id).await;
+    let last = moved(&db, towards(last.id, ReturnStatus::Refunded)).await.unwrap();
+    assert_eq!((last.refund_minor, last.deducted_minor), (500, 0));
+    run_refunds(&db, &ShopSettings::default()).await;
+    assert_eq!(order(&db, id).await.refunded_minor, 1200);
+    db.finish().await;
+}
+
+#[tokio::test]
+async fn staff_open_a_return_and_waive_the_window_with_a_reason() {
+    let db = TestDatabase::new().await;
+    let cup = db.variant(500, 10).await;
+    let (id, owner, bought) = delivered_order(&db, &[(cup, 3)]).await;
+    let later = "UPDATE commerce.shipments SET delivered_at = delivered_at - interval '31 days'";
+    db.conn().await.batch_execute(later).await.unwrap();
+    let by_staff = |quantity: i64, waive_window: bool, reason: Option<&str>| StaffReturn {
+        order_id: id,
+        lines: wish(id, owner, &[(&bought[0], quantity)]).lines,
+        note: Some("The lid is loose.".to_owned()),
+        waive_window,
+        reason: reason.map(str::to_owned),
+        author: author(),
+    };
+    let open = async |wish: StaffReturn| {
+        open_staff_return(&mut *db.conn().await, &ShopSettings::default(), wish).await
+    };
+    let late = open(by_staff(1, false, None)).await;
+    assert!(matches!(late, Err(StaffReturnError::Request(RequestReturnError::TooLate { .. }))), "{late:?}");
+    for reason in [None, Some(" ")] {
+        let refused = open(by_staff(1, true, reason)).await;
+        assert!(matches!(refused, Err(StaffReturnError::NoReason)), "{refused:?}");
+    }
+    let refused = open(by_staff(1, false, Some("kindness"))).await;
+    assert!(matches!(refused, Err(StaffReturnError::NotWaived)), "{refused:?}");
+    let too_many = open(by_staff(4, true, Some("kindness"))).await;
+    assert!(
+        matches!(too_many, Err(StaffReturnError::Request(RequestReturnError::TooManyUnits { left: 3, .. }))),
+        "{too_many:?}"
+    );
+    // Many at once open one, as no unit comes back twice.
+    let wishes = (0..4).map(|_| open(by_staff(2, true, Some("kindness"))));
+    let opened: Vec<Return> = join_all(wishes).await.into_iter().filter_map(Result::ok).collect();
+    assert_eq!(opened.len(), 1);
+    assert_eq!(
+        (opened[0].status, opened[0].note.as_deref()),
+        (ReturnStatus::Requested, Some("The lid is loose."))
+    );
+    let mut conn = db.conn().await;
+    let events = orders::events(&mut conn, id).await.unwrap();
+    let told = events.iter().find(|event| event.kind.as_str() == "return_requested").unwrap();
+    assert_eq!(told.data["window_waived"], "kindness");
+    let entries = audit_log::list(&mut conn, &AuditFilter::default(), Limit::default(), None).await.unwrap();
+    let entry = entries.data.iter().find(|entry| entry.action == "admin_open_return").unwrap();
+    let after = entry.after.clone().unwrap();
+    assert_eq!((&after["window_waived"], &after["lines"][0]["quantity"]), (&true.into(), &2.into()));
+    assert!(!after.to_string().contains("kindness"), "the reason stays in the order");
+    drop(conn);
+    received(&db, opened[0].id).await;
+    moved(&db, towards(opened[0].id, ReturnStatus::Refunded)).await.unwrap();
+    run_refunds(&db, &ShopSettings::default()).await;
+    assert_eq!((db.stock(cup).await, order(&db, id).await.refunded_minor), ((9, 0), 1000));
     db.finish().await;
 }
 

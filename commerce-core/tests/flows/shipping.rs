@@ -3,8 +3,8 @@
 use commerce_core::accounts::{Permission, Role};
 use commerce_core::audit_log::{self, AuditFilter, Author};
 use commerce_core::flows::{
-    AdvanceOrderError, CancelOrderError, Dispatch, MoveOrder, MoveOrderError, OrderStep, cancel_order,
-    deliver_order, move_order, note_order, process_order, ship_order,
+    AdvanceOrderError, CancelChoices, CancelOrderError, Dispatch, MoveOrder, MoveOrderError, OrderStep,
+    cancel_order, deliver_order, move_order, note_order, process_order, ship_order,
 };
 use commerce_core::ids::OrderId;
 use commerce_core::orders::{CancelledBy, FulfillmentStatus, OrderStatus};
@@ -90,8 +90,8 @@ async fn staff_take_the_steps_that_their_role_allows_and_each_is_in_the_audit_lo
     for (step, role, missing) in [
         (ship(), Role::Support, Permission::ShipmentsWrite),
         (OrderStep::Deliver, Role::Support, Permission::ShipmentsWrite),
-        (OrderStep::Cancel, Role::Support, Permission::PaymentsRefund),
-        (OrderStep::Cancel, Role::Fulfilment, Permission::PaymentsRefund),
+        (OrderStep::Cancel(CancelChoices::default()), Role::Support, Permission::PaymentsRefund),
+        (OrderStep::Cancel(CancelChoices::default()), Role::Fulfilment, Permission::PaymentsRefund),
     ] {
         let refused = move_order(&mut conn, wish(step, role)).await;
         assert!(
@@ -107,7 +107,7 @@ async fn staff_take_the_steps_that_their_role_allows_and_each_is_in_the_audit_lo
     let fresh = MoveOrder { expected_version: Some(read.version), ..wish(ship(), Role::Fulfilment) };
     assert_eq!(move_order(&mut conn, fresh).await.unwrap().status, OrderStatus::Shipped);
     assert_eq!(db.stock(variant).await, (0, 0));
-    let late = move_order(&mut conn, wish(OrderStep::Cancel, Role::Admin)).await;
+    let late = move_order(&mut conn, wish(OrderStep::Cancel(CancelChoices::default()), Role::Admin)).await;
     assert!(matches!(late, Err(MoveOrderError::Cancel(CancelOrderError::TooLate(_)))), "{late:?}");
     let noted = note_order(&mut conn, id, "Ring twice.", &author(Role::Support)).await.unwrap();
     assert_eq!(noted.data["text"], "Ring twice.");

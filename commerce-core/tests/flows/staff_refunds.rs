@@ -46,12 +46,17 @@ async fn refund(db: &TestDatabase, wish: StaffRefund) -> Result<Vec<Refund>, Sta
 pub async fn run_refunds(db: &TestDatabase, shop: &ShopSettings) -> usize {
     let providers =
         Providers::new([Arc::new(MockProvider::new("http://localhost")) as Arc<dyn PaymentProvider>]);
+    run_refunds_at(db, shop, &providers).await
+}
+
+/// Asks these providers for all refunds that are due.
+pub async fn run_refunds_at(db: &TestDatabase, shop: &ShopSettings, providers: &Providers) -> usize {
     let lease = std::time::Duration::from_secs(60);
     let claimed =
         jobs::claim(&mut *db.conn().await, "test", &[RefundPayment::KIND], 100, lease).await.unwrap();
     for job in &claimed {
         let RefundPayment { refund_id } = serde_json::from_value(job.payload.clone()).unwrap();
-        run_refund(db.pool(), shop, &providers, refund_id, job.lease()).await.unwrap();
+        run_refund(db.pool(), shop, providers, refund_id, job.lease()).await.unwrap();
     }
     claimed.len()
 }

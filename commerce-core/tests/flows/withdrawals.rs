@@ -27,7 +27,7 @@ use futures_util::future::join_all;
 use crate::parcels::{create, paid_order, parcel};
 use crate::payments::{order, timeline};
 
-fn declaration(order_number: &str) -> NewWithdrawal {
+pub fn declaration(order_number: &str) -> NewWithdrawal {
     NewWithdrawal {
         name: " Ada  Lovelace".to_owned(),
         email: email("ada@example.com"),
@@ -37,7 +37,7 @@ fn declaration(order_number: &str) -> NewWithdrawal {
     }
 }
 
-async fn declared(db: &TestDatabase, wish: NewWithdrawal) -> WithdrawalId {
+pub async fn declared(db: &TestDatabase, wish: NewWithdrawal) -> WithdrawalId {
     declare_withdrawal(&mut *db.conn().await, wish).await.unwrap()
 }
 
@@ -48,7 +48,7 @@ async fn claimed<J: Job>(db: &TestDatabase) -> Vec<(J, jobs::Lease)> {
     claimed.iter().map(|job| (serde_json::from_value(job.payload.clone()).unwrap(), job.lease())).collect()
 }
 
-async fn process_all(db: &TestDatabase, shop: &ShopSettings) -> usize {
+pub async fn process_all(db: &TestDatabase, shop: &ShopSettings) -> usize {
     let jobs = claimed::<ProcessWithdrawal>(db).await;
     for (job, lease) in &jobs {
         run_withdrawal(db.pool(), shop, job.withdrawal_id, *lease).await.unwrap();

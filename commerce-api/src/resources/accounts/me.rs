@@ -48,10 +48,10 @@ impl Me {
 
     /// Delete your account
     ///
-    /// Deletes the account at once and for good: name, e-mail address, password, sessions, address book and
-    /// cart. The e-mail address can be registered again. Orders stay, with the addresses given for them,
-    /// because they are the shop's sales records and are needed for pending deliveries and refunds. The last
-    /// admin cannot be deleted.
+    /// Deletes the account at once and for good: name, e-mail address, password, sessions, address book,
+    /// cart, and messages to the shop with this address. The e-mail address can be registered again. Orders stay, with
+    /// the addresses given for them, because they are the shop's sales records and are needed for pending deliveries
+    /// and refunds, and so do confirmed declarations of withdrawal. The last admin cannot be deleted.
     #[oai(path = "/me", method = "delete", operation_id = "delete_me")]
     async fn delete(
         &self,

@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 use commerce_core::accounts::Permission;
 use commerce_core::flows::{
-    self, AdvanceOrderError, Dispatch, MoveOrder, MoveOrderError, NoteOrderError, StaffOrderError,
-    move_order, note_order, place_staff_order,
+    self, AdvanceOrderError, CancelChoices, Dispatch, MoveOrder, MoveOrderError, NoteOrderError,
+    StaffOrderError, move_order, note_order, place_staff_order,
 };
 use commerce_core::ids::{OrderId, UserId};
 use commerce_core::orders::{self, EventKind, ListOrdersError, OrderFilter, OrderSort};
@@ -24,7 +24,7 @@ use crate::http::if_match::IfMatch;
 use crate::http::problem::{Code, Fault, Missing, Problem, Refusal, Refused};
 use crate::http::state::State;
 use crate::http::tag::Tag;
-use crate::resources::orders::shopper_orders::{
+use crate::resources::orders::shapes::{
     CancelReason, FulfillmentStatus, Order, OrderPaymentStatus, OrderSorting, OrderStatus, with_lines,
 };
 use crate::resources::orders::staff_order::StaffOrderRequest;
@@ -127,12 +127,12 @@ impl AdminOrders {
     /// - `shipped`: all that is left is shipped: the parcels that are packed, and one more with the rest. If the shop
     ///   takes money when it ships (`COMMERCE_CAPTURE=on_shipping`), it is captured first.
     /// - `delivered`: all parcels that are under way have arrived.
-    /// - `cancelled`: the stock is released, and what was paid is refunded.
+    /// - `cancelled`: the stock is released, and what was paid is refunded, unless `restock` or `refund` is false.
     ///
     /// Other steps than those of the machine are refused. A `reason` appears in the timeline.
     ///
     /// `shipped` and `delivered` also need the permission `shipments.write`. `cancelled` also needs
-    /// `payments.refund` if money has come in for the order.
+    /// `payments.refund` if money has come in for the order and goes back.
     #[oai(path = "/admin/orders/:id/status", method = "patch", operation_id = "admin_move_order")]
     async fn move_on(
         &self,
@@ -286,6 +286,10 @@ pub struct MoveOrderRequest {
     /// The tracking number of the parcel with the rest. Only with `shipped`. A number of the shop's own by default.
     #[oai(validator(min_length = 1, max_length = 100))]
     pub tracking_number: Option<String>,
+    /// Whether what was paid is refunded. If not, the shop keeps it. Only with `cancelled`. True by default.
+    pub refund: Option<bool>,
+    /// Whether the units can be sold to others; if not, they are written off. Only with `cancelled`. True by default.
+    pub restock: Option<bool>,
     /// Why, for colleagues. It appears in the timeline.
     #[oai(validator(min_length = 1, max_length = 500))]
     pub reason: Option<String>,
@@ -300,7 +304,10 @@ impl MoveOrderRequest {
                 flows::OrderStep::Ship(Dispatch { carrier, tracking_number })
             }
             OrderStep::Delivered => flows::OrderStep::Deliver,
-            OrderStep::Cancelled => flows::OrderStep::Cancel,
+            OrderStep::Cancelled => {
+                let (refund, restock) = (self.refund.unwrap_or(true), self.restock.unwrap_or(true));
+                flows::OrderStep::Cancel(CancelChoices { refund, restock })
+            }
         }
     }
 }
@@ -311,6 +318,8 @@ impl Example for MoveOrderRequest {
             status: OrderStep::Shipped,
             carrier: Some("DHL".to_owned()),
             tracking_number: Some("00340434161094042557".to_owned()),
+            refund: None,
+            restock: None,
             reason: None,
         }
     }

@@ -37,7 +37,7 @@ pub struct CancelRequest {
     /// The units. The whole order by default.
     #[oai(validator(min_items = 1, max_items = 100))]
     pub lines: Option<Vec<CancelRequestLine>>,
-    /// Whether what was paid for the units is refunded. Only for staff. True by default, and always for a whole order.
+    /// Whether what was paid for the units is refunded. If not, the shop keeps it. Only for staff. True by default.
     pub refund: Option<bool>,
     /// Whether the units can be sold to others; if not, they are written off. Only for staff. True by default.
     pub restock: Option<bool>,
@@ -102,7 +102,6 @@ impl Refusal for CancelLinesError {
             Self::Order(error) => error.problem(),
             Self::MayNot(role, permission) => permission_denied(Some(role), permission),
             Self::OnlyStaff => Problem::invalid(vec![Fault::at("", text)]),
-            Self::WholeOrder => Problem::invalid(vec![Fault::at("/refund", text)]),
             Self::UnknownLine(_) => Problem::invalid(vec![Fault::at("/lines", text)]),
             Self::TooManyUnits { order_line_id, left, .. } => {
                 let problem = Problem::new(Code::OrderState, text);

@@ -15,9 +15,7 @@ use crate::http::csv_file::{Chunks, CsvFile, quoted};
 use crate::http::problem::Problem;
 use crate::http::state::State;
 use crate::http::tag::Tag;
-use crate::resources::orders::shopper_orders::{
-    CancelReason, FulfillmentStatus, OrderPaymentStatus, OrderStatus,
-};
+use crate::resources::orders::shapes::{CancelReason, FulfillmentStatus, OrderPaymentStatus, OrderStatus};
 
 pub struct OrdersExport(pub State);
 

@@ -5,5 +5,6 @@ pub mod cancellation;
 pub mod export;
 pub mod lookup;
 pub(crate) mod order_page;
+pub mod shapes;
 pub mod shopper_orders;
 pub mod staff_order;

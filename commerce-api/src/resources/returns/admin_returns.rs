@@ -1,7 +1,9 @@
 //! `/admin/returns`: staff handle goods that come back.
 
 use chrono::{DateTime, Utc};
-use commerce_core::flows::{MoveReturn, MoveReturnError, ReceivedLine, move_return};
+use commerce_core::flows::{
+    MoveReturn, MoveReturnError, ReceivedLine, StaffReturnError, move_return, open_staff_return,
+};
 use commerce_core::ids::{OrderId, OrderLineId, ReturnId};
 use commerce_core::page::{Limit, Page};
 use commerce_core::returns::{self, ListReturnsError, ReturnFilter, list_returns};
@@ -11,14 +13,16 @@ use poem_openapi::types::Example;
 use poem_openapi::{Enum, Object, OpenApi};
 use uuid::Uuid;
 
-use crate::http::answer::{List, Okay, twenty};
+use crate::http::answer::{Created, List, Okay, twenty};
 use crate::http::auth::{Can, OrdersRead, ReturnsWrite, permission_denied};
 use crate::http::body::Body;
+use crate::http::idempotency_key::IdempotencyKey;
 use crate::http::if_match::IfMatch;
+use crate::http::money::Money;
 use crate::http::problem::{Code, Fault, Problem, Refusal, Refused};
 use crate::http::state::State;
 use crate::http::tag::Tag;
-use crate::resources::returns::shapes::{Return, ReturnStatus};
+use crate::resources::returns::shapes::{Return, ReturnStatus, StaffReturnRequest};
 
 pub struct AdminReturns(pub State);
 
@@ -56,13 +60,34 @@ impl AdminReturns {
         Ok(Okay::page(Page { data, next_cursor }))
     }
 
+    /// Open a return for a customer
+    ///
+    /// Like a request of the shopper, who gets the same mail. With `waive_window` and a `reason`, units are taken that
+    /// arrived before the shop's time for returns.
+    #[oai(path = "/admin/orders/:id/returns", method = "post", operation_id = "admin_open_return")]
+    async fn open(
+        &self,
+        staff: Can<ReturnsWrite>,
+        id: Path<Uuid>,
+        #[oai(name = "Idempotency-Key")] key: IdempotencyKey,
+        body: Body<StaffReturnRequest>,
+    ) -> Result<Created<Return>, Refused<StaffReturnError>> {
+        let request = key.request(&staff, body.raw());
+        let (wish, shop) = (body.value.wish(OrderId(id.0), staff.author()), self.0.shop.clone());
+        let effect = async move |conn: &mut AsyncPgConnection| {
+            let opened = open_staff_return(conn, &shop, wish.clone()).await?;
+            Ok::<_, StaffReturnError>(Return::reply(conn, opened).await?)
+        };
+        self.0.write("open_return", request, effect).await
+    }
+
     /// Update the status of a return
     ///
     /// - `approved`: the shopper may send the goods.
     /// - `received`: the goods are back. With `lines`, staff say how many units came, and whether they are sold again; if
     ///   not, they are written off. Without, all came and are sold again. If nothing came, each line has `quantity` 0.
     /// - `refunded`: what the received units cost is refunded, unless it was before, and no more than is left of the order's
-    ///   payments. It also needs the permission `payments.refund`.
+    ///   payments. With `amount` it is less, for wear. It also needs the permission `payments.refund`.
     /// - `rejected`: the shop does not take the goods back, before they came or after.
     ///
     /// Each step is in the order's timeline, and the shopper gets a mail with the `answer`. A return that has the status
@@ -75,7 +100,7 @@ impl AdminReturns {
         #[oai(name = "If-Match")] expected: IfMatch,
         body: Body<MoveReturnRequest>,
     ) -> Result<Okay<Return>, Refused<MoveReturnError>> {
-        let MoveReturnRequest { status, lines, answer } = body.value;
+        let MoveReturnRequest { status, lines, amount, answer } = body.value;
         let line = |line: ReceivedRequestLine| ReceivedLine {
             order_line_id: OrderLineId(line.order_line_id),
             quantity: line.quantity,
@@ -85,6 +110,7 @@ impl AdminReturns {
             id: ReturnId(id.0),
             to: status.into(),
             lines: lines.unwrap_or_default().into_iter().map(line).collect(),
+            amount: amount.map(|amount| amount.checked("/amount")).transpose()?,
             answer,
             expected_version: expected.version(),
             role: staff.staff.role,
@@ -146,6 +172,8 @@ struct MoveReturnRequest {
     /// Only for `received`.
     #[oai(validator(min_items = 1, max_items = 100))]
     lines: Option<Vec<ReceivedRequestLine>>,
+    /// What is refunded: all that the received units cost, or less for wear. All by default. Only for `refunded`.
+    amount: Option<Money>,
     /// What the shopper reads in the mail, such as where to send the goods, or why they are not taken back.
     #[oai(validator(min_length = 1, max_length = 2000))]
     answer: Option<String>,
@@ -156,14 +184,36 @@ impl Example for MoveReturnRequest {
         Self {
             status: NextReturnStatus::Received,
             lines: Some(vec![ReceivedRequestLine::example()]),
+            amount: None,
             answer: Some("Thank you. One of the cups is broken.".to_owned()),
         }
     }
 }
 
-impl Refusal for MoveReturnError {
+impl Refusal for StaffReturnError {
     const CODES: &'static [Code] =
-        &[Code::NotFound, Code::VersionMismatch, Code::ReturnState, Code::OrderState, Code::ValidationFailed];
+        &[Code::NotFound, Code::OrderState, Code::ReturnTooLate, Code::ValidationFailed];
+
+    fn problem(self) -> Problem {
+        match self {
+            Self::Request(error) => error.problem(),
+            Self::NoReason | Self::NotWaived => {
+                Problem::invalid(vec![Fault::at("/reason", self.to_string())])
+            }
+            Self::Database(error) => error.into(),
+        }
+    }
+}
+
+impl Refusal for MoveReturnError {
+    const CODES: &'static [Code] = &[
+        Code::NotFound,
+        Code::VersionMismatch,
+        Code::ReturnState,
+        Code::OrderState,
+        Code::ValidationFailed,
+        Code::CurrencyMismatch,
+    ];
 
     fn problem(self) -> Problem {
         let text = self.to_string();
@@ -175,6 +225,10 @@ impl Refusal for MoveReturnError {
             Self::NotReceiving | Self::UnknownLine(_) | Self::TooManyUnits { .. } => {
                 Problem::invalid(vec![Fault::at("/lines", text)])
             }
+            Self::NotRefunding | Self::AmountOutOfRange { .. } => {
+                Problem::invalid(vec![Fault::at("/amount", text)])
+            }
+            Self::CurrencyMismatch { .. } => Problem::new(Code::CurrencyMismatch, text),
             Self::NotArrived { order_line_id, arrived, .. } => {
                 let problem = Problem::new(Code::OrderState, text);
                 problem.with("order_line_id", order_line_id).with("units_left", arrived)

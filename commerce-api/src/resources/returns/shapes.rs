@@ -1,6 +1,8 @@
 //! Requests and answers of returns.
 
 use chrono::{DateTime, Utc};
+use commerce_core::audit_log::Author;
+use commerce_core::flows::StaffReturn;
 use commerce_core::ids::{OrderId, OrderLineId, ReturnId};
 use commerce_core::money::Currency;
 use commerce_core::orders;
@@ -77,12 +79,7 @@ pub struct ReturnRequest {
 
 impl ReturnRequest {
     pub fn wanted(&self) -> Vec<WantedBack> {
-        let line = |line: &ReturnRequestLine| WantedBack {
-            order_line_id: OrderLineId(line.order_line_id),
-            quantity: line.quantity,
-            reason: line.reason.into(),
-        };
-        self.lines.iter().map(line).collect()
+        wanted(&self.lines)
     }
 }
 
@@ -90,6 +87,50 @@ impl Example for ReturnRequest {
     fn example() -> Self {
         Self { lines: vec![ReturnRequestLine::example()], note: Some("It is too small.".to_owned()) }
     }
+}
+
+/// What a customer gives back, as staff write it down.
+#[derive(Debug, Clone, Object)]
+#[oai(deny_unknown_fields, skip_serializing_if_is_none, example)]
+pub struct StaffReturnRequest {
+    #[oai(validator(min_items = 1, max_items = 100))]
+    pub lines: Vec<ReturnRequestLine>,
+    /// What the customer says. The customer sees it in the return.
+    #[oai(validator(min_length = 1, max_length = 2000))]
+    pub note: Option<String>,
+    /// Whether units are taken that arrived before the shop's time for returns. False by default.
+    pub waive_window: Option<bool>,
+    /// Why that time is waived, for colleagues. It appears in the timeline. Required with `waive_window`.
+    #[oai(validator(min_length = 1, max_length = 500))]
+    pub reason: Option<String>,
+}
+
+impl StaffReturnRequest {
+    pub fn wish(self, order_id: OrderId, author: Author) -> StaffReturn {
+        let Self { lines, note, waive_window, reason } = self;
+        let (lines, waive_window) = (wanted(&lines), waive_window.unwrap_or(false));
+        StaffReturn { order_id, lines, note, waive_window, reason, author }
+    }
+}
+
+impl Example for StaffReturnRequest {
+    fn example() -> Self {
+        Self {
+            lines: vec![ReturnRequestLine::example()],
+            note: None,
+            waive_window: Some(true),
+            reason: Some("The parcel stood at a neighbour's for weeks.".to_owned()),
+        }
+    }
+}
+
+fn wanted(lines: &[ReturnRequestLine]) -> Vec<WantedBack> {
+    let line = |line: &ReturnRequestLine| WantedBack {
+        order_line_id: OrderLineId(line.order_line_id),
+        quantity: line.quantity,
+        reason: line.reason.into(),
+    };
+    lines.iter().map(line).collect()
 }
 
 /// Units of a line in a return.
@@ -136,6 +177,8 @@ pub struct Return {
     pub refund_id: Option<Uuid>,
     /// All that is refunded for it.
     pub refund_amount: Option<Money>,
+    /// What the shop keeps of the price of the goods, for wear. Absent if it keeps nothing.
+    pub deducted_amount: Option<Money>,
     pub received_at: Option<DateTime<Utc>>,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
@@ -171,8 +214,11 @@ impl Return {
             received_quantity: line.received_quantity,
             restocked: line.restocked,
         };
-        let refund_amount =
-            row.refund_id.and(currency).map(|currency| Money::new(row.refund_minor, currency));
+        let currency = row.refund_id.and(currency);
+        let refund_amount = currency.map(|currency| Money::new(row.refund_minor, currency));
+        let deducted_amount = currency
+            .filter(|_| row.deducted_minor > 0)
+            .map(|currency| Money::new(row.deducted_minor, currency));
         Self {
             id: row.id.0,
             order_id: row.order_id.0,
@@ -183,6 +229,7 @@ impl Return {
             withdrawal_id: row.withdrawal_id.map(|id| id.0),
             refund_id: row.refund_id.map(|id| id.0),
             refund_amount,
+            deducted_amount,
             received_at: row.received_at,
             created_at: row.created_at,
             updated_at: row.updated_at,
@@ -203,6 +250,7 @@ impl Example for Return {
             withdrawal_id: None,
             refund_id: None,
             refund_amount: None,
+            deducted_amount: None,
             received_at: None,
             created_at: at,
             updated_at: at,

@@ -95,6 +95,7 @@ impl Client {
                     "shipped" => {
                         json!({ "status": status, "tracking_number": rng.random_range(0..1000).to_string() })
                     }
+                    "cancelled" => json!({ "status": status, "refund": rng.random_bool(0.7) }),
                     _ => json!({ "status": status }),
                 }
             }
@@ -132,7 +133,23 @@ impl Client {
             }
             "admin_move_return" => {
                 let statuses = ["approved", "approved", "received", "received", "refunded", "rejected"];
-                json!({ "status": statuses.choose(rng)? })
+                match *statuses.choose(rng)? {
+                    "refunded" if rng.random_bool(0.3) => {
+                        json!({ "status": "refunded", "amount": { "amount": 1, "currency": "USD" } })
+                    }
+                    status => json!({ "status": status }),
+                }
+            }
+            "admin_open_return" => {
+                let line = self.a_line(storm, rng).await?;
+                json!({ "lines": [{ "order_line_id": line, "quantity": 1, "reason": "damaged" }],
+                        "waive_window": true, "reason": "storm" })
+            }
+            "send_contact_message" => {
+                let mut body = example;
+                body["email"] = json!(address);
+                body["opened_at"] = json!(chrono::Utc::now() - chrono::TimeDelta::minutes(1));
+                body
             }
             "create_product" => {
                 json!({ "title": slug, "status": "active", "sku": new_sku, "price": price, "stock": 5,

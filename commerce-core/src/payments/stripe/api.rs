@@ -174,10 +174,21 @@ fn read<T: DeserializeOwned>(answer: &Answer) -> Result<T, ProviderError> {
     Err(ProviderError::refused(ProviderName::STRIPE, Refusal::new(answer.status, &body)))
 }
 
+/// Whether Stripe refused because an earlier request with the same key asked for something else.
+pub(super) fn is_changed(error: &ProviderError) -> bool {
+    let ProviderError::Refused { cause, .. } = error else { return false };
+    cause.downcast_ref::<Refusal>().is_some_and(|refusal| refusal.is_changed)
+}
+
+/// The type of that error.
+const CHANGED: &str = "idempotency_error";
+
 /// Stripe's reason for a refusal. Its text is Stripe's code, which is stored with the attempt or refund.
 #[derive(Debug)]
 struct Refusal {
     code: String,
+    /// An earlier request with the same key asked for something else.
+    is_changed: bool,
 }
 
 impl Refusal {
@@ -190,7 +201,7 @@ impl Refusal {
             // Its message may have the shopper's address in it.
             "Stripe refused a request"
         );
-        Self { code }
+        Self { code, is_changed: body.kind.as_deref() == Some(CHANGED) }
     }
 }
 

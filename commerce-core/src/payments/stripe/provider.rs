@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 use serde_json::Value;
 
 use super::amount::{AmountError, to_stripe};
-use super::api::Api;
+use super::api::{Api, is_changed};
 use super::objects::{PaymentIntent, Session};
 use super::outcome::{capture, of_intent, of_session};
 use super::refunds::{refund_form, state_of_refund, state_of_refunds};
@@ -173,7 +173,9 @@ impl PaymentProvider for StripeProvider {
         if asks_nothing { Ok(()) } else { Err("a payment with Stripe has no details".to_owned()) }
     }
 
-    /// Creates the session. Its key is the attempt's id, so a repeated request finds the same session.
+    /// Creates the session. Its key is the attempt's id, so a repeated request finds the same session. The order may
+    /// have changed since the first request, such as the time until which it waits. Stripe then refuses the key, and
+    /// the session of the first request is the attempt's: another key would make a second one.
     fn start<'a>(
         &'a self,
         payment: &'a Payment,
@@ -187,6 +189,10 @@ impl PaymentProvider for StripeProvider {
                     Some(session) => session,
                     None => self.api.create_session(form, &second(&key)).await?,
                 },
+                Err(error) if is_changed(&error) => {
+                    let session = self.find_lost_session(payment).await?;
+                    session.ok_or_else(|| ProviderError::unreachable(ProviderName::STRIPE, error))?
+                }
                 created => created?,
             };
             // A repeated request gets the first answer, in which the session is open.

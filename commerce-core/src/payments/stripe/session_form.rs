@@ -22,8 +22,9 @@ const LINES_MAX: usize = 100;
 /// The longest name of a product that Stripe takes, in characters.
 const NAME_MAX: usize = 250;
 
-/// The whole request. It is the same whenever it is made for this payment, because Stripe compares a repeated request
-/// with the first one.
+/// The whole request. Stripe compares a repeated request with the first one, so it is made of what stays: of the
+/// attempt, and of the order's lines and totals as they were at checkout. Units that are cancelled later change nothing
+/// of it.
 pub(super) fn session_form(
     settings: &StripeSettings,
     payment: &Payment,

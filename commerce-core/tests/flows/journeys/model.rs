@@ -45,6 +45,8 @@ pub enum Step {
         to: ReturnStatus,
         quantity: i64,
         restock: bool,
+        /// What staff refund, if they say so.
+        minor: Option<i64>,
     },
 }
 
@@ -134,7 +136,14 @@ impl Model {
         self.returns.iter().filter(awaited).map(|back| back.quantity).sum()
     }
 
-    fn moves_return(&mut self, place: usize, to: ReturnStatus, quantity: i64, restock: bool) -> bool {
+    fn moves_return(
+        &mut self,
+        place: usize,
+        to: ReturnStatus,
+        quantity: i64,
+        restock: bool,
+        minor: Option<i64>,
+    ) -> bool {
         let ReturnModel { line, quantity: announced, came, status } = self.returns[place];
         if status == to {
             return true;
@@ -156,7 +165,11 @@ impl Model {
             ReturnStatus::Refunded => {
                 let of = &mut self.lines[line];
                 let units = came.min(of.quantity - of.refunded - of.cancelled).max(0);
-                let amount = (units * of.price).min(self.paid - self.promised);
+                let worth = (units * of.price).min(self.paid - self.promised);
+                if minor.is_some_and(|minor| !(1..=worth).contains(&minor)) {
+                    return false;
+                }
+                let amount = minor.unwrap_or(worth);
                 self.promised += amount;
                 of.refunded += if amount > 0 { units } else { 0 };
             }
@@ -262,8 +275,8 @@ impl Model {
                 }
                 allowed
             }
-            Step::MoveReturn { place, to, quantity, restock } => {
-                self.moves_return(place, to, quantity, restock)
+            Step::MoveReturn { place, to, quantity, restock, minor } => {
+                self.moves_return(place, to, quantity, restock, minor)
             }
         }
     }
@@ -298,16 +311,16 @@ impl Model {
         }
         let is_everything = self.shipped() == 0 && quantity == self.wanted();
         if is_everything && self.lines[line].quantity - self.lines[line].cancelled == quantity {
+            self.is_cancelled = true;
             if refund {
-                self.is_cancelled = true;
                 self.promised = self.paid;
-                for parcel in &mut self.parcels {
-                    parcel.status = ShipmentStatus::Cancelled;
-                }
-                self.lines[line].reserved -= quantity;
-                self.lines[line].on_hand -= if restock { 0 } else { quantity };
             }
-            return refund;
+            for parcel in &mut self.parcels {
+                parcel.status = ShipmentStatus::Cancelled;
+            }
+            self.lines[line].reserved -= quantity;
+            self.lines[line].on_hand -= if restock { 0 } else { quantity };
+            return true;
         }
         if quantity > self.free(line) {
             return false;

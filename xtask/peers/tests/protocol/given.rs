@@ -36,6 +36,7 @@ pub fn invoice(currency: Currency) -> Invoice {
         paid_minor: 0,
         refunded_minor: 0,
         cancelled_minor: 0,
+        kept_minor: 0,
         authorized_minor: 0,
         shipping_address: address(),
         billing_address: None,

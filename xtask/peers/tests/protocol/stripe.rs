@@ -321,6 +321,33 @@ async fn a_lost_answer_is_found_again_and_nothing_is_done_twice() {
 }
 
 #[tokio::test]
+async fn an_attempt_keeps_its_session_if_the_order_changes_before_it_is_asked_for_again() {
+    let world = world().await;
+    let first = invoice(usd());
+    let mut changed = first.clone();
+    changed.order.expires_at = changed.order.expires_at.map(|at| at + TimeDelta::hours(6));
+    changed.order.cancelled_minor = 500;
+    changed.lines[1].cancelled_quantity = 1;
+    let mut attempt = payment(ProviderName::STRIPE, &first);
+    world.lose(&attempt, &first).await;
+    let session = world.start(&mut attempt, &changed).await;
+    assert_eq!(world.peer.sessions().len(), 1, "another key would make another session");
+    assert!(world.peer.refusals()[0].contains("same parameters"), "{:?}", world.peer.refusals());
+    assert!(world.peer.pay(&session));
+    assert_eq!(captured(&world.status(&attempt).await.unwrap()), Money::new(4150, usd()), "as it began");
+
+    // Stripe keeps an error for the key, and knows no session. The attempt stays open, and nobody can pay it.
+    let unknown = payment(ProviderName::STRIPE, &first);
+    world.peer.faults().add(CREATE, Fault::ErrorKept);
+    world.peer.faults().add("GET /v1/checkout/sessions", Fault::TooMany { retry_after: 60 });
+    world.provider.start(&unknown, &first).await.unwrap_err();
+    let error = world.provider.start(&unknown, &changed).await.unwrap_err();
+    assert!(matches!(error, ProviderError::Unreachable { .. }), "{error:?}");
+    assert_eq!(world.peer.sessions().len(), 1);
+    assert_eq!(world.provider.expire(&unknown).await.unwrap(), Outcome::Expired);
+}
+
+#[tokio::test]
 async fn a_lost_session_is_found_behind_hundreds_of_others() {
     let world = world().await;
     let invoice = invoice(usd());

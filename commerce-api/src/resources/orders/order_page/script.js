@@ -39,5 +39,7 @@ const ask = async (path, method) => {
   }
 };
 element("cancel").addEventListener("click", () => ask(address + "/cancel", "POST"));
+// A link that is opened where the page is open only changes the hash.
+addEventListener("hashchange", () => location.reload());
 if (id && token) ask(address, "GET");
 else message("Please open the link from your mail: this address has no token.");

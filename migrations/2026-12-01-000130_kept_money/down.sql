@@ -1,0 +1,1 @@
+ALTER TABLE commerce.orders DROP COLUMN kept_minor;

@@ -1,0 +1,1 @@
+ALTER TABLE commerce.returns DROP COLUMN deducted_minor;
