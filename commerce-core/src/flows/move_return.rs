@@ -215,7 +215,7 @@ async fn refund(
         return Err(MoveReturnError::AmountOutOfRange { amount, worth });
     }
     let (note, origin) = (moved.answer.as_deref(), &wish.author.origin);
-    let refunded = refund_return(conn, order, sources, &units, amount.amount_minor, note, origin).await?;
+    let refunded = refund_return(conn, sources, &units, amount.amount_minor, note, origin).await?;
     if let Some(first) = refunded {
         moved.refunded_by(first, amount.amount_minor, worth.amount_minor - amount.amount_minor);
     }

@@ -52,7 +52,6 @@ pub(super) fn worth_minor(units: &[PricedUnits], sources: &[Source]) -> i64 {
 /// as refunded for what they cost, even if the shop keeps a part of it: so the price of the other units stays.
 pub(super) async fn refund_return(
     conn: &mut AsyncPgConnection,
-    order: &LockedOrder,
     sources: &[Source],
     units: &[PricedUnits],
     amount_minor: i64,
