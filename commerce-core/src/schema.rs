@@ -274,6 +274,7 @@ diesel::table! {
         source -> Text,
         authorized_minor -> Int8,
         cancelled_minor -> Int8,
+        locale -> Nullable<Text>,
     }
 }
 
@@ -614,6 +615,7 @@ diesel::table! {
         registered_at -> Nullable<Timestamptz>,
         refused_password_hash -> Nullable<Text>,
         contested -> Bool,
+        locale -> Nullable<Text>,
     }
 }
 

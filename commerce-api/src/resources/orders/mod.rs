@@ -2,8 +2,10 @@
 
 pub mod admin_orders;
 pub mod cancellation;
+pub mod checkout;
 pub mod export;
 pub mod lookup;
 pub(crate) mod order_page;
 pub mod shopper_orders;
 pub mod staff_order;
+pub mod undelivered;
