@@ -203,6 +203,7 @@ impl Shopper {
         PlaceOrder {
             owner: self.owner,
             email: self.email.clone(),
+            locale: None,
             shipping_address: self.address.clone(),
             billing_address: None,
             recipient: Recipient::Proven,

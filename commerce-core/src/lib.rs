@@ -16,6 +16,7 @@ pub mod idempotency;
 pub mod ids;
 pub mod inventory;
 pub mod jobs;
+pub mod locale;
 pub mod money;
 pub mod notifications;
 pub mod orders;

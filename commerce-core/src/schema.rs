@@ -275,6 +275,7 @@ diesel::table! {
         authorized_minor -> Int8,
         cancelled_minor -> Int8,
         kept_minor -> Int8,
+        locale -> Nullable<Text>,
     }
 }
 
@@ -616,6 +617,7 @@ diesel::table! {
         registered_at -> Nullable<Timestamptz>,
         refused_password_hash -> Nullable<Text>,
         contested -> Bool,
+        locale -> Nullable<Text>,
     }
 }
 

@@ -3,15 +3,17 @@
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand};
+use commerce_core::email_address::EmailAddress;
 use commerce_core::ids::JobId;
 use commerce_core::jobs::{JobFilter, JobState, kinds};
-use commerce_core::notifications::Sender;
+use commerce_core::locale::Locale;
+use commerce_core::notifications::{FolderMailer, MailTemplates, Sender, SmtpMailer, Template};
 use commerce_core::page::Limit;
 use commerce_core::search::{Meilisearch, MeilisearchSettings};
 use commerce_program::arguments;
@@ -53,6 +55,9 @@ pub enum Command {
     Audit(AuditArgs),
     /// Builds the search index anew while the shop runs, and puts it in the place of the old one
     Reindex(ReindexArgs),
+    /// Shows how mails look, and tries the mail server
+    #[command(subcommand)]
+    Mail(MailCommand),
 }
 
 /// Everything that `run` can be told.
@@ -86,6 +91,10 @@ pub struct MailArgs {
     #[arg(long, env = "SMTP_URL", hide_env_values = true)]
     pub smtp_url: Option<String>,
 
+    /// How long the mail server may take for each answer. An attempt that takes longer is tried again later
+    #[arg(long, env = "COMMERCE_SMTP_TIMEOUT", default_value = "15s", value_parser = parse_smtp_timeout)]
+    pub smtp_timeout: Duration,
+
     /// Where mails go as .eml files while there is no SMTP_URL
     #[arg(long, env = "COMMERCE_MAIL_DIR", default_value = "mail")]
     pub mail_dir: PathBuf,
@@ -93,6 +102,15 @@ pub struct MailArgs {
     /// Whom mails come from; the display name is what they call the shop
     #[arg(long, env = "COMMERCE_MAIL_FROM", default_value = "Commerce <shop@localhost>")]
     pub mail_from: Sender,
+
+    /// A folder with the shop's own mail templates and its brand, in the place of those that ship. It is checked at
+    /// the start
+    #[arg(long, visible_alias = "templates", env = "COMMERCE_MAIL_TEMPLATES")]
+    mail_templates: Option<String>,
+
+    /// The language of mails to the shop, and to customers whose language is not known, such as de or en-GB
+    #[arg(long, env = "COMMERCE_LOCALE", default_value = "en")]
+    default_locale: Locale,
 
     /// Where the shop can be visited, for the foot of each mail
     #[arg(long, env = "COMMERCE_PUBLIC_URL")]
@@ -110,6 +128,34 @@ pub struct MailArgs {
 }
 
 impl MailArgs {
+    /// How mails are written: as shipped, or as the shop wants it.
+    pub fn templates(&self) -> anyhow::Result<MailTemplates> {
+        let default = self.default_locale.clone();
+        match self.mail_templates.as_deref().filter(|folder| !folder.is_empty()) {
+            Some(folder) => {
+                MailTemplates::from_folder(Path::new(folder), default).context("COMMERCE_MAIL_TEMPLATES")
+            }
+            None => Ok(MailTemplates::shipped(default)),
+        }
+    }
+
+    /// The mail server, if there is one. Does not connect.
+    pub fn smtp(&self) -> anyhow::Result<Option<SmtpMailer>> {
+        let Some(url) = self.smtp_url.as_deref().filter(|url| !url.is_empty()) else { return Ok(None) };
+        Ok(Some(SmtpMailer::new(url).context("SMTP_URL")?.answer_within(self.smtp_timeout)))
+    }
+
+    /// The folder of mails, created if it is not there.
+    pub fn folder(&self) -> anyhow::Result<FolderMailer> {
+        let folder = std::path::absolute(&self.mail_dir)?;
+        FolderMailer::new(&folder).with_context(|| format!("mail folder {}", folder.display()))
+    }
+
+    /// Where the shop can be visited.
+    pub fn shop_url(&self) -> Option<&str> {
+        self.public_url.as_deref().filter(|url| !url.is_empty())
+    }
+
     /// Where mails send somebody who forgot the password.
     pub fn password_reset_url(&self) -> Option<String> {
         self.page(&self.password_reset_url, "/reset-password")
@@ -213,6 +259,37 @@ pub enum AuditCommand {
     },
 }
 
+#[derive(Debug, Subcommand)]
+pub enum MailCommand {
+    /// Writes every mail from sample data into a folder, with a page that shows them all: index.html
+    Preview(Box<PreviewArgs>),
+    /// Sends one mail from sample data, says what the mail server answered, and fails if it did not take the mail
+    SendTest(Box<SendTestArgs>),
+}
+
+#[derive(Debug, Args)]
+pub struct PreviewArgs {
+    pub folder: PathBuf,
+    /// Only the mails that a reader with this language gets [default: all languages]
+    #[arg(long)]
+    pub locale: Option<Locale>,
+    #[command(flatten)]
+    pub mail: MailArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct SendTestArgs {
+    pub address: EmailAddress,
+    /// Which mail
+    #[arg(long, default_value = "order_confirmed")]
+    pub template: Template,
+    /// The reader's language [default: the shop's]
+    #[arg(long)]
+    pub locale: Option<Locale>,
+    #[command(flatten)]
+    pub mail: MailArgs,
+}
+
 #[derive(Debug, Args)]
 pub struct JobsArgs {
     #[command(flatten)]
@@ -284,6 +361,10 @@ pub struct SomeJobs {
 fn parse_limit(text: &str) -> Result<Limit, String> {
     let rows = text.parse().ok().and_then(Limit::new);
     rows.ok_or_else(|| format!("must be between 1 and {}", Limit::MAX))
+}
+
+fn parse_smtp_timeout(text: &str) -> Result<Duration, String> {
+    parse_between(text, Duration::from_millis(100), Duration::from_secs(60))
 }
 
 fn parse_lease(text: &str) -> Result<Duration, String> {

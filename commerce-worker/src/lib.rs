@@ -9,6 +9,7 @@ pub mod audit;
 pub mod backend;
 pub mod config;
 pub mod http;
+pub mod mail;
 pub mod manage;
 pub mod reindex;
 pub mod schedule;

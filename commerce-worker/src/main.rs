@@ -4,10 +4,9 @@ use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use commerce_core::db::Pool;
 use commerce_core::jobs::Services;
-use commerce_core::notifications::{FolderMailer, MailSettings, Mailer, SmtpMailer};
+use commerce_core::notifications::{MailSettings, Mailer};
 use commerce_core::search::SearchIndex;
 use commerce_program::settings::read_env_file;
 use commerce_program::{logs, stop};
@@ -15,7 +14,7 @@ use commerce_worker::attempt::Runner;
 use commerce_worker::config::{self, Command, RunArgs};
 use commerce_worker::reindex::reindex;
 use commerce_worker::work::Worker;
-use commerce_worker::{audit, http, manage, schedule};
+use commerce_worker::{audit, http, mail, manage, schedule};
 use metrics_exporter_prometheus::PrometheusBuilder;
 
 #[tokio::main]
@@ -36,6 +35,7 @@ async fn run_command() -> anyhow::Result<()> {
         Command::Run(args) => run(*args).await,
         Command::Reindex(args) => reindex(args).await,
         Command::Audit(args) => audit::audit(args, &mut io::stdout().lock()).await,
+        Command::Mail(command) => mail::mail(command, &mut io::stdout().lock()).await,
         Command::Jobs(args) => manage::manage(args, &mut io::stdout().lock()).await,
     }
 }
@@ -81,23 +81,22 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
 /// The services for jobs and sweeps.
 fn services(args: &RunArgs, pool: Pool, search_index: SearchIndex) -> anyhow::Result<Services> {
     let mail = &args.mail;
-    let mailer: Arc<dyn Mailer> = match mail.smtp_url.as_deref().filter(|url| !url.is_empty()) {
-        Some(url) => Arc::new(SmtpMailer::new(url).context("SMTP_URL")?),
+    let mailer: Arc<dyn Mailer> = match mail.smtp()? {
+        Some(mailer) => Arc::new(mailer),
         None => {
-            let folder = std::path::absolute(&mail.mail_dir)?;
-            let mailer =
-                FolderMailer::new(&folder).with_context(|| format!("mail folder {}", folder.display()))?;
-            tracing::warn!(folder = %folder.display(), "SMTP_URL is not set: mails become files, and nobody gets them");
+            let mailer = mail.folder()?;
+            tracing::warn!(folder = %mailer.folder().display(), "SMTP_URL is not set: mails become files, and nobody gets them");
             Arc::new(mailer)
         }
     };
     let mails = MailSettings {
         sender: mail.mail_from.clone(),
-        shop_url: mail.public_url.clone().filter(|url| !url.is_empty()),
+        shop_url: mail.shop_url().map(str::to_owned),
         password_reset_url: mail.password_reset_url(),
         order_url: mail.order_url(),
         secret_key: args.secret_key.secret_key.clone(),
         carriers: args.shop.settings().carriers,
+        templates: mail.templates()?,
     };
     Ok(Services {
         pool,

@@ -13,6 +13,7 @@ pub(crate) mod even_time;
 mod header_parameter;
 pub mod idempotency_key;
 pub mod if_match;
+pub mod language;
 pub mod money;
 pub mod openapi;
 pub mod order_access;

@@ -57,7 +57,12 @@ pub(crate) async fn ensure_account(
             let password = NewPassword::parse(password, address.as_str());
             let password = password.map_err(|error| anyhow!("the {role}'s password {error}"))?;
             let password = hasher.hash(password).await?;
-            let user = NewUser { email: address.clone(), password, display_name: display_name.to_owned() };
+            let user = NewUser {
+                email: address.clone(),
+                password,
+                display_name: display_name.to_owned(),
+                locale: None,
+            };
             in_transaction(pool, "create_account", async |conn: &mut AsyncPgConnection| {
                 Ok::<_, OnlyDatabase>(accounts::create_confirmed(conn, &user, role).await?)
             })
@@ -170,11 +175,13 @@ mod tests {
             email: email.parse().unwrap(),
             password: hasher().hash(strangers.clone()).await.unwrap(),
             display_name: "Win at https://evil.example".to_owned(),
+            locale: None,
         };
         let wish = Register {
             email: stranger.email.clone(),
             password: strangers,
             display_name: stranger.display_name.clone(),
+            locale: None,
         };
         register(database.pool(), &hasher(), wish).await.unwrap();
         let said = ensure_first_admin(database.pool(), &hasher(), email, password).await.unwrap();

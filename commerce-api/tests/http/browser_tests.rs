@@ -1,4 +1,6 @@
-//! Swagger UI as a person meets it: in Chromium, served by the binary.
+//! Swagger UI as a person meets it: in Chromium, served by the binary. And mails, as their readers do.
+
+mod mails;
 
 use commerce_core::accounts::Role;
 use diesel_async::SimpleAsyncConnection as _;

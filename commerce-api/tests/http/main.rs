@@ -16,6 +16,7 @@ mod email_change;
 mod enumeration;
 mod images;
 mod job_board;
+mod languages;
 mod long_tests;
 mod members;
 #[path = "../peers/moto.rs"]

@@ -115,6 +115,7 @@ impl Till {
                 order_url: None,
                 secret_key: SecretKey::parse(SECRET).unwrap(),
                 carriers: Default::default(),
+                templates: Default::default(),
             }),
             providers: shop.state.providers.clone(),
             media: shop.state.media.clone(),

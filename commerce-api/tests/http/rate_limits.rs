@@ -25,7 +25,12 @@ fn login(email: &str, password: &str) -> Ask {
 async fn account(shop: &TestShop, email: &str, password: &str) {
     use commerce_core::accounts::{NewPassword, NewUser, Role, create_confirmed};
     let hash = shop.state.hasher.hash(NewPassword::parse(password, email).unwrap()).await.unwrap();
-    let user = NewUser { email: email.parse().unwrap(), password: hash, display_name: "Ada".to_owned() };
+    let user = NewUser {
+        email: email.parse().unwrap(),
+        password: hash,
+        display_name: "Ada".to_owned(),
+        locale: None,
+    };
     create_confirmed(&mut *shop.database.conn().await, &user, Role::Customer).await.unwrap();
 }
 
@@ -292,6 +297,7 @@ async fn send_mails(database: &TestDatabase, like: &str) -> usize {
         order_url: None,
         secret_key: SecretKey::parse("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=").unwrap(),
         carriers: Default::default(),
+        templates: Default::default(),
     };
     let peer = SmtpPeer::start().await.unwrap();
     let mailer = SmtpMailer::new(&peer.url()).unwrap();

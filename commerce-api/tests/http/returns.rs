@@ -44,6 +44,7 @@ impl Desk {
                 order_url: Some("https://shop.example/order".to_owned()),
                 secret_key: SecretKey::parse(SECRET).unwrap(),
                 carriers: Default::default(),
+                templates: Default::default(),
             }),
             providers: shop.state.providers.clone(),
             media: shop.state.media.clone(),

@@ -153,6 +153,13 @@ impl Browser {
         self.devtools("Emulation.setDeviceMetricsOverride", &metrics).await;
     }
 
+    /// As for somebody who prefers dark pages, or does not.
+    pub async fn prefer_dark(&self, dark: bool) {
+        let value = if dark { "dark" } else { "light" };
+        let features = json!({ "features": [{ "name": "prefers-color-scheme", "value": value }] });
+        self.devtools("Emulation.setEmulatedMedia", &features).await;
+    }
+
     /// Leaves a picture of what is seen where a person can look at it: in the target directory's `tmp`.
     pub async fn keep_picture(&self, name: &str) {
         let picture = call(&self.client, &format!("{}/screenshot", self.session), None).await;

@@ -45,7 +45,8 @@ const ORDERS: &str = "
            (SELECT count(*) FROM commerce.refunds r WHERE r.order_id = o.id AND r.status = 'succeeded') AS refunds,
            coalesce((SELECT string_agg(e.template, ' ' ORDER BY e.template) FROM commerce.emails e
                      WHERE e.data ->> 'order_id' = o.id::text AND e.sent_at IS NOT NULL
-                       AND (e.template <> 'order_received' OR o.paid_minor = 0)), '') AS mails_sent
+                       AND (e.template NOT IN ('order_received', 'payment_failed') OR o.paid_minor = 0)), '')
+               AS mails_sent
     FROM commerce.orders o";
 
 /// What an order must have come to.

@@ -12,6 +12,7 @@ use super::second_factor_check::forget_second_factor;
 use crate::audit_log;
 use crate::db::clock;
 use crate::ids::UserId;
+use crate::locale::Locale;
 use crate::schema::{addresses, one_time_codes, sessions, users};
 
 /// Deletes all personal data of an account and ends its sessions at once. The row stays, without a name and
@@ -35,6 +36,7 @@ pub async fn anonymise(conn: &mut AsyncPgConnection, id: UserId) -> QueryResult<
             users::registered_at.eq(None::<chrono::DateTime<chrono::Utc>>),
             users::display_name.eq("Deleted account"),
             users::phone.eq(None::<String>),
+            users::locale.eq(None::<Locale>),
             users::role.eq(Role::Customer),
             users::disabled_at.eq(clock().nullable()),
             users::deleted_at.eq(clock().nullable()),

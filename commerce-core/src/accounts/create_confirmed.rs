@@ -32,6 +32,7 @@ pub async fn create_confirmed(
     let confirmed = (
         users::password_hash.eq(&user.password),
         users::display_name.eq(&user.display_name),
+        users::locale.eq(&user.locale),
         users::role.eq(role),
         users::email_verified_at.eq(clock().nullable()),
     );

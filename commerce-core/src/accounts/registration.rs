@@ -16,6 +16,7 @@
 
 use super::password::PasswordHash;
 use crate::email_address::EmailAddress;
+use crate::locale::Locale;
 
 /// An account to create.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub struct NewUser {
     pub password: PasswordHash,
     /// The name that other people read, of 1 to 200 characters.
     pub display_name: String,
+    /// The language of mails to the owner. `None` means the shop's.
+    pub locale: Option<Locale>,
 }
 
 /// The state of an address.
@@ -146,6 +149,7 @@ mod tests {
             email: "ada@example.com".parse().unwrap(),
             password: PasswordHash::of_nobody(),
             display_name: "Ada".to_owned(),
+            locale: None,
         };
         let registered = |other_password, within_minute| RegistrationEvent::Registered {
             user: &user,

@@ -115,6 +115,7 @@ pub(crate) async fn write_transition(
             (Some(PasswordHash::of_nobody()), Some(email.local_part().chars().take(200).collect::<String>()))
         }
     };
+    let locale = if let Keep::Given(user) = keep { user.locale.clone() } else { None };
     let refused = if let Keep::Refused(password) = keep { Some(password) } else { None };
     let is_stored = matches!(keep, Keep::Given(_) | Keep::Refused(_));
     // A refused registration does not change the account's version, because its owner would see that.
@@ -126,6 +127,7 @@ pub(crate) async fn write_transition(
                 .then_some(users::email_verified_at.eq(clock().nullable())),
             password.map(|password| users::password_hash.eq(password)),
             name.map(|name| users::display_name.eq(name)),
+            locale.map(|locale| users::locale.eq(Some(locale))),
             refused.map(|password| users::refused_password_hash.eq(Some(password))),
             is_stored.then_some(users::registered_at.eq(clock().nullable())),
             is_seen.then_some((users::updated_at.eq(clock()), users::version.eq(users::version + 1))),
@@ -144,6 +146,7 @@ async fn insert(conn: &mut AsyncPgConnection, user: &NewUser) -> QueryResult<Opt
             users::email.eq(user.email.as_str()),
             users::password_hash.eq(&user.password),
             users::display_name.eq(&user.display_name),
+            users::locale.eq(&user.locale),
             users::registered_at.eq(clock().nullable()),
         ))
         .on_conflict(users::email)

@@ -8,6 +8,7 @@ use super::{User, find_user, lock_active_user};
 use crate::db::{Retryable, clock};
 use crate::error::{FieldError, FieldErrors};
 use crate::ids::UserId;
+use crate::locale::Locale;
 use crate::schema::users;
 use crate::text::single_line;
 
@@ -16,6 +17,8 @@ use crate::text::single_line;
 pub struct UpdateProfile {
     /// The name that other people read, of 1 to 200 characters.
     pub display_name: Option<String>,
+    /// The language of mails to the owner.
+    pub locale: Option<Locale>,
     /// Change it only if it still has this version.
     pub expected_version: Option<i32>,
 }
@@ -67,10 +70,13 @@ pub async fn update_profile(
         if change.expected_version.is_some_and(|expected| expected != user.version) {
             return Err(UpdateProfileError::VersionMismatch);
         }
-        if let Some(display_name) = display_name {
-            let named = users::display_name.eq(display_name);
+        if display_name.is_some() || change.locale.is_some() {
+            let changes = (
+                display_name.map(|name| users::display_name.eq(name)),
+                change.locale.as_ref().map(|locale| users::locale.eq(Some(locale))),
+            );
             diesel::update(users::table.find(id))
-                .set((named, users::updated_at.eq(clock()), users::version.eq(users::version + 1)))
+                .set((changes, users::updated_at.eq(clock()), users::version.eq(users::version + 1)))
                 .execute(conn)
                 .await?;
         }
@@ -90,13 +96,19 @@ mod tests {
         let database = TestDatabase::new().await;
         let (mut first, mut second) = (database.conn().await, database.conn().await);
         let password = crate::accounts::PasswordHash::of_nobody();
-        let user = NewUser { email: email("ada@example.com"), password, display_name: "Ada".to_owned() };
+        let user = NewUser {
+            email: email("ada@example.com"),
+            password,
+            display_name: "Ada".to_owned(),
+            locale: None,
+        };
         let created = create_confirmed(&mut first, &user, Role::Customer).await.unwrap();
         let CreatedAccount::Created(id) = created else { panic!("{created:?}") };
         for round in 0..10 {
             let version = find_user(&mut first, id).await.unwrap().unwrap().version;
             let to = |name: &str| UpdateProfile {
                 display_name: Some(format!("{name} {round}")),
+                locale: None,
                 expected_version: Some(version),
             };
             let (one, other) = (to("Ada"), to("Grace"));

@@ -10,6 +10,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use super::Role;
 use crate::email_address::EmailAddress;
 use crate::ids::UserId;
+use crate::locale::Locale;
 use crate::schema::users;
 
 /// SQL for whether the user of the row has a second factor that was confirmed.
@@ -31,6 +32,8 @@ pub struct User {
     pub display_name: String,
     /// Digits, with an optional `+` in front.
     pub phone: Option<String>,
+    /// The language of mails to the owner. `None` means the shop's.
+    pub locale: Option<Locale>,
     /// What it may do.
     pub role: Role,
     /// Whether logins ask for a second factor.

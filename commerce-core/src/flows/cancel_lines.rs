@@ -21,6 +21,8 @@ use crate::audit_log::{self, Author, Subject};
 use crate::db::{Retryable, current_time};
 use crate::ids::{OrderId, OrderLineId};
 use crate::inventory::{self, Demand, EndReservationError};
+use crate::money::Money;
+use crate::notifications::{NewEmail, enqueue_email, recipient_of};
 use crate::orders::{
     self, Access, CancelledBy, CancelledUnits, EventKind, LockedOrder, Order, OrderLine, OrderStatus,
     Received,
@@ -159,10 +161,11 @@ pub async fn cancel_lines(
             OrderStatus::PendingPayment => cover_rest(conn, &mut order).await?,
             _ => false,
         };
+        let mut refunded_minor = 0;
         if wish.refund {
-            let refund_minor = units.fresh_minor() - due_before;
-            refund(conn, &order, refund_minor, origin).await?;
+            refunded_minor = refund(conn, &order, units.fresh_minor() - due_before, origin).await?;
         }
+        tell_customer(conn, &order, &wish, &units, refunded_minor).await?;
         follow(conn, &mut order, origin).await?;
         if became_paid {
             tell_paid(conn, &order, origin).await?;
@@ -323,20 +326,40 @@ async fn cover_rest(conn: &mut AsyncPgConnection, order: &mut LockedOrder) -> Qu
     Ok(became_paid)
 }
 
-/// Refunds what was paid for the units, as far as it is still there.
+/// Mails the customer what is cancelled.
+async fn tell_customer(
+    conn: &mut AsyncPgConnection,
+    order: &Order,
+    wish: &CancelLines,
+    units: &Units,
+    refunded_minor: i64,
+) -> QueryResult<()> {
+    let units: Vec<_> = units.0.iter().map(|unit| (unit.line.id, unit.quantity)).collect();
+    let refund = (refunded_minor > 0).then(|| Money::new(refunded_minor, order.currency));
+    let by_customer = matches!(wish.by, Canceller::Customer(..));
+    let mail =
+        NewEmail::about_cancelled_units(order.id, order.version, &units, refund, by_customer, &order.email);
+    let mail = match order.status {
+        OrderStatus::PendingPayment => mail.limited_for(&recipient_of(conn, order).await?),
+        _ => mail,
+    };
+    enqueue_email(conn, mail).await
+}
+
+/// Refunds what was paid for the units, as far as it is still there. Returns the amount.
 async fn refund(
     conn: &mut AsyncPgConnection,
     order: &LockedOrder,
     amount_minor: i64,
     origin: &Origin,
-) -> QueryResult<()> {
+) -> QueryResult<i64> {
     let sources = lock_sources(conn, order, None).await?;
     let amount_minor = amount_minor.min(left_minor(&sources));
     if amount_minor <= 0 {
-        return Ok(());
+        return Ok(0);
     }
     for refund in spread(conn, &sources, amount_minor, RefundReason::LinesCancelled, None).await? {
         begin_refund(conn, &refund, origin).await?;
     }
-    Ok(())
+    Ok(amount_minor)
 }

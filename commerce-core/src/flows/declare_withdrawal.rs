@@ -14,6 +14,7 @@ use super::request_return::{Opening, open_return, units_with_shopper};
 use crate::db::{Pool, Retryable};
 use crate::error::{FieldError, FieldErrors};
 use crate::ids::WithdrawalId;
+use crate::locale::Locale;
 use crate::notifications::{NewEmail, Template, enqueue_alert, enqueue_email};
 use crate::orders::{self, EventKind, LockedOrder};
 use crate::queue::{self, Job, Lease};
@@ -95,18 +96,19 @@ pub async fn declare_withdrawal(
     Ok(returns::insert_withdrawal(conn, &new).await?)
 }
 
-/// The second step: the declaration counts from now on, and is acknowledged by mail. Confirmed once more, it stays as it
-/// was.
+/// The second step: the declaration counts from now on, and is acknowledged by mail, in the language of whoever
+/// confirms it. The order's language would tell that there is one. Confirmed once more, it stays as it was.
 pub async fn confirm_withdrawal(
     conn: &mut AsyncPgConnection,
     id: WithdrawalId,
+    locale: Option<&Locale>,
 ) -> Result<Withdrawal, ConfirmWithdrawalError> {
     conn.transaction(async |conn| {
         let Some(declared) = returns::confirm_withdrawal(conn, id).await? else {
             let earlier = returns::find_withdrawal(conn, id).await?;
             return earlier.ok_or(ConfirmWithdrawalError::NotFound);
         };
-        enqueue_email(conn, NewEmail::about_withdrawal(id, &declared.email)).await?;
+        enqueue_email(conn, NewEmail::about_withdrawal(id, &declared.email).in_locale(locale)).await?;
         queue::enqueue(conn, &ProcessWithdrawal { withdrawal_id: id }).await?;
         Ok(declared)
     })

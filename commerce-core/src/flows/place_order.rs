@@ -13,6 +13,7 @@ use crate::email_address::EmailAddress;
 use crate::idempotency::{self, IdempotentRequest, StoredAnswer};
 use crate::ids::{OrderId, OrderLineId, VariantId};
 use crate::inventory::{self, Demand, LockedStock, ReservationStatus, ReserveError, ReservedFor, Shortage};
+use crate::locale::Locale;
 use crate::money::{Currency, Money};
 use crate::notifications::{NewEmail, Recipient, Template, enqueue_email, enqueue_email_after};
 use crate::orders::{
@@ -29,6 +30,8 @@ pub struct PlaceOrder {
     pub owner: Owner,
     /// The address for mails about the order.
     pub email: EmailAddress,
+    /// The language of mails about the order. `None` means the account's, or the shop's.
+    pub locale: Option<Locale>,
     /// The address for the parcel.
     pub shipping_address: Address,
     /// The billing address. `None` means the shipping address.
@@ -275,6 +278,7 @@ fn new_order(wish: &PlaceOrder, cart: &LockedCart, shop: &ShopSettings, totals: 
         id: OrderId::new(),
         source: NewOrderSource::Cart { cart_id: cart.id(), owner: wish.owner },
         email: wish.email.clone(),
+        locale: wish.locale.clone(),
         currency: shop.currency,
         totals,
         shipping_address: wish.shipping_address.clone(),

@@ -11,6 +11,7 @@ use crate::accounts::{
 };
 use crate::db::{Pool, PoolError, Retryable, TransactionError, in_transaction};
 use crate::email_address::EmailAddress;
+use crate::locale::Locale;
 
 /// Input of [`register`].
 #[derive(Debug, Clone)]
@@ -21,6 +22,8 @@ pub struct Register {
     pub password: NewPassword,
     /// The name that other people read, of 1 to 200 characters.
     pub display_name: String,
+    /// The language of mails to the owner. `None` means the shop's.
+    pub locale: Option<Locale>,
 }
 
 /// Why a registration was not accepted. The error tells nothing about the address.
@@ -82,9 +85,9 @@ async fn hash_and_register(
     hasher: &PasswordHasher,
     wish: Register,
 ) -> Result<(), RegisterError> {
-    let Register { email, password, display_name } = wish;
+    let Register { email, password, display_name, locale } = wish;
     let hash = hasher.hash(password.clone()).await?;
-    let user = NewUser { email, password: hash, display_name };
+    let user = NewUser { email, password: hash, display_name, locale };
     // This takes more than one round if another registration of the address commits in between.
     for _ in 0..COMPARISONS_MAX {
         // The connection is returned before the passwords are compared.

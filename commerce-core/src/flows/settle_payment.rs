@@ -15,7 +15,9 @@ use crate::db::{Retryable, current_time};
 use crate::ids::PaymentId;
 use crate::inventory;
 use crate::money::Money;
-use crate::notifications::{NewEmail, Template, enqueue_alert, enqueue_email};
+use crate::notifications::{
+    NewEmail, Template, enqueue_alert, enqueue_email, enqueue_email_after, recipient_of,
+};
 use crate::orders::{self, CancelReason, EventKind, LockedOrder, Order, OrderStatus, Received};
 use crate::payments::{
     self, AttemptStatus, Authorization, Capture, CaptureMethod, LockedPayment, Outcome, Payment,
@@ -127,8 +129,17 @@ async fn failed(
         && payments::list_open(conn, order.id).await?.is_empty();
     if gives_up {
         cancel_locked(conn, order, CancelReason::PaymentFailed, CancelChoices::default(), origin).await?;
+    } else if order.status == OrderStatus::PendingPayment {
+        tell_failed(conn, shop, order).await?;
     }
     Ok(())
+}
+
+/// Mails the shopper, once for the order and after some time, because most of them see it and try again at once.
+async fn tell_failed(conn: &mut AsyncPgConnection, shop: &ShopSettings, order: &Order) -> QueryResult<()> {
+    let mail = NewEmail::about_order(Template::PaymentFailed, order.id, &order.email);
+    let mail = mail.limited_for(&recipient_of(conn, order).await?);
+    enqueue_email_after(conn, shop.order_mail_delay, mail).await
 }
 
 async fn expired(

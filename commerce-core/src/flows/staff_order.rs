@@ -17,6 +17,7 @@ use crate::db::Retryable;
 use crate::email_address::EmailAddress;
 use crate::ids::{OrderId, UserId, VariantId};
 use crate::inventory::{self, ReserveError};
+use crate::locale::Locale;
 use crate::money::Money;
 use crate::notifications::Recipient;
 use crate::orders::{Address, NewOrder, NewOrderSource, OrderStatus};
@@ -33,6 +34,8 @@ pub struct StaffOrder {
     pub customer_id: Option<UserId>,
     /// The address for mails about the order. The account's by default.
     pub email: Option<EmailAddress>,
+    /// The language of mails about the order. The account's by default, or the shop's.
+    pub locale: Option<Locale>,
     /// The address for the parcel.
     pub shipping_address: Address,
     /// The billing address. `None` means the shipping address.
@@ -109,7 +112,7 @@ pub async fn place_staff_order(
         return Err(StaffOrderError::WaitsTooLong);
     }
     conn.transaction(async |conn| {
-        let (owner, email) = customer(conn, &wish).await?;
+        let Customer { owner, email, locale } = customer(conn, &wish).await?;
         if let Some(item) = wish.items.iter().find(|item| item.quantity < 1) {
             return Err(StaffOrderError::NoUnits(item.variant_id));
         }
@@ -145,6 +148,7 @@ pub async fn place_staff_order(
                 id,
                 source: NewOrderSource::Staff { owner },
                 email,
+                locale,
                 currency: shop.currency,
                 totals: priced.totals,
                 shipping_address: wish.shipping_address.clone(),
@@ -167,11 +171,15 @@ pub async fn place_staff_order(
     .await
 }
 
-/// Who owns the order, and where its mails go. The account stays locked, so that it is not deleted meanwhile.
-async fn customer(
-    conn: &mut AsyncPgConnection,
-    wish: &StaffOrder,
-) -> Result<(Option<Owner>, EmailAddress), StaffOrderError> {
+/// Who owns the order, where its mails go, and in which language.
+struct Customer {
+    owner: Option<Owner>,
+    email: EmailAddress,
+    locale: Option<Locale>,
+}
+
+/// Looks the customer up. The account stays locked, so that it is not deleted meanwhile.
+async fn customer(conn: &mut AsyncPgConnection, wish: &StaffOrder) -> Result<Customer, StaffOrderError> {
     let user = match wish.customer_id {
         Some(id) => {
             let user = accounts::lock_active_user(conn, id).await?;
@@ -181,7 +189,8 @@ async fn customer(
     };
     let email = wish.email.as_ref().or(user.as_ref().map(|user| &user.email));
     let email = email.ok_or(StaffOrderError::NoEmail)?.clone();
-    Ok((user.map(|user| Owner::User(user.id)), email))
+    let locale = wish.locale.clone().or(user.as_ref().and_then(|user| user.locale.clone()));
+    Ok(Customer { owner: user.map(|user| Owner::User(user.id)), email, locale })
 }
 
 /// Adds up the units of the same variant. The first mention decides the place.

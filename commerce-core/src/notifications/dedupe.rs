@@ -7,8 +7,9 @@
 //! | `account_exists` | the account and the hour, however often the address is registered |
 //! | `email_change_requested` | the account and the code that went to the new address |
 //! | `email_changed`, `password_changed`, `second_factor_set_up`, `second_factor_removed` | the version of the account that the change made |
-//! | `order_received`, `order_confirmed`, `order_shipped` | the order |
-//! | `order_cancelled` | the version of the order, because a reinstated order may be cancelled again |
+//! | `order_received`, `order_confirmed`, `payment_failed` | the order |
+//! | `order_shipped`, `order_delivered` | the parcel |
+//! | `order_cancelled`, `order_part_cancelled` | the version of the order, because it may be cancelled again |
 //! | `order_link` | the link |
 //! | `return_update` | the version of the return |
 //! | `withdrawal_received` | the declaration |

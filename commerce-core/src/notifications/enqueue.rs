@@ -13,9 +13,11 @@ use super::{Recipient, SendEmail, Template};
 use crate::db::Prepared;
 use crate::email_address::EmailAddress;
 use crate::ids::{
-    CodeId, ContactMessageId, EmailId, OrderId, OrderLinkId, PaymentId, RefundId, ReturnId, ShipmentId,
-    UserId, VariantId, WithdrawalId,
+    CodeId, ContactMessageId, EmailId, OrderId, OrderLineId, OrderLinkId, PaymentId, RefundId, ReturnId,
+    ShipmentId, UserId, VariantId, WithdrawalId,
 };
+use crate::locale::Locale;
+use crate::money::Money;
 use crate::queue;
 use crate::returns::ReturnStatus;
 use crate::schema::emails;
@@ -53,13 +55,22 @@ impl NewEmail {
 
     /// The mail that tells of a new order before it is paid.
     pub fn about_new_order(order_id: OrderId, to: &EmailAddress, recipient: &Recipient) -> Self {
-        let mail = Self::about_order(Template::OrderReceived, order_id, to);
-        match recipient {
-            Recipient::Proven => mail,
-            Recipient::Unproven { networks } => {
-                Self { data: json!({ "order_id": order_id, "unproven_from": networks }), ..mail }
-            }
-        }
+        Self::about_order(Template::OrderReceived, order_id, to).limited_for(recipient)
+    }
+
+    /// The mail that tells that units of an order were cancelled, once for each version of the order. `refund` is what
+    /// goes back for them.
+    pub fn about_cancelled_units(
+        order_id: OrderId,
+        version: i32,
+        units: &[(OrderLineId, i64)],
+        refund: Option<Money>,
+        by_customer: bool,
+        recipient: &EmailAddress,
+    ) -> Self {
+        let data =
+            json!({ "order_id": order_id, "units": units, "refund": refund, "by_customer": by_customer });
+        Self::new(Template::OrderPartCancelled, order_id, recipient, data).once_each(version)
     }
 
     /// A mail about a parcel of an order, once for each template.
@@ -109,6 +120,22 @@ impl NewEmail {
     /// The mail to the shop with the message of a visitor.
     pub fn contact_message(id: ContactMessageId, to: &EmailAddress) -> Self {
         Self::new(Template::ContactMessage, id, to, json!({ "message_id": id }))
+    }
+
+    /// Limits the mail as one about an unpaid order, if its recipient has not proven the address.
+    pub fn limited_for(mut self, recipient: &Recipient) -> Self {
+        if let (Recipient::Unproven { networks }, Some(data)) = (recipient, self.data.as_object_mut()) {
+            data.insert("unproven_from".to_owned(), json!(networks));
+        }
+        self
+    }
+
+    /// Writes the mail in this language, if one is given. Without it, the language of its order or account counts.
+    pub fn in_locale(mut self, locale: Option<&Locale>) -> Self {
+        if let (Some(locale), Some(data)) = (locale, self.data.as_object_mut()) {
+            data.insert("locale".to_owned(), json!(locale));
+        }
+        self
     }
 
     /// Sends the mail once for each version of its account or order.

@@ -5,6 +5,7 @@ use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::Serialize;
 
+use super::language::Language;
 use crate::address::Address;
 use crate::email_address::EmailAddress;
 use crate::ids::{ContactMessageId, OrderId, OrderLineId, PaymentId, RefundId, ShipmentId, UserId};
@@ -21,14 +22,16 @@ use crate::text::single_line;
 /// A person, as mails address them.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct UserFacts {
-    name: String,
+    /// Whom to greet, if the address is known to be theirs.
+    pub name: Option<String>,
 }
 
 pub(super) async fn user(conn: &mut AsyncPgConnection, id: UserId) -> QueryResult<Option<UserFacts>> {
     let facts = users::table.find(id).select((users::display_name, users::email_verified_at.is_not_null()));
     let facts: Option<(String, bool)> = facts.first(conn).await.optional()?;
     // Whoever registers somebody else's address chooses a name too: it is no way to write to them.
-    let name = |(name, proven): (String, bool)| if proven { single_line(&name) } else { "there".to_owned() };
+    let name =
+        |(name, proven): (String, bool)| Some(single_line(&name)).filter(|name| proven && !name.is_empty());
     Ok(facts.map(|facts| UserFacts { name: name(facts) }))
 }
 
@@ -37,8 +40,8 @@ pub(super) async fn user(conn: &mut AsyncPgConnection, id: UserId) -> QueryResul
 pub(super) struct OrderFacts {
     number: String,
     email: String,
-    /// Whom to greet.
-    name: String,
+    /// Whom to greet, if the address is known to be theirs.
+    name: Option<String>,
     placed_on: String,
     pay_by: Option<String>,
     awaits_payment: bool,
@@ -73,57 +76,60 @@ struct LineFacts {
     total: String,
 }
 
-#[derive(Queryable, Selectable)]
+#[derive(Debug, Clone, Queryable, Selectable)]
 #[diesel(table_name = orders)]
-struct OrderRow {
-    number: i64,
-    user_id: Option<UserId>,
-    email: String,
-    status: OrderStatus,
-    currency: Currency,
-    subtotal_minor: i64,
-    discount_minor: i64,
-    shipping_minor: i64,
-    tax_minor: i64,
-    total_minor: i64,
-    cancelled_minor: i64,
-    kept_minor: i64,
-    paid_minor: i64,
-    refunded_minor: i64,
-    shipping_address: Address,
-    cancel_reason: Option<String>,
-    placed_at: DateTime<Utc>,
-    expires_at: Option<DateTime<Utc>>,
+pub(super) struct OrderRow {
+    pub number: i64,
+    pub user_id: Option<UserId>,
+    pub email: String,
+    pub status: OrderStatus,
+    pub currency: Currency,
+    pub subtotal_minor: i64,
+    pub discount_minor: i64,
+    pub shipping_minor: i64,
+    pub tax_minor: i64,
+    pub total_minor: i64,
+    pub cancelled_minor: i64,
+    pub kept_minor: i64,
+    pub paid_minor: i64,
+    pub refunded_minor: i64,
+    pub shipping_address: Address,
+    pub cancel_reason: Option<String>,
+    pub placed_at: DateTime<Utc>,
+    pub expires_at: Option<DateTime<Utc>>,
 }
 
-#[derive(Queryable, Selectable)]
+#[derive(Debug, Clone, Queryable, Selectable)]
 #[diesel(table_name = order_lines)]
-struct LineRow {
-    title: String,
-    sku: Option<String>,
-    quantity: i64,
-    unit_price_minor: i64,
-    line_total_minor: i64,
-    cancelled_quantity: i64,
+pub(super) struct LineRow {
+    pub title: String,
+    pub sku: Option<String>,
+    pub quantity: i64,
+    pub unit_price_minor: i64,
+    pub line_total_minor: i64,
+    pub cancelled_quantity: i64,
 }
 
-/// The name of the account that has proven the order's address, or "there". A stranger can order to any address
+/// The name of the account that has proven the order's address. A stranger can order to any address
 /// under any name, so the name in the order is not used to greet.
 async fn name_of_customer(
     conn: &mut AsyncPgConnection,
     user_id: Option<UserId>,
     email: &str,
-) -> QueryResult<String> {
+) -> QueryResult<Option<String>> {
     let proven = users::table
         .filter(users::id.nullable().eq(user_id))
         .filter(users::email.eq(email))
         .filter(users::email_verified_at.is_not_null());
     let name: Option<String> = proven.select(users::display_name).first(conn).await.optional()?;
-    let name = name.map(|name| single_line(&name)).filter(|name| !name.is_empty());
-    Ok(name.unwrap_or_else(|| "there".to_owned()))
+    Ok(name.map(|name| single_line(&name)).filter(|name| !name.is_empty()))
 }
 
-pub(super) async fn order(conn: &mut AsyncPgConnection, id: OrderId) -> QueryResult<Option<OrderFacts>> {
+pub(super) async fn order(
+    conn: &mut AsyncPgConnection,
+    id: OrderId,
+    language: &Language,
+) -> QueryResult<Option<OrderFacts>> {
     let Some(order) = orders::table.find(id).select(OrderRow::as_select()).first(conn).await.optional()?
     else {
         return Ok(None);
@@ -134,60 +140,69 @@ pub(super) async fn order(conn: &mut AsyncPgConnection, id: OrderId) -> QueryRes
         .select(LineRow::as_select())
         .load(conn)
         .await?;
+    let name = name_of_customer(conn, order.user_id, &order.email).await?;
+    Ok(Some(order.written(lines, name, language)))
+}
 
-    let money = |amount_minor| Money::new(amount_minor, order.currency).to_string();
-    let unless_zero = |amount_minor: i64| (amount_minor != 0).then(|| money(amount_minor));
-    let lines = lines.into_iter().map(|line| LineFacts {
-        title: single_line(&line.title),
-        sku: line.sku.as_deref().map(single_line),
-        quantity: line.quantity,
-        cancelled: line.cancelled_quantity,
-        unit_price: money(line.unit_price_minor),
-        total: money(line.line_total_minor),
-    });
-    let payable_minor = order.total_minor.saturating_sub(order.cancelled_minor);
-    Ok(Some(OrderFacts {
-        number: format_order_number(order.number),
-        name: name_of_customer(conn, order.user_id, &order.email).await?,
-        email: order.email,
-        placed_on: order.placed_at.format("%-d %B %Y").to_string(),
-        pay_by: order.expires_at.map(moment),
-        awaits_payment: order.status == OrderStatus::PendingPayment,
-        cancel_reason: order.cancel_reason,
-        lines: lines.collect(),
-        subtotal: money(order.subtotal_minor),
-        discount: unless_zero(order.discount_minor),
-        shipping: unless_zero(order.shipping_minor),
-        tax: unless_zero(order.tax_minor),
-        adjusted: order.subtotal_minor != payable_minor,
-        cancelled: unless_zero(order.cancelled_minor),
-        total: money(payable_minor),
-        paid: money(order.paid_minor),
-        received: unless_zero(order.paid_minor.saturating_sub(order.refunded_minor).min(payable_minor)),
-        due: money(payable_minor.saturating_sub(order.paid_minor).max(0)),
-        owed_back: unless_zero((order.paid_minor - order.refunded_minor - order.kept_minor).max(0)),
-        address: order.shipping_address.lines(),
-    }))
+impl OrderRow {
+    /// The order as the language writes it.
+    pub fn written(self, lines: Vec<LineRow>, name: Option<String>, language: &Language) -> OrderFacts {
+        let order = self;
+        let money = |amount_minor| language.money(Money::new(amount_minor, order.currency));
+        let unless_zero = |amount_minor: i64| (amount_minor != 0).then(|| money(amount_minor));
+        let lines = lines.into_iter().map(|line| LineFacts {
+            title: single_line(&line.title),
+            sku: line.sku.as_deref().map(single_line),
+            quantity: line.quantity,
+            cancelled: line.cancelled_quantity,
+            unit_price: money(line.unit_price_minor),
+            total: money(line.line_total_minor),
+        });
+        let payable_minor = order.total_minor.saturating_sub(order.cancelled_minor);
+        OrderFacts {
+            number: format_order_number(order.number),
+            name,
+            placed_on: language.date(order.placed_at),
+            pay_by: order.expires_at.map(|time| language.moment(time)),
+            awaits_payment: order.status == OrderStatus::PendingPayment,
+            lines: lines.collect(),
+            subtotal: money(order.subtotal_minor),
+            discount: unless_zero(order.discount_minor),
+            shipping: unless_zero(order.shipping_minor),
+            tax: unless_zero(order.tax_minor),
+            adjusted: order.subtotal_minor != payable_minor,
+            cancelled: unless_zero(order.cancelled_minor),
+            total: money(payable_minor),
+            paid: money(order.paid_minor),
+            received: unless_zero(order.paid_minor.saturating_sub(order.refunded_minor).min(payable_minor)),
+            due: money(payable_minor.saturating_sub(order.paid_minor).max(0)),
+            owed_back: unless_zero((order.paid_minor - order.refunded_minor - order.kept_minor).max(0)),
+            address: order.shipping_address.lines(),
+            email: order.email,
+            cancel_reason: order.cancel_reason,
+        }
+    }
 }
 
 /// A parcel.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct ParcelFacts {
-    carrier: Option<String>,
-    tracking_number: String,
+    pub carrier: Option<String>,
+    pub tracking_number: String,
     /// The carrier's page about it.
-    tracking_url: Option<String>,
-    lines: Vec<PackedFacts>,
+    pub tracking_url: Option<String>,
+    pub lines: Vec<UnitsFacts>,
     /// Whether there is more in the order than in this parcel.
-    is_part: bool,
+    pub is_part: bool,
     /// Whether it brings again what did not arrive.
-    is_again: bool,
+    pub is_again: bool,
 }
 
+/// Some units of a line.
 #[derive(Debug, Clone, Serialize)]
-struct PackedFacts {
-    title: String,
-    quantity: i64,
+pub(super) struct UnitsFacts {
+    pub title: String,
+    pub quantity: i64,
 }
 
 /// The parcel, or the first of the order.
@@ -237,30 +252,50 @@ pub(super) async fn parcel(
         tracking_url,
         lines: packed
             .iter()
-            .map(|(_, title, quantity)| PackedFacts { title: single_line(title), quantity: *quantity })
+            .map(|(_, title, quantity)| UnitsFacts { title: single_line(title), quantity: *quantity })
             .collect(),
         is_again,
     }))
 }
 
+/// Units of lines of the order, such as those that were cancelled, in the order of the lines.
+pub(super) async fn units(
+    conn: &mut AsyncPgConnection,
+    order_id: OrderId,
+    units: &[(OrderLineId, i64)],
+) -> QueryResult<Vec<UnitsFacts>> {
+    let titles: Vec<(OrderLineId, String)> = order_lines::table
+        .filter(order_lines::order_id.eq(order_id))
+        .order(order_lines::position)
+        .select((order_lines::id, order_lines::title))
+        .load(conn)
+        .await?;
+    let named = titles.iter().filter_map(|(line, title)| {
+        let (_, quantity) = units.iter().find(|(id, _)| id == line)?;
+        Some(UnitsFacts { title: single_line(title), quantity: *quantity })
+    });
+    Ok(named.collect())
+}
+
 /// Money on its way back.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct RefundFacts {
-    amount: String,
-    reason: String,
+    pub amount: String,
+    pub reason: String,
     /// The provider's word for why it failed.
-    failure_code: Option<String>,
+    pub failure_code: Option<String>,
     /// What staff wrote about it.
-    note: Option<String>,
+    pub note: Option<String>,
     /// Whether a person paid it without the provider.
-    by_hand: bool,
+    pub by_hand: bool,
     /// What the shop keeps of the price of goods that came back.
-    deducted: Option<String>,
+    pub deducted: Option<String>,
 }
 
 pub(super) async fn refund(
     conn: &mut AsyncPgConnection,
     id: RefundId,
+    language: &Language,
 ) -> QueryResult<Option<(OrderId, RefundFacts)>> {
     type Row = (OrderId, Currency, i64, String, Option<String>, Option<String>, bool);
     let found: Option<Row> = refunds::table
@@ -282,10 +317,10 @@ pub(super) async fn refund(
     let kept = returns::table.filter(returns::refund_id.eq(id)).filter(returns::deducted_minor.gt(0));
     let deducted_minor: Option<i64> = kept.select(returns::deducted_minor).first(conn).await.optional()?;
     Ok(found.map(|(order_id, currency, amount_minor, reason, failure_code, note, by_hand)| {
-        let amount = Money::new(amount_minor, currency).to_string();
+        let amount = language.money(Money::new(amount_minor, currency));
         let failure_code = failure_code.as_deref().map(single_line);
         let note = note.as_deref().map(single_line);
-        let deducted = deducted_minor.map(|minor| Money::new(minor, currency).to_string());
+        let deducted = deducted_minor.map(|minor| language.money(Money::new(minor, currency)));
         (order_id, RefundFacts { amount, reason, failure_code, note, by_hand, deducted })
     }))
 }
@@ -295,19 +330,14 @@ pub(super) async fn payment_link(conn: &mut AsyncPgConnection, id: PaymentId) ->
     Ok(payments::find(conn, id).await?.and_then(|payment| payment.link()))
 }
 
-/// `21 November 2026, 14:05 UTC`
-pub(super) fn moment(time: DateTime<Utc>) -> String {
-    time.format("%-d %B %Y, %H:%M UTC").to_string()
-}
-
 /// A variant that is low.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct LowFacts {
-    title: String,
-    variant: String,
-    sku: Option<String>,
-    available: i64,
-    threshold: i64,
+    pub title: String,
+    pub variant: String,
+    pub sku: Option<String>,
+    pub available: i64,
+    pub threshold: i64,
 }
 
 impl From<LowStock> for LowFacts {
@@ -321,10 +351,10 @@ impl From<LowStock> for LowFacts {
 #[derive(Debug, Clone, Serialize, Queryable, Selectable)]
 #[diesel(table_name = contact_messages)]
 pub(super) struct ContactFacts {
-    name: String,
-    email: EmailAddress,
-    phone: Option<String>,
-    message: String,
+    pub name: String,
+    pub email: EmailAddress,
+    pub phone: Option<String>,
+    pub message: String,
 }
 
 impl ContactFacts {

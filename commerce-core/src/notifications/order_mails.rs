@@ -14,9 +14,10 @@ use super::Template;
 use super::dedupe::once_for;
 use crate::email_address::EmailAddress;
 use crate::ids::{EmailId, OrderId, PaymentId};
-use crate::orders::OrderStatus;
+use crate::orders::{Order, OrderStatus};
+use crate::payments;
 use crate::rate_limit::{self, Policy};
-use crate::schema::{emails, orders, payments};
+use crate::schema::{emails, orders, payments as payment_rows, users};
 
 /// Mails about unpaid orders to one address that nobody has proven, in a day.
 const TO_ADDRESS: Policy = Policy::new("order-mail-recipient", 5, 24 * 60);
@@ -35,6 +36,16 @@ pub enum Recipient {
         /// if it is empty.
         networks: Vec<(String, u32)>,
     },
+}
+
+/// Whose address it is that a placed order names. Mails about it count for the address alone.
+pub(crate) async fn recipient_of(conn: &mut AsyncPgConnection, order: &Order) -> QueryResult<Recipient> {
+    let proven = users::table
+        .filter(users::id.nullable().eq(order.user_id))
+        .filter(users::email.eq(order.email.as_str()))
+        .filter(users::email_verified_at.is_not_null());
+    let is_proven: bool = diesel::select(diesel::dsl::exists(proven)).get_result(conn).await?;
+    Ok(if is_proven { Recipient::Proven } else { Recipient::Unproven { networks: Vec::new() } })
 }
 
 /// Counts a mail about an unpaid order to an address that nobody has proven, and tells whether it may be sent. A mail
@@ -74,6 +85,17 @@ pub(super) async fn is_pointless(
             let (status, _): (OrderStatus, i64) = order.first(conn).await?;
             Ok(status != OrderStatus::PendingPayment)
         }
+        // Whoever tries again need not be told to.
+        Template::PaymentFailed => {
+            let (status, _): (OrderStatus, i64) = order.first(conn).await?;
+            Ok(status != OrderStatus::PendingPayment || !payments::list_open(conn, id).await?.is_empty())
+        }
+        // The mail about the whole order tells all that this one would.
+        Template::OrderPartCancelled => {
+            let (status, _): (OrderStatus, i64) = order.first(conn).await?;
+            let is_unpaid = status == OrderStatus::PendingPayment;
+            Ok(status == OrderStatus::Cancelled || is_unpaid && !was_told(conn, id).await?)
+        }
         Template::OrderCancelled => {
             let (status, paid_minor): (OrderStatus, i64) = order.first(conn).await?;
             let reinstated = status != OrderStatus::Cancelled;
@@ -86,7 +108,8 @@ pub(super) async fn is_pointless(
 /// Whether a mail that tells of the new order was sent.
 async fn was_told(conn: &mut AsyncPgConnection, id: OrderId) -> QueryResult<bool> {
     let mut keys = keys_of_links(conn, id).await?;
-    keys.push(once_for(Template::OrderReceived, id));
+    let first = [Template::OrderReceived, Template::OrderAuthorized, Template::OrderConfirmed];
+    keys.extend(first.map(|template| once_for(template, id)));
     let told = emails::table.filter(emails::dedupe_key.eq_any(keys)).filter(emails::sent_at.is_not_null());
     diesel::select(diesel::dsl::exists(told)).get_result(conn).await
 }
@@ -99,7 +122,7 @@ pub(super) async fn has_link(conn: &mut AsyncPgConnection, id: OrderId) -> Query
 }
 
 async fn keys_of_links(conn: &mut AsyncPgConnection, id: OrderId) -> QueryResult<Vec<String>> {
-    let ids = payments::table.filter(payments::order_id.eq(id)).select(payments::id);
+    let ids = payment_rows::table.filter(payment_rows::order_id.eq(id)).select(payment_rows::id);
     let ids: Vec<PaymentId> = ids.load(conn).await?;
     Ok(ids.into_iter().map(|id| once_for(Template::OrderReceived, id)).collect())
 }

@@ -1,10 +1,10 @@
 //! What mails say about returns and declarations of withdrawal.
 
-use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::Serialize;
 
+use super::language::Language;
 use crate::ids::{OrderId, ReturnId, WithdrawalId};
 use crate::returns;
 use crate::schema::{order_lines, return_lines, returns as return_rows, withdrawals};
@@ -13,19 +13,19 @@ use crate::text::single_line;
 /// Goods that come back.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct ReturnFacts {
-    lines: Vec<LineFacts>,
+    pub lines: Vec<LineFacts>,
     /// What staff wrote.
-    answer: Option<String>,
+    pub answer: Option<String>,
     /// Whether fewer units came than were announced.
-    is_short: bool,
+    pub is_short: bool,
 }
 
 #[derive(Debug, Clone, Serialize)]
-struct LineFacts {
-    title: String,
-    quantity: i64,
+pub(super) struct LineFacts {
+    pub title: String,
+    pub quantity: i64,
     /// How many of them came, once that is known.
-    received: Option<i64>,
+    pub received: Option<i64>,
 }
 
 /// The order and the return.
@@ -60,29 +60,30 @@ pub(super) async fn goods_back(
 /// A declaration, as it was made.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct WithdrawalFacts {
-    id: String,
-    name: String,
-    email: String,
-    order_number: String,
-    lines: Vec<NamedFacts>,
-    text: Option<String>,
+    pub id: String,
+    pub name: String,
+    pub email: String,
+    pub order_number: String,
+    pub lines: Vec<NamedFacts>,
+    pub text: Option<String>,
     /// To the second.
-    confirmed_at: String,
+    pub confirmed_at: String,
     /// Whether an order was found. The mail to the person who declared it does not say so.
-    is_matched: bool,
+    pub is_matched: bool,
     /// The return that it opened, if it did.
-    return_id: Option<String>,
+    pub return_id: Option<String>,
 }
 
 #[derive(Debug, Clone, Serialize)]
-struct NamedFacts {
-    order_line_id: String,
-    quantity: i64,
+pub(super) struct NamedFacts {
+    pub order_line_id: String,
+    pub quantity: i64,
 }
 
 pub(super) async fn withdrawal(
     conn: &mut AsyncPgConnection,
     id: WithdrawalId,
+    language: &Language,
 ) -> QueryResult<Option<WithdrawalFacts>> {
     let Some(declared) = returns::find_withdrawal(conn, id).await? else { return Ok(None) };
     let return_id: Option<ReturnId> = return_rows::table
@@ -104,13 +105,8 @@ pub(super) async fn withdrawal(
         email: declared.email.to_string(),
         order_number: declared.order_number,
         text: declared.text,
-        confirmed_at: declared.confirmed_at.map(to_the_second).unwrap_or_default(),
+        confirmed_at: declared.confirmed_at.map(|time| language.second(time)).unwrap_or_default(),
         is_matched: declared.order_id.is_some(),
         return_id: return_id.map(|id| id.to_string()),
     }))
-}
-
-/// `21 November 2026, 14:05:09 UTC`
-fn to_the_second(time: DateTime<Utc>) -> String {
-    time.format("%-d %B %Y, %H:%M:%S UTC").to_string()
 }

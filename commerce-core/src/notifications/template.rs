@@ -35,8 +35,12 @@ text_enum! {
         OrderAuthorized = "order_authorized",
         /// `order_id`: paid.
         OrderConfirmed = "order_confirmed",
+        /// `order_id`: a payment did not go through, and the order waits for another.
+        PaymentFailed = "payment_failed",
         /// `order_id`: cancelled, and why.
         OrderCancelled = "order_cancelled",
+        /// `order_id`, `units`, `refund` and `by_customer`: units of it were cancelled.
+        OrderPartCancelled = "order_part_cancelled",
         /// `order_id` and `shipment_id`: a parcel is on its way.
         OrderShipped = "order_shipped",
         /// `order_id` and `shipment_id`: a parcel has arrived.
@@ -73,5 +77,91 @@ text_enum! {
         LowStockAlert = "low_stock_alert",
         /// `message_id`, to the shop: what a visitor wrote. An answer goes to the visitor.
         ContactMessage = "contact_message",
+    }
+}
+
+impl Template {
+    /// Whether the reader is the shop itself. Other mails are to customers.
+    pub const fn is_to_shop(self) -> bool {
+        match self {
+            Self::WithdrawalAlert
+            | Self::LatePaymentAlert
+            | Self::PaymentFailedAlert
+            | Self::PaymentMismatchAlert
+            | Self::AuthorizationLapsesAlert
+            | Self::DisputeAlert
+            | Self::RefundFailedAlert
+            | Self::RefundByHandAlert
+            | Self::RefundMismatchAlert
+            | Self::LowStockAlert
+            | Self::ContactMessage => true,
+            Self::VerifyEmailCode
+            | Self::AccountExists
+            | Self::Welcome
+            | Self::PasswordReset
+            | Self::SetPassword
+            | Self::PasswordChanged
+            | Self::SecondFactorSetUp
+            | Self::SecondFactorRemoved
+            | Self::EmailChangeCode
+            | Self::EmailChangeRequested
+            | Self::EmailChanged
+            | Self::OrderReceived
+            | Self::OrderAuthorized
+            | Self::OrderConfirmed
+            | Self::PaymentFailed
+            | Self::OrderCancelled
+            | Self::OrderPartCancelled
+            | Self::OrderShipped
+            | Self::OrderDelivered
+            | Self::OrderLink
+            | Self::ReturnUpdate
+            | Self::WithdrawalReceived
+            | Self::PaymentRefunded => false,
+        }
+    }
+
+    /// Whether the mail belongs to something that its reader did or that concerns them: an order, an account, a
+    /// message, or the shop's own business. Such a mail has no `List-Unsubscribe` (RFC 8058), and nobody can opt out
+    /// of it. All mails are such mails so far. For another kind, decide here, and give it the header and a way to opt
+    /// out.
+    pub const fn is_transactional(self) -> bool {
+        match self {
+            Self::VerifyEmailCode
+            | Self::AccountExists
+            | Self::Welcome
+            | Self::PasswordReset
+            | Self::SetPassword
+            | Self::PasswordChanged
+            | Self::SecondFactorSetUp
+            | Self::SecondFactorRemoved
+            | Self::EmailChangeCode
+            | Self::EmailChangeRequested
+            | Self::EmailChanged
+            | Self::OrderReceived
+            | Self::OrderAuthorized
+            | Self::OrderConfirmed
+            | Self::PaymentFailed
+            | Self::OrderCancelled
+            | Self::OrderPartCancelled
+            | Self::OrderShipped
+            | Self::OrderDelivered
+            | Self::OrderLink
+            | Self::ReturnUpdate
+            | Self::WithdrawalReceived
+            | Self::PaymentRefunded
+            | Self::WithdrawalAlert
+            | Self::LatePaymentAlert
+            | Self::PaymentFailedAlert
+            | Self::PaymentMismatchAlert
+            | Self::AuthorizationLapsesAlert
+            | Self::DisputeAlert
+            | Self::RefundFailedAlert
+            | Self::RefundByHandAlert
+            | Self::RefundMismatchAlert
+            // To the shop alone, which sets the address.
+            | Self::LowStockAlert
+            | Self::ContactMessage => true,
+        }
     }
 }

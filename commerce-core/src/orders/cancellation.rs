@@ -69,6 +69,7 @@ mod tests {
             source: OrderSource::Cart,
             user_id: None,
             email: "ada@example.com".parse().unwrap(),
+            locale: None,
             status,
             payment_status: PaymentStatus::Unpaid,
             fulfillment_status,

@@ -16,6 +16,7 @@ use crate::cart::Owner;
 use crate::db::{clock, time_before};
 use crate::email_address::EmailAddress;
 use crate::ids::{CartId, OrderId, OrderLineId, UserId, VariantId};
+use crate::locale::Locale;
 use crate::money::Currency;
 use crate::pricing::Totals;
 use crate::schema::{order_lines, orders};
@@ -34,6 +35,8 @@ pub struct Order {
     pub user_id: Option<UserId>,
     /// The address for mails about the order.
     pub email: EmailAddress,
+    /// The language of mails about the order. `None` means the account's, or the shop's.
+    pub locale: Option<Locale>,
     /// The status.
     pub status: OrderStatus,
     /// How much of it is paid.
@@ -157,6 +160,8 @@ pub struct NewOrder {
     pub source: NewOrderSource,
     /// The address for mails about the order.
     pub email: EmailAddress,
+    /// The language of mails about the order. `None` means the account's, or the shop's.
+    pub locale: Option<Locale>,
     /// The currency of its amounts.
     pub currency: Currency,
     /// Its totals.
@@ -241,6 +246,7 @@ pub(crate) async fn insert(conn: &AsyncPgConnection, order: NewOrder) -> QueryRe
             orders::user_id.eq(owner.and_then(Owner::user_id)),
             orders::token_hash.eq(owner.and_then(Owner::token_hash)),
             orders::email.eq(order.email),
+            orders::locale.eq(order.locale),
             orders::currency.eq(order.currency),
             orders::subtotal_minor.eq(totals.subtotal_minor),
             orders::discount_minor.eq(totals.discount_minor),

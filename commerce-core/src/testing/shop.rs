@@ -59,6 +59,7 @@ pub fn order_wish(owner: Owner) -> PlaceOrder {
     PlaceOrder {
         owner,
         email: email("ada@example.com"),
+        locale: None,
         shipping_address: address(),
         billing_address: None,
         recipient: Recipient::Proven,
@@ -193,6 +194,7 @@ async fn insert_staff_order(
         id: OrderId::new(),
         source: NewOrderSource::Staff { owner },
         email: email("ada@example.com"),
+        locale: None,
         currency: Currency::USD,
         totals: priced.totals,
         shipping_address: address(),

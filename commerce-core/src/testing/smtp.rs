@@ -1,7 +1,9 @@
 //! An SMTP server for tests (RFC 5321, as much as a mailer needs). It is a real server on loopback that keeps
 //! what it is sent, and misbehaves if told to.
 
+use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -21,6 +23,10 @@ pub enum SmtpBehaviour {
     RefuseRecipients,
     /// Answers `451` to every recipient.
     Defer,
+    /// Answers every recipient so much later.
+    Delay(Duration),
+    /// Cuts the connection in the middle of the message, and keeps nothing.
+    DropInData,
     /// Keeps the mail, and cuts the connection instead of answering, so that the sender cannot know.
     DropAfterData,
 }
@@ -114,11 +120,32 @@ pub struct SmtpPeer {
 #[derive(Debug)]
 struct Shared {
     behaviour: Mutex<SmtpBehaviour>,
+    /// What is planned for each recipient, and how often it was named.
+    plans: Mutex<HashMap<String, Plan>>,
+    connections: AtomicUsize,
     mails: Mutex<Vec<ReceivedMail>>,
     changed: watch::Sender<usize>,
 }
 
+#[derive(Debug, Default)]
+struct Plan {
+    next: VecDeque<SmtpBehaviour>,
+    attempts: usize,
+}
+
 impl Shared {
+    fn plans(&self) -> MutexGuard<'_, HashMap<String, Plan>> {
+        self.plans.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// How a mail to this recipient is treated now.
+    fn treat(&self, recipient: &str) -> SmtpBehaviour {
+        let mut plans = self.plans();
+        let plan = plans.entry(recipient.to_owned()).or_default();
+        plan.attempts += 1;
+        plan.next.pop_front().unwrap_or(*self.behaviour())
+    }
+
     fn mails(&self) -> MutexGuard<'_, Vec<ReceivedMail>> {
         self.mails.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
@@ -145,7 +172,13 @@ impl SmtpPeer {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
         let (changed, changes) = watch::channel(0);
-        let shared = Arc::new(Shared { behaviour: Mutex::default(), mails: Mutex::default(), changed });
+        let shared = Arc::new(Shared {
+            behaviour: Mutex::default(),
+            plans: Mutex::default(),
+            connections: AtomicUsize::default(),
+            mails: Mutex::default(),
+            changed,
+        });
         let server = tokio::spawn(serve(listener, Arc::clone(&shared)));
         Ok(Self { address, shared, changes, server })
     }
@@ -163,6 +196,23 @@ impl SmtpPeer {
     /// Sets the behaviour from the next recipient or mail on.
     pub fn behave(&self, behaviour: SmtpBehaviour) {
         *self.shared.behaviour() = behaviour;
+    }
+
+    /// Sets the behaviour towards this recipient, attempt by attempt. Afterwards it is that of
+    /// [`behave`](Self::behave).
+    pub fn plan(&self, recipient: &str, behaviours: impl IntoIterator<Item = SmtpBehaviour>) {
+        let plan = Plan { next: behaviours.into_iter().collect(), attempts: 0 };
+        self.shared.plans().insert(recipient.to_owned(), plan);
+    }
+
+    /// How many connections were opened.
+    pub fn connections(&self) -> usize {
+        self.shared.connections.load(Ordering::Relaxed)
+    }
+
+    /// How often a sender has named this recipient.
+    pub fn attempts(&self, recipient: &str) -> usize {
+        self.shared.plans().get(recipient).map_or(0, |plan| plan.attempts)
     }
 
     /// All mails so far, oldest first.
@@ -219,6 +269,7 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>) {
     let mut connections = tokio::task::JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
         let shared = Arc::clone(&shared);
+        shared.connections.fetch_add(1, Ordering::Relaxed);
         connections.spawn(async move {
             // If a client disconnects in the middle, the server does not mind.
             let _ = converse(stream, &shared).await;
@@ -229,7 +280,7 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>) {
 
 async fn converse(stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
     let mut stream = BufReader::new(stream);
-    let mut recipients = Vec::new();
+    let (mut recipients, mut behaviour) = (Vec::new(), SmtpBehaviour::Accept);
     stream.write_all(b"220 peer.test ESMTP\r\n").await?;
     loop {
         let mut line = String::new();
@@ -238,7 +289,14 @@ async fn converse(stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
         }
         let command = line.trim_end().to_owned();
         let verb = command.split([' ', ':']).next().unwrap_or_default().to_ascii_uppercase();
-        let behaviour = *shared.behaviour();
+        if verb == "RCPT" {
+            let recipient = command.split(['<', '>']).nth(1).unwrap_or_default().to_owned();
+            behaviour = shared.treat(&recipient);
+            recipients.push(recipient);
+            if let SmtpBehaviour::Delay(delay) = behaviour {
+                tokio::time::sleep(delay).await;
+            }
+        }
         let answer = match (verb.as_str(), behaviour) {
             ("EHLO", _) => "250-peer.test\r\n250 8BITMIME",
             ("HELO" | "NOOP", _) => "250 OK",
@@ -248,12 +306,13 @@ async fn converse(stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
             }
             ("RCPT", SmtpBehaviour::RefuseRecipients) => "550 5.1.1 No such mailbox here",
             ("RCPT", SmtpBehaviour::Defer) => "451 4.3.0 Try again later",
-            ("RCPT", _) => {
-                recipients.extend(command.split(['<', '>']).nth(1).map(str::to_owned));
-                "250 OK"
-            }
+            ("RCPT", _) => "250 OK",
             ("DATA", _) => {
                 stream.write_all(b"354 End with a line of one dot\r\n").await?;
+                if behaviour == SmtpBehaviour::DropInData {
+                    stream.read_line(&mut String::new()).await?;
+                    return Ok(());
+                }
                 let mut mail = ReceivedMail::parse(&read_data(&mut stream).await?);
                 mail.recipients = std::mem::take(&mut recipients);
                 shared.keep(mail);

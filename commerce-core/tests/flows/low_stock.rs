@@ -39,6 +39,7 @@ pub fn services(db: &TestDatabase, alerts: Option<&str>) -> Services {
             password_reset_url: None,
             secret_key: SecretKey::parse("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=").unwrap(),
             carriers: Carriers::default(),
+            templates: Default::default(),
             order_url: None,
         }),
         providers: Providers::default(),

@@ -35,6 +35,7 @@ fn by_phone(items: &[(VariantId, i64)]) -> StaffOrder {
     StaffOrder {
         customer_id: None,
         email: Some(email("bea@example.com")),
+        locale: None,
         shipping_address: address(),
         billing_address: None,
         items: items.iter().map(item).collect(),

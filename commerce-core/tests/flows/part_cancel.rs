@@ -93,6 +93,37 @@ async fn an_unpaid_order_costs_less_and_its_stock_comes_back() {
     db.finish().await;
 }
 
+/// The mails of this kind, oldest first.
+async fn mails(db: &TestDatabase, template: &str) -> Vec<serde_json::Value> {
+    use commerce_core::schema::emails;
+    use diesel::{ExpressionMethods as _, QueryDsl as _};
+    use diesel_async::RunQueryDsl as _;
+    let mails = emails::table.filter(emails::template.eq(template)).order(emails::created_at);
+    mails.select(emails::data).load(&mut *db.conn().await).await.unwrap()
+}
+
+#[tokio::test]
+async fn the_customer_is_told_once_for_each_part_what_is_cancelled_and_what_goes_back() {
+    let db = TestDatabase::new().await;
+    let (_, id, order_lines) = discounted(&db).await;
+    let (cups, pots) = (&order_lines[0], &order_lines[1]);
+    cancel(&db, cancelled(id, &[(cups, 1)])).await.unwrap();
+    cancel(&db, CancelLines { refund: false, ..cancelled(id, &[(cups, 1), (pots, 1)]) }).await.unwrap();
+    // What is refused tells nobody of anything.
+    cancel(&db, cancelled(id, &[(cups, 9)])).await.unwrap_err();
+    let mails = mails(&db, "order_part_cancelled").await;
+    assert_eq!(mails.len(), 2);
+    assert_eq!(mails[0]["units"], serde_json::json!([[cups.id, 1]]));
+    assert_eq!(
+        mails[0]["refund"],
+        serde_json::json!({ "amount_minor": promised(&db, id).await, "currency": "USD" })
+    );
+    assert_eq!((&mails[0]["by_customer"], &mails[1]["refund"]), (&false.into(), &serde_json::Value::Null));
+    assert_eq!(mails[1]["units"].as_array().unwrap().len(), 2);
+    assert_eq!(mails[0]["unproven_from"], serde_json::Value::Null, "it is paid");
+    db.finish().await;
+}
+
 #[tokio::test]
 async fn an_order_whose_money_covers_the_rest_becomes_paid_and_what_is_too_much_goes_back() {
     let db = TestDatabase::new().await;

@@ -7,8 +7,11 @@ use commerce_core::money::{Currency, Money};
 use commerce_core::orders::{self, OrderStatus, PaymentStatus};
 use commerce_core::payments::{self, Capture, CaptureMethod, Outcome, Payment, ProviderName};
 use commerce_core::request::Origin;
+use commerce_core::schema::emails;
 use commerce_core::settings::{PaymentFailurePolicy, ShopSettings};
 use commerce_core::testing::{TestDatabase, guest_origin};
+use diesel::{ExpressionMethods as _, QueryDsl as _, TextExpressionMethods as _};
+use diesel_async::RunQueryDsl as _;
 
 pub fn wish(order_id: OrderId, owner: Owner, amount_minor: Option<i64>) -> BeginPayment {
     BeginPayment {
@@ -147,6 +150,21 @@ async fn a_failed_attempt_keeps_the_order_or_cancels_it_as_the_shop_decides() {
             (5, reserved),
             "the first order's unit stays reserved, the second's came back"
         );
+        // Once for the order, however often it is tried; a cancelled one has its own mail.
+        if policy == PaymentFailurePolicy::Keep {
+            let payment = begin(&db, placed.order.id, owner, None).await;
+            let declined = Outcome::Failed { reference: None, code: "card_declined".into() };
+            settle(&db, &shop, payment.id, declined).await;
+        }
+        let template = if status == OrderStatus::Cancelled { "order_cancelled" } else { "payment_failed" };
+        let told: Vec<String> = emails::table
+            .filter(emails::template.eq_any(["payment_failed", "order_cancelled"]))
+            .filter(emails::dedupe_key.like(format!("%{}%", placed.order.id)))
+            .select(emails::template)
+            .load(&mut *db.conn().await)
+            .await
+            .unwrap();
+        assert_eq!(told, [template]);
     }
     db.finish().await;
 }

@@ -13,6 +13,7 @@ fn wish(password: &str) -> Register {
         email: email("ada@example.com"),
         password: NewPassword::parse(password, "").unwrap(),
         display_name: "Ada".to_owned(),
+        locale: None,
     }
 }
 

@@ -78,7 +78,8 @@ async fn a_declaration_counts_once_it_is_confirmed_and_opens_one_return() {
     assert_eq!((process_all(&db, &shop).await, mails(&db, Template::WithdrawalReceived).await), (0, 0));
     // However often and however many at once confirm it, it is confirmed once.
     let confirmed =
-        join_all((0..5).map(async |_| confirm_withdrawal(&mut *db.conn().await, withdrawal).await)).await;
+        join_all((0..5).map(async |_| confirm_withdrawal(&mut *db.conn().await, withdrawal, None).await))
+            .await;
     let times: Vec<_> =
         confirmed.iter().map(|answer| answer.as_ref().unwrap().confirmed_at.unwrap()).collect();
     assert!(times.iter().all(|time| *time == times[0]), "{times:?}");
@@ -105,7 +106,7 @@ async fn a_declaration_counts_once_it_is_confirmed_and_opens_one_return() {
 
     // Another declaration finds nothing that is left to come back.
     let again = declared(&db, declaration(&number)).await;
-    confirm_withdrawal(&mut conn, again).await.unwrap();
+    confirm_withdrawal(&mut conn, again, None).await.unwrap();
     process_all(&db, &shop).await;
     let filter = WithdrawalFilter { matched: Some(true), order_id: Some(id), ..Default::default() };
     let listed = list_withdrawals(&mut conn, &filter, Limit::new(1).unwrap(), None).await.unwrap();
@@ -130,7 +131,7 @@ async fn a_declaration_about_no_order_is_kept_and_acknowledged_alike() {
     let nobodys = NewWithdrawal { lines: Some(vec![unit, unit]), ..declaration("no number") };
     for wish in [strangers, nobodys, declaration("99999999999999999999")] {
         let id = declared(&db, wish).await;
-        confirm_withdrawal(&mut *db.conn().await, id).await.unwrap();
+        confirm_withdrawal(&mut *db.conn().await, id, None).await.unwrap();
     }
     assert_eq!((process_all(&db, &shop).await, mails(&db, Template::WithdrawalReceived).await), (3, 3));
     let mut conn = db.conn().await;
@@ -145,7 +146,7 @@ async fn a_declaration_about_no_order_is_kept_and_acknowledged_alike() {
     // Named units of the order are returned, as far as the shopper has them.
     let of_order = NewWithdrawal { lines: Some(vec![unit, unit]), ..declaration(&number) };
     let id = declared(&db, of_order).await;
-    confirm_withdrawal(&mut conn, id).await.unwrap();
+    confirm_withdrawal(&mut conn, id, None).await.unwrap();
     process_all(&db, &shop).await;
     let opened =
         list_returns(&mut conn, &ReturnFilter::default(), Limit::default(), None).await.unwrap().data;
@@ -168,7 +169,7 @@ async fn a_declaration_that_is_not_confirmed_ends_after_a_day() {
     }
     declared(&db, NewWithdrawal { text: long(1000), ..declaration("1") }).await;
     let kept = declared(&db, declaration("1")).await;
-    confirm_withdrawal(&mut *db.conn().await, kept).await.unwrap();
+    confirm_withdrawal(&mut *db.conn().await, kept, None).await.unwrap();
     for _ in 0..5 {
         declared(&db, declaration("1")).await;
     }
@@ -180,7 +181,7 @@ async fn a_declaration_that_is_not_confirmed_ends_after_a_day() {
     );
     conn.batch_execute(&ago).await.unwrap();
     let fresh = declared(&db, declaration("1")).await;
-    assert!(matches!(confirm_withdrawal(&mut conn, late).await, Err(ConfirmWithdrawalError::NotFound)));
+    assert!(matches!(confirm_withdrawal(&mut conn, late, None).await, Err(ConfirmWithdrawalError::NotFound)));
     assert_eq!(prune_withdrawals(&mut conn, 2).await.unwrap(), 7);
     let left =
         list_withdrawals(&mut conn, &WithdrawalFilter::default(), Limit::default(), None).await.unwrap();

@@ -82,6 +82,7 @@ pub fn services(database: &TestDatabase) -> Services {
             order_url: None,
             secret_key: SecretKey::parse("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=").unwrap(),
             carriers: Default::default(),
+            templates: Default::default(),
         }),
         providers: Providers::default(),
         media: Media::over(Arc::new(InMemory::new())),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use commerce_core::ids::UserId;
 use commerce_core::notifications::{NewEmail, Template, enqueue_email};
-use commerce_core::testing::{SmtpPeer, TestDatabase, email};
+use commerce_core::testing::{SmtpBehaviour, SmtpPeer, TestDatabase, email};
 use diesel_async::SimpleAsyncConnection as _;
 
 use crate::given::{self, database, eventually, rows};
@@ -88,6 +88,59 @@ async fn mails_wait_for_the_smtp_server_to_come_back() {
     assert!(mail.text.starts_with("Hello Anna,\n"), "{}", mail.text);
     given::all_done(&database).await;
     assert_eq!(peer.mails().len(), 1);
+    signal(&worker, "-INT").await;
+    assert!(worker.wait().await.unwrap().success());
+    database.finish().await;
+}
+
+/// The server refuses for now, answers too late, cuts the connection in the middle, and takes the mail at the third
+/// attempt. One reader does not exist. Of one mail the last answer is lost, so nobody can know whether it has arrived.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_customer_gets_one_mail_from_a_server_that_refuses_delays_and_drops() {
+    use SmtpBehaviour::{Defer, Delay, DropAfterData, DropInData, RefuseRecipients};
+    const MAILS: usize = 20;
+    let database = database().await;
+    let peer = SmtpPeer::start().await.unwrap();
+    let late = Delay(Duration::from_millis(1200));
+    let reader = |n: usize| format!("reader-{n}@example.com");
+    let troubled =
+        [[Defer, Defer], [late, late], [DropInData, DropInData], [Defer, DropInData], [late, Defer]];
+    for (n, trouble) in (1..).zip(troubled) {
+        peer.plan(&reader(n), trouble);
+    }
+    let (unknown, twice) = (reader(6), reader(7));
+    peer.plan(&unknown, [RefuseRecipients]);
+    peer.plan(&twice, [DropAfterData]);
+    enqueue_mails(&database, MAILS).await;
+    let mut worker = command(&database);
+    worker.args(["--smtp-url", &peer.url(), "--smtp-timeout", "400ms", "--concurrency", "3"]);
+    let mut worker = worker.spawn().unwrap();
+    eventually("all mails but one are sent", async || {
+        let sent = rows(&database, "commerce.emails WHERE sent_at IS NOT NULL").await;
+        (sent == MAILS - 1).then_some(())
+    })
+    .await;
+
+    let mails = peer.mails();
+    let to = |reader: &str| mails.iter().filter(|mail| mail.recipients == [reader]).collect::<Vec<_>>();
+    for n in (1..=MAILS).filter(|n| ![6, 7].contains(n)) {
+        let reader = reader(n);
+        let got = to(&reader);
+        assert_eq!(got.len(), 1, "{reader}");
+        // No answer was taken for that of another mail.
+        assert_eq!(got[0].header("to"), Some(reader.as_str()));
+        let attempts = if n <= troubled.len() { 3 } else { 1 };
+        assert_eq!(peer.attempts(&reader), attempts, "{reader}");
+    }
+    // The reader's program can tell that it is one mail.
+    let got = to(&twice);
+    assert_eq!(got.len(), 2);
+    assert_eq!(got[0].header("message-id"), got[1].header("message-id"));
+
+    assert_eq!((to(&unknown).len(), peer.attempts(&unknown)), (0, 1));
+    let dead = given::only_job(&database).await;
+    assert_eq!((dead.state.as_str(), dead.attempt), ("dead", 1));
+    assert!(dead.last_error.unwrap().contains("No such mailbox here"));
     signal(&worker, "-INT").await;
     assert!(worker.wait().await.unwrap().success());
     database.finish().await;

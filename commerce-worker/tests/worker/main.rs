@@ -10,6 +10,7 @@ mod attempts;
 mod backend;
 mod given;
 mod idle;
+mod mail_command;
 mod mails;
 mod orders;
 mod pace;

@@ -27,6 +27,7 @@ pub const CORE: House = House {
             "schema",
             "db",
             "idempotency",
+            "locale",
             "request",
             "settings",
             "spreadsheet",

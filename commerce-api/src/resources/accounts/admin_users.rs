@@ -203,6 +203,8 @@ pub struct UserAccount {
     pub display_name: String,
     /// Digits, with an optional `+` in front.
     pub phone: Option<String>,
+    /// The language of mails, unless it is the shop's.
+    pub locale: Option<String>,
     pub role: AccountRole,
     /// Whether logins ask for a second factor.
     pub second_factor: bool,
@@ -220,6 +222,7 @@ impl From<User> for UserAccount {
             email_verified: user.email_verified_at.is_some(),
             display_name: user.display_name,
             phone: user.phone,
+            locale: user.locale.map(String::from),
             role: user.role.into(),
             second_factor: user.second_factor,
             disabled: user.disabled_at.is_some(),
@@ -246,6 +249,7 @@ impl Example for UserAccount {
             email_verified: true,
             display_name: "Ada Lovelace".to_owned(),
             phone: Some("+442079460018".to_owned()),
+            locale: Some("en-GB".to_owned()),
             role: AccountRole::Customer,
             second_factor: true,
             disabled: false,

@@ -12,6 +12,7 @@ use crate::http::answer::{NoContent, Okay, Reply};
 use crate::http::auth::{Credential as _, Customer};
 use crate::http::body::Body;
 use crate::http::if_match::IfMatch;
+use crate::http::language::checked_locale;
 use crate::http::problem::{Code, Fault, Problem, Refusal, Refused};
 use crate::http::state::State;
 use crate::http::tag::Tag;
@@ -39,8 +40,12 @@ impl Me {
         body: Body<UpdateMeRequest>,
     ) -> Result<Okay<Account>, Refused<UpdateProfileError>> {
         let id = customer.user_id;
-        let change =
-            UpdateProfile { display_name: body.value.display_name, expected_version: expected.version() };
+        let locale = checked_locale(&body.value.locale).map_err(|fault| Problem::invalid(vec![fault]))?;
+        let change = UpdateProfile {
+            display_name: body.value.display_name,
+            locale,
+            expected_version: expected.version(),
+        };
         let update =
             async move |conn: &mut AsyncPgConnection| accounts::update_profile(conn, id, &change).await;
         self.0.write("update_profile", None, update).await
@@ -77,11 +82,14 @@ impl Me {
 pub struct UpdateMeRequest {
     #[oai(validator(min_length = 1, max_length = 200))]
     display_name: Option<String>,
+    /// The language of mails, such as `de` or `en-GB`.
+    #[oai(validator(max_length = 35))]
+    locale: Option<String>,
 }
 
 impl Example for UpdateMeRequest {
     fn example() -> Self {
-        Self { display_name: Some("Ada King".to_owned()) }
+        Self { display_name: Some("Ada King".to_owned()), locale: Some("en-GB".to_owned()) }
     }
 }
 
@@ -138,11 +146,13 @@ pub enum AccountRole {
 
 /// An account, as its owner sees it.
 #[derive(Debug, Clone, Object)]
-#[oai(example)]
+#[oai(skip_serializing_if_is_none, example)]
 pub struct Account {
     pub id: Uuid,
     pub email: String,
     pub display_name: String,
+    /// The language of mails, unless it is the shop's.
+    pub locale: Option<String>,
     pub role: AccountRole,
     /// The permissions of the role.
     pub permissions: Vec<String>,
@@ -158,6 +168,7 @@ impl From<User> for Account {
             id: user.id.0,
             email: user.email.to_string(),
             display_name: user.display_name,
+            locale: user.locale.map(String::from),
             role: user.role.into(),
             permissions: user.role.permissions().iter().map(ToString::to_string).collect(),
             second_factor: user.second_factor,
@@ -183,6 +194,7 @@ impl Example for Account {
             id: Uuid::from_u128(0x0193_9f5c_7e2b_7c4a_9a55_0d8a_6a4f_4b1e),
             email: "ada@example.com".to_owned(),
             display_name: "Ada Lovelace".to_owned(),
+            locale: Some("en-GB".to_owned()),
             role: AccountRole::Customer,
             permissions: Vec::new(),
             second_factor: false,

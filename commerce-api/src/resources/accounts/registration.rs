@@ -15,6 +15,7 @@ use crate::http::answer::{Accepted, NoContent};
 use crate::http::body::Body;
 use crate::http::client_ip::ClientIp;
 use crate::http::even_time::in_even_time;
+use crate::http::language::{AcceptLanguage, checked_locale};
 use crate::http::problem::{Code, Fault, OnlyDatabase, Problem, Refusal, Refused};
 use crate::http::state::State;
 use crate::http::tag::Tag;
@@ -33,9 +34,12 @@ impl Registrations {
     /// The code proves the mailbox, but not who chose the password. An address that is registered with two
     /// passwords before it is verified keeps neither of them. After the verification a second mail lets its owner
     /// set a password. Until then a login is refused as `invalid_credentials`.
+    ///
+    /// Mails are in the language of `locale`, or else the one that `Accept-Language` prefers.
     #[oai(path = "/auth/register", method = "post", operation_id = "register")]
     async fn register(
         &self,
+        #[oai(name = "Accept-Language")] language: AcceptLanguage,
         body: Body<RegisterRequest>,
         request: &Request,
     ) -> Result<Accepted<MailSent>, Refused<RegisterError>> {
@@ -44,7 +48,7 @@ impl Registrations {
                 self.contest(&body.email).await?;
                 return Err(limited.into());
             }
-            let wish = body.value.wish()?;
+            let wish = body.value.wish(language)?;
             let state = self.0.clone();
             let hasher = state.hasher_for(request.data::<ClientIp>());
             let register = async move { flows::register(&state.pool, &hasher, wish).await };
@@ -118,7 +122,7 @@ impl Refusal for RegisterError {
 
 /// Somebody who wants an account.
 #[derive(Object)]
-#[oai(deny_unknown_fields, example)]
+#[oai(deny_unknown_fields, skip_serializing_if_is_none, example)]
 struct RegisterRequest {
     #[oai(validator(min_length = 3, max_length = 254))]
     email: String,
@@ -127,11 +131,14 @@ struct RegisterRequest {
     password: String,
     #[oai(validator(min_length = 1, max_length = 200))]
     display_name: String,
+    /// The language of mails, such as `de` or `en-GB`.
+    #[oai(validator(max_length = 35))]
+    locale: Option<String>,
 }
 
 impl RegisterRequest {
     /// Checks what the schema cannot.
-    fn wish(self) -> Result<Register, Problem> {
+    fn wish(self, language: AcceptLanguage) -> Result<Register, Problem> {
         let mut faults = FieldErrors::default();
         let email = self.email.parse::<EmailAddress>();
         if let Err(error) = &email {
@@ -142,9 +149,15 @@ impl RegisterRequest {
             faults.push("/password", error.to_string());
         }
         let display_name = check_display_name(&self.display_name, &mut faults);
-        match (email, password, faults.is_empty()) {
-            (Ok(email), Ok(password), true) => Ok(Register { email, password, display_name }),
-            _ => Err(Problem::invalid(faults.into_vec().into_iter().map(Fault::from).collect())),
+        let locale = checked_locale(&self.locale);
+        match (email, password, locale, faults.is_empty()) {
+            (Ok(email), Ok(password), Ok(locale), true) => {
+                Ok(Register { email, password, display_name, locale: locale.or(language.0) })
+            }
+            (.., locale, _) => {
+                let faults = faults.into_vec().into_iter().map(Fault::from);
+                Err(Problem::invalid(faults.chain(locale.err()).collect()))
+            }
         }
     }
 }
@@ -155,6 +168,7 @@ impl Example for RegisterRequest {
             email: "ada@example.com".to_owned(),
             password: "correct horse battery".to_owned(),
             display_name: "Ada Lovelace".to_owned(),
+            locale: Some("en-GB".to_owned()),
         }
     }
 }

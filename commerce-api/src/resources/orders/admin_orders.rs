@@ -7,6 +7,7 @@ use commerce_core::flows::{
     StaffOrderError, move_order, note_order, place_staff_order,
 };
 use commerce_core::ids::{OrderId, UserId};
+use commerce_core::notifications::undelivered_mails;
 use commerce_core::orders::{self, EventKind, ListOrdersError, OrderFilter, OrderSort};
 use commerce_core::page::Limit;
 use commerce_core::settings::CapturePolicy;
@@ -28,6 +29,7 @@ use crate::resources::orders::shapes::{
     CancelReason, FulfillmentStatus, Order, OrderPaymentStatus, OrderSorting, OrderStatus, with_lines,
 };
 use crate::resources::orders::staff_order::StaffOrderRequest;
+use crate::resources::orders::undelivered::UndeliveredMail;
 
 pub struct AdminOrders(pub State);
 
@@ -112,13 +114,21 @@ impl AdminOrders {
     }
 
     /// Get an order
+    ///
+    /// `undelivered_mails` has the mails about it that were refused or given up.
     #[oai(path = "/admin/orders/:id", method = "get", operation_id = "admin_get_order")]
     async fn get(&self, staff: Can<OrdersRead>, id: Path<Uuid>) -> Result<Okay<Order>, Refused<Missing>> {
         let mut conn = self.0.conn().await?;
         let order = orders::find(&mut conn, OrderId(id.0)).await?.ok_or(Missing("order"))?;
         let lines = orders::lines(&mut conn, &[order.id]).await?;
+        let undelivered = undelivered_mails(&mut conn, order.id).await?;
         staff.note_read(&mut conn).await?;
-        Ok(Okay::new(Order::reply(order, lines)))
+        let version = order.version;
+        let mut order = Order::of(order, lines);
+        let undelivered: Vec<_> = undelivered.into_iter().map(UndeliveredMail::from).collect();
+        order.undelivered_mails = Some(undelivered).filter(|mails| !mails.is_empty());
+        // A mail fails without a change of the order.
+        Ok(Okay::new(Reply::new(order).version_as_shown(version)))
     }
 
     /// Update the status of an order

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use crate::http::answer::Reply;
 use crate::http::money::{Address, Money};
 use crate::http::problem::Problem;
+use crate::resources::orders::undelivered::UndeliveredMail;
 
 /// The orders of a page with their lines. It takes two queries, however many orders there are.
 pub async fn with_lines(
@@ -118,6 +119,8 @@ pub struct Order {
     pub payment_status: OrderPaymentStatus,
     pub fulfillment_status: FulfillmentStatus,
     pub email: String,
+    /// The language of mails about the order, unless it is the account's or the shop's.
+    pub locale: Option<String>,
     pub currency: String,
     pub lines: Vec<OrderLine>,
     pub subtotal: Money,
@@ -146,6 +149,9 @@ pub struct Order {
     pub cancelled_at: Option<DateTime<Utc>>,
     /// When a cancellation released the stock.
     pub stock_released_at: Option<DateTime<Utc>>,
+    /// Mails about the order that could not be delivered. Only for staff, in `GET /admin/orders/{id}`, and absent if
+    /// there are none.
+    pub undelivered_mails: Option<Vec<UndeliveredMail>>,
     pub updated_at: DateTime<Utc>,
 }
 
@@ -204,6 +210,7 @@ impl Order {
             amount_due: money(order.due_minor()),
             amount_kept: (order.kept_minor > 0).then(|| money(order.kept_minor)),
             email: order.email.to_string(),
+            locale: order.locale.map(String::from),
             shipping_address: order.shipping_address.into(),
             billing_address: order.billing_address.map(Into::into),
             expires_at: order.expires_at.filter(|_| waits),
@@ -212,6 +219,7 @@ impl Order {
             paid_at: order.paid_at,
             cancelled_at: order.cancelled_at,
             stock_released_at: order.stock_released_at,
+            undelivered_mails: None,
             updated_at: order.updated_at,
         }
     }
@@ -253,6 +261,7 @@ impl Example for Order {
             payment_status: OrderPaymentStatus::Unpaid,
             fulfillment_status: FulfillmentStatus::Unfulfilled,
             email: "ada@example.com".to_owned(),
+            locale: Some("en-GB".to_owned()),
             currency: "USD".to_owned(),
             lines: vec![OrderLine::example()],
             subtotal: money(12000),
@@ -274,6 +283,7 @@ impl Example for Order {
             paid_at: None,
             cancelled_at: None,
             stock_released_at: None,
+            undelivered_mails: None,
             updated_at: at,
         }
     }

@@ -1,15 +1,11 @@
 //! `/orders`: checkout, and what a shopper sees and does afterwards.
 
 use chrono::{DateTime, Utc};
-use commerce_core::email_address::EmailAddress;
-use commerce_core::flows::{
-    CancelLinesError, PlaceOrder, PlaceOrderError, cancel_lines, place_order_and_answer,
-};
+use commerce_core::cart;
+use commerce_core::flows::{CancelLinesError, PlaceOrderError, cancel_lines, place_order_and_answer};
 use commerce_core::ids::OrderId;
-use commerce_core::notifications::Recipient;
 use commerce_core::orders::{self, ListOrdersError, OrderFilter, OrderSort};
 use commerce_core::page::Limit;
-use commerce_core::{accounts, cart};
 use diesel_async::AsyncPgConnection;
 use poem::Request;
 use poem_openapi::param::{Path, Query};
@@ -18,17 +14,18 @@ use poem_openapi::{Object, OpenApi};
 use uuid::Uuid;
 
 use crate::http::answer::{Created, List, Okay, twenty};
-use crate::http::auth::{Credential, Customer, Shopper};
+use crate::http::auth::{Customer, Shopper};
 use crate::http::body::{Body, OptionalBody};
 use crate::http::client_ip::ClientIp;
 use crate::http::idempotency_key::{IdempotencyKey, RequiredIdempotencyKey};
+use crate::http::language::AcceptLanguage;
 use crate::http::money::{Address, Money};
 use crate::http::order_access::OrderReader;
-use crate::http::problem::{Code, Fault, Missing, Problem, Refusal, Refused};
+use crate::http::problem::{Missing, Problem, Refused};
 use crate::http::state::State;
 use crate::http::tag::Tag;
-use crate::resources::cart::{hold_limit, out_of_stock};
 use crate::resources::orders::cancellation::{CancelRequest, canceller};
+use crate::resources::orders::checkout::CheckoutRequest;
 use crate::resources::orders::shapes::{Order, OrderSorting, OrderStatus, with_lines};
 
 pub struct Orders(pub State);
@@ -42,17 +39,21 @@ impl Orders {
     ///
     /// A mail tells of an order that is not paid within a minute. Mails to addresses that the shopper has not proven
     /// are limited; the mail about the payment is sent in any case.
+    ///
+    /// Mails are in the language of `locale`, or else of the customer's account, or else in the one that
+    /// `Accept-Language` prefers.
     #[oai(path = "/orders/checkout", method = "post", operation_id = "checkout")]
     async fn checkout(
         &self,
         shopper: Shopper,
         #[oai(name = "Idempotency-Key")] key: RequiredIdempotencyKey,
+        #[oai(name = "Accept-Language")] language: AcceptLanguage,
         body: Body<CheckoutRequest>,
         request: &Request,
     ) -> Result<Created<Order>, Refused<PlaceOrderError>> {
         let networks = self.0.limits.networks(request.data::<ClientIp>());
         let request = key.request(&shopper, body.raw());
-        let wish = self.wish(&shopper, &body, networks.clone()).await?;
+        let wish = body.wish(&self.0, &shopper, language, networks.clone()).await?;
         if !networks.is_empty() {
             // A request that is sent again finds its cart ordered, and counts nothing.
             let units = cart::count_units(&mut *self.0.conn().await?, shopper.owner()).await?;
@@ -148,113 +149,4 @@ impl Orders {
         };
         self.0.write("cancel_order", request, effect).await
     }
-}
-
-impl Orders {
-    /// The wish of the body, checked as far as that is possible without locks.
-    async fn wish(
-        &self,
-        shopper: &Shopper,
-        body: &CheckoutRequest,
-        networks: Vec<(String, u32)>,
-    ) -> Result<PlaceOrder, Problem> {
-        let user = match shopper.owner().user_id() {
-            Some(user_id) => accounts::find_user(&mut *self.0.conn().await?, user_id).await?,
-            None => None,
-        };
-        let billing_address = body.billing_address.as_ref();
-        let shipping_address = body.shipping_address.checked("/shipping_address");
-        let billing_address = billing_address.map(|address| address.checked("/billing_address")).transpose();
-        let email = match (&body.email, &user) {
-            (Some(text), _) => text.parse::<EmailAddress>().map_err(|error| error.to_string()),
-            (None, Some(user)) => Ok(user.email.clone()),
-            (None, None) => {
-                Err("is required for guests, because mails about the order are sent there".to_owned())
-            }
-        };
-        let expected_total =
-            body.expected_total.as_ref().map(|money| money.checked("/expected_total")).transpose()?;
-        match (shipping_address, billing_address, email) {
-            (Ok(shipping_address), Ok(billing_address), Ok(email)) => Ok(PlaceOrder {
-                owner: shopper.owner(),
-                recipient: match user {
-                    Some(user) if user.has_proven(&email) => Recipient::Proven,
-                    _ => Recipient::Unproven { networks },
-                },
-                email,
-                shipping_address,
-                billing_address,
-                expected_total,
-                origin: shopper.origin(),
-            }),
-            (shipping, billing, email) => {
-                let faults = [
-                    shipping.err(),
-                    billing.err(),
-                    email.err().map(|fault| vec![Fault::at("/email", fault)]),
-                ];
-                Err(Problem::invalid(faults.into_iter().flatten().flatten().collect()))
-            }
-        }
-    }
-}
-
-/// What checkout needs apart from the cart.
-#[derive(Debug, Clone, Object)]
-#[oai(deny_unknown_fields, skip_serializing_if_is_none, example)]
-pub struct CheckoutRequest {
-    /// Where mails about the order go. A customer's own address by default.
-    #[oai(validator(min_length = 3, max_length = 254))]
-    pub email: Option<String>,
-    pub shipping_address: Address,
-    pub billing_address: Option<Address>,
-    /// The total that the shopper was shown. If the total has changed since, the answer is 409
-    /// `price_changed`.
-    pub expected_total: Option<Money>,
-}
-
-impl Example for CheckoutRequest {
-    fn example() -> Self {
-        Self {
-            email: Some("ada@example.com".to_owned()),
-            shipping_address: Address::example(),
-            billing_address: None,
-            expected_total: Some(Money { amount: 12000, currency: "USD".to_owned() }),
-        }
-    }
-}
-
-impl Refusal for PlaceOrderError {
-    const CODES: &'static [Code] = &[
-        Code::CartEmpty,
-        Code::OutOfStock,
-        Code::NotForSale,
-        Code::PriceChanged,
-        Code::HoldLimit,
-        Code::CurrencyMismatch,
-        Code::ValidationFailed,
-    ];
-
-    fn problem(self) -> Problem {
-        match self {
-            Self::CartEmpty => Problem::new(Code::CartEmpty, "There is nothing in the cart to order."),
-            Self::OutOfStock(shortages) => out_of_stock(shortages),
-            Self::NotForSale(variants) => {
-                let detail = "Some items are no longer for sale: remove them from the cart.";
-                Problem::new(Code::NotForSale, detail).with("variant_ids", variants)
-            }
-            Self::PriceChanged { expected, actual } => {
-                let detail = format!("The total is now {actual}, not {expected}.");
-                Problem::new(Code::PriceChanged, detail).with("total", price_fact(actual))
-            }
-            Self::CurrencyMismatch { .. } => Problem::new(Code::CurrencyMismatch, self.to_string()),
-            Self::HoldLimit(limit) => hold_limit(limit),
-            Self::Pricing(error) => Problem::invalid(vec![Fault::at("", error.to_string())]),
-            Self::Database(error) => error.into(),
-        }
-    }
-}
-
-fn price_fact(money: commerce_core::money::Money) -> serde_json::Value {
-    serde_json::json!({ "amount": money.amount_minor, "currency": money.currency })
 }

@@ -11,6 +11,7 @@ use poem_openapi::Object;
 use poem_openapi::types::Example;
 use uuid::Uuid;
 
+use crate::http::language::checked_locale;
 use crate::http::money::{Address, Money};
 use crate::http::problem::{Code, Fault, Problem, Refusal};
 
@@ -38,6 +39,9 @@ pub struct StaffOrderRequest {
     /// Where mails about the order go. The account's address by default.
     #[oai(validator(min_length = 3, max_length = 254))]
     pub email: Option<String>,
+    /// The language of mails about the order. The account's by default, or the shop's.
+    #[oai(validator(max_length = 35))]
+    pub locale: Option<String>,
     /// Units of the same variant are added up.
     #[oai(validator(min_items = 1, max_items = 100))]
     pub items: Vec<StaffOrderItem>,
@@ -64,10 +68,12 @@ impl StaffOrderRequest {
             self.expected_total.as_ref().map(|money| money.checked("/expected_total")).transpose()?;
         let item =
             |item: &StaffOrderItem| Item { variant_id: VariantId(item.variant_id), quantity: item.quantity };
-        match (shipping, billing.transpose(), email) {
-            (Ok(shipping_address), Ok(billing_address), Ok(email)) => Ok(StaffOrder {
+        let locale = checked_locale(&self.locale).map_err(|fault| vec![fault]);
+        match (shipping, billing.transpose(), email, locale) {
+            (Ok(shipping_address), Ok(billing_address), Ok(email), Ok(locale)) => Ok(StaffOrder {
                 customer_id: self.customer_id.map(UserId),
                 email,
+                locale,
                 shipping_address,
                 billing_address,
                 items: self.items.iter().map(item).collect(),
@@ -75,8 +81,8 @@ impl StaffOrderRequest {
                 waits: Duration::from_secs(u64::from(self.pay_within_hours.unwrap_or(HOURS)) * 3600),
                 author,
             }),
-            (shipping, billing, email) => {
-                let faults = [shipping.err(), billing.err(), email.err()];
+            (shipping, billing, email, locale) => {
+                let faults = [shipping.err(), billing.err(), email.err(), locale.err()];
                 Err(Problem::invalid(faults.into_iter().flatten().flatten().collect()))
             }
         }
@@ -88,6 +94,7 @@ impl Example for StaffOrderRequest {
         Self {
             customer_id: None,
             email: Some("ada@example.com".to_owned()),
+            locale: None,
             items: vec![StaffOrderItem::example()],
             shipping_address: Address::example(),
             billing_address: None,

@@ -19,6 +19,7 @@ use uuid::Uuid;
 use crate::http::answer::{Accepted, List, Okay, twenty};
 use crate::http::auth::{Can, OrdersRead};
 use crate::http::body::Body;
+use crate::http::language::AcceptLanguage;
 use crate::http::problem::{Code, Fault, Problem, Refusal, Refused};
 use crate::http::state::State;
 use crate::http::tag::Tag;
@@ -55,16 +56,18 @@ impl Withdrawals {
 
     /// Confirm the withdrawal from a contract
     ///
-    /// The second step. The declaration is kept, and a mail acknowledges it with its content, date and time, whether or not
-    /// an order matches. If one does, a return of its goods is opened. Confirmed once more, it stays as it was.
+    /// The second step. The declaration is kept, and a mail acknowledges it with its content, date and time, whether
+    /// or not an order matches. If one does, a return of its goods is opened. Confirmed once more, it stays as it
+    /// was. The mail is in the language that `Accept-Language` prefers.
     #[oai(path = "/withdrawals/:id/confirm", method = "post", operation_id = "confirm_withdrawal")]
     async fn confirm(
         &self,
         id: Path<Uuid>,
+        #[oai(name = "Accept-Language")] language: AcceptLanguage,
     ) -> Result<Okay<DeclaredWithdrawal>, Refused<ConfirmWithdrawalError>> {
         let id = WithdrawalId(id.0);
         let effect = async move |conn: &mut AsyncPgConnection| {
-            confirm_withdrawal(conn, id).await.map(DeclaredWithdrawal::from)
+            confirm_withdrawal(conn, id, language.0.as_ref()).await.map(DeclaredWithdrawal::from)
         };
         self.0.write("confirm_withdrawal", None, effect).await
     }

@@ -29,6 +29,7 @@ pub async fn work(storm: &Storm, number: usize, rules: ShopSettings) {
             order_url: None,
             secret_key: SecretKey::parse(SECRET).unwrap(),
             carriers: Default::default(),
+            templates: Default::default(),
         }),
         providers: storm.shop.state.providers.clone(),
         media: storm.shop.state.media.clone(),

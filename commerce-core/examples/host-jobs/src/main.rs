@@ -34,6 +34,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             order_url: None,
             secret_key: SecretKey::parse(&variable("COMMERCE_SECRET_KEY")?)?,
             carriers: Default::default(),
+            templates: Default::default(),
         }),
         providers: Providers::default(),
         media: Media::in_folder(Path::new("media"))?,

@@ -99,6 +99,7 @@ fn services(database: &TestDatabase, folder: &Path) -> Services {
             order_url: None,
             secret_key: SecretKey::parse("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=").unwrap(),
             carriers: Default::default(),
+            templates: Default::default(),
         }),
         providers: Providers::new([
             Arc::new(MockProvider::new("http://localhost")) as Arc<dyn PaymentProvider>

@@ -23,6 +23,7 @@ pub fn invoice(currency: Currency) -> Invoice {
         source: OrderSource::Cart,
         user_id: None,
         email: email("ada@example.com"),
+        locale: None,
         status: OrderStatus::PendingPayment,
         payment_status: PaymentStatus::Unpaid,
         fulfillment_status: FulfillmentStatus::Unfulfilled,

@@ -1,0 +1,2 @@
+ALTER TABLE commerce.orders DROP COLUMN locale;
+ALTER TABLE commerce.users DROP COLUMN locale;
