@@ -219,6 +219,7 @@ fn unpaid() -> OrderRow {
         tax_minor: 24_693,
         total_minor: TOTAL,
         cancelled_minor: 0,
+        kept_minor: 0,
         paid_minor: 0,
         refunded_minor: 0,
         shipping_address: address(),
@@ -375,6 +376,7 @@ impl Given<'_> {
             failure_code: Some("expired_or_canceled_card".to_owned()),
             note: Some("One mug arrived with a crack.".to_owned()),
             by_hand,
+            deducted: (reason == RefundReason::GoodsReturned).then(|| self.euros(300)),
         };
         let row = OrderRow { refunded_minor: 2400, ..paid() };
         Contents::Refund { order: self.order(&row), refund, more: 0 }

@@ -302,7 +302,7 @@ async fn shop(db: &TestDatabase) -> BTreeMap<&'static str, OrderId> {
     let (back, _, _) = delivered_order(db, &[(cup, 2)]).await;
     let number = order(db, back).await.number.to_string();
     let id = declared(db, declaration(&number)).await;
-    confirm_withdrawal(&mut *db.conn().await, id).await.unwrap();
+    confirm_withdrawal(&mut *db.conn().await, id, None).await.unwrap();
     process_all(db, &shop).await;
     let filter = ReturnFilter { order_id: Some(back), ..Default::default() };
     let opened = list_returns(&mut *db.conn().await, &filter, Limit::default(), None).await.unwrap();
