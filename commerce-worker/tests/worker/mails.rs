@@ -141,6 +141,7 @@ async fn each_customer_gets_one_mail_from_a_server_that_refuses_delays_and_drops
     let dead = given::only_job(&database).await;
     assert_eq!((dead.state.as_str(), dead.attempt), ("dead", 1));
     assert!(dead.last_error.unwrap().contains("No such mailbox here"));
+    commerce_core::jobs::cancel(&mut *database.conn().await, dead.id).await.unwrap();
     signal(&worker, "-INT").await;
     assert!(worker.wait().await.unwrap().success());
     database.finish().await;

@@ -75,7 +75,7 @@ pub const WORKER: House = House {
         &["schedule"],
         &["work"],
         &["config"],
-        &["manage", "audit", "reindex"],
+        &["mail", "manage", "audit", "reindex"],
         &["main"],
     ],
     has_foundation: false,
