@@ -62,6 +62,8 @@ pub(super) struct OrderFacts {
     due: String,
     /// Money that was paid and goes back, and was not sent yet.
     owed_back: Option<String>,
+    /// What the shop keeps of a cancelled order, because staff cancelled it without a refund.
+    kept: Option<String>,
     address: Vec<String>,
 }
 
@@ -176,6 +178,7 @@ impl OrderRow {
             paid: money(order.paid_minor),
             received: unless_zero(order.paid_minor.saturating_sub(order.refunded_minor).min(payable_minor)),
             due: money(payable_minor.saturating_sub(order.paid_minor).max(0)),
+            kept: unless_zero(order.kept_minor),
             owed_back: unless_zero((order.paid_minor - order.refunded_minor - order.kept_minor).max(0)),
             address: order.shipping_address.lines(),
             email: order.email,

@@ -76,6 +76,7 @@ pub(super) fn samples(template: Template, language: &Language) -> Vec<Sample> {
                 sample("expired", cancelled(unpaid(), "expired")),
                 sample("payment-failed", cancelled(unpaid(), "payment_failed")),
                 sample("by-shop", cancelled(paid(), "admin")),
+                sample("kept", cancelled(OrderRow { kept_minor: TOTAL, ..paid() }, "admin")),
             ]
         }
         Template::OrderPartCancelled => {
