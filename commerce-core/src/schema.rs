@@ -274,8 +274,8 @@ diesel::table! {
         source -> Text,
         authorized_minor -> Int8,
         cancelled_minor -> Int8,
-        kept_minor -> Int8,
         locale -> Nullable<Text>,
+        kept_minor -> Int8,
     }
 }
 

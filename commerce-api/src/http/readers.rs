@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use commerce_core::db::{Pool, PooledConnection};
+use commerce_core::db::Pool;
 
 use crate::http::problem::Problem;
-use crate::http::state::State;
 
 /// Readers that may wait for a connection, for each that there is.
 const WAITING_PER_CONNECTION: usize = 16;
@@ -21,18 +20,13 @@ pub struct Readers {
     pub spare: Pool,
 }
 
-impl State {
-    /// A connection to read the catalogue with.
-    pub async fn reader(&self) -> Result<PooledConnection, Problem> {
-        Ok(self.readers_pool().await?.get().await?)
-    }
-
-    /// The pool to read the catalogue with. It refuses what would wait behind many others: the answer would come too late to
-    /// be of use, and the queue would only grow. The refusal waits for a second, so that whoever asks again at once costs
-    /// little.
-    pub async fn readers_pool(&self) -> Result<&Pool, Problem> {
-        let Readers { always, spare } = &self.readers;
-        if in_use(&self.pool) == 0 && in_use(spare) < spare.status().max_size {
+impl Readers {
+    /// The pool to read the catalogue with; `purchases` is the pool of those who buy. It refuses what would wait behind
+    /// many others: the answer would come too late to be of use, and the queue would only grow. The refusal waits for a
+    /// second, so that whoever asks again at once costs little.
+    pub async fn pool(&self, purchases: &Pool) -> Result<&Pool, Problem> {
+        let Self { always, spare } = self;
+        if in_use(purchases) == 0 && in_use(spare) < spare.status().max_size {
             return Ok(spare);
         }
         let status = always.status();

@@ -76,6 +76,11 @@ impl State {
         Ok(self.pool.get().await?)
     }
 
+    /// A connection to read the catalogue with.
+    pub async fn reader(&self) -> Result<PooledConnection, Problem> {
+        Ok(self.readers.pool(&self.pool).await?.get().await?)
+    }
+
     /// Runs `effect` in a transaction and answers with its result. With a `request`, the answer is stored in
     /// the same transaction, and the same request again gets that answer without another effect. `name`
     /// labels retries and traces.

@@ -69,7 +69,7 @@ impl Search {
             page: page.0,
             per_page: Limit::new(limit.0).unwrap_or_default(),
         };
-        let readers = self.0.readers_pool().await?;
+        let readers = self.0.readers.pool(&self.0.pool).await?;
         let page = search::search_products(readers, self.0.search.as_ref(), &search).await?;
         Ok(Okay::new(SearchResult::from(page)).tagged_as_shown())
     }
