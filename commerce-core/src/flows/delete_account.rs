@@ -111,6 +111,9 @@ async fn delete(
     user: &User,
     origin: &Origin,
 ) -> Result<(), QueryError> {
+    // In the lock order: jobs, carts, mails.
+    notifications::forget_errors_about(conn, user.id, &user.email).await?;
+    cart::lock_open(conn, Owner::User(user.id)).await?;
     notifications::forget_recipient(conn, user.id, &user.email).await?;
     if user.has_proven(&user.email) {
         contact::forget_sender(conn, &user.email).await?;

@@ -41,7 +41,7 @@ pub use mail_templates::MailTemplates;
 pub use order_mails::Recipient;
 pub(crate) use order_mails::recipient_of;
 pub use preview::SampleMail;
-pub use prune::{MAILS_KEPT, forget_recipient, prune};
+pub use prune::{MAILS_KEPT, forget_errors_about, forget_recipient, prune};
 pub use send_email::{SendEmail, SendEmailError, SentEmail, send_email};
 pub use smtp::SmtpMailer;
 pub use smtp_address::InvalidSmtpUrl;

@@ -14,7 +14,27 @@ use crate::queue;
 /// How long a mail is remembered, and with it that its event was told.
 pub const MAILS_KEPT: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 
-/// Forgets a person with their account: whatever was sent to their address, or about them to another, has no recipient any more, and what is
+/// Removes the addresses of an account from the errors of jobs, also those that it had before or was to have.
+pub async fn forget_errors_about(
+    conn: &mut AsyncPgConnection,
+    user: UserId,
+    address: &EmailAddress,
+) -> QueryResult<()> {
+    let addresses: Vec<AddressRow> = diesel::sql_query(
+        "SELECT recipient FROM commerce.emails WHERE data ->> 'user_id' = $1 UNION SELECT $2 AS recipient",
+    )
+    .bind::<Text, _>(user.to_string())
+    .bind::<Text, _>(address.as_str())
+    .load(conn)
+    .await?;
+    let texts = addresses.iter().flat_map(|AddressRow { recipient }| {
+        [recipient.as_str().to_owned(), recipient.to_ascii().into_owned()]
+    });
+    queue::forget_errors_about(conn, texts.collect()).await
+}
+
+/// Forgets a person with their account: whatever was sent to their address, or about them to another, has no recipient
+/// any more, and what is
 /// still to be sent about the account is not. Mails about orders are sent.
 pub async fn forget_recipient(
     conn: &mut AsyncPgConnection,
@@ -22,19 +42,6 @@ pub async fn forget_recipient(
     address: &EmailAddress,
 ) -> QueryResult<()> {
     conn.transaction(async |conn| {
-        // Also those that the account had before, or was to have.
-        let addresses: Vec<AddressRow> = diesel::sql_query(
-            "SELECT recipient FROM commerce.emails WHERE data ->> 'user_id' = $1 UNION SELECT $2 AS recipient",
-        )
-        .bind::<Text, _>(user.to_string())
-        .bind::<Text, _>(address.as_str())
-        .load(conn)
-        .await?;
-        // First the jobs, as who sends a mail has them first.
-        let texts = addresses.iter().flat_map(|AddressRow { recipient }| {
-            [recipient.as_str().to_owned(), recipient.to_ascii().into_owned()]
-        });
-        queue::forget_errors_about(conn, texts.collect()).await?;
         let locked =
             "SELECT FROM commerce.emails WHERE recipient = $2 OR data ->> 'user_id' = $1 ORDER BY id FOR UPDATE";
         diesel::sql_query(locked)

@@ -254,7 +254,7 @@ pub struct Job {
     pub id: Uuid,
     pub kind: String,
     pub state: JobState,
-    /// What it is about: ids.
+    /// What it is about, such as ids.
     pub payload: Value,
     /// When it is due, or when the lease of its worker lapses.
     pub run_at: DateTime<Utc>,
