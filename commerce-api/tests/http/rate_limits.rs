@@ -10,6 +10,7 @@ use commerce_core::notifications::{MailSettings, SmtpMailer, send_email};
 use commerce_core::testing::{ReceivedMail, SmtpPeer, TestDatabase};
 use diesel_async::RunQueryDsl as _;
 use futures_util::future::join_all;
+use futures_util::stream::{self, StreamExt as _};
 use poem::http::Method;
 use serde_json::json;
 
@@ -259,7 +260,9 @@ async fn each_operation_that_needs_no_login_is_limited_by_address_and_by_account
         // Passwords are counted by network too, the others from everywhere together.
         let from = |n: usize| if path == "login" { 0 } else { n };
         let about_one = (0..by_account + 5).map(|n| ask(path, &body, format!("198.51.{at}.{}", from(n))));
-        let answers = join_all(about_one).await;
+        // One client has few places to check passwords in. On a busy machine many logins at once are refused with 503.
+        let at_once = if path == "login" { 1 } else { by_account + 5 };
+        let answers: Vec<u16> = stream::iter(about_one).buffered(at_once).collect().await;
         let refused = answers.iter().filter(|status| **status == 429).count();
         assert!((3..=5).contains(&refused), "{path}: {refused} refused of {answers:?}");
     }

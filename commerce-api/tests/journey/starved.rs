@@ -16,8 +16,8 @@ async fn without_connections_the_api_says_so_in_time_and_recovers() {
     const CONNECTIONS: usize = 3;
     // So long at the most waits a request for a connection, or a statement for a lock.
     const DEADLINE: Duration = Duration::from_secs(10);
-    // One more reads the catalogue, and nothing else.
-    let all = (CONNECTIONS + 1).to_string();
+    // Two more read the catalogue, and nothing else.
+    let all = (CONNECTIONS + 2).to_string();
     let shop = Shop::open_with(|settings| settings.with("COMMERCE_DATABASE_CONNECTIONS", all)).await;
     let client = &shop.client;
     let variant = shop.database.variant(1000, 100).await;
