@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
+use commerce_core::text::free_text;
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef, Registry};
 use poem_openapi::types::{Email, ParseFromJSON as _, Type};
 use regex::Regex;
@@ -131,7 +132,9 @@ impl Check<'_> {
 
     fn string(&mut self, schema: &MetaSchema, text: &str, pointer: &str) {
         let length = text.chars().count();
-        if let Some(max) = schema.max_length.filter(|max| length > *max) {
+        // Some letters are more characters in the normal form, in which texts are stored.
+        let stored = if text.is_ascii() { length } else { free_text(text).chars().count() };
+        if let Some(max) = schema.max_length.filter(|max| length.max(stored) > *max) {
             self.wrong(pointer, format!("must have at most {max} characters"));
         }
         if let Some(min) = schema.min_length.filter(|min| length < *min) {

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::members::{code, login, member, register, verify};
 use crate::shop::{Ask, Got, TestShop, ask, get, post};
+use crate::world::World;
 
 async fn cart(shop: &TestShop) -> String {
     let variant = shop.database.variant(1250, 50).await;
@@ -190,5 +191,35 @@ async fn a_note_keeps_its_lines_and_nothing_else_that_is_invisible() {
         .await
         .unwrap();
     assert_eq!(notes, 1);
+    shop.database.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_text_that_is_too_long_in_its_normal_form_is_refused_before_the_database_refuses_it() {
+    let shop = TestShop::new().await;
+    let world = World::new(&shop).await;
+    // In its normal form this letter has two characters.
+    let long = |stored: usize| "\u{958}".repeat(stored / 2);
+    let parcel = format!("/v1/shipments/{}", world.parcel);
+    let returned = world.path_value("returns", Some(&world.customer.credential));
+    let returned = format!("/v1/admin/returns/{returned}/status");
+    let cases = [
+        (Method::POST, format!("{parcel}/checkpoints"), "location", 200, json!({ "status": "in_transit" })),
+        (Method::POST, format!("{parcel}/checkpoints"), "message", 1000, json!({ "status": "in_transit" })),
+        (Method::PATCH, format!("{parcel}/status"), "message", 1000, json!({ "status": "in_transit" })),
+        (Method::PATCH, returned, "answer", 2000, json!({ "status": "approved" })),
+    ];
+    for (method, path, field, most, mut body) in cases {
+        body[field] = json!(long(most + 2));
+        let request = ask(method.clone(), &path).json(&body).header("Idempotency-Key", field);
+        let got = shop.send(request.header(world.admin.0, &world.admin.1)).await;
+        assert_eq!(got.problem(422, "validation_failed"), [format!("/{field}")], "{method} {path}");
+    }
+    let body = json!({ "status": "in_transit", "location": long(200) });
+    let fits =
+        ask(Method::POST, &format!("{parcel}/checkpoints")).json(&body).header("Idempotency-Key", "fits");
+    let fits = shop.send(fits.header(world.admin.0, &world.admin.1)).await;
+    assert_eq!(fits.status, 201, "{}", fits.text);
+    assert_eq!(fits.json()["location"].as_str().unwrap().chars().count(), 200);
     shop.database.finish().await;
 }
