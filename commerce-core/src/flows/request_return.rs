@@ -91,12 +91,7 @@ pub async fn request_return(
     shop: &ShopSettings,
     wish: RequestReturn,
 ) -> Result<Return, RequestReturnError> {
-    let note = filled_text(wish.note.as_deref());
-    let mut errors = FieldErrors::default();
-    errors.check_text("/note", note.as_deref().unwrap_or_default(), 0..=NOTE_CHARS_MAX);
-    if !errors.is_empty() {
-        return Err(RequestReturnError::Invalid(errors.into_vec()));
-    }
+    let note = checked_note(wish.note.as_deref())?;
     conn.transaction(async |conn| {
         let found = orders::find_accessible(conn, wish.order_id, wish.access).await?;
         found.ok_or(RequestReturnError::NotFound)?;
@@ -109,6 +104,14 @@ pub async fn request_return(
         Ok(opened)
     })
     .await
+}
+
+/// The note in its normal form, unless it is blank.
+pub(super) fn checked_note(note: Option<&str>) -> Result<Option<String>, RequestReturnError> {
+    let note = filled_text(note);
+    let mut errors = FieldErrors::default();
+    errors.check_text("/note", note.as_deref().unwrap_or_default(), 0..=NOTE_CHARS_MAX);
+    if errors.is_empty() { Ok(note) } else { Err(RequestReturnError::Invalid(errors.into_vec())) }
 }
 
 /// Whether the units have arrived, within the window if there is one, and are not on their way back. Needs the order's

@@ -4,14 +4,16 @@ use diesel::result::Error as QueryError;
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 use serde_json::json;
 
-use super::request_return::{Opening, RequestReturnError, acknowledge, check_units, merge, open_return};
+use super::request_return::{
+    Opening, RequestReturnError, acknowledge, check_units, checked_note, merge, open_return,
+};
 use crate::audit_log::{self, Author, Subject};
 use crate::db::Retryable;
 use crate::ids::OrderId;
 use crate::orders;
 use crate::returns::{Return, WantedBack};
 use crate::settings::ShopSettings;
-use crate::text::free_text;
+use crate::text::filled_text;
 
 /// A request of staff to open a return.
 #[derive(Debug, Clone)]
@@ -63,8 +65,8 @@ pub async fn open_staff_return(
     shop: &ShopSettings,
     wish: StaffReturn,
 ) -> Result<Return, StaffReturnError> {
-    let text = |text: &Option<String>| text.as_deref().map(free_text).filter(|text| !text.is_empty());
-    let (note, waiver) = (text(&wish.note), text(&wish.reason));
+    let note = checked_note(wish.note.as_deref())?;
+    let waiver = filled_text(wish.reason.as_deref());
     match (wish.waive_window, &waiver) {
         (true, None) => return Err(StaffReturnError::NoReason),
         (false, Some(_)) => return Err(StaffReturnError::NotWaived),
