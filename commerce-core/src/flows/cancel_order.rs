@@ -6,6 +6,7 @@ use diesel_async::{AsyncConnection, AsyncPgConnection};
 use serde_json::json;
 
 use super::refund_payment::request_refund;
+use super::refund_sources::unpromised;
 use super::ship_parcel::facts;
 use super::watch_payment::end_at_provider;
 use crate::db::{Retryable, current_time};
@@ -13,7 +14,7 @@ use crate::ids::OrderId;
 use crate::inventory;
 use crate::notifications::{NewEmail, Template, enqueue_email};
 use crate::orders::{self, CancelReason, CancelledBy, EventKind, LockedOrder, Order, OrderStatus};
-use crate::payments::{self, AttemptStatus, Payment, RefundReason};
+use crate::payments::{self, AttemptStatus, RefundReason};
 use crate::request::Origin;
 use crate::shipments::{self, ShipmentStatus};
 
@@ -93,11 +94,11 @@ pub(super) async fn cancel_locked(
 ) -> QueryResult<()> {
     let id = order.id;
     let now = current_time(conn).await?;
-    let unspent = unspent_payments(conn, id).await?;
+    let unpromised = unpromised(conn, id).await?;
     order.cancel(reason, now);
     let mut data = json!({ "reason": reason });
     if !choices.refund {
-        order.keep(unspent.iter().map(|(_, left_minor)| left_minor).sum());
+        order.keep(unpromised.iter().map(|(_, left_minor)| left_minor).sum());
         data = json!({ "reason": reason, "refund": false, "kept_minor": order.kept_minor });
     }
     orders::update(conn, order).await?;
@@ -112,7 +113,7 @@ pub(super) async fn cancel_locked(
     }
     payments::close_open(conn, id, closed_as).await?;
     if choices.refund {
-        for (payment, left_minor) in &unspent {
+        for (payment, left_minor) in unpromised.iter().filter(|(_, left_minor)| *left_minor > 0) {
             request_refund(conn, payment, *left_minor, RefundReason::OrderCancelled, origin).await?;
         }
     }
@@ -133,19 +134,4 @@ pub(super) async fn cancel_locked(
     } else {
         inventory::write_off_for_order(conn, id, reason.as_str(), origin).await
     }
-}
-
-/// The payments that brought money in which is not promised back, and how much each has left. Needs the order's lock.
-async fn unspent_payments(conn: &mut AsyncPgConnection, id: OrderId) -> QueryResult<Vec<(Payment, i64)>> {
-    let promised = payments::promised_by_payment(conn, id).await?;
-    let left_minor = |payment: &Payment| {
-        let given_back = promised.iter().filter(|(of, _)| *of == payment.id);
-        payment.captured_minor - given_back.map(|(_, amount_minor)| amount_minor).sum::<i64>()
-    };
-    let payments = payments::list_for_order(conn, id).await?.into_iter();
-    let unspent = payments.filter(|payment| payment.succeeded_at.is_some()).map(|payment| {
-        let left_minor = left_minor(&payment);
-        (payment, left_minor)
-    });
-    Ok(unspent.filter(|(_, left_minor)| *left_minor > 0).collect())
 }

@@ -15,7 +15,8 @@ pub(super) async fn give_back_excess(
     payment: &LockedPayment,
     origin: &Origin,
 ) -> QueryResult<()> {
-    let excess_minor = (kept_minor(conn, order).await? - order.payable_minor()).min(payment.captured_minor);
+    let excess_minor =
+        (unpromised_minor(conn, order).await? - order.payable_minor()).min(payment.captured_minor);
     if excess_minor > 0 && order.paid_at.is_some() {
         request_refund(conn, payment, excess_minor, RefundReason::Excess, origin).await?;
     }
@@ -23,7 +24,7 @@ pub(super) async fn give_back_excess(
 }
 
 /// What came in and is not being refunded.
-pub(super) async fn kept_minor(conn: &mut AsyncPgConnection, order: &Order) -> QueryResult<i64> {
+pub(super) async fn unpromised_minor(conn: &mut AsyncPgConnection, order: &Order) -> QueryResult<i64> {
     let promised = payments::promised_by_payment(conn, order.id).await?;
     Ok(order.paid_minor - promised.iter().map(|(_, amount_minor)| amount_minor).sum::<i64>())
 }

@@ -4,7 +4,7 @@ use diesel::QueryResult;
 use diesel_async::AsyncPgConnection;
 use serde_json::json;
 
-use super::excess_payment::kept_minor;
+use super::excess_payment::unpromised_minor;
 use super::refund_payment::request_refund;
 use crate::inventory::{self, Demand, ReservationStatus, ReserveError, ReservedFor, availability};
 use crate::notifications::{Template, enqueue_alert};
@@ -28,7 +28,7 @@ pub(super) async fn settle_late(
     origin: &Origin,
 ) -> QueryResult<bool> {
     let may_return = order.cancel_reason.is_some_and(allows_reinstatement);
-    if may_return && kept_minor(conn, order).await? >= order.payable_minor() {
+    if may_return && unpromised_minor(conn, order).await? >= order.payable_minor() {
         if reserve_again(conn, order, origin).await? {
             order.reinstate();
             orders::update(conn, order).await?;

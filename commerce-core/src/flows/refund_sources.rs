@@ -3,14 +3,33 @@
 use diesel::QueryResult;
 use diesel_async::AsyncPgConnection;
 
-use crate::ids::PaymentId;
+use crate::ids::{OrderId, PaymentId};
 use crate::orders::LockedOrder;
-use crate::payments::{self, LockedPayment, NewRefund, Refund, RefundReason};
+use crate::payments::{self, LockedPayment, NewRefund, Payment, Refund, RefundReason};
 
 /// A payment, and what of it can still be refunded.
 pub(super) struct Source {
     payment: LockedPayment,
     pub left_minor: i64,
+}
+
+/// The payments of an order that brought money in, and what of each is not promised back. Needs the order's lock.
+pub(super) async fn unpromised(
+    conn: &mut AsyncPgConnection,
+    order_id: OrderId,
+) -> QueryResult<Vec<(Payment, i64)>> {
+    let promised = payments::promised_by_payment(conn, order_id).await?;
+    let left_minor = |payment: &Payment| {
+        let of_payment = promised.iter().filter(|(id, _)| *id == payment.id);
+        (payment.captured_minor - of_payment.map(|(_, amount_minor)| amount_minor).sum::<i64>()).max(0)
+    };
+    let payments = payments::list_for_order(conn, order_id).await?.into_iter();
+    let with_money = payments.filter(|payment| payment.succeeded_at.is_some());
+    let with_left = with_money.map(|payment| {
+        let left_minor = left_minor(&payment);
+        (payment, left_minor)
+    });
+    Ok(with_left.collect())
 }
 
 /// Locks the payments of an order that brought money in, or one of them.
@@ -19,16 +38,10 @@ pub(super) async fn lock_sources(
     order: &LockedOrder,
     only: Option<PaymentId>,
 ) -> QueryResult<Vec<Source>> {
-    let promised = payments::promised_by_payment(conn, order.id).await?;
     let mut sources = Vec::new();
-    for payment in payments::list_for_order(conn, order.id).await? {
-        let is_wanted = only.is_none_or(|id| payment.id == id);
-        if is_wanted && payment.succeeded_at.is_some() {
-            let payment = payments::lock(conn, payment.id).await?;
-            let of_payment = promised.iter().filter(|(id, _)| *id == payment.id);
-            let promised_minor: i64 = of_payment.map(|(_, amount_minor)| amount_minor).sum();
-            let left_minor = (payment.captured_minor - promised_minor).max(0);
-            sources.push(Source { payment, left_minor });
+    for (payment, left_minor) in unpromised(conn, order.id).await? {
+        if only.is_none_or(|id| payment.id == id) {
+            sources.push(Source { payment: payments::lock(conn, payment.id).await?, left_minor });
         }
     }
     Ok(sources)
