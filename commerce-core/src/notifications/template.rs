@@ -83,6 +83,20 @@ text_enum! {
 impl Template {
     /// Whether the reader is the shop itself. Other mails are to customers.
     pub const fn is_to_shop(self) -> bool {
+        matches!(self.purpose(), Purpose::Shop)
+    }
+
+    /// Whether the mail belongs to something that its reader did or that concerns them: an order, an account, a
+    /// message, or the shop's own business. Such a mail has no `List-Unsubscribe` (RFC 8058), and nobody can opt out
+    /// of it. All mails are such mails so far. For another kind, decide here, and give it the header and a way to opt
+    /// out.
+    pub const fn is_transactional(self) -> bool {
+        match self.purpose() {
+            Purpose::Shop | Purpose::Customer => true,
+        }
+    }
+
+    const fn purpose(self) -> Purpose {
         match self {
             Self::WithdrawalAlert
             | Self::LatePaymentAlert
@@ -93,75 +107,40 @@ impl Template {
             | Self::RefundFailedAlert
             | Self::RefundByHandAlert
             | Self::RefundMismatchAlert
-            | Self::LowStockAlert
-            | Self::ContactMessage => true,
-            Self::VerifyEmailCode
-            | Self::AccountExists
-            | Self::Welcome
-            | Self::PasswordReset
-            | Self::SetPassword
-            | Self::PasswordChanged
-            | Self::SecondFactorSetUp
-            | Self::SecondFactorRemoved
-            | Self::EmailChangeCode
-            | Self::EmailChangeRequested
-            | Self::EmailChanged
-            | Self::OrderReceived
-            | Self::OrderAuthorized
-            | Self::OrderConfirmed
-            | Self::PaymentFailed
-            | Self::OrderCancelled
-            | Self::OrderPartCancelled
-            | Self::OrderShipped
-            | Self::OrderDelivered
-            | Self::OrderLink
-            | Self::ReturnUpdate
-            | Self::WithdrawalReceived
-            | Self::PaymentRefunded => false,
-        }
-    }
-
-    /// Whether the mail belongs to something that its reader did or that concerns them: an order, an account, a
-    /// message, or the shop's own business. Such a mail has no `List-Unsubscribe` (RFC 8058), and nobody can opt out
-    /// of it. All mails are such mails so far. For another kind, decide here, and give it the header and a way to opt
-    /// out.
-    pub const fn is_transactional(self) -> bool {
-        match self {
-            Self::VerifyEmailCode
-            | Self::AccountExists
-            | Self::Welcome
-            | Self::PasswordReset
-            | Self::SetPassword
-            | Self::PasswordChanged
-            | Self::SecondFactorSetUp
-            | Self::SecondFactorRemoved
-            | Self::EmailChangeCode
-            | Self::EmailChangeRequested
-            | Self::EmailChanged
-            | Self::OrderReceived
-            | Self::OrderAuthorized
-            | Self::OrderConfirmed
-            | Self::PaymentFailed
-            | Self::OrderCancelled
-            | Self::OrderPartCancelled
-            | Self::OrderShipped
-            | Self::OrderDelivered
-            | Self::OrderLink
-            | Self::ReturnUpdate
-            | Self::WithdrawalReceived
-            | Self::PaymentRefunded
-            | Self::WithdrawalAlert
-            | Self::LatePaymentAlert
-            | Self::PaymentFailedAlert
-            | Self::PaymentMismatchAlert
-            | Self::AuthorizationLapsesAlert
-            | Self::DisputeAlert
-            | Self::RefundFailedAlert
-            | Self::RefundByHandAlert
-            | Self::RefundMismatchAlert
             // To the shop alone, which sets the address.
             | Self::LowStockAlert
-            | Self::ContactMessage => true,
+            | Self::ContactMessage => Purpose::Shop,
+            Self::VerifyEmailCode
+            | Self::AccountExists
+            | Self::Welcome
+            | Self::PasswordReset
+            | Self::SetPassword
+            | Self::PasswordChanged
+            | Self::SecondFactorSetUp
+            | Self::SecondFactorRemoved
+            | Self::EmailChangeCode
+            | Self::EmailChangeRequested
+            | Self::EmailChanged
+            | Self::OrderReceived
+            | Self::OrderAuthorized
+            | Self::OrderConfirmed
+            | Self::PaymentFailed
+            | Self::OrderCancelled
+            | Self::OrderPartCancelled
+            | Self::OrderShipped
+            | Self::OrderDelivered
+            | Self::OrderLink
+            | Self::ReturnUpdate
+            | Self::WithdrawalReceived
+            | Self::PaymentRefunded => Purpose::Customer,
         }
     }
+}
+
+/// What a mail is for.
+enum Purpose {
+    /// The shop's own business.
+    Shop,
+    /// An order or an account of the customer.
+    Customer,
 }
