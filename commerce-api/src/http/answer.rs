@@ -4,6 +4,7 @@ use std::marker::PhantomData;
 
 use commerce_core::idempotency::StoredAnswer;
 use commerce_core::page::Page;
+use data_encoding::HEXLOWER;
 use poem::http::{HeaderName, HeaderValue, StatusCode};
 use poem::{IntoResponse, Response};
 use poem_openapi::registry::{MetaHeader, MetaMediaType, MetaResponse, MetaResponses, Registry};
@@ -75,7 +76,7 @@ impl<T> Reply<T> {
 
 /// The first bytes of the body's SHA-256, in hexadecimal.
 fn digest<const BYTES: usize>(body: &str) -> String {
-    Sha256::digest(body).iter().take(BYTES).map(|byte| format!("{byte:02x}")).collect()
+    HEXLOWER.encode(Sha256::digest(body).get(..BYTES).unwrap_or_default())
 }
 
 impl<T> From<T> for Reply<T> {

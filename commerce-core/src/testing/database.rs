@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use data_encoding::HEXLOWER;
 use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
 use sha2::{Digest, Sha256};
 
@@ -147,5 +148,5 @@ fn migrations_digest() -> String {
         .filter_map(|file| std::fs::read(file).ok())
         .fold(Sha256::new(), |digest, sql| digest.chain_update(sql))
         .finalize();
-    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    HEXLOWER.encode(digest.get(..8).unwrap_or_default())
 }
