@@ -33,7 +33,8 @@ SELECT level.variant_id,
         + coalesce((SELECT sum(hold.quantity) FROM commerce.stock_reservations AS hold
                     WHERE hold.variant_id = level.variant_id
                       AND hold.status = 'held' AND hold.cart_id IS NOT NULL AND hold.expires_at <= commerce.clock()
-                      AND hold.location_id = ANY (ARRAY(SELECT id FROM commerce.stock_locations WHERE active))), 0))::bigint
+                      AND hold.location_id = ANY (ARRAY(SELECT id FROM commerce.stock_locations WHERE active))
+                   ), 0))::bigint
            AS available
 FROM commerce.stock_levels AS level
 WHERE level.location_id = ANY (ARRAY(SELECT id FROM commerce.stock_locations WHERE active))

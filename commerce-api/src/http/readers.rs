@@ -1,4 +1,5 @@
-//! The connections that read the catalogue. However many readers there are, purchases have connections left and go first.
+//! The connections that read the catalogue. However many readers there are, purchases have connections left and go
+//! first.
 
 use std::time::Duration;
 

@@ -24,8 +24,8 @@ pub struct ConnectionSettings {
     #[command(flatten)]
     pub database: settings::DatabaseSettings,
 
-    /// Connections that this process opens at most, at least 2. An eighth of them reads the catalogue and nothing else, and
-    /// another quarter does so while nobody buys
+    /// Connections that this process opens at most, at least 2. An eighth of them reads the catalogue and nothing else,
+    /// and another quarter does so while nobody buys
     #[arg(long, env = "COMMERCE_DATABASE_CONNECTIONS", default_value_t = 20, value_parser = at_least_one)]
     pub database_connections: usize,
 }

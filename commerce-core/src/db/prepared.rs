@@ -32,9 +32,9 @@ impl<Q: Query> Query for Prepared<Q> {
     type SqlType = Q::SqlType;
 }
 
-/// The first `rows` rows of a query that has no limit itself. The number stands in the text. As a parameter it would keep
-/// Postgres from planning the statement once: of an unknown number of rows it expects a tenth of the table, so it plans anew
-/// each time. Each number is another prepared statement, so only take numbers of which there are few.
+/// The first `rows` rows of a query that has no limit itself. The number stands in the text. As a parameter it would
+/// keep Postgres from planning the statement once: of an unknown number of rows it expects a tenth of the table, so it
+/// plans anew each time. Each number is another prepared statement, so only take numbers of which there are few.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FirstRows<Q> {
     pub query: Q,
